@@ -1,0 +1,1 @@
+"""One table of commands. What needs several packages at once lives here."""

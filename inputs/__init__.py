@@ -1,0 +1,1 @@
+"""Outside files to checked arrays: reading, then preparing. Knows numpy; knows neither torch nor the web."""

@@ -1,0 +1,70 @@
+"""Checked recordings, free of identity: what readers return and preparation takes.
+
+Letters in array names: L leads, N samples, T frames, H rows, W columns, C colours (RGB).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+STANDARD_LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+
+
+@dataclass(frozen=True)
+class UploadedFile:
+    """One part of an upload: the name it came with (for its extension and for headers that refer to it) and its bytes."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class InputWarning:
+    """Something a person should know although the recording is usable. `code` is stable."""
+
+    code: str
+    message: str
+    leads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EcgRecording:
+    """One ECG as it was recorded, in the file's own lead order. No patient data.
+
+    signal_mv: (L, N) float32 millivolt, NaN where the file says a sample is missing.
+    rate_hz: samples per second and lead, read from the file or given by the caller, never assumed.
+    lead_names: L names in the spelling of STANDARD_LEADS where they are standard leads.
+    """
+
+    signal_mv: NDArray[np.float32]
+    rate_hz: float
+    lead_names: tuple[str, ...]
+    source_format: str
+    warnings: tuple[InputWarning, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.signal_mv.ndim != 2 or self.signal_mv.shape[0] != len(self.lead_names):
+            raise ValueError("signal_mv must be (leads, samples) with one row per lead name")
+        if not self.rate_hz > 0:
+            raise ValueError("rate_hz must be positive")
+
+    @property
+    def duration_s(self) -> float:
+        return float(self.signal_mv.shape[1] / self.rate_hz)
+
+
+@dataclass(frozen=True)
+class EchoClip:
+    """One cine loop, or its first frames. frames_THWC: uint8 RGB. frame_rate_hz is None when the file does not say."""
+
+    frames_THWC: NDArray[np.uint8]
+    frame_rate_hz: float | None
+    source_format: str
+    warnings: tuple[InputWarning, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.frames_THWC.ndim != 4 or self.frames_THWC.shape[3] != 3:
+            raise ValueError("frames_THWC must be (frames, rows, columns, 3)")

@@ -1,0 +1,57 @@
+"""What preparation does, as data: stored in every bundle, so that training and serving cannot drift apart."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from inputs.records import STANDARD_LEADS
+
+
+class EcgSpec(BaseModel):
+    """ECG preparation (arXiv 2603.08505; values measured on the published implementation).
+
+    Order: lead selection by name, missing samples to 0, resample to `rate_hz`, clip at +-`clip_sd` standard
+    deviations of the whole record around zero, subtract an asymmetric-least-squares baseline, z-score each lead
+    group, cut windows of `window_samples`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rate_hz: float = Field(default=400.0, gt=0)
+    leads: tuple[str, ...] = STANDARD_LEADS
+    clip_sd: float = Field(default=4.0, gt=0)
+    baseline_lambda: float = Field(default=1e7, gt=0)
+    baseline_p: float = Field(default=0.3, gt=0, lt=1)
+    baseline_iterations: int = Field(default=5, ge=1)
+    normalisation_groups: tuple[tuple[int, int], ...] = ((0, 3), (3, 6), (6, 12))
+    variance_floor: float = Field(default=1e-12, gt=0)
+    window_samples: int = Field(default=1008, ge=1)
+    windows: Literal["first", "mean"] = "first"
+    """`first`: one window from the start, as published. `mean`: vectors of `max_windows` evenly spaced windows are averaged."""
+    max_windows: int = Field(default=4, ge=1)
+
+    @model_validator(mode="after")
+    def _groups_cover_leads(self) -> EcgSpec:
+        covered = [i for a, b in self.normalisation_groups for i in range(a, b)]
+        if covered != list(range(len(self.leads))):
+            raise ValueError("normalisation_groups must cover every lead once, in order")
+        return self
+
+
+class EchoSpec(BaseModel):
+    """Echo clip preparation: frame choice, crop to square, zoom, cubic resize on uint8, normalisation on the 0..255 scale."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frames: int = Field(default=16, ge=1)
+    stride: int = Field(default=2, ge=1)
+    size: int = Field(default=224, ge=8)
+    zoom: float = Field(default=0.1, ge=0, lt=0.5)
+    mean: tuple[float, float, float] = (29.110628, 28.076836, 29.096405)
+    std: tuple[float, float, float] = (47.989223, 46.456997, 47.20083)
+    padding: Literal["black_frames", "zeros_after_normalising"] = "black_frames"
+    mask_outside_sector: bool = False
+    """EchoPrime's own pipeline blackens everything outside the moving ultrasound sector before anything else."""
+    max_views: int = Field(default=128, ge=1)

@@ -1,0 +1,1 @@
+"""A cohort folder to a model bundle: pairs, batches, loss, loop, evaluation, probes."""
