@@ -27,9 +27,7 @@ class InputError(Exception):
         return (_rebuild, (type(self), self.code, self.message, self.hint, self.leads))
 
 
-def _rebuild(
-    kind: type[InputError], code: str, message: str, hint: str, leads: tuple[str, ...]
-) -> InputError:
+def _rebuild(kind: type[InputError], code: str, message: str, hint: str, leads: tuple[str, ...]) -> InputError:
     return kind(code, message, hint=hint, leads=leads)
 
 
