@@ -15,7 +15,7 @@ STANDARD_LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", 
 
 @dataclass(frozen=True)
 class UploadedFile:
-    """One part of an upload: the name it came with (for its extension and for headers that refer to it) and its bytes."""
+    """One part of an upload: the name it came with (headers refer to their signal files by it) and its bytes."""
 
     name: str
     data: bytes

@@ -29,7 +29,7 @@ class EcgSpec(BaseModel):
     variance_floor: float = Field(default=1e-12, gt=0)
     window_samples: int = Field(default=1008, ge=1)
     windows: Literal["first", "mean"] = "first"
-    """`first`: one window from the start, as published. `mean`: vectors of `max_windows` evenly spaced windows are averaged."""
+    """`first`: one window from the start, as published. `mean`: the vectors of evenly spaced windows are averaged."""
     max_windows: int = Field(default=4, ge=1)
 
     @model_validator(mode="after")
@@ -41,7 +41,7 @@ class EcgSpec(BaseModel):
 
 
 class EchoSpec(BaseModel):
-    """Echo clip preparation: frame choice, crop to square, zoom, cubic resize on uint8, normalisation on the 0..255 scale."""
+    """Echo clip preparation: frame choice, crop to square, zoom, cubic resize on uint8, normalisation of 0..255 values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,1 +1,1 @@
-"""Arrays to embeddings and probabilities: encoders, aligned towers, probes, bundles. Knows nothing of files it did not write."""
+"""Arrays to embeddings and probabilities: encoders, aligned towers, probes and the bundles that hold them."""

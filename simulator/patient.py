@@ -39,4 +39,4 @@ class Physiology:
     effusion: Grade
     infarct: Literal["none", "anterior", "inferior", "lateral"]
     site: int
-    """Which of the invented hospitals: fixes the mixture of machines and noise, independent of disease given the site."""
+    """Which invented hospital: fixes the mixture of machines and noise, independent of disease given the site."""
