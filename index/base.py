@@ -22,7 +22,7 @@ class IndexMismatch(Exception):
 
 @dataclass(frozen=True)
 class Hits:
-    """ids_BK: int64 row ids, best first, -1 where fewer than K vectors were allowed. similarity_BK: float32 inner products."""
+    """ids_BK: int64 row ids, best first, -1 beyond the allowed vectors. similarity_BK: float32 inner products."""
 
     ids_BK: NDArray[np.int64]
     similarity_BK: NDArray[np.float32]

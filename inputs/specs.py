@@ -41,7 +41,7 @@ class EcgSpec(BaseModel):
 
 
 class EchoSpec(BaseModel):
-    """Echo clip preparation: frame choice, crop to square, zoom, cubic resize on uint8, normalisation of 0..255 values."""
+    """Echo clip preparation: frame choice, square crop, zoom, cubic resize on uint8, normalisation of 0..255 values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
