@@ -1,0 +1,64 @@
+"""How commands speak: results on standard output, progress and errors on standard error.
+
+Progress is a bar on a terminal, plain lines otherwise, and JSON lines where another program reads (`--progress json`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+ProgressCallback = Callable[[int, int, str], None]
+"""(done, total, message)."""
+
+ProgressStyle = Literal["auto", "json"]
+PLAIN_INTERVAL_S = 5.0
+
+
+@contextmanager
+def progress(title: str, style: ProgressStyle = "auto") -> Iterator[ProgressCallback]:
+    """Report long work in the way that fits whoever is reading."""
+    if style == "json":
+        yield _json_line
+        return
+    if not err.is_terminal:
+        yield _PlainLines(title)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
+    )
+    with Progress(*columns, console=err) as bar:
+        task = bar.add_task(title, total=None, note="")
+        yield lambda done, total, message: bar.update(task, completed=done, total=total, note=message)
+
+
+def _json_line(done: int, total: int, message: str) -> None:
+    sys.stdout.write(json.dumps({"done": done, "total": total, "message": message}) + "\n")
+    sys.stdout.flush()
+
+
+class _PlainLines:
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._last = 0.0
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        now = time.monotonic()
+        if done < total and now - self._last < PLAIN_INTERVAL_S:
+            return
+        self._last = now
+        err.print(f"{self._title}: {done}/{total} {message}".rstrip(), markup=False)

@@ -1,0 +1,322 @@
+"""The table of commands. Each imports what it needs only when it runs, so that `--help` is quick.
+
+Exit codes: 0 done, 1 failed (one sentence on standard error), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.console import ProgressStyle, err, out, progress
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A 12-lead ECG in, the most similar echo studies out. Research software, not a medical device.",
+)
+embed_app = typer.Typer(no_args_is_help=True, help="Vectors of ECGs or echo studies, to a file.")
+index_app = typer.Typer(no_args_is_help=True, help="The index life cycle.")
+bundle_app = typer.Typer(no_args_is_help=True, help="Model bundles.")
+cohort_app = typer.Typer(no_args_is_help=True, help="Cohort folders.")
+keys_app = typer.Typer(no_args_is_help=True, help="API keys with scopes `query` and `admin`.")
+app.add_typer(embed_app, name="embed")
+app.add_typer(index_app, name="index")
+app.add_typer(bundle_app, name="bundle")
+app.add_typer(cohort_app, name="cohort")
+app.add_typer(keys_app, name="keys")
+
+BundleOption = Annotated[Path, typer.Option("--bundle", help="Model bundle folder.", exists=True, file_okay=False)]
+CohortOption = Annotated[Path, typer.Option("--cohort", help="Cohort folder.", exists=True, file_okay=False)]
+IndexOption = Annotated[Path, typer.Option("--index", help="Index folder.", file_okay=False)]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Reader processes.")]
+KeysFileOption = Annotated[Path, typer.Option("--file", envvar="ECHO2ECG_KEYS_FILE", help="Keys file.")]
+
+
+@app.command()
+def demo(
+    exit_: Annotated[bool, typer.Option("--exit", help="End after printing the answer.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where the demo's cohort and index are kept.")] = Path(".demo"),
+    port: Annotated[int, typer.Option(help="Port; the next free one when it is taken.")] = 8000,
+) -> None:
+    """Simulate a cohort, index it, serve it, send a real ECG file and print the answer."""
+    from cli.demo import run_demo
+
+    run_demo(folder, port=port, keep_serving=not exit_)
+
+
+@app.command()
+def simulate(
+    out_dir: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")],
+    patients: Annotated[int, typer.Option(min=1)] = 100,
+    seed: Annotated[int, typer.Option()] = 1,
+    workers: WorkersOption = 2,
+) -> None:
+    """Write a cohort of invented patients as ordinary files: ECGs, echo clips, tables and the truth."""
+    from simulator.cohort import simulate_cohort
+
+    with progress("Simulating") as report:
+        result = simulate_cohort(out_dir, patients=patients, seed=seed, workers=workers, progress=report)
+    out.print(
+        f"{result.patients} invented patients, {result.ecgs} ECGs, {result.studies} studies, {result.clips} clips."
+    )
+
+
+@app.command()
+def train(
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
+    out_dir: Annotated[Path, typer.Option("--out", help="Bundle folder to write.")],
+    recipe: Annotated[str, typer.Option(help="A named recipe: demo or paper.")] = "demo",
+    device: DeviceOption = "auto",
+    workers: WorkersOption = 2,
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
+) -> None:
+    """Train aligned encoders on a cohort and write a bundle."""
+    from training.recipes import named_recipe
+    from training.train import train as run
+
+    with progress("Training") as report:
+        bundle = run(
+            cohort, named_recipe(recipe), out_dir, device=device, resume=resume, workers=workers, progress=report
+        )
+    out.print(f"Bundle written: {bundle}")
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False)],
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
+    split: Annotated[str, typer.Option()] = "test",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the whole report here.")] = None,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = 2,
+) -> None:
+    """Probes, retrieval and calibration of a bundle on one split of a cohort."""
+    from training.evaluate import evaluate as run
+
+    with progress("Evaluating") as report:
+        result = run(bundle, cohort, split, device=device, workers=workers, progress=report)
+    if json_file is not None:
+        json_file.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    out.print(result.summary())
+
+
+@embed_app.command("ecg")
+def embed_ecg(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False)],
+    bundle: BundleOption,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")],
+    rate_hz: Annotated[float | None, typer.Option(help="For NPY and CSV: samples per second.")] = None,
+    unit: Annotated[str | None, typer.Option(help="For NPY and CSV: mV or uV.")] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """ECG files to vectors: ids, features, embeddings."""
+    from cli.embed import embed_ecg_files
+
+    with progress("Embedding") as report:
+        result = embed_ecg_files(files, bundle, output, rate_hz=rate_hz, unit=unit, device=device, progress=report)
+    _tell_embedded(result.written, result.skipped, output)
+
+
+@embed_app.command("echo")
+def embed_echo(
+    studies: Annotated[list[Path], typer.Argument(metavar="STUDY_DIR...", exists=True, file_okay=False)],
+    bundle: BundleOption,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")],
+    device: DeviceOption = "auto",
+) -> None:
+    """Echo studies, one folder of clips each, to vectors: ids, study_tokens, embeddings, pool_weights."""
+    from cli.embed import embed_echo_studies
+
+    with progress("Embedding") as report:
+        result = embed_echo_studies(studies, bundle, output, device=device, progress=report)
+    _tell_embedded(result.written, result.skipped, output)
+
+
+def _tell_embedded(written: int, skipped: list[str], output: Path) -> None:
+    for sentence in skipped:
+        err.print(f"skipped {sentence}", markup=False)
+    out.print(f"{written} embedded, {len(skipped)} skipped: {output}", markup=False)
+    if skipped:
+        raise typer.Exit(1)
+
+
+@index_app.command("rebuild")
+def index_rebuild(
+    bundle: BundleOption,
+    cohort: CohortOption,
+    index: IndexOption,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = 2,
+    progress_style: Annotated[str, typer.Option("--progress", help="auto or json.")] = "auto",
+) -> None:
+    """Embed a folder of studies and write a new generation of the index."""
+    from index.rebuild import rebuild_index
+
+    if progress_style not in ("auto", "json"):
+        raise typer.BadParameter("--progress is auto or json")
+    style: ProgressStyle = "json" if progress_style == "json" else "auto"
+    with progress("Embedding studies", style) as report:
+        result = rebuild_index(bundle, cohort, index, device=device, workers=workers, progress=report)
+    if style == "json":
+        sys.stdout.write(json.dumps({"report": result.to_dict()}) + "\n")
+        return
+    for skip in result.skipped:
+        err.print(f"skipped {skip.study_id} {skip.view_id}: {skip.reason}", markup=False)
+    out.print(
+        f"Generation {result.generation}: {result.studies} studies, {result.views} views "
+        f"({result.embedded} embedded, {result.reused} reused, {len(result.skipped)} skipped), {result.seconds:.0f} s."
+    )
+
+
+@index_app.command("info")
+def index_info(index: IndexOption) -> None:
+    """What the current generation holds, as JSON."""
+    from index.store import IndexStore
+
+    out.print_json(data=IndexStore(index).info())
+
+
+@index_app.command("verify")
+def index_verify(index: IndexOption) -> None:
+    """Check every file of every generation against its manifest."""
+    from index.store import IndexStore
+
+    problems = IndexStore(index).verify()
+    for sentence in problems:
+        err.print(sentence, markup=False)
+    if problems:
+        raise typer.Exit(1)
+    out.print("Every generation verifies.")
+
+
+@bundle_app.command("show")
+def bundle_show(bundle: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
+    """The manifest of a bundle, as JSON."""
+    from models.bundle import read_manifest
+
+    out.print_json(read_manifest(bundle).model_dump_json())
+
+
+@bundle_app.command("verify")
+def bundle_verify(bundle: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
+    """Check every file of a bundle against its manifest."""
+    from models.bundle import verify_bundle
+
+    verify_bundle(bundle)
+    out.print("The bundle verifies.")
+
+
+@cohort_app.command("check")
+def cohort_check(cohort: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
+    """List everything that contradicts itself in a cohort folder, with counts and row numbers."""
+    from cli.cohort_report import print_cohort_report
+    from inputs.cohort import check_cohort
+
+    report = check_cohort(cohort)
+    print_cohort_report(report)
+    if report.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    bundle: Annotated[Path | None, typer.Option("--bundle", help="Model bundle folder.")] = None,
+    index: Annotated[Path | None, typer.Option("--index", help="Index folder.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address; only loopback without keys.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    cohort: Annotated[
+        list[str] | None, typer.Option("--cohort", metavar="NAME=FOLDER", help="A source that rebuilds may name.")
+    ] = None,
+) -> None:
+    """Run the service. Options left out come from ECHO2ECG_* or the settings file."""
+    from cli.serve import run_service
+
+    run_service(bundle=bundle, index=index, host=host, port=port, device=device, cohorts=cohort or [])
+
+
+@app.command()
+def query(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False)],
+    url: Annotated[str, typer.Option()] = "http://127.0.0.1:8000",
+    k: Annotated[int, typer.Option(min=1, max=100)] = 10,
+    key: Annotated[str | None, typer.Option(envvar="ECHO2ECG_API_KEY", help="API key.")] = None,
+    exclude_patient: Annotated[str | None, typer.Option(help="Leave this patient's studies out.")] = None,
+    rate_hz: Annotated[float | None, typer.Option(help="For NPY and CSV: samples per second.")] = None,
+    unit: Annotated[str | None, typer.Option(help="For NPY and CSV: mV or uV.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The service's answer as it is.")] = False,
+) -> None:
+    """Send an ECG to a running service and show the answer."""
+    from cli.query import ask, print_answer
+
+    parameters = {"k": k, "exclude_patient": exclude_patient, "rate_hz": rate_hz, "unit": unit}
+    answer = ask(url, files, {name: value for name, value in parameters.items() if value is not None}, key=key)
+    if as_json:
+        out.print_json(data=answer)
+    else:
+        print_answer(answer)
+
+
+@keys_app.command("create")
+def keys_create(
+    file: KeysFileOption,
+    name: Annotated[str, typer.Option(help="Whose key this is.")],
+    scope: Annotated[list[str], typer.Option("--scope", help="query, admin; may be given twice.")] = ["query"],  # noqa: B006
+) -> None:
+    """Make a key and print it once; only its hash is kept."""
+    from app.auth import create_key
+
+    out.print(create_key(file, scopes=tuple(scope), name=name), markup=False)
+
+
+@keys_app.command("list")
+def keys_list(file: KeysFileOption) -> None:
+    """Every key's id, name, scopes and date; never the key."""
+    from app.auth import list_keys
+
+    for key in list_keys(file):
+        out.print(f"{key.id}  {key.name}  {','.join(key.scopes)}  {key.created:%Y-%m-%d}", markup=False)
+
+
+@keys_app.command("revoke")
+def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], file: KeysFileOption) -> None:
+    """Make a key worthless; a running service notices without a restart."""
+    from app.auth import revoke_key
+
+    revoke_key(file, key_id)
+    out.print(f"Revoked {key_id}.", markup=False)
+
+
+@app.command()
+def doctor() -> None:
+    """What this machine can do, and how to mend what is missing."""
+    from cli.doctor import examine, print_findings
+
+    findings = examine()
+    print_findings(findings)
+    if any(finding.state == "missing" for finding in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run a command; an expected failure is one sentence and exit code 1."""
+    from cli.failures import sentence_of
+
+    try:
+        app()
+    except Exception as error:
+        sentence = sentence_of(error)
+        if sentence is None:
+            raise
+        err.print(sentence, markup=False)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

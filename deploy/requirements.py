@@ -1,0 +1,9 @@
+"""Print the dependencies of pyproject.toml, one a line, so that an image layer can hold them without the code."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+extra = sys.argv[1]
+sys.stdout.write("\n".join([*project["dependencies"], *project["optional-dependencies"][extra]]) + "\n")
