@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - the name everyone uses
 
 from models.architecture import Architecture
 from models.ecg_encoder import EcgEncoder

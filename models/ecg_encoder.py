@@ -13,7 +13,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - the name everyone uses
 
 from models.architecture import EcgArchitecture
 from models.layers import DoubleProjectionAttention, DropPath, FoldedAttention, drop_path_rates
@@ -45,7 +45,7 @@ class EcgEncoder(nn.Module):
             raise ValueError(
                 f"ECG windows must be (batch, {sizes.leads}, {sizes.window_samples}), not {tuple(windows_BLN.shape)}"
             )
-        x_BTD = self.patch_embed(windows_BLN)
+        x_BTD: Tensor = self.patch_embed(windows_BLN)
         cls_11D, positions_TD = self._positions()
         x_BTD = torch.cat([cls_11D.expand(x_BTD.shape[0], -1, -1), x_BTD + positions_TD], dim=1)
         for block in self.blocks:

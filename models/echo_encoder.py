@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - the name everyone uses
 
 from models.architecture import BlockGrid, EchoArchitecture, EchoBlock, Size3
 from models.layers import DropPath, drop_path_rates
@@ -91,7 +91,7 @@ class MultiscaleBlock(nn.Module):
         if self.stride == (1, 1, 1):
             return x_BND
         kernel = tuple(s + 1 if s > 1 else s for s in self.stride)
-        grid_BDTYX = x_BND[:, 1:].transpose(1, 2).unflatten(2, self.grid)
+        grid_BDTYX = x_BND[:, 1:].transpose(1, 2).reshape(x_BND.shape[0], -1, *self.grid)
         pooled_BDTYX = F.max_pool3d(grid_BDTYX, kernel, self.stride, padding=tuple(k // 2 for k in kernel))
         return torch.cat([x_BND[:, :1], pooled_BDTYX.flatten(2).transpose(1, 2)], dim=1)
 
@@ -117,7 +117,8 @@ class MultiscaleAttention(nn.Module):
             nn.init.trunc_normal_(table, std=0.02)
 
     def forward(self, x_BND: Tensor) -> Tensor:
-        qkv = self.qkv(x_BND).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        B, N, _ = x_BND.shape
+        qkv = self.qkv(x_BND).view(B, N, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q_BHNE = self.pool_q(qkv[0], self.grid.tokens_in)
         k_BHKE = self.pool_k(qkv[1], self.grid.tokens_in)
         v_BHKE = self.pool_v(qkv[2], self.grid.tokens_in)
@@ -138,7 +139,7 @@ class MultiscaleAttention(nn.Module):
             [
                 torch.einsum(
                     f"bhtyxe,{axis}ke->bhtyxk",
-                    q_BHNE[:, :, 1:].unflatten(2, self.grid.queries),
+                    q_BHNE[:, :, 1:].reshape(*q_BHNE.shape[:2], *self.grid.queries, channels),
                     _relative(table, queries, keys),
                 )
                 for axis, table, queries, keys in zip(
@@ -161,7 +162,7 @@ class MultiscaleAttention(nn.Module):
 
 
 class TokenPool(nn.Module):
-    """Depth-wise convolution over the token grid, then LayerNorm over channels; the class token skips the convolution."""
+    """Depth-wise convolution over the token grid, then LayerNorm; the class token skips the convolution."""
 
     def __init__(self, channels: int, stride: Size3) -> None:
         super().__init__()
@@ -169,9 +170,9 @@ class TokenPool(nn.Module):
         self.norm_act = nn.Sequential(nn.LayerNorm(channels, eps=EPS))
 
     def forward(self, x_BHNE: Tensor, grid: Size3) -> Tensor:
-        B, H = x_BHNE.shape[:2]
-        grid_AETYX = x_BHNE[:, :, 1:].flatten(0, 1).transpose(1, 2).unflatten(2, grid)
-        pooled_BHNE = self.pool(grid_AETYX.contiguous()).flatten(2).transpose(1, 2).unflatten(0, (B, H))
+        B, H, _, E = x_BHNE.shape
+        grid_AETYX = x_BHNE[:, :, 1:].transpose(2, 3).reshape(B * H, E, *grid)
+        pooled_BHNE = self.pool(grid_AETYX).flatten(2).transpose(1, 2).reshape(B, H, -1, E)
         normed_BHNE: Tensor = self.norm_act(torch.cat([x_BHNE[:, :, :1], pooled_BHNE], dim=2))
         return normed_BHNE
 
