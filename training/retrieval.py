@@ -1,0 +1,147 @@
+"""Retrieval ground truth and metrics, both ways, as the published evaluation defines them (arXiv 2603.08505).
+
+Letters: Q queries, T targets, R table rows. A table row says that an ECG and a study belong together and what the
+study's phenotype was in one view. Queries and targets are ECGs and studies in either role.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RANKS_K = (1, 3, 5, 10)
+_CHUNK_CELLS = 4_000_000
+"""Similarities ranked at once: bounds the working memory to about 150 MB whatever the number of queries."""
+
+
+@dataclass(frozen=True)
+class RetrievalMetrics:
+    """Twelve numbers of one direction, averaged over queries, except the median rank.
+
+    A query without relevant targets counts 0 in recall and mAP, and its first hit has rank T + 1. `alignment_score`
+    is the mean similarity to a query's relevant targets, averaged over the queries that have any.
+    """
+
+    recall_at_1: float
+    precision_at_1: float
+    recall_at_3: float
+    precision_at_3: float
+    recall_at_5: float
+    precision_at_5: float
+    recall_at_10: float
+    precision_at_10: float
+    mean_average_precision: float
+    median_rank: float
+    mean_rank: float
+    alignment_score: float
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def exact_pairs(
+    query_of_row_R: NDArray[np.int64], target_of_row_R: NDArray[np.int64], queries: int, targets: int
+) -> NDArray[np.bool_]:
+    """relevant_QT: True where the table names the pair."""
+    relevant_QT = np.zeros((queries, targets), bool)
+    relevant_QT[query_of_row_R, target_of_row_R] = True
+    return relevant_QT
+
+
+def phenotype_tolerance(study_of_row_R: NDArray[np.int64], value_R: NDArray[np.float64], share: float = 0.5) -> float:
+    """`share` of the sample standard deviation (ddof 1) over the distinct (study, value) pairs."""
+    distinct = np.unique(np.column_stack([study_of_row_R.astype(np.float64), value_R]), axis=0)
+    if len(distinct) < 2:
+        raise ValueError("a phenotype tolerance needs at least two distinct values")
+    return float(share * np.std(distinct[:, 1], ddof=1))
+
+
+def phenotype_pairs(
+    query_of_row_R: NDArray[np.int64],
+    target_of_row_R: NDArray[np.int64],
+    study_of_row_R: NDArray[np.int64],
+    value_R: NDArray[np.float64],
+    tolerance: float,
+) -> NDArray[np.bool_]:
+    """relevant_QT: True where any of a target's values lies within `tolerance` of the query's value.
+
+    A query's value is the mean over its distinct (study, value) rows. The relation is not symmetric where the views
+    of a study disagree. Items are numbered 0.. without gaps; every item has a row, and every value is finite.
+    """
+    rows = np.column_stack([query_of_row_R.astype(np.float64), study_of_row_R.astype(np.float64), value_R])
+    distinct = np.unique(rows, axis=0)
+    queries = int(query_of_row_R.max()) + 1
+    owner = distinct[:, 0].astype(np.int64)
+    query_value_Q = np.bincount(owner, distinct[:, 2], queries) / np.bincount(owner, minlength=queries)
+
+    target_rows = np.unique(np.column_stack([target_of_row_R.astype(np.float64), value_R]), axis=0)
+    targets = int(target_of_row_R.max()) + 1
+    first_row_T = np.searchsorted(target_rows[:, 0], np.arange(targets))
+    relevant_QT = np.empty((queries, targets), bool)
+    step = max(1, _CHUNK_CELLS // len(target_rows))
+    for start in range(0, queries, step):
+        part = slice(start, start + step)
+        near = np.abs(query_value_Q[part, None] - target_rows[None, :, 1]) <= tolerance
+        relevant_QT[part] = np.logical_or.reduceat(near, first_row_T, axis=1)
+    return relevant_QT
+
+
+def retrieval_metrics(
+    similarity_QT: NDArray[np.float32],
+    relevant_QT: NDArray[np.bool_],
+    excluded_QT: NDArray[np.bool_] | None = None,
+) -> RetrievalMetrics:
+    """All metrics of one direction. `excluded_QT` targets (say, the query's own patient) are taken out of the ranking.
+
+    Ties keep the targets' order. Worked through in chunks of queries, so memory stays bounded.
+    """
+    if similarity_QT.shape != relevant_QT.shape or not similarity_QT.size:
+        raise ValueError("similarity and relevance must be one non-empty (queries, targets) matrix each")
+    queries, targets = similarity_QT.shape
+    hits_at = np.zeros((len(RANKS_K), queries))
+    relevant_Q = np.zeros(queries)
+    average_precision_Q = np.zeros(queries)
+    first_rank_Q = np.full(queries, targets + 1.0)
+    alignment_Q = np.full(queries, np.nan)
+
+    step = max(1, _CHUNK_CELLS // targets)
+    for start in range(0, queries, step):
+        part = slice(start, start + step)
+        similarity, relevant = similarity_QT[part], relevant_QT[part]
+        if excluded_QT is not None:
+            relevant = relevant & ~excluded_QT[part]
+            similarity = np.where(excluded_QT[part], -np.inf, similarity)
+        order = np.argsort(-similarity, axis=1, kind="stable")
+        ranked = np.take_along_axis(relevant, order, axis=1)
+        hits = np.cumsum(ranked, axis=1, dtype=np.int32)
+        count = hits[:, -1]
+        some = count > 0
+        for row, k in enumerate(RANKS_K):
+            hits_at[row, part] = hits[:, min(k, targets) - 1]
+        relevant_Q[part] = count
+        precision_sum = np.sum(ranked * (hits / np.arange(1, targets + 1)), axis=1)
+        average_precision_Q[part] = precision_sum / np.maximum(count, 1)
+        first_rank_Q[part] = np.where(some, ranked.argmax(axis=1) + 1.0, targets + 1.0)
+        total = np.sum(np.where(relevant, similarity, 0.0), axis=1, dtype=np.float64)
+        alignment_Q[part] = np.where(some, total / np.maximum(count, 1), np.nan)
+
+    recall = hits_at / np.maximum(relevant_Q, 1)
+    precision = hits_at / np.array(RANKS_K)[:, None]
+    return RetrievalMetrics(
+        **{f"recall_at_{k}": float(recall[i].mean()) for i, k in enumerate(RANKS_K)},
+        **{f"precision_at_{k}": float(precision[i].mean()) for i, k in enumerate(RANKS_K)},
+        mean_average_precision=float(average_precision_Q.mean()),
+        median_rank=float(np.median(first_rank_Q)),
+        mean_rank=float(first_rank_Q.mean()),
+        alignment_score=float(np.nanmean(alignment_Q)) if np.any(relevant_Q) else 0.0,
+    )
+
+
+def random_precision(relevant_QT: NDArray[np.bool_], excluded_QT: NDArray[np.bool_] | None = None) -> float:
+    """Precision that a random ranking gives at every k: the share of relevant among the allowed targets."""
+    if excluded_QT is None:
+        return float(relevant_QT.mean(axis=1).mean())
+    allowed_Q = (~excluded_QT).sum(axis=1)
+    return float(np.mean((relevant_QT & ~excluded_QT).sum(axis=1) / np.maximum(allowed_Q, 1)))

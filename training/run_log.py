@@ -1,0 +1,53 @@
+"""What a run says while it runs: a callback for whoever watches, JSON lines and TensorBoard for later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from torch.utils.tensorboard import SummaryWriter
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`done` of `total` steps of a named stage, with the numbers that are worth showing beside it."""
+
+    stage: str
+    done: int
+    total: int
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+Report = Callable[[Progress], None]
+
+
+def silent(progress: Progress) -> None:
+    """The report of a run that nobody watches."""
+
+
+class RunLog:
+    """Appends one JSON object per event to `log.jsonl` and scalars to TensorBoard files in the same folder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lines = open(folder / "log.jsonl", "a", encoding="utf-8")  # noqa: SIM115 - lives as long as the log
+        self._tensorboard = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+        self._lines.write(json.dumps({"stage": stage, "step": step, **values}) + "\n")
+        self._lines.flush()
+        for name, value in values.items():
+            self._tensorboard.add_scalar(f"{stage}/{name}", value, step)
+
+    def close(self) -> None:
+        self._lines.close()
+        self._tensorboard.close()
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
