@@ -1,0 +1,81 @@
+"""Opening a file that may be hostile, and the limits that hold for every clip."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from pathlib import Path
+
+from inputs.errors import UnreadableFile
+
+MAX_FILE_BYTES = 4 << 30
+MAX_SIDE_PX = 4096
+MAX_FRAMES = 10_000
+MAX_DECODED_BYTES = 2 << 30
+
+_OPEN_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a FIFO without a writer must not hold us up
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+class BoundedReader(io.BufferedReader):
+    """A file that never allocates more than it holds, whatever length a header asks it to read."""
+
+    def __init__(self, raw: io.FileIO, size: int) -> None:
+        super().__init__(raw, buffer_size=1 << 16)
+        self.size = size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self.size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
+def open_regular_file(path: Path) -> BoundedReader:
+    """Open a regular file for reading. Links, pipes, devices and folders are refused without waiting on them.
+
+    Raises UnreadableFile; its message never holds the path.
+    """
+    try:
+        descriptor = os.open(path, _OPEN_FLAGS)
+    except (OSError, ValueError) as error:
+        code = error.errno if isinstance(error, OSError) else None
+        if code == errno.ENOENT:
+            raise UnreadableFile("file_missing", "The file does not exist.") from None
+        if code == errno.ELOOP:
+            raise UnreadableFile("not_a_regular_file", "The file is a symbolic link.") from None
+        raise UnreadableFile("file_not_opened", "The file cannot be opened.") from None
+    raw = io.FileIO(descriptor, "rb", closefd=True)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raw.close()
+        raise UnreadableFile("not_a_regular_file", "This is not a regular file.")
+    if not 0 < status.st_size <= MAX_FILE_BYTES:
+        raw.close()
+        reason = "is empty" if status.st_size == 0 else f"is larger than {MAX_FILE_BYTES >> 30} GiB"
+        raise UnreadableFile("file_empty" if status.st_size == 0 else "file_too_large", f"The file {reason}.")
+    return BoundedReader(raw, status.st_size)
+
+
+def frames_to_read(n_frames: int, rows: int, columns: int, max_frames: int | None) -> int:
+    """How many frames to decode. Raises UnreadableFile when there is no clip in the file, or far too much of one."""
+    if n_frames < 2:
+        raise UnreadableFile("still_image", "This is a still image, not a clip.", hint="Send a cine loop.")
+    if n_frames > MAX_FRAMES:
+        raise UnreadableFile("too_many_frames", f"The clip says it has more than {MAX_FRAMES} frames.")
+    if not (0 < rows <= MAX_SIDE_PX and 0 < columns <= MAX_SIDE_PX):
+        raise UnreadableFile("frame_size", f"Frames must be between 1 and {MAX_SIDE_PX} pixels high and wide.")
+    wanted = n_frames if max_frames is None else min(n_frames, max_frames)
+    if wanted * rows * columns * 3 > MAX_DECODED_BYTES:
+        raise UnreadableFile("clip_too_large", f"The decoded clip would be larger than {MAX_DECODED_BYTES >> 30} GiB.")
+    return wanted
+
+
+def sane_rate_hz(rate_hz: float) -> float | None:
+    """A frame rate that a machine can have, or None."""
+    return rate_hz if 0.1 <= rate_hz <= 2000 else None

@@ -1,0 +1,71 @@
+"""AVI and MP4 clips through FFmpeg. Letters in array names: T frames, H rows, W columns, C colours (RGB)."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from typing import Literal
+
+import av
+import av.error
+import numpy as np
+
+from inputs.echo_formats.opened import MAX_DECODED_BYTES, MAX_FRAMES, BoundedReader, frames_to_read, sane_rate_hz
+from inputs.errors import InputError, UnreadableFile
+from inputs.records import EchoClip
+
+Container = Literal["avi", "mp4"]
+
+
+def read_video(file: BoundedReader, container: Container, max_frames: int | None) -> EchoClip:
+    """The first `max_frames` frames (all when None) of the first video stream. Raises UnreadableFile."""
+    if _declared_bytes(file, container) > file.size:
+        raise UnreadableFile("file_truncated", "The file ends before its container says.")
+    file.seek(0)
+    try:
+        return _read(file, container, max_frames)
+    except InputError:
+        raise
+    except (av.error.FFmpegError, ValueError, OSError, ArithmeticError, MemoryError):
+        raise UnreadableFile("video_damaged", "The video is damaged or in a codec that is not read.") from None
+
+
+def _read(file: BoundedReader, container: Container, max_frames: int | None) -> EchoClip:
+    # The demuxer is named, never guessed: playlist formats, which open other files, cannot be chosen by content.
+    with av.open(file, "r", format="mov" if container == "mp4" else "avi") as opened:
+        if not opened.streams.video:
+            raise UnreadableFile("no_video", "The file holds no video.")
+        stream = opened.streams.video[0]
+        stream.thread_type = "NONE"  # worker processes are the parallelism; frame threads decode more than is used
+        rows, columns, declared = int(stream.height), int(stream.width), int(stream.frames)
+        wanted = frames_to_read(declared or MAX_FRAMES, rows, columns, max_frames if declared else max_frames or 2)
+        if not declared and max_frames is None:  # a streamed file does not say how long it is
+            wanted = min(MAX_FRAMES, MAX_DECODED_BYTES // (rows * columns * 3)) + 1
+        frames = []
+        for frame in itertools.islice(opened.decode(stream), wanted):
+            if (frame.height, frame.width) != (rows, columns):
+                raise UnreadableFile("frame_size", "The frames of the video differ in size.")
+            frames.append(frame.to_ndarray(format="rgb24"))
+        rate_hz = float(stream.average_rate or stream.guessed_rate or 0)
+    if declared and len(frames) < wanted and container == "avi":  # an MP4's edit list may leave frames out
+        raise UnreadableFile("frames_missing", "The file holds fewer frames than it declares.")
+    frames_to_read(len(frames), rows, columns, None)
+    return EchoClip(np.stack(frames), sane_rate_hz(rate_hz), container)
+
+
+def _declared_bytes(file: BoundedReader, container: Container) -> int:
+    """Where the container says that it ends; 0 when it does not say, as in a streamed file."""
+    if container == "avi":
+        file.seek(4)
+        (length,) = struct.unpack("<L", file.read(4))
+        return 0 if length == 0xFFFFFFFF else 8 + int(length)
+    end = 0
+    while end + 8 <= file.size:
+        file.seek(end)
+        length, _kind = struct.unpack(">L4s", file.read(8))
+        if length == 1:
+            length = int.from_bytes(file.read(8), "big")
+        if length < 8:  # 0: to the end of the file
+            return 0
+        end += length
+    return end
