@@ -60,7 +60,7 @@ def embed_ecg_files(
 def embed_echo_studies(
     studies: Sequence[Path], bundle_dir: Path, output: Path, *, device: str, progress: ProgressCallback
 ) -> EmbedResult:
-    """Write `ids`, `study_tokens` (N, S), unit `embeddings` (N, D) and `pool_weights` (N, V), 0 where there is no view."""
+    """Write `ids`, `study_tokens` (N, S), unit `embeddings` (N, D) and `pool_weights` (N, V), 0 without a view."""
     bundle = Bundle.load(bundle_dir, device=device, parts=("echo",))
     spec = bundle.manifest.echo
     result, ids, tokens, embeddings, weights = EmbedResult(), [], [], [], []

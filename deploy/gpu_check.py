@@ -1,0 +1,105 @@
+"""For the owner of a GPU host: does the GPU give the CPU's answers?
+
+Loads the demo bundle on both devices, embeds the same ECGs and clips, searches the same vectors, serves a real ECG
+from the GPU, and prints what ran and how far apart the answers were. Elsewhere it says why it cannot.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+BUNDLE = ROOT / "bundles" / "demo"
+MIN_COSINE = 0.999
+N_ECGS = 64
+N_CLIPS = 16
+SEED = 11
+
+
+class CheckFailed(Exception):
+    """One sentence: what did not hold."""
+
+
+def main() -> None:
+    if not torch.cuda.is_available():
+        built = torch.version.cuda or "no CUDA"
+        sys.exit(f"gpu-check cannot run here: torch {torch.__version__} ({built}) sees no CUDA device.")
+    try:
+        report = {
+            "machine": platform.platform(),
+            "gpu": torch.cuda.get_device_name(),
+            "torch": torch.__version__,
+            "embeddings": _compare_embeddings(),
+            "search": _compare_search(),
+            "service": _serve(),
+        }
+    except CheckFailed as error:
+        sys.exit(f"gpu-check failed: {error}")
+    sys.stdout.write(json.dumps(report, indent=2) + "\n")
+
+
+def _compare_embeddings() -> dict[str, float]:
+    from models.bundle import Bundle
+
+    rng = np.random.default_rng(SEED)
+    cpu, gpu = Bundle.load(BUNDLE, device="cpu"), Bundle.load(BUNDLE, device="cuda")
+    leads, samples = len(cpu.manifest.ecg.leads), cpu.manifest.ecg.window_samples
+    windows_BWLN = rng.standard_normal((N_ECGS, 1, leads, samples)).astype(np.float32)
+    spec = cpu.manifest.echo
+    clips_NCTHW = rng.standard_normal((N_CLIPS, 3, spec.frames, spec.size, spec.size)).astype(np.float32)
+    a, b = cpu.embed_ecgs(windows_BWLN), gpu.embed_ecgs(windows_BWLN)
+    found = {
+        "ecg_min_cosine": _min_cosine(a.embeddings_BD, b.embeddings_BD),
+        "clip_min_cosine": _min_cosine(cpu.embed_clips(clips_NCTHW), gpu.embed_clips(clips_NCTHW)),
+    }
+    if a.shd_B is not None and b.shd_B is not None:
+        found["shd_largest_difference"] = float(np.abs(a.shd_B - b.shd_B).max())
+    for name in ("ecg_min_cosine", "clip_min_cosine"):
+        if found[name] < MIN_COSINE:
+            raise CheckFailed(f"{name} is {found[name]:.6f}, below {MIN_COSINE}")
+    return found
+
+
+def _min_cosine(a_ND: np.ndarray, b_ND: np.ndarray) -> float:
+    norms = np.linalg.norm(a_ND, axis=1) * np.linalg.norm(b_ND, axis=1)
+    return float(((a_ND * b_ND).sum(axis=1) / norms).min())
+
+
+def _compare_search() -> dict[str, object]:
+    from index.faiss_index import FaissIndex
+
+    rng = np.random.default_rng(SEED)
+    vectors_ND = rng.standard_normal((20_000, 128)).astype(np.float32)
+    vectors_ND /= np.linalg.norm(vectors_ND, axis=1, keepdims=True)
+    ids_N = np.arange(len(vectors_ND), dtype=np.int64)
+    cpu, gpu = FaissIndex(128), FaissIndex(128)
+    cpu.add(ids_N, vectors_ND)
+    gpu.add(ids_N, vectors_ND)
+    gpu.move_to_gpu()
+    queries_BD, allowed_N = vectors_ND[:64] + 0.05, ids_N[::7]
+    for allowed in (None, allowed_N):
+        a, b = cpu.search(queries_BD, 10, allowed), gpu.search(queries_BD, 10, allowed)
+        if not np.allclose(a.similarity_BK, b.similarity_BK, atol=1e-4):
+            raise CheckFailed("the GPU index and the CPU index rank differently")
+    return {"backend": gpu.backend, "notice": gpu.notice}
+
+
+def _serve() -> dict[str, object]:
+    from cli.demo import answer_real_ecg
+
+    with tempfile.TemporaryDirectory() as folder:
+        answer = answer_real_ecg(Path(folder), device="cuda")
+    if not str(answer["device"]).startswith("cuda"):
+        raise CheckFailed(f"the service answered from {answer['device']}, not from the GPU")
+    return {"device": answer["device"], "timing_ms": answer["timing_ms"], "neighbours": len(answer["neighbours"])}
+
+
+if __name__ == "__main__":
+    main()
