@@ -1,12 +1,36 @@
-"""Hidden physiology of an invented patient: the one truth from which ECG, echo and labels are drawn."""
+"""Invented patients: hidden traits, how disease moves over the years, and the physiology of one moment.
+
+`Physiology` is the one truth from which ECG, echo and labels are drawn. Ranges are textbook cardiology; prevalences
+follow the published all-settings figures of the EchoNext data set. Diseases cluster as they do in people: a failing
+ventricle brings mitral regurgitation, a large left atrium, fibrillation and right-heart strain; aortic stenosis
+brings thick walls; pulmonary pressure brings tricuspid regurgitation and right-ventricular dysfunction.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.random import Generator
+
+from inputs.cohort import SHD_FLAGS
+
 Grade = int
 """0 none, 1 mild, 2 moderate, 3 severe (effusion: 0 none, 1 trace or small, 2 moderate, 3 large)."""
+
+Sex = Literal["female", "male"]
+Rhythm = Literal["sinus", "atrial_fibrillation"]
+Infarct = Literal["none", "anterior", "inferior", "lateral"]
+
+SITES = 3
+"""Invented hospitals: 0 a referral centre, 1 a general hospital, 2 an outpatient clinic."""
+
+_DAYS_PER_YEAR = 365.25
+_SITE_SHARE = (0.45, 0.35, 0.20)
+_SITE_MORBIDITY = (1.10, 1.0, 0.78)
+"""How much more often the patients of a site are ill: with it, a site's machines are correlated with disease, but
+only through the site."""
 
 
 @dataclass(frozen=True)
@@ -14,10 +38,10 @@ class Physiology:
     """One patient at one moment. Lengths in cm, volumes in ml, pressures in mmHg, velocities in m/s."""
 
     age_years: float
-    sex: Literal["female", "male"]
+    sex: Sex
     height_cm: float
     weight_kg: float
-    rhythm: Literal["sinus", "atrial_fibrillation"]
+    rhythm: Rhythm
     heart_rate_bpm: float
     lvef_percent: float
     lvedv_ml: float
@@ -37,6 +61,247 @@ class Physiology:
     tricuspid_regurgitation: Grade
     pulmonary_regurgitation: Grade
     effusion: Grade
-    infarct: Literal["none", "anterior", "inferior", "lateral"]
+    infarct: Infarct
     site: int
     """Which invented hospital: fixes the mixture of machines and noise, independent of disease given the site."""
+
+    @property
+    def body_surface_m2(self) -> float:
+        """Mosteller's formula."""
+        return float(np.sqrt(self.height_cm * self.weight_kg / 3600.0))
+
+
+@dataclass(frozen=True)
+class Course:
+    """One severity over time: a start, a trend and a slow swing around it; never below zero."""
+
+    start: float
+    growth_per_year: float
+    swing: float
+    period_days: float
+    phase: float
+
+    def at(self, day: float) -> float:
+        trend = 1.0 + self.growth_per_year * day / _DAYS_PER_YEAR
+        return max(0.0, self.start * (trend + self.swing * _cycle(day, self.period_days, self.phase)))
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Hidden traits of an invented person. Day 0 is the first day on which anything of theirs may be recorded."""
+
+    age_years: float
+    sex: Sex
+    height_cm: float
+    weight_kg: float
+    site: int
+    resting_rate_bpm: float
+    rate_phase: float
+    healthy_lvef_percent: float
+    healthy_lvedv_per_m2: float
+    healthy_wall_cm: float
+    septal_excess_cm: float
+    healthy_la_volume_index: float
+    healthy_rv_basal_cm: float
+    healthy_tapse_cm: float
+    healthy_pasp_mmhg: float
+    right_atrial_pressure_mmhg: float
+    infarct: Infarct
+    remodelling: float
+    """How readily the ventricle dilates when it fails, around 1."""
+    lost_lvef_points: Course
+    hypertrophy_cm: Course
+    aortic_stenosis: Course
+    aortic_regurgitation: Course
+    mitral_regurgitation: Course
+    tricuspid_regurgitation: Course
+    pulmonary_regurgitation: Course
+    lung_pressure_mmhg: Course
+    right_heart: Course
+    effusion: Course
+    fibrillation_share: float
+    """Share of time in atrial fibrillation: 0 never, 1 permanent."""
+    fibrillation_phase: float
+
+    def at(self, day: float) -> Physiology:
+        """The physiology on a day (days, fractions allowed). The same day always gives the same answer."""
+        stenosis = self.aortic_stenosis.at(day)
+        aortic_leak = self.aortic_regurgitation.at(day)
+        share = self.fibrillation_share
+        in_fibrillation = share >= 1.0 or _cycle(day, 53.0, self.fibrillation_phase) > np.cos(np.pi * share)
+
+        pressure_overload = max(0.0, stenosis - 2.0)
+        lost = self.lost_lvef_points.at(day) + 4.0 * pressure_overload + 3.0 * in_fibrillation
+        lvef = 12.0 + 4.0 * float(np.logaddexp(0.0, (min(78.0, self.healthy_lvef_percent - lost) - 12.0) / 4.0))
+        failing = max(0.0, lost - 5.0)
+
+        mitral = self.mitral_regurgitation.at(day) + 0.031 * failing * self.remodelling + 0.30 * (share > 0)
+        dilated = 0.0155 * failing * self.remodelling + 0.15 * max(0.0, aortic_leak - 0.8)
+        dilated += 0.08 * max(0.0, self.mitral_regurgitation.at(day) - 0.8)
+        body_m2 = float(np.sqrt(self.height_cm * self.weight_kg / 3600.0))
+        lvedv = float(np.clip(self.healthy_lvedv_per_m2 * body_m2 * np.exp(dilated), 45.0, 420.0))
+
+        thickening = self.hypertrophy_cm.at(day) + 0.14 * max(0.0, stenosis - 0.6)
+        wall = self.healthy_wall_cm + thickening - 0.12 * dilated
+        septum = float(np.clip(wall + self.septal_excess_cm * (1.0 + thickening), 0.55, 2.4))
+        posterior = float(np.clip(wall - 0.5 * self.septal_excess_cm, 0.55, 2.1))
+
+        atrium = self.healthy_la_volume_index + 0.38 * failing + 5.0 * max(0.0, mitral - 0.8)
+        atrium += 13.0 * (share > 0) + 11.0 * thickening
+        lung = self.lung_pressure_mmhg.at(day)
+        pasp = self.healthy_pasp_mmhg + lung + 0.40 * failing + 4.2 * max(0.0, mitral - 0.9) + 2.0 * (share > 0)
+        pasp = float(np.clip(pasp, 15.0, 105.0))
+        strain = max(0.0, pasp - 38.0)
+        right = self.right_heart.at(day) + 0.030 * strain + 0.030 * failing
+        tricuspid = self.tricuspid_regurgitation.at(day) + 0.032 * strain + 0.30 * right + 0.35 * (share > 0)
+        pulmonary = self.pulmonary_regurgitation.at(day) + 0.012 * strain
+        gradient = max(4.0, pasp - self.right_atrial_pressure_mmhg)
+
+        effusion = _grade(self.effusion.at(day))
+        rate = self.resting_rate_bpm + 5.0 * _cycle(day, 0.37, self.rate_phase) + 0.30 * failing
+        rate += 16.0 * in_fibrillation + (0.0, 1.0, 9.0, 17.0)[effusion]
+        return Physiology(
+            age_years=self.age_years + day / _DAYS_PER_YEAR,
+            sex=self.sex,
+            height_cm=self.height_cm,
+            weight_kg=self.weight_kg,
+            rhythm="atrial_fibrillation" if in_fibrillation else "sinus",
+            heart_rate_bpm=float(np.clip(rate, 42.0, 150.0)),
+            lvef_percent=lvef,
+            lvedv_ml=lvedv,
+            lvesv_ml=lvedv * (1.0 - lvef / 100.0),
+            septum_cm=septum,
+            posterior_wall_cm=posterior,
+            lv_mass_g=lv_mass_g(lvedv, septum, posterior),
+            la_volume_index=float(np.clip(atrium, 12.0, 110.0)),
+            rv_basal_cm=float(
+                np.clip(self.healthy_rv_basal_cm + 0.42 * right + 0.12 * max(0.0, tricuspid - 1), 2.2, 6.5)
+            ),
+            tapse_cm=float(np.clip(self.healthy_tapse_cm - 0.40 * right, 0.5, 3.4)),
+            rv_dysfunction=_grade(right),
+            pasp_mmhg=pasp,
+            tr_velocity_m_s=float(np.sqrt(gradient / 4.0)),
+            aortic_stenosis=_grade(stenosis),
+            aortic_regurgitation=_grade(aortic_leak),
+            mitral_regurgitation=_grade(mitral),
+            tricuspid_regurgitation=_grade(tricuspid),
+            pulmonary_regurgitation=_grade(pulmonary),
+            effusion=effusion,
+            infarct=self.infarct,
+            site=self.site,
+        )
+
+
+def lv_mass_g(lvedv_ml: float, septum_cm: float, posterior_wall_cm: float) -> float:
+    """LV mass by the cube formula of Devereux, with the cavity diameter taken from the volume."""
+    cavity_cm = float(np.cbrt(0.95 * lvedv_ml))
+    return 0.8 * 1.04 * ((cavity_cm + septum_cm + posterior_wall_cm) ** 3 - cavity_cm**3) + 0.6
+
+
+def shd_flags(physiology: Physiology) -> dict[str, bool]:
+    """The eleven EchoNext findings of structural heart disease, in EchoNext's order, from the truth."""
+    p = physiology
+    values = (
+        p.lvef_percent <= 45.0,
+        max(p.septum_cm, p.posterior_wall_cm) >= 1.3,
+        p.aortic_stenosis >= 2,
+        p.aortic_regurgitation >= 2,
+        p.mitral_regurgitation >= 2,
+        p.tricuspid_regurgitation >= 2,
+        p.pulmonary_regurgitation >= 2,
+        p.rv_dysfunction >= 2,
+        p.effusion >= 2,
+        p.pasp_mmhg >= 45.0,
+        p.tr_velocity_m_s >= 3.2,
+    )
+    return dict(zip(SHD_FLAGS, values, strict=True))
+
+
+def sample_patient(rng: Generator) -> Patient:
+    """Draw one invented adult."""
+    site = int(rng.choice(SITES, p=_SITE_SHARE))
+    sex: Sex = "female" if rng.random() < 0.49 else "male"
+    male = sex == "male"
+    age = float(np.clip(rng.normal(63.0, 15.0), 19.0, 94.0))
+    elderly = (age - 63.0) / 15.0
+    height = rng.normal(176.0 if male else 163.0, 7.0)
+    body_mass_index = float(np.clip(26.5 * np.exp(rng.normal(0.02, 0.19)), 16.5, 52.0))
+    weight = body_mass_index * (height / 100.0) ** 2
+    obesity = (body_mass_index - 27.0) / 6.0
+
+    frailty = rng.normal()  # one shared tendency, so that diseases keep company
+    odds = _SITE_MORBIDITY[site] * np.exp(0.30 * elderly + 0.55 * frailty - 0.15)
+
+    def has(base: float, age_slope: float = 0.0) -> bool:
+        return bool(rng.random() < min(0.95, base * odds * np.exp(age_slope * elderly)))
+
+    infarct: Infarct = "none"
+    lost = 0.0
+    if has(0.37, -0.05):
+        lost = rng.gamma(3.6, 5.7)
+        if rng.random() < 0.52:
+            infarct = _where(rng)
+    elif has(0.04):
+        infarct, lost = _where(rng), rng.gamma(2.0, 3.0)
+
+    stenosis = rng.uniform(0.7, 3.4) if has(0.042, 0.6) else 0.0
+    thickening = rng.gamma(2.3, 0.145) if has(0.45, 0.10) else 0.0
+    thickening += 0.05 * max(0.0, obesity)
+    mitral = rng.uniform(0.8, 3.2) if has(0.045) else abs(rng.normal(0.0, 0.45))
+    fibrillation = has(0.095 + 0.0024 * lost + 0.05 * (mitral > 1.5), 0.35)
+    share = 0.0 if not fibrillation else (1.0 if rng.random() < 0.5 else float(rng.uniform(0.1, 0.8)))
+
+    def course(start: float, growth: float, swing: float) -> Course:
+        return Course(
+            start=float(start),
+            growth_per_year=float(rng.normal(growth, abs(growth) + 0.03)),
+            swing=float(abs(rng.normal(0.0, swing))),
+            period_days=float(rng.uniform(250.0, 1200.0)),
+            phase=float(rng.random()),
+        )
+
+    return Patient(
+        age_years=age,
+        sex=sex,
+        height_cm=float(height),
+        weight_kg=float(weight),
+        site=site,
+        resting_rate_bpm=float(np.clip(rng.normal(71.0, 9.5), 48.0, 98.0)),
+        rate_phase=float(rng.random()),
+        healthy_lvef_percent=float(rng.normal(62.0 + (0.0 if male else 1.5), 5.2)),
+        healthy_lvedv_per_m2=float(rng.normal(57.0 if male else 51.0, 8.0)),
+        healthy_wall_cm=float(rng.normal(0.95 if male else 0.87, 0.09) + 0.03 * elderly),
+        septal_excess_cm=float(abs(rng.normal(0.04, 0.05))),
+        healthy_la_volume_index=float(np.clip(rng.normal(25.0 + elderly, 4.5), 14.0, 40.0)),
+        healthy_rv_basal_cm=float(rng.normal(3.5 if male else 3.2, 0.32)),
+        healthy_tapse_cm=float(rng.normal(2.25, 0.25)),
+        healthy_pasp_mmhg=float(rng.normal(26.0 + 1.5 * elderly, 4.5)),
+        right_atrial_pressure_mmhg=float(np.clip(rng.gamma(3.0, 2.7), 3.0, 18.0)),
+        infarct=infarct,
+        remodelling=float(np.clip(rng.normal(1.0, 0.28), 0.3, 1.8)),
+        lost_lvef_points=course(lost, 0.02, 0.08),
+        hypertrophy_cm=course(thickening, 0.02, 0.03),
+        aortic_stenosis=course(stenosis, 0.06, 0.01),
+        aortic_regurgitation=course(rng.uniform(0.8, 3.2) if has(0.036) else abs(rng.normal(0.0, 0.40)), 0.03, 0.05),
+        mitral_regurgitation=course(mitral, 0.03, 0.08),
+        tricuspid_regurgitation=course(rng.uniform(0.8, 3.0) if has(0.02) else abs(rng.normal(0.0, 0.4)), 0.03, 0.08),
+        pulmonary_regurgitation=course(rng.uniform(0.8, 2.8) if has(0.012) else abs(rng.normal(0.0, 0.35)), 0.02, 0.05),
+        lung_pressure_mmhg=course(rng.gamma(2.2, 9.5) if has(0.20, 0.10) else 0.0, 0.03, 0.08),
+        right_heart=course(rng.uniform(0.5, 3.0) if has(0.03) else abs(rng.normal(0.0, 0.25)), 0.03, 0.08),
+        effusion=course(rng.uniform(0.8, 3.6) if has(0.06) else abs(rng.normal(0.0, 0.25)), -0.25, 0.15),
+        fibrillation_share=share,
+        fibrillation_phase=float(rng.random()),
+    )
+
+
+def _where(rng: Generator) -> Infarct:
+    draw = rng.random()
+    return "anterior" if draw < 0.45 else "inferior" if draw < 0.80 else "lateral"
+
+
+def _grade(score: float) -> Grade:
+    return int(np.clip(np.floor(score + 0.5), 0, 3))
+
+
+def _cycle(day: float, period_days: float, phase: float) -> float:
+    return float(np.sin(2.0 * np.pi * (day / period_days + phase)))
