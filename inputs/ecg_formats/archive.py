@@ -1,0 +1,62 @@
+"""A zip of one record, unpacked in memory within limits. Nothing is written, so nothing can be written elsewhere."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import PurePosixPath
+
+from inputs.errors import UnreadableFile
+from inputs.records import UploadedFile
+
+MAX_ENTRIES = 32
+MAX_UNPACKED_BYTES = 64 * 2**20
+_REGULAR_FILE = 0o100000
+_KIND = 0o170000
+
+
+def looks_like_zip(data: bytes) -> bool:
+    return data[:4] in (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def unpack(data: bytes) -> list[UploadedFile]:
+    """The files of a zip, without their folders. Raises UnreadableFile.
+
+    Sizes are counted while inflating, because the ones a zip declares are the sender's word.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return _unpack(archive)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise UnreadableFile(
+            "unreadable_file", "The zip is damaged, encrypted or compressed in an unusual way."
+        ) from error
+
+
+def _unpack(archive: zipfile.ZipFile) -> list[UploadedFile]:
+    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    if len(entries) > MAX_ENTRIES:
+        raise UnreadableFile("too_many_files", f"The zip holds {len(entries)} files; at most {MAX_ENTRIES} are read.")
+    files = []
+    left = MAX_UNPACKED_BYTES
+    for entry in entries:
+        path = PurePosixPath(entry.filename)
+        if path.is_absolute() or ".." in path.parts or "\\" in entry.filename:
+            raise UnreadableFile("file_not_in_upload", "The zip holds a file that points outside of it.")
+        if (entry.external_attr >> 16) & _KIND not in (0, _REGULAR_FILE):
+            raise UnreadableFile("unreadable_file", "The zip holds something that is not a regular file.")
+        if "__MACOSX" in path.parts or path.name.startswith("."):
+            continue
+        with archive.open(entry) as stream:
+            content = stream.read(left + 1)
+        left -= len(content)
+        if left < 0:
+            raise UnreadableFile(
+                "too_long", f"The zip unpacks to more than {MAX_UNPACKED_BYTES // 2**20} MiB.", hint="Send one ECG."
+            )
+        if looks_like_zip(content):
+            raise UnreadableFile("unreadable_file", "The zip holds another zip.")
+        files.append(UploadedFile(path.name, content))
+    if not files:
+        raise UnreadableFile("empty_file", "The zip holds no file.")
+    return files

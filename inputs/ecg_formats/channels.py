@@ -1,0 +1,111 @@
+"""What every reader does last: named channels in some unit to an EcgRecording in millivolt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inputs.errors import UnreadableFile
+from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning
+
+MAX_CHANNELS = 64
+MAX_VALUES = 10_000_000
+MAX_SAMPLES = 600_000
+"""Per lead: ten minutes at 1000 Hz. A resting ECG is 10 s; this is no reader for Holter recordings."""
+
+_MILLIVOLT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One signal of a file. lead: our name, None where it is no ECG lead we know. samples: in `unit`, NaN missing."""
+
+    lead: str | None
+    unit: str
+    samples: NDArray[np.floating]
+
+
+def millivolts_per(unit: str) -> float | None:
+    """How many millivolt one `unit` is (nV, uV, µV, mV, V in any case, or in words); None when it is no voltage."""
+    text = unit.strip().casefold().replace("µ", "u").replace("μ", "u")
+    for word, symbol in (("micro", "u"), ("milli", "m"), ("nano", "n"), ("", "")):
+        text = text if text not in (word + "volt", word + "volts") else symbol + "v"
+    return _MILLIVOLT.get(text)
+
+
+def check_size(channels: int, samples: int) -> None:
+    """Refuse, before anything is allocated, what no resting ECG needs."""
+    if channels > MAX_CHANNELS:
+        raise UnreadableFile("too_many_channels", f"The file has {channels} channels; at most {MAX_CHANNELS} are read.")
+    if samples > MAX_SAMPLES or channels * samples > MAX_VALUES:
+        raise UnreadableFile(
+            "too_long",
+            f"The recording has {samples} samples per lead; at most {MAX_SAMPLES} are read.",
+            hint="Cut a stretch of 10 s out of it.",
+        )
+
+
+def checked_rate(rate_hz: float) -> float:
+    """A rate from a file or a request, refused when it is no positive number."""
+    if not (math.isfinite(rate_hz) and rate_hz > 0):
+        raise UnreadableFile("rate_out_of_range", "The sampling rate is not a positive number.")
+    return float(rate_hz)
+
+
+def agreed_rate(given_hz: float | None, stated_hz: float) -> float:
+    """The file's own rate; a given one that contradicts it is refused, because one of them must be wrong."""
+    if given_hz is not None and not math.isclose(given_hz, stated_hz, rel_tol=0.01):
+        raise UnreadableFile(
+            "rate_conflict",
+            f"The file states {stated_hz:g} Hz, and the parameter rate_hz {given_hz:g} Hz.",
+            hint="Leave rate_hz out: the file states its own rate.",
+        )
+    return checked_rate(stated_hz)
+
+
+def build_recording(
+    channels: Sequence[Channel], rate_hz: float, source_format: str, warnings: Sequence[InputWarning] = ()
+) -> EcgRecording:
+    """Keep the leads we know, in the file's order, as millivolt. Names of other channels never leave this function.
+
+    Raises UnreadableFile when a lead comes twice, is no voltage, differs in length, or none is known.
+    """
+    warnings = list(warnings)
+    kept = [channel for channel in channels if channel.lead is not None]
+    if not kept:
+        raise UnreadableFile(
+            "leads_missing",
+            f"None of the {len(channels)} channels is named as an ECG lead.",
+            hint="Channels are found by name: I, II, III, aVR, aVL, aVF, V1 to V6.",
+            leads=STANDARD_LEADS,
+        )
+    names = tuple(channel.lead for channel in kept if channel.lead is not None)
+    twice = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
+    if twice:
+        raise UnreadableFile("leads_ambiguous", f"The file has more than one lead {', '.join(twice)}.", leads=twice)
+    if len({len(channel.samples) for channel in kept}) > 1:
+        raise UnreadableFile("length_mismatch", "The leads of this file differ in length.")
+    if len(kept[0].samples) == 0:
+        raise UnreadableFile("signal_empty", "The file holds no sample.")
+    check_size(len(kept), len(kept[0].samples))
+    signal_mv = np.empty((len(kept), len(kept[0].samples)), np.float32)
+    for row, channel, name in zip(signal_mv, kept, names, strict=True):
+        factor = millivolts_per(channel.unit)
+        if factor is None:
+            raise UnreadableFile(
+                "unit_not_voltage",
+                f"Lead {name} is not in a unit of voltage.",
+                hint="Leads must be in nV, uV, mV or V.",
+                leads=(name,),
+            )
+        with np.errstate(over="ignore", invalid="ignore"):
+            row[:] = channel.samples * factor
+    signal_mv[~np.isfinite(signal_mv)] = np.nan
+    if len(kept) < len(channels):
+        left_out = len(channels) - len(kept)
+        warnings.append(InputWarning("channels_ignored", f"{left_out} channels that are not ECG leads were left out."))
+    return EcgRecording(signal_mv, checked_rate(rate_hz), names, source_format, tuple(warnings))

@@ -1,0 +1,136 @@
+"""A checked ECG to what the encoder eats: leads by name, one rate, no baseline, unit variance per lead group.
+
+One path for training and serving: both call `prepare_ecg` with the spec of the bundle. Knows nothing of files.
+Letters in array names: L leads, N samples, W windows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.signal import resample
+
+from inputs.ecg_quality import check_ecg
+from inputs.errors import UnusableRecording
+from inputs.records import EcgRecording
+from inputs.specs import EcgSpec
+
+
+def prepare_ecg(recording: EcgRecording, spec: EcgSpec) -> NDArray[np.float32]:
+    """Prepare the whole record as `spec` says.
+
+    Returns (L, N) float32 without unit, L in the order of `spec.leads`, N = int(samples * spec.rate_hz / rate_hz).
+    Raises UnusableRecording when leads are missing, flat or empty, or the record is too short or at an impossible rate.
+    """
+    signal_LN = check_ecg(recording, spec).signal_mv_LN
+    # Before resampling, because a single NaN would spread over its whole lead in the Fourier domain.
+    signal_LN = np.nan_to_num(signal_LN, nan=0.0)
+    return normalise_signal(resample_signal(signal_LN, recording.rate_hz, spec.rate_hz), spec).astype(np.float32)
+
+
+def ecg_windows(signal_LN: NDArray[np.float32], spec: EcgSpec) -> NDArray[np.float32]:
+    """Cut a prepared record into the windows an encoder sees: (W, L, spec.window_samples).
+
+    `first` gives one window from the start; `mean` as many evenly spaced ones as cover the record, at most
+    `spec.max_windows`. Raises UnusableRecording when the record is shorter than one window.
+    """
+    samples, width = signal_LN.shape[1], spec.window_samples
+    if samples < width:
+        raise UnusableRecording("too_short", f"The ECG is shorter than the {width / spec.rate_hz:.2f} s needed.")
+    count = 1 if spec.windows == "first" else min(spec.max_windows, -(-samples // width))
+    starts = np.linspace(0, samples - width, count).round().astype(int) if count > 1 else np.zeros(1, int)
+    return np.stack([signal_LN[:, start : start + width] for start in starts])
+
+
+def resample_signal(signal_LN: NDArray[np.floating], rate_hz: float, to_rate_hz: float) -> NDArray[np.floating]:
+    """Fourier resampling of each lead to int(N * to_rate_hz / rate_hz) samples, in the dtype given."""
+    samples = signal_LN.shape[1]
+    resampled: NDArray[np.floating] = resample(signal_LN, int(samples * to_rate_hz / rate_hz), axis=1)
+    return resampled
+
+
+def normalise_signal(signal_LN: NDArray[np.floating], spec: EcgSpec) -> NDArray[np.floating]:
+    """Clip, subtract the baseline and z-score each lead group of a signal already at `spec.rate_hz`; dtype is kept.
+
+    Missing samples count as zero. Source: arXiv 2603.08505.
+    """
+    signal_LN = np.nan_to_num(signal_LN, nan=0.0)
+    limit = spec.clip_sd * signal_LN.std()
+    signal_LN = np.clip(signal_LN, -limit, limit)
+    signal_LN = (signal_LN - als_baseline(signal_LN, spec)).astype(signal_LN.dtype, copy=False)
+    for first, last in spec.normalisation_groups:
+        group = signal_LN[first:last]
+        signal_LN[first:last] = (group - group.mean()) / np.sqrt(group.var() + spec.variance_floor)
+    return signal_LN
+
+
+def als_baseline(signal_LN: NDArray[np.floating], spec: EcgSpec) -> NDArray[np.float64]:
+    """The slow drift under each lead by asymmetric least squares (Eilers and Boelens 2005): (L, N) float64.
+
+    Minimises sum w (y - z)^2 + lambda sum (second difference of z)^2, with w = p above the baseline, 1 - p below it
+    and 0 on it; the weights are renewed `spec.baseline_iterations` times.
+    """
+    if signal_LN.shape[1] < 3:
+        raise ValueError("a baseline needs at least three samples")
+    y_NL = np.ascontiguousarray(signal_LN.T, dtype=np.float64)
+    z_NL: NDArray[np.float64] = _solve_baseline(y_NL, spec.baseline_lambda, spec.baseline_p, spec.baseline_iterations)
+    return z_NL.T
+
+
+def compile_solver() -> None:
+    """Compile the baseline solver, or load it from the cache in NUMBA_CACHE_DIR, so that no request waits for it."""
+    _solve_baseline(np.zeros((8, 1)), 1e7, 0.3, 1)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _solve_baseline(y_NL, smoothness, p, iterations):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """LDL^T of the pentadiagonal system, all leads abreast so that the inner loops run in vector registers.
+
+    The system is divided by `smoothness`: the second subdiagonal of L is then 1 / d of two rows above and needs no
+    array. Nor do the weights: the forward sweep makes them from y and the last z.
+    """
+    N, L = y_NL.shape
+    z_NL = np.empty((N, L))
+    below_NL = np.empty((N, L))  # first subdiagonal of L
+    inverse_NL = np.empty((N, L))  # 1 / d
+    uniform, above, under = 1.0 / smoothness, p / smoothness, (1.0 - p) / smoothness
+    off_baseline_L = np.zeros(L, dtype=np.int64)
+
+    for iteration in range(iterations):
+        for i in range(N):
+            # A row of D D^T, D the second difference with N - 2 columns: 1 -4 6 -4 1, cut at both ends.
+            diagonal = 1.0 if i == 0 or i == N - 1 else (5.0 if i == 1 or i == N - 2 else 6.0)
+            left = -2.0 if i == 1 or i == N - 1 else -4.0
+            for k in range(L):
+                y = y_NL[i, k]
+                z = z_NL[i, k]
+                weight = above if y > z else (under if y < z else 0.0)
+                # Fewer than two weighted samples make the system singular: such a lead keeps its baseline.
+                if iteration == 0 or off_baseline_L[k] < 2:
+                    weight = uniform
+                d = diagonal + weight
+                u = weight * y
+                below = 0.0
+                if i > 0:
+                    scaled = left - below_NL[i - 1, k] if i > 1 else left
+                    below = scaled * inverse_NL[i - 1, k]
+                    d -= below * scaled
+                    u -= below * z_NL[i - 1, k]
+                if i > 1:
+                    d -= inverse_NL[i - 2, k]
+                    u -= inverse_NL[i - 2, k] * z_NL[i - 2, k]
+                below_NL[i, k] = below
+                inverse_NL[i, k] = 1.0 / d
+                z_NL[i, k] = u
+        off_baseline_L[:] = 0
+        for i in range(N - 1, -1, -1):
+            for k in range(L):
+                z = z_NL[i, k] * inverse_NL[i, k]
+                if i < N - 1:
+                    z -= below_NL[i + 1, k] * z_NL[i + 1, k]
+                if i < N - 2:
+                    z -= inverse_NL[i, k] * z_NL[i + 2, k]
+                z_NL[i, k] = z
+                off_baseline_L[k] += y_NL[i, k] != z
+    return z_NL
