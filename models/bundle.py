@@ -1,0 +1,234 @@
+"""A loaded model bundle: prepared arrays in, vectors and probabilities out.
+
+Nothing here knows how files are read, how models are trained or what an index is.
+
+Letters in array names: B batch, W windows, L leads, N samples (or views, or clips), F features, D embedding, V views,
+C LVEF classes. In clips_NCTHW: C colours, T frames, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the name everyone uses
+
+from models.aligned import EcgTower, EchoTower
+from models.bundle_files import (
+    ECG_TOWER,
+    ECHO_ENCODER,
+    ECHO_TOWER,
+    PART_FILES,
+    BundleError,
+    BundleManifest,
+    check_card,
+    read_ecg_tower,
+    read_echo_encoder,
+    read_echo_tower,
+    read_manifest,
+    read_probes,
+    verify_bundle,
+    write_bundle,
+)
+from models.device import resolve_device
+from models.echo_encoder import EchoEncoder
+from models.probes import LabelDefinitions, ProbeHeads, Probes
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "BundleManifest",
+    "EcgOutput",
+    "LabelDefinitions",
+    "StudyOutput",
+    "verify_bundle",
+    "write_bundle",
+]
+
+Part = Literal["ecg", "echo"]
+Precision = Literal["fp32", "bf16"]
+
+# Activations of the first block per chunk. On a CPU a batch that outgrows the cache is slower per ECG (at the paper's
+# size 8 ECGs at a time beat 32); on a GPU this only bounds memory.
+_CHUNK_NUMBERS = {"cpu": 800_000, "cuda": 25_000_000}
+
+_Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EcgOutput:
+    """features_BF for probes; embeddings_BD of unit length; probabilities, or None in a bundle without probes."""
+
+    features_BF: _Float32
+    embeddings_BD: _Float32
+    lvef_BC: _Float32 | None
+    shd_B: _Float32 | None
+
+
+@dataclass(frozen=True)
+class StudyOutput:
+    """One echo study. embedding_D and view_embeddings_VD have unit length; pool_weights_V sum to 1."""
+
+    embedding_D: _Float32
+    token: _Float32
+    pool_weights_V: _Float32
+    view_embeddings_VD: _Float32
+
+
+class Bundle:
+    """A loaded model: float32 numpy in and out, no gradients. One thread at a time calls it."""
+
+    def __init__(
+        self,
+        manifest: BundleManifest,
+        sha256: str,
+        device: torch.device,
+        *,
+        ecg_tower: EcgTower | None,
+        echo_encoder: EchoEncoder | None,
+        echo_tower: EchoTower | None,
+        probes: Probes | None,
+        precision: Precision = "fp32",
+    ) -> None:
+        """Takes the modules over: they are moved to the device and the ECG tower's attention is folded."""
+        self.manifest = manifest
+        self.sha256 = sha256
+        self.device = device
+        self.precision = precision
+        self.probes = probes
+        if ecg_tower is not None:
+            ecg_tower.ecg_encoder = ecg_tower.ecg_encoder.folded()
+        self._ecg_tower = None if ecg_tower is None else ecg_tower.eval().to(device)
+        self._echo_encoder = None if echo_encoder is None else echo_encoder.eval().to(device)
+        self._echo_tower = None if echo_tower is None else echo_tower.eval().to(device)
+        self._heads = None if probes is None else ProbeHeads(probes).to(device)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path,
+        *,
+        device: str = "auto",
+        parts: Sequence[Part] = ("ecg", "echo"),
+        precision: Precision = "fp32",
+    ) -> Bundle:
+        """Read and check the parts asked for, and no other weights.
+
+        A part counts as present when the bundle has one of its files. BundleError when anything does not agree.
+        """
+        manifest, sha256 = read_manifest(path)
+        check_card(path, manifest)
+        wanted = set()
+        for part in parts:
+            present = [name for name in PART_FILES[part] if name in manifest.files]
+            if not present:
+                raise BundleError(f"this bundle has no {part} part: {' and '.join(PART_FILES[part])} missing")
+            wanted.update(present)
+        return cls(
+            manifest,
+            sha256,
+            resolve_device(device),
+            ecg_tower=read_ecg_tower(path, manifest) if ECG_TOWER in wanted else None,
+            echo_encoder=read_echo_encoder(path, manifest) if ECHO_ENCODER in wanted else None,
+            echo_tower=read_echo_tower(path, manifest) if ECHO_TOWER in wanted else None,
+            probes=read_probes(path, manifest),
+            precision=precision,
+        )
+
+    @property
+    def id(self) -> str:
+        return self.manifest.id
+
+    @property
+    def embedding_dim(self) -> int:
+        return self.manifest.architecture.embedding_dim
+
+    @property
+    def echo_encoder_sha256(self) -> str:
+        """Identifies view vectors together with the echo specification: they depend on nothing else."""
+        if ECHO_ENCODER not in self.manifest.files:
+            raise BundleError(f"this bundle has no {ECHO_ENCODER}")
+        return self.manifest.files[ECHO_ENCODER]
+
+    def embed_ecgs(self, windows_BWLN: _Float32) -> EcgOutput:
+        """Windows of prepared ECGs, equally many of each, to vectors and probabilities.
+
+        Over several windows the features are averaged, and so are the unit embeddings, which then get unit length
+        again: every window counts alike, however long its aligned vector is. Probes see the averaged features.
+        """
+        if self._ecg_tower is None:
+            raise BundleError(f"{ECG_TOWER} was not loaded")
+        if windows_BWLN.ndim != 4 or 0 in windows_BWLN.shape:
+            raise ValueError(f"ECG windows must be (batch, windows, leads, samples), not {windows_BWLN.shape}")
+        if not np.isfinite(windows_BWLN).all():
+            raise ValueError("ECG windows must be finite")
+        B, W = windows_BWLN.shape[:2]
+        windows = windows_BWLN.reshape(B * W, *windows_BWLN.shape[2:])
+        sizes = self.manifest.architecture.ecg
+        chunk = self._chunk_rows(sizes.leads * sizes.patches_per_lead * sizes.embed_dim)
+        with self._inference():
+            outputs = [self._ecg_tower(self._tensor(windows[i : i + chunk])) for i in range(0, B * W, chunk)]
+        with torch.inference_mode():
+            features_BWF = torch.cat([features.float() for features, _ in outputs]).view(B, W, -1)
+            aligned_BWD = torch.cat([aligned.float() for _, aligned in outputs]).view(B, W, -1)
+            features_BF = features_BWF.mean(dim=1)
+            embeddings_BD = F.normalize(F.normalize(aligned_BWD, dim=2).mean(dim=1), dim=1)
+            lvef_BC, shd_B = (None, None) if self._heads is None else map(_numpy, self._heads(features_BF))
+            return EcgOutput(_numpy(features_BF), _numpy(embeddings_BD), lvef_BC, shd_B)
+
+    def embed_clips(self, clips_NCTHW: _Float32) -> _Float32:
+        """Prepared clips (N, 3, T, size, size) to view vectors (N, view_dim), not normalised."""
+        if self._echo_encoder is None:
+            raise BundleError(f"{ECHO_ENCODER} was not loaded")
+        if clips_NCTHW.ndim != 5 or len(clips_NCTHW) == 0:
+            raise ValueError(f"clips must be (clips, colours, frames, rows, columns), not {clips_NCTHW.shape}")
+        sizes = self.manifest.architecture.echo
+        chunk = self._chunk_rows(prod(sizes.grids()[0].tokens_in) * sizes.stem_dim)
+        with self._inference():
+            chunks = range(0, len(clips_NCTHW), chunk)
+            views = [self._echo_encoder(self._tensor(clips_NCTHW[i : i + chunk])).float() for i in chunks]
+            return _numpy(torch.cat(views))
+
+    def pool_study(self, views_VD: _Float32) -> StudyOutput:
+        """View vectors (V, view_dim) of one study to its embedding. Of more than `max_views`, the first ones count.
+
+        view_embeddings_VD are the views taken alone, without pooling: what each would be similar to by itself.
+        """
+        if self._echo_tower is None:
+            raise BundleError(f"{ECHO_TOWER} was not loaded")
+        if views_VD.ndim != 2 or len(views_VD) == 0:
+            raise ValueError("a study needs at least one view vector, as an array (views, view_dim)")
+        with self._inference():
+            views = self._tensor(views_VD)
+            counted = views[: self.manifest.echo.max_views]
+            study = self._echo_tower(counted[None], torch.ones(1, len(counted), dtype=torch.bool, device=self.device))
+            return StudyOutput(
+                _numpy(F.normalize(study.aligned_BD[0].float(), dim=0)),
+                _numpy(study.tokens_BP[0].float()),
+                _numpy(F.pad(study.pool_weights_BV[0].float(), (0, len(views) - len(counted)))),
+                _numpy(F.normalize(self._echo_tower.single_view(views).float(), dim=1)),
+            )
+
+    def _chunk_rows(self, numbers_per_row: int) -> int:
+        return max(1, _CHUNK_NUMBERS[self.device.type] // numbers_per_row)
+
+    def _tensor(self, array: _Float32) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(self.device)
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        half = self.precision == "bf16"
+        with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
+            yield
+
+
+def _numpy(tensor: Tensor) -> _Float32:
+    return np.asarray(tensor.cpu().numpy(), dtype=np.float32)
