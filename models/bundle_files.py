@@ -199,9 +199,10 @@ def write_bundle(
         (temporary / CARD).write_text(card, encoding="utf-8")
         files = {file.name: _sha256(file) for file in sorted(temporary.iterdir())}
         manifest = _write_manifest(temporary / MANIFEST, draft.model_copy(update={"files": files}))
-        # mkdtemp makes folders that only their owner may enter; a bundle is as readable as any other folder.
+        # Temporary folders and safetensors files are for their owner only; a finished bundle is for every reader.
         temporary.chmod(0o755)
         for file in temporary.iterdir():
+            file.chmod(0o644)
             _fsync(file)
         _fsync(temporary)
         temporary.rename(path)

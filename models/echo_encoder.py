@@ -171,8 +171,9 @@ class TokenPool(nn.Module):
 
     def forward(self, x_BHNE: Tensor, grid: Size3) -> Tensor:
         B, H, _, E = x_BHNE.shape
-        grid_AETYX = x_BHNE[:, :, 1:].transpose(2, 3).reshape(B * H, E, *grid)
-        pooled_BHNE = self.pool(grid_AETYX).flatten(2).transpose(1, 2).reshape(B, H, -1, E)
+        # Channels stay last in memory: the tokens are so already, and gradients would pay for every other order.
+        grid_AETYX = x_BHNE[:, :, 1:].reshape(B * H, *grid, E).permute(0, 4, 1, 2, 3)
+        pooled_BHNE = self.pool(grid_AETYX).permute(0, 2, 3, 4, 1).reshape(B, H, -1, E)
         normed_BHNE: Tensor = self.norm_act(torch.cat([x_BHNE[:, :, :1], pooled_BHNE], dim=2))
         return normed_BHNE
 
