@@ -1,0 +1,128 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inputs.specs import EcgSpec, EchoSpec
+from models.aligned import EcgTower, EchoTower
+from models.architecture import Architecture, EcgArchitecture
+from models.architecture import demo as demo_architecture
+from training.dataset import PairedArrays
+from training.embed import embed_ecgs, embed_studies
+from training.loop import fit
+from training.recipes import Recipe
+from training.retrieval import retrieval_metrics
+from training.run_log import RunLog, silent
+
+TINY = Architecture(
+    ecg=EcgArchitecture(leads=3, window_samples=48, patch_samples=12, embed_dim=24, depth=2, heads=2),
+    echo=demo_architecture().echo,
+    view_dim=6,
+    projection_dim=16,
+    embedding_dim=8,
+    pool_heads=2,
+    pool_dropout=0.1,
+)
+ECG = EcgSpec(leads=("I", "II", "III"), normalisation_groups=((0, 3),), window_samples=48, windows="mean")
+
+
+def tiny_recipe(**changes):
+    values = {
+        "name": "tiny", "architecture": TINY, "ecg": ECG, "echo": EchoSpec(size=64), "echo_pretraining": None,
+        "epochs": 4, "batch_size": 16, "learning_rate": 3e-3, "weight_decay": 0.01, "layer_decay": 0.75,
+        "warmup_epochs": 1, "temperature": 0.1, "patience": 10,
+    }  # fmt: skip
+    return Recipe(**(values | changes))
+
+
+def cohort_of_arrays(patients=60, seed=0):
+    """A hidden number per patient sets the ECG's frequency and lies along one axis of the view vectors."""
+    draw = np.random.default_rng(seed)
+    hidden = draw.uniform(-1, 1, patients)
+    t = np.arange(120) / 400
+    signals = [np.sin(2 * np.pi * (8 + 6 * h) * t + draw.uniform(0, 6, (3, 1))).astype(np.float32) for h in hidden]
+    axis = draw.standard_normal(6)
+    views = [(h * axis + 0.1 * draw.standard_normal((draw.integers(1, 4), 6))).astype(np.float32) for h in hidden]
+    one = np.arange(patients)
+    return PairedArrays(signals, views, one, one, one)
+
+
+def run(folder: Path, recipe, *, report=silent, score=None):
+    torch.manual_seed(recipe.seed)
+    ecg_tower, echo_tower = EcgTower(recipe.architecture), EchoTower(recipe.architecture)
+    pairs, cpu = cohort_of_arrays(), torch.device("cpu")
+
+    def mean_average_precision():
+        ecg = embed_ecgs(ecg_tower, pairs.signals_LN, recipe.ecg, cpu)
+        study = embed_studies(echo_tower, pairs.views_VD, 128, cpu)
+        return retrieval_metrics(ecg @ study.T, np.eye(len(pairs), dtype=bool)).mean_average_precision
+
+    with RunLog(folder) as log:
+        result = fit(
+            ecg_tower, echo_tower, pairs, score or mean_average_precision, recipe,
+            device=cpu, folder=folder, log=log, report=report,
+        )  # fmt: skip
+    weights = {
+        f"{name}.{k}": v for name, m in (("ecg", ecg_tower), ("echo", echo_tower)) for k, v in m.state_dict().items()
+    }
+    return result, weights
+
+
+def test_the_loop_learns_to_match_pairs(tmp_path):
+    result, _ = run(tmp_path, tiny_recipe(epochs=25))
+    chance = np.mean([1 / rank for rank in range(1, 61)])
+    assert result.best_score > 3 * chance
+
+
+def test_a_stopped_and_resumed_run_ends_with_the_same_weights(tmp_path):
+    whole, whole_weights = run(tmp_path / "whole", tiny_recipe())
+
+    def stop_after_two(progress):
+        if progress.done == 2 and "loss" in progress.values:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", tiny_recipe(), report=stop_after_two)
+    parts, parts_weights = run(tmp_path / "parts", tiny_recipe())
+    assert parts == whole
+    for name, value in whole_weights.items():
+        assert torch.equal(parts_weights[name], value), name
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_run(tmp_path):
+    scores = iter([0.1, 0.5, 0.3, 0.2, 0.9])
+    seen = []
+
+    def remember(progress):
+        if "validation_score" in progress.values:
+            seen.append(progress.values["validation_score"])
+
+    result, weights = run(tmp_path, tiny_recipe(epochs=5, patience=2), report=remember, score=lambda: next(scores))
+    assert (result.best_epoch, result.best_score, result.epochs_run) == (1, 0.5, 4)
+    assert seen == [0.1, 0.5, 0.3, 0.2]
+    _, two_epochs = run(tmp_path / "two", tiny_recipe(epochs=5, patience=2), score=iter([0.1, 0.5, 0, 0]).__next__)
+    for name, value in two_epochs.items():
+        assert torch.equal(weights[name], value), name
+
+
+def test_every_epoch_is_logged_as_a_json_line_and_to_tensorboard(tmp_path):
+    run(tmp_path, tiny_recipe(epochs=2))
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert len(lines) == 2
+    assert '"validation_score"' in lines[0]
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_the_callers_random_state_is_left_alone(tmp_path):
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    recipe = tiny_recipe(epochs=2)
+    ecg_tower, echo_tower = EcgTower(recipe.architecture), EchoTower(recipe.architecture)
+    torch.manual_seed(7)
+    with RunLog(tmp_path) as log:
+        fit(
+            ecg_tower, echo_tower, cohort_of_arrays(), lambda: 0.0, recipe,
+            device=torch.device("cpu"), folder=tmp_path, log=log, report=silent,
+        )  # fmt: skip
+    assert torch.equal(torch.rand(1), expected)

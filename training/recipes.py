@@ -1,0 +1,137 @@
+"""Named recipes: a training run as data. A new kind of run is a new function here, not a new flag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from inputs.specs import EcgSpec, EchoSpec
+from models import architecture as sizes
+from models.architecture import Architecture
+from models.probes import LvefClasses
+from training.augment import Augmentation
+
+
+class EchoPretraining(BaseModel):
+    """How an echo encoder is trained before it is frozen: single clips to the phenotypes of their study."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    warmup_epochs: float = Field(ge=0)
+    patience: int = Field(ge=1)
+    """Epochs without a better validation loss after which it stops."""
+    shift_pixels: int = Field(ge=0)
+    """A training clip is moved by up to this many pixels each way."""
+    gain_sd: float = Field(ge=0)
+    """Standard deviation of the logarithm of the brightness factor of a training clip."""
+
+
+class Recipe(BaseModel):
+    """Everything that decides a training run but the cohort and the machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    architecture: Architecture
+    ecg: EcgSpec
+    echo: EchoSpec
+    lvef_classes: LvefClasses = LvefClasses()
+    echo_pretraining: EchoPretraining | None
+    """None: the echo encoder comes from the bundle that training starts from."""
+    augmentation: Augmentation = Augmentation()
+    window_days: float = Field(default=7.0, ge=0)
+    """An ECG and a study of one patient belong together when they are at most this far apart."""
+    seed: int = 0
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    learning_rate: float = Field(gt=0)
+    """Peak rate outside the ECG encoder and of its last block."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(ge=0)
+    layer_decay: float = Field(gt=0, le=1)
+    """Each ECG encoder block learns this much slower than the one after it."""
+    warmup_epochs: float = Field(ge=0)
+    lr_floor: float = Field(default=0.1, ge=0, le=1)
+    """Share of the peak rate at the very start and at the end."""
+    temperature: float = Field(gt=0)
+    ecg_to_echo_weight: float = Field(default=0.5, ge=0, le=1)
+    patience: int = Field(ge=1)
+    """Epochs without a better validation score after which training stops."""
+    bf16: bool = False
+    """Towers in bfloat16 autocast; the loss and the weights stay in float32."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Recipe:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError("warmup_epochs must be shorter than the training")
+        if self.echo_pretraining and (self.echo.padding != "black_frames" or self.echo.mask_outside_sector):
+            raise ValueError("an echo encoder is pre-trained on unmasked clips padded with black frames only")
+        return self
+
+
+def paper() -> Recipe:
+    """The published recipe (arXiv 2603.08505): 50 epochs of 256 pairs, layer-wise rates, frozen EchoPrime vectors.
+
+    Two things differ by intent: no patient appears twice in a batch, and the best epoch on validation retrieval is
+    kept. `patience` is the whole run, so nothing stops early.
+    """
+    return Recipe(
+        name="paper",
+        architecture=sizes.paper(),
+        ecg=EcgSpec(),
+        echo=EchoSpec(),
+        echo_pretraining=None,
+        epochs=50,
+        batch_size=256,
+        learning_rate=5e-4,
+        weight_decay=1e-7,
+        layer_decay=0.75,
+        warmup_epochs=2,
+        temperature=0.5,
+        patience=50,
+    )
+
+
+def demo() -> Recipe:
+    """Small towers for two CPU cores; the echo encoder is trained first, on the training patients' own clips."""
+    architecture = sizes.demo()
+    return Recipe(
+        name="demo",
+        architecture=architecture,
+        ecg=EcgSpec(windows="mean"),
+        echo=EchoSpec(size=architecture.echo.size),
+        echo_pretraining=EchoPretraining(
+            epochs=6,
+            batch_size=32,
+            learning_rate=1e-3,
+            weight_decay=0.01,
+            warmup_epochs=0.5,
+            patience=2,
+            shift_pixels=4,
+            gain_sd=0.15,
+        ),
+        epochs=10,
+        batch_size=64,
+        learning_rate=1e-3,
+        weight_decay=0.01,
+        layer_decay=0.9,
+        warmup_epochs=1,
+        temperature=0.1,
+        patience=4,
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"paper": paper, "demo": demo}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name; ValueError names the ones there are."""
+    if name not in RECIPES:
+        raise ValueError(f"there is no recipe {name!r}; the recipes are {', '.join(RECIPES)}")
+    return RECIPES[name]()
