@@ -1,8 +1,8 @@
 """A cohort folder: ECGs, echo views, studies and patient splits, with the pairs and labels that follow from them.
 
 The folder is what every data-set adapter and the simulator write and what training and the index rebuild read. The
-columns of its tables are in `inputs.cohort_tables`; `inputs.cohort_check` lists everything that is wrong with a folder,
-this module refuses at the first fault.
+columns of its tables are in `inputs.cohort_tables`, the rules they keep in `inputs.cohort_check`. `load_cohort` refuses
+at the first fault, `check_cohort` lists them all and says what training would leave out.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from inputs.cohort_check import contradictions, file_in, file_problems
 from inputs.cohort_tables import (
     MEASUREMENTS,
     SEXES,
     SHD_FLAGS,
     SPLITS,
+    TABLES,
     CohortProblem,
-    TableName,
-    problem_rows,
     read_table,
     write_cohort_tables,
 )
@@ -34,10 +35,11 @@ __all__ = [
     "SPLITS",
     "Cohort",
     "CohortProblem",
-    "cohort_contradictions",
+    "CohortReport",
+    "Skipped",
+    "check_cohort",
     "derive_pairs",
     "load_cohort",
-    "read_cohort",
     "shd_label",
     "shd_labels",
     "write_cohort_tables",
@@ -56,14 +58,7 @@ class Cohort:
 
     def file_path(self, relative: str) -> Path:
         """The real path of a file named in a table. Raises CohortError when it lies outside the cohort folder."""
-        root = self.root.resolve()
-        try:
-            path = (root / relative).resolve()
-        except (ValueError, OSError, RuntimeError) as error:  # a NUL in the name, a name too long, a loop of links
-            raise CohortError("path_invalid", "A path in a table is not a file name.") from error
-        if not path.is_relative_to(root):
-            raise CohortError("path_outside", "A path in a table leads outside the cohort folder.")
-        return path
+        return file_in(self.root, relative)
 
     def patients(self, split: str) -> frozenset[str]:
         """Patients of one split.
@@ -86,61 +81,25 @@ def _serves_calibration(patient_id: str) -> bool:
 
 def load_cohort(root: Path) -> Cohort:
     """Read the four tables of a cohort folder; files are not opened. Raises CohortError at the first contradiction."""
-    cohort, problems = read_cohort(root)
-    if problems:
+    cohort, problems = _read(root)
+    if problems or cohort is None:
         raise problems[0].as_error()
     return cohort
 
 
-def read_cohort(root: Path) -> tuple[Cohort, list[CohortProblem]]:
-    """The tables and everything that is wrong with them. Raises CohortError when a table is missing altogether."""
-    if not root.is_dir():
-        raise CohortError("cohort_missing", "The cohort folder does not exist.")
-    names: tuple[TableName, ...] = ("ecgs", "echos", "studies", "splits")
+def _read(root: Path) -> tuple[Cohort | None, list[CohortProblem]]:
+    """The tables, None unless all four could be read, and everything that is wrong with them."""
     frames: dict[str, pd.DataFrame] = {}
     problems: list[CohortProblem] = []
-    for name in names:
-        frames[name], found = read_table(root, name)
+    for name in TABLES:
+        try:
+            frames[name], found = read_table(root, name)
+        except CohortError as error:
+            found = [CohortProblem(error.code, error.message, name, 1)]
         problems += found
-    cohort = Cohort(root, **frames)
-    return cohort, problems + cohort_contradictions(cohort)
-
-
-def cohort_contradictions(cohort: Cohort) -> list[CohortProblem]:
-    """Where rows contradict each other: times of two kinds, duplicates, ids without a match, patients in two splits."""
-    ecgs, echos, studies, splits = cohort.ecgs, cohort.echos, cohort.studies, cohort.splits
-    problems: list[CohortProblem] = []
-
-    zoned = {name: frame["acquired_at"].dt.tz is not None for name, frame in _timed(cohort).items() if len(frame)}
-    if len(set(zoned.values())) > 1:
-        with_zone = ", ".join(name for name, z in zoned.items() if z)
-        rest = ", ".join(name for name, z in zoned.items() if not z)
-        sentence = f"Times carry a zone in {with_zone} and none in {rest}; write all of them one way"
-        problems.append(CohortProblem("times_mixed", sentence, with_zone, sum(len(_timed(cohort)[n]) for n in zoned)))
-
-    for table, frame, key, code in (
-        ("ecgs", ecgs, ["ecg_id"], "ecg_twice"),
-        ("studies", studies, ["study_id"], "study_twice"),
-        ("echos", echos, ["study_id", "view_id"], "view_twice"),
-    ):
-        sentence = f"The same {' and '.join(key)} stands in more than one row"
-        problems += problem_rows(code, sentence, table, frame.duplicated(key, keep="first"))
-
-    owner = studies.drop_duplicates("study_id").set_index("study_id")["patient_id"]
-    study_owner = echos["study_id"].map(owner)
-    no_study = study_owner.isna()
-    problems += problem_rows("study_unmatched", "study_id is not in the table studies", "echos", no_study)
-    other = ~no_study & (study_owner != echos["patient_id"])
-    problems += problem_rows("patient_differs", "patient_id is another than the study's", "echos", other)
-
-    distinct = splits.drop_duplicates(["patient_id", "split"])
-    twice = distinct.loc[distinct.duplicated("patient_id", keep=False), "patient_id"]
-    sentence = "The patient is in more than one split"
-    return problems + problem_rows("patient_in_two_splits", sentence, "splits", splits["patient_id"].isin(twice))
-
-
-def _timed(cohort: Cohort) -> dict[str, pd.DataFrame]:
-    return {"ecgs": cohort.ecgs, "echos": cohort.echos, "studies": cohort.studies}
+    if len(frames) < len(TABLES):
+        return None, problems
+    return Cohort(root, **frames), problems + contradictions(**frames)
 
 
 def derive_pairs(cohort: Cohort, *, window_days: float = 7.0) -> pd.DataFrame:
@@ -174,3 +133,99 @@ def shd_labels(studies: pd.DataFrame) -> pd.Series:
     flags = studies[list(SHD_FLAGS)].astype("boolean")
     positive = flags.fillna(False).any(axis=1)
     return positive.astype("boolean").mask(~positive & flags.isna().any(axis=1), pd.NA).rename("shd")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Rows that are sound but that training leaves out, and why."""
+
+    code: str
+    sentence: str
+    count: int
+
+
+@dataclass(frozen=True)
+class CohortReport:
+    """`problems` must be mended before training; `skipped` need not. Counts are zero where tables could not be read."""
+
+    problems: tuple[CohortProblem, ...]
+    skipped: tuple[Skipped, ...] = ()
+    n_patients: int = 0
+    n_ecgs: int = 0
+    n_views: int = 0
+    n_studies: int = 0
+    n_pairs: int = 0
+    n_paired_ecgs: int = 0
+    n_paired_studies: int = 0
+    pairs_per_split: tuple[tuple[str, int], ...] = ()
+    window_days: float = 7.0
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """What was found, paired and skipped, one sentence each."""
+        per_split = ", ".join(f"{split} {count}" for split, count in self.pairs_per_split)
+        return (
+            f"{self.n_patients} patients, {self.n_ecgs} ECGs, {self.n_studies} studies, {self.n_views} views.",
+            f"{self.n_pairs} pairs within {self.window_days:g} days, of {self.n_paired_ecgs} ECGs and "
+            f"{self.n_paired_studies} studies" + (f" ({per_split})." if per_split else "."),
+            *(f"{skipped.sentence}, left out: {skipped.count}." for skipped in self.skipped),
+        )
+
+    def raise_if_refused(self) -> None:
+        """Raise CohortError with the first problem, and how many more there are."""
+        if not self.problems:
+            return
+        first = self.problems[0].as_error()
+        rest = len(self.problems) - 1
+        more = f" {rest} more kind{'s' if rest > 1 else ''} of problem found." if rest else ""
+        raise CohortError(first.code, first.message + more, hint="`echo2ecg cohort check` lists them all.")
+
+
+def check_cohort(root: Path, *, window_days: float = 7.0) -> CohortReport:
+    """Read the tables, look for every file, derive the pairs. Files are not opened. Never raises for a bad cohort."""
+    cohort, problems = _read(root)
+    if cohort is None:
+        return CohortReport(tuple(problems), window_days=window_days)
+    problems += file_problems(root, cohort.ecgs, "ecgs") + file_problems(root, cohort.echos, "echos")
+
+    if any(p.code == "times_mixed" for p in problems):
+        pairs = pd.DataFrame({c: [] for c in ("patient_id", "ecg_id", "study_id", "days_apart")})
+    else:
+        pairs = derive_pairs(cohort, window_days=window_days)
+        if len(pairs) == 0:
+            sentence = f"No ECG and study of the same patient lie within {window_days:g} days of each other."
+            problems.append(CohortProblem("no_pairs", sentence, "ecgs", len(cohort.ecgs)))
+    patients = pd.concat([cohort.ecgs["patient_id"], cohort.studies["patient_id"]]).drop_duplicates()
+    pair_split = pairs["patient_id"].map(cohort.splits.drop_duplicates("patient_id").set_index("patient_id")["split"])
+    return CohortReport(
+        tuple(problems),
+        tuple(_skipped(cohort, pairs, patients, window_days)),
+        n_patients=len(patients),
+        n_ecgs=len(cohort.ecgs),
+        n_views=len(cohort.echos),
+        n_studies=len(cohort.studies),
+        n_pairs=len(pairs),
+        n_paired_ecgs=pairs["ecg_id"].nunique(),
+        n_paired_studies=pairs["study_id"].nunique(),
+        pairs_per_split=tuple((split, int((pair_split == split).sum())) for split in SPLITS),
+        window_days=window_days,
+    )
+
+
+def _skipped(cohort: Cohort, pairs: pd.DataFrame, patients: pd.Series[Any], window_days: float) -> list[Skipped]:
+    ecgs, echos, studies, splits = cohort.ecgs, cohort.echos, cohort.studies, cohort.splits
+    ecg_alone = ~ecgs["ecg_id"].isin(pairs["ecg_id"])
+    no_study = ~ecgs["patient_id"].isin(studies["patient_id"])
+    study_alone = ~studies["study_id"].isin(pairs["study_id"])
+    no_ecg = ~studies["patient_id"].isin(ecgs["patient_id"])
+    apart = f"within {window_days:g} days"
+    found = [
+        ("ecg_without_study", "ECGs of patients without any study", ecg_alone & no_study),
+        ("ecg_outside_window", f"ECGs without a study of the patient {apart}", ecg_alone & ~no_study),
+        ("study_without_ecg", "Studies of patients without any ECG", study_alone & no_ecg),
+        ("study_outside_window", f"Studies without an ECG of the patient {apart}", study_alone & ~no_ecg),
+        ("study_without_views", "Studies without any view", ~studies["study_id"].isin(echos["study_id"])),
+        ("patient_without_split", "Patients that are in no split", ~patients.isin(splits["patient_id"])),
+        ("split_without_patient", "Patients in a split without ECG or study", ~splits["patient_id"].isin(patients)),
+    ]
+    return [Skipped(code, sentence, int(rows.sum())) for code, sentence, rows in found if rows.any()]
