@@ -12,12 +12,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class IndexDamaged(Exception):
+class IndexProblem(Exception):
+    """What can be wrong with an index. `str(problem)` is one sentence for a person, without paths or patient data.
+
+    IndexProblem
+    ├── IndexMissing      nothing was built here yet
+    ├── IndexDamaged      what is on disk does not verify
+    ├── IndexMismatch     the index belongs to another bundle than the one asked to search it
+    ├── IndexBusy         another process is writing
+    └── IndexNotWritten   a new generation could not be written; the previous one is untouched
+    """
+
+
+class IndexMissing(IndexProblem):
+    """There is no generation at all."""
+
+
+class IndexDamaged(IndexProblem):
     """A generation on disk does not verify. The sentence names the generation and the file, never a full path."""
 
 
-class IndexMismatch(Exception):
+class IndexMismatch(IndexProblem):
     """The index was built by another bundle than the one asked to search it."""
+
+
+class IndexBusy(IndexProblem):
+    """Another process writes to the index folder. `pid` is that process, None where it could not be learnt."""
+
+    def __init__(self, message: str, *, pid: int | None = None) -> None:
+        super().__init__(message)
+        self.pid = pid
+
+
+class IndexNotWritten(IndexProblem):
+    """No space, no permission, or nothing worth indexing."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,243 @@
+"""One index generation: a folder with vectors, catalogue and a manifest that lets every byte be verified.
+
+    manifest.json      what it holds, which bundle made it, sha256 and size of every other file
+    manifest.sha256    the manifest's own hash, as `sha256sum --check` reads it
+    index.faiss        the vectors, always in CPU form
+    catalogue.sqlite   cards and thumbnails
+    report.json        of the job that made it
+
+Knows nothing of other generations or of which one is current: that is `index.store`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from index.base import IndexDamaged, IndexMismatch
+from index.catalogue import Catalogue, CatalogueWriter, StudyCard
+from index.faiss_index import FaissIndex
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+MANIFEST_HASH = "manifest.sha256"
+_VECTORS = "index.faiss"
+_CATALOGUE = "catalogue.sqlite"
+_STUDIES_AT_ONCE = 1024
+
+BuildParameters = Mapping[str, str | int | float | bool | None]
+
+
+class FileEntry(BaseModel):
+    """Size in bytes and sha256 of one file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+
+
+class GenerationManifest(BaseModel):
+    """What a generation holds, who made it and how well it answers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    schema_version: int = Field(ge=1)
+    id: str
+    created: datetime
+    code_version: str
+    bundle_id: str
+    bundle_sha256: str
+    dim: int
+    metric: str
+    count: int
+    build: dict[str, str | int | float | bool | None]
+    recall_at_10: float
+    """Share of the ten best found, against a plain numpy search, for `recall_queries` queries to the written file."""
+    recall_queries: int
+    files: dict[str, FileEntry]
+
+
+class Generation:
+    """One verified generation, open for reading. `degraded` says in a sentence why it is not the current one, if so."""
+
+    def __init__(
+        self, manifest: GenerationManifest, index: FaissIndex, catalogue: Catalogue, degraded: str | None
+    ) -> None:
+        self.id = manifest.id
+        self.manifest = manifest
+        self.index = index
+        self.catalogue = catalogue
+        self.degraded = degraded
+
+    @classmethod
+    def open(cls, folder: Path, *, expect_bundle_sha256: str | None = None, degraded: str | None = None) -> Generation:
+        """Verify every byte, then load. Raises IndexDamaged, or IndexMismatch where another bundle made it."""
+        manifest = verified_manifest(folder)
+        if expect_bundle_sha256 is not None and manifest.bundle_sha256 != expect_bundle_sha256:
+            raise IndexMismatch(
+                f"Generation {manifest.id} was built by bundle {manifest.bundle_id}, which is not the bundle in use: "
+                "rebuild the index with this bundle or serve the other one."
+            )
+        try:
+            index = FaissIndex.load(folder / _VECTORS)
+            catalogue = Catalogue.open(folder / _CATALOGUE)
+        except IndexDamaged as error:
+            raise IndexDamaged(f"Generation {manifest.id} is damaged. {error}") from error
+        if (index.dim, index.count, catalogue.count) != (manifest.dim, manifest.count, manifest.count):
+            catalogue.close()
+            raise IndexDamaged(f"Generation {manifest.id} is damaged: vectors, catalogue and manifest disagree.")
+        return cls(manifest, index, catalogue, degraded)
+
+    def close(self) -> None:
+        """Let go of the catalogue's file. Call it when the last query has ended."""
+        self.catalogue.close()
+
+
+class GenerationWriter:
+    """Takes studies one by one into a folder that nobody reads yet; made by `IndexStore.write`."""
+
+    def __init__(self, folder: Path, generation_id: str, dim: int, on_step: Callable[[str], None]) -> None:
+        self.generation_id = generation_id
+        self.catalogue = CatalogueWriter(folder / _CATALOGUE)
+        self._folder = folder
+        self._on_step = on_step
+        self._index = FaissIndex(dim)
+        self._waiting: list[tuple[int, NDArray[np.float32]]] = []
+
+    def add(self, card: StudyCard, vector_D: NDArray[np.float32], thumbnails: Mapping[str, bytes]) -> None:
+        """One study: its card, its unit-length vector and its JPEG thumbnails by view_id."""
+        self.catalogue.add(card, thumbnails)
+        self._waiting.append((card.row_id, np.asarray(vector_D, dtype=np.float32)))
+        if len(self._waiting) >= _STUDIES_AT_ONCE:
+            self._flush_vectors()
+
+    def add_file(self, name: str, content: bytes) -> None:
+        """A further file of the generation, such as the report of the job that made it."""
+        if not re.fullmatch(r"[a-z_]+\.json", name) or name == MANIFEST:
+            raise ValueError("name must be a plain .json name and not the manifest's")
+        (self._folder / name).write_bytes(content)
+
+    def complete(self, *, bundle_id: str, bundle_sha256: str, build: BuildParameters) -> str:
+        """Write vectors and manifest and flush everything to disk. Returns the manifest's sha256."""
+        self._on_step("catalogue written")
+        self._flush_vectors()
+        with open(self._folder / _VECTORS, "wb") as file:
+            self._index.save(file.write)
+        self._on_step("vectors written")
+        recall_at_10, recall_queries = _measured_recall(FaissIndex.load(self._folder / _VECTORS), self._index)
+        for path in self._folder.iterdir():
+            _flush_file(path)
+        self._on_step("files flushed")
+        manifest = GenerationManifest(
+            schema_version=SCHEMA_VERSION,
+            id=self.generation_id,
+            created=datetime.now(UTC),
+            code_version=importlib.metadata.version("echo2ecg"),
+            bundle_id=bundle_id,
+            bundle_sha256=bundle_sha256,
+            dim=self._index.dim,
+            metric="inner_product",
+            count=self._index.count,
+            build=dict(build),
+            recall_at_10=recall_at_10,
+            recall_queries=recall_queries,
+            files={path.name: _file_entry(path) for path in sorted(self._folder.iterdir())},
+        )
+        content = (manifest.model_dump_json(indent=2) + "\n").encode()
+        write_flushed(self._folder / MANIFEST, content)
+        self._on_step("manifest written")
+        write_flushed(self._folder / MANIFEST_HASH, _hash_line(content))
+        flush_folder(self._folder)
+        self._on_step("temporary folder flushed")
+        return hashlib.sha256(content).hexdigest()
+
+    def _flush_vectors(self) -> None:
+        if self._waiting:
+            row_ids, vectors = zip(*self._waiting, strict=True)
+            self._index.add(np.array(row_ids, dtype=np.int64), np.stack(vectors))
+            self._waiting.clear()
+
+
+def verified_manifest(folder: Path) -> GenerationManifest:
+    """The manifest, after it and every file that it names have been compared with their hashes. Raises IndexDamaged."""
+
+    def damaged(what: str) -> IndexDamaged:
+        return IndexDamaged(f"Generation {folder.name} is damaged: {what}.")
+
+    try:
+        content = (folder / MANIFEST).read_bytes()
+        if (folder / MANIFEST_HASH).read_bytes() != _hash_line(content):
+            raise damaged("its manifest does not have the recorded hash")
+        manifest = GenerationManifest.model_validate_json(content)
+        if manifest.id != folder.name:
+            raise damaged("its manifest belongs to another generation")
+        if {path.name for path in folder.iterdir()} != {MANIFEST, MANIFEST_HASH, *manifest.files}:
+            raise damaged("files are missing or were added")
+        for name, recorded in manifest.files.items():
+            if (folder / name).stat().st_size != recorded.size or _file_entry(folder / name) != recorded:
+                raise damaged(f"{name} does not have the recorded size and hash")
+    except FileNotFoundError as error:
+        raise damaged("a file is missing") from error
+    except OSError as error:
+        raise damaged("a file cannot be read") from error
+    except ValidationError as error:
+        raise damaged("its manifest was written by another version of this software") from error
+    return manifest
+
+
+def write_flushed(path: Path, content: bytes) -> None:
+    """Write a file and wait until the disk has it."""
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def flush_folder(path: Path) -> None:
+    """Wait until the disk has the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_file(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _hash_line(manifest_content: bytes) -> bytes:
+    return f"{hashlib.sha256(manifest_content).hexdigest()}  {MANIFEST}\n".encode()
+
+
+def _file_entry(path: Path) -> FileEntry:
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return FileEntry(sha256=digest, size=file.tell())
+
+
+def _measured_recall(written: FaissIndex, original: FaissIndex, n_queries: int = 64) -> tuple[float, int]:
+    """Share of the ten best by plain numpy over `original` that `written` returns, and the number of queries asked."""
+    vectors_ND, row_ids_N = original.vectors_ND, original.ids_N
+    if not len(vectors_ND):
+        return 1.0, 0
+    rng = np.random.default_rng(0)
+    queries_BD = vectors_ND[rng.integers(0, len(vectors_ND), n_queries)]
+    queries_BD = queries_BD + rng.standard_normal(queries_BD.shape, dtype=np.float32) * 0.02
+    queries_BD /= np.linalg.norm(queries_BD, axis=1, keepdims=True)
+    k = min(10, len(vectors_ND))
+    found = 0
+    for query_D, ids_K in zip(queries_BD, written.search(queries_BD, k).ids_BK, strict=True):
+        similarity_N = vectors_ND @ query_D
+        kth_best = np.partition(similarity_N, -k)[-k]
+        found += int(np.count_nonzero(similarity_N[np.isin(row_ids_N, ids_K)] >= kth_best - 1e-6))
+    return found / (k * n_queries), n_queries

@@ -1,0 +1,242 @@
+"""Index generations on disk: written whole or not at all, verified before use, at least two kept.
+
+    <root>/CURRENT               the id of the generation to serve and the sha256 of its manifest
+    <root>/lock                  held with flock by whoever writes; says which process that is
+    <root>/generations/<id>/     a generation, see `index.generation`
+    <root>/generations/*.tmp/    one being written or deleted
+
+A generation is written under a temporary name, flushed file by file and renamed; only then is CURRENT replaced, in one
+step. Whatever instant the power fails at, CURRENT names the old generation or the new one, complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from index.base import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexNotWritten
+from index.generation import MANIFEST_HASH, BuildParameters, Generation, GenerationWriter, flush_folder, write_flushed
+
+KEPT_GENERATIONS = 2
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What verifying one generation found. `fault` is a sentence, None where all is well."""
+
+    generation_id: str
+    is_current: bool
+    fault: str | None
+
+
+class IndexStore:
+    """The index folder. Reading needs no right to write; one process at a time may write.
+
+    `on_step` is told the name of every step of writing, so that a test can end the process there.
+    """
+
+    def __init__(self, root: Path, *, on_step: Callable[[str], None] = lambda name: None) -> None:
+        self.root = root
+        self._generations = root / "generations"
+        self._on_step = on_step
+
+    def current_id(self) -> str | None:
+        """The generation that CURRENT names, None where it names none. Only CURRENT itself is checked."""
+        return self._read_current()[0]
+
+    def open_current(self, expect_bundle_sha256: str | None = None) -> Generation:
+        """Verify and open the current generation, or the newest one that verifies, with `degraded` set.
+
+        Removes what an interrupted write left behind. Raises IndexMissing, IndexDamaged when nothing verifies, and
+        IndexMismatch when what verifies belongs to another bundle than `expect_bundle_sha256`.
+        """
+        self._remove_leftovers()
+        current, fault = self._read_current()
+        if current is None and not self._ids():
+            raise IndexMissing("There is no index yet: build one with `echo2ecg index rebuild`.")
+        if current is not None:
+            try:
+                return Generation.open(self._generations / current, expect_bundle_sha256=expect_bundle_sha256)
+            except IndexDamaged as error:
+                if self.current_id() not in (None, current):  # replaced and cleared away while it was being read
+                    return self.open_current(expect_bundle_sha256)
+                fault = str(error)
+        mismatch: IndexMismatch | None = None
+        for generation_id in reversed([i for i in self._ids() if i != current]):
+            try:
+                return Generation.open(
+                    self._generations / generation_id,
+                    expect_bundle_sha256=expect_bundle_sha256,
+                    degraded=f"{fault} Generation {generation_id} is served instead.",
+                )
+            except IndexMismatch as error:
+                mismatch = mismatch or error
+            except IndexDamaged:
+                continue
+        raise mismatch or IndexDamaged(f"{fault} No other generation verifies: rebuild the index.")
+
+    def verify(self) -> list[Verdict]:
+        """Check every generation, oldest first, and CURRENT, which is an entry of its own where it is at fault."""
+        current, fault = self._read_current()
+        verdicts = [Verdict(i, i == current, self._fault(i)) for i in self._ids()]
+        return [*verdicts, Verdict("CURRENT", is_current=False, fault=fault)] if verdicts and fault else verdicts
+
+    @contextlib.contextmanager
+    def write(
+        self, *, bundle_id: str, bundle_sha256: str, dim: int, build: BuildParameters
+    ) -> Iterator[GenerationWriter]:
+        """Write a new generation in a `with` block; it becomes current when the block ends without an exception.
+
+        Raises IndexBusy when another process writes and IndexNotWritten when the disk is full or read-only. After any
+        exception nothing half-written is left and CURRENT is what it was.
+        """
+        with contextlib.ExitStack() as stack:
+            with _plain_disk_errors(_READ_ONLY, "The index folder cannot be written to."):
+                self._generations.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(self._lock())
+                self._on_step("locked")
+                self._remove_temporary()
+            stack.callback(self._remove_temporary)
+            stack.enter_context(
+                _plain_disk_errors(_NO_SPACE, "There is no space left for a new index generation; nothing was changed.")
+            )
+            newest = max(map(int, self._ids()), default=0)
+            generation_id = f"{newest + 1:06d}"
+            folder = self._generations / f"{generation_id}.tmp"
+            folder.mkdir()
+            self._on_step("temporary folder made")
+            writer = GenerationWriter(folder, generation_id, dim, self._on_step)
+            with writer.catalogue:
+                yield writer
+            manifest_sha256 = writer.complete(bundle_id=bundle_id, bundle_sha256=bundle_sha256, build=build)
+            self._publish(folder, generation_id, manifest_sha256)
+
+    def _publish(self, folder: Path, generation_id: str, manifest_sha256: str) -> None:
+        # What needs space comes first, so that a full disk leaves no generation that nobody names.
+        write_flushed(self.root / "CURRENT.tmp", f"{generation_id} {manifest_sha256}\n".encode())
+        self._on_step("new CURRENT written")
+        os.rename(folder, self._generations / generation_id)
+        self._on_step("folder renamed")
+        flush_folder(self._generations)
+        self._on_step("generations flushed")
+        os.replace(self.root / "CURRENT.tmp", self.root / "CURRENT")
+        self._on_step("CURRENT replaced")
+        flush_folder(self.root)
+        self._on_step("root flushed")
+        for old in self._ids()[:-KEPT_GENERATIONS]:
+            os.rename(self._generations / old, self._generations / f"{old}.tmp")
+            self._on_step("old generation renamed")
+        self._remove_temporary()
+        self._on_step("old generations removed")
+
+    def _read_current(self) -> tuple[str | None, str | None]:
+        """The id in CURRENT and None, or None and a sentence saying what is wrong with it."""
+        try:
+            content = (self.root / "CURRENT").read_bytes()
+        except OSError:
+            return None, "CURRENT is missing or cannot be read."
+        match = re.fullmatch(rb"(\d{6,}) ([0-9a-f]{64})\n", content)
+        if match is None:
+            return None, "CURRENT is damaged."
+        generation_id = match[1].decode()
+        try:
+            recorded = (self._generations / generation_id / MANIFEST_HASH).read_bytes()
+        except OSError:
+            return None, f"CURRENT names generation {generation_id}, which is not there or cannot be read."
+        # A flipped bit may turn one id into that of another generation; the hash gives it away.
+        if recorded[:64] != match[2]:
+            return None, f"CURRENT and generation {generation_id} disagree."
+        return generation_id, None
+
+    def _ids(self) -> list[str]:
+        """Generations on disk, oldest first."""
+        if not self._generations.is_dir():
+            return []
+        return sorted((p.name for p in self._generations.iterdir() if re.fullmatch(r"\d{6,}", p.name)), key=int)
+
+    def _fault(self, generation_id: str) -> str | None:
+        try:
+            Generation.open(self._generations / generation_id).close()
+        except IndexDamaged as error:
+            return str(error)
+        return None
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            for attempts_left in reversed(range(6)):  # a server that starts holds the lock for an instant
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if not attempts_left:
+                        raise _busy(os.pread(descriptor, 200, 0)) from None
+                    time.sleep(0.05)
+            started = datetime.now(UTC).isoformat(timespec="seconds")
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "started": started}).encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _remove_leftovers(self) -> None:
+        """Remove what an interrupted write left, unless somebody is writing or nothing may be written here."""
+        try:
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._remove_temporary()
+        except OSError:
+            return
+        finally:
+            os.close(descriptor)
+
+    def _remove_temporary(self) -> None:
+        (self.root / "CURRENT.tmp").unlink(missing_ok=True)
+        for folder in self._generations.glob("*.tmp"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _busy(lock_content: bytes) -> IndexBusy:
+    try:
+        holder = json.loads(lock_content)
+        pid, started = int(holder["pid"]), str(holder["started"])
+    except (ValueError, KeyError, TypeError):
+        return IndexBusy("Another process is writing to this index.")
+    return IndexBusy(f"An index rebuild is running already: process {pid}, started {started}.", pid=pid)
+
+
+@contextlib.contextmanager
+def _plain_disk_errors(numbers: set[int], sentence: str) -> Iterator[None]:
+    """Turn OSErrors of some numbers, and SQLite's word for a full disk, into IndexNotWritten."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in numbers:
+            raise IndexNotWritten(sentence) from error
+        raise
+    except (sa.exc.OperationalError, sqlite3.OperationalError) as error:
+        # FULL is a full disk, IOERR what SQLite makes of a file-size limit or quota.
+        code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) & 0xFF
+        if errno.ENOSPC in numbers and code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise IndexNotWritten(sentence) from error
+        raise
