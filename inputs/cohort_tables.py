@@ -168,7 +168,7 @@ def _read_text(root: Path, name: TableName) -> pd.DataFrame:
         raise CohortError("table_twice", f"There is both a {name}.csv and a {name}.parquet; remove one of them.")
     try:
         if there[0].suffix == ".csv":
-            frame = pd.read_csv(there[0], dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            frame = pd.read_csv(there[0], dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
         else:
             frame = pd.read_parquet(there[0])
     except (ValueError, OSError, ArithmeticError) as error:  # pandas' and pyarrow's parser errors derive from these
