@@ -5,14 +5,13 @@ Third-party parsers run here. A service calls this through `inputs.guarded`, nev
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from inputs.ecg_formats import csv, dicom, npy, wfdb
 from inputs.ecg_formats.archive import looks_like_zip, unpack
+from inputs.echo_formats.opened import open_regular_file
 from inputs.errors import InputError, UnreadableFile
 from inputs.records import EcgRecording, InputWarning, UploadedFile
 
@@ -48,7 +47,7 @@ def read_ecg(
     """
     try:
         return _read(files, rate_hz, unit, leads)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:
         # Parsers raise a dozen unrelated types on damaged files, with header text in the message: drop it.
@@ -66,13 +65,13 @@ def read_ecg_path(
 
 def gather_files(path: Path) -> list[UploadedFile]:
     """The file, and for a WFDB header also the signal files and segments beside it: what an upload would hold."""
-    files = {path.name: _read_regular_file(path)}
+    files = {path.name: _read_whole(path)}
     waiting = [path.name] if wfdb.looks_like_header(files[path.name]) else []
     while waiting:
         for name in wfdb.named_files(files[waiting.pop()]):
             beside = path.parent / name
             if name not in files and beside.exists():
-                files[name] = _read_regular_file(beside)
+                files[name] = _read_whole(beside)
                 if name.endswith(".hea") and wfdb.looks_like_header(files[name]):
                     waiting.append(name)
     return [UploadedFile(name, data) for name, data in files.items()]
@@ -84,7 +83,7 @@ def _read(
     if len(files) == 1 and looks_like_zip(files[0].data):
         files = unpack(files[0].data)
     if not files or not any(file.data for file in files):
-        raise UnreadableFile("empty_file", "The file is empty.", hint=_READABLE)
+        raise UnreadableFile("file_empty", "The file is empty.", hint=_READABLE)
     headers = [file for file in files if wfdb.looks_like_header(file.data)]
     if headers:
         recording = _read_wfdb(files, headers, rate_hz)
@@ -126,15 +125,8 @@ def _read_table(data: bytes, rate_hz: float | None, unit: str | None, leads: Seq
     return csv.read_csv(data, rate_hz=rate_hz, unit=unit, leads=leads)
 
 
-def _read_regular_file(path: Path) -> bytes:
-    """Opened so that a pipe or a device cannot hold the reader."""
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise UnreadableFile("unreadable_file", "This is not a regular file.")
-            if status.st_size > MAX_FILE_BYTES:
-                raise UnreadableFile("too_long", f"The file is larger than {MAX_FILE_BYTES // 2**20} MiB.")
-            return file.read()
-    except OSError as error:
-        raise UnreadableFile("unreadable_file", "The file cannot be opened.") from error
+def _read_whole(path: Path) -> bytes:
+    with open_regular_file(path) as file:
+        if file.size > MAX_FILE_BYTES:
+            raise UnreadableFile("file_too_large", f"The file is larger than {MAX_FILE_BYTES >> 20} MiB.")
+        return file.read()

@@ -58,5 +58,5 @@ def _unpack(archive: zipfile.ZipFile) -> list[UploadedFile]:
             raise UnreadableFile("unreadable_file", "The zip holds another zip.")
         files.append(UploadedFile(path.name, content))
     if not files:
-        raise UnreadableFile("empty_file", "The zip holds no file.")
+        raise UnreadableFile("file_empty", "The zip holds no file.")
     return files

@@ -72,7 +72,7 @@ def read_csv(data: bytes, *, rate_hz: float | None, unit: str | None, leads: Seq
         raise UnreadableFile(
             "rate_missing" if rate_hz is None else "unit_missing",
             "The table does not say its sampling rate or unit.",
-            hint=f"Add the parameter {' and '.join(needed)}, for example rate_hz=500 and unit=mV.",
+            hint=f"Add {' and '.join(needed)} to the request, for example rate_hz=500 and unit=mV.",
         )
     channels = [Channel(lead, units[index] or "", table[index]) for index, lead in kept.items()]
     warnings = []

@@ -32,7 +32,7 @@ def read_npy(data: bytes, *, rate_hz: float | None, unit: str | None, leads: Seq
         raise UnreadableFile(
             "rate_missing" if rate_hz is None else "unit_missing",
             "A NumPy file does not say its sampling rate or unit.",
-            hint=f"Add the parameter {' and '.join(needed)}, for example rate_hz=500 and unit=mV.",
+            hint=f"Add {' and '.join(needed)} to the request, for example rate_hz=500 and unit=mV.",
         )
     warnings = []
     if unit is None:
