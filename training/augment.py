@@ -37,7 +37,8 @@ def fourier_surrogate(x_BLN: Tensor, uniform_BK: Tensor, *, strength: float) -> 
     turn_BK = torch.polar(torch.ones_like(angle_BK), angle_BK)
     turned = spectrum.clone()
     turned[..., 1 : 1 + turn_BK.shape[-1]] *= turn_BK[:, None, :]
-    return torch.fft.irfft(turned, n=samples, dim=-1).to(x_BLN.dtype)
+    surrogate_BLN: Tensor = torch.fft.irfft(turned, n=samples, dim=-1)
+    return surrogate_BLN.to(x_BLN.dtype)
 
 
 def positive_frequencies(samples: int) -> int:

@@ -30,7 +30,7 @@ def embed_ecgs(
         windows = [ecg_windows(signal, spec) for signal in part]
         counts = [len(w) for w in windows]
         unit = normalize(tower(torch.from_numpy(np.concatenate(windows)).to(device))[1].float(), dim=1)
-        rows += [normalize(piece.mean(dim=0), dim=0) for piece in unit.split(counts)]
+        rows += [normalize(piece.mean(dim=0), dim=0) for piece in torch.split(unit, counts)]
     return torch.stack(rows).cpu().numpy()
 
 

@@ -1,35 +1,17 @@
-"""What a run says while it runs: a callback for whoever watches, JSON lines and TensorBoard for later."""
+"""What a run leaves behind about itself: JSON lines for programs, TensorBoard files for people."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
 from torch.utils.tensorboard import SummaryWriter
 
 
-@dataclass(frozen=True)
-class Progress:
-    """`done` of `total` steps of a named stage, with the numbers that are worth showing beside it."""
-
-    stage: str
-    done: int
-    total: int
-    values: Mapping[str, float] = field(default_factory=dict)
-
-
-Report = Callable[[Progress], None]
-
-
-def silent(progress: Progress) -> None:
-    """The report of a run that nobody watches."""
-
-
 class RunLog:
-    """Appends one JSON object per event to `log.jsonl` and scalars to TensorBoard files in the same folder."""
+    """Appends one JSON object per event to `log.jsonl` and the same numbers to TensorBoard, in one folder."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,12 +8,13 @@ from inputs.specs import EcgSpec, EchoSpec
 from models.aligned import EcgTower, EchoTower
 from models.architecture import Architecture, EcgArchitecture
 from models.architecture import demo as demo_architecture
+from training.align import align_towers
 from training.dataset import PairedArrays
 from training.embed import embed_ecgs, embed_studies
-from training.loop import fit
+from training.progress import silent
 from training.recipes import Recipe
 from training.retrieval import retrieval_metrics
-from training.run_log import RunLog, silent
+from training.run_log import RunLog
 
 TINY = Architecture(
     ecg=EcgArchitecture(leads=3, window_samples=48, patch_samples=12, embed_dim=24, depth=2, heads=2),
@@ -59,7 +60,7 @@ def run(folder: Path, recipe, *, report=silent, score=None):
         return retrieval_metrics(ecg @ study.T, np.eye(len(pairs), dtype=bool)).mean_average_precision
 
     with RunLog(folder) as log:
-        result = fit(
+        result = align_towers(
             ecg_tower, echo_tower, pairs, score or mean_average_precision, recipe,
             device=cpu, folder=folder, log=log, report=report,
         )  # fmt: skip
@@ -121,7 +122,7 @@ def test_the_callers_random_state_is_left_alone(tmp_path):
     ecg_tower, echo_tower = EcgTower(recipe.architecture), EchoTower(recipe.architecture)
     torch.manual_seed(7)
     with RunLog(tmp_path) as log:
-        fit(
+        align_towers(
             ecg_tower, echo_tower, cohort_of_arrays(), lambda: 0.0, recipe,
             device=torch.device("cpu"), folder=tmp_path, log=log, report=silent,
         )  # fmt: skip
