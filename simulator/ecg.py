@@ -72,7 +72,9 @@ def heart_leads(
     field_KD = _LEAD_FIELD_KD * electrics.lead_scatter * rng.normal(1.0, 0.025, size=(8, 1))
     field_KD[:2] *= beat.limb_gain
     field_KD[2:] *= beat.chest_gain
-    return np.einsum("kd,dn->kn", field_KD, dipole_DN)  # not BLAS: its threads cost more than so small a product
+    # Not a BLAS product: its threads cost more than so small a product.
+    leads_KN: NDArray[np.float64] = np.einsum("kd,dn->kn", field_KD, dipole_DN)
+    return leads_KN
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ EcgFileKind = Literal["wfdb", "dicom"]
 class EcgRecorder:
     """One electrocardiograph as it is set up at a site. Voltages are typical, before a patient's `skin_noise`."""
 
+    site: int
+
     rate_hz: int
     file_kind: EcgFileKind
     augmented_order: Literal["aVR aVL aVF", "aVR aVF aVL"]
@@ -57,6 +59,7 @@ def choose_recorder(site: int, rng: Generator) -> EcgRecorder:
     noise = _NOISE[site] * np.exp(rng.normal(0.0, 0.3))
     dicom = bool(rng.random() < _DICOM_SHARE[site])
     return EcgRecorder(
+        site=site,
         rate_hz=int(rng.choice(rates, p=shares)),
         file_kind="dicom" if dicom else "wfdb",
         augmented_order="aVR aVF aVL" if site == 1 else "aVR aVL aVF",
@@ -83,8 +86,8 @@ def record(
     seen_KN = np.concatenate([[la - ra, ll - ra], noise_EN[3:] - (ra + la + ll) / 3.0])
     recorded_KN = recorder.gain * (leads_KN + seen_KN)
     sections = _filter(recorder.rate_hz, recorder.highpass_hz, recorder.lowpass_hz)
-    # The filters have been running before the recording starts: begin in the steady state of the first sample.
-    settled = signal.sosfilt_zi(sections)[:, None, :] * recorded_KN[None, :, :1]
+    # The filters have been running before the recording starts: begin settled on its mean.
+    settled = signal.sosfilt_zi(sections)[:, None, :] * recorded_KN.mean(axis=1)[None, :, None]
     filtered_KN, _ = signal.sosfilt(sections, recorded_KN, axis=1, zi=settled)
     return np.asarray(filtered_KN)
 

@@ -1,0 +1,285 @@
+"""A simulated cohort folder: ECG and echo files of invented patients, the cohort tables and the truth behind them.
+
+Everything follows from the seed: the same seed gives the same bytes, however many processes write them. Each patient
+has random streams of their own and writes their own files; tables come last, so that an interrupted run leaves no
+folder that looks complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.random import Generator, SeedSequence
+
+from inputs.cohort import SPLITS, write_cohort_tables
+from inputs.errors import CohortError
+from simulator.ecg import simulate_ecg
+from simulator.ecg_files import write_ecg
+from simulator.ecg_recorder import choose_recorder
+from simulator.echo import choose_machine, choose_views, render_view
+from simulator.echo_files import ClipFormat, write_clip
+from simulator.electrics import sample_electrics
+from simulator.patient import Physiology, sample_patient
+from simulator.report import report_study
+
+SIMULATOR_VERSION = "1"
+"""Changes whenever the same seed would give other files."""
+
+Progress = Callable[[int, int], None]
+"""Called with (patients done, patients in all)."""
+
+_NOTICE = "Everything in this folder is invented by a simulator. Nothing in it comes from a patient."
+_STAMP = "cohort.json"
+_UNFINISHED = ".simulating.json"
+_TABLES = ("ecgs", "echos", "studies", "splits")
+_SPLIT_SHARES = dict(zip(SPLITS, (0.60, 0.10, 0.15, 0.15), strict=True))
+_CALENDAR_START = datetime(2014, 1, 1)  # noqa: DTZ001 - cohort times are naive, as in date-shifted public data
+_STUDIES_PER_PATIENT = (0.50, 0.28, 0.14, 0.08)
+_LARGEST_RAW_CLIP_BYTES = 12_000_000
+
+
+@dataclass(frozen=True)
+class SimulationReport:
+    """What a finished cohort folder holds."""
+
+    patients: int
+    ecgs: int
+    studies: int
+    clips: int
+    seed: int
+    simulator_version: str
+
+
+@dataclass(frozen=True)
+class _Task:
+    out: Path
+    seed: int
+    number: int
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Table rows of one patient."""
+
+    patient_id: str
+    ecgs: list[dict[str, Any]]
+    echos: list[dict[str, Any]]
+    studies: list[dict[str, Any]]
+    truth: list[dict[str, Any]]
+
+
+def simulate_cohort(
+    out: Path, *, patients: int, seed: int, workers: int = 1, progress: Progress | None = None
+) -> SimulationReport:
+    """Write a cohort folder (see `inputs.cohort`) with `truth.csv` and `cohort.json` beside its tables.
+
+    A folder that an earlier run wrote or left unfinished is replaced; any other folder must be empty (CohortError).
+    With more than one worker, patients are written by spawned processes.
+    """
+    if patients < 1 or workers < 1 or seed < 0:
+        raise ValueError("patients and workers must be at least 1, and seed must not be negative")
+    _claim(out, seed)
+    tasks = [_Task(out, seed, number) for number in range(patients)]
+    done: list[_Rows] = []
+    for rows in _each_patient(tasks, workers):
+        done.append(rows)
+        if progress is not None:
+            progress(len(done), patients)
+    studies = [row for rows in done for row in rows.studies]
+    report = SimulationReport(
+        patients=patients,
+        ecgs=sum(len(rows.ecgs) for rows in done),
+        studies=len(studies),
+        clips=sum(len(rows.echos) for rows in done),
+        seed=seed,
+        simulator_version=SIMULATOR_VERSION,
+    )
+    truth = pd.DataFrame([row for rows in done for row in rows.truth])
+    truth.to_csv(out / "truth.csv", index=False, float_format="%.4f", lineterminator="\n")
+    write_cohort_tables(
+        out,
+        pd.DataFrame([row for rows in done for row in rows.ecgs]),
+        pd.DataFrame([row for rows in done for row in rows.echos]),
+        pd.DataFrame(studies),
+        pd.DataFrame(_splits([rows.patient_id for rows in done], seed)),
+    )
+    _write_json(out / _STAMP, {"notice": _NOTICE, **asdict(report)})
+    (out / _UNFINISHED).unlink()
+    return report
+
+
+def find_simulation(out: Path) -> SimulationReport | None:
+    """The report of a finished simulation in this folder, or None where there is none."""
+    try:
+        stamp = json.loads((out / _STAMP).read_text(encoding="utf-8"))
+        if stamp.pop("notice", None) != _NOTICE or (out / _UNFINISHED).exists():
+            return None
+        return SimulationReport(**stamp)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def _claim(out: Path, seed: int) -> None:
+    """Make the folder ours and empty, tables first."""
+    if out.exists() and not out.is_dir():
+        raise CohortError("not_a_folder", "The output is a file; name a folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    ours = find_simulation(out) is not None or (out / _UNFINISHED).is_file()
+    if any(out.iterdir()) and not ours:
+        raise CohortError(
+            "folder_not_empty",
+            "The output folder is not empty and does not hold a simulated cohort.",
+            hint="Name a new or an empty folder.",
+        )
+    _write_json(out / _UNFINISHED, {"notice": _NOTICE, "seed": seed})
+    for table in (_STAMP, *(f"{name}.csv" for name in (*_TABLES, "truth"))):
+        (out / table).unlink(missing_ok=True)
+    for folder in ("ecgs", "echos"):
+        if (out / folder).exists():
+            shutil.rmtree(out / folder)
+        (out / folder).mkdir()
+
+
+def _each_patient(tasks: list[_Task], workers: int) -> Iterator[_Rows]:
+    """Rows in the order of the tasks, whoever finishes first."""
+    if workers == 1:
+        yield from map(_simulate_patient, tasks)
+        return
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield from pool.map(_simulate_patient, tasks)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _simulate_patient(task: _Task) -> _Rows:
+    """Draw one patient, then write their ECGs and studies."""
+    streams = SeedSequence(task.seed, spawn_key=(1, task.number))
+    traits, electrical, calendar, reader = (np.random.default_rng(s) for s in streams.spawn(4))
+    patient = sample_patient(traits)
+    electrics = sample_electrics(electrical)
+    ecg_days, study_days = _plan(calendar)
+    first_day = _CALENDAR_START + timedelta(days=int(calendar.integers(0, 1800)))
+    tag = hashlib.sha256(str(task.seed).encode()).hexdigest()[:6]
+    name = f"{tag}-{task.number:05d}"
+    rows = _Rows(patient_id=f"P{name}", ecgs=[], echos=[], studies=[], truth=[])
+
+    for count, (day, stream) in enumerate(zip(ecg_days, streams.spawn(len(ecg_days)), strict=True)):
+        rng = np.random.default_rng(stream)
+        ecg_id = f"E{name}-{count}"
+        acquired_at = _moment(first_day, day)
+        physiology = patient.at(day)
+        recorder = choose_recorder(patient.site, rng)
+        signal_LN = simulate_ecg(physiology, electrics=electrics, recorder=recorder, rng=rng)
+        path = write_ecg(
+            signal_LN,
+            task.out / "ecgs" / ecg_id,
+            recorder=recorder,
+            patient_id=rows.patient_id,
+            ecg_id=ecg_id,
+            acquired_at=acquired_at,
+        )
+        key = {"patient_id": rows.patient_id, "ecg_id": ecg_id, "acquired_at": acquired_at.isoformat()}
+        rows.ecgs.append({**key, "path": path.relative_to(task.out).as_posix()})
+        rows.truth.append({"record": ecg_id, **_truth(rows.patient_id, acquired_at, physiology)})
+
+    for count, (day, stream) in enumerate(zip(study_days, streams.spawn(len(study_days)), strict=True)):
+        study_id = f"S{name}-{count}"
+        acquired_at = _moment(first_day, day)
+        physiology = patient.at(day)
+        key = {"patient_id": rows.patient_id, "study_id": study_id}
+        rows.studies.append({**key, "acquired_at": acquired_at.isoformat(), **report_study(physiology, reader)})
+        rows.truth.append({"record": study_id, **_truth(rows.patient_id, acquired_at, physiology)})
+        _write_study(task.out, key, physiology, acquired_at, task.seed, np.random.default_rng(stream), rows.echos)
+    return rows
+
+
+def _write_study(
+    out: Path,
+    key: dict[str, str],
+    physiology: Physiology,
+    acquired_at: datetime,
+    seed: int,
+    rng: Generator,
+    echos: list[dict[str, Any]],
+) -> None:
+    folder = out / "echos" / key["study_id"]
+    folder.mkdir()
+    machine = choose_machine(physiology.site, rng)
+    for number, view in enumerate(choose_views(physiology, rng)):
+        view_id = f"{key['study_id']}-{number:02d}"
+        clip_at = acquired_at + timedelta(seconds=number * 45 + int(rng.integers(0, 40)))
+        clip = render_view(physiology, view, machine, rng)
+        path = write_clip(
+            clip,
+            folder / view_id,
+            _clip_format(physiology.site, clip.frames_THWC.nbytes, rng),
+            acquired_at=clip_at,
+            patient_id=key["patient_id"],
+            study_id=key["study_id"],
+            view_id=view_id,
+            uid_seed=seed,
+        )
+        row = {"view_id": view_id, "acquired_at": clip_at.isoformat(), "path": path.relative_to(out).as_posix()}
+        echos.append({**key, **row, "view": view})
+
+
+def _clip_format(site: int, clip_bytes: int, rng: Generator) -> ClipFormat:
+    """The clinic exports films, the others DICOM; a few small clips are left uncompressed."""
+    draw = rng.random()
+    if draw < (0.05, 0.10, 0.40)[site]:
+        return "avi"
+    return "dicom_raw" if draw > 0.97 and clip_bytes <= _LARGEST_RAW_CLIP_BYTES else "dicom_jpeg"
+
+
+def _plan(rng: Generator) -> tuple[list[float], list[float]]:
+    """Days of a patient's ECGs and of their echo studies.
+
+    Most studies have an ECG within a week, some have two, and some ECGs lie weeks or months away from any study.
+    """
+    studies = 1 + int(rng.choice(len(_STUDIES_PER_PATIENT), p=_STUDIES_PER_PATIENT))
+    gaps = np.clip(np.exp(rng.normal(np.log(230.0), 0.8, size=studies)), 15.0, 1200.0)
+    gaps[0] = rng.uniform(30.0, 200.0)
+    study_days = [float(np.floor(day)) + rng.uniform(0.33, 0.75) for day in np.cumsum(gaps)]
+    ecg_days: list[float] = []
+    for day in study_days:
+        close = 1 + int(rng.random() < 0.25) if rng.random() < 0.92 else 0
+        ecg_days += [day + float(np.clip(rng.normal(0.0, 1.8), -6.5, 6.5)) for _ in range(close)]
+    for _ in range(rng.poisson(0.5)):
+        ecg_days.append(rng.choice(study_days) + float(rng.choice([-1.0, 1.0]) * rng.uniform(9.0, 28.0)))
+    return sorted(ecg_days or [study_days[0] - 20.0]), study_days
+
+
+def _moment(first_day: datetime, day: float) -> datetime:
+    return first_day + timedelta(seconds=round(day * 86400.0))
+
+
+def _truth(patient_id: str, acquired_at: datetime, physiology: Physiology) -> dict[str, Any]:
+    return {"patient_id": patient_id, "acquired_at": acquired_at.isoformat(), **asdict(physiology)}
+
+
+def _splits(patient_ids: list[str], seed: int) -> list[dict[str, str]]:
+    """Patients to splits by a seeded shuffle, so that shares are as exact as whole patients allow."""
+    shuffled = np.random.default_rng(SeedSequence(seed, spawn_key=(0,))).permutation(len(patient_ids))
+    ends = np.rint(np.cumsum(list(_SPLIT_SHARES.values())) * len(patient_ids)).astype(int)
+    split_of = np.empty(len(patient_ids), dtype=int)
+    split_of[shuffled] = np.searchsorted(ends, np.arange(len(patient_ids)), side="right")
+    return [{"patient_id": p, "split": SPLITS[s]} for p, s in zip(patient_ids, split_of, strict=True)]
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path)
