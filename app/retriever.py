@@ -1,0 +1,184 @@
+"""From a prepared ECG to its predictions and its nearest studies, on one immutable snapshot.
+
+`retrieve` is what the batcher's lane calls: embed and probe the whole batch, then search. The lane is one thread,
+because an index is not thread-safe. `Retriever` keeps the snapshot that new queries take; a swap is one assignment,
+and the old generation is closed when its last query ends.
+
+Letters: W windows, L leads, N samples, F features, D dimensions, C LVEF classes, K neighbours, B queries.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from app.errors import NotReady
+from index.base import IndexMismatch, IndexMissing, IndexProblem
+from index.generation import Generation
+from index.store import IndexStore
+from models.bundle import Bundle
+
+log = structlog.get_logger(__name__)
+
+
+class Snapshot:
+    """A bundle and, once one was built, the generation that belongs to it; never changes.
+
+    Whoever works with it holds a reference; the generation is closed when the last one goes. Raises IndexMismatch
+    when the generation was built by another bundle.
+    """
+
+    def __init__(self, bundle: Bundle, generation: Generation | None) -> None:
+        if generation is not None:
+            weakref.finalize(self, generation.close)
+            if generation.manifest.bundle_sha256 != bundle.sha256:
+                raise IndexMismatch(f"Generation {generation.id} was built by another bundle than {bundle.id}.")
+        self.bundle = bundle
+        self.generation = generation
+
+    @property
+    def searchable(self) -> Generation:
+        """The generation to search. NotReady when there is none."""
+        if self.generation is None:
+            raise NotReady("index_missing", "There is no index to search.", hint="Run `echo2ecg index rebuild`.")
+        return self.generation
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """One prepared ECG. `k` is 0 when only predictions are wanted; allowed_N are row ids, None for all."""
+
+    snapshot: Snapshot
+    windows_WLN: NDArray[np.float32]
+    k: int = 0
+    allowed_N: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What one query gets. ids_K are row ids of the catalogue, best first; times are those of its batch.
+
+    lvef_C and shd are probabilities, None in a bundle without probes.
+    """
+
+    features_F: NDArray[np.float32]
+    embedding_D: NDArray[np.float32]
+    lvef_C: NDArray[np.float32] | None
+    shd: float | None
+    ids_K: NDArray[np.int64]
+    similarity_K: NDArray[np.float32]
+    embed_s: float
+    search_s: float
+
+
+def retrieve(queries: Sequence[Query]) -> list[Found]:
+    """Embed, probe and search a batch; queries of different snapshots or window counts do not mix."""
+    alike: dict[tuple[int, tuple[int, ...]], list[int]] = defaultdict(list)
+    for position, query in enumerate(queries):
+        alike[id(query.snapshot), query.windows_WLN.shape].append(position)
+    found: dict[int, Found] = {}
+    for positions in alike.values():
+        found.update(zip(positions, _retrieve_alike([queries[position] for position in positions]), strict=True))
+    return [found[position] for position in range(len(queries))]
+
+
+def _retrieve_alike(queries: Sequence[Query]) -> list[Found]:
+    snapshot = queries[0].snapshot
+    started = time.perf_counter()
+    ecgs = snapshot.bundle.embed_ecgs(np.stack([query.windows_WLN for query in queries]))
+    embedded = time.perf_counter()
+    hits = _search(queries, ecgs.embeddings_BD)
+    searched = time.perf_counter()
+    return [
+        Found(
+            features_F=ecgs.features_BF[row],
+            embedding_D=ecgs.embeddings_BD[row],
+            lvef_C=None if ecgs.lvef_BC is None else ecgs.lvef_BC[row],
+            shd=None if ecgs.shd_B is None else float(ecgs.shd_B[row]),
+            ids_K=ids_K,
+            similarity_K=similarity_K,
+            embed_s=embedded - started,
+            search_s=searched - embedded,
+        )
+        for row, (ids_K, similarity_K) in enumerate(hits)
+    ]
+
+
+def _search(
+    queries: Sequence[Query], vectors_BD: NDArray[np.float32]
+) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Queries over the whole index go through it together, each restricted one alone."""
+    nothing = np.empty(0, np.int64), np.empty(0, np.float32)
+    hits = [nothing for _ in queries]
+    unrestricted = [row for row, query in enumerate(queries) if query.k and query.allowed_N is None]
+    restricted = [row for row, query in enumerate(queries) if query.k and query.allowed_N is not None]
+    for rows in ([unrestricted] if unrestricted else []) + [[row] for row in restricted]:
+        index = queries[rows[0]].snapshot.searchable.index
+        k = max(queries[row].k for row in rows)
+        found = index.search(vectors_BD[rows], k, queries[rows[0]].allowed_N)
+        for place, row in enumerate(rows):
+            ids_K, similarity_K = found.ids_BK[place, : queries[row].k], found.similarity_BK[place, : queries[row].k]
+            hits[row] = ids_K[ids_K >= 0], similarity_K[ids_K >= 0]
+    return hits
+
+
+class Retriever:
+    """Holds the snapshot that new queries take and notices new generations."""
+
+    def __init__(self, bundle: Bundle, store: IndexStore) -> None:
+        self._store = store
+        self._current = Snapshot(bundle, None)
+        self._seen_id: str | None = None
+        self._looked = False
+        self._refreshing = threading.Lock()
+        self.index_problem: IndexProblem | None = IndexMissing("There is no index yet.")
+        """Why the newest generation is not served; None when it is."""
+
+    @property
+    def current(self) -> Snapshot:
+        """The snapshot of the moment: a query takes it once and uses nothing else."""
+        return self._current
+
+    def refresh(self) -> bool:
+        """Open what CURRENT names if that has changed, and swap to it. Blocks: not for the event loop.
+
+        A generation that is damaged or belongs to another bundle is refused; what was served is served on.
+        """
+        with self._refreshing:
+            current_id = self._store.current_id()
+            if self._looked and current_id == self._seen_id:
+                return False
+            self._looked, self._seen_id = True, current_id
+            bundle = self._current.bundle
+            try:
+                fresh = Snapshot(bundle, self._open(bundle))
+            except IndexProblem as problem:
+                self.index_problem = problem
+                reason = type(problem).__name__
+                log.error("generation_refused", generation=current_id, reason=reason)  # noqa: TRY400 - a traceback names paths
+                return False
+            self._current = fresh
+            self.index_problem = None
+            log.info("generation_swapped", generation=fresh.searchable.id, degraded=fresh.searchable.degraded)
+            return True
+
+    def _open(self, bundle: Bundle) -> Generation:
+        generation = self._store.open_current(bundle.sha256)
+        if bundle.device.type == "cuda":
+            generation.index.move_to_gpu()  # where it cannot, `notice` says why and the CPU answers
+        return generation
+
+
+def warm_up(bundle: Bundle, windows_LN: tuple[int, int], max_batch: int) -> None:
+    """Run every power-of-two batch size, and the cap, once, so that no caller pays for first-time work."""
+    sizes = {2**power for power in range(max_batch.bit_length())} | {max_batch}
+    for size in sorted(sizes):
+        bundle.embed_ecgs(np.zeros((size, 1, *windows_LN), np.float32))

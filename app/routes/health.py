@@ -1,0 +1,32 @@
+"""Is it alive, is it ready, how is it doing: for machines that watch. None of this needs a key or tells of anyone."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from app import metrics
+from app.routes.dependencies import ServiceDep
+from app.schemas import Readiness
+
+router = APIRouter(tags=["Operation"])
+
+
+@router.get("/healthz")
+async def healthz(service: ServiceDep, response: Response) -> dict[str, bool]:
+    """200 while the thread that runs the models beats, else 503."""
+    response.status_code = 200 if service.alive else 503
+    return {"alive": service.alive}
+
+
+@router.get("/readyz", response_model_exclude_none=True, responses={503: {"model": Readiness}})
+async def readyz(service: ServiceDep, response: Response) -> Readiness:
+    """200 when queries are answered: models warm, index verified, not ending."""
+    reasons = service.reasons_not_ready()
+    response.status_code = 503 if reasons else 200
+    return Readiness(ready=not reasons, reasons=reasons, degraded=service.degraded)
+
+
+@router.get("/metrics", response_class=Response)
+async def show_metrics(service: ServiceDep) -> Response:
+    """For Prometheus."""
+    return Response(service.metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})

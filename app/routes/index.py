@@ -1,0 +1,92 @@
+"""The index: what is served, its studies, and rebuilds as jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
+
+from app.errors import PROBLEMS, InvalidParameter, NotFound
+from app.routes.dependencies import AdminKey, QueryKey, ServiceDep
+from app.schemas import IndexView, JobView, RebuildRequest, StudyDetail, study_detail
+from app.service import Service
+
+router = APIRouter(prefix="/v1", tags=["Index"], responses=PROBLEMS)
+
+THUMBNAIL_HEADERS = {"Cache-Control": "private, max-age=3600"}
+
+
+@router.get("/index", dependencies=[QueryKey], response_model_exclude_none=True)
+async def show_index(service: ServiceDep) -> IndexView:
+    """The generation being served."""
+    generation = service.retriever.current.searchable
+    return IndexView(
+        generation=generation.id,
+        bundle=generation.manifest.bundle_id,
+        studies=generation.index.count,
+        backend=generation.index.backend,
+        exact=generation.index.exact,
+        degraded=service.degraded,
+        manifest=generation.manifest.model_dump(mode="json"),
+        running_job=service.jobs.running,
+    )
+
+
+@router.post("/index/rebuild", dependencies=[AdminKey], status_code=202, response_model_exclude_none=True)
+async def rebuild(
+    service: ServiceDep, response: Response, wanted: Annotated[RebuildRequest | None, Body()] = None
+) -> JobView:
+    """Embed a cohort named in the settings and swap to the new generation when it is complete."""
+    source = _source(service, wanted.source if wanted else None)
+    job = await service.jobs.start(source, service.settings.cohorts[source])
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return job
+
+
+@router.get("/jobs/{job_id}", dependencies=[AdminKey], response_model_exclude_none=True)
+async def show_job(service: ServiceDep, job_id: str) -> JobView:
+    """How far a rebuild is."""
+    return service.jobs.get(job_id)
+
+
+@router.delete("/jobs/{job_id}", dependencies=[AdminKey], response_model_exclude_none=True)
+async def cancel_job(service: ServiceDep, job_id: str) -> JobView:
+    """End a running rebuild; what it embedded is kept for the next one."""
+    return await service.jobs.cancel(job_id)
+
+
+@router.get("/studies/{study_id}", dependencies=[QueryKey])
+async def show_study(service: ServiceDep, study_id: str) -> StudyDetail:
+    """One study of the index."""
+    generation = service.retriever.current.searchable
+    card = await asyncio.to_thread(generation.catalogue.card, study_id)
+    if card is None:
+        raise NotFound("unknown_study", "There is no study with this id in the index.")
+    return study_detail(card, generation)
+
+
+@router.get(
+    "/studies/{study_id}/views/{view_id}/thumbnail",
+    dependencies=[QueryKey],
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}},
+)
+async def show_thumbnail(service: ServiceDep, study_id: str, view_id: str) -> Response:
+    """A still of one view."""
+    generation = service.retriever.current.searchable
+    jpeg = await asyncio.to_thread(generation.catalogue.thumbnail, study_id, view_id)
+    if jpeg is None:
+        raise NotFound("unknown_view", "There is no thumbnail of this view in the index.")
+    return Response(jpeg, media_type="image/jpeg", headers=THUMBNAIL_HEADERS)
+
+
+def _source(service: Service, wanted: str | None) -> str:
+    names = sorted(service.settings.cohorts)
+    if wanted is None and len(names) == 1:
+        return names[0]
+    if wanted not in names:
+        hint = f"Known sources: {', '.join(names)}." if names else "Name one with ECHO2ECG_COHORTS or `serve --cohort`."
+        raise InvalidParameter("unknown_source", "The settings name no such source of studies.", hint=hint)
+    assert wanted is not None
+    return wanted

@@ -1,0 +1,37 @@
+"""What is being served: bundle, labels, limits."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter
+
+from app.errors import PROBLEMS
+from app.routes.dependencies import QueryKey, ServiceDep
+from app.schemas import DEFAULT_K, DISCLAIMER, MAX_K
+
+router = APIRouter(prefix="/v1", tags=["Operation"], responses=PROBLEMS)
+
+
+@router.get("/info", dependencies=[QueryKey])
+async def show_info(service: ServiceDep) -> dict[str, Any]:
+    """The bundle's manifest, what its labels mean, and the limits of this service."""
+    snapshot = service.retriever.current
+    manifest = snapshot.bundle.manifest
+    shown = {"id", "created", "code_version", "architecture", "ecg", "echo", "labels", "metrics", "training_data"}
+    generation = {} if snapshot.generation is None else {"generation": snapshot.generation.id}
+    return {
+        "version": version("echo2ecg"),
+        "device": str(snapshot.bundle.device),
+        "bundle": manifest.model_dump(mode="json", include=shown) | {"sha256": snapshot.bundle.sha256},
+        **generation,
+        "limits": {
+            "max_body_bytes": service.settings.max_body_bytes,
+            "max_upload_files": service.settings.max_upload_files,
+            "default_k": DEFAULT_K,
+            "max_k": MAX_K,
+        },
+        "rebuild_sources": sorted(service.settings.cohorts),
+        "disclaimer": DISCLAIMER,
+    }

@@ -1,0 +1,161 @@
+"""The running service: its parts, how they start, what makes it ready, how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, Self
+
+import structlog
+
+from app.auth import KeyRing, Sessions
+from app.batcher import Batcher
+from app.errors import NotReady
+from app.frame import where
+from app.jobs import Command, RebuildJobs, rebuild_command
+from app.metrics import Metrics
+from app.pipeline import Pipeline, Reader
+from app.retriever import Found, Query, Retriever, retrieve, warm_up
+from app.settings import Settings
+from app.workers import BoundedThreads
+from index.store import IndexStore
+from inputs.ecg_prepare import compile_solver
+from inputs.guarded import GuardedReader
+from models.bundle import Bundle
+
+log = structlog.get_logger(__name__)
+
+LANE_SILENT_S = 30.0
+"""A lane that has not said for so long that it lives is taken for dead or stuck."""
+SMALL_WORK_THREADS = 4
+"""For preparation and the catalogue: a few milliseconds each."""
+
+
+class GuardedChild(Reader, Protocol):
+    """A reader in a process of its own."""
+
+    def warm(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Service:
+    """Everything one server process holds. Built once in `create_app`, started and stopped with the server."""
+
+    def __init__(self, settings: Settings, bundle: Bundle, reader: GuardedChild, command: Command) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.keys = KeyRing(settings.keys_file)
+        self.sessions = Sessions(settings.session_hours * 3600)
+        self.retriever = Retriever(bundle, IndexStore(settings.index_dir))
+        self.batcher: Batcher[Query, Found] = Batcher(
+            retrieve,
+            max_batch=settings.max_batch,
+            queue_size=settings.queue_size,
+            observe_batch=self.metrics.observe_batch,
+        )
+        self.reading = BoundedThreads(settings.reader_workers, queue_size=settings.queue_size, name="reading")
+        self.pipeline = Pipeline(reader, self.reading, self.retriever, self.batcher)
+        self.jobs = RebuildJobs(settings.index_dir / "jobs", command, self.refresh)
+        self.draining = False
+        self._bundle = bundle
+        self._reader = reader
+        self._warm = False
+        self._failed_to_start = False
+        self._background: list[asyncio.Task[None]] = []
+        self.metrics.watch(
+            queues={"reader": lambda: self.reading.waiting, "models": lambda: self.batcher.waiting},
+            ready=lambda: not self.reasons_not_ready(),
+        )
+
+    @classmethod
+    def load(cls, settings: Settings) -> Self:
+        """With the real bundle and reader. Raises BundleError in one sentence."""
+        bundle = Bundle.load(settings.bundle_dir, device=settings.device, parts=("ecg",))
+        reader = GuardedReader(workers=settings.reader_workers)
+        return cls(settings, bundle, reader, rebuild_command(settings.bundle_dir, settings.index_dir, settings.device))
+
+    @property
+    def alive(self) -> bool:
+        """Whether the lane still beats; a long batch is not death."""
+        return self.batcher.silent_s < LANE_SILENT_S
+
+    def reasons_not_ready(self) -> list[str]:
+        """Stable codes, empty when queries are answered."""
+        checks: list[tuple[str, bool]] = [
+            ("draining", self.draining),
+            ("lane_dead", not self.alive),
+            ("start_failed", self._failed_to_start),
+            ("starting", not self._warm and not self._failed_to_start),
+            ("index_missing", self._warm and self.retriever.current.generation is None),
+        ]
+        return [code for code, holds in checks if holds]
+
+    @property
+    def degraded(self) -> str | None:
+        """One sentence when the service answers, but not from what it should; or why it has no index."""
+        problem, generation = self.retriever.index_problem, self.retriever.current.generation
+        if problem is not None:
+            return str(problem)
+        return None if generation is None else generation.degraded or generation.index.notice
+
+    def require_started(self) -> None:
+        """Raises NotReady while the models warm up or the server ends."""
+        for code in self.reasons_not_ready():
+            if code != "index_missing":  # predictions need no index, and a search says so itself
+                raise NotReady(code, "The service is not ready to answer.", hint="Ask /readyz when it is.")
+
+    async def start(self) -> None:
+        """Returns at once; readiness follows when everything is warm."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(SMALL_WORK_THREADS, "small-work"))
+        await asyncio.to_thread(self.jobs.recover)
+        self._background = [asyncio.create_task(self._warm_up()), asyncio.create_task(self._watch_index())]
+
+    async def stop(self) -> None:
+        """Interrupt a rebuild, end the child processes and the lane."""
+        self.draining = True
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.jobs.close()
+        self.reading.close()
+        await asyncio.to_thread(self._reader.close)
+        await asyncio.to_thread(self.batcher.close)
+
+    async def refresh(self) -> None:
+        """Look for a new generation and swap to it."""
+        if await asyncio.to_thread(self.retriever.refresh):
+            generation = self.retriever.current.searchable
+            self.metrics.set_generation(
+                bundle=self._bundle.id,
+                generation=generation.id,
+                backend=generation.index.backend,
+                studies=generation.index.count,
+            )
+
+    async def _warm_up(self) -> None:
+        spec = self._bundle.manifest.ecg
+        steps: list[Callable[[], None]] = [
+            compile_solver,
+            self._reader.warm,
+            lambda: warm_up(self._bundle, (len(spec.leads), spec.window_samples), self.settings.max_batch),
+        ]
+        try:
+            await self.refresh()
+            for step in steps:
+                await asyncio.to_thread(step)
+        except Exception as error:
+            self._failed_to_start = True
+            log.error("start_failed", **where(error))  # noqa: TRY400 - a traceback names paths
+            return
+        self._warm = True
+        log.info("ready", bundle=self._bundle.id, device=str(self._bundle.device), degraded=self.degraded)
+
+    async def _watch_index(self) -> None:
+        """A rebuild may also be run from outside."""
+        while True:
+            await asyncio.sleep(self.settings.index_poll_s)
+            with contextlib.suppress(OSError):  # an index folder that is away for a moment
+                await self.refresh()

@@ -1,0 +1,109 @@
+"""What an operator can set, as one typed class: `ECHO2ECG_*` variables or a TOML file named by ECHO2ECG_CONFIG.
+
+Nothing is read at import. Arguments win over the environment, the environment over the file.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+ENV_PREFIX = "ECHO2ECG_"
+CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
+
+
+class SettingsError(ValueError):
+    """The settings cannot be served; one sentence says which and what to do."""
+
+
+class Settings(BaseSettings):
+    """All settings of the service, checked. Raises SettingsError in one sentence."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    bundle_dir: Path
+    """The model bundle to serve."""
+    index_dir: Path
+    """The index store: generations, CURRENT and the state of rebuild jobs."""
+    cohorts: dict[str, Path] = Field(default_factory=dict)
+    """Cohort folders a rebuild may name; in the environment as JSON, `{"main": "/data/cohorts/main"}`."""
+    keys_file: Path | None = None
+    """Hashed API keys, made by `echo2ecg keys create`. Without one: only loopback, and no key is asked for."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    max_body_bytes: int = Field(default=32 * 2**20, ge=1)
+    """A larger request body is answered 413."""
+    max_upload_files: int = Field(default=8, ge=1)
+    queue_size: int = Field(default=64, ge=1)
+    """ECGs that may wait for the reader, and ECGs that may wait for the models; one more is answered 429."""
+    max_batch: int = Field(default=16, ge=1)
+    """The most ECGs the models see at once."""
+    reader_workers: int = Field(default=1, ge=1)
+    """Child processes that parse uploads."""
+
+    header_timeout_s: float = Field(default=10.0, gt=0)
+    """A connection that has not sent a whole request header by then is closed."""
+    body_timeout_s: float = Field(default=20.0, gt=0)
+    """A body that has not arrived by then is answered 408."""
+    answer_timeout_s: float = Field(default=30.0, gt=0)
+    """An answer that is not there this long after its upload is given up with 503."""
+    drain_timeout_s: float = Field(default=25.0, gt=0)
+    """How long SIGTERM waits for requests already accepted."""
+    index_poll_s: float = Field(default=1.0, gt=0)
+    """How often a generation written by someone else is looked for."""
+    session_hours: float = Field(default=12.0, gt=0)
+    """How long a log-in on the page lasts."""
+
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(_sentence(error)) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        config = os.environ.get(CONFIG_VARIABLE)
+        if config is None:
+            return init_settings, env_settings
+        if not Path(config).is_file():
+            raise SettingsError(f"{CONFIG_VARIABLE} names a file that is not there: {config}.")
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=config)
+
+    @property
+    def binds_to_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    variable = ENV_PREFIX + name.upper()
+    if first["type"] == "missing":
+        return f"The setting {name} is missing: give it as an argument, as {variable} or in the settings file."
+    if first["type"] == "extra_forbidden":
+        return f"There is no setting called {name}."
+    return f"The setting {name} ({variable}) is wrong: {first['msg'].lower()}."

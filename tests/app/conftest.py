@@ -1,0 +1,203 @@
+"""Small stand-ins for the models and the reader; the index is the real one."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import torch
+import uvicorn
+from fastapi import FastAPI
+
+from app.main import create_app, server_config
+from app.service import Service
+from app.settings import Settings
+from index.catalogue import CataloguedView, StudyCard
+from index.store import IndexStore
+from inputs.errors import UnreadableFile
+from inputs.records import STANDARD_LEADS, EcgRecording, UploadedFile
+from inputs.specs import EcgSpec, EchoSpec
+from models.architecture import paper
+from models.bundle import BundleManifest, EcgOutput
+from models.probes import LabelDefinitions
+
+DIM = 8
+JPEG = b"\xff\xd8\xff\xe0 a still"
+
+
+class FakeBundle:
+    """Embeds an ECG by a fixed random projection; says how large its batches were and can be held up."""
+
+    id = "fake"
+    sha256 = "ab" * 32
+    device = torch.device("cpu")
+    embedding_dim = DIM
+
+    def __init__(self) -> None:
+        self.manifest = BundleManifest(
+            id=self.id,
+            created=datetime(2026, 1, 1, tzinfo=UTC),
+            code_version="0",
+            seeds={},
+            architecture=paper(),
+            ecg=EcgSpec(),
+            echo=EchoSpec(),
+            labels=LabelDefinitions(shd_flags=("low_ef",)),
+            metrics={},
+            training_data={},
+            files={},
+        )
+        self.probes = SimpleNamespace(shd=SimpleNamespace(threshold=0.4))
+        self.batches: list[int] = []
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self._projection = np.random.default_rng(0).standard_normal((12 * 24, DIM)).astype(np.float32)
+
+    def embed_ecgs(self, windows_BWLN: np.ndarray) -> EcgOutput:
+        self.batches.append(len(windows_BWLN))
+        assert self.go_on.wait(10)
+        B = len(windows_BWLN)
+        embeddings_BD = windows_BWLN[:, 0, :, ::42].reshape(B, -1) @ self._projection + 1e-3
+        embeddings_BD /= np.linalg.norm(embeddings_BD, axis=1, keepdims=True)
+        lvef_BC = np.tile(np.array([0.7, 0.2, 0.1], np.float32), (B, 1))
+        return EcgOutput(np.ones((B, 4), np.float32), embeddings_BD, lvef_BC, np.full(B, 0.6, np.float32))
+
+
+class FakeReader:
+    """Makes an ECG from the number in the upload; refuses what does not hold one."""
+
+    def read_ecg(self, files: Sequence[UploadedFile], **options: Any) -> EcgRecording:
+        text = files[0].data.decode("latin-1")
+        if not text.isdecimal():
+            raise UnreadableFile("not_an_ecg", "This is not an ECG.", hint="Send WFDB or DICOM.")
+        signal = np.random.default_rng(int(text)).standard_normal((12, 5000)).astype(np.float32)
+        rate_hz = options["rate_hz"] or 500.0
+        leads = STANDARD_LEADS
+        if int(text) == 404:  # an ECG without V3
+            leads, signal = tuple(lead for lead in leads if lead != "V3"), np.delete(signal, 8, axis=0)
+        return EcgRecording(signal, rate_hz, leads, "fake")
+
+    def warm(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+def write_generation(root: Path, *, studies: int = 20, seed: int = 0, bundle_sha256: str = FakeBundle.sha256) -> str:
+    """A real generation of random studies, two to a patient; ids tell the seed."""
+    rng = np.random.default_rng(seed)
+    with IndexStore(root).write(bundle_id="fake", bundle_sha256=bundle_sha256, dim=DIM, build={}) as writer:
+        for row in range(studies):
+            vector_D = rng.standard_normal(DIM).astype(np.float32)
+            card = StudyCard(
+                row_id=row,
+                study_id=f"g{seed}-s{row}",
+                patient_id=f"p{row // 2}",
+                acquired_at=datetime(2026, 1, 1 + row % 28, tzinfo=UTC),
+                age=60.0 + row,
+                sex="female" if row % 2 else None,
+                lvef_percent=None if row % 5 == 0 else 50.0,
+                lvedv_ml=None,
+                lvesv_ml=40.0,
+                flags={"low_ef": None if row % 5 == 0 else False},
+                shd=None if row % 5 == 0 else False,
+                views=(CataloguedView("v1", "A4C", 0.75), CataloguedView("v2", None, 0.25)),
+            )
+            writer.add(card, vector_D / np.linalg.norm(vector_D), {"v1": JPEG})
+        return writer.generation_id
+
+
+@dataclass
+class Running:
+    """A started application and its parts."""
+
+    client: httpx.Client
+    bundle: FakeBundle
+    service: Service
+    settings: Settings
+
+    def search(self, number: int = 1, **params: Any) -> Any:
+        return self.client.post("/v1/search", files={"files": ("ecg.dat", str(number).encode())}, params=params)
+
+
+StartApp = Callable[..., Any]
+
+
+@dataclass
+class Command:
+    """What stands for the rebuild program: a Python snippet run in its own process."""
+
+    snippet: str = "raise SystemExit(1)"
+    cohorts: list[Path] = field(default_factory=list)
+
+    def __call__(self, cohort_dir: Path) -> list[str]:
+        self.cohorts.append(cohort_dir)
+        return [sys.executable, "-c", self.snippet]
+
+
+@pytest.fixture
+def index_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "index"
+    write_generation(folder)
+    return folder
+
+
+@pytest.fixture
+def command() -> Command:
+    return Command()
+
+
+@pytest.fixture
+def start_app(tmp_path: Path, index_dir: Path, command: Command) -> StartApp:
+    """`with start_app(**settings) as running:` gives an application that is ready, unless `wait=False`."""
+
+    @contextmanager
+    def start(*, wait: bool = True, **changes: Any) -> Iterator[Running]:
+        given = {"bundle_dir": tmp_path / "bundle", "index_dir": index_dir, "index_poll_s": 0.05, "log_level": "error"}
+        settings = Settings(**(given | changes))
+        bundle = FakeBundle()
+        service = Service(settings, bundle, FakeReader(), command)  # type: ignore[arg-type]
+        with serving(create_app(settings, service), settings) as url, httpx.Client(base_url=url, timeout=20) as client:
+            if wait:
+                wait_until(lambda: not service.reasons_not_ready())
+                bundle.batches.clear()
+            yield Running(client, bundle, service, settings)
+
+    return start
+
+
+@contextmanager
+def serving(app: FastAPI, settings: Settings) -> Iterator[str]:
+    """Real HTTP on a free loopback port, from a thread."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(server_config(app, settings))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            wait_until(lambda: server.started or not thread.is_alive())
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(20)
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
+    """Poll until it holds; fail the test when it does not."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)

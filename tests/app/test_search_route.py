@@ -1,0 +1,186 @@
+"""POST /v1/search and its two smaller sisters: every field, every refusal."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from index.store import IndexStore
+
+SEARCH_FIELDS = {
+    "request_id", "bundle", "generation", "device", "ecg", "warnings", "predictions", "neighbours", "timing_ms",
+    "disclaimer",
+}  # fmt: skip
+
+
+@pytest.fixture
+def running(start_app):
+    with start_app() as running:
+        yield running
+
+
+def test_an_answer_has_exactly_the_promised_fields(running):
+    answer = running.search(1, k=3).json()
+    assert set(answer) == SEARCH_FIELDS
+    assert set(answer["ecg"]) == {"format", "rate_hz", "duration_s", "leads", "resampled_to_hz", "sha256"}
+    assert set(answer["predictions"]["lvef"]) == {"classes", "predicted"}
+    assert set(answer["predictions"]["shd"]) == {"probability", "threshold", "positive"}
+    assert set(answer["neighbours"][0]) == {
+        "rank", "study_id", "similarity", "lvef_percent", "shd", "age", "sex", "acquired_at", "n_views", "views",
+    }  # fmt: skip
+    assert set(answer["neighbours"][0]["views"][0]) == {"view_id", "view", "pool_weight", "thumbnail_url"}
+    assert {"read", "prepare", "queue", "embed", "search", "catalogue", "total"} == set(answer["timing_ms"])
+
+
+def test_the_ecg_is_described_as_it_was_read(running):
+    ecg = running.search(7).json()["ecg"]
+    assert (ecg["format"], ecg["rate_hz"], ecg["duration_s"], ecg["resampled_to_hz"]) == ("fake", 500.0, 10.0, 400.0)
+    assert len(ecg["leads"]) == 12
+    assert ecg["sha256"] == hashlib.sha256(b"7").hexdigest()
+
+
+def test_neighbours_are_the_brute_force_nearest_in_order(running, index_dir):
+    answer = running.search(3, k=5).json()
+    embedding = np.array(running.client.post("/v1/embed", files={"files": b"3"}).json()["embedding"])
+    index = IndexStore(index_dir).open_current().index
+    similarity_N = index.vectors_ND @ embedding
+    expected = np.argsort(-similarity_N)[:5]
+    assert [hit["study_id"] for hit in answer["neighbours"]] == [f"g0-s{row}" for row in expected]
+    assert [hit["rank"] for hit in answer["neighbours"]] == [1, 2, 3, 4, 5]
+    np.testing.assert_allclose([hit["similarity"] for hit in answer["neighbours"]], similarity_N[expected], atol=2e-6)
+
+
+def test_ten_neighbours_unless_k_says_otherwise(running):
+    assert len(running.search(1).json()["neighbours"]) == 10
+    assert len(running.search(1, k=100).json()["neighbours"]) == 20, "no more than there are"
+
+
+def test_an_excluded_patient_does_not_appear(running):
+    everyone = running.search(1, k=20).json()["neighbours"]
+    others = running.search(1, k=20, exclude_patient="p3").json()["neighbours"]
+    gone = {hit["study_id"] for hit in everyone} - {hit["study_id"] for hit in others}
+    assert gone == {"g0-s6", "g0-s7"}
+
+
+def test_no_answer_names_a_patient(running):
+    assert "patient" not in running.search(1, k=20).text
+    assert "patient" not in running.client.get("/v1/studies/g0-s1").text
+
+
+def test_what_is_unknown_of_a_study_is_null_and_nothing_else_is(running):
+    answer = running.search(1, k=20).json()
+    first = next(hit for hit in answer["neighbours"] if hit["study_id"] == "g0-s0")
+    assert first["lvef_percent"] is None
+    assert first["shd"] is None
+    rest = {name: value for name, value in answer.items() if name != "neighbours"}
+    assert "null" not in repr(rest)
+    assert "None" not in repr(rest)
+
+
+def test_predictions_name_the_most_probable_class_and_the_decision(running):
+    predictions = running.search(1).json()["predictions"]
+    assert predictions["lvef"]["predicted"] == "reduced"
+    assert [row["range"] for row in predictions["lvef"]["classes"]] == ["<= 40 %", "> 40 % and < 50 %", ">= 50 %"]
+    assert predictions["shd"] == {"probability": pytest.approx(0.6), "threshold": 0.4, "positive": True}
+
+
+def test_predict_and_embed_answer_with_less(running):
+    predict = running.client.post("/v1/predict", files={"files": b"1"}).json()
+    assert set(predict) == SEARCH_FIELDS - {"neighbours", "generation"}
+    embed = running.client.post("/v1/embed", files={"files": b"1"}).json()
+    assert set(embed) == SEARCH_FIELDS - {"neighbours", "generation", "predictions"} | {"features", "embedding"}
+    assert np.linalg.norm(embed["embedding"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_bundle_without_probes_searches_but_does_not_predict(running):
+    running.bundle.probes = None
+    assert set(running.search(1).json()) == SEARCH_FIELDS - {"predictions"}
+    refused = running.client.post("/v1/predict", files={"files": b"1"})
+    assert (refused.status_code, refused.json()["code"]) == (404, "no_probes")
+
+
+@pytest.mark.parametrize("params", [{"k": 0}, {"k": 101}, {"k": "ten"}, {"rate_hz": -5}, {"unit": "furlong"}])
+def test_a_parameter_out_of_range_is_422(running, params):
+    response = running.search(1, **params)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["code"] == "invalid_parameter"
+    assert problem["errors"][0]["parameter"] == next(iter(params))
+
+
+def test_an_unknown_parameter_is_refused_and_not_ignored(running):
+    response = running.search(1, lvef_maximum=40)
+    assert response.status_code == 422
+    assert "lvef_maximum" not in response.text
+
+
+@pytest.mark.parametrize("params", [{"k": "SECRET-NAME"}, {"SECRET-NAME": 1}, {"leads": "SECRET-NAME" * 50}])
+def test_a_refusal_does_not_repeat_what_was_sent(running, params):
+    response = running.search(1, **params)
+    assert response.status_code == 422
+    assert "SECRET-NAME" not in response.text
+    assert "input" not in response.json()
+
+
+def test_a_file_that_is_no_ecg_is_422_with_reason_and_hint(running):
+    response = running.client.post("/v1/search", files={"files": ("SECRET.dat", b"SECRET")})
+    assert response.status_code == 422
+    problem = response.json()
+    assert (problem["code"], problem["detail"], problem["hint"]) == (
+        "not_an_ecg", "This is not an ECG.", "Send WFDB or DICOM.",
+    )  # fmt: skip
+    assert problem["request_id"] == response.headers["x-request-id"]
+    assert "SECRET" not in response.text
+
+
+def test_missing_leads_are_422_and_named(running):
+    response = running.search(404)
+    assert response.status_code == 422
+    assert response.json()["leads"] == ["V3"]
+    assert "V3" in response.json()["detail"]
+
+
+def test_a_body_that_is_no_form_is_400(running):
+    response = running.client.post("/v1/search", content=b"{}", headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["code"]) == (400, "not_multipart")
+    response = running.client.post("/v1/search", files={"other": b"1"})
+    assert (response.status_code, response.json()["code"]) == (400, "no_file")
+    response = running.client.post(
+        "/v1/search", content=b"SECRET", headers={"content-type": "multipart/form-data; boundary=x"}
+    )
+    assert (response.status_code, response.json()["code"]) in ((400, "bad_multipart"), (400, "no_file"))
+    assert "SECRET" not in response.text
+
+
+def test_more_files_than_allowed_are_400(running):
+    response = running.client.post("/v1/search", files=[("files", (f"{i}", b"1")) for i in range(9)])
+    assert (response.status_code, response.json()["code"]) == (400, "bad_multipart")
+
+
+def test_a_body_over_the_limit_is_413(start_app):
+    with start_app(max_body_bytes=2000) as running:
+        response = running.client.post("/v1/search", files={"files": b"1" * 3000})
+        assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+        assert response.headers["content-type"] == "application/problem+json"
+        assert running.search(1).status_code == 200
+
+
+def test_unknown_addresses_and_methods_are_problems_too(running):
+    assert running.client.get("/nowhere").json()["code"] == "not_found"
+    response = running.client.get("/v1/search")
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+
+
+def test_a_defect_is_500_without_its_message(start_app, monkeypatch):
+    with start_app() as running:
+
+        def broken(*_: object) -> None:
+            raise RuntimeError("SECRET /etc/path")
+
+        monkeypatch.setattr(running.bundle, "embed_ecgs", broken)
+        response = running.search(1)
+        assert (response.status_code, response.json()["code"]) == (500, "unexpected_error")
+        assert "SECRET" not in response.text
