@@ -49,12 +49,12 @@ class _View:
     colour_box: ColourBox | None = None
 
 
-_PLAX = _View((*_RHYTHM, *_LV, *_WALLS, *_LA, "aortic_stenosis", "effusion"), ("lateral",), 15.5)
-_PSAX = _View((*_RHYTHM, *_LV, *_WALLS, "pasp_mmhg", "effusion"), ("anterior", "inferior", "lateral"), 13.5)
-_A4C = _View((*_RHYTHM, *_LV, *_LA, *_RV, "effusion"), ("anterior", "lateral"), 17.0)
+_PLAX = _View((*_RHYTHM, *_LV, *_WALLS, *_LA, "aortic_stenosis", "effusion"), ("lateral",), 16.5)
+_PSAX = _View((*_RHYTHM, *_LV, *_WALLS, "pasp_mmhg", "effusion"), ("anterior", "inferior", "lateral"), 14.5)
+_A4C = _View((*_RHYTHM, *_LV, *_LA, *_RV, "effusion"), ("anterior", "lateral"), 18.0)
 _A2C = _View((*_RHYTHM, *_LV, *_LA), ("anterior", "inferior"), 17.0)
 _A3C = _View((*_RHYTHM, *_LV, "aortic_stenosis"), ("lateral",), 17.0)
-_SUBCOSTAL = _View((*_RHYTHM, *_RV, "effusion"), (), 18.5)
+_SUBCOSTAL = _View((*_RHYTHM, *_RV, "effusion"), (), 20.0)
 
 
 def _with_colour(view: _View, box: ColourBox, *flows: str) -> _View:
@@ -69,11 +69,11 @@ _VIEWS: dict[str, _View] = {
     "A3C": _A3C,
     "SUBCOSTAL": _SUBCOSTAL,
     "PLAX_COLOUR": _with_colour(
-        _PLAX, ColourBox((4.5, 13.5), (-22.0, 34.0)), "aortic_regurgitation", "mitral_regurgitation"
+        _PLAX, ColourBox((4.0, 15.0), (-22.0, 34.0)), "aortic_regurgitation", "mitral_regurgitation"
     ),
     "A4C_COLOUR": _with_colour(
         _A4C,
-        ColourBox((6.0, 16.3), (-30.0, 27.0)),
+        ColourBox((6.0, 17.2), (-32.0, 27.0)),
         "mitral_regurgitation",
         "tricuspid_regurgitation",
         "tr_velocity_m_s",
@@ -191,15 +191,15 @@ class _Vendor:
 
 _VENDORS = (
     _Vendor(
-        ((240, 320), (300, 400)), (25.0, 30.0, 33.0, 50.0), (70.0, 80.0), (56.0, 66.0), (1.0, 1.6), (0.55, 0.8),
-        (1.0, 1.0, 1.0), (80, 90), 0.95,
+        ((240, 320), (300, 400)), (25.0, 30.0, 33.0, 50.0), (74.0, 84.0), (56.0, 66.0), (1.0, 1.6), (0.75, 1.0),
+        (1.0, 1.0, 1.0), (75, 85), 0.95,
     ),
     _Vendor(
-        ((300, 400), (360, 480)), (30.0, 40.0, 50.0, 60.0), (74.0, 88.0), (60.0, 72.0), (0.8, 1.3), (0.45, 0.65),
-        (1.0, 0.93, 0.80), (85, 92), 0.9,
+        ((240, 320), (300, 400)), (30.0, 40.0, 50.0, 60.0), (78.0, 90.0), (60.0, 72.0), (0.8, 1.3), (0.65, 0.85),
+        (1.0, 0.93, 0.80), (80, 88), 0.9,
     ),
     _Vendor(
-        ((240, 320), (480, 640)), (25.0, 30.0, 46.0), (64.0, 76.0), (50.0, 60.0), (1.3, 2.1), (0.6, 0.9),
+        ((240, 320), (360, 480)), (25.0, 30.0, 46.0), (70.0, 80.0), (50.0, 60.0), (1.3, 2.1), (0.8, 1.05),
         (0.86, 0.95, 1.0), (65, 75), 0.7,
     ),
 )  # fmt: skip
@@ -225,6 +225,8 @@ def choose_machine(site: int, rng: Generator) -> EchoMachine:
         blur_beams=float(rng.uniform(*vendor.blur_beams)),
         blur_depths=float(rng.uniform(0.7, 1.1)),
         shadow_db=float(rng.uniform(6.0, 22.0)),
+        rim_loss_db=float(rng.uniform(2.0, 14.0)),
+        haze_db=float(rng.uniform(-64.0, -52.0)),
         tint=vendor.tint,
         ecg_trace=bool(rng.random() < vendor.ecg_trace_chance),
         jpeg_quality=int(vendor.jpeg_quality[int(rng.integers(len(vendor.jpeg_quality)))]),

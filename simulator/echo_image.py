@@ -26,7 +26,7 @@ _SHIFT = 4
 """Outlines are filled with 1/16 cell precision."""
 _LEVEL_STEPS_PER_DB = 3.0
 _LEVEL_FLOOR_DB = -80.0
-_SURROUND_DB = -33.0
+_SURROUND_DB = -39.0
 _TOP, _BOTTOM = 0.06, 0.90
 """Rows of the sector's apex and of its lowest point, as fractions of the picture."""
 _NOISE_MARGIN = 40
@@ -42,7 +42,8 @@ class EchoMachine:
     """One machine as set for one study. None of it depends on the patient's disease.
 
     depth_scale: of the view's usual depth. speckle: its contrast, 1 fully developed, 0 smooth tissue.
-    blur_beams, blur_depths: width of the point spread on the grid. tint: RGB gains of the grey map.
+    blur_beams, blur_depths: width of the point spread on the grid. shadow_db: the deepest rib or lung shadow.
+    rim_loss_db: lost at the edges of the sector. haze_db: level of reverberation. tint: RGB gains of the grey map.
     """
 
     frame_height: int
@@ -57,6 +58,8 @@ class EchoMachine:
     blur_beams: float
     blur_depths: float
     shadow_db: float
+    rim_loss_db: float
+    haze_db: float
     tint: tuple[float, float, float]
     ecg_trace: bool
     jpeg_quality: int
@@ -141,9 +144,7 @@ class _Look:
         self._passing_RB2 = _speckle_field(rng, DEPTHS + more, BEAMS + more, blur)
         self._offsets_T2 = rng.integers(0, more, (MOST_FRAMES, 2))
         self._mosaic_RB = _unit_noise(rng, DEPTHS + more, BEAMS + more)
-        texture_RB = cv2.resize(
-            rng.standard_normal((12, 8), np.float32), (BEAMS, DEPTHS), interpolation=cv2.INTER_CUBIC
-        )
+        texture_RB = 2.6 * _smooth_field(rng, 14, 10) + 2.2 * _smooth_field(rng, 5, 4)
         depth_cm_R = np.linspace(0.0, sector.depth_cm, DEPTHS, dtype=np.float32)
         across_B = np.linspace(0.0, 1.0, BEAMS, dtype=np.float32)
         shadow_B = np.zeros(BEAMS, np.float32)
@@ -151,8 +152,13 @@ class _Look:
             shadow_B += (
                 machine.shadow_db * strength**3 * np.exp(-0.5 * ((across_B - centre) / (0.02 + 0.05 * width)) ** 2)
             )
+        # Beams at the rim of the sector carry less; walls along them drop out first.
+        shadow_B += machine.rim_loss_db * (2.0 * across_B - 1.0) ** 4
         depth_gain_R = 16.0 * np.exp(-depth_cm_R / 0.6) - machine.attenuation_db_per_cm * (depth_cm_R - 7.0)
-        self._gain_RB = (machine.gain_db + 1.8 * texture_RB + depth_gain_R[:, None] - shadow_B).astype(np.float32)
+        self._gain_RB = (machine.gain_db + texture_RB + depth_gain_R[:, None] - shadow_B).astype(np.float32)
+        # Reverberation between probe and chest wall: a haze that fills blood close to the probe.
+        haze_R = machine.haze_db + 16.0 * np.exp(-depth_cm_R / 2.5) - 0.4 * depth_cm_R
+        self._haze_RB = (haze_R[:, None] + 2.5 * _smooth_field(rng, 6, 6)).astype(np.float32)
         self._blur = (max(machine.blur_beams, 0.3), max(machine.blur_depths, 0.3))
         self._speckle = machine.speckle
         self._to_grey = 255.0 / machine.dynamic_range_db
@@ -163,7 +169,7 @@ class _Look:
         # An interface square to the beam reflects like a mirror; one along the beam hardly shows.
         edge_RB = np.minimum(np.abs(cv2.Sobel(soft_RB, cv2.CV_32F, 0, 1, ksize=3)) * 0.06, 11.0)
         level_db_RB = soft_RB * (1.0 / _LEVEL_STEPS_PER_DB) + (_LEVEL_FLOOR_DB + self._gain_RB)
-        level_db_RB += edge_RB
+        level_db_RB = np.maximum(level_db_RB + edge_RB, self._haze_RB)
         if self._speckle > 0.0:
             moved_RB2 = cv2.remap(
                 self._tissue_RB2, columns_RB, rows_RB, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
@@ -187,6 +193,12 @@ def _speckle_field(rng: Generator, depths: int, beams: int, blur: tuple[float, f
     scatterers = rng.standard_normal((depths, beams, 2), np.float32)
     field = cv2.GaussianBlur(scatterers, (0, 0), max(blur[0], 0.3), sigmaY=max(blur[1], 0.3))
     return np.asarray(field / field.std(), np.float32)
+
+
+def _smooth_field(rng: Generator, depths: int, beams: int) -> Floats32:
+    """Unit noise that varies over the whole grid in `depths` by `beams` patches."""
+    coarse = rng.standard_normal((depths, beams), np.float32)
+    return np.asarray(cv2.resize(coarse, (BEAMS, DEPTHS), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _unit_noise(rng: Generator, depths: int, beams: int) -> Floats32:

@@ -61,7 +61,7 @@ class _Plane:
 
 def four_chamber(seen: Physiology, cycle: Cycle, vary: Variation, *, subcostal: bool) -> Scene:
     """Both ventricles and both atria: apical (LV on the right of the picture) or from below the ribs (RV on top)."""
-    plane = _plane((5.2, 7.6), -75.0, vary) if subcostal else _plane((0.4, 1.9), 9.0, vary)
+    plane = _plane((6.2, 9.0), -74.0, vary) if subcostal else _plane((0.7, 1.9), 8.0, vary)
     septum = apex = lateral = 1.0
     if seen.infarct == "anterior":
         septum, apex = 0.45, 0.0
@@ -71,7 +71,11 @@ def four_chamber(seen: Physiology, cycle: Cycle, vary: Variation, *, subcostal: 
     scene = _scene(plane, lv)
     septal, free = _right_ventricle(seen, cycle, vary, lv)
     rv_wall = offset_open(free, _RV_WALL_CM)
-    _pericardium(scene, plane, seen, vary, lv, rv_wall, septal)
+    rim = effusion_cm(seen, vary)
+    _pericardium(scene, plane, lv, rim, plus_side_only=True)
+    for distance, level_db in _sac(rim):
+        outer = offset_open(rv_wall, distance * _taper(rv_wall.shape[1], start=True, end=False))
+        scene.paint(plane.place(np.concatenate([septal, outer[:, ::-1]], axis=1)), level_db)
 
     base_T, annulus_T = lv.length_T, 0.5 * (septal[:, 0, 0] + free[:, 0, 0])
     tv_T = 0.5 * (septal[:, 0, 1] + free[:, 0, 1])
@@ -118,7 +122,7 @@ def two_chamber(seen: Physiology, cycle: Cycle, vary: Variation) -> Scene:
         inferior = 0.05
     lv = _ventricle(seen, cycle, vary, minus_motion=inferior, plus_motion=anterior, apex_motion=apex)
     scene = _scene(plane, lv)
-    _pericardium(scene, plane, seen, vary, lv)
+    _pericardium(scene, plane, lv, rim_cm=0.0, plus_side_only=False)
     base_T = lv.length_T
     la_half_T, la_long_T = _left_atrium(seen, cycle)
     la_z_T = base_T + 0.8 * la_long_T
@@ -152,7 +156,7 @@ def long_axis(seen: Physiology, cycle: Cycle, vary: Variation, *, apical: bool) 
     if apical:
         plane = _plane((0.2, 1.9), 4.0, vary, mirrored=True)
     else:
-        plane = _plane((2.0 - length_ed, 4.6 + seen.septum_cm + radius_ed), 86.0, vary, mirrored=True)
+        plane = _plane((1.6 - length_ed, 4.3 + seen.septum_cm + radius_ed), 93.0, vary, mirrored=True)
     scene = _scene(plane, lv)
     base_T, half_T = lv.length_T, lv.half_base_T
     one_T = np.ones_like(base_T)
@@ -161,7 +165,11 @@ def long_axis(seen: Physiology, cycle: Cycle, vary: Variation, *, apical: bool) 
     rv_half_T = 1.25 * (1.0 - 0.18 * cycle.emptying_T)
     rv_z = 0.82 * length_ed
     rv_wall = ellipse(rv_z * one_T, rv_w * one_T, np.array(3.9), rv_half_T + 0.4)
-    _pericardium(scene, plane, seen, vary, lv)
+    rim = effusion_cm(seen, vary)
+    for distance, level_db in _sac(rim):
+        outer = ellipse(rv_z * one_T, rv_w * one_T, np.array(3.9 + distance), rv_half_T + 0.4 + distance)
+        scene.paint(plane.place(outer), level_db)
+    _pericardium(scene, plane, lv, rim, plus_side_only=True)
     scene.paint(plane.place(rv_wall), MUSCLE_DB)
     scene.paint(plane.place(ellipse(rv_z * one_T, rv_w * one_T, np.array(3.6), rv_half_T)), BLOOD_DB)
 
@@ -169,7 +177,7 @@ def long_axis(seen: Physiology, cycle: Cycle, vary: Variation, *, apical: bool) 
     la_half_T = 0.8 * la_half_T
     aorta_w_T = -0.55 * half_T
     la_z_T, la_w_T = base_T + 0.8 * la_long_T, aorta_w_T + 1.55 + la_half_T
-    aorta_z = np.array([-0.5, 0.0, 0.5, 1.2, 2.0, 2.6, 4.0, 6.0])
+    aorta_z = np.array([-0.5, 0.0, 0.5, 1.2, 2.0, 2.6, 4.0, 9.0])
     aorta_half = np.array([1.0, 1.0, 1.2, 1.5, 1.35, 1.25, 1.45, 1.5])
     aorta = _tube(base_T, aorta_w_T, aorta_z, aorta_half)
     scene.paint(plane.place(ellipse(la_z_T, la_w_T, la_long_T + 0.25, la_half_T + 0.25)), ATRIAL_WALL_DB)
@@ -238,24 +246,27 @@ def _scene(plane: _Plane, lv: Ventricle) -> Scene:
     return Scene(centre_cm=(float(middle[0]), float(middle[1])), squeeze_cm_T=lv.radius_T.max() - lv.radius_T)
 
 
-def _pericardium(
-    scene: Scene,
-    plane: _Plane,
-    seen: Physiology,
-    vary: Variation,
-    lv: Ventricle,
-    rv_wall: Floats | None = None,
-    septal: Floats | None = None,
-) -> None:
-    """The bright sac around the ventricles, and a dark rim inside it when there is fluid."""
-    rim = effusion_cm(seen, vary)
-    for distance, level_db in ((rim + 0.22, PERICARDIUM_DB), (rim, BLOOD_DB)):
-        if level_db == BLOOD_DB and rim == 0.0:
-            continue
-        scene.paint(plane.place(offset_open(lv.epicardium_TNX, distance)), level_db)
-        if rv_wall is not None and septal is not None:
-            outer = np.concatenate([septal, offset_open(rv_wall, distance)[:, ::-1]], axis=1)
-            scene.paint(plane.place(outer), level_db)
+def _sac(rim_cm: float) -> list[tuple[float, float]]:
+    """Distances from the heart and levels, outermost first: the bright sac, then fluid if there is any."""
+    sac = [(rim_cm + 0.22, PERICARDIUM_DB)]
+    return [*sac, (rim_cm, BLOOD_DB)] if rim_cm > 0.0 else sac
+
+
+def _pericardium(scene: Scene, plane: _Plane, lv: Ventricle, rim_cm: float, *, plus_side_only: bool) -> None:
+    """The sac around the left ventricle, closing on the heart at the base; the septum has none."""
+    epicardium = lv.epicardium_TNX
+    closing_N = _taper(epicardium.shape[1], start=True, end=True)
+    if plus_side_only:
+        closing_N = closing_N / (1.0 + np.exp(-14.0 * np.linspace(-1.0, 1.0, len(closing_N)) - 4.0))
+    for distance, level_db in _sac(rim_cm):
+        scene.paint(plane.place(offset_open(epicardium, distance * closing_N)), level_db)
+
+
+def _taper(points: int, *, start: bool, end: bool) -> Floats:
+    along = np.linspace(0.0, 1.0, points)
+    rise_N = np.minimum(along / 0.06, 1.0) if start else np.ones(points)
+    fall_N = np.minimum((1.0 - along) / 0.06, 1.0) if end else np.ones(points)
+    return np.asarray(rise_N * fall_N)
 
 
 def _left_atrium(seen: Physiology, cycle: Cycle) -> tuple[Floats, Floats]:

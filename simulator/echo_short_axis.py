@@ -49,11 +49,11 @@ def short_axis(seen: Physiology, cycle: Cycle, vary: Variation) -> Scene:
     wall_N = seen.posterior_wall_cm + (seen.septum_cm - seen.posterior_wall_cm) * septum_N
     # Pressure in the right ventricle presses the septum flat, most in systole.
     pressure = float(np.clip((seen.pasp_mmhg - 32.0) / 45.0, 0.0, 1.0)) * float(np.exp(0.2 * vary.flattening))
-    flat_T = np.clip(pressure * (0.22 + 0.26 * cycle.emptying_T), 0.0, 0.55)
+    flat_T = np.clip(pressure * (0.22 + 0.30 * cycle.emptying_T), 0.0, 0.6)
 
     change_T = _common_change(lv.radius_T, radius_ed, motion_N)
     ring_TN = np.maximum(radius_ed + change_T[:, None] * motion_N, 0.2)
-    ring_TN = ring_TN * (1.0 - flat_T[:, None] * _window(180.0, 48.0))
+    ring_TN = _flatten_septum(ring_TN, flat_T)
     ring_TN *= lv.radius_T[:, None] / np.sqrt(np.mean(ring_TN**2, axis=1, keepdims=True))
     muscle_N = 2.0 * radius_ed * wall_N + wall_N**2
     outer_TN = np.sqrt(np.square(np.maximum(ring_TN, 0.3)) + muscle_N)
@@ -93,7 +93,7 @@ def base_short_axis(seen: Physiology, cycle: Cycle, vary: Variation) -> Scene:
     scene.paint(_around(centre, roll, rv_TN + 0.45), MUSCLE_DB)
     right_atrium = (x0 - 2.9) * ones_T, (y0 + 1.9) * ones_T
     left_atrium = (x0 + 0.4) * ones_T, (y0 + 3.4) * ones_T
-    artery = _vessel((x0 + 2.7, y0 - 0.8), (x0 + 3.5, y0 + 3.6), ones_T)
+    artery = _vessel((x0 + 2.7, y0 - 0.8), (x0 + 3.9, y0 + 7.0), ones_T)
     filling_T = 1.0 + 0.08 * cycle.emptying_T
     scene.paint(ellipse(*right_atrium, 2.3 * filling_T, 2.2 * filling_T), ATRIAL_WALL_DB)
     scene.paint(ellipse(*left_atrium, 2.5 * filling_T, 1.95 * filling_T), ATRIAL_WALL_DB)
@@ -135,6 +135,16 @@ def _window(centre_deg: float, half_width_deg: float) -> Floats:
     """1 in the middle of an arc of the ring, falling smoothly to 0 at its ends."""
     away = np.abs((np.rad2deg(_TURN_N) - centre_deg + 180.0) % 360.0 - 180.0)
     return np.asarray(np.square(np.cos(0.5 * np.pi * np.minimum(away / half_width_deg, 1.0))))
+
+
+def _flatten_septum(ring_TN: Floats, flat_T: Floats) -> Floats:
+    """Cuts the septal side by a chord at (1 - flat) of its distance from the centre: a circle becomes a D."""
+    towards_septum_N = np.maximum(-np.cos(_TURN_N), 0.05)
+    chord_TN = (1.0 - flat_T)[:, None] * ring_TN[:, [len(_TURN_N) // 2]] / towards_septum_N
+    facing_N = np.cos(_TURN_N) < 0.0
+    smooth_TN = (ring_TN**-10.0 + chord_TN**-10.0) ** -0.1
+    flattening_TN = np.clip(flat_T / 0.15, 0.0, 1.0)[:, None]
+    return np.where(facing_N, ring_TN + flattening_TN * (smooth_TN - ring_TN), ring_TN)
 
 
 def _common_change(radius_T: Floats, radius_ed: float, motion_N: Floats) -> Floats:
