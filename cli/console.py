@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,8 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-ProgressCallback = Callable[[int, int, str], None]
-"""(done, total, message)."""
+
+class ProgressCallback(Protocol):
+    """Called as work goes on, from the thread that does it."""
+
+    def __call__(self, done: int, total: int, message: str = "") -> None: ...
+
 
 ProgressStyle = Literal["auto", "json"]
 PLAIN_INTERVAL_S = 5.0
@@ -43,10 +47,14 @@ def progress(title: str, style: ProgressStyle = "auto") -> Iterator[ProgressCall
     )
     with Progress(*columns, console=err) as bar:
         task = bar.add_task(title, total=None, note="")
-        yield lambda done, total, message: bar.update(task, completed=done, total=total, note=message)
+
+        def update(done: int, total: int, message: str = "") -> None:
+            bar.update(task, completed=done, total=total, note=message)
+
+        yield update
 
 
-def _json_line(done: int, total: int, message: str) -> None:
+def _json_line(done: int, total: int, message: str = "") -> None:
     sys.stdout.write(json.dumps({"done": done, "total": total, "message": message}) + "\n")
     sys.stdout.flush()
 
@@ -56,7 +64,7 @@ class _PlainLines:
         self._title = title
         self._last = 0.0
 
-    def __call__(self, done: int, total: int, message: str) -> None:
+    def __call__(self, done: int, total: int, message: str = "") -> None:
         now = time.monotonic()
         if done < total and now - self._last < PLAIN_INTERVAL_S:
             return

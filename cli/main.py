@@ -306,11 +306,11 @@ def doctor() -> None:
 
 def main() -> None:
     """Run a command; an expected failure is one sentence and exit code 1."""
-    from cli.failures import sentence_of
-
     try:
         app()
     except Exception as error:
+        from cli.failures import sentence_of
+
         sentence = sentence_of(error)
         if sentence is None:
             raise
