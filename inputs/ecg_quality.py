@@ -17,6 +17,8 @@ from inputs.records import EcgRecording, InputWarning
 from inputs.specs import EcgSpec
 
 RATE_RANGE_HZ = (50.0, 20_000.0)
+MAX_DURATION_S = 300.0
+"""A resting ECG lasts 10 s. Preparation needs about 0.2 MB of memory per second."""
 FLAT_MV = 0.005
 """A lead that moves less than this, peak to peak, carries no heartbeat: a QRS is a hundred times larger."""
 PLAUSIBLE_MV = (0.1, 20.0)
@@ -60,6 +62,12 @@ def _check_time_base(recording: EcgRecording, spec: EcgSpec) -> None:
             f"The sampling rate of {recording.rate_hz:g} Hz is outside {low:g} to {high:g} Hz.",
             hint="Check the rate that the file or the request states.",
         )
+    if recording.duration_s > MAX_DURATION_S:
+        raise UnusableRecording(
+            "too_long",
+            f"The ECG lasts {recording.duration_s:.0f} s; at most {MAX_DURATION_S:.0f} s are prepared.",
+            hint="Cut a stretch of 10 s out of it.",
+        )
     samples = int(recording.signal_mv.shape[1] * spec.rate_hz / recording.rate_hz)
     if samples < spec.window_samples:
         needed_s = spec.window_samples / spec.rate_hz
@@ -97,7 +105,7 @@ def _check_signal(signal_LN: NDArray[np.float32], leads: tuple[str, ...]) -> lis
     empty_L = ~present_LN.any(axis=1)
     if empty_L.all():
         raise UnusableRecording("signal_empty", "The ECG holds no sample: every value is missing.")
-    swing_L = np.where(present_LN, signal_LN, -np.inf).max(axis=1) - np.where(present_LN, signal_LN, np.inf).min(axis=1)
+    swing_L = np.fmax.reduce(signal_LN, axis=1) - np.fmin.reduce(signal_LN, axis=1)  # of what is present
     flat_L = ~empty_L & (swing_L < FLAT_MV)
     lost_L = empty_L | flat_L
     lost = tuple(np.array(leads)[lost_L].tolist())
@@ -137,18 +145,15 @@ def _clipped_leads(
     signal_LN: NDArray[np.float32], lost_L: NDArray[np.bool_], leads: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Leads with more than 2 % of their samples, in runs of at least five, exactly at an extreme value."""
-    clipped = []
-    for lead, row, lost in zip(leads, signal_LN, lost_L, strict=True):
-        if lost:
-            continue
-        for extreme in (np.nanmax(row), np.nanmin(row)):
-            at = (row == extreme).astype(np.int8)
-            edges = np.flatnonzero(np.diff(at, prepend=0, append=0))
+    clipped_L = np.zeros(len(leads), bool)
+    enough = 0.02 * signal_LN.shape[1]
+    for extreme_L in (np.fmax.reduce(signal_LN, axis=1), np.fmin.reduce(signal_LN, axis=1)):
+        at_LN = signal_LN == extreme_L[:, None]
+        for row in np.flatnonzero(~lost_L & (at_LN.sum(axis=1) > enough)):
+            edges = np.flatnonzero(np.diff(at_LN[row].astype(np.int8), prepend=0, append=0))
             runs = edges[1::2] - edges[::2]
-            if runs[runs >= 5].sum() > 0.02 * len(row):
-                clipped.append(lead)
-                break
-    return tuple(clipped)
+            clipped_L[row] |= runs[runs >= 5].sum() > enough
+    return tuple(np.array(leads)[clipped_L].tolist())
 
 
 def _check_limb_leads(recording: EcgRecording) -> list[InputWarning]:
@@ -156,14 +161,12 @@ def _check_limb_leads(recording: EcgRecording) -> list[InputWarning]:
     rows = dict(zip(recording.lead_names, recording.signal_mv, strict=True))
     if not {"I", "II", "III"} <= rows.keys():
         return []
-    one, two, three = (
-        rows[name] - np.nanmean(rows[name]) if np.isfinite(rows[name]).any() else rows[name]
-        for name in ("I", "II", "III")
-    )
-    with np.errstate(invalid="ignore"):
-        residual = np.nan_to_num(two - one - three)
-    scale = max(float(np.nanstd(row)) if np.isfinite(row).any() else 0.0 for row in (one, two, three))
-    if float(residual.std()) <= 0.25 * scale:
+    limb_3N = np.stack([rows["I"], rows["II"], rows["III"]])
+    limb_3N = limb_3N[:, np.isfinite(limb_3N).all(axis=0)]
+    if limb_3N.shape[1] == 0:
+        return []
+    residual = limb_3N[1] - limb_3N[0] - limb_3N[2]  # an offset between amplifiers does not matter
+    if residual.std() <= 0.25 * limb_3N.std(axis=1).max():
         return []
     message = "Leads I, II and III contradict each other (II is not I + III): leads may be mislabelled."
     return [InputWarning("leads_inconsistent", message, ("I", "II", "III"))]
