@@ -21,9 +21,9 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -34,15 +34,6 @@ KEPT_GENERATIONS = 2
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What verifying one generation found. `fault` is a sentence, None where all is well."""
-
-    generation_id: str
-    is_current: bool
-    fault: str | None
 
 
 class IndexStore:
@@ -91,11 +82,28 @@ class IndexStore:
                 continue
         raise mismatch or IndexDamaged(f"{fault} No other generation verifies: rebuild the index.")
 
-    def verify(self) -> list[Verdict]:
-        """Check every generation, oldest first, and CURRENT, which is an entry of its own where it is at fault."""
-        current, fault = self._read_current()
-        verdicts = [Verdict(i, i == current, self._fault(i)) for i in self._ids()]
-        return [*verdicts, Verdict("CURRENT", is_current=False, fault=fault)] if verdicts and fault else verdicts
+    def verify(self) -> list[str]:
+        """What is wrong with CURRENT and with every generation, oldest first, one sentence each; nothing when empty."""
+        ids = self._ids()
+        _, fault = self._read_current()
+        faults = [fault] if fault and ids else []
+        for generation_id in ids:
+            try:
+                Generation.open(self._generations / generation_id).close()
+            except IndexDamaged as error:
+                faults.append(str(error))
+        return faults
+
+    def info(self) -> dict[str, Any]:
+        """The current generation's manifest, and every generation's id. Raises as `open_current`."""
+        generation = self.open_current()
+        generation.close()
+        return {
+            "current": generation.id,
+            "degraded": generation.degraded,
+            "generations": self._ids(),
+            "manifest": generation.manifest.model_dump(mode="json"),
+        }
 
     @contextlib.contextmanager
     def write(
@@ -169,13 +177,6 @@ class IndexStore:
         if not self._generations.is_dir():
             return []
         return sorted((p.name for p in self._generations.iterdir() if re.fullmatch(r"\d{6,}", p.name)), key=int)
-
-    def _fault(self, generation_id: str) -> str | None:
-        try:
-            Generation.open(self._generations / generation_id).close()
-        except IndexDamaged as error:
-            return str(error)
-        return None
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:

@@ -191,7 +191,7 @@ def test_a_current_that_names_nothing_leads_to_the_newest_generation(two_generat
     generation = IndexStore(root).open_current()
     assert generation.id == "000002"
     assert generation.degraded.startswith("CURRENT")
-    assert [v.generation_id for v in IndexStore(root).verify() if v.fault] == ["CURRENT"]
+    assert [fault.split()[0] for fault in IndexStore(root).verify()] == ["CURRENT"]
     assert write_generation(root, seed=3) == "000003"
     assert IndexStore(root).open_current().degraded is None
 
@@ -210,7 +210,7 @@ def test_a_file_missing_cut_or_replaced_is_detected(two_generations, tmp_path, n
     generation = IndexStore(root).open_current()
     assert generation.id == "000001"
     assert "000002" in generation.degraded
-    assert any(verdict.fault for verdict in IndexStore(root).verify())
+    assert any("000002" in fault for fault in IndexStore(root).verify())
 
 
 def test_a_file_that_nobody_recorded_is_damage(two_generations, tmp_path):
@@ -382,7 +382,7 @@ def test_killed_at_any_step_the_old_or_the_new_generation_is_complete(tmp_path, 
         assert answers(generation) in (old, new), step
         seen.append("new" if answers(generation) == new else "old")
         assert not [p for p in root.rglob("*") if p.name.endswith(".tmp")], step
-        assert all(v.fault is None for v in IndexStore(root).verify()), step
+        assert IndexStore(root).verify() == [], step
     assert re.fullmatch("(old )+(new )+", " ".join(seen) + " ")
     assert seen.index("new") == steps.index("CURRENT replaced")
 

@@ -1,0 +1,114 @@
+"""View vectors and thumbnails kept between rebuilds, by the hash of the file and of what embedded it.
+
+Every batch is committed when it is stored, so a killed rebuild loses at most the batch in flight. Nothing is ever
+deleted: another cohort or an older bundle finds its vectors again. The file may be removed between rebuilds; the next
+one then embeds everything once more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS views (
+    file_sha256 TEXT, embedder TEXT, vector BLOB, thumbnail BLOB, checksum BLOB, PRIMARY KEY (file_sha256, embedder)
+) WITHOUT ROWID
+"""
+_UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class EmbeddedView:
+    """What a rebuild needs of one clip. vector_V: float32."""
+
+    vector_V: NDArray[np.float32]
+    thumbnail_jpeg: bytes
+
+
+class EmbeddingCache:
+    """One file, used by one rebuild at a time, from any of its threads.
+
+    `embedder` names everything besides the file that a vector depends on. A cache that is damaged is begun again, an
+    entry that does not have its checksum counts as absent.
+    """
+
+    def __init__(self, path: Path, embedder: str) -> None:
+        self._path = path
+        self._embedder = embedder
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def get(self, file_sha256: str) -> EmbeddedView | None:
+        query = "SELECT vector, thumbnail, checksum FROM views WHERE file_sha256 = ? AND embedder = ?"
+        row = self._do(lambda connection: connection.execute(query, (file_sha256, self._embedder)).fetchone())
+        if row is None or _checksum(file_sha256, row[0], row[1]) != row[2]:
+            return None
+        return EmbeddedView(np.frombuffer(row[0], dtype="<f4").astype(np.float32), row[1])
+
+    def __contains__(self, file_sha256: str) -> bool:
+        return self.get(file_sha256) is not None
+
+    def put(self, views: Mapping[str, EmbeddedView]) -> None:
+        """Store views by the sha256 of their files; durable against the end of this process when it returns."""
+        rows = []
+        for file_sha256, view in views.items():
+            vector = view.vector_V.astype("<f4").tobytes()
+            checksum = _checksum(file_sha256, vector, view.thumbnail_jpeg)
+            rows.append((file_sha256, self._embedder, vector, view.thumbnail_jpeg, checksum))
+
+        def insert(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.executemany("INSERT OR REPLACE INTO views VALUES (?, ?, ?, ?, ?)", rows)
+
+        self._do(insert)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _do(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        with self._lock:
+            try:
+                return work(self._connected())
+            except sqlite3.DatabaseError as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _UNUSABLE:
+                    raise
+            self.close()
+            for suffix in ("", "-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    self._path.with_name(self._path.name + suffix).unlink()
+            return work(self._connected())
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = sqlite3.connect(self._path, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute(_SCHEMA)
+        return self._connection
+
+
+def _checksum(file_sha256: str, vector: bytes, thumbnail_jpeg: bytes) -> bytes:
+    parts = (file_sha256.encode(), vector, thumbnail_jpeg)
+    return hashlib.sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts)).digest()

@@ -1,0 +1,395 @@
+"""The rebuild job: everything usable is indexed, everything else is listed, and nothing is embedded twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from index.base import IndexBusy, IndexNotWritten
+from index.embedding_cache import EmbeddedView, EmbeddingCache
+from index.rebuild import CLIPS_PER_BATCH, write_index
+from index.store import IndexStore
+from inputs.cohort import SHD_FLAGS, load_cohort, write_cohort_tables
+from inputs.errors import UnreadableFile
+from inputs.records import EchoClip
+from inputs.specs import EchoSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+DIM = 6
+
+
+class FakeBundle:
+    """Embeds a clip as six of its pixels, pools by the mean and counts what it is given."""
+
+    id = "fake"
+    sha256 = "f" * 64
+    device = "cpu"
+    embedding_dim = DIM
+
+    def __init__(self, encoder="e1", spec=None, batch_s=0.0):
+        self.echo_encoder_sha256 = encoder
+        self.manifest = SimpleNamespace(echo=spec or EchoSpec(frames=2, stride=1, size=8, zoom=0))
+        self.batches = []
+        self.batch_s = batch_s
+
+    def embed_clips(self, clips_NCTHW):
+        self.batches.append(len(clips_NCTHW))
+        time.sleep(self.batch_s)
+        return clips_NCTHW[:, 0, 0, 2, :DIM].copy()
+
+    def pool_study(self, views_VD):
+        mean = views_VD.mean(axis=0) + 1e-3
+        weights = np.arange(1, len(views_VD) + 1, dtype=np.float32)
+        return SimpleNamespace(
+            embedding_D=(mean / np.linalg.norm(mean)).astype(np.float32), pool_weights_V=weights / weights.sum()
+        )
+
+
+class FakeReader:
+    """Draws the clip that a file's bytes stand for; a file that says `broken` cannot be read."""
+
+    def __init__(self):
+        self.paths = []
+        self.lock = threading.Lock()
+
+    def read_echo(self, path, *, max_frames=None):
+        content = path.read_bytes()
+        with self.lock:
+            self.paths.append(path.name)
+        if content.startswith(b"broken"):
+            raise UnreadableFile("broken", "The file is broken.")
+        rng = np.random.default_rng(list(content))
+        return EchoClip(rng.integers(0, 255, (max_frames, 16, 16, 3), np.uint8), None, "fake")
+
+
+def make_cohort(root, *, studies=6, views=3):
+    """A cohort of files that FakeReader reads. Patient p0 has studies s0 and s1, p1 has s2 and s3, and so on."""
+    root.mkdir(parents=True, exist_ok=True)
+    echos, rows = [], []
+    for s in range(studies):
+        rows.append(
+            {
+                "patient_id": f"p{s // 2}",
+                "study_id": f"s{s}",
+                "acquired_at": f"2020-01-{1 + s % 28:02d}T10:00:00",
+                "age": 40.0 + s % 50,
+                "sex": ("female", "male", "")[s % 3],
+                "lvef_percent": 50.0 + s % 40 if s else None,
+                "lvedv_ml": 120.0,
+                "lvesv_ml": None,
+                **dict.fromkeys(SHD_FLAGS, False),
+                SHD_FLAGS[2]: (True, False, None)[s % 3],
+            }
+        )
+        for v in range(views):
+            (root / f"s{s}v{v}.avi").write_bytes(f"study {s} view {v}".encode())
+            echos.append(
+                {
+                    "patient_id": f"p{s // 2}",
+                    "study_id": f"s{s}",
+                    "view_id": f"v{v}",
+                    "acquired_at": rows[-1]["acquired_at"],
+                    "path": f"s{s}v{v}.avi",
+                    "view": "A4C" if v else "",
+                }
+            )
+    patients = sorted({row["patient_id"] for row in rows})
+    write_cohort_tables(
+        root,
+        pd.DataFrame(columns=["patient_id", "ecg_id", "acquired_at", "path"]),
+        pd.DataFrame(echos),
+        pd.DataFrame(rows),
+        pd.DataFrame({"patient_id": patients, "split": "train"}),
+    )
+    return root
+
+
+def rebuild(cohort_dir, index_dir, *, bundle=None, reader=None, on_step=lambda name: None, progress=None, workers=2):
+    return write_index(
+        bundle or FakeBundle(),
+        load_cohort(cohort_dir),
+        IndexStore(index_dir, on_step=on_step),
+        reader or FakeReader(),
+        workers=workers,
+        progress=progress or (lambda done, total, message: None),
+    )
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    return make_cohort(tmp_path / "cohort")
+
+
+def test_every_study_is_indexed_with_its_card_views_and_thumbnails(cohort, tmp_path):
+    report = rebuild(cohort, tmp_path / "index")
+    assert (report.studies, report.views, report.embedded, report.reused, report.skipped) == (6, 18, 18, 0, ())
+    generation = IndexStore(tmp_path / "index").open_current("f" * 64)
+    assert generation.id == report.generation
+    card = generation.catalogue.card("s1")
+    assert (card.patient_id, card.age, card.sex, card.lvef_percent, card.lvesv_ml) == ("p0", 41.0, "male", 51.0, None)
+    assert card.acquired_at.isoformat() == "2020-01-02T10:00:00"
+    assert [(v.view_id, v.view) for v in card.views] == [("v0", None), ("v1", "A4C"), ("v2", "A4C")]
+    assert [round(v.pool_weight * 6) for v in card.views] == [1, 2, 3]
+    assert generation.catalogue.thumbnail("s1", "v2").startswith(b"\xff\xd8")
+    assert [generation.catalogue.card(f"s{i}").shd for i in range(3)] == [True, False, None]
+    assert generation.catalogue.card("s0").lvef_percent is None
+    assert generation.catalogue.card("s2").sex is None
+    assert generation.catalogue.card("s2").flags[SHD_FLAGS[2]] is None
+    np.testing.assert_array_equal(generation.catalogue.allowed(exclude_patient="p0"), [2, 3, 4, 5])
+
+
+def test_a_study_lies_where_its_own_views_put_it(cohort, tmp_path):
+    from inputs.echo_prepare import prepare_clip
+
+    rebuild(cohort, tmp_path / "index")
+    generation = IndexStore(tmp_path / "index").open_current()
+    bundle = FakeBundle()
+    clips = [
+        prepare_clip(FakeReader().read_echo(cohort / f"s4v{v}.avi", max_frames=2), bundle.manifest.echo)
+        for v in range(3)
+    ]
+    query = bundle.pool_study(bundle.embed_clips(np.stack(clips))).embedding_D
+    hits = generation.index.search(query[None], 1)
+    assert generation.catalogue.cards(hits.ids_BK[0])[0].study_id == "s4"
+    assert hits.similarity_BK[0, 0] == pytest.approx(1, abs=1e-6)
+
+
+def test_the_report_lies_in_the_generation(cohort, tmp_path):
+    (cohort / "s1v0.avi").write_bytes(b"broken")
+    report = rebuild(cohort, tmp_path / "index")
+    stored = json.loads((tmp_path / "index" / "generations" / report.generation / "report.json").read_text())
+    assert stored == json.loads(json.dumps(report.to_dict()))
+
+
+def test_unchanged_files_are_neither_read_nor_embedded_again(cohort, tmp_path):
+    rebuild(cohort, tmp_path / "index")
+    (cohort / "s0v0.avi").write_bytes(b"changed")
+    bundle, reader = FakeBundle(), FakeReader()
+    report = rebuild(cohort, tmp_path / "index", bundle=bundle, reader=reader)
+    assert (report.embedded, report.reused, report.studies) == (1, 17, 6)
+    assert reader.paths == ["s0v0.avi"]
+    assert bundle.batches == [1]
+    assert IndexStore(tmp_path / "index").open_current().catalogue.thumbnail("s5", "v2").startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize("bundle", [FakeBundle("e2"), FakeBundle(spec=EchoSpec(frames=3, stride=1, size=8, zoom=0))])
+def test_another_encoder_or_preparation_embeds_everything_again(cohort, tmp_path, bundle):
+    rebuild(cohort, tmp_path / "index")
+    assert rebuild(cohort, tmp_path / "index", bundle=bundle).embedded == 18
+    assert rebuild(cohort, tmp_path / "index").reused == 18
+
+
+def test_clips_are_embedded_in_full_batches_across_studies(cohort, tmp_path):
+    bundle = FakeBundle()
+    rebuild(cohort, tmp_path / "index", bundle=bundle)
+    assert bundle.batches == [CLIPS_PER_BATCH, CLIPS_PER_BATCH, 18 - 2 * CLIPS_PER_BATCH]
+
+
+def test_clips_are_read_while_others_are_embedded(tmp_path):
+    cohort = make_cohort(tmp_path / "cohort", studies=12, views=4)
+    embedding, seen = threading.Event(), []
+
+    class Watching(FakeBundle):
+        def embed_clips(self, clips_NCTHW):
+            embedding.set()
+            time.sleep(0.05)
+            embedding.clear()
+            return super().embed_clips(clips_NCTHW)
+
+    class Noting(FakeReader):
+        def read_echo(self, path, *, max_frames=None):
+            seen.append(embedding.is_set())
+            return super().read_echo(path, max_frames=max_frames)
+
+    rebuild(cohort, tmp_path / "index", bundle=Watching(), reader=Noting())
+    assert sum(seen) >= 8
+
+
+def test_only_the_frames_that_the_encoder_sees_are_asked_for(cohort, tmp_path):
+    asked = set()
+
+    class Noting(FakeReader):
+        def read_echo(self, path, *, max_frames=None):
+            asked.add(max_frames)
+            return super().read_echo(path, max_frames=max_frames)
+
+    rebuild(cohort, tmp_path / "index", reader=Noting(), bundle=FakeBundle(spec=EchoSpec(frames=4, stride=3, size=8)))
+    assert asked == {10}
+
+
+def test_progress_counts_every_view(cohort, tmp_path):
+    told = []
+    rebuild(cohort, tmp_path / "index", progress=lambda *args: told.append(args))
+    assert [done for done, _, message in told if message == "Embedding views"] == list(range(1, 19))
+    assert {total for _, total, _ in told} == {18}
+    assert told[-1][2] == "Writing generation 000001"
+
+
+def test_hostile_files_are_listed_with_a_reason_and_the_rest_is_indexed(tmp_path):
+    cohort = make_cohort(tmp_path / "cohort", studies=12)
+    secret = tmp_path / "outside.avi"
+    secret.write_bytes(b"outside the cohort")
+    for name in ("s0v0", "s1v0", "s2v0", "s3v0", "s5v0", "s6v0", "s7v0"):
+        (cohort / f"{name}.avi").unlink()
+    os.mkfifo(cohort / "s0v0.avi")
+    (cohort / "s1v0.avi").symlink_to(secret)
+    (cohort / "s2v0.avi").symlink_to("s2v0.avi")
+    (cohort / "s3v0.avi").mkdir()
+    (cohort / "s4v0.avi").write_bytes(b"broken")
+    (cohort / "s5v0.avi").write_bytes(b"")
+    (cohort / "s7v0.avi").symlink_to(cohort / "s7v1.avi")
+    for view in range(3):
+        (cohort / f"s8v{view}.avi").write_bytes(b"broken too")
+    report = rebuild(cohort, tmp_path / "index")
+    reasons = {(skip.study_id, skip.view_id): skip.reason for skip in report.skipped}
+    assert reasons.pop(("s3", "v0"))  # a folder
+    assert reasons == {
+        ("s0", "v0"): "This is not a regular file.",
+        ("s1", "v0"): "A path in a table leads outside the cohort folder.",
+        ("s2", "v0"): "A path in a table is not a file name.",
+        ("s4", "v0"): "The file is broken.",
+        ("s5", "v0"): "The file is empty.",
+        ("s6", "v0"): "The file does not exist.",
+        ("s8", "v0"): "The file is broken.",
+        ("s8", "v1"): "The file is broken.",
+        ("s8", "v2"): "The file is broken.",
+        ("s8", ""): "None of its views could be used.",
+    }
+    assert (report.studies, report.views) == (11, 36 - 10)
+    generation = IndexStore(tmp_path / "index").open_current()
+    assert generation.catalogue.card("s8") is None
+    assert [v.view_id for v in generation.catalogue.card("s0").views] == ["v1", "v2"]
+    assert [v.view_id for v in generation.catalogue.card("s7").views] == ["v0", "v1", "v2"]
+
+
+def test_a_clip_without_a_finite_vector_is_listed(cohort, tmp_path):
+    class Unwell(FakeBundle):
+        def embed_clips(self, clips_NCTHW):
+            vectors = super().embed_clips(clips_NCTHW)
+            vectors[0, 0] = np.nan
+            return vectors
+
+    report = rebuild(cohort, tmp_path / "index", bundle=Unwell())
+    assert {skip.reason for skip in report.skipped} == {"The encoder gave no finite vector."}
+    assert report.views == 18 - 3
+
+
+def test_a_study_without_views_is_listed(cohort, tmp_path):
+    echos = pd.read_csv(cohort / "echos.csv")
+    echos[echos["study_id"] != "s3"].to_csv(cohort / "echos.csv", index=False)
+    report = rebuild(cohort, tmp_path / "index")
+    assert [(s.study_id, s.view_id, s.reason) for s in report.skipped] == [
+        ("s3", "", "No echo views are listed for it.")
+    ]
+    assert report.studies == 5
+
+
+def test_when_nothing_can_be_used_the_current_index_stays(cohort, tmp_path):
+    rebuild(cohort, tmp_path / "index")
+    for path in cohort.glob("*.avi"):
+        path.write_bytes(b"broken " + path.name.encode())
+    with pytest.raises(
+        IndexNotWritten, match=r"None of the 6 studies could be indexed. Most often: The file is broken."
+    ):
+        rebuild(cohort, tmp_path / "index")
+    assert IndexStore(tmp_path / "index").open_current().id == "000001"
+
+
+def test_a_second_rebuild_is_refused_while_one_runs(cohort, tmp_path):
+    refused = []
+
+    def try_too(step):
+        if step == "files flushed":
+            with pytest.raises(IndexBusy, match=str(os.getpid())):
+                rebuild(cohort, tmp_path / "index")
+            refused.append(True)
+
+    rebuild(cohort, tmp_path / "index", on_step=try_too)
+    assert refused == [True]
+
+
+REBUILD_AND_DIE = """
+import os, sys
+sys.path[:0] = [sys.argv[1], sys.argv[2]]
+from pathlib import Path
+from test_rebuild import FakeBundle, rebuild
+def progress(done, total, message):
+    print(done, flush=True)
+rebuild(Path(sys.argv[3]), Path(sys.argv[4]), bundle=FakeBundle(batch_s=0.02), progress=progress)
+"""
+
+
+def test_a_killed_rebuild_serves_the_old_index_and_keeps_what_it_had_embedded(tmp_path):
+    before, cohort = make_cohort(tmp_path / "before"), make_cohort(tmp_path / "cohort", studies=60, views=4)
+    rebuild(before, tmp_path / "index")
+    command = [sys.executable, "-c", REBUILD_AND_DIE, ROOT, Path(__file__).parent, cohort, tmp_path / "index"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout:
+            if int(line) == 120:
+                child.send_signal(signal.SIGKILL)
+                break
+    assert child.returncode == -signal.SIGKILL
+    generation = IndexStore(tmp_path / "index").open_current("f" * 64)
+    assert (generation.id, generation.degraded, generation.index.count) == ("000001", None, 6)
+    assert not list(tmp_path.rglob("*.tmp"))
+    report = rebuild(cohort, tmp_path / "index")
+    assert report.studies == 60
+    assert report.reused >= 120 - CLIPS_PER_BATCH
+    assert report.reused + report.embedded == 240
+
+
+@pytest.fixture
+def view():
+    return EmbeddedView(np.arange(4, dtype=np.float32), b"jpeg")
+
+
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_cache_gives_back_what_was_put_under_the_same_embedder_only(tmp_path, view):
+    with EmbeddingCache(tmp_path / "cache", "one") as cache:
+        cache.put({digest("a"): view})
+    with EmbeddingCache(tmp_path / "cache", "one") as cache:
+        np.testing.assert_array_equal(cache.get(digest("a")).vector_V, view.vector_V)
+        assert cache.get(digest("a")).thumbnail_jpeg == b"jpeg"
+        assert digest("b") not in cache
+    with EmbeddingCache(tmp_path / "cache", "two") as cache:
+        assert digest("a") not in cache
+
+
+def test_a_flipped_bit_in_the_cache_never_reaches_an_index(tmp_path, view):
+    with EmbeddingCache(tmp_path / "cache", "one") as cache:
+        cache.put({digest("a"): view})
+    good = (tmp_path / "cache").read_bytes()
+    rng = np.random.default_rng(0)
+    for position in rng.integers(0, len(good), 150):
+        damaged = bytearray(good)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        (tmp_path / "cache").write_bytes(damaged)
+        with EmbeddingCache(tmp_path / "cache", "one") as cache:
+            found = cache.get(digest("a"))
+            assert found is None or np.array_equal(found.vector_V, view.vector_V)
+            cache.put({digest("b"): view})
+            assert digest("b") in cache
+
+
+@pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0" + bytes(5000)])
+def test_a_cache_that_is_no_database_is_begun_again(tmp_path, view, content):
+    (tmp_path / "cache").write_bytes(content)
+    with EmbeddingCache(tmp_path / "cache", "one") as cache:
+        assert cache.get(digest("a")) is None
+        cache.put({digest("a"): view})
+        assert digest("a") in cache
