@@ -26,7 +26,10 @@ def prepare_clip(clip: EchoClip, spec: EchoSpec) -> NDArray[np.float32]:
     Raises UnusableRecording when a frame is too small to crop. Follows EchoPrime's preparation (arXiv 2410.09704) as
     Echo2ECG uses it (arXiv 2603.08505): cubic resize on uint8, normalisation on the 0..255 scale.
     """
-    chosen_THWC = clip.frames_THWC[: spec.frames * spec.stride : spec.stride]
+    step, left_over = divmod(spec.stride, clip.frame_step)
+    if left_over:
+        raise ValueError(f"a clip read every {clip.frame_step} frames cannot be prepared with stride {spec.stride}")
+    chosen_THWC = clip.frames_THWC[: spec.frames * step : step]
     if len(chosen_THWC) == 0:
         raise UnusableRecording("clip_empty", "The clip has no frames.")
     rows, columns = model_crop(*chosen_THWC.shape[1:3], zoom=spec.zoom)

@@ -14,22 +14,24 @@ from inputs.errors import UnreadableFile
 from inputs.records import EchoClip
 
 
-def read_echo(path: Path, *, max_frames: int | None = None) -> EchoClip:
-    """Read a clip, or its first `max_frames` frames: no more than these are decoded.
+def read_echo(path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
+    """Read a clip, or its first `max_frames` frames, or every `every`-th of these: no more than these are decoded.
 
     Only a regular file is opened, never through a link at its last step. Raises UnreadableFile for anything that is
     not a whole clip of at least two frames; its message holds no path and nothing from the header.
     """
     if max_frames is not None and max_frames < 2:
         raise ValueError("max_frames must be at least 2")
+    if every < 1:
+        raise ValueError("every must be at least 1")
     with open_regular_file(path) as file:
         start = file.read(132)
         if start[128:132] == b"DICM" or start[:4] == b"\x02\x00\x00\x00":
-            return read_dicom_cine(file, max_frames)
+            return read_dicom_cine(file, max_frames, every)
         if start[:4] == b"RIFF" and start[8:12] == b"AVI ":
-            return read_video(file, "avi", max_frames)
+            return read_video(file, "avi", max_frames, every)
         if start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-            return read_video(file, "mp4", max_frames)
+            return read_video(file, "mp4", max_frames, every)
     raise UnreadableFile(
         "not_an_echo_clip", "This file is not a DICOM, AVI or MP4 clip.", hint="Send an ultrasound cine loop."
     )

@@ -58,12 +58,16 @@ class EcgRecording:
 
 @dataclass(frozen=True)
 class EchoClip:
-    """One cine loop, or its first frames. frames_THWC: uint8 RGB. frame_rate_hz is None when the file does not say."""
+    """One cine loop, or its first frames. frames_THWC: uint8 RGB. frame_rate_hz is None when the file does not say.
+
+    frame_step: every how many of the file's frames one is held; frame_rate_hz is the rate of those held.
+    """
 
     frames_THWC: NDArray[np.uint8]
     frame_rate_hz: float | None
     source_format: str
     warnings: tuple[InputWarning, ...] = field(default=())
+    frame_step: int = 1
 
     def __post_init__(self) -> None:
         if self.frames_THWC.ndim != 4 or self.frames_THWC.shape[3] != 3:

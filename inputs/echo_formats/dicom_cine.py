@@ -8,6 +8,7 @@ Letters in array names: T frames, H rows, W columns, C colours (RGB).
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import logging
 import math
@@ -49,14 +50,15 @@ _TAGS: list[str] = [
     *(f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
 ]
 
+_REMEMBERED_KINDS = 1000
 _fast_path_agrees: dict[tuple[object, ...], bool] = {}
 
 
-def read_dicom_cine(file: BoundedReader, max_frames: int | None) -> EchoClip:
-    """The first `max_frames` frames (all when None) of a DICOM ultrasound clip. Raises UnreadableFile."""
+def read_dicom_cine(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
+    """Every `every`-th of the first `max_frames` frames (all when None) of the cine. Raises UnreadableFile."""
     try:
         with _quiet_pydicom():
-            return _read(file, max_frames)
+            return _read(file, max_frames, every)
     except InputError:
         raise
     except Exception:
@@ -65,7 +67,7 @@ def read_dicom_cine(file: BoundedReader, max_frames: int | None) -> EchoClip:
         raise UnreadableFile("dicom_damaged", "The DICOM file is damaged or not as the standard asks.") from None
 
 
-def _read(file: BoundedReader, max_frames: int | None) -> EchoClip:
+def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
     if _DEFLATED in file.read(4096):
         raise UnreadableFile("dicom_deflated", "Deflated DICOM files are not read.", hint="Export it uncompressed.")
     file.seek(0)
@@ -77,16 +79,18 @@ def _read(file: BoundedReader, max_frames: int | None) -> EchoClip:
     rows, columns = int(header.Rows), int(header.Columns)
     n_frames = int(header.get("NumberOfFrames") or 1)
     wanted = frames_to_read(n_frames, rows, columns, max_frames)
+    indices = range(0, wanted, every)
     if syntax.is_compressed:
         start = _first_fragment(file, pixels_at)
     elif file.size - pixels_at < _uncompressed_bytes(header) * n_frames:
         raise UnreadableFile("file_truncated", "The file ends before its last frame.")
 
     if syntax == JPEGBaseline8Bit and int(header.BitsAllocated) == 8:
-        frames_THWC = _decode_jpegs(header, file, _jpegs(header, file, start, wanted))
+        jpegs = _jpegs(header, file, start, wanted)
+        frames_THWC = _decode_jpegs(header, file, {index: jpegs[index] for index in indices})
     else:
-        frames_THWC = _decode_slowly(header, file, range(wanted))
-    return EchoClip(frames_THWC, _frame_rate_hz(header), "dicom")
+        frames_THWC = _decode_slowly(header, file, indices)
+    return EchoClip(frames_THWC, sane_rate_hz(_frame_rate_hz(header), every), "dicom", frame_step=every)
 
 
 def _check_is_ultrasound(header: Dataset, file: BoundedReader, pixels_at: int) -> None:
@@ -134,15 +138,15 @@ def _jpegs(header: Dataset, file: BoundedReader, start: int, wanted: int) -> lis
     return jpegs
 
 
-def _decode_jpegs(header: Dataset, file: BoundedReader, jpegs: list[bytes]) -> NDArray[np.uint8]:
+def _decode_jpegs(header: Dataset, file: BoundedReader, jpegs: dict[int, bytes]) -> NDArray[np.uint8]:
     rows, columns, samples = int(header.Rows), int(header.Columns), int(header.SamplesPerPixel)
     frames_THWC = np.empty((len(jpegs), rows, columns, 3), np.uint8)
     fast = _fast_path_is_right(header, file, jpegs[0])
-    for index, jpeg in enumerate(jpegs):
+    for target_HWC, (index, jpeg) in zip(frames_THWC, jpegs.items(), strict=True):
         if simplejpeg.decode_jpeg_header(jpeg, strict=False)[:2] != (rows, columns):
             raise UnreadableFile("frame_size", "A frame has another size than the header says.")
-        if not fast or not _decode_fast(jpeg, samples, frames_THWC[index]):
-            frames_THWC[index] = _decode_slowly(header, file, range(index, index + 1))[0]
+        if not fast or not _decode_fast(jpeg, samples, target_HWC):
+            target_HWC[:] = _decode_slowly(header, file, range(index, index + 1))[0]
     return frames_THWC
 
 
@@ -168,8 +172,11 @@ def _fast_path_is_right(header: Dataset, file: BoundedReader, jpeg: bytes) -> bo
         return False
     markers = jpeg[: max(2, jpeg.find(b"\xff\xdb", 0, 1 << 16))]  # all that comes before the quantisation tables
     _, _, colours, sampling = simplejpeg.decode_jpeg_header(jpeg, strict=False)
-    key = (header.get("Manufacturer"), photometric, int(header.SamplesPerPixel), colours, sampling, markers)
+    digest = hashlib.sha256(markers).digest()
+    key = (header.get("Manufacturer"), photometric, int(header.SamplesPerPixel), colours, sampling, digest)
     if key not in _fast_path_agrees:
+        if len(_fast_path_agrees) >= _REMEMBERED_KINDS:
+            _fast_path_agrees.clear()
         reference_HWC = _decode_slowly(header, file, range(1))[0]
         fast_HWC = np.empty_like(reference_HWC)
         agrees = _decode_fast(jpeg, int(header.SamplesPerPixel), fast_HWC)
@@ -179,10 +186,15 @@ def _fast_path_is_right(header: Dataset, file: BoundedReader, jpeg: bytes) -> bo
 
 
 def _decode_slowly(header: Dataset, file: BoundedReader, indices: range) -> NDArray[np.uint8]:
+    # pydicom's iterator forgets after one frame that uncompressed YBR_FULL_422 is sub-sampled: one iterator per frame.
+    calls = [indices]
+    if header.PhotometricInterpretation == "YBR_FULL_422" and not header.file_meta.TransferSyntaxUID.is_compressed:
+        calls = [range(index, index + 1) for index in indices]
+    frames = itertools.chain.from_iterable(iter_pixels(file, indices=call) for call in calls)
+
     frames_THWC = np.empty((len(indices), int(header.Rows), int(header.Columns), 3), np.uint8)
     to_rgb = _to_rgb(header)
-    file.seek(0)
-    for target_HWC, frame in zip(frames_THWC, iter_pixels(file, indices=indices), strict=True):
+    for target_HWC, frame in zip(frames_THWC, frames, strict=True):
         target_HWC[:] = to_rgb(frame)
     return frames_THWC
 
@@ -206,16 +218,16 @@ def _to_rgb(header: Dataset) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
     return convert
 
 
-def _frame_rate_hz(header: Dataset) -> float | None:
-    """From FrameTime, FrameTimeVector, CineRate or RecommendedDisplayFrameRate, the first that makes sense."""
-    with contextlib.suppress(ValueError, TypeError):
+def _frame_rate_hz(header: Dataset) -> float:
+    """From FrameTime, FrameTimeVector, CineRate or RecommendedDisplayFrameRate, whichever is there first; 0 unknown."""
+    with contextlib.suppress(ValueError, TypeError, ZeroDivisionError):
         if frame_ms := float(header.get("FrameTime") or 0):
-            return sane_rate_hz(1000 / frame_ms)
+            return 1000 / frame_ms
         # The first entry is the time before the first frame: 0 by the standard, not in every file.
         if steps_ms := [float(step) for step in list(header.get("FrameTimeVector") or [])[1:]]:
-            return sane_rate_hz(1000 * len(steps_ms) / sum(steps_ms))
-        return sane_rate_hz(float(header.get("CineRate") or header.get("RecommendedDisplayFrameRate") or 0))
-    return None
+            return 1000 * len(steps_ms) / sum(steps_ms)
+        return float(header.get("CineRate") or header.get("RecommendedDisplayFrameRate") or 0)
+    return 0.0
 
 
 @contextlib.contextmanager

@@ -50,16 +50,16 @@ def open_regular_file(path: Path) -> BoundedReader:
         if code == errno.ELOOP:
             raise UnreadableFile("not_a_regular_file", "The file is a symbolic link.") from None
         raise UnreadableFile("file_not_opened", "The file cannot be opened.") from None
-    raw = io.FileIO(descriptor, "rb", closefd=True)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raw.close()
+        os.close(descriptor)
         raise UnreadableFile("not_a_regular_file", "This is not a regular file.")
     if not 0 < status.st_size <= MAX_FILE_BYTES:
-        raw.close()
-        reason = "is empty" if status.st_size == 0 else f"is larger than {MAX_FILE_BYTES >> 30} GiB"
-        raise UnreadableFile("file_empty" if status.st_size == 0 else "file_too_large", f"The file {reason}.")
-    return BoundedReader(raw, status.st_size)
+        os.close(descriptor)
+        if status.st_size == 0:
+            raise UnreadableFile("file_empty", "The file is empty.")
+        raise UnreadableFile("file_too_large", f"The file is larger than {MAX_FILE_BYTES >> 30} GiB.")
+    return BoundedReader(io.FileIO(descriptor, "rb"), status.st_size)
 
 
 def frames_to_read(n_frames: int, rows: int, columns: int, max_frames: int | None) -> int:
@@ -76,6 +76,6 @@ def frames_to_read(n_frames: int, rows: int, columns: int, max_frames: int | Non
     return wanted
 
 
-def sane_rate_hz(rate_hz: float) -> float | None:
-    """A frame rate that a machine can have, or None."""
-    return rate_hz if 0.1 <= rate_hz <= 2000 else None
+def sane_rate_hz(rate_hz: float, every: int) -> float | None:
+    """Rate of every `every`-th frame, or None when the file's own rate is one that no machine has."""
+    return rate_hz / every if 0.1 <= rate_hz <= 2000 else None
