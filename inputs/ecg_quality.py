@@ -23,6 +23,10 @@ FLAT_MV = 0.005
 """A lead that moves less than this, peak to peak, carries no heartbeat: a QRS is a hundred times larger."""
 PLAUSIBLE_MV = (0.1, 20.0)
 """Peak to peak of the middle lead. Outside, the unit or the gain is probably wrong."""
+INCONSISTENT = 0.25
+"""How far II may be from I + III, as a share of the largest of their standard deviations."""
+REVERSED_CORRELATION = -0.6
+"""Of I with V6, which see the heart from nearly the same side."""
 LOST_LEADS_ALLOWED = 3
 """Flat or empty leads up to here are a warning (an electrode fell off); beyond, too little of the heart is seen."""
 
@@ -50,7 +54,7 @@ def check_ecg(recording: EcgRecording, spec: EcgSpec) -> CheckedEcg:
         names = ", ".join(derived)
         warnings.append(InputWarning("leads_derived", f"{names} were computed from leads I and II.", derived))
     warnings += _check_signal(signal_LN, spec.leads)
-    warnings += _check_limb_leads(recording)
+    warnings += _check_wiring(recording)
     return CheckedEcg(signal_LN, tuple(warnings))
 
 
@@ -156,20 +160,34 @@ def _clipped_leads(
     return tuple(np.array(leads)[clipped_L].tolist())
 
 
-def _check_limb_leads(recording: EcgRecording) -> list[InputWarning]:
-    """Leads that are in the file must obey Einthoven's law; where they do not, names and wires disagree."""
-    rows = dict(zip(recording.lead_names, recording.signal_mv, strict=True))
-    if not {"I", "II", "III"} <= rows.keys():
-        return []
-    limb_3N = np.stack([rows["I"], rows["II"], rows["III"]])
-    limb_3N = limb_3N[:, np.isfinite(limb_3N).all(axis=0)]
-    if limb_3N.shape[1] == 0:
-        return []
-    residual = limb_3N[1] - limb_3N[0] - limb_3N[2]  # an offset between amplifiers does not matter
-    if residual.std() <= 0.25 * limb_3N.std(axis=1).max():
-        return []
-    message = "Leads I, II and III contradict each other (II is not I + III): leads may be mislabelled."
-    return [InputWarning("leads_inconsistent", message, ("I", "II", "III"))]
+def _check_wiring(recording: EcgRecording) -> list[InputWarning]:
+    """Leads that are in the file must obey Einthoven's law, and I must not be V6 upside down (arms exchanged)."""
+    warnings = []
+    limb_LN = _common_samples(recording, ("I", "II", "III"))
+    if limb_LN is not None:
+        residual = limb_LN[1] - limb_LN[0] - limb_LN[2]  # an offset between amplifiers does not matter
+        if residual.std() > INCONSISTENT * limb_LN.std(axis=1).max():
+            message = "Leads I, II and III contradict each other (II is not I + III): leads may be mislabelled."
+            warnings.append(InputWarning("leads_inconsistent", message, ("I", "II", "III")))
+    left_LN = _common_samples(recording, ("I", "V6"))
+    if left_LN is not None and _correlation(left_LN[0], left_LN[1]) < REVERSED_CORRELATION:
+        message = "Lead I looks like V6 upside down: the arm electrodes may be exchanged."
+        warnings.append(InputWarning("arms_exchanged", message, ("I",)))
+    return warnings
+
+
+def _correlation(a_N: NDArray[np.float32], b_N: NDArray[np.float32]) -> float:
+    spread = float(a_N.std() * b_N.std())
+    return float(((a_N - a_N.mean()) * (b_N - b_N.mean())).mean()) / spread if spread > 0 else 0.0
+
+
+def _common_samples(recording: EcgRecording, leads: tuple[str, ...]) -> NDArray[np.float32] | None:
+    """(L, N) of `leads` where all have samples; None when a lead is not in the file or nothing remains."""
+    if not set(leads) <= set(recording.lead_names):
+        return None
+    signal_LN = recording.signal_mv[[recording.lead_names.index(lead) for lead in leads]]
+    present_N = np.isfinite(signal_LN).all(axis=0)
+    return signal_LN[:, present_N] if present_N.any() else None
 
 
 def _listing(leads: tuple[str, ...]) -> str:

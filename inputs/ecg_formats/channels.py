@@ -17,6 +17,9 @@ MAX_VALUES = 10_000_000
 MAX_SAMPLES = 600_000
 """Per lead: ten minutes at 1000 Hz. A resting ECG is 10 s; this is no reader for Holter recordings."""
 
+ABSURD_MV = 1e6
+"""No electrode sees a kilovolt: infinite and absurd values count as missing, before they overflow anything."""
+
 _MILLIVOLT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
 
 
@@ -104,7 +107,7 @@ def build_recording(
             )
         with np.errstate(over="ignore", invalid="ignore"):
             row[:] = channel.samples * factor
-    signal_mv[~np.isfinite(signal_mv)] = np.nan
+    signal_mv[~(np.abs(signal_mv) < ABSURD_MV)] = np.nan
     if len(kept) < len(channels):
         left_out = len(channels) - len(kept)
         warnings.append(InputWarning("channels_ignored", f"{left_out} channels that are not ECG leads were left out."))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
@@ -27,9 +28,12 @@ from inputs.records import EcgRecording, InputWarning
 
 MAX_INFLATED_BYTES = 64 * 2**20
 
+_UNDEFINED = 0xFFFFFFFF
 _WAVEFORM = "1.2.840.10008.5.1.4.1.1.9."
 _ECG_CLASSES = (_WAVEFORM + "1.1", _WAVEFORM + "1.2", _WAVEFORM + "1.4")
 _AMBULATORY = _WAVEFORM + "1.3"
+
+_TIFF = (b"II*\0", b"MM\0*")
 
 # (bits allocated, sample interpretation) to a dtype; the companded MB and AB are for sound.
 _SAMPLE_TYPES = {
@@ -51,6 +55,9 @@ def read_dicom(data: bytes, *, rate_hz: float | None = None) -> EcgRecording:
 
 def _parse(data: bytes) -> tuple[Dataset, bool]:
     """The data set and whether its bytes are big-endian."""
+    if data[128:132] == b"DICM" and data[:128].strip(b"\0") and data[:4] not in _TIFF:
+        # The standard leaves the preamble free, which makes it a place to hide another file in (CVE-2019-11687).
+        raise UnreadableFile("unreadable_file", "The DICOM preamble is not empty: the file is damaged or two in one.")
     meta_end = _meta_end(data)
     if meta_end is not None:
         syntax = dcmread(io.BytesIO(data[:meta_end])).file_meta.get("TransferSyntaxUID")
@@ -76,7 +83,16 @@ def _inflate(data: bytes) -> bytes:
     return inflated
 
 
+def _refuse_cut(dataset: Dataset) -> None:
+    """pydicom ends an element silently where the file ends, whatever length it declares."""
+    for tag in dataset.keys():  # noqa: SIM118  (iterating a Dataset would decode every element)
+        element: Any = dataset.get_item(tag)
+        if isinstance(element, RawDataElement) and element.length not in (_UNDEFINED, len(element.value or b"")):
+            raise UnreadableFile("truncated", "The DICOM file ends before its data do.")
+
+
 def _read(dataset: Dataset, big_endian: bool, rate_hz: float | None) -> EcgRecording:
+    _refuse_cut(dataset)
     sop_class = str(dataset.get("SOPClassUID", ""))
     if sop_class == _AMBULATORY:
         raise UnreadableFile(
@@ -89,6 +105,7 @@ def _read(dataset: Dataset, big_endian: bool, rate_hz: float | None) -> EcgRecor
     found = []
     groups = dataset.WaveformSequence
     group = _rhythm_group(groups)
+    _refuse_cut(group)
     if sop_class not in _ECG_CLASSES:
         message = "The DICOM object is not declared as an ECG; its ECG leads were read."
         found.append(InputWarning("unusual_object", message))
