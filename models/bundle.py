@@ -126,6 +126,7 @@ class Bundle:
         """
         manifest, sha256 = read_manifest(path)
         check_card(path, manifest)
+        probes = read_probes(path, manifest)
         wanted = set()
         for part in parts:
             present = [name for name in PART_FILES[part] if name in manifest.files]
@@ -139,7 +140,7 @@ class Bundle:
             ecg_tower=read_ecg_tower(path, manifest) if ECG_TOWER in wanted else None,
             echo_encoder=read_echo_encoder(path, manifest) if ECHO_ENCODER in wanted else None,
             echo_tower=read_echo_tower(path, manifest) if ECHO_TOWER in wanted else None,
-            probes=read_probes(path, manifest),
+            probes=probes,
             precision=precision,
         )
 

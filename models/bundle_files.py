@@ -151,7 +151,7 @@ def verify_bundle(path: Path) -> None:
     manifest, _ = read_manifest(path)
     check_card(path, manifest)
     read_probes(path, manifest)
-    for name, read in ((ECG_TOWER, read_ecg_tower), (ECHO_ENCODER, read_echo_encoder), (ECHO_TOWER, read_echo_tower)):
+    for name, read in ((ECHO_TOWER, read_echo_tower), (ECG_TOWER, read_ecg_tower), (ECHO_ENCODER, read_echo_encoder)):
         if name in manifest.files:
             read(path, manifest)
 

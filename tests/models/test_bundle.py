@@ -1,0 +1,131 @@
+"""A loaded bundle: what it gives for ECGs, clips and studies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+from models.bundle import Bundle, BundleError, write_bundle
+
+RNG = np.random.default_rng(21)
+WINDOWS = RNG.normal(size=(20, 1, 12, 1008)).astype(np.float32)
+CLIPS = RNG.normal(size=(3, 3, 16, 64, 64)).astype(np.float32)
+VIEWS = RNG.normal(size=(4, 128)).astype(np.float32)
+
+
+@pytest.fixture
+def bundle(bundle_dir) -> Bundle:
+    return Bundle.load(bundle_dir, device="cpu")
+
+
+def test_loaded_weights_give_what_the_written_modules_give(bundle, demo_modules):
+    features, aligned = demo_modules["ecg_tower"](torch.from_numpy(WINDOWS[:2, 0]))
+    ours = bundle.embed_ecgs(WINDOWS[:2])
+    assert np.abs(ours.features_BF - features.numpy()).max() <= 2e-5
+    assert np.abs(ours.embeddings_BD - F.normalize(aligned, dim=1).numpy()).max() <= 2e-5
+    views = demo_modules["echo_encoder"](torch.from_numpy(CLIPS))
+    assert np.abs(bundle.embed_clips(CLIPS) - views.numpy()).max() <= 2e-5
+
+
+def test_an_ecg_alone_and_in_a_batch_of_several_chunks_gives_the_same_vector(bundle):
+    together, alone = bundle.embed_ecgs(WINDOWS), bundle.embed_ecgs(WINDOWS[18:19])
+    assert len(WINDOWS) > bundle._chunk_rows(12 * 42 * 96)
+    for name in ("features_BF", "embeddings_BD", "lvef_BC", "shd_B"):
+        assert np.allclose(getattr(together, name)[18], getattr(alone, name)[0], atol=2e-5), name
+
+
+def test_answers_are_float32_of_unit_length_and_probabilities(bundle):
+    output, study = bundle.embed_ecgs(WINDOWS[:3]), bundle.pool_study(VIEWS)
+    assert np.allclose(np.linalg.norm(output.embeddings_BD, axis=1), 1, atol=1e-6)
+    assert np.linalg.norm(study.embedding_D) == pytest.approx(1, abs=1e-6)
+    assert np.allclose(np.linalg.norm(study.view_embeddings_VD, axis=1), 1, atol=1e-6)
+    assert np.allclose(output.lvef_BC.sum(axis=1), 1, atol=1e-6)
+    assert ((output.shd_B > 0) & (output.shd_B < 1)).all()
+    arrays = [*vars(output).values(), *vars(study).values(), bundle.embed_clips(CLIPS[:1])]
+    assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
+    assert output.embeddings_BD.shape == (3, bundle.embedding_dim)
+
+
+def test_windows_of_one_ecg_count_alike(bundle):
+    windows = WINDOWS[:4, 0]
+    each, both = bundle.embed_ecgs(windows[:, None]), bundle.embed_ecgs(windows.reshape(2, 2, 12, 1008))
+    assert np.allclose(both.features_BF, each.features_BF.reshape(2, 2, -1).mean(axis=1), atol=1e-5)
+    mean = each.embeddings_BD.reshape(2, 2, -1).mean(axis=1)
+    assert np.allclose(both.embeddings_BD, mean / np.linalg.norm(mean, axis=1, keepdims=True), atol=1e-5)
+    repeated = bundle.embed_ecgs(np.repeat(WINDOWS[:2], 3, axis=1))
+    assert np.allclose(repeated.embeddings_BD, each.embeddings_BD[:2], atol=1e-5)
+
+
+def test_half_precision_keeps_the_direction(bundle_dir, bundle):
+    half = Bundle.load(bundle_dir, device="cpu", precision="bf16")
+    exact, rough = bundle.embed_ecgs(WINDOWS[:4]), half.embed_ecgs(WINDOWS[:4])
+    assert (exact.embeddings_BD * rough.embeddings_BD).sum(axis=1).min() >= 0.999
+    assert not np.array_equal(exact.embeddings_BD, rough.embeddings_BD)
+    assert rough.features_BF.dtype == np.float32
+
+
+def test_only_the_first_max_views_count(bundle):
+    assert bundle.manifest.echo.max_views == 5
+    views = RNG.normal(size=(8, 128)).astype(np.float32)
+    all_views, first = bundle.pool_study(views), bundle.pool_study(views[:5])
+    assert np.array_equal(all_views.embedding_D, first.embedding_D)
+    assert all_views.pool_weights_V.shape == (8,)
+    assert (all_views.pool_weights_V[5:] == 0).all()
+    assert all_views.pool_weights_V.sum() == pytest.approx(1, abs=1e-6)
+    assert all_views.view_embeddings_VD.shape == (8, bundle.embedding_dim)
+
+
+def test_view_embeddings_are_the_views_taken_alone(bundle, demo_modules):
+    expected = F.normalize(demo_modules["echo_tower"].single_view(torch.from_numpy(VIEWS)), dim=1)
+    assert np.allclose(bundle.pool_study(VIEWS).view_embeddings_VD, expected.numpy(), atol=1e-6)
+
+
+def test_a_bundle_without_probes_gives_features_only(tmp_path, manifest_fields, demo_modules):
+    write_bundle(tmp_path / "b", manifest_fields=manifest_fields, **demo_modules, probes=None, card="# No probes\n")
+    bundle = Bundle.load(tmp_path / "b", device="cpu", parts=("ecg",))
+    output = bundle.embed_ecgs(WINDOWS[:1])
+    assert bundle.probes is None
+    assert output.lvef_BC is None
+    assert output.shd_B is None
+    assert output.features_BF.shape == (1, 96)
+
+
+def test_loading_the_ecg_part_does_not_open_the_echo_files(bundle_dir):
+    (bundle_dir / "echo_encoder.safetensors").unlink()
+    (bundle_dir / "echo_tower.safetensors").write_bytes(b"not weights")
+    bundle = Bundle.load(bundle_dir, device="cpu", parts=("ecg",))
+    assert bundle.embed_ecgs(WINDOWS[:1]).shd_B.shape == (1,)
+    with pytest.raises(BundleError, match=r"echo_encoder\.safetensors was not loaded"):
+        bundle.embed_clips(CLIPS)
+    with pytest.raises(BundleError, match=r"echo_tower\.safetensors was not loaded"):
+        bundle.pool_study(VIEWS)
+
+
+def test_a_loaded_model_does_not_change_when_its_files_do(bundle_dir):
+    bundle = Bundle.load(bundle_dir, device="cpu", parts=("ecg",))
+    before = bundle.embed_ecgs(WINDOWS[:1]).embeddings_BD
+    weights = bundle_dir / "ecg_tower.safetensors"
+    with weights.open("r+b") as file:
+        file.write(b"\0" * weights.stat().st_size)
+    assert np.array_equal(bundle.embed_ecgs(WINDOWS[:1]).embeddings_BD, before)
+
+
+@pytest.mark.parametrize(
+    ("windows", "named"),
+    [
+        (np.zeros((1, 12, 1008), np.float32), "batch, windows, leads, samples"),
+        (np.zeros((0, 1, 12, 1008), np.float32), "batch, windows, leads, samples"),
+        (np.zeros((1, 1, 11, 1008), np.float32), r"\(batch, 12, 1008\)"),
+        (np.full((1, 1, 12, 1008), np.nan, np.float32), "finite"),
+    ],
+)
+def test_windows_that_are_no_windows_are_refused(bundle, windows, named):
+    with pytest.raises(ValueError, match=named):
+        bundle.embed_ecgs(windows)
+
+
+def test_a_study_without_views_is_refused(bundle):
+    with pytest.raises(ValueError, match="at least one view"):
+        bundle.pool_study(np.zeros((0, 128), np.float32))
