@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class HeaderTimeoutProtocol(HttpToolsProtocol):
-    """Closes a connection whose request header is not complete in time, counted from its first byte or connect."""
+    """Closes a connection that goes on sending, or stays open, without completing the header of its next request.
+
+    This also ends a connection that goes on sending a body which was refused. It is not closed at once: what is still
+    on its way would make the network stack drop the refusal before the client has read it.
+    """
 
     header_timeout_s = 10.0
 
@@ -20,26 +23,30 @@ class HeaderTimeoutProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._header_timer: asyncio.TimerHandle | None = None
-        self._expect_header()
+        self._timer: asyncio.TimerHandle | None = None
+        self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        if self._header_timer is None and (self.cycle is None or self.cycle.response_complete):
-            self._expect_header()
+        if self._timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._start_timer()
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
         self._stop_timer()
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        self._stop_timer()
+        super().on_message_complete()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
 
-    def _expect_header(self) -> None:
-        self._header_timer = self.loop.call_later(self.header_timeout_s, self.transport.close)
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(self.header_timeout_s, self.transport.close)
 
-    def _stop_timer(self, *_: Any) -> None:
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

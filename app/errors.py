@@ -94,6 +94,9 @@ class NotFound(Problem):
 class BodyTimeout(Problem):
     status = HTTPStatus.REQUEST_TIMEOUT
 
+    def __init__(self) -> None:
+        super().__init__("body_timeout", "The request body did not arrive in time.", headers={"Connection": "close"})
+
 
 class JobRunning(Problem):
     status = HTTPStatus.CONFLICT

@@ -53,7 +53,7 @@ class RequestFrame:
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = secrets.token_hex(8)
         body = _LimitedBody(scope, receive, self._max_body_bytes, self._body_timeout_s)
-        reply = _Reply(send, state["request_id"], body)
+        reply = _Reply(send, state["request_id"])
         started = time.perf_counter()
         try:
             await self._app(scope, body.receive, reply.send)
@@ -89,10 +89,10 @@ class _LimitedBody:
         self._max_bytes = max_bytes
         self._deadline = time.monotonic() + timeout_s
         self._received = int(announced) if announced.isdecimal() and int(announced) > max_bytes else 0
-        self.complete = announced == "0" and "transfer-encoding" not in headers
+        self._complete = announced == "0" and "transfer-encoding" not in headers
 
     async def receive(self) -> Message:
-        if self.complete:  # what comes now is the end of the connection, and may take its time
+        if self._complete:  # what comes now is the end of the connection, and may take its time
             return await self._receive()
         if self._received > self._max_bytes:  # as announced: not a byte of it is read
             raise BodyTooLarge(self._max_bytes)
@@ -100,10 +100,10 @@ class _LimitedBody:
             async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
                 message = await self._receive()
         except TimeoutError:
-            raise BodyTimeout("body_timeout", "The request body did not arrive in time.") from None
+            raise BodyTimeout from None
         if message["type"] == "http.request":
             self._received += len(message.get("body", b""))
-            self.complete = not message.get("more_body", False)
+            self._complete = not message.get("more_body", False)
             if self._received > self._max_bytes:
                 raise BodyTooLarge(self._max_bytes)
         return message
@@ -112,24 +112,21 @@ class _LimitedBody:
 class _Reply:
     """The response on its way out."""
 
-    def __init__(self, send: Send, request_id: str, body: _LimitedBody) -> None:
+    def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
         self._request_id = request_id
-        self._body = body
         self._started = False
         self.status = CALLER_LEFT
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._started = True
-            self.status = message["status"]
+            self.status = int(message["status"])
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = self._request_id
             headers.setdefault("Cache-Control", "no-store")
             for name, value in SECURITY_HEADERS.items():
                 headers[name] = value
-            if not self._body.complete:  # do not go on reading what was refused
-                headers["Connection"] = "close"
         await self._send(message)
 
     async def problem(self, problem: Problem) -> None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
-from app.errors import EXPECTED, Problem, problem_of, problem_of_validation
+from app.errors import EXPECTED, Problem, Unauthorised, problem_of, problem_of_validation
 from app.routes.dependencies import SESSION_COOKIE, ServiceDep, find_caller, refuse_other_sites, require
 from app.routes.ecg import answer_upload, search_question
 from app.schemas import DEFAULT_K, MAX_K, SearchQuery, search_answer
@@ -40,6 +40,8 @@ async def ask_by_form(request: Request, service: ServiceDep) -> HTMLResponse:
         query = SearchQuery.model_validate({n: v for n, v in upload.fields.items() if v != NOT_FILLED_IN})
         answer, sha256 = await answer_upload(request, service, upload, search_question(query))
         shown = search_answer(answer, request.state.request_id, sha256)
+    except Unauthorised as problem:
+        return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
     except ValidationError as error:
         return _form(service, problem_of_validation(_as_query(error)))
     except EXPECTED as error:

@@ -96,7 +96,7 @@ class FakeReader:
         return
 
 
-def write_generation(root: Path, *, studies: int = 20, seed: int = 0, bundle_sha256: str = FakeBundle.sha256) -> str:
+def _write_generation(root: Path, *, studies: int = 20, seed: int = 0, bundle_sha256: str = FakeBundle.sha256) -> str:
     """A real generation of random studies, two to a patient; ids tell the seed."""
     rng = np.random.default_rng(seed)
     with IndexStore(root).write(bundle_id="fake", bundle_sha256=bundle_sha256, dim=DIM, build={}) as writer:
@@ -149,9 +149,24 @@ class Command:
 
 
 @pytest.fixture
+def write_generation() -> Callable[..., str]:
+    return _write_generation
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., None]:
+    return _wait_until
+
+
+@pytest.fixture
+def make_bundle() -> type[FakeBundle]:
+    return FakeBundle
+
+
+@pytest.fixture
 def index_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "index"
-    write_generation(folder)
+    _write_generation(folder)
     return folder
 
 
@@ -172,7 +187,7 @@ def start_app(tmp_path: Path, index_dir: Path, command: Command) -> StartApp:
         service = Service(settings, bundle, FakeReader(), command)  # type: ignore[arg-type]
         with serving(create_app(settings, service), settings) as url, httpx.Client(base_url=url, timeout=20) as client:
             if wait:
-                wait_until(lambda: not service.reasons_not_ready())
+                _wait_until(lambda: not service.reasons_not_ready())
                 bundle.batches.clear()
             yield Running(client, bundle, service, settings)
 
@@ -188,14 +203,14 @@ def serving(app: FastAPI, settings: Settings) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            wait_until(lambda: server.started or not thread.is_alive())
+            _wait_until(lambda: server.started or not thread.is_alive())
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join(20)
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
+def _wait_until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
     """Poll until it holds; fail the test when it does not."""
     end = time.monotonic() + timeout_s
     while not condition():

@@ -1,0 +1,238 @@
+"""Rebuilds as jobs: one at a time, in their own process, remembered on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from app.jobs import rebuild_command
+
+SLEEPS = """
+import json, sys, time
+print(json.dumps({"done": 3, "total": 9, "message": "s3"}), flush=True)
+time.sleep(60)
+"""
+FAILS = """
+import json
+print("not json")
+print(json.dumps({"error": "There is no space left for a new index generation."}), flush=True)
+raise SystemExit(1)
+"""
+SUCCEEDS = """
+import json
+print(json.dumps({"done": 1, "total": 1, "message": ""}))
+print(json.dumps({"report": {"studies": 20}}), flush=True)
+"""
+
+
+@pytest.fixture
+def running(start_app, tmp_path):
+    with start_app(cohorts={"main": tmp_path / "cohort"}) as running:
+        yield running
+
+
+def ended(running, job_id):
+    job = running.client.get(f"/v1/jobs/{job_id}").json()
+    return None if job["state"] == "running" else job
+
+
+def start(running, **body):
+    response = running.client.post("/v1/index/rebuild", **({"json": body} if body else {}))
+    assert response.status_code == 202, response.text
+    assert response.headers["location"] == f"/v1/jobs/{response.json()['id']}"
+    return response.json()["id"]
+
+
+def test_a_job_that_ends_well_says_so_with_its_report(running, command, tmp_path, wait_until):
+    command.snippet = SUCCEEDS
+    job_id = start(running, source="main")
+    wait_until(lambda: ended(running, job_id))
+    job = ended(running, job_id)
+    assert (job["state"], job["report"], job["source"]) == ("done", {"studies": 20}, "main")
+    assert job["progress"] == {"done": 1, "total": 1, "message": ""}
+    assert job["ended_at"] >= job["created_at"]
+    assert command.cohorts == [tmp_path / "cohort"]
+
+
+def test_the_new_generation_is_served_when_the_job_reads_done(
+    running, command, index_dir, wait_until, write_generation, monkeypatch
+):
+    command.snippet = "import sys; sys.stdin.read()"
+    monkeypatch.setattr(running.service.retriever, "refresh", refresh := Counted(running.service.retriever.refresh))
+    write_generation(index_dir, seed=1)
+    job_id = start(running)
+    wait_until(lambda: ended(running, job_id))
+    assert refresh.calls
+    assert running.client.get("/v1/index").json()["generation"] == "000002"
+    assert running.search(1).json()["neighbours"][0]["study_id"].startswith("g1-")
+
+
+class Counted:
+    def __init__(self, call):
+        self._call, self.calls = call, 0
+
+    def __call__(self):
+        self.calls += 1
+        return self._call()
+
+
+def test_a_generation_written_from_outside_is_served_too(running, index_dir, wait_until, write_generation):
+    write_generation(index_dir, seed=3)
+    wait_until(lambda: running.client.get("/v1/index").json()["generation"] == "000002")
+
+
+def test_of_many_rebuilds_at_once_exactly_one_runs_and_the_others_name_it(running, command, wait_until):
+    command.snippet = SLEEPS
+    with ThreadPoolExecutor(10) as pool:
+        responses = list(pool.map(lambda _: running.client.post("/v1/index/rebuild"), range(20)))
+    statuses = sorted(response.status_code for response in responses)
+    assert statuses == [202] + [409] * 19
+    job_id = next(response.json()["id"] for response in responses if response.status_code == 202)
+    refused = [response.json() for response in responses if response.status_code == 409]
+    assert {problem["code"] for problem in refused} == {"job_running"}
+    assert {problem["job_id"] for problem in refused} == {job_id}
+    assert running.client.get("/v1/index").json()["running_job"] == job_id
+    running.client.delete(f"/v1/jobs/{job_id}")
+
+
+def test_a_running_job_tells_its_progress_and_can_be_cancelled(running, command, wait_until):
+    command.snippet = SLEEPS
+    job_id = start(running)
+    wait_until(lambda: running.client.get(f"/v1/jobs/{job_id}").json()["progress"]["done"] == 3)
+    pid = running.service.jobs._process.pid
+    cancelled = running.client.delete(f"/v1/jobs/{job_id}")
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    again = running.client.delete(f"/v1/jobs/{job_id}")
+    assert (again.status_code, again.json()["code"]) == (409, "job_ended")
+    command.snippet = SUCCEEDS
+    start(running)
+
+
+def test_a_failed_job_says_why_and_the_index_is_served_on(running, command, wait_until):
+    command.snippet = FAILS
+    job_id = start(running)
+    wait_until(lambda: ended(running, job_id))
+    job = ended(running, job_id)
+    assert (job["state"], job["problem"]) == ("failed", "There is no space left for a new index generation.")
+    assert running.search(1).status_code == 200
+
+
+def test_a_source_is_a_name_from_the_settings_and_never_a_path(running, tmp_path):
+    for source in ("other", str(tmp_path / "cohort"), "../cohort"):
+        response = running.client.post("/v1/index/rebuild", json={"source": source})
+        assert (response.status_code, response.json()["code"]) == (422, "unknown_source")
+        assert str(tmp_path) not in response.text
+        assert "main" in response.json()["hint"]
+
+
+def test_with_several_sources_one_must_be_named(start_app, tmp_path, command):
+    command.snippet = SUCCEEDS
+    with start_app(cohorts={"a": tmp_path / "a", "b": tmp_path / "b"}) as running:
+        assert running.client.post("/v1/index/rebuild").status_code == 422
+        start(running, source="b")
+        assert command.cohorts == [tmp_path / "b"]
+
+
+@pytest.mark.parametrize("job_id", ["0" * 16, "x", "..", "%2e%2e%2fsecret", "0" * 15 + "G"])
+def test_an_unknown_job_is_404(running, job_id):
+    assert running.client.get(f"/v1/jobs/{job_id}").status_code == 404
+    assert running.client.delete(f"/v1/jobs/{job_id}").status_code in (404, 405)
+
+
+def test_a_body_that_is_not_json_is_422_without_an_echo(running):
+    response = running.client.post(
+        "/v1/index/rebuild", content=b'{"source": SECRET', headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 422
+    assert "SECRET" not in response.text
+
+
+def test_stopping_the_server_interrupts_its_job_and_ends_the_process(start_app, command, tmp_path, wait_until):
+    command.snippet = SLEEPS
+    with start_app(cohorts={"main": tmp_path}) as running:
+        job_id = start(running)
+        pid = running.service.jobs._process.pid
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with start_app() as running:
+        assert ended(running, job_id)["state"] == "interrupted"
+
+
+def test_a_job_left_by_a_crash_reads_interrupted_and_its_process_is_gone(start_app, index_dir, tmp_path):
+    orphan = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    try:
+        job = {
+            "id": "ab" * 8,
+            "source": "main",
+            "state": "running",
+            "created_at": "2026-01-01T00:00:00Z",
+            "progress": {},
+            "pid": orphan.pid,
+            "pid_started": int(Path(f"/proc/{orphan.pid}/stat").read_text().rsplit(")", 1)[1].split()[19]),
+        }
+        (index_dir / "jobs").mkdir()
+        (index_dir / "jobs" / f"{job['id']}.json").write_text(json.dumps(job))
+        with start_app(cohorts={"main": tmp_path}) as running:
+            assert orphan.wait(10) == -signal.SIGKILL
+            answer = running.client.get(f"/v1/jobs/{job['id']}").json()
+            assert answer["state"] == "interrupted"
+            assert "pid" not in answer
+    finally:
+        orphan.kill()
+        orphan.wait()
+
+
+def test_another_process_with_a_reused_number_is_left_alone(start_app, index_dir):
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    try:
+        job = {"id": "cd" * 8, "source": "main", "state": "running", "created_at": "2026-01-01T00:00:00Z"}
+        (index_dir / "jobs").mkdir()
+        stored = job | {"progress": {}, "pid": bystander.pid, "pid_started": 1}
+        (index_dir / "jobs" / f"{job['id']}.json").write_text(json.dumps(stored))
+        with start_app() as running:
+            assert running.client.get(f"/v1/jobs/{job['id']}").json()["state"] == "interrupted"
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_an_index_folder_that_cannot_be_written_refuses_the_rebuild_and_serves_on(running, monkeypatch):
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("app.jobs.tempfile.mkstemp", read_only)
+    response = running.client.post("/v1/index/rebuild")
+    assert (response.status_code, response.json()["code"]) == (503, "index_read_only")
+    assert running.search(1).status_code == 200
+    assert running.client.get("/readyz").status_code == 200
+
+
+def test_the_job_is_the_same_program_as_the_command():
+    line = rebuild_command(Path("/b"), Path("/i"), "cpu")(Path("/c"))
+    assert line[:5] == [sys.executable, "-m", "cli.main", "index", "rebuild"]
+    options = dict(zip(line[5::2], line[6::2], strict=True))
+    assert options == {"--bundle": "/b", "--cohort": "/c", "--index": "/i", "--device": "cpu", "--progress": "json"}
+
+
+def test_queries_go_on_while_a_job_runs(running, command):
+    command.snippet = SLEEPS
+    job_id = start(running)
+    statuses: list[int] = []
+    threads = [threading.Thread(target=lambda: statuses.append(running.search(1).status_code)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 8
+    running.client.delete(f"/v1/jobs/{job_id}")

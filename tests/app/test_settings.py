@@ -1,0 +1,52 @@
+"""Where settings come from, in which order, and what a wrong one says."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.settings import Settings, SettingsError
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch):
+    import os
+
+    for name in [name for name in os.environ if name.startswith("ECHO2ECG_")]:
+        monkeypatch.delenv(name)
+
+
+def test_arguments_win_over_the_environment_and_that_over_the_file(tmp_path, monkeypatch):
+    config = tmp_path / "settings.toml"
+    config.write_text('bundle_dir = "/file"\nindex_dir = "/file"\nport = 1\n[cohorts]\nmain = "/data"\n')
+    monkeypatch.setenv("ECHO2ECG_CONFIG", str(config))
+    monkeypatch.setenv("ECHO2ECG_INDEX_DIR", "/environment")
+    monkeypatch.setenv("ECHO2ECG_PORT", "2")
+    settings = Settings(port=3)
+    assert (str(settings.bundle_dir), str(settings.index_dir), settings.port) == ("/file", "/environment", 3)
+    assert str(settings.cohorts["main"]) == "/data"
+
+
+def test_cohorts_come_from_the_environment_as_json(monkeypatch):
+    monkeypatch.setenv("ECHO2ECG_COHORTS", '{"main": "/data/main"}')
+    assert str(Settings(bundle_dir="b", index_dir="i").cohorts["main"]) == "/data/main"
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"index_dir": "i"}, "bundle_dir is missing.*ECHO2ECG_BUNDLE_DIR"),
+        ({"bundle_dir": "b", "index_dir": "i", "port": 70000}, "port .*less than or equal to 65535"),
+        ({"bundle_dir": "b", "index_dir": "i", "colour": "red"}, "no setting called colour"),
+        ({"bundle_dir": "b", "index_dir": "i", "queue_size": 0}, "ECHO2ECG_QUEUE_SIZE"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence_that_names_it(values, sentence):
+    with pytest.raises(SettingsError, match=sentence) as refused:
+        Settings(**values)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_settings_file_that_is_not_there_is_said(monkeypatch):
+    monkeypatch.setenv("ECHO2ECG_CONFIG", "/nowhere/settings.toml")
+    with pytest.raises(SettingsError, match="not there"):
+        Settings(bundle_dir="b", index_dir="i")
