@@ -85,11 +85,11 @@ def record(
     ra, la, ll = noise_EN[:3]
     seen_KN = np.concatenate([[la - ra, ll - ra], noise_EN[3:] - (ra + la + ll) / 3.0])
     recorded_KN = recorder.gain * (leads_KN + seen_KN)
-    sections = _filter(recorder.rate_hz, recorder.highpass_hz, recorder.lowpass_hz)
-    # The filters have been running before the recording starts: begin settled on its mean.
-    settled = signal.sosfilt_zi(sections)[:, None, :] * recorded_KN.mean(axis=1)[None, :, None]
-    filtered_KN, _ = signal.sosfilt(sections, recorded_KN, axis=1, zi=settled)
-    return np.asarray(filtered_KN)
+    # The filters have been running before the recording starts: the high-pass has settled on the mean, the low-pass
+    # on the first sample.
+    highpass, lowpass = _filters(recorder.rate_hz, recorder.highpass_hz, recorder.lowpass_hz)
+    recorded_KN = _run(highpass, recorded_KN, settled_on_K=recorded_KN.mean(axis=1))
+    return recorded_KN if lowpass is None else _run(lowpass, recorded_KN, settled_on_K=recorded_KN[:, 0])
 
 
 def electrode_noise(samples: int, *, recorder: EcgRecorder, skin_noise: float, rng: Generator) -> NDArray[np.float64]:
@@ -130,8 +130,19 @@ def electrode_noise(samples: int, *, recorder: EcgRecorder, skin_noise: float, r
 
 
 @lru_cache(maxsize=32)
-def _filter(rate_hz: int, highpass_hz: float, lowpass_hz: float) -> NDArray[np.float64]:
-    sections = [signal.butter(1, highpass_hz, "highpass", fs=rate_hz, output="sos")]
-    if lowpass_hz < 0.4 * rate_hz:
-        sections.append(signal.butter(2, lowpass_hz, "lowpass", fs=rate_hz, output="sos"))
-    return np.concatenate(sections)
+def _filters(
+    rate_hz: int, highpass_hz: float, lowpass_hz: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Second-order sections; no low-pass where the sampling rate leaves no room for it."""
+    highpass = signal.butter(1, highpass_hz, "highpass", fs=rate_hz, output="sos")
+    if lowpass_hz >= 0.4 * rate_hz:
+        return highpass, None
+    return highpass, signal.butter(2, lowpass_hz, "lowpass", fs=rate_hz, output="sos")
+
+
+def _run(
+    sections: NDArray[np.float64], signal_KN: NDArray[np.float64], *, settled_on_K: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    settled = signal.sosfilt_zi(sections)[:, None, :] * settled_on_K[None, :, None]
+    filtered_KN, _ = signal.sosfilt(sections, signal_KN, axis=1, zi=settled)
+    return np.asarray(filtered_KN)

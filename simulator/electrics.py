@@ -95,7 +95,7 @@ def sample_electrics(rng: Generator) -> Electrics:
         lead_scatter=rng.normal(1.0, 0.09, size=(8, 3)),
         voltage=float(np.exp(rng.normal(0.0, 0.19))),
         limb_voltage=float(np.exp(rng.normal(0.0, 0.08))),
-        qrs_ms=float(rng.normal(87.0, 7.5)),
+        qrs_ms=float(rng.normal(85.5, 7.5)),
         pr_ms=float(rng.normal(156.0, 17.0)),
         p_ms=float(rng.normal(97.0, 7.0)),
         qtc_ms=float(rng.normal(408.0, 14.0)),
@@ -106,7 +106,7 @@ def sample_electrics(rng: Generator) -> Electrics:
         mass_response=float(rng.gamma(2.0, 0.5)),
         infarct_response=float(rng.uniform(0.3, 1.2)),
         right_response=float(rng.gamma(2.2, 1.0 / 2.2)),
-        slowing_ms=float(rng.gamma(0.6, 8.0)),
+        slowing_ms=float(rng.gamma(0.6, 7.0)),
         left_block_rank=float(rng.random()),
         right_block_rank=float(rng.random()),
         strain_rank=float(rng.random()),
@@ -206,7 +206,7 @@ def _depolarisation(conduction: Conduction, qrs_ms: float, pump: float, dilated:
     bumps = [
         bump(0.17, 0.075, -0.17 - 0.05 * max(0.0, dilated), 0.02, -0.30 + 0.12 * pump - 0.10 * right),
         bump(0.36, 0.090, 0.52 - 0.10 * pump, 0.50 - 0.08 * pump, -0.38 + 0.22 * pump),
-        bump(0.56, 0.100, (1.00 + 0.10 * dilated) * free_wall, 0.62 - 0.06 * pump, 0.77 + 0.10 * dilated),
+        bump(0.56, 0.100, (1.12 + 0.11 * dilated) * free_wall, 0.62 - 0.06 * pump, 0.77 + 0.10 * dilated),
         bump(0.82, 0.080, -0.10 - late_right, -0.10, 0.36 - late_right),
     ]
     if conduction == "right_bundle_block":

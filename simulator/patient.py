@@ -149,7 +149,7 @@ class Patient:
         atrium = self.healthy_la_volume_index + 0.38 * failing + 5.0 * max(0.0, mitral - 0.8)
         atrium += 13.0 * (share > 0) + 11.0 * thickening
         lung = self.lung_pressure_mmhg.at(day)
-        pasp = self.healthy_pasp_mmhg + lung + 0.40 * failing + 4.2 * max(0.0, mitral - 0.9) + 2.0 * (share > 0)
+        pasp = self.healthy_pasp_mmhg + lung + 0.46 * failing + 4.2 * max(0.0, mitral - 0.9) + 2.0 * (share > 0)
         pasp = float(np.clip(pasp, 15.0, 105.0))
         strain = max(0.0, pasp - 38.0)
         right = self.right_heart.at(day) + 0.030 * strain + 0.030 * failing
@@ -230,14 +230,14 @@ def sample_patient(rng: Generator) -> Patient:
     obesity = (body_mass_index - 27.0) / 6.0
 
     frailty = rng.normal()  # one shared tendency, so that diseases keep company
-    odds = _SITE_MORBIDITY[site] * np.exp(0.30 * elderly + 0.55 * frailty - 0.15)
+    odds = _SITE_MORBIDITY[site] * np.exp(0.30 * elderly + 0.75 * frailty - 0.30)
 
     def has(base: float, age_slope: float = 0.0) -> bool:
         return bool(rng.random() < min(0.95, base * odds * np.exp(age_slope * elderly)))
 
     infarct: Infarct = "none"
     lost = 0.0
-    if has(0.37, -0.05):
+    if has(0.43, -0.05):
         lost = rng.gamma(3.6, 5.7)
         if rng.random() < 0.52:
             infarct = _where(rng)
@@ -245,7 +245,7 @@ def sample_patient(rng: Generator) -> Patient:
         infarct, lost = _where(rng), rng.gamma(2.0, 3.0)
 
     stenosis = rng.uniform(0.7, 3.4) if has(0.042, 0.6) else 0.0
-    thickening = rng.gamma(2.3, 0.145) if has(0.45, 0.10) else 0.0
+    thickening = rng.gamma(2.3, 0.145) if has(0.49, 0.10) else 0.0
     thickening += 0.05 * max(0.0, obesity)
     mitral = rng.uniform(0.8, 3.2) if has(0.045) else abs(rng.normal(0.0, 0.45))
     fibrillation = has(0.095 + 0.0024 * lost + 0.05 * (mitral > 1.5), 0.35)
@@ -286,7 +286,7 @@ def sample_patient(rng: Generator) -> Patient:
         mitral_regurgitation=course(mitral, 0.03, 0.08),
         tricuspid_regurgitation=course(rng.uniform(0.8, 3.0) if has(0.02) else abs(rng.normal(0.0, 0.4)), 0.03, 0.08),
         pulmonary_regurgitation=course(rng.uniform(0.8, 2.8) if has(0.012) else abs(rng.normal(0.0, 0.35)), 0.02, 0.05),
-        lung_pressure_mmhg=course(rng.gamma(2.2, 9.5) if has(0.20, 0.10) else 0.0, 0.03, 0.08),
+        lung_pressure_mmhg=course(rng.gamma(2.2, 9.5) if has(0.22, 0.10) else 0.0, 0.03, 0.08),
         right_heart=course(rng.uniform(0.5, 3.0) if has(0.03) else abs(rng.normal(0.0, 0.25)), 0.03, 0.08),
         effusion=course(rng.uniform(0.8, 3.6) if has(0.06) else abs(rng.normal(0.0, 0.25)), -0.25, 0.15),
         fibrillation_share=share,
