@@ -6,7 +6,6 @@ It knows arrays and towers, neither files nor bundles.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -20,10 +19,10 @@ from training.augment import augment
 from training.dataset import PairedArrays, batches_per_epoch, epoch_batches, pad_views, random_windows
 from training.loop import FitResult, run_epochs
 from training.loss import contrastive_loss
-from training.progress import Progress, Report
+from training.progress import Progress
 from training.recipes import Recipe
 from training.run_log import RunLog
-from training.schedule import lr_factor, parameter_groups, set_lr
+from training.schedule import Schedule, parameter_groups
 
 
 def align_towers(
@@ -36,7 +35,7 @@ def align_towers(
     device: torch.device,
     folder: Path,
     log: RunLog,
-    report: Report,
+    progress: Progress,
 ) -> FitResult:
     """Trains both towers in place, on `device`, and leaves them with the weights of the best-scoring epoch."""
     towers = nn.ModuleList([ecg_tower, echo_tower]).to(device)
@@ -48,45 +47,31 @@ def align_towers(
         blocks=recipe.architecture.ecg.depth,
     )
     optimizer = torch.optim.AdamW(groups, betas=recipe.betas, fused=True)
-    steps = batches_per_epoch(pairs.patient_P, recipe.batch_size)
 
-    def train_epoch(epoch: int) -> dict[str, float]:
-        started = time.monotonic()
-        total = torch.zeros((), device=device)
-        for step, (windows_BLN, views_BVD, present_BV) in enumerate(_batches(pairs, recipe, epoch, device)):
-            factor = lr_factor(
-                epoch * steps + step,
-                steps_per_epoch=steps,
-                warmup_epochs=recipe.warmup_epochs,
-                epochs=recipe.epochs,
-                floor=recipe.lr_floor,
-            )
-            set_lr(optimizer.param_groups, factor)
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.bf16):
-                _, ecg_BD = ecg_tower(windows_BLN)
-                echo_BD = echo_tower(views_BVD, present_BV).aligned_BD
-            loss = contrastive_loss(
-                ecg_BD, echo_BD, temperature=recipe.temperature, ecg_to_echo_weight=recipe.ecg_to_echo_weight
-            )
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            total += loss.detach()
-            report(Progress("align", epoch, recipe.epochs, {"step": step + 1, "steps": steps}))
-        seconds = time.monotonic() - started
-        return {"loss": float(total) / steps, "pairs_per_s": len(pairs) / seconds}
+    def batch_loss(batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        windows_BLN, views_BVD, present_BV = batch
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.bf16):
+            _, ecg_BD = ecg_tower(windows_BLN)
+            echo_BD = echo_tower(views_BVD, present_BV).aligned_BD
+        return contrastive_loss(
+            ecg_BD, echo_BD, temperature=recipe.temperature, ecg_to_echo_weight=recipe.ecg_to_echo_weight
+        )
 
     return run_epochs(
         "align",
         towers,
         optimizer,
-        train_epoch,
+        lambda epoch: _batches(pairs, recipe, epoch, device),
+        batch_loss,
         score,
-        epochs=recipe.epochs,
+        schedule=Schedule(
+            recipe.epochs, batches_per_epoch(pairs.patient_P, recipe.batch_size), recipe.warmup_epochs, recipe.lr_floor
+        ),
         patience=recipe.patience,
+        items_per_epoch=len(pairs),
         folder=folder,
         log=log,
-        report=report,
+        progress=progress,
     )
 
 

@@ -1,21 +1,26 @@
-"""Epochs with a validation score after each, checkpoints to go on from, and the best weights at the end.
+"""Epochs of batches with a validation score after each, checkpoints to go on from, and the best weights at the end.
 
-It knows a module, an optimiser and two functions; what is trained, and on what, is its callers' business.
+It knows a module, an optimiser and what its callers hand it; what is trained, and on what, is their business.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from training.checkpoint import load_checkpoint, save_checkpoint
-from training.progress import Progress, Report
+from training.progress import Progress
 from training.run_log import RunLog
+from training.schedule import Schedule, set_lr
+
+_Batch = TypeVar("_Batch")
 
 
 @dataclass(frozen=True)
@@ -31,20 +36,22 @@ def run_epochs(
     stage: str,
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
-    train_epoch: Callable[[int], dict[str, float]],
+    batches: Callable[[int], Iterable[_Batch]],
+    batch_loss: Callable[[_Batch], Tensor],
     score: Callable[[], float],
     *,
-    epochs: int,
+    schedule: Schedule,
     patience: int,
+    items_per_epoch: int,
     folder: Path,
     log: RunLog,
-    report: Report,
+    progress: Progress,
 ) -> FitResult:
-    """Trains `module` until `epochs`, or until `patience` epochs brought no better score (higher is better).
+    """Trains `module` until the schedule ends, or until `patience` epochs brought no better score (higher is better).
 
-    `train_epoch(epoch)` makes one pass and returns numbers to log; it must draw all its randomness from generators
-    that it seeds by the epoch, torch's global one included. Then a run that was stopped and resumed from `folder`
-    ends with the weights of one that was not. The caller's random state is put back.
+    `batches(epoch)` must draw all randomness of its epoch from generators that it seeds by the epoch, torch's global
+    one included. Then a run that was stopped and goes on from `folder` ends with the weights of one that was not.
+    The caller's random state is put back. Raises ValueError when the loss is no longer a number.
     """
     last, best = folder / f"{stage}-last.pt", folder / f"{stage}-best.pt"
     result = FitResult(best_epoch=-1, best_score=-math.inf, epochs_run=0)
@@ -54,28 +61,43 @@ def run_epochs(
         optimizer.load_state_dict(state["optimizer"])
         result = FitResult(**state["result"])
 
-    while result.epochs_run < epochs and result.epochs_run - 1 - result.best_epoch < patience:
+    total_steps = schedule.epochs * schedule.steps_per_epoch
+    while result.epochs_run < schedule.epochs and result.epochs_run - 1 - result.best_epoch < patience:
         epoch = result.epochs_run
+        started = time.monotonic()
+        loss_sum = 0.0
         module.train()
         with torch.random.fork_rng():
-            values = train_epoch(epoch)
+            for step, batch in enumerate(batches(epoch), start=epoch * schedule.steps_per_epoch):
+                set_lr(optimizer.param_groups, schedule.factor(step))
+                loss = batch_loss(batch)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                loss_sum += loss.item()
+                progress(step + 1, total_steps, f"{stage}, epoch {epoch + 1} of {schedule.epochs}")
+        seconds = time.monotonic() - started
+        values = {"loss": loss_sum / schedule.steps_per_epoch, "items_per_s": items_per_epoch / seconds}
+        if not math.isfinite(values["loss"]):
+            raise ValueError(f"the loss of {stage} is no longer a number; lower the learning rate")
+
         module.eval()
         with torch.inference_mode():
-            current = score()
-        better = current > result.best_score or result.best_epoch < 0
+            values["validation_score"] = score()
+        better = result.best_epoch < 0 or values["validation_score"] > result.best_score
         if better:
             save_checkpoint(best, {"module": module.state_dict()})
         result = FitResult(
             best_epoch=epoch if better else result.best_epoch,
-            best_score=current if better else result.best_score,
+            best_score=values["validation_score"] if better else result.best_score,
             epochs_run=epoch + 1,
         )
         save_checkpoint(
             last, {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "result": vars(result)}
         )
-        values = values | {"validation_score": current}
         log.write(stage, epoch, values)
-        report(Progress(stage, epoch + 1, epochs, values))
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        progress((epoch + 1) * schedule.steps_per_epoch, total_steps, f"{stage}, epoch {epoch + 1}: {numbers}")
 
     module.load_state_dict(load_checkpoint(best)["module"])
     module.eval()

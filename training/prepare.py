@@ -28,7 +28,7 @@ from inputs.echo_read import read_echo
 from inputs.errors import InputError
 from inputs.specs import EcgSpec, EchoSpec
 from training.array_store import ArrayStore
-from training.progress import Progress, Report
+from training.progress import Progress
 
 _Spec = TypeVar("_Spec", EcgSpec, EchoSpec)
 
@@ -94,7 +94,7 @@ def fill_store(
     *,
     workers: int,
     stage: str,
-    report: Report,
+    progress: Progress,
 ) -> Sources:
     """Prepares what the store does not hold yet; returns the sources that it has arrays for."""
     waiting = {source.sha256: source.path for source in sources.files.values() if source.sha256 not in store}
@@ -103,7 +103,7 @@ def fill_store(
             store.add_note(sha256, result)
         else:
             store.add(sha256, result)
-        report(Progress(stage, done, len(waiting)))
+        progress(done, len(waiting), stage)
     store.sync()
     unusable = {name: store.note(s.sha256) for name, s in sources.files.items() if store.note(s.sha256)}
     usable = {name: source for name, source in sources.files.items() if name not in unusable}

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+
+Progress = Callable[[int, int, str], None]
+"""Called with (done, total, message) as work goes on; done and total start afresh with every stage of a run."""
 
 
-@dataclass(frozen=True)
-class Progress:
-    """`done` of `total` of a named stage, with the numbers worth showing beside it."""
-
-    stage: str
-    done: int
-    total: int
-    values: Mapping[str, float] = field(default_factory=dict)
-
-
-Report = Callable[[Progress], None]
-
-
-def silent(progress: Progress) -> None:
-    """The report of a run that nobody watches."""
+def silent(done: int, total: int, message: str) -> None:
+    """The progress of a run that nobody watches."""

@@ -130,7 +130,7 @@ def demo() -> Recipe:
 RECIPES: dict[str, Callable[[], Recipe]] = {"paper": paper, "demo": demo}
 
 
-def recipe(name: str) -> Recipe:
+def named_recipe(name: str) -> Recipe:
     """The recipe of that name; ValueError names the ones there are."""
     if name not in RECIPES:
         raise ValueError(f"there is no recipe {name!r}; the recipes are {', '.join(RECIPES)}")

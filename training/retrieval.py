@@ -88,20 +88,51 @@ def phenotype_pairs(
     return relevant_QT
 
 
-def retrieval_metrics(
+@dataclass(frozen=True)
+class QueryScores:
+    """What each query found. Row i of hits_KQ counts the relevant among the first RANKS_K[i]; a query without relevant
+    targets has first rank T + 1 and alignment NaN."""
+
+    hits_KQ: NDArray[np.int64]
+    relevant_Q: NDArray[np.int64]
+    average_precision_Q: NDArray[np.float64]
+    first_rank_Q: NDArray[np.float64]
+    alignment_Q: NDArray[np.float64]
+
+    def precision_Q(self, k: int) -> NDArray[np.float64]:
+        share_Q: NDArray[np.float64] = self.hits_KQ[RANKS_K.index(k)] / k
+        return share_Q
+
+    def recall_Q(self, k: int) -> NDArray[np.float64]:
+        share_Q: NDArray[np.float64] = self.hits_KQ[RANKS_K.index(k)] / np.maximum(self.relevant_Q, 1)
+        return share_Q
+
+    def metrics(self) -> RetrievalMetrics:
+        aligned = self.alignment_Q[self.relevant_Q > 0]
+        return RetrievalMetrics(
+            **{f"recall_at_{k}": float(self.recall_Q(k).mean()) for k in RANKS_K},
+            **{f"precision_at_{k}": float(self.precision_Q(k).mean()) for k in RANKS_K},
+            mean_average_precision=float(self.average_precision_Q.mean()),
+            median_rank=float(np.median(self.first_rank_Q)),
+            mean_rank=float(self.first_rank_Q.mean()),
+            alignment_score=float(aligned.mean()) if len(aligned) else 0.0,
+        )
+
+
+def score_queries(
     similarity_QT: NDArray[np.float32],
     relevant_QT: NDArray[np.bool_],
     excluded_QT: NDArray[np.bool_] | None = None,
-) -> RetrievalMetrics:
-    """All metrics of one direction. `excluded_QT` targets (say, the query's own patient) are taken out of the ranking.
+) -> QueryScores:
+    """Ranks the targets of every query. `excluded_QT` (say, the query's own patient) are taken out of the ranking.
 
     Ties keep the targets' order. Worked through in chunks of queries, so memory stays bounded.
     """
     if similarity_QT.shape != relevant_QT.shape or not similarity_QT.size:
         raise ValueError("similarity and relevance must be one non-empty (queries, targets) matrix each")
     queries, targets = similarity_QT.shape
-    hits_at = np.zeros((len(RANKS_K), queries))
-    relevant_Q = np.zeros(queries)
+    hits_KQ = np.zeros((len(RANKS_K), queries), np.int64)
+    relevant_Q = np.zeros(queries, np.int64)
     average_precision_Q = np.zeros(queries)
     first_rank_Q = np.full(queries, targets + 1.0)
     alignment_Q = np.full(queries, np.nan)
@@ -117,26 +148,24 @@ def retrieval_metrics(
         ranked = np.take_along_axis(relevant, order, axis=1)
         hits = np.cumsum(ranked, axis=1, dtype=np.int32)
         count = hits[:, -1]
-        some = count > 0
         for row, k in enumerate(RANKS_K):
-            hits_at[row, part] = hits[:, min(k, targets) - 1]
+            hits_KQ[row, part] = hits[:, min(k, targets) - 1]
         relevant_Q[part] = count
         precision_sum = np.sum(ranked * (hits / np.arange(1, targets + 1)), axis=1)
         average_precision_Q[part] = precision_sum / np.maximum(count, 1)
-        first_rank_Q[part] = np.where(some, ranked.argmax(axis=1) + 1.0, targets + 1.0)
+        first_rank_Q[part] = np.where(count > 0, ranked.argmax(axis=1) + 1.0, targets + 1.0)
         total = np.sum(np.where(relevant, similarity, 0.0), axis=1, dtype=np.float64)
-        alignment_Q[part] = np.where(some, total / np.maximum(count, 1), np.nan)
+        alignment_Q[part] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return QueryScores(hits_KQ, relevant_Q, average_precision_Q, first_rank_Q, alignment_Q)
 
-    recall = hits_at / np.maximum(relevant_Q, 1)
-    precision = hits_at / np.array(RANKS_K)[:, None]
-    return RetrievalMetrics(
-        **{f"recall_at_{k}": float(recall[i].mean()) for i, k in enumerate(RANKS_K)},
-        **{f"precision_at_{k}": float(precision[i].mean()) for i, k in enumerate(RANKS_K)},
-        mean_average_precision=float(average_precision_Q.mean()),
-        median_rank=float(np.median(first_rank_Q)),
-        mean_rank=float(first_rank_Q.mean()),
-        alignment_score=float(np.nanmean(alignment_Q)) if np.any(relevant_Q) else 0.0,
-    )
+
+def retrieval_metrics(
+    similarity_QT: NDArray[np.float32],
+    relevant_QT: NDArray[np.bool_],
+    excluded_QT: NDArray[np.bool_] | None = None,
+) -> RetrievalMetrics:
+    """All metrics of one direction; see `score_queries`."""
+    return score_queries(similarity_QT, relevant_QT, excluded_QT).metrics()
 
 
 def random_precision(relevant_QT: NDArray[np.bool_], excluded_QT: NDArray[np.bool_] | None = None) -> float:

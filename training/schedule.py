@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from torch.nn import Parameter
@@ -57,17 +58,27 @@ def parameter_groups(
     return list(groups.values())
 
 
-def lr_factor(step: int, *, steps_per_epoch: int, warmup_epochs: float, epochs: float, floor: float = 0.1) -> float:
-    """Factor on every base rate at optimiser step `step` (from 0): linear from `floor`, then cosine back to it."""
-    warmup = warmup_epochs * steps_per_epoch
-    total = epochs * steps_per_epoch
-    if step < warmup:
-        return floor + (1 - floor) * step / warmup
-    if step >= total:
-        return floor
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+@dataclass(frozen=True)
+class Schedule:
+    """How all rates move: linearly from `floor` over the warm-up, then by a cosine back to `floor`."""
+
+    epochs: int
+    steps_per_epoch: int
+    warmup_epochs: float
+    floor: float
+
+    def factor(self, step: int) -> float:
+        """Factor on every base rate at optimiser step `step`, counted from 0."""
+        warmup = self.warmup_epochs * self.steps_per_epoch
+        total = self.epochs * self.steps_per_epoch
+        if step < warmup:
+            return self.floor + (1 - self.floor) * step / warmup
+        if step >= total:
+            return self.floor
+        return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
 
 
 def set_lr(groups: Iterable[dict[str, Any]], factor: float) -> None:
+    """Every group must carry its `base_lr`."""
     for group in groups:
         group["lr"] = group["base_lr"] * factor

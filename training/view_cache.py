@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models.bundle import Bundle
 from training.array_store import ArrayStore
 from training.prepare import SourceFile, Sources, clip_array, normalised_clip, prepared, spec_hash
-from training.progress import Progress, Report
+from training.progress import Progress
 
 _BATCH = 32
 
@@ -27,7 +27,7 @@ def cache_view_vectors(
     folder: Path,
     *,
     workers: int,
-    report: Report,
+    progress: Progress,
     decoded: ArrayStore | None = None,
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
     """View vectors (D,) by clip id, and the clips that gave none with the reason.
@@ -50,7 +50,7 @@ def cache_view_vectors(
                 for (sha256, _), vector in zip(good, vectors, strict=True):
                     store.add(sha256, vector)
             done += len(batch)
-            report(Progress("embed views", done, len(waiting)))
+            progress(done, len(waiting), "embed views")
         notes = {name: store.note(source.sha256) for name, source in clips.files.items()}
         vectors_by_clip = {
             name: np.array(store[clips.files[name].sha256]) for name, reason in notes.items() if not reason

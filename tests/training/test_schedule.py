@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import Parameter
 
-from training.schedule import lr_factor, parameter_groups, set_lr
+from training.schedule import Schedule, parameter_groups, set_lr
 
 PUBLISHED = json.loads((Path(__file__).parent / "data" / "published_rates.json").read_text())
 
@@ -30,15 +30,8 @@ def test_every_parameter_gets_its_published_rate_and_decay():
 
 
 def test_schedule_equals_the_published_one_step_by_step():
-    ours = [
-        lr_factor(
-            step,
-            steps_per_epoch=PUBLISHED["steps_per_epoch"],
-            warmup_epochs=PUBLISHED["warmup_epochs"],
-            epochs=PUBLISHED["epochs"],
-        )
-        for step in range(len(PUBLISHED["factors"]))
-    ]
+    schedule = Schedule(PUBLISHED["epochs"], PUBLISHED["steps_per_epoch"], PUBLISHED["warmup_epochs"], floor=0.1)
+    ours = [schedule.factor(step) for step in range(len(PUBLISHED["factors"]))]
     assert ours == pytest.approx(PUBLISHED["factors"], abs=1e-12)
 
 
