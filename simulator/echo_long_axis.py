@@ -77,33 +77,34 @@ def four_chamber(seen: Physiology, cycle: Cycle, vary: Variation, *, subcostal: 
         outer = offset_open(rv_wall, distance * _taper(rv_wall.shape[1], start=True, end=False))
         scene.paint(plane.place(np.concatenate([septal, outer[:, ::-1]], axis=1)), level_db)
 
-    base_T, annulus_T = lv.length_T, 0.5 * (septal[:, 0, 0] + free[:, 0, 0])
+    base_T, mitral_w_T = lv.length_T, 0.5 * (lv.base_minus_T + lv.base_plus_T)
+    annulus_T = 0.5 * (septal[:, 0, 0] + free[:, 0, 0])
     tv_T = 0.5 * (septal[:, 0, 1] + free[:, 0, 1])
     ra_half = 2.0 * (seen.rv_basal_cm / 3.3) ** 0.5
     ra_z_T = annulus_T + 0.75 * 2.3
     scene.paint(plane.place(np.concatenate([septal, rv_wall[:, ::-1]], axis=1)), MUSCLE_DB)
     scene.paint(plane.place(ellipse(ra_z_T, tv_T, np.array(2.6), np.array(ra_half + 0.25))), ATRIAL_WALL_DB)
     la_half_T, la_long_T = _left_atrium(seen, cycle)
-    la_z_T = base_T + 0.8 * la_long_T
+    la_z_T = base_T + 0.92 * la_long_T
     scene.paint(plane.place(np.concatenate([septal, free[:, ::-1]], axis=1)), BLOOD_DB)
     scene.paint(plane.place(ellipse(ra_z_T, tv_T, np.array(2.35), np.array(ra_half))), BLOOD_DB)
     scene.paint(plane.place(ellipse(la_z_T, np.array(0.2), la_long_T + 0.25, la_half_T + 0.25)), ATRIAL_WALL_DB)
     scene.paint(plane.place(lv.epicardium_TNX), MUSCLE_DB)
     scene.paint(plane.place(ellipse(la_z_T, np.array(0.2), la_long_T, la_half_T)), BLOOD_DB)
     scene.paint(plane.place(lv.cavity_TNX), BLOOD_DB)
-    _inflow_valve(scene, plane, base_T, np.full_like(base_T, 0.1), 0.82 * lv.half_base_T, cycle.mitral_T)
+    _inflow_valve(scene, plane, base_T, mitral_w_T, 0.5 * (lv.base_plus_T - lv.base_minus_T), cycle.mitral_T)
     _inflow_valve(
         scene, plane, annulus_T, tv_T, 0.46 * np.abs(septal[:, 0, 1] - free[:, 0, 1]), cycle.mitral_T, tilt=0.15
     )
 
-    inflow = _jet(plane, base_T, np.full_like(base_T, 0.1), 180.0, np.full_like(base_T, 5.0), np.array(2.0))
+    inflow = _jet(plane, base_T, mitral_w_T, 180.0, np.full_like(base_T, 5.0), np.array(2.0))
     scene.flows.append(Flow(inflow, cycle.mitral_T, 0.45, 0.12))
     tv_inflow = _jet(plane, annulus_T, tv_T, 180.0, np.full_like(base_T, 3.2), np.array(1.8))
     scene.flows.append(Flow(tv_inflow, 0.8 * cycle.mitral_T, 0.35, 0.12))
     angle = 14.0 * vary.jet_direction
     mr_T, mr_width_T = jet_size(MITRAL_JET_CM2[seen.mitral_regurgitation], vary.jet, cycle)
     if seen.mitral_regurgitation:
-        jet = _jet(plane, base_T - 0.3, np.full_like(base_T, 0.1), angle, mr_T, mr_width_T)
+        jet = _jet(plane, base_T - 0.3, mitral_w_T, angle, mr_T, mr_width_T)
         scene.flows.append(Flow(jet, cycle.systole_T, -0.75, 0.85))
     tr_T, tr_width_T = jet_size(TRICUSPID_JET_CM2[seen.tricuspid_regurgitation], vary.second_jet, cycle)
     if seen.tricuspid_regurgitation:
@@ -123,20 +124,20 @@ def two_chamber(seen: Physiology, cycle: Cycle, vary: Variation) -> Scene:
     lv = _ventricle(seen, cycle, vary, minus_motion=inferior, plus_motion=anterior, apex_motion=apex)
     scene = _scene(plane, lv)
     _pericardium(scene, plane, lv, rim_cm=0.0, plus_side_only=False)
-    base_T = lv.length_T
+    base_T, mitral_w_T = lv.length_T, 0.5 * (lv.base_minus_T + lv.base_plus_T)
     la_half_T, la_long_T = _left_atrium(seen, cycle)
-    la_z_T = base_T + 0.8 * la_long_T
+    la_z_T = base_T + 0.92 * la_long_T
     scene.paint(plane.place(ellipse(la_z_T, np.array(-0.1), la_long_T + 0.3, la_half_T + 0.3)), ATRIAL_WALL_DB)
     scene.paint(plane.place(lv.epicardium_TNX), MUSCLE_DB)
     scene.paint(plane.place(ellipse(la_z_T, np.array(-0.1), la_long_T, la_half_T)), BLOOD_DB)
     scene.paint(plane.place(lv.cavity_TNX), BLOOD_DB)
-    _inflow_valve(scene, plane, base_T, np.zeros_like(base_T), 0.82 * lv.half_base_T, cycle.mitral_T)
+    _inflow_valve(scene, plane, base_T, mitral_w_T, 0.5 * (lv.base_plus_T - lv.base_minus_T), cycle.mitral_T)
 
-    inflow = _jet(plane, base_T, np.zeros_like(base_T), 180.0, np.full_like(base_T, 5.0), np.array(2.0))
+    inflow = _jet(plane, base_T, mitral_w_T, 180.0, np.full_like(base_T, 5.0), np.array(2.0))
     scene.flows.append(Flow(inflow, cycle.mitral_T, 0.45, 0.12))
     if seen.mitral_regurgitation:
         length_T, width_T = jet_size(MITRAL_JET_CM2[seen.mitral_regurgitation], vary.jet, cycle)
-        jet = _jet(plane, base_T - 0.3, np.zeros_like(base_T), 14.0 * vary.jet_direction, length_T, width_T)
+        jet = _jet(plane, base_T - 0.3, mitral_w_T, 14.0 * vary.jet_direction, length_T, width_T)
         scene.flows.append(Flow(jet, cycle.systole_T, -0.75, 0.85))
     return scene
 
@@ -158,7 +159,7 @@ def long_axis(seen: Physiology, cycle: Cycle, vary: Variation, *, apical: bool) 
     else:
         plane = _plane((1.6 - length_ed, 4.3 + seen.septum_cm + radius_ed), 93.0, vary, mirrored=True)
     scene = _scene(plane, lv)
-    base_T, half_T = lv.length_T, lv.half_base_T
+    base_T = lv.length_T
     one_T = np.ones_like(base_T)
 
     rv_w = -(radius_ed + seen.septum_cm + 1.25)
@@ -175,8 +176,8 @@ def long_axis(seen: Physiology, cycle: Cycle, vary: Variation, *, apical: bool) 
 
     la_half_T, la_long_T = _left_atrium(seen, cycle)
     la_half_T = 0.8 * la_half_T
-    aorta_w_T = -0.55 * half_T
-    la_z_T, la_w_T = base_T + 0.8 * la_long_T, aorta_w_T + 1.55 + la_half_T
+    aorta_w_T = 0.55 * lv.base_minus_T
+    la_z_T, la_w_T = base_T + 0.92 * la_long_T, aorta_w_T + 1.55 + la_half_T
     aorta_z = np.array([-0.5, 0.0, 0.5, 1.2, 2.0, 2.6, 4.0, 9.0])
     aorta_half = np.array([1.0, 1.0, 1.2, 1.5, 1.35, 1.25, 1.45, 1.5])
     aorta = _tube(base_T, aorta_w_T, aorta_z, aorta_half)
@@ -186,7 +187,7 @@ def long_axis(seen: Physiology, cycle: Cycle, vary: Variation, *, apical: bool) 
     scene.paint(plane.place(ellipse(la_z_T, la_w_T, la_long_T, la_half_T)), BLOOD_DB)
     scene.paint(plane.place(lv.cavity_TNX), BLOOD_DB)
     scene.paint(plane.place(aorta), BLOOD_DB)
-    hinge_low_T, hinge_high_T = aorta_w_T + 1.1, np.maximum(0.9 * half_T, aorta_w_T + 2.4)
+    hinge_low_T, hinge_high_T = aorta_w_T + 1.1, np.maximum(lv.base_plus_T, aorta_w_T + 2.4)
     mitral_w_T = 0.5 * (hinge_low_T + hinge_high_T)
     _inflow_valve(scene, plane, base_T, mitral_w_T, 0.5 * (hinge_high_T - hinge_low_T), cycle.mitral_T, tilt=0.1)
     _aortic_valve(scene, plane, seen, vary, cycle, base_T + 0.35, aorta_w_T)

@@ -40,7 +40,12 @@ class Ventricle:
         return offset_open(self.cavity_TNX, self.wall_cm_TN)
 
     @property
-    def half_base_T(self) -> Floats:
+    def base_minus_T(self) -> Floats:
+        """w of the cavity's corner at the base on the minus side: negative."""
+        return self.cavity_TNX[:, 0, 1]
+
+    @property
+    def base_plus_T(self) -> Floats:
         return self.cavity_TNX[:, -1, 1]
 
 
