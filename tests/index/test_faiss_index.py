@@ -8,6 +8,7 @@ import faiss
 import numpy as np
 import pytest
 
+from index import faiss_index
 from index.base import IndexDamaged
 from index.faiss_index import FaissIndex, blas_from_batch
 
@@ -100,11 +101,30 @@ def test_a_length_field_that_lies_is_refused_before_memory_is_taken(tmp_path):
     assert faiss.get_deserialization_vector_byte_limit() == limit
 
 
-def test_the_blas_probe_leaves_faiss_as_it_was_and_gives_a_batch_size():
-    before = faiss.cvar.distance_compute_blas_threshold
+@pytest.mark.parametrize("fast_from", [1, 8, 1000])
+def test_blas_is_used_from_the_batch_where_it_is_faster(monkeypatch, fast_from):
+    """A clock that only the probe's searches move: BLAS costs the same for any batch, the loop as much per query."""
+    now = [0.0]
+
+    class Flat:
+        add = staticmethod(lambda vectors: None)
+
+        def __init__(self, dim):
+            self.dim = dim
+
+        def search(self, queries, k):
+            by_blas = len(queries) * self.dim >= faiss.cvar.distance_compute_blas_threshold
+            now[0] += fast_from - 0.5 if by_blas else len(queries)
+
+    before = faiss.cvar.distance_compute_blas_threshold, faiss.cvar.distance_compute_blas_database_bs
+    monkeypatch.setattr(faiss_index, "faiss", types.SimpleNamespace(IndexFlatIP=Flat, cvar=faiss.cvar))
+    monkeypatch.setattr(faiss_index.time, "perf_counter", lambda: now[0])
     blas_from_batch.cache_clear()
-    assert blas_from_batch(64) in (1, 2, 4, 8, 16, 32, 64)
-    assert faiss.cvar.distance_compute_blas_threshold == before
+    try:
+        assert blas_from_batch(512) == (fast_from if fast_from < 1000 else 250)
+    finally:
+        blas_from_batch.cache_clear()
+        faiss.cvar.distance_compute_blas_threshold, faiss.cvar.distance_compute_blas_database_bs = before
 
 
 class GpuThat:
