@@ -64,19 +64,23 @@ def _and(names: set[str]) -> str:
 
 def file_in(root: Path, relative: str) -> Path:
     """The real path of a file that a table names. Raises CohortError when it lies outside the cohort folder."""
-    root = root.resolve()
+    return _in_real_folder(root.resolve(), relative)
+
+
+def _in_real_folder(real_root: Path, relative: str) -> Path:
     try:
-        path = (root / relative).resolve()
+        path = (real_root / relative).resolve()
     except (ValueError, OSError, RuntimeError):  # a NUL in the name, a name too long, a loop of links
         raise CohortError("path_invalid", "A path in a table is not a file name.") from None
-    if not path.is_relative_to(root):
+    if not path.is_relative_to(real_root):
         raise CohortError("path_outside", "A path in a table leads outside the cohort folder.")
     return path
 
 
 def file_problems(root: Path, frame: pd.DataFrame, table: str) -> list[CohortProblem]:
     """Files named in a table that are not there, lie outside the folder or are not regular files. None is opened."""
-    codes = np.array([_file_fault(root, path) for path in frame["path"]], dtype=object)
+    real_root = root.resolve()
+    codes = np.array([_file_fault(real_root, path) for path in frame["path"]], dtype=object)
     sentences = {
         "path_outside": "The path leads outside the cohort folder",
         "file_missing": "The file is not there",
@@ -85,11 +89,11 @@ def file_problems(root: Path, frame: pd.DataFrame, table: str) -> list[CohortPro
     return [p for code, sentence in sentences.items() for p in problem_rows(code, sentence, table, codes == code)]
 
 
-def _file_fault(root: Path, relative: str) -> str:
+def _file_fault(real_root: Path, relative: str) -> str:
     if relative == "":
         return ""  # reported as path_missing when the table was read
     try:
-        mode = os.stat(file_in(root, relative)).st_mode
+        mode = os.stat(_in_real_folder(real_root, relative)).st_mode
     except CohortError as error:
         return "path_outside" if error.code == "path_outside" else "file_missing"
     except OSError:

@@ -232,7 +232,10 @@ def _frame_rate_hz(header: Dataset) -> float:
 
 @contextlib.contextmanager
 def _quiet_pydicom() -> Iterator[None]:
-    """pydicom warns and logs with values from the header in the text, which may be a patient's."""
+    """pydicom warns and logs with values from the header in the text, which may be a patient's.
+
+    Warning filters and loggers belong to the whole process, so read clips in processes, not in threads.
+    """
     logger = logging.getLogger("pydicom")
     before = logger.disabled
     logger.disabled = True
