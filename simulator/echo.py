@@ -52,7 +52,7 @@ class _View:
 _PLAX = _View((*_RHYTHM, *_LV, *_WALLS, *_LA, "aortic_stenosis", "effusion"), ("lateral",), 16.5)
 _PSAX = _View((*_RHYTHM, *_LV, *_WALLS, "pasp_mmhg", "effusion"), ("anterior", "inferior", "lateral"), 14.5)
 _A4C = _View((*_RHYTHM, *_LV, *_LA, *_RV, "effusion"), ("anterior", "lateral"), 18.0)
-_A2C = _View((*_RHYTHM, *_LV, *_LA), ("anterior", "inferior"), 17.0)
+_A2C = _View((*_RHYTHM, *_LV, *_LA), ("anterior", "inferior"), 18.0)
 _A3C = _View((*_RHYTHM, *_LV, "aortic_stenosis"), ("lateral",), 17.0)
 _SUBCOSTAL = _View((*_RHYTHM, *_RV, "effusion"), (), 20.0)
 
@@ -78,7 +78,7 @@ _VIEWS: dict[str, _View] = {
         "tricuspid_regurgitation",
         "tr_velocity_m_s",
     ),
-    "A2C_COLOUR": _with_colour(_A2C, ColourBox((6.0, 16.3), (-20.0, 20.0)), "mitral_regurgitation"),
+    "A2C_COLOUR": _with_colour(_A2C, ColourBox((6.0, 17.2), (-20.0, 20.0)), "mitral_regurgitation"),
     "A3C_COLOUR": _with_colour(_A3C, ColourBox((4.5, 15.5), (-18.0, 26.0)), "aortic_regurgitation"),
     "PSAX_COLOUR": _View(
         (*_RHYTHM, "tricuspid_regurgitation", "tr_velocity_m_s", "pulmonary_regurgitation"),
