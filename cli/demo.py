@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -35,39 +36,67 @@ class DemoFailed(Exception):
 
 def run_demo(folder: Path, *, port: int, keep_serving: bool) -> None:
     """Everything `make demo` does, in order. Ends the server on interrupt, or at once with `--exit`."""
-    cohort, index = folder / "cohort", folder / "index"
-    _make_cohort(cohort)
-    _make_index(cohort, index)
-    ecg = _real_ecg()
-    with _server(index, cohort, _free_port(port), log=folder / "server.log") as url:
+    with _demo_service(folder, _free_port(port), device="auto") as url:
+        ecg = _real_ecg()
         out.print(f"Asking with a real ECG: {ecg.name}, from pydicom's test files.", markup=False)
         print_answer(ask(url, [ecg], {"k": 10}))
-        out.print("The studies above are simulated; the ECG is real. Nothing here is medical advice.")
+        out.print("The ECG above is real; the studies, their patients and the training data are simulated.")
         if not keep_serving:
             return
         out.print(f"\nThe service runs at [bold]{url}[/bold] until you press Ctrl-C.")
         _wait_for_interrupt()
 
 
-def _make_cohort(cohort: Path) -> None:
-    from simulator.cohort import is_complete, simulate_cohort
+def answer_real_ecg(folder: Path, *, device: str) -> dict[str, Any]:
+    """The demo's answer on a chosen device, for checks."""
+    with _demo_service(folder, _free_port(8000), device=device) as url:
+        return ask(url, [_real_ecg()], {"k": 10})
 
-    if is_complete(cohort, patients=DEMO_PATIENTS, seed=DEMO_SEED):
-        out.print(f"Cohort: reusing {cohort}", markup=False)
+
+@contextmanager
+def _demo_service(folder: Path, port: int, *, device: str) -> Iterator[str]:
+    """The address of a service over the demo's cohort and index, both made when they are not there."""
+    cohort, index = folder / "cohort", folder / "index"
+    folder.mkdir(parents=True, exist_ok=True)
+    _make_cohort(cohort)
+    _make_index(cohort, index, device=device)
+    with _server(index, cohort, port, device=device, log=folder / "server.log") as url:
+        yield url
+
+
+def _make_cohort(cohort: Path) -> None:
+    from simulator.cohort import SIMULATOR_VERSION, find_simulation, simulate_cohort
+
+    there = find_simulation(cohort)
+    if there and (there.patients, there.seed, there.simulator_version) == (DEMO_PATIENTS, DEMO_SEED, SIMULATOR_VERSION):
+        out.print(f"Cohort: reusing {cohort} ({there.studies} simulated studies)", markup=False)
         return
     with progress("Simulating patients") as report:
         simulate_cohort(cohort, patients=DEMO_PATIENTS, seed=DEMO_SEED, workers=os.cpu_count() or 1, progress=report)
 
 
-def _make_index(cohort: Path, index: Path) -> None:
-    from index.rebuild import is_current, rebuild_index
+def _make_index(cohort: Path, index: Path, *, device: str) -> None:
+    from index.base import IndexProblem
+    from index.rebuild import rebuild_index
+    from index.store import IndexStore
+    from models.bundle_files import read_manifest
 
-    if is_current(DEMO_BUNDLE, cohort, index):
-        out.print(f"Index: reusing {index}", markup=False)
-        return
+    _, bundle_sha256 = read_manifest(DEMO_BUNDLE)
+    newer_than_cohort = (index / "CURRENT").exists() and _changed(index / "CURRENT") > _changed(cohort / "cohort.json")
+    try:
+        IndexStore(index).open_current(expect_bundle_sha256=bundle_sha256).close()
+        if newer_than_cohort:
+            out.print(f"Index: reusing {index}", markup=False)
+            return
+    except IndexProblem:
+        pass  # missing, damaged or of another bundle: build it
     with progress("Embedding studies") as report:
-        result = rebuild_index(DEMO_BUNDLE, cohort, index, workers=os.cpu_count() or 1, progress=report)
+        result = rebuild_index(DEMO_BUNDLE, cohort, index, device=device, workers=os.cpu_count() or 1, progress=report)
     out.print(f"Index: {result.studies} simulated studies, {result.views} views, in {result.seconds:.0f} s.")
+
+
+def _changed(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def _real_ecg() -> Path:
@@ -93,10 +122,11 @@ def _free_port(wanted: int) -> int:
 
 
 @contextmanager
-def _server(index: Path, cohort: Path, port: int, *, log: Path) -> Iterator[str]:
+def _server(index: Path, cohort: Path, port: int, *, device: str, log: Path) -> Iterator[str]:
     """The service as its own process, yielded when it is ready."""
     command = [sys.executable, "-m", "cli.main", "serve", "--bundle", str(DEMO_BUNDLE), "--index", str(index)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--cohort", f"demo={cohort}"]
+    command += ["--device", device]
     url = f"http://127.0.0.1:{port}"
     with log.open("wb") as log_file:
         process = subprocess.Popen(command, stdout=log_file, stderr=subprocess.STDOUT)  # noqa: S603

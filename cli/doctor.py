@@ -78,10 +78,12 @@ def _device() -> Finding:
 
 def _search_backend() -> Finding:
     try:
-        from index.faiss_index import describe_build
+        from index.faiss_index import FaissIndex
     except ImportError:
-        return Finding("Search", "missing", "FAISS is not installed: pip install 'echo2ecg[cpu]' or 'echo2ecg[gpu]'.")
-    return Finding("Search", "fine", describe_build())
+        return Finding("Search", "missing", "FAISS is not installed: install the extra `cpu` or `gpu`, not both.")
+    index = FaissIndex(8)
+    moved = index.move_to_gpu()
+    return Finding("Search", "fine", index.backend if moved else f"{index.backend}; {index.notice}".rstrip("; "))
 
 
 def _ecg_decoders() -> Finding:
@@ -119,7 +121,7 @@ def _baseline_solver() -> Finding:
 
 
 def _bundle() -> Finding:
-    from models.bundle import BundleError, verify_bundle
+    from models.bundle_files import BundleError, verify_bundle
 
     if not DEMO_BUNDLE.is_dir():
         return Finding("Demo bundle", "note", "not in this installation; give your own with --bundle")

@@ -198,15 +198,16 @@ def index_verify(index: IndexOption) -> None:
 @bundle_app.command("show")
 def bundle_show(bundle: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
     """The manifest of a bundle, as JSON."""
-    from models.bundle import read_manifest
+    from models.bundle_files import read_manifest
 
-    out.print_json(read_manifest(bundle).model_dump_json())
+    manifest, _ = read_manifest(bundle)
+    out.print_json(manifest.model_dump_json())
 
 
 @bundle_app.command("verify")
 def bundle_verify(bundle: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
     """Check every file of a bundle against its manifest."""
-    from models.bundle import verify_bundle
+    from models.bundle_files import verify_bundle
 
     verify_bundle(bundle)
     out.print("The bundle verifies.")
