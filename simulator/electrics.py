@@ -150,7 +150,7 @@ def shape_beat(physiology: Physiology, electrics: Electrics, rng: Generator) -> 
     limb = e.limb_voltage * np.exp(-0.20 * shows * failing)
     chest = 1.0
     soaked = 0.4 + 0.6 * shows
-    limb *= np.exp(-soaked * (0.0, 0.06, 0.62, 0.85)[p.effusion])
+    limb *= np.exp(-soaked * (0.0, 0.06, 0.65, 1.0)[p.effusion])
     chest *= np.exp(-soaked * (0.0, 0.03, 0.32, 0.50)[p.effusion])
 
     axis_deg = e.frontal_rotation_deg + rng.normal(0.0, 2.0) - 7.0 * elderly - 7.0 * obesity
