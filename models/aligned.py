@@ -72,6 +72,8 @@ class EchoTower(nn.Module):
         """(B, V, W) and a mask (True = present). ValueError when a study has no view at all."""
         if not view_present_BV.any(dim=1).all():
             raise ValueError("a study without any view cannot be pooled")
+        # Not a product with the mask: what stands in an absent slot, NaN included, must reach no sum and no gradient.
+        views_BVW = views_BVW.where(view_present_BV[:, :, None], 0.0)
         tokens_BP, pool_weights_BV = self.echo_view_aggregator(self.echo_projection_for_agg(views_BVW), view_present_BV)
         return EchoStudyOutput(tokens_BP, self.echo_alignment_global_token(tokens_BP), pool_weights_BV)
 
@@ -89,11 +91,9 @@ class ViewAggregator(nn.Module):
         self.aggregator = PoolingAttention(dim, heads, dropout)
 
     def forward(self, views_BVP: Tensor, view_present_BV: Tensor) -> tuple[Tensor, Tensor]:
-        """Pooled (B, P) and weights (B, V); every study has at least one view."""
-        present_BV1 = view_present_BV.unsqueeze(2)
-        # Not a product with the mask: whatever stands in an absent slot, NaN included, must not matter.
-        views_BVP = views_BVP.where(present_BV1, 0.0)
-        mean_BP = views_BVP.sum(dim=1) / present_BV1.sum(dim=1)
+        """Pooled (B, P) and weights (B, V); every study has at least one view, absent ones hold finite numbers."""
+        share_BV = view_present_BV / view_present_BV.sum(dim=1, keepdim=True)
+        mean_BP = torch.einsum("bv,bvp->bp", share_BV.to(views_BVP.dtype), views_BVP)
         pooled_BP, weights_BHV = self.aggregator(mean_BP, views_BVP, view_present_BV)
         return pooled_BP, weights_BHV.mean(dim=1)
 

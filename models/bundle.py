@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name everyone uses
 
 from models.aligned import EcgTower, EchoTower
+from models.architecture import Architecture
 from models.bundle_files import (
     ECG_TOWER,
     ECHO_ENCODER,
@@ -173,8 +174,7 @@ class Bundle:
             raise ValueError("ECG windows must be finite")
         B, W = windows_BWLN.shape[:2]
         windows = windows_BWLN.reshape(B * W, *windows_BWLN.shape[2:])
-        sizes = self.manifest.architecture.ecg
-        chunk = self._chunk_rows(sizes.leads * sizes.patches_per_lead * sizes.embed_dim)
+        chunk = ecgs_per_chunk(self.manifest.architecture, self.device)
         with self._inference():
             outputs = [self._ecg_tower(self._tensor(windows[i : i + chunk])) for i in range(0, B * W, chunk)]
         with torch.inference_mode():
@@ -191,8 +191,7 @@ class Bundle:
             raise BundleError(f"{ECHO_ENCODER} was not loaded")
         if clips_NCTHW.ndim != 5 or len(clips_NCTHW) == 0:
             raise ValueError(f"clips must be (clips, colours, frames, rows, columns), not {clips_NCTHW.shape}")
-        sizes = self.manifest.architecture.echo
-        chunk = self._chunk_rows(prod(sizes.grids()[0].tokens_in) * sizes.stem_dim)
+        chunk = clips_per_chunk(self.manifest.architecture, self.device)
         with self._inference():
             chunks = range(0, len(clips_NCTHW), chunk)
             views = [self._echo_encoder(self._tensor(clips_NCTHW[i : i + chunk])).float() for i in chunks]
@@ -218,17 +217,28 @@ class Bundle:
                 _numpy(F.normalize(self._echo_tower.single_view(views).float(), dim=1)),
             )
 
-    def _chunk_rows(self, numbers_per_row: int) -> int:
-        return max(1, _CHUNK_NUMBERS[self.device.type] // numbers_per_row)
-
     def _tensor(self, array: _Float32) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(self.device)
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
         half = self.precision == "bf16"
-        with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
+        # cuDNN's default would round the convolutions' inputs to 10 bits where fp32 was asked for.
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=half)
+        with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half), exact:
             yield
+
+
+def ecgs_per_chunk(architecture: Architecture, device: torch.device) -> int:
+    """How many ECG windows to encode at a time."""
+    sizes = architecture.ecg
+    return max(1, _CHUNK_NUMBERS[device.type] // (sizes.leads * sizes.patches_per_lead * sizes.embed_dim))
+
+
+def clips_per_chunk(architecture: Architecture, device: torch.device) -> int:
+    """How many echo clips to encode at a time."""
+    sizes = architecture.echo
+    return max(1, _CHUNK_NUMBERS[device.type] // (prod(sizes.grids()[0].tokens_in) * sizes.stem_dim))
 
 
 def _numpy(tensor: Tensor) -> _Float32:

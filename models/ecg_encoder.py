@@ -46,7 +46,7 @@ class EcgEncoder(nn.Module):
                 f"ECG windows must be (batch, {sizes.leads}, {sizes.window_samples}), not {tuple(windows_BLN.shape)}"
             )
         x_BTD: Tensor = self.patch_embed(windows_BLN)
-        cls_11D, positions_TD = self._positions()
+        cls_11D, positions_TD = self.positions()
         x_BTD = torch.cat([cls_11D.expand(x_BTD.shape[0], -1, -1), x_BTD + positions_TD], dim=1)
         for block in self.blocks:
             x_BTD = block(x_BTD)
@@ -61,7 +61,7 @@ class EcgEncoder(nn.Module):
                 cast("EcgBlock", block).attn = FoldedAttention(attention)
         return encoder.eval().requires_grad_(requires_grad=False)
 
-    def _positions(self) -> tuple[Tensor, Tensor]:
+    def positions(self) -> tuple[Tensor, Tensor]:
         """CLS with its position, and the positions of the patches: half the channels say which lead, half when."""
         P = self.sizes.patches_per_lead
         lead_L1D = self.pos_embed_y.weight[1:, None]

@@ -62,7 +62,7 @@ def test_what_stands_in_an_absent_view_does_not_matter(demo_modules, study, fill
 def test_absent_views_send_no_gradient_and_no_nan(study):
     torch.manual_seed(0)
     tower, (views, present) = EchoTower(demo()), study
-    views = views.masked_fill(~present[:, :, None], 0.0).requires_grad_()
+    views = views.masked_fill(~present[:, :, None], float("nan")).requires_grad_()
     tower(views, present).aligned_BD.square().sum().backward()
     assert torch.isfinite(views.grad).all()
     assert views.grad[~present].abs().max() == 0

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from models.bundle import Bundle, BundleError, write_bundle
+from models.architecture import demo
+from models.bundle import Bundle, BundleError, ecgs_per_chunk, write_bundle
 
 RNG = np.random.default_rng(21)
 WINDOWS = RNG.normal(size=(20, 1, 12, 1008)).astype(np.float32)
@@ -31,7 +32,7 @@ def test_loaded_weights_give_what_the_written_modules_give(bundle, demo_modules)
 
 def test_an_ecg_alone_and_in_a_batch_of_several_chunks_gives_the_same_vector(bundle):
     together, alone = bundle.embed_ecgs(WINDOWS), bundle.embed_ecgs(WINDOWS[18:19])
-    assert len(WINDOWS) > bundle._chunk_rows(12 * 42 * 96)
+    assert len(WINDOWS) > ecgs_per_chunk(demo(), bundle.device)
     for name in ("features_BF", "embeddings_BD", "lvef_BC", "shd_B"):
         assert np.allclose(getattr(together, name)[18], getattr(alone, name)[0], atol=2e-5), name
 
