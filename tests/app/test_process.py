@@ -1,0 +1,225 @@
+"""The service as it runs: its own process, a real bundle with random weights, a real ECG, a signal at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from pydicom.data import get_testdata_file
+
+from index.catalogue import CataloguedView, StudyCard
+from index.store import IndexStore
+from inputs.specs import EcgSpec, EchoSpec
+from models.aligned import EcgTower
+from models.architecture import demo
+from models.bundle import Bundle, LabelDefinitions, write_bundle
+from models.probes import Calibration, LvefProbe, Probes, ShdProbe
+
+SERVE = """
+import json, sys
+from app.main import serve
+from app.settings import Settings
+serve(Settings())
+print(json.dumps(sorted(sys.modules)))
+"""
+ONLY_IN_THE_READING_CHILD = {"pandas", "pyarrow", "sklearn", "wfdb", "pydicom", "av", "cv2", "simplejpeg", "matplotlib"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A bundle of the demo architecture with random weights, and an index of random studies that belongs to it."""
+    folder = tmp_path_factory.mktemp("service")
+    architecture = demo()
+    features = architecture.ecg.embed_dim
+    torch.manual_seed(0)
+    numbers = tuple([0.0] * features)
+    probes = Probes(
+        feature_mean_F=numbers,
+        feature_std_F=tuple([1.0] * features),
+        lvef=LvefProbe(
+            weight_CF=(numbers,) * 3, bias_C=(0.5, 0.0, 0.2), calibration=Calibration(shift=(0.0, 0.0, 0.0))
+        ),
+        shd=ShdProbe(weight_F=numbers, bias=0.0, calibration=Calibration(shift=(0.0,)), threshold=0.4),
+    )
+    write_bundle(
+        folder / "bundle",
+        manifest_fields={
+            "id": "random-weights",
+            "created": datetime(2026, 1, 1, tzinfo=UTC),
+            "code_version": "0",
+            "seeds": {},
+            "architecture": architecture,
+            "ecg": EcgSpec(),
+            "echo": EchoSpec(frames=architecture.echo.frames, size=architecture.echo.size),
+            "labels": LabelDefinitions(shd_flags=("low_ef",)),
+            "metrics": {},
+            "training_data": {},
+        },
+        ecg_tower=EcgTower(architecture),
+        echo_encoder=None,
+        echo_tower=None,
+        probes=probes,
+        card="Random weights.",
+    )
+    bundle = Bundle.load(folder / "bundle", device="cpu", parts=("ecg",))
+    store, dim = IndexStore(folder / "index"), bundle.embedding_dim
+    rng = np.random.default_rng(0)
+    with store.write(bundle_id=bundle.id, bundle_sha256=bundle.sha256, dim=dim, build={}) as writer:
+        for row in range(30):
+            vector_D = rng.standard_normal(dim).astype(np.float32)
+            views = (CataloguedView("v1", "A4C", 1.0),)
+            unknown = (None,) * 6
+            card = StudyCard(row, f"s{row}", f"p{row}", None, *unknown[:5], {}, None, views)
+            writer.add(card, vector_D / np.linalg.norm(vector_D), {})
+    return folder
+
+
+class Server:
+    def __init__(self, folder: Path, log: Path, **environment: str) -> None:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("ECHO2ECG_")}
+        paths = {"ECHO2ECG_BUNDLE_DIR": str(folder / "bundle"), "ECHO2ECG_INDEX_DIR": str(folder / "index")}
+        self.log = log
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", SERVE],
+                env=own | paths | {"ECHO2ECG_PORT": "0", "ECHO2ECG_DEVICE": "cpu"} | environment,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                cwd=Path(__file__).parents[2],
+            )
+
+    def wait_until_ready(self) -> str:
+        end = time.monotonic() + 90
+        while time.monotonic() < end:
+            assert self.process.poll() is None, self.log.read_text()
+            for line in self.log.read_text().splitlines():
+                event = json.loads(line)["event"]
+                if "Uvicorn running on" in event:
+                    self.url = event.split()[3]
+                    if httpx.get(f"{self.url}/readyz").status_code == 200:
+                        return self.url
+            time.sleep(0.1)
+        raise AssertionError(self.log.read_text())
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def server(folder, tmp_path_factory):
+    server = Server(folder, tmp_path_factory.mktemp("log") / "log.json", ECHO2ECG_MAX_BODY_BYTES="3000000")
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def ecg() -> bytes:
+    return Path(str(get_testdata_file("waveform_ecg.dcm", download=False))).read_bytes()
+
+
+def test_a_real_dicom_ecg_is_answered(server, ecg):
+    response = httpx.post(f"{server.url}/v1/search", files={"files": ("a.dcm", ecg)}, params={"k": 3}, timeout=30)
+    assert response.status_code == 200, response.text
+    answer = response.json()
+    assert (answer["ecg"]["rate_hz"], len(answer["ecg"]["leads"]), len(answer["neighbours"])) == (1000.0, 12, 3)
+    assert answer["bundle"] == "random-weights"
+    chances = [row["probability"] for row in answer["predictions"]["lvef"]["classes"]]
+    expected = np.exp([0.5, 0.0, 0.2]) / np.exp([0.5, 0.0, 0.2]).sum()
+    np.testing.assert_allclose(chances, expected, atol=1e-5)
+
+
+def test_an_npy_without_its_rate_is_refused_with_what_would_help(server):
+    import io
+
+    buffer = io.BytesIO()
+    time_s = np.arange(5000) / 500
+    np.save(buffer, np.stack([np.sin(2 * np.pi * (1 + lead / 10) * time_s) for lead in range(12)]).astype(np.float32))
+    upload = {"files": ("a.npy", buffer.getvalue())}
+    refused = httpx.post(f"{server.url}/v1/search", files=upload, timeout=30)
+    assert refused.status_code == 422
+    assert "rate_hz" in refused.json()["hint"]
+    leads = "I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6"
+    params = {"rate_hz": 500, "unit": "mV", "leads": leads}
+    accepted = httpx.post(f"{server.url}/v1/search", files=upload, params=params, timeout=30)
+    assert accepted.status_code == 200, accepted.text
+    fewer = httpx.post(f"{server.url}/v1/search", files=upload, params={**params, "leads": leads[:-3]}, timeout=30)
+    assert fewer.status_code == 422
+
+
+def test_the_log_is_json_and_knows_neither_file_nor_patient_nor_address(server, ecg, wait_until):
+    url = f"{server.url}/v1/search"
+    httpx.post(url, files={"files": ("SECRET-name.dcm", ecg)}, params={"exclude_patient": "SECRET-id"}, timeout=30)
+    httpx.post(url, files={"files": ("SECRET-name", b"SECRET content")}, timeout=30)
+    httpx.get(f"{server.url}/v1/studies/SECRET-study", timeout=30)
+    wait_until(lambda: "/v1/studies/{study_id}" in server.log.read_text())
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    assert "SECRET" not in server.log.read_text()
+    assert any(line.get("code") == "unreadable_file" or line.get("status") == 422 for line in lines)
+    answered = next(line for line in lines if line.get("status") == 200 and line.get("route") == "/v1/search")
+    assert len(answered["upload_sha256"]) == 12
+
+
+def test_the_metrics_count_what_happened(server, ecg):
+    httpx.post(f"{server.url}/v1/predict", files={"files": ecg}, timeout=30)
+    metrics = httpx.get(f"{server.url}/metrics").text
+    assert 'echo2ecg_requests_total{route="/v1/predict",status="200"} 1.0' in metrics
+    assert 'echo2ecg_stage_seconds_count{stage="embed"}' in metrics
+    assert (
+        'echo2ecg_generation_info{backend="faiss-cpu-flat",bundle="random-weights",generation="000001"} 1.0' in metrics
+    )
+    assert "echo2ecg_ready 1.0" in metrics
+    assert "echo2ecg_index_studies 30.0" in metrics
+
+
+def test_sigterm_answers_what_was_accepted_and_exits_with_0(folder, tmp_path, ecg):
+    server = Server(folder, tmp_path / "log.json")
+    try:
+        url = server.wait_until_ready()
+        accepted = threading.Barrier(9)
+
+        def ask(_: int) -> int:
+            with httpx.Client(timeout=30) as client:
+                client.get(f"{url}/healthz")
+                accepted.wait()
+                return client.post(f"{url}/v1/search", files={"files": ecg}).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            asking = [pool.submit(ask, number) for number in range(8)]
+            accepted.wait()
+            time.sleep(0.1)
+            server.process.send_signal(signal.SIGTERM)
+            statuses = [future.result() for future in asking]
+        output, _ = server.process.communicate(timeout=30)
+    finally:
+        server.stop()
+    assert statuses == [200] * 8
+    assert server.process.returncode == 0
+    loaded = {name.split(".")[0] for name in json.loads(output.splitlines()[-1])}
+    assert not loaded & ONLY_IN_THE_READING_CHILD
+
+
+def test_a_damaged_bundle_ends_the_start_with_one_sentence(folder, tmp_path):
+    from app.main import create_app
+    from app.settings import Settings
+    from models.bundle import BundleError
+
+    with pytest.raises(BundleError) as refused:
+        create_app(Settings(bundle_dir=tmp_path / "nothing", index_dir=folder / "index"))
+    assert str(tmp_path) not in str(refused.value)
