@@ -71,8 +71,8 @@ def als_baseline(signal_LN: NDArray[np.floating], spec: EcgSpec) -> NDArray[np.f
     Minimises sum w (y - z)^2 + lambda sum (second difference of z)^2, with w = p above the baseline, 1 - p below it
     and 0 on it; the weights are renewed `spec.baseline_iterations` times.
     """
-    if signal_LN.shape[1] < 3:
-        raise ValueError("a baseline needs at least three samples")
+    if signal_LN.shape[1] < 4:
+        raise ValueError("a baseline needs at least four samples")
     y_NL = np.ascontiguousarray(signal_LN.T, dtype=np.float64)
     z_NL: NDArray[np.float64] = _solve_baseline(y_NL, spec.baseline_lambda, spec.baseline_p, spec.baseline_iterations)
     return z_NL.T

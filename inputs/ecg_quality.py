@@ -23,7 +23,7 @@ FLAT_MV = 0.005
 """A lead that moves less than this, peak to peak, carries no heartbeat: a QRS is a hundred times larger."""
 PLAUSIBLE_MV = (0.1, 20.0)
 """Peak to peak of the middle lead. Outside, the unit or the gain is probably wrong."""
-INCONSISTENT = 0.25
+INCONSISTENT = 0.15
 """How far II may be from I + III, as a share of the largest of their standard deviations."""
 REVERSED_CORRELATION = -0.6
 """Of I with V6, which see the heart from nearly the same side."""

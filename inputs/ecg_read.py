@@ -19,17 +19,18 @@ MAX_FILE_BYTES = 64 * 2**20
 
 _READABLE = "Send WFDB (.hea with its .dat or .mat), DICOM ECG, NPY or CSV."
 
-# Formats we recognise in order to say what the file is.
+# Formats we recognise in order to say what the file is: (offset, bytes there, name).
 _OTHERS = (
-    (b"\x89HDF", "an HDF5 file"),
-    (b"MATLAB 5.0", "a MATLAB 5 file"),
-    (b"<?xml", "an XML file"),
-    (b"\xef\xbb\xbf<?xml", "an XML file"),
-    (b"0       ", "an EDF file"),
-    (b"ISHNE", "an ISHNE file"),
-    (b"%PDF", "a PDF document"),
-    (b"\x89PNG", "an image"),
-    (b"\xff\xd8\xff", "an image"),
+    (0, b"\x89HDF", "an HDF5 file"),
+    (0, b"MATLAB 5.0", "a MATLAB 5 file"),
+    (0, b"<?xml", "an XML file"),
+    (0, b"\xef\xbb\xbf<?xml", "an XML file"),
+    (0, b"0       ", "an EDF file"),
+    (16, b"SCPECG", "an SCP-ECG file"),
+    (0, b"ISHNE", "an ISHNE file"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"\x89PNG", "an image"),
+    (0, b"\xff\xd8\xff", "an image"),
 )
 
 
@@ -117,8 +118,8 @@ def _read_wfdb(files: Sequence[UploadedFile], headers: Sequence[UploadedFile], r
 
 
 def _read_table(data: bytes, rate_hz: float | None, unit: str | None, leads: Sequence[str] | None) -> EcgRecording:
-    for start, what in _OTHERS:
-        if data.startswith(start):
+    for offset, mark, what in _OTHERS:
+        if data.startswith(mark, offset):
             raise UnreadableFile("unsupported_format", f"This is {what}, which is not read.", hint=_READABLE)
     if not csv.looks_like_table(data):
         raise UnreadableFile("unsupported_format", "The format of this file is not recognised.", hint=_READABLE)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -175,9 +176,9 @@ def read_wfdb(header: bytes, parts: Mapping[str, bytes], *, rate_hz: float | Non
     """
     parsed = parse_header(header)
     if parsed.segments:
-        parsed, samples, warnings = _read_segments(parsed, parts)
+        parsed, samples, found = _read_segments(parsed, parts)
     else:
-        samples, warnings = _read_signals(parsed, parts)
+        samples, found = _read_signals(parsed, parts)
     frame_rate_hz = parsed.rate_hz or rate_hz
     if frame_rate_hz is None:
         raise UnreadableFile(
@@ -190,7 +191,7 @@ def read_wfdb(header: bytes, parts: Mapping[str, bytes], *, rate_hz: float | Non
     if parsed.rate_hz is not None:
         lead_rate_hz = agreed_rate(rate_hz, lead_rate_hz)
     channels = [Channel(s.lead, s.unit, values) for s, values in zip(parsed.signals, samples, strict=True)]
-    return build_recording(channels, lead_rate_hz, "wfdb", warnings)
+    return build_recording(channels, lead_rate_hz, "wfdb", found)
 
 
 def _read_segments(
@@ -208,14 +209,14 @@ def _read_segments(
     first = next(iter(headers.values()))
     layout = [(s.lead, s.unit, s.per_frame) for s in first.signals]
     pieces: list[list[NDArray[np.float64]]] = [[] for _ in layout]
-    warnings: list[InputWarning] = []
+    found: list[InputWarning] = []
     check_size(len(layout), sum(length for _, length in master.segments) * max(s.per_frame for s in first.signals))
     read = {}
     for name, header in headers.items():
         if [(s.lead, s.unit, s.per_frame) for s in header.signals] != layout or header.rate_hz != first.rate_hz:
             raise UnreadableFile("unreadable_file", "The segments of this WFDB record do not have the same signals.")
-        read[name], found = _read_signals(header, parts)
-        warnings += [warning for warning in found if warning not in warnings]
+        read[name], in_segment = _read_signals(header, parts)
+        found += [warning for warning in in_segment if warning not in found]
     for name, length in master.segments:
         for index, signal in enumerate(first.signals):
             expected = length * signal.per_frame
@@ -224,32 +225,43 @@ def _read_segments(
                 raise UnreadableFile("length_mismatch", "A segment of the WFDB record has not the announced length.")
             pieces[index].append(piece)
     joined = replace(first, rate_hz=master.rate_hz or first.rate_hz)
-    return joined, [np.concatenate(piece) for piece in pieces], warnings
+    return joined, [np.concatenate(piece) for piece in pieces], found
 
 
 def _read_signals(header: Header, parts: Mapping[str, bytes]) -> tuple[list[NDArray[np.float64]], list[InputWarning]]:
     """Physical samples of each signal of a single-segment record, NaN where the format marks them invalid."""
-    import wfdb  # a third of a second, which readers of other formats need not pay
-
     files = list(dict.fromkeys(signal.file for signal in header.signals))
     data = {file: _part(parts, file) for file in files}
-    header = _with_length(header, data)
-    with tempfile.TemporaryDirectory() as folder:
+    header, data = _little_endian(_with_length(header, data), data)
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        warnings.simplefilter("ignore")  # wfdb is imported with calls that pandas deprecates
+        import wfdb  # a third of a second, which readers of other formats need not pay
+
         for number, file in enumerate(files):
             (Path(folder) / f"{number}.dat").write_bytes(data[file])
         (Path(folder) / "0.hea").write_text(_rewritten(header, files))
         record = wfdb.rdrecord(str(Path(folder) / "0"), physical=False, smooth_frames=False)
-    warnings = []
+    found = []
     if not any(signal.skew for signal in header.signals):
         computed = record.calc_checksum(expanded=True)
         stated = [signal.checksum for signal in header.signals]
         if any(s is not None and (s - c) % 65536 for s, c in zip(stated, computed, strict=True)):
             message = "Samples do not match the checksums of the header: the files may not belong together."
-            warnings.append(InputWarning("checksum_mismatch", message))
+            found.append(InputWarning("checksum_mismatch", message))
     if any(signal.gain == 0 and signal.lead for signal in header.signals):
-        warnings.append(InputWarning("gain_assumed", "The header states no gain: the format's 200 per mV was used."))
+        found.append(InputWarning("gain_assumed", "The header states no gain: the format's 200 per mV was used."))
     physical = record.dac(expanded=True)
-    return list(physical), warnings
+    return list(physical), found
+
+
+def _little_endian(header: Header, data: Mapping[str, bytes]) -> tuple[Header, Mapping[str, bytes]]:
+    """Format 61 (big-endian) as format 16: wfdb 4.3 fails to return its samples unsmoothed."""
+    data = dict(data)
+    for file, offset in {(s.file, s.offset) for s in header.signals if s.format == 61}:
+        counts = np.frombuffer(data[file], ">i2", (len(data[file]) - offset) // 2, offset)
+        data[file] = data[file][:offset] + counts.astype("<i2").tobytes()
+    signals = tuple(replace(s, format=16) if s.format == 61 else s for s in header.signals)
+    return replace(header, signals=signals), data
 
 
 def _with_length(header: Header, data: Mapping[str, bytes]) -> Header:
