@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from index.base import IndexNotWritten
+from index.base import IndexNotWritten, IndexProblem
 from index.catalogue import CataloguedView, StudyCard
 from index.embedding_cache import EmbeddedView, EmbeddingCache
 from index.generation import BuildParameters
@@ -35,6 +35,7 @@ from inputs.errors import InputError, UnreadableFile
 from inputs.guarded import GuardedReader
 from inputs.specs import EchoSpec
 from models.bundle import Bundle
+from models.bundle_files import read_manifest
 
 CLIPS_PER_BATCH = 8
 _CACHE_LAYOUT = "1"
@@ -91,6 +92,18 @@ def rebuild_index(
         )
 
 
+def is_current(bundle_dir: Path, cohort_dir: Path, index_dir: Path) -> bool:
+    """Whether a sound index of this bundle and these cohort tables is there. Clips are not looked at."""
+    _, bundle_sha256 = read_manifest(bundle_dir)
+    try:
+        generation = IndexStore(index_dir).open_current(bundle_sha256)
+    except IndexProblem:
+        return False
+    generation.close()
+    tables_sha256 = generation.manifest.build.get("cohort_tables_sha256")
+    return generation.degraded is None and tables_sha256 == _tables_sha256(cohort_dir)
+
+
 def write_index(
     bundle: Bundle,
     cohort: Cohort,
@@ -102,7 +115,12 @@ def write_index(
 ) -> RebuildReport:
     """`rebuild_index` with everything opened."""
     started = time.monotonic()
-    build: BuildParameters = {"search": "flat", "device": str(bundle.device), "clips_per_batch": CLIPS_PER_BATCH}
+    build: BuildParameters = {
+        "search": "flat",
+        "device": str(bundle.device),
+        "clips_per_batch": CLIPS_PER_BATCH,
+        "cohort_tables_sha256": _tables_sha256(cohort.root),
+    }
     with (
         store.write(
             bundle_id=bundle.id, bundle_sha256=bundle.sha256, dim=bundle.embedding_dim, build=build
@@ -269,6 +287,14 @@ def _embedder(bundle: Bundle) -> str:
     """Names what a view vector depends on besides the file."""
     spec = json.dumps(bundle.manifest.echo.model_dump(mode="json"), sort_keys=True)
     return hashlib.sha256(f"{_CACHE_LAYOUT} {bundle.echo_encoder_sha256} {spec}".encode()).hexdigest()
+
+
+def _tables_sha256(cohort_dir: Path) -> str:
+    """Of the tables that a rebuild reads."""
+    digest = hashlib.sha256()
+    for path in sorted(path for name in ("echos", "studies") for path in cohort_dir.glob(f"{name}.*")):
+        digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _ahead(

@@ -7,124 +7,20 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_cohorts import FakeBundle, FakeReader, environment, make_cohort, rebuild, rebuild_command
 
 from index.base import IndexBusy, IndexNotWritten
 from index.embedding_cache import EmbeddedView, EmbeddingCache
-from index.rebuild import CLIPS_PER_BATCH, write_index
+from index.rebuild import CLIPS_PER_BATCH
 from index.store import IndexStore
-from inputs.cohort import SHD_FLAGS, load_cohort, write_cohort_tables
-from inputs.errors import UnreadableFile
-from inputs.records import EchoClip
+from inputs.cohort import SHD_FLAGS
 from inputs.specs import EchoSpec
-
-ROOT = Path(__file__).resolve().parents[2]
-DIM = 6
-
-
-class FakeBundle:
-    """Embeds a clip as six of its pixels, pools by the mean and counts what it is given."""
-
-    id = "fake"
-    sha256 = "f" * 64
-    device = "cpu"
-    embedding_dim = DIM
-
-    def __init__(self, encoder="e1", spec=None, batch_s=0.0):
-        self.echo_encoder_sha256 = encoder
-        self.manifest = SimpleNamespace(echo=spec or EchoSpec(frames=2, stride=1, size=8, zoom=0))
-        self.batches = []
-        self.batch_s = batch_s
-
-    def embed_clips(self, clips_NCTHW):
-        self.batches.append(len(clips_NCTHW))
-        time.sleep(self.batch_s)
-        return clips_NCTHW[:, 0, 0, 2, :DIM].copy()
-
-    def pool_study(self, views_VD):
-        mean = views_VD.mean(axis=0) + 1e-3
-        weights = np.arange(1, len(views_VD) + 1, dtype=np.float32)
-        return SimpleNamespace(
-            embedding_D=(mean / np.linalg.norm(mean)).astype(np.float32), pool_weights_V=weights / weights.sum()
-        )
-
-
-class FakeReader:
-    """Draws the clip that a file's bytes stand for; a file that says `broken` cannot be read."""
-
-    def __init__(self):
-        self.paths = []
-        self.lock = threading.Lock()
-
-    def read_echo(self, path, *, max_frames=None):
-        content = path.read_bytes()
-        with self.lock:
-            self.paths.append(path.name)
-        if content.startswith(b"broken"):
-            raise UnreadableFile("broken", "The file is broken.")
-        rng = np.random.default_rng(list(content))
-        return EchoClip(rng.integers(0, 255, (max_frames, 16, 16, 3), np.uint8), None, "fake")
-
-
-def make_cohort(root, *, studies=6, views=3):
-    """A cohort of files that FakeReader reads. Patient p0 has studies s0 and s1, p1 has s2 and s3, and so on."""
-    root.mkdir(parents=True, exist_ok=True)
-    echos, rows = [], []
-    for s in range(studies):
-        rows.append(
-            {
-                "patient_id": f"p{s // 2}",
-                "study_id": f"s{s}",
-                "acquired_at": f"2020-01-{1 + s % 28:02d}T10:00:00",
-                "age": 40.0 + s % 50,
-                "sex": ("female", "male", "")[s % 3],
-                "lvef_percent": 50.0 + s % 40 if s else None,
-                "lvedv_ml": 120.0,
-                "lvesv_ml": None,
-                **dict.fromkeys(SHD_FLAGS, False),
-                SHD_FLAGS[2]: (True, False, None)[s % 3],
-            }
-        )
-        for v in range(views):
-            (root / f"s{s}v{v}.avi").write_bytes(f"study {s} view {v}".encode())
-            echos.append(
-                {
-                    "patient_id": f"p{s // 2}",
-                    "study_id": f"s{s}",
-                    "view_id": f"v{v}",
-                    "acquired_at": rows[-1]["acquired_at"],
-                    "path": f"s{s}v{v}.avi",
-                    "view": "A4C" if v else "",
-                }
-            )
-    patients = sorted({row["patient_id"] for row in rows})
-    write_cohort_tables(
-        root,
-        pd.DataFrame(columns=["patient_id", "ecg_id", "acquired_at", "path"]),
-        pd.DataFrame(echos),
-        pd.DataFrame(rows),
-        pd.DataFrame({"patient_id": patients, "split": "train"}),
-    )
-    return root
-
-
-def rebuild(cohort_dir, index_dir, *, bundle=None, reader=None, on_step=lambda name: None, progress=None, workers=2):
-    return write_index(
-        bundle or FakeBundle(),
-        load_cohort(cohort_dir),
-        IndexStore(index_dir, on_step=on_step),
-        reader or FakeReader(),
-        workers=workers,
-        progress=progress or (lambda done, total, message: None),
-    )
 
 
 @pytest.fixture
@@ -320,22 +216,11 @@ def test_a_second_rebuild_is_refused_while_one_runs(cohort, tmp_path):
     assert refused == [True]
 
 
-REBUILD_AND_DIE = """
-import os, sys
-sys.path[:0] = [sys.argv[1], sys.argv[2]]
-from pathlib import Path
-from test_rebuild import FakeBundle, rebuild
-def progress(done, total, message):
-    print(done, flush=True)
-rebuild(Path(sys.argv[3]), Path(sys.argv[4]), bundle=FakeBundle(batch_s=0.02), progress=progress)
-"""
-
-
 def test_a_killed_rebuild_serves_the_old_index_and_keeps_what_it_had_embedded(tmp_path):
     before, cohort = make_cohort(tmp_path / "before"), make_cohort(tmp_path / "cohort", studies=60, views=4)
     rebuild(before, tmp_path / "index")
-    command = [sys.executable, "-c", REBUILD_AND_DIE, ROOT, Path(__file__).parent, cohort, tmp_path / "index"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    command = rebuild_command(cohort, tmp_path / "index", batch_s=0.02)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as child:
         for line in child.stdout:
             if int(line) == 120:
                 child.send_signal(signal.SIGKILL)

@@ -10,58 +10,13 @@ import signal
 import subprocess
 import sys
 import threading
-from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_generations import BUNDLE, DIM, ROOT, answers, golden, write_and_die, write_generation, write_on_full_disk
 
 from index.base import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing
-from index.catalogue import CataloguedView, StudyCard
 from index.store import IndexStore
-
-DIM = 8
-ROOT = Path(__file__).resolve().parents[2]
-BUNDLE = {"bundle_id": "demo", "bundle_sha256": "a" * 64}
-
-
-def write_generation(root, *, seed, count=60, bundle=BUNDLE, on_step=lambda name: None):
-    """A small generation whose every card says which seed it came from."""
-    rng = np.random.default_rng(seed)
-    vectors = rng.standard_normal((count, DIM))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    with IndexStore(root, on_step=on_step).write(**bundle, dim=DIM, build={"seed": seed}) as writer:
-        for row, vector in enumerate(vectors):
-            card = StudyCard(
-                row_id=row,
-                study_id=f"seed{seed}-{row}",
-                patient_id=f"p{row % 7}",
-                acquired_at=datetime(2020, 1, 1),  # noqa: DTZ001
-                age=50.0,
-                sex=None,
-                lvef_percent=None,
-                lvedv_ml=None,
-                lvesv_ml=None,
-                flags={},
-                shd=None,
-                views=(CataloguedView("v0", None, 1.0),),
-            )
-            writer.add(card, vector, {"v0": b"jpeg"})
-        writer.add_file("report.json", b"{}\n")
-    return writer.generation_id
-
-
-def answers(generation):
-    """Ten fixed queries: the study ids found and their similarities."""
-    queries = np.random.default_rng(99).standard_normal((10, DIM)).astype(np.float32)
-    hits = generation.index.search(queries, 5)
-    return [[c.study_id for c in generation.catalogue.cards(row)] for row in hits.ids_BK], hits.similarity_BK.tolist()
-
-
-def golden(tmp_path_factory, seed):
-    root = tmp_path_factory.mktemp("golden")
-    write_generation(root, seed=seed)
-    return answers(IndexStore(root).open_current())
 
 
 def copy_of(root, to):
@@ -344,39 +299,18 @@ def test_a_read_only_folder_is_served_and_a_write_refused_with_a_sentence(tmp_pa
     assert done.stdout == "The index folder cannot be written to.\n", done.stderr
 
 
-WRITE_AND_DIE = """
-import os, resource, signal, sys
-sys.path[:0] = [sys.argv[1], sys.argv[2]]
-from pathlib import Path
-from test_store import write_generation
-die_at, limit = sys.argv[4], int(sys.argv[5])
-def on_step(name):
-    print(name, flush=True)
-    if name == die_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-if limit:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-write_generation(Path(sys.argv[3]), seed=2, on_step=on_step)
-"""
-
-
-def write_in_child(root, *, die_at="", limit=0):
-    command = [sys.executable, "-c", WRITE_AND_DIE, ROOT, Path(__file__).parent, root, die_at, str(limit)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_killed_at_any_step_the_old_or_the_new_generation_is_complete(tmp_path, tmp_path_factory):
-    old, new = golden(tmp_path_factory, 1), golden(tmp_path_factory, 2)
+def test_killed_at_any_step_the_old_or_the_new_generation_is_complete(tmp_path):
+    old, new = golden(tmp_path / "golden-1", 1), golden(tmp_path / "golden-2", 2)
     steps = []
     prepared = tmp_path / "prepared"
     write_generation(prepared, seed=0)
     write_generation(prepared, seed=1)
     write_generation(copy_of(prepared, tmp_path / "undisturbed"), seed=2, on_step=steps.append)
     assert len(steps) == 14
+    roots = [copy_of(prepared, tmp_path / f"killed-{number}") for number in range(len(steps))]
+    assert write_and_die(list(zip(roots, steps, strict=True))) == [-signal.SIGKILL] * len(steps)
     seen = []
-    for number, step in enumerate(steps):
-        root = copy_of(prepared, tmp_path / f"killed-{number}")
-        assert write_in_child(root, die_at=step).returncode == -signal.SIGKILL
+    for root, step in zip(roots, steps, strict=True):
         generation = IndexStore(root).open_current("a" * 64)
         assert generation.degraded is None, step
         assert answers(generation) in (old, new), step
@@ -390,7 +324,7 @@ def test_killed_at_any_step_the_old_or_the_new_generation_is_complete(tmp_path, 
 @pytest.mark.parametrize("limit", [1_000, 6_000, 40_000])
 def test_a_full_disk_is_one_sentence_and_leaves_the_old_generation(tmp_path, limit):
     write_generation(tmp_path, seed=1)
-    done = write_in_child(tmp_path, limit=limit)
+    done = write_on_full_disk(tmp_path, limit)
     assert done.returncode == 1
     assert "IndexNotWritten: There is no space left for a new index generation; nothing was changed." in done.stderr
     assert not list(tmp_path.rglob("*.tmp"))
