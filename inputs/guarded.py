@@ -182,6 +182,7 @@ class _Child:
             env=environment,
             start_new_session=True,
         )
+        self.pid = self._process.pid
         self._requests = cast(BinaryIO, self._process.stdin)
         self._answers = cast(BinaryIO, self._process.stdout)
 
