@@ -1,4 +1,4 @@
-"""Towers in evaluation: prepared ECGs and view vectors to unit vectors, for the validation score inside the loop.
+"""Towers in evaluation: unit vectors of prepared ECGs and of studies, and the validation score made of them.
 
 The finished bundle does the same for serving (`models.bundle.Bundle`); a test holds the two together.
 Letters: E ECGs, S studies, W windows, L leads, N samples, V views, D dimensions.
@@ -16,9 +16,37 @@ from torch.nn.functional import normalize
 from inputs.ecg_prepare import ecg_windows
 from inputs.specs import EcgSpec
 from models.aligned import EcgTower, EchoTower
-from training.dataset import pad_views
+from training.dataset import PairedArrays, pad_views
+from training.recipes import Recipe
+from training.retrieval import phenotype_pairs, phenotype_tolerance, retrieval_metrics
 
 _BATCH = 32
+
+
+def validation_score(
+    ecg_tower: EcgTower,
+    echo_tower: EchoTower,
+    pairs: PairedArrays,
+    phenotypes_SP: NDArray[np.float64],
+    recipe: Recipe,
+    device: torch.device,
+) -> float:
+    """How well an ECG finds studies of like phenotype: mean average precision, averaged over the phenotypes.
+
+    Retrieval of the exact pair would be noisier on few patients and rewards telling people apart, which is not the aim.
+    """
+    ecg_ED = embed_ecgs(ecg_tower, pairs.signals_LN, recipe.ecg, device)
+    study_SD = embed_studies(echo_tower, pairs.views_VD, recipe.echo.max_views, device)
+    scores = []
+    for value_S in phenotypes_SP.T:
+        known_P = np.isfinite(value_S[pairs.study_P])
+        ecg_P, ecg_R = np.unique(pairs.ecg_P[known_P], return_inverse=True)
+        study_P, study_R = np.unique(pairs.study_P[known_P], return_inverse=True)
+        value_R = value_S[pairs.study_P[known_P]]
+        tolerance = phenotype_tolerance(study_R, value_R)
+        relevant = phenotype_pairs(ecg_R, study_R, study_R, value_R, tolerance)
+        scores.append(retrieval_metrics(ecg_ED[ecg_P] @ study_SD[study_P].T, relevant).mean_average_precision)
+    return float(np.mean(scores))
 
 
 def embed_ecgs(

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,7 @@ from training.retrieval import (
 
 PHENOTYPES = ("lvef_percent", "lvedv_ml", "lvesv_ml", "lvsv_ml")
 _NEIGHBOURS = 5
+_BATCH = 64
 
 
 class ProbeReport(Record):
@@ -91,6 +92,22 @@ class EvaluationReport(Record):
     linear_probe: ProbeReport
     knn_probe: ProbeReport
     retrieval: tuple[RetrievalReport, ...]
+
+    def headline(self) -> dict[str, Estimate]:
+        """The numbers that a person asks for first."""
+        without_own = self.retrieval_of("lvef_percent", own_patient_excluded=True).ecg_to_study
+        return {
+            f"AUROC, LVEF {self.lvef_lowest_class_range}": self.linear_probe.lvef_lowest_class.auroc,
+            "AUROC, SHD": self.linear_probe.shd.auroc,
+            "AUROC, LVEF classes (mean)": self.linear_probe.lvef_classes.auroc,
+            "precision@10, study of like LVEF, own patient excluded": without_own.precision_at_10,
+            "the same over random ranking": without_own.lift_at_10,
+        }
+
+    def summary(self) -> str:
+        """The headline in a few lines."""
+        rows = [f"{self.split}: {self.patients} patients, {self.ecgs} ECGs, {self.studies} studies"]
+        return "\n".join(rows + [f"{name}: {estimate}" for name, estimate in self.headline().items()])
 
     def retrieval_of(self, relevant: str, *, own_patient_excluded: bool) -> RetrievalReport:
         return next(
@@ -163,9 +180,11 @@ def evaluate(
 def embed_ecgs(bundle: Bundle, pairs: pd.DataFrame, labels: pd.DataFrame, signals: Arrays) -> EmbeddedEcgs:
     """Every ECG of `pairs` once."""
     by_ecg = ecg_labels(pairs, labels)
+    windows = (ecg_windows(signals[ecg_id], bundle.manifest.ecg) for ecg_id in by_ecg.index)
     outputs = []
-    for ecg_id in by_ecg.index:
-        outputs.append(bundle.embed_ecgs(ecg_windows(signals[ecg_id], bundle.manifest.ecg)[None]))
+    for _, alike in groupby(windows, key=len):
+        while batch := list(islice(alike, _BATCH)):
+            outputs.append(bundle.embed_ecgs(np.stack(batch)))
     return EmbeddedEcgs(
         by_ecg,
         np.concatenate([o.features_BF for o in outputs]),
@@ -229,38 +248,37 @@ def _probe_report(
 def _retrieval(
     bundle: Bundle, pairs: pd.DataFrame, labels: pd.DataFrame, views: Arrays, test: EmbeddedEcgs
 ) -> tuple[RetrievalReport, ...]:
+    studies = {name: bundle.pool_study(views[name]).embedding_D for name in pairs["study_id"].unique()}
     reports = []
-    for phenotype in ("pair", *PHENOTYPES):
-        known = pairs if phenotype == "pair" else pairs[labels.loc[pairs["study_id"], phenotype].notna().to_numpy()]
+    for relevant in ("pair", *PHENOTYPES):
+        known = pairs if relevant == "pair" else pairs[labels.loc[pairs["study_id"], relevant].notna().to_numpy()]
         ecg_R, ecg_ids = pd.factorize(known["ecg_id"])
         study_R, study_ids = pd.factorize(known["study_id"])
+        patient_R, _ = pd.factorize(known["patient_id"])
+        patient_E = patient_R[np.unique(ecg_R, return_index=True)[1]]
+        patient_S = patient_R[np.unique(study_R, return_index=True)[1]]
         ecg_ED = test.embeddings_ED[test.labels.index.get_indexer(ecg_ids)]
-        study_SD = np.stack([bundle.pool_study(views[name]).embedding_D for name in study_ids])
-        similarity_ES = ecg_ED @ study_SD.T
-        patient_of_study = known.drop_duplicates("study_id")["patient_id"].to_numpy()
-        patient_of_ecg = known.drop_duplicates("ecg_id")["patient_id"].to_numpy()
-        own_ES = patient_of_ecg[:, None] == patient_of_study[None, :]
-        tolerance = None
-        if phenotype == "pair":
-            forward = exact_pairs(ecg_R, study_R, len(ecg_ids), len(study_ids))
-            backward = forward.T
+        similarity_ES = ecg_ED @ np.stack([studies[name] for name in study_ids]).T
+        if relevant == "pair":
+            tolerance = None
+            forward_ES = exact_pairs(ecg_R, study_R, len(ecg_ids), len(study_ids))
+            backward_SE = forward_ES.T
         else:
-            value_R = labels.loc[known["study_id"], phenotype].to_numpy(dtype=np.float64)
+            value_R = labels.loc[known["study_id"], relevant].to_numpy(dtype=np.float64)
             tolerance = phenotype_tolerance(study_R, value_R)
-            forward = phenotype_pairs(ecg_R, study_R, study_R, value_R, tolerance)
-            backward = phenotype_pairs(study_R, ecg_R, study_R, value_R, tolerance)
+            forward_ES = phenotype_pairs(ecg_R, study_R, study_R, value_R, tolerance)
+            backward_SE = phenotype_pairs(study_R, ecg_R, study_R, value_R, tolerance)
         # Without the query's own patient there is no exact pair to find.
-        for excluded in (False,) if phenotype == "pair" else (False, True):
-            gone = own_ES if excluded else None
+        for excluded in (False,) if relevant == "pair" else (False, True):
+            own_ES = patient_E[:, None] == patient_S[None, :] if excluded else None
+            own_SE = None if own_ES is None else own_ES.T
             reports.append(
                 RetrievalReport(
-                    relevant=phenotype,
+                    relevant=relevant,
                     tolerance=tolerance,
                     own_patient_excluded=excluded,
-                    ecg_to_study=_direction(similarity_ES, forward, gone, patient_of_ecg),
-                    study_to_ecg=_direction(
-                        similarity_ES.T, backward, None if gone is None else gone.T, patient_of_study
-                    ),
+                    ecg_to_study=_direction(similarity_ES, forward_ES, own_ES, patient_E),
+                    study_to_ecg=_direction(similarity_ES.T, backward_SE, own_SE, patient_S),
                 )
             )
     return tuple(reports)
@@ -270,12 +288,12 @@ def _direction(
     similarity_QT: NDArray[np.float32],
     relevant_QT: NDArray[np.bool_],
     excluded_QT: NDArray[np.bool_] | None,
-    patient_of_query: Sequence[str] | NDArray[np.object_],
+    patient_Q: NDArray[np.int64],
 ) -> DirectionReport:
     scores = score_queries(similarity_QT, relevant_QT, excluded_QT)
     precision_Q = scores.precision_Q(10)
     chance = random_precision(relevant_QT, excluded_QT)
-    found = bootstrap(lambda rows: {"precision": float(precision_Q[rows].mean())}, pd.factorize(patient_of_query)[0])
+    found = bootstrap(lambda rows: {"precision": float(precision_Q[rows].mean())}, patient_Q)
     at_10 = found["precision"]
     return DirectionReport(
         queries=similarity_QT.shape[0],

@@ -37,7 +37,7 @@ class Estimate(Record):
 
 
 class ReliabilityBin(Record):
-    """Of `n` ECGs given a probability from `low` to `high`, `mean_predicted` on average, the share `observed` is positive."""
+    """Of `n` ECGs with probabilities from `low` to `high`, on average `mean_predicted`, a share `observed` is positive."""
 
     low: float
     high: float

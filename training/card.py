@@ -1,0 +1,159 @@
+"""The model card: what a bundle is, what made it, how well it does, and what it must not be used for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from training.evaluate import EvaluationReport
+from training.metrics import YesNoReport
+from training.recipes import Recipe
+
+
+def model_card(
+    recipe: Recipe,
+    report: EvaluationReport,
+    *,
+    created: datetime,
+    code_version: str,
+    training_data: Mapping[str, object],
+    commands: tuple[str, ...],
+    echo_encoder: str,
+    probe_choices: Mapping[str, float],
+) -> str:
+    """Markdown. `commands` make the bundle again; `echo_encoder` says in a sentence where the echo encoder is from."""
+    simulated = "simulator_version" in training_data
+    sections = [
+        f"# {report.bundle_id}",
+        (
+            "Aligns 12-lead ECGs with echo studies (the Echo2ECG method, arXiv 2603.08505): similar studies for an ECG, "
+            "LVEF class and structural heart disease (SHD) from the ECG alone."
+        ),
+        "**Research software, not a medical device.** It must not inform decisions about a patient.",
+        "## What it is made of",
+        _parts(recipe, created, code_version, echo_encoder),
+        "## What it was trained on",
+        _data(training_data, simulated),
+        "## How to make it again",
+        "```\n" + "\n".join(commands) + "\n```",
+        f"## How well it does: {report.split} patients",
+        _metrics(report),
+        "## How sure its probabilities are",
+        _calibration(report, probe_choices),
+        "## Limits",
+        _limits(simulated),
+        "## Licences",
+        "Code and these weights: MIT. "
+        + ("No published weights went into them." if recipe.echo_pretraining else echo_encoder),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _parts(recipe: Recipe, created: datetime, code_version: str, echo_encoder: str) -> str:
+    sizes = recipe.architecture
+    return "\n".join(
+        [
+            f"- Recipe `{recipe.name}`, seed {recipe.seed}, code version {code_version}, {created.date().isoformat()}.",
+            (
+                f"- ECG encoder: {sizes.ecg.depth} blocks of {sizes.ecg.embed_dim} channels over windows of "
+                f"{recipe.ecg.window_samples / recipe.ecg.rate_hz:.2f} s at {recipe.ecg.rate_hz:g} Hz "
+                f"(`windows: {recipe.ecg.windows}`)."
+            ),
+            (
+                f"- Echo encoder: {len(sizes.echo.blocks)} blocks over {sizes.echo.frames} frames of {sizes.echo.size} "
+                f"pixels. {echo_encoder} It was frozen while the towers were aligned."
+            ),
+            f"- Embeddings: {sizes.embedding_dim} numbers of unit length; probes use the {sizes.features_dim} ECG features.",
+        ]
+    )
+
+
+def _data(training_data: Mapping[str, object], simulated: bool) -> str:
+    rows = [f"- {name.replace('_', ' ')}: {value}" for name, value in training_data.items()]
+    notice = (
+        "The training data are **simulated**: every patient, ECG and echo clip is invented. What the numbers below say "
+        "about real patients is: nothing.\n\n"
+    )
+    return (notice if simulated else "") + "\n".join(rows)
+
+
+def _metrics(report: EvaluationReport) -> str:
+    rows = [
+        (
+            f"{report.patients} patients, {report.ecgs} ECGs, {report.studies} studies that trained and tuned nothing. In "
+            "brackets 95 % intervals by bootstrap over patients."
+        ),
+        "",
+        "| | value |",
+        "|---|---|",
+        *(f"| {name} | {estimate} |" for name, estimate in report.headline().items()),
+        "",
+        "| question | probe | n (positive) | AUROC | AUPRC | F1 | balanced accuracy |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for kind, probe in (("linear", report.linear_probe), ("5 nearest neighbours", report.knn_probe)):
+        for question, yes_no in (
+            (f"LVEF {report.lvef_lowest_class_range}", probe.lvef_lowest_class),
+            ("SHD", probe.shd),
+        ):
+            numbers = (yes_no.auroc, yes_no.auprc, yes_no.f1, yes_no.balanced_accuracy)
+            row = " | ".join(str(number) for number in numbers)
+            rows.append(f"| {question} | {kind} | {yes_no.n} ({yes_no.positives}) | {row} |")
+    rows += [
+        "",
+        "| retrieval, relevant = | own patient | direction | precision@10 | random | mAP | median rank of the first |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for retrieval in report.retrieval:
+        relevant = "the paired study" if retrieval.relevant == "pair" else f"{retrieval.relevant} within 0.5 SD"
+        own = "excluded" if retrieval.own_patient_excluded else "included"
+        for direction, found in (("ECG to study", retrieval.ecg_to_study), ("study to ECG", retrieval.study_to_ecg)):
+            rows.append(
+                f"| {relevant} | {own} | {direction} | {found.precision_at_10} | {found.random_precision:.3f} | "
+                f"{found.metrics['mean_average_precision']:.3f} | {found.metrics['median_rank']:g} |"
+            )
+    return "\n".join(rows)
+
+
+def _calibration(report: EvaluationReport, choices: Mapping[str, float]) -> str:
+    rows = [
+        (
+            f"Calibrated on {choices['lvef_calibration_ecgs']:g} (LVEF) and {choices['shd_calibration_ecgs']:g} (SHD) ECGs "
+            "of patients who trained nothing else. SHD is called positive above "
+            f"{choices['shd_threshold']:.3f}, where sensitivity + specificity was greatest on the validation patients."
+        )
+    ]
+    for question, yes_no in (
+        (f"LVEF {report.lvef_lowest_class_range}", report.linear_probe.lvef_lowest_class),
+        ("SHD", report.linear_probe.shd),
+    ):
+        rows += ["", _reliability(question, yes_no)]
+    return "\n".join(rows)
+
+
+def _reliability(question: str, yes_no: YesNoReport) -> str:
+    rows = [
+        (
+            f"{question}: Brier score {yes_no.brier:.3f}, expected calibration error "
+            f"{yes_no.expected_calibration_error:.3f}, AUROC {yes_no.auroc}."
+        ),
+        "",
+        "| predicted | n | mean predicted | observed |",
+        "|---|---|---|---|",
+        *(
+            f"| {b.low:.1f} to {b.high:.1f} | {b.n} | {b.mean_predicted:.3f} | {b.observed:.3f} |"
+            for b in yes_no.reliability
+        ),
+    ]
+    return "\n".join(rows)
+
+
+def _limits(simulated: bool) -> str:
+    rows = [
+        "- Probabilities hold for patients like those it was calibrated on; another prevalence shifts them.",
+        "- Similarity is of embeddings: a similar study is a reason to look, not a finding.",
+        "- Tested on patients of the same source as those it was trained on, and on no other.",
+    ]
+    if simulated:
+        rows.insert(0, "- It has never seen a real patient. On real ECGs it runs, and what it says there is untested.")
+    return "\n".join(rows)
