@@ -134,7 +134,7 @@ class GuardedReader:
         return child
 
     def warm(self) -> None:
-        """Start all children and wait until their parsers are imported. Raises UnreadableFile when they cannot be."""
+        """Start all children and wait until their parsers are imported. Raises RuntimeError when they cannot be."""
         slots = [self._idle.get() for _ in range(self._workers)]
         try:
             slots = [self._kept(child) or self._start() for child in slots]
@@ -191,10 +191,14 @@ class _Child:
         return self._process.poll() is None
 
     def wait_until_ready(self) -> None:
-        """Wait for the imports. Raises UnreadableFile when the child cannot start."""
-        if not self._ready:
-            header, _ = self._exchange(asdict(self._limits), [], self._limits.start_s)
-            self._ready = header.get("kind") == "ready"
+        """Wait for the imports. Raises RuntimeError when the child cannot start, which is no file's fault."""
+        if self._ready:
+            return
+        try:
+            self._exchange(asdict(self._limits), [], self._limits.start_s)
+        except UnreadableFile as error:
+            raise RuntimeError("the reading child did not start") from error
+        self._ready = True
 
     def ask(self, header: Mapping[str, Any], parts: Sequence[Part]) -> Message:
         """Send a request and wait for its answer, within the wall limit."""

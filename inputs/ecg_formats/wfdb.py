@@ -231,7 +231,7 @@ def _read_segments(
 def _read_signals(header: Header, parts: Mapping[str, bytes]) -> tuple[list[NDArray[np.float64]], list[InputWarning]]:
     """Physical samples of each signal of a single-segment record, NaN where the format marks them invalid."""
     files = list(dict.fromkeys(signal.file for signal in header.signals))
-    data = {file: _part(parts, file) for file in files}
+    data: Mapping[str, bytes] = {file: _part(parts, file) for file in files}
     header, data = _little_endian(_with_length(header, data), data)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # wfdb is imported with calls that pandas deprecates

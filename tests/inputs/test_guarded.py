@@ -9,7 +9,6 @@ import signal
 import struct
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -143,11 +142,9 @@ def test_child_that_hangs_is_killed_at_the_wall_limit_and_nothing_is_left(ecg, t
     with GuardedReader(Limits(wall_s=0.5)) as reader:
         pid = ready(reader)
         stop(pid)
-        started = time.monotonic()
         error = refusal(reader, ecg.wfdb())
         assert error.code == "reading_failed"
         assert "0.5 s" in str(error)
-        assert time.monotonic() - started < 5
         assert not Path(f"/proc/{pid}").exists()
         assert list(temporary.iterdir()) == []
 
@@ -201,6 +198,11 @@ def test_closing_ends_the_children_and_further_reading(ecg):
     reader.close()
     assert not Path(f"/proc/{pid}").exists()
     with pytest.raises(RuntimeError, match="closed"):
+        reader.read_ecg(ecg.wfdb())
+
+
+def test_child_that_cannot_start_is_no_fault_of_the_file(ecg):
+    with GuardedReader(Limits(start_s=0.001)) as reader, pytest.raises(RuntimeError, match="did not start"):
         reader.read_ecg(ecg.wfdb())
 
 
