@@ -30,13 +30,14 @@ class EcgEncoder(nn.Module):
         half = sizes.embed_dim // 2
         self.cls_token = nn.Parameter(torch.zeros(1, 1, sizes.embed_dim))
         self.register_buffer("pos_embed_x", time_positions(sizes.patches_per_lead, half))
-        self.pos_embed_y = nn.Embedding(sizes.leads + 1, half, padding_idx=0)
+        lead_table = torch.zeros(sizes.leads + 1, half)  # row 0 is padding, lead i has row i + 1
+        self.pos_embed_y = nn.Embedding.from_pretrained(lead_table, freeze=False, padding_idx=0)  # type: ignore[no-untyped-call]
         self.patch_embed = PatchEmbedding(sizes.embed_dim, sizes.patch_samples)
         self.blocks = nn.ModuleList(
             EcgBlock(sizes.embed_dim, sizes.heads, sizes.mlp_ratio, rate)
             for rate in drop_path_rates(sizes.drop_path, sizes.depth)
         )
-        nn.init.normal_(self.cls_token, std=0.02)
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
         self.apply(_initialise)
 
     def forward(self, windows_BLN: Tensor) -> Tensor:
@@ -119,8 +120,9 @@ class Mlp(nn.Module):
 
 def time_positions(patches: int, dim: int) -> Tensor:
     """Fixed sine-cosine table (1, 1 + patches, dim); row 0, for CLS, is zero (Vaswani et al. 2017)."""
-    frequency = 1.0 / 10000.0 ** (torch.arange(dim // 2, dtype=torch.float32) / (dim // 2))
-    angle = torch.outer(torch.arange(patches, dtype=torch.float32), frequency)
+    # On the CPU whatever the default device: without memory ("meta") this would load torch's compiler first.
+    half, time = (torch.arange(n, dtype=torch.float32, device="cpu") for n in (dim // 2, patches))
+    angle = torch.outer(time, 1.0 / 10000.0 ** (half / len(half)))
     return F.pad(torch.cat([angle.sin(), angle.cos()], dim=1), (0, 0, 1, 0))[None]
 
 
@@ -131,4 +133,4 @@ def _initialise(module: nn.Module) -> None:
     elif isinstance(module, nn.Conv2d):
         nn.init.xavier_uniform_(module.weight.data.flatten(1))
     elif isinstance(module, nn.Embedding):
-        nn.init.normal_(module.weight[1:].data, std=0.02)
+        nn.init.trunc_normal_(module.weight[1:].data, std=0.02)

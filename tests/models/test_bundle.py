@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -111,6 +114,16 @@ def test_a_loaded_model_does_not_change_when_its_files_do(bundle_dir):
     with weights.open("r+b") as file:
         file.write(b"\0" * weights.stat().st_size)
     assert np.array_equal(bundle.embed_ecgs(WINDOWS[:1]).embeddings_BD, before)
+
+
+def test_loading_does_not_pull_in_the_compiler(bundle_dir):
+    """torch's compiler and sympy cost a server 80 MB and a second; some operations without memory would load them."""
+    code = (
+        "import sys; from pathlib import Path; from models.bundle import Bundle;"
+        "Bundle.load(Path(sys.argv[1]), device='cpu');"
+        "sys.exit('sympy' in sys.modules or 'torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(bundle_dir)], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(
