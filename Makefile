@@ -8,7 +8,7 @@ export NUMBA_CACHE_DIR ?= $(CURDIR)/.numba-cache
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 ARGS ?=
 
-.PHONY: help demo test check format lint types imports bench clean
+.PHONY: help demo test check format lint types imports drills bench image-check gpu-check gpu-check-here demo-bundle clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -24,7 +24,27 @@ demo: $(STAMP) ## simulate a cohort, index it, serve it, query it with a real EC
 	$(VENV)/bin/echo2ecg demo $(ARGS)
 
 test: $(STAMP) ## the test suite
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -m "not drill" -n 2 --dist loadfile $(ARGS)
+
+drills: $(STAMP) ## fault drills against real processes: kills, full disks, bit flips (minutes)
+	$(PY) -m pytest -m drill $(ARGS)
+
+bench: $(STAMP) ## every side-by-side measurement (minutes)
+	@for name in ecg_prepare echo_prepare ecg_encoder search serve memory; do \
+		echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
+
+image-check: $(STAMP) ## build the image, start it as docker-compose.yml does, send it an ECG
+	$(PY) -m deploy.image_check
+
+gpu-check: ## on a CUDA machine: does the GPU give the CPU's answers?
+	@command -v nvidia-smi >/dev/null || { echo "gpu-check cannot run here: there is no NVIDIA driver (nvidia-smi is missing)." >&2; exit 1; }
+	$(MAKE) VENV=.venv-gpu EXTRA=gpu gpu-check-here
+gpu-check-here: $(STAMP)
+	$(PY) -m deploy.gpu_check
+
+demo-bundle: $(STAMP) ## make bundles/demo again: simulate its cohort and train on it (about an hour on 2 cores, 15 GB)
+	$(VENV)/bin/echo2ecg simulate .cache/training-cohort --patients 2200 --seed 1
+	$(VENV)/bin/echo2ecg train .cache/training-cohort --recipe demo --out .cache/demo
 
 check: format lint types imports ## format, lint, types, import arrows
 format: $(STAMP)
