@@ -26,8 +26,8 @@ def model_card(
     sections = [
         f"# {report.bundle_id}",
         (
-            "Aligns 12-lead ECGs with echo studies (the Echo2ECG method, arXiv 2603.08505): similar studies for an ECG, "
-            "LVEF class and structural heart disease (SHD) from the ECG alone."
+            "Aligns 12-lead ECGs with echo studies (the Echo2ECG method, arXiv 2603.08505): finds studies most like "
+            "an ECG, and reads LVEF class and structural heart disease (SHD) from the ECG alone."
         ),
         "**Research software, not a medical device.** It must not inform decisions about a patient.",
         "## What it is made of",
@@ -63,7 +63,7 @@ def _parts(recipe: Recipe, created: datetime, code_version: str, echo_encoder: s
                 f"- Echo encoder: {len(sizes.echo.blocks)} blocks over {sizes.echo.frames} frames of {sizes.echo.size} "
                 f"pixels. {echo_encoder} It was frozen while the towers were aligned."
             ),
-            f"- Embeddings: {sizes.embedding_dim} numbers of unit length; probes use the {sizes.features_dim} ECG features.",
+            f"- Embeddings: {sizes.embedding_dim} numbers, unit length; probes use {sizes.features_dim} ECG features.",
         ]
     )
 
@@ -80,8 +80,8 @@ def _data(training_data: Mapping[str, object], simulated: bool) -> str:
 def _metrics(report: EvaluationReport) -> str:
     rows = [
         (
-            f"{report.patients} patients, {report.ecgs} ECGs, {report.studies} studies that trained and tuned nothing. In "
-            "brackets 95 % intervals by bootstrap over patients."
+            f"{report.patients} patients, {report.ecgs} ECGs, {report.studies} studies that trained and tuned nothing. "
+            "In brackets 95 % intervals by bootstrap over patients."
         ),
         "",
         "| | value |",
@@ -118,8 +118,8 @@ def _metrics(report: EvaluationReport) -> str:
 def _calibration(report: EvaluationReport, choices: Mapping[str, float]) -> str:
     rows = [
         (
-            f"Calibrated on {choices['lvef_calibration_ecgs']:g} (LVEF) and {choices['shd_calibration_ecgs']:g} (SHD) ECGs "
-            "of patients who trained nothing else. SHD is called positive above "
+            f"Calibrated on {choices['lvef_calibration_ecgs']:g} (LVEF) and {choices['shd_calibration_ecgs']:g} (SHD) "
+            "ECGs of patients who trained nothing else. SHD is called positive above "
             f"{choices['shd_threshold']:.3f}, where sensitivity + specificity was greatest on the validation patients."
         )
     ]

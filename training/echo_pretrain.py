@@ -80,7 +80,10 @@ def pretrain_echo_encoder(
     progress: Progress,
 ) -> PretrainingResult:
     """Trains `encoder` in place and leaves it with the weights of the epoch that predicts validation clips best."""
-    model = nn.Sequential(encoder, nn.LayerNorm(view_dim), nn.Linear(view_dim, len(phenotypes))).to(device)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        head = nn.Sequential(nn.LayerNorm(view_dim), nn.Linear(view_dim, len(phenotypes)))
+    model = nn.Sequential(encoder, head).to(device)
     decayed = [p for p in model.parameters() if p.ndim > 1]
     undecayed = [p for p in model.parameters() if p.ndim <= 1]
     rate = {"lr": settings.learning_rate, "base_lr": settings.learning_rate}

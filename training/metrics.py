@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
+from scipy.stats import rankdata
 
 _RESAMPLES = 500
 _BINS = 10
 
 _Float64 = NDArray[np.float64]
 _Int64 = NDArray[np.int64]
+_Bool = NDArray[np.bool_]
 
 
 class Record(BaseModel):
@@ -37,7 +38,7 @@ class Estimate(Record):
 
 
 class ReliabilityBin(Record):
-    """Of `n` ECGs with probabilities from `low` to `high`, on average `mean_predicted`, a share `observed` is positive."""
+    """`n` ECGs got a probability from `low` to `high`, on average `mean_predicted`; a share `observed` is positive."""
 
     low: float
     high: float
@@ -113,24 +114,45 @@ def classes_report(truth_N: _Int64, probability_NC: _Float64, patient_N: _Int64)
 
 
 def binary_scores(truth_N: _Int64, probability_N: _Float64, threshold: float = 0.5) -> dict[str, float]:
-    decided_N = probability_N > threshold
-    return {
-        "auroc": float(roc_auc_score(truth_N, probability_N)),
-        "auprc": float(average_precision_score(truth_N, probability_N)),
-        "f1": float(f1_score(truth_N, decided_N, zero_division=0.0)),
-        "balanced_accuracy": float(balanced_accuracy_score(truth_N, decided_N)),
-    }
+    """ValueError where only one of the answers occurs.
+
+    Equal to scikit-learn's functions of these names, without their checks: a bootstrap calls this thousands of times.
+    """
+    return _binary_scores(truth_N == 1, probability_N, probability_N > threshold)
 
 
 def multiclass_scores(truth_N: _Int64, probability_NC: _Float64) -> dict[str, float]:
+    """Each class against the rest, averaged over classes of equal weight; balanced accuracy is the mean recall."""
     decided_N = probability_NC.argmax(axis=1)
-    each = range(probability_NC.shape[1])
+    each = [_binary_scores(truth_N == c, probability_NC[:, c], decided_N == c) for c in range(probability_NC.shape[1])]
+    averaged = {name: float(np.mean([scores[name] for scores in each])) for name in ("auroc", "auprc", "f1")}
+    recalls = [np.mean(decided_N[truth_N == c] == c) for c in range(probability_NC.shape[1])]
+    return averaged | {"balanced_accuracy": float(np.mean(recalls))}
+
+
+def _binary_scores(positive_N: _Bool, score_N: _Float64, decided_N: _Bool) -> dict[str, float]:
+    positives = int(positive_N.sum())
+    negatives = len(positive_N) - positives
+    if not positives or not negatives:
+        raise ValueError("a score of a yes-no question needs both answers")
+    rank_sum = float(rankdata(score_N)[positive_N].sum())
+    found = int(np.sum(decided_N & positive_N))
     return {
-        "auroc": float(np.mean([roc_auc_score(truth_N == c, probability_NC[:, c]) for c in each])),
-        "auprc": float(np.mean([average_precision_score(truth_N == c, probability_NC[:, c]) for c in each])),
-        "f1": float(f1_score(truth_N, decided_N, average="macro", zero_division=0.0)),
-        "balanced_accuracy": float(balanced_accuracy_score(truth_N, decided_N)),
+        "auroc": (rank_sum - positives * (positives + 1) / 2) / (positives * negatives),
+        "auprc": _average_precision(positive_N, score_N),
+        "f1": 2 * found / (positives + int(decided_N.sum())),
+        "balanced_accuracy": (found / positives + int(np.sum(~decided_N & ~positive_N)) / negatives) / 2,
     }
+
+
+def _average_precision(positive_N: _Bool, score_N: _Float64) -> float:
+    """Precision at each threshold, weighted by the recall it adds; equal scores are one threshold."""
+    order = np.argsort(-score_N, kind="stable")
+    hits = np.cumsum(positive_N[order])
+    last_of_tie = np.append(np.diff(score_N[order]) != 0, True)
+    precision = (hits / np.arange(1, len(hits) + 1))[last_of_tie]
+    recall_gain = np.diff(hits[last_of_tie], prepend=0) / hits[-1]
+    return float(np.sum(precision * recall_gain))
 
 
 def bootstrap(

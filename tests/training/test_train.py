@@ -1,0 +1,129 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from inputs.errors import CohortError
+from models.bundle import Bundle, verify_bundle
+from training.evaluate import evaluate
+from training.train import train
+
+
+@pytest.fixture(scope="module")
+def trained(cohort_dir, micro_recipe, tmp_path_factory):
+    """One finished run: the bundle's folder and the messages on the way."""
+    messages = []
+    out = tmp_path_factory.mktemp("bundles") / "micro"
+    train(cohort_dir, micro_recipe, out, workers=0, progress=lambda done, total, message: messages.append(message))
+    return out, messages
+
+
+def weights(bundle_dir):
+    return {path.name: path.read_bytes() for path in bundle_dir.glob("*.safetensors")}
+
+
+def test_a_run_ends_with_a_bundle_that_verifies_and_answers(trained):
+    bundle_dir, _ = trained
+    verify_bundle(bundle_dir)
+    bundle = Bundle.load(bundle_dir, device="cpu")
+    out = bundle.embed_ecgs(np.random.default_rng(0).standard_normal((2, 3, 12, 480)).astype(np.float32))
+    assert out.lvef_BC.shape == (2, 3)
+    assert ((out.shd_B > 0) & (out.shd_B < 1)).all()
+
+
+def test_the_bundles_metrics_are_what_evaluate_measures(trained, cohort_dir):
+    bundle_dir, _ = trained
+    report = evaluate(bundle_dir, cohort_dir, "test", workers=0, device="cpu")
+    stored = json.loads((bundle_dir / "manifest.json").read_text())["metrics"]["test"]
+    assert json.loads(report.model_dump_json()) == stored
+    assert report.patients == 8
+
+
+def test_the_card_states_the_headline_and_that_it_is_no_medical_device(trained):
+    bundle_dir, _ = trained
+    card = (bundle_dir / "README.md").read_text()
+    metrics = json.loads((bundle_dir / "manifest.json").read_text())["metrics"]["test"]
+    assert "not a medical device" in card
+    assert f"{metrics['linear_probe']['shd']['auroc']['value']:.3f}" in card
+    assert "echo2ecg train cohort --recipe micro --out micro" in card
+
+
+def test_a_cohort_that_says_it_is_simulated_is_called_simulated(cohort_dir, micro_recipe, trained, tmp_path):
+    stamped = tmp_path / "invented"
+    shutil.copytree(cohort_dir, stamped)
+    (stamped / "cohort.json").write_text(json.dumps({"patients": 40, "seed": 3, "simulator_version": "1"}))
+    shutil.copytree(trained[0].with_name("micro.work"), tmp_path / "b.work")
+    card = (train(stamped, micro_recipe, tmp_path / "b", workers=0) / "README.md").read_text()
+    assert "every patient, ECG and echo clip is invented" in card
+    assert "echo2ecg simulate invented --patients 40 --seed 3" in card
+
+
+def test_a_run_interrupted_in_either_training_ends_with_the_same_weights(trained, cohort_dir, micro_recipe, tmp_path):
+    whole, _ = trained
+
+    def stop_at(words):
+        def progress(done, total, message):
+            if words in message:
+                raise KeyboardInterrupt
+
+        return progress
+
+    for words in ("pretrain echo, epoch 2: ", "align, epoch 3: "):
+        with pytest.raises(KeyboardInterrupt):
+            train(cohort_dir, micro_recipe, tmp_path / "micro", workers=0, progress=stop_at(words))
+    train(cohort_dir, micro_recipe, tmp_path / "micro", workers=0)
+    assert weights(tmp_path / "micro") == weights(whole)
+
+
+def test_a_second_run_prepares_and_embeds_nothing_again(trained, cohort_dir, micro_recipe, tmp_path):
+    shutil.copytree(trained[0].with_name("micro.work"), tmp_path / "again.work")
+    messages = []
+    train(
+        cohort_dir, micro_recipe, tmp_path / "again", workers=0,
+        progress=lambda done, total, message: messages.append(message),
+    )  # fmt: skip
+    assert not {m.split(",")[0] for m in messages}
+    assert weights(tmp_path / "again") == weights(trained[0])
+
+
+def test_broken_files_are_left_out_and_counted(trained, cohort_dir, micro_recipe, tmp_path):
+    damaged = tmp_path / "cohort"
+    shutil.copytree(cohort_dir, damaged)
+    (damaged / "files" / "train3-0.avi").write_bytes(b"RIFF\0\0\0\0AVI broken")
+    (damaged / "files" / "train5.dat").unlink()
+    bundle_dir = train(damaged, micro_recipe, tmp_path / "out", workers=0)
+    about = json.loads((bundle_dir / "manifest.json").read_text())["training_data"]
+    assert sum(about["skipped_ecgs"].values()) == 1
+    assert sum(about["skipped_clips"].values()) == 1
+
+
+def test_an_existing_bundle_is_never_written_over(trained, cohort_dir, micro_recipe):
+    with pytest.raises(ValueError, match="exists already"):
+        train(cohort_dir, micro_recipe, trained[0], workers=0)
+
+
+def test_a_recipe_without_echo_pretraining_starts_from_a_bundles_echo_encoder(
+    trained, cohort_dir, micro_recipe, tmp_path
+):
+    bare = micro_recipe.model_copy(update={"echo_pretraining": None, "name": "bare", "epochs": 2})
+    with pytest.raises(ValueError, match="needs a bundle"):
+        train(cohort_dir, bare, tmp_path / "bare", workers=0)
+    bundle_dir = train(cohort_dir, bare, tmp_path / "bare", start=trained[0], workers=0)
+    assert weights(bundle_dir)["echo_encoder.safetensors"] == weights(trained[0])["echo_encoder.safetensors"]
+
+
+def test_a_split_without_every_label_is_refused_before_any_work(cohort_dir, micro_recipe, tmp_path):
+    lacking = tmp_path / "cohort"
+    shutil.copytree(cohort_dir, lacking)
+    studies = (lacking / "studies.csv").read_text()
+    rows = studies.splitlines(keepends=True)
+    (lacking / "studies.csv").write_text("".join(r.replace("true", "false") if "s-val" in r else r for r in rows))
+    with pytest.raises(CohortError, match="val patients"):
+        train(lacking, micro_recipe, tmp_path / "out", workers=0)
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_cohort_without_pairs_in_the_window_is_refused(cohort_dir, micro_recipe, tmp_path):
+    with pytest.raises(CohortError, match=r"within 0\.5 days"):
+        train(cohort_dir, micro_recipe.model_copy(update={"window_days": 0.5}), tmp_path / "out", workers=0)
