@@ -84,8 +84,7 @@ class Batcher(Generic[Item, Result]):
         with self._changed:
             if self._closed:
                 raise BatcherClosed
-            if len(self._queue) >= self._queue_size:
-                raise QueueFull(self._retry_after_s())
+            self.check_room()
             self._queue.append(waiting)
             self._changed.notify()
         try:
@@ -93,6 +92,12 @@ class Batcher(Generic[Item, Result]):
         except asyncio.CancelledError:
             self._take_back(waiting)
             raise
+
+    def check_room(self) -> None:
+        """Raises QueueFull when one more item would be refused."""
+        if len(self._queue) >= self._queue_size:
+            batches = math.ceil(len(self._queue) / self._max_batch)
+            raise QueueFull(max(1, math.ceil(batches * self._batch_s)))
 
     def close(self) -> None:
         """Finish the batch in flight, cancel what waits, end the thread."""
@@ -108,10 +113,6 @@ class Batcher(Generic[Item, Result]):
         with self._changed:
             if waiting in self._queue:
                 self._queue.remove(waiting)
-
-    def _retry_after_s(self) -> int:
-        batches = math.ceil(len(self._queue) / self._max_batch)
-        return max(1, math.ceil(batches * self._batch_s))
 
     def _run(self) -> None:
         while True:

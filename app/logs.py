@@ -37,6 +37,9 @@ def configure_logging(settings: Settings) -> None:
             "formatters": {"line": formatter},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"handlers": ["stderr"], "level": settings.log_level.upper()},
-            "loggers": {"uvicorn": {"propagate": True}, "uvicorn.access": {"handlers": [], "propagate": False}},
+            "loggers": {
+                "uvicorn.access": {"handlers": [], "propagate": False},
+                "python_multipart": {"level": "CRITICAL"},  # quotes what it could not parse
+            },
         }
     )

@@ -79,7 +79,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_keep_alive=5,
+        timeout_keep_alive=30,
         timeout_graceful_shutdown=int(settings.drain_timeout_s),
     )
 

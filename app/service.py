@@ -101,11 +101,13 @@ class Service:
             return str(problem)
         return None if generation is None else generation.degraded or generation.index.notice
 
-    def require_started(self) -> None:
-        """Raises NotReady while the models warm up or the server ends."""
+    def require_able(self) -> None:
+        """Before a body is read: NotReady while the models warm up or the server ends, QueueFull under overload."""
         for code in self.reasons_not_ready():
             if code != "index_missing":  # predictions need no index, and a search says so itself
                 raise NotReady(code, "The service is not ready to answer.", hint="Ask /readyz when it is.")
+        self.reading.check_room()
+        self.batcher.check_room()
 
     async def start(self) -> None:
         """Returns at once; readiness follows when everything is warm."""

@@ -30,13 +30,17 @@ class BoundedThreads:
 
     async def run(self, call: Callable[[], Result]) -> Result:
         """`call()` on one of the threads. Raises QueueFull at once; call from the event loop only."""
-        if self._inside >= self._threads + self._queue_size:
-            raise QueueFull(RETRY_AFTER_S)
+        self.check_room()
         self._inside += 1
         loop = asyncio.get_running_loop()
         future = self._pool.submit(call)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._left))
         return await asyncio.wrap_future(future)
+
+    def check_room(self) -> None:
+        """Raises QueueFull when one more call would be refused."""
+        if self._inside >= self._threads + self._queue_size:
+            raise QueueFull(RETRY_AFTER_S)
 
     def _left(self) -> None:
         self._inside -= 1

@@ -17,18 +17,26 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import uvicorn
+from fastapi import FastAPI, UploadFile
 from pydicom.data import get_testdata_file
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.random_bundle import write_random_bundle, write_random_generation
+from index.store import IndexStore
+from inputs.ecg_prepare import ecg_windows, prepare_ecg
+from inputs.ecg_read import read_ecg
+from inputs.records import UploadedFile
 from models.architecture import demo, paper
+from models.bundle import Bundle
 
 STUDIES = 2000
 OURS = "from app.main import serve; from app.settings import Settings; serve(Settings())"
@@ -37,17 +45,6 @@ PLAIN = "from benchmarks.serve import serve_plainly; serve_plainly()"
 
 def serve_plainly() -> None:
     """The comparison: no batching, no child process, everything in the handler."""
-    import threading
-
-    import uvicorn
-    from fastapi import FastAPI, UploadFile
-
-    from index.store import IndexStore
-    from inputs.ecg_prepare import ecg_windows, prepare_ecg
-    from inputs.ecg_read import read_ecg
-    from inputs.records import UploadedFile
-    from models.bundle import Bundle
-
     bundle = Bundle.load(Path(os.environ["ECHO2ECG_BUNDLE_DIR"]), device="cpu", parts=("ecg",))
     generation = IndexStore(Path(os.environ["ECHO2ECG_INDEX_DIR"])).open_current()
     lock = threading.Lock()

@@ -62,6 +62,7 @@ def read_question(query: ReadQuery) -> Question:
 
 async def answer_upload(request: Request, service: Service, upload: Upload, question: Question) -> tuple[Answer, str]:
     """The answer and the upload's sha256. Gives up when the caller leaves or the time is over."""
+    service.reading.check_room()
     sha256 = await asyncio.to_thread(upload.sha256)
     request.state.upload_sha256 = sha256[:12]
     work = service.pipeline.answer(upload.files, question)
@@ -73,7 +74,7 @@ async def answer_upload(request: Request, service: Service, upload: Upload, ques
 async def _respond(
     request: Request, service: Service, question: Question, shape: Callable[[Answer, str, str], BaseModel]
 ) -> Response:
-    service.require_started()
+    service.require_able()
     if question.k:
         _ = service.retriever.current.searchable
     upload = await read_upload(request, max_files=service.settings.max_upload_files)

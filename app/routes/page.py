@@ -35,7 +35,7 @@ async def ask_by_form(request: Request, service: ServiceDep) -> HTMLResponse:
     """The answer to an upload from the form, or the form again with what was wrong."""
     try:
         require(request, service, "query")
-        service.require_started()
+        service.require_able()
         upload = await read_upload(request, max_files=service.settings.max_upload_files)
         query = SearchQuery.model_validate({n: v for n, v in upload.fields.items() if v != NOT_FILLED_IN})
         answer, sha256 = await answer_upload(request, service, upload, search_question(query))
