@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.console import ProgressStyle, err, out, progress
+
+if TYPE_CHECKING:
+    from cli.embed import EmbedResult
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +34,7 @@ app.add_typer(cohort_app, name="cohort")
 app.add_typer(keys_app, name="keys")
 
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Model bundle folder.", exists=True, file_okay=False)]
+OutputOption = Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")]
 CohortOption = Annotated[Path, typer.Option("--cohort", help="Cohort folder.", exists=True, file_okay=False)]
 IndexOption = Annotated[Path, typer.Option("--index", help="Index folder.", file_okay=False)]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
@@ -108,41 +112,94 @@ def evaluate(
 
 @embed_app.command("ecg")
 def embed_ecg(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False)],
     bundle: BundleOption,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")],
+    output: OutputOption,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE...]", exists=True, dir_okay=False)] = None,
+    prepared: Annotated[
+        Path | None,
+        typer.Option(help="Instead of files: (N, 12, T) float32 after preparation, .npy.", exists=True, dir_okay=False),
+    ] = None,
     rate_hz: Annotated[float | None, typer.Option(help="For NPY and CSV: samples per second.")] = None,
     unit: Annotated[str | None, typer.Option(help="For NPY and CSV: mV or uV.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """ECG files to vectors: ids, features, embeddings."""
+    """ECG files, or prepared ECGs, to vectors: ids (of files), features, embeddings."""
     from cli.embed import embed_ecg_files
+    from cli.embed_prepared import embed_prepared_ecgs
 
+    _check_one_source(files, prepared, "FILE... or --prepared")
     with progress("Embedding") as report:
-        result = embed_ecg_files(files, bundle, output, rate_hz=rate_hz, unit=unit, device=device, progress=report)
-    _tell_embedded(result.written, result.skipped, output)
+        if prepared is not None:
+            result = embed_prepared_ecgs(prepared, bundle, output, device=device, progress=report)
+        else:
+            result = embed_ecg_files(
+                files or [], bundle, output, rate_hz=rate_hz, unit=unit, device=device, progress=report
+            )
+    _tell_embedded(result, output)
 
 
 @embed_app.command("echo")
 def embed_echo(
-    studies: Annotated[list[Path], typer.Argument(metavar="STUDY_DIR...", exists=True, file_okay=False)],
     bundle: BundleOption,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")],
+    output: OutputOption,
+    studies: Annotated[
+        list[Path] | None, typer.Argument(metavar="[STUDY_DIR...]", exists=True, file_okay=False)
+    ] = None,
+    views: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of folders: views (N, V, 512) float32, present (N, V) bool, .npz.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Echo studies, one folder of clips each, to vectors: ids, study_tokens, embeddings, pool_weights."""
+    """Echo studies, one folder of clips each or their view vectors: ids (of folders), study_tokens, embeddings,
+    pool_weights."""
     from cli.embed import embed_echo_studies
+    from cli.embed_prepared import embed_prepared_views
+
+    _check_one_source(studies, views, "STUDY_DIR... or --views")
+    with progress("Embedding") as report:
+        if views is not None:
+            result = embed_prepared_views(views, bundle, output, device=device, progress=report)
+        else:
+            result = embed_echo_studies(studies or [], bundle, output, device=device, progress=report)
+    _tell_embedded(result, output)
+
+
+@embed_app.command("clips")
+def embed_clips(
+    bundle: BundleOption,
+    output: OutputOption,
+    prepared: Annotated[
+        Path,
+        typer.Option(help="(N, 3, 16, 224, 224) float32, normalised, .npy.", exists=True, dir_okay=False),
+    ],
+    device: DeviceOption = "auto",
+) -> None:
+    """Prepared echo clips to view vectors: clip_embeddings."""
+    from cli.embed_prepared import embed_prepared_clips
 
     with progress("Embedding") as report:
-        result = embed_echo_studies(studies, bundle, output, device=device, progress=report)
-    _tell_embedded(result.written, result.skipped, output)
+        result = embed_prepared_clips(prepared, bundle, output, device=device, progress=report)
+    _tell_embedded(result, output)
 
 
-def _tell_embedded(written: int, skipped: list[str], output: Path) -> None:
-    for sentence in skipped:
+def _check_one_source(paths: list[Path] | None, prepared: Path | None, names: str) -> None:
+    if bool(paths) == (prepared is not None):
+        raise typer.BadParameter(f"give {names}, one of the two")
+
+
+def _tell_embedded(result: EmbedResult, output: Path) -> None:
+    for sentence in result.skipped:
         err.print(f"skipped {sentence}", markup=False)
-    out.print(f"{written} embedded, {len(skipped)} skipped: {output}", markup=False)
-    if skipped:
+    for sentence in result.left_out:
+        err.print(sentence, markup=False)
+    where = f": {output}" if result.written else "; nothing was written."
+    out.print(f"{result.written} embedded, {len(result.skipped)} skipped{where}", markup=False)
+    if result.skipped:
         raise typer.Exit(1)
 
 
@@ -161,8 +218,15 @@ def index_rebuild(
     if progress_style not in ("auto", "json"):
         raise typer.BadParameter("--progress is auto or json")
     style: ProgressStyle = "json" if progress_style == "json" else "auto"
-    with progress("Embedding studies", style) as report:
-        result = rebuild_index(bundle, cohort, index, device=device, workers=workers, progress=report)
+    try:
+        with progress("Embedding studies", style) as report:
+            result = rebuild_index(bundle, cohort, index, device=device, workers=workers, progress=report)
+    except Exception as error:
+        from cli.failures import sentence_of
+
+        if style == "json" and (sentence := sentence_of(error)):
+            sys.stdout.write(json.dumps({"error": sentence}) + "\n")
+        raise
     if style == "json":
         sys.stdout.write(json.dumps({"report": result.to_dict()}) + "\n")
         return
@@ -193,6 +257,33 @@ def index_verify(index: IndexOption) -> None:
     if problems:
         raise typer.Exit(1)
     out.print("Every generation verifies.")
+
+
+@bundle_app.command("import")
+def bundle_import(
+    out_dir: Annotated[Path, typer.Option("--out", help="Bundle folder to write.")],
+    otis: Annotated[
+        Path | None, typer.Option(help="OTiS checkpoint: an ECG encoder to start from.", exists=True, dir_okay=False)
+    ] = None,
+    echoprime: Annotated[
+        Path | None, typer.Option(help="EchoPrime's echo_prime_encoder.pt.", exists=True, dir_okay=False)
+    ] = None,
+    echo2ecg: Annotated[
+        Path | None, typer.Option(help="The single-file Echo2ECG checkpoint.", exists=True, dir_okay=False)
+    ] = None,
+    components: Annotated[
+        Path | None, typer.Option(help="Folder of Echo2ECG's component checkpoints.", exists=True, file_okay=False)
+    ] = None,
+) -> None:
+    """Published weights to a bundle. Where two of them give the same part, the later option in this list counts."""
+    from cli.bundle_import import import_bundle
+
+    if not (otis or echoprime or echo2ecg or components):
+        raise typer.BadParameter("give at least one of --otis, --echoprime, --echo2ecg and --components")
+    lines = import_bundle(out_dir, otis=otis, echoprime=echoprime, echo2ecg=echo2ecg, components=components)
+    for line in lines:
+        out.print(line, markup=False)
+    out.print(f"Bundle written: {out_dir}", markup=False)
 
 
 @bundle_app.command("show")
