@@ -1,0 +1,54 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from models.echo_encoder import EchoEncoder
+from training.echo_pretrain import ClipSet, phenotype_targets, pretrain_echo_encoder
+from training.progress import silent
+from training.run_log import RunLog
+
+
+def clip_set(draw, count, spec, *, unknown=0.0):
+    """Brightness says the first phenotype; the second is noise."""
+    hidden = draw.uniform(-1.5, 1.5, count)
+    clips = [
+        np.clip(90 + 50 * h + 10 * draw.standard_normal((spec.frames, spec.size, spec.size, 3)), 0, 255).astype(
+            np.uint8
+        )
+        for h in hidden
+    ]
+    targets = np.column_stack([hidden, draw.standard_normal(count)]).astype(np.float32)
+    targets[draw.uniform(size=targets.shape) < unknown] = np.nan
+    return ClipSet(clips, targets)
+
+
+def test_what_clips_show_is_learnt_although_labels_are_missing(micro_recipe, tmp_path):
+    draw = np.random.default_rng(0)
+    settings = micro_recipe.echo_pretraining.model_copy(update={"epochs": 8, "patience": 8})
+    torch.manual_seed(0)
+    encoder = EchoEncoder(micro_recipe.architecture.echo, micro_recipe.architecture.view_dim)
+    with RunLog(tmp_path) as log:
+        result = pretrain_echo_encoder(
+            encoder, micro_recipe.architecture.view_dim, ["seen", "noise"],
+            clip_set(draw, 96, micro_recipe.echo, unknown=0.3), clip_set(draw, 40, micro_recipe.echo),
+            settings, micro_recipe.echo, seed=0, device=torch.device("cpu"), folder=tmp_path, log=log, progress=silent,
+        )  # fmt: skip
+    assert result.r2["seen"] > 0.7
+    assert result.r2["noise"] < 0.2
+    assert not encoder.training
+
+
+def test_targets_are_standardised_by_the_train_studies_and_constant_columns_dropped():
+    studies = pd.DataFrame(
+        {
+            "lvef_percent": [40.0, 60.0, 99.0],
+            "lvedv_ml": [100.0, None, 120.0],
+            "lvesv_ml": [50.0, 50.0, 80.0],
+            "lvef_lte_45_flag": pd.array([True, False, None], dtype="boolean"),
+        }
+    )
+    names, targets = phenotype_targets(studies, np.array([True, True, False]))
+    assert names == ["lvef_percent", "lvef_lte_45_flag"]
+    np.testing.assert_allclose(targets, [[-1, 1], [1, -1], [3, np.nan]])
+    assert targets[2, 0] == pytest.approx(3.0), "far outside the train range: clipped"
