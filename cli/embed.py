@@ -1,4 +1,7 @@
-"""Files to vectors in an .npz, without an index or a service."""
+"""Files to vectors in an .npz, without an index or a service. Arrays instead of files: `cli/embed_prepared.py`.
+
+Letters in array names: B batch, W windows, L leads, N samples (or ECGs, or studies), V views, D numbers of a vector.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cli.console import ProgressCallback
 from inputs.ecg_prepare import ecg_windows, prepare_ecg
@@ -18,13 +22,17 @@ from models.bundle import Bundle
 
 ECHO_SUFFIXES = ("", ".dcm", ".avi", ".mp4")
 
+Vectors = dict[str, NDArray[np.float32]]
+"""Arrays of the .npz by name, one row per ECG, study or clip."""
+
 
 @dataclass
 class EmbedResult:
-    """How many were written, and one sentence for each that was not."""
+    """How many were written, one sentence for each that was not, and one for each array that the bundle cannot give."""
 
     written: int = 0
     skipped: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 def embed_ecg_files(
@@ -37,63 +45,75 @@ def embed_ecg_files(
     device: str,
     progress: ProgressCallback,
 ) -> EmbedResult:
-    """Write `ids` (N,), `features` (N, F) and unit `embeddings` (N, D); a file that cannot be used is skipped."""
+    """Write `ids` (N,) and what `ecg_vectors` gives; a file that cannot be used is skipped. No file without a row."""
     bundle = Bundle.load(bundle_dir, device=device, parts=("ecg",))
-    result, ids, features, embeddings = EmbedResult(), [], [], []
+    skipped, ids, rows = [], [], []
     for done, path in enumerate(files, start=1):
         try:
             recording = read_ecg_path(path, rate_hz=rate_hz, unit=unit)
             windows_WLN = ecg_windows(prepare_ecg(recording, bundle.manifest.ecg), bundle.manifest.ecg)
         except InputError as error:
-            result.skipped.append(f"{path.name}: {error.message} {error.hint}".rstrip())
+            skipped.append(f"{path.name}: {error.message} {error.hint}".rstrip())
             continue
-        answer = bundle.embed_ecgs(windows_WLN[None])
+        rows.append(ecg_vectors(bundle, windows_WLN[None]))
         ids.append(path.name)
-        features.append(answer.features_BF[0])
-        embeddings.append(answer.embeddings_BD[0])
         progress(done, len(files), path.name)
-    result.written = len(ids)
-    _save(output, ids=np.array(ids), features=_stack(features), embeddings=_stack(embeddings))
-    return result
+    return save_vectors(output, rows, ids=ids, skipped=skipped)
 
 
 def embed_echo_studies(
     studies: Sequence[Path], bundle_dir: Path, output: Path, *, device: str, progress: ProgressCallback
 ) -> EmbedResult:
-    """Write `ids`, `study_tokens` (N, S), unit `embeddings` (N, D) and `pool_weights` (N, V), 0 without a view."""
+    """Write `ids` (N,) and what `study_vectors` gives, weights padded with 0 to the study with most views."""
     bundle = Bundle.load(bundle_dir, device=device, parts=("echo",))
     spec = bundle.manifest.echo
-    result, ids, tokens, embeddings, weights = EmbedResult(), [], [], [], []
+    skipped, ids, rows = [], [], []
     for done, folder in enumerate(studies, start=1):
         clips = []
         for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in ECHO_SUFFIXES)[: spec.max_views]:
             try:
                 clips.append(prepare_clip(read_echo(path, max_frames=spec.frames * spec.stride), spec))
             except UnreadableFile as error:
-                result.skipped.append(f"{folder.name}/{path.name}: {error.message}")
+                skipped.append(f"{folder.name}/{path.name}: {error.message}")
         if not clips:
-            result.skipped.append(f"{folder.name}: no readable clip.")
+            skipped.append(f"{folder.name}: no readable clip.")
             continue
-        study = bundle.pool_study(bundle.embed_clips(np.stack(clips)))
+        views_VD = bundle.embed_clips(np.stack(clips))
+        rows.append(study_vectors(bundle, views_VD[None], np.ones((1, len(views_VD)), bool)))
         ids.append(folder.name)
-        tokens.append(study.token)
-        embeddings.append(study.embedding_D)
-        weights.append(study.pool_weights_V)
         progress(done, len(studies), folder.name)
-    result.written = len(ids)
-    width = max((len(w) for w in weights), default=0)
-    padded = np.zeros((len(weights), width), np.float32)
-    for row, study_weights in zip(padded, weights, strict=True):
-        row[: len(study_weights)] = study_weights
-    _save(output, ids=np.array(ids), study_tokens=_stack(tokens), embeddings=_stack(embeddings), pool_weights=padded)
-    return result
+    most = max((row["pool_weights"].shape[1] for row in rows), default=0)
+    for row in rows:
+        row["pool_weights"] = np.pad(row["pool_weights"], ((0, 0), (0, most - row["pool_weights"].shape[1])))
+    return save_vectors(output, rows, ids=ids, skipped=skipped)
 
 
-def _stack(rows: list[np.ndarray]) -> np.ndarray:
-    return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
+def ecg_vectors(bundle: Bundle, windows_BWLN: NDArray[np.float32]) -> Vectors:
+    """`features` (B, F), and unit `embeddings` (B, D) unless the bundle lacks the alignment."""
+    if "ecg_alignment_global_token" in bundle.manifest.absent:
+        return {"features": bundle.ecg_features(windows_BWLN)}
+    answer = bundle.embed_ecgs(windows_BWLN)
+    return {"features": answer.features_BF, "embeddings": answer.embeddings_BD}
 
 
-def _save(output: Path, **arrays: np.ndarray) -> None:
+def study_vectors(bundle: Bundle, views_BVD: NDArray[np.float32], present_BV: NDArray[np.bool_]) -> Vectors:
+    """`study_tokens`, `pool_weights` (B, V), and unit `embeddings` unless the bundle lacks the alignment."""
+    studies = bundle.pool_studies(views_BVD, present_BV)
+    vectors = {"study_tokens": studies.tokens_BP, "pool_weights": studies.pool_weights_BV}
+    return vectors if studies.embeddings_BD is None else {**vectors, "embeddings": studies.embeddings_BD}
+
+
+def save_vectors(
+    output: Path, rows: Sequence[Vectors], *, ids: Sequence[str] | None = None, skipped: Sequence[str] = ()
+) -> EmbedResult:
+    """Write the rows one below the other; say so where they have no embeddings. No file when there is no row."""
+    if not rows:
+        return EmbedResult(skipped=list(skipped))
+    arrays: dict[str, NDArray[np.generic]] = {} if ids is None else {"ids": np.array(ids)}
+    arrays |= {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
+    absent = {"features", "study_tokens"} & arrays.keys() and "embeddings" not in arrays
+    left_out = ["embeddings are left out: the bundle lacks the alignment that they need."] if absent else []
+    return EmbedResult(len(next(iter(arrays.values()))), list(skipped), left_out)

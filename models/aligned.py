@@ -31,8 +31,13 @@ class EcgTower(nn.Module):
 
     def forward(self, windows_BLN: Tensor) -> tuple[Tensor, Tensor]:
         """(B, L, N) -> features (B, F), aligned (B, D)."""
-        features_BF = self.token_aggregator(self.ecg_encoder(windows_BLN))
+        features_BF = self.features(windows_BLN)
         return features_BF, self.ecg_alignment_global_token(features_BF)
+
+    def features(self, windows_BLN: Tensor) -> Tensor:
+        """(B, L, N) -> features (B, F) alone: needs no alignment."""
+        features_BF: Tensor = self.token_aggregator(self.ecg_encoder(windows_BLN))
+        return features_BF
 
 
 class TokenAggregator(nn.Module):
@@ -70,12 +75,17 @@ class EchoTower(nn.Module):
 
     def forward(self, views_BVW: Tensor, view_present_BV: Tensor) -> EchoStudyOutput:
         """(B, V, W) and a mask (True = present). ValueError when a study has no view at all."""
+        tokens_BP, pool_weights_BV = self.pool(views_BVW, view_present_BV)
+        return EchoStudyOutput(tokens_BP, self.echo_alignment_global_token(tokens_BP), pool_weights_BV)
+
+    def pool(self, views_BVW: Tensor, view_present_BV: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, to study tokens (B, P) and pooling weights (B, V) alone: needs no alignment."""
         if not view_present_BV.any(dim=1).all():
             raise ValueError("a study without any view cannot be pooled")
         # Not a product with the mask: what stands in an absent slot, NaN included, must reach no sum and no gradient.
         views_BVW = views_BVW.where(view_present_BV[:, :, None], 0.0)
         tokens_BP, pool_weights_BV = self.echo_view_aggregator(self.echo_projection_for_agg(views_BVW), view_present_BV)
-        return EchoStudyOutput(tokens_BP, self.echo_alignment_global_token(tokens_BP), pool_weights_BV)
+        return tokens_BP, pool_weights_BV
 
     def single_view(self, views_NW: Tensor) -> Tensor:
         """Aligned vectors (N, D) of views taken alone, without pooling: pooling a set of one is not the identity."""

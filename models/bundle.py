@@ -28,6 +28,7 @@ from models.bundle_files import (
     ECHO_ENCODER,
     ECHO_TOWER,
     PART_FILES,
+    TOWER_COMPONENTS,
     BundleError,
     BundleManifest,
     check_card,
@@ -49,6 +50,7 @@ __all__ = [
     "BundleManifest",
     "EcgOutput",
     "LabelDefinitions",
+    "PooledStudies",
     "StudyOutput",
     "verify_bundle",
     "write_bundle",
@@ -84,6 +86,15 @@ class StudyOutput:
     view_embeddings_VD: _Float32
 
 
+@dataclass(frozen=True)
+class PooledStudies:
+    """One row per study: study tokens, unit embeddings (None in a bundle without alignment), weights that sum to 1."""
+
+    tokens_BP: _Float32
+    embeddings_BD: _Float32 | None
+    pool_weights_BV: _Float32
+
+
 class Bundle:
     """A loaded model: float32 numpy in and out, no gradients. One thread at a time calls it."""
 
@@ -105,7 +116,7 @@ class Bundle:
         self.device = device
         self.precision = precision
         self.probes = probes
-        if ecg_tower is not None:
+        if ecg_tower is not None and "ecg_encoder" not in manifest.absent:
             ecg_tower.ecg_encoder = ecg_tower.ecg_encoder.folded()
         self._ecg_tower = None if ecg_tower is None else ecg_tower.eval().to(device)
         self._echo_encoder = None if echo_encoder is None else echo_encoder.eval().to(device)
@@ -166,17 +177,10 @@ class Bundle:
         Over several windows the features are averaged, and so are the unit embeddings, which then get unit length
         again: every window counts alike, however long its aligned vector is. Probes see the averaged features.
         """
-        if self._ecg_tower is None:
-            raise BundleError(f"{ECG_TOWER} was not loaded")
-        if windows_BWLN.ndim != 4 or 0 in windows_BWLN.shape:
-            raise ValueError(f"ECG windows must be (batch, windows, leads, samples), not {windows_BWLN.shape}")
-        if not np.isfinite(windows_BWLN).all():
-            raise ValueError("ECG windows must be finite")
+        tower = self._ecg(windows_BWLN, needs=TOWER_COMPONENTS[ECG_TOWER])
         B, W = windows_BWLN.shape[:2]
-        windows = windows_BWLN.reshape(B * W, *windows_BWLN.shape[2:])
-        chunk = ecgs_per_chunk(self.manifest.architecture, self.device)
         with self._inference():
-            outputs = [self._ecg_tower(self._tensor(windows[i : i + chunk])) for i in range(0, B * W, chunk)]
+            outputs = [tower(windows) for windows in self._window_chunks(windows_BWLN)]
         with torch.inference_mode():
             features_BWF = torch.cat([features.float() for features, _ in outputs]).view(B, W, -1)
             aligned_BWD = torch.cat([aligned.float() for _, aligned in outputs]).view(B, W, -1)
@@ -184,6 +188,14 @@ class Bundle:
             embeddings_BD = F.normalize(F.normalize(aligned_BWD, dim=2).mean(dim=1), dim=1)
             lvef_BC, shd_B = (None, None) if self._heads is None else map(_numpy, self._heads(features_BF))
             return EcgOutput(_numpy(features_BF), _numpy(embeddings_BD), lvef_BC, shd_B)
+
+    def ecg_features(self, windows_BWLN: _Float32) -> _Float32:
+        """The features (B, F) of `embed_ecgs` alone, which a bundle without alignment has too."""
+        tower = self._ecg(windows_BWLN, needs=("ecg_encoder", "token_aggregator"))
+        B, W = windows_BWLN.shape[:2]
+        with self._inference():
+            features = [tower.features(windows).float() for windows in self._window_chunks(windows_BWLN)]
+            return _numpy(torch.cat(features).view(B, W, -1).mean(dim=1))
 
     def embed_clips(self, clips_NCTHW: _Float32) -> _Float32:
         """Prepared clips (N, 3, T, size, size) to view vectors (N, view_dim), not normalised."""
@@ -202,20 +214,62 @@ class Bundle:
 
         view_embeddings_VD are the views taken alone, without pooling: what each would be similar to by itself.
         """
-        if self._echo_tower is None:
-            raise BundleError(f"{ECHO_TOWER} was not loaded")
+        tower = self._echo(needs=TOWER_COMPONENTS[ECHO_TOWER])
         if views_VD.ndim != 2 or len(views_VD) == 0:
             raise ValueError("a study needs at least one view vector, as an array (views, view_dim)")
         with self._inference():
             views = self._tensor(views_VD)
             counted = views[: self.manifest.echo.max_views]
-            study = self._echo_tower(counted[None], torch.ones(1, len(counted), dtype=torch.bool, device=self.device))
+            study = tower(counted[None], torch.ones(1, len(counted), dtype=torch.bool, device=self.device))
             return StudyOutput(
                 _numpy(F.normalize(study.aligned_BD[0].float(), dim=0)),
                 _numpy(study.tokens_BP[0].float()),
                 _numpy(F.pad(study.pool_weights_BV[0].float(), (0, len(views) - len(counted)))),
-                _numpy(F.normalize(self._echo_tower.single_view(views).float(), dim=1)),
+                _numpy(F.normalize(tower.single_view(views).float(), dim=1)),
             )
+
+    def pool_studies(self, views_BVW: _Float32, view_present_BV: NDArray[np.bool_]) -> PooledStudies:
+        """Studies padded to equally many views (True = present), pooled together: as `pool_study`, without its views.
+
+        Absent slots may hold anything. Of more than `max_views` present views of a study, the first ones count.
+        """
+        tower = self._echo(needs=("echo_projection_for_agg", "echo_view_aggregator"))
+        aligned = "echo_alignment_global_token" not in self.manifest.absent
+        counted_BV = view_present_BV & (view_present_BV.cumsum(axis=1) <= self.manifest.echo.max_views)
+        with self._inference():
+            tokens_BP, weights_BV = tower.pool(self._tensor(views_BVW), torch.from_numpy(counted_BV).to(self.device))
+            embeddings = F.normalize(tower.echo_alignment_global_token(tokens_BP).float(), dim=1) if aligned else None
+            return PooledStudies(
+                _numpy(tokens_BP.float()),
+                None if embeddings is None else _numpy(embeddings),
+                _numpy(weights_BV.float()),
+            )
+
+    def _ecg(self, windows_BWLN: _Float32, needs: Sequence[str]) -> EcgTower:
+        if self._ecg_tower is None:
+            raise BundleError(f"{ECG_TOWER} was not loaded")
+        self._check_present(needs)
+        if windows_BWLN.ndim != 4 or 0 in windows_BWLN.shape:
+            raise ValueError(f"ECG windows must be (batch, windows, leads, samples), not {windows_BWLN.shape}")
+        if not np.isfinite(windows_BWLN).all():
+            raise ValueError("ECG windows must be finite")
+        return self._ecg_tower
+
+    def _echo(self, needs: Sequence[str]) -> EchoTower:
+        if self._echo_tower is None:
+            raise BundleError(f"{ECHO_TOWER} was not loaded")
+        self._check_present(needs)
+        return self._echo_tower
+
+    def _check_present(self, needs: Sequence[str]) -> None:
+        missing = [component for component in needs if component in self.manifest.absent]
+        if missing:
+            raise BundleError(f"this bundle has no {' and no '.join(missing)}, which these vectors need")
+
+    def _window_chunks(self, windows_BWLN: _Float32) -> Iterator[Tensor]:
+        windows = windows_BWLN.reshape(-1, *windows_BWLN.shape[2:])
+        chunk = ecgs_per_chunk(self.manifest.architecture, self.device)
+        return (self._tensor(windows[i : i + chunk]) for i in range(0, len(windows), chunk))
 
     def _tensor(self, array: _Float32) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(self.device)

@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -42,6 +42,10 @@ ECHO_TOWER = "echo_tower.safetensors"
 PROBES = "probes.json"
 CARD = "README.md"
 PART_FILES: dict[str, tuple[str, ...]] = {"ecg": (ECG_TOWER,), "echo": (ECHO_ENCODER, ECHO_TOWER)}
+TOWER_COMPONENTS: dict[str, tuple[str, ...]] = {
+    ECG_TOWER: ("ecg_encoder", "token_aggregator", "ecg_alignment_global_token"),
+    ECHO_TOWER: ("echo_projection_for_agg", "echo_view_aggregator", "echo_alignment_global_token"),
+}
 
 SCHEMA_VERSION = 1
 _BLANK = "0" * 64
@@ -68,6 +72,8 @@ class BundleManifest(BaseModel):
     labels: LabelDefinitions
     metrics: dict[str, JsonValue]
     training_data: dict[str, JsonValue]
+    absent: tuple[str, ...] = ()
+    """Components that a tower's file lacks, as when only some weights were imported; see `TOWER_COMPONENTS`."""
     files: dict[str, str]
     """sha256 of every file beside the manifest."""
     manifest_sha256: str = _BLANK
@@ -81,6 +87,8 @@ class BundleManifest(BaseModel):
             raise ValueError("the echo specification prepares other clips than the echo encoder takes")
         if not set(self.files) <= {ECG_TOWER, ECHO_ENCODER, ECHO_TOWER, PROBES, CARD}:
             raise ValueError("a file is listed that does not belong in a bundle")
+        if not set(self.absent) <= {name for names in TOWER_COMPONENTS.values() for name in names}:
+            raise ValueError("a component is listed as absent that no tower has")
         return self
 
 
@@ -126,9 +134,9 @@ def read_probes(path: Path, manifest: BundleManifest) -> Probes | None:
 
 
 def read_ecg_tower(path: Path, manifest: BundleManifest) -> EcgTower:
-    """The ECG tower as trained (attention not folded), on the CPU."""
+    """The ECG tower as trained (attention not folded), on the CPU, without the manifest's absent components."""
     with torch.device("meta"):
-        tower = EcgTower(manifest.architecture)
+        tower = without(EcgTower(manifest.architecture), manifest.absent)
     return _read_weights(path, manifest, ECG_TOWER, tower)
 
 
@@ -140,9 +148,9 @@ def read_echo_encoder(path: Path, manifest: BundleManifest) -> EchoEncoder:
 
 
 def read_echo_tower(path: Path, manifest: BundleManifest) -> EchoTower:
-    """The view projection, pooling and alignment, on the CPU."""
+    """The view projection, pooling and alignment, on the CPU, without the manifest's absent components."""
     with torch.device("meta"):
-        tower = EchoTower(manifest.architecture)
+        tower = without(EchoTower(manifest.architecture), manifest.absent)
     return _read_weights(path, manifest, ECHO_TOWER, tower)
 
 
@@ -168,8 +176,8 @@ def write_bundle(
 ) -> BundleManifest:
     """Write a bundle under a temporary name beside `path` and rename it, so that it is there whole or not at all.
 
-    manifest_fields: every field of BundleManifest except schema_version, files and manifest_sha256. ValueError when
-    `path` exists already, or when weights or probes do not fit the architecture.
+    manifest_fields: every field of BundleManifest except schema_version, files and manifest_sha256; `absent` only when
+    a tower has gaps. ValueError when `path` exists already, or when weights or probes do not fit the architecture.
     """
     if path.exists():
         raise ValueError(f"{path.name} exists already; a bundle is never changed in place")
@@ -180,9 +188,9 @@ def write_bundle(
     modules = {ECG_TOWER: ecg_tower, ECHO_ENCODER: echo_encoder, ECHO_TOWER: echo_tower}
     with torch.device("meta"):
         expected: dict[str, nn.Module] = {
-            ECG_TOWER: EcgTower(draft.architecture),
+            ECG_TOWER: without(EcgTower(draft.architecture), draft.absent),
             ECHO_ENCODER: EchoEncoder(draft.architecture.echo, draft.architecture.view_dim),
-            ECHO_TOWER: EchoTower(draft.architecture),
+            ECHO_TOWER: without(EchoTower(draft.architecture), draft.absent),
         }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
@@ -190,7 +198,7 @@ def write_bundle(
         for name, module in modules.items():
             if module is not None:
                 weights = {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in module.state_dict().items()}
-                difference = _first_difference(expected[name], {k: tuple(v.shape) for k, v in weights.items()})
+                difference = first_difference(expected[name], {k: tuple(v.shape) for k, v in weights.items()})
                 if difference:
                     raise ValueError(f"{name} would not fit the architecture: {difference}")
                 save_file(weights, temporary / name)
@@ -212,6 +220,14 @@ def write_bundle(
     return manifest
 
 
+def without(tower: _Module, absent: Iterable[str]) -> _Module:
+    """The same tower with some components taken out; running into the gap is an AttributeError."""
+    for name in absent:
+        if hasattr(tower, name):
+            delattr(tower, name)
+    return tower
+
+
 def _write_manifest(file: Path, manifest: BundleManifest) -> BundleManifest:
     blank = manifest.model_copy(update={"manifest_sha256": _BLANK}).model_dump_json(indent=1) + "\n"
     digest = hashlib.sha256(blank.encode()).hexdigest()
@@ -226,7 +242,7 @@ def _read_weights(path: Path, manifest: BundleManifest, name: str, module: _Modu
     try:
         with safe_open(path / name, framework="pt", device="cpu") as file:
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 - not a dict
-            difference = _first_difference(module, shapes)
+            difference = first_difference(module, shapes)
             if difference:
                 raise BundleError(f"{name} does not fit the architecture: {difference}")
             # The tensors may be views of the mapped file; a loaded model must not change or fault when the file does.
@@ -238,7 +254,7 @@ def _read_weights(path: Path, manifest: BundleManifest, name: str, module: _Modu
     return module.eval().requires_grad_(requires_grad=False)
 
 
-def _first_difference(module: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+def first_difference(module: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
     """One clause about the first key, in the model's own order, that is missing, of another shape or not expected."""
     expected = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
     for key, shape in expected.items():
