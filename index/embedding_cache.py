@@ -40,8 +40,8 @@ class EmbeddedView:
 class EmbeddingCache:
     """One file, used by one rebuild at a time, from any of its threads.
 
-    `embedder` names everything besides the file that a vector depends on. A cache that is damaged is begun again, an
-    entry that does not have its checksum counts as absent.
+    `embedder` names everything besides the file that a vector depends on. A cache that is damaged is begun again
+    (`begun_again`), an entry that does not have its checksum counts as absent.
     """
 
     def __init__(self, path: Path, embedder: str) -> None:
@@ -49,6 +49,7 @@ class EmbeddingCache:
         self._embedder = embedder
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self.begun_again = False
 
     def get(self, file_sha256: str) -> EmbeddedView | None:
         query = "SELECT vector, thumbnail, checksum FROM views WHERE file_sha256 = ? AND embedder = ?"
@@ -94,6 +95,7 @@ class EmbeddingCache:
             except sqlite3.DatabaseError as error:
                 if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _UNUSABLE:
                     raise
+            self.begun_again = True
             self.close()
             for suffix in ("", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):

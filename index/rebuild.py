@@ -128,12 +128,14 @@ def write_index(
         EmbeddingCache(store.root / "embeddings.sqlite", _embedder(bundle)) as cache,
     ):
         views = _embed_views(bundle, cohort, cache, reader, workers, progress)
+        if cache.begun_again:  # views counted as reused may have gone with the damaged file
+            views = _embed_views(bundle, cohort, cache, reader, workers, progress)
         skipped = list(views.skipped)
         progress(len(cohort.echos), len(cohort.echos), f"Writing generation {generation.generation_id}")
         rows_by_study = {str(study_id): rows for study_id, rows in cohort.echos.groupby("study_id", sort=False)}
         n_studies = n_views = 0
         for study in _records(cohort.studies):
-            usable = list(_usable_views(rows_by_study.get(study["study_id"]), views.sha256_by_view, cache))
+            usable = list(_usable_views(rows_by_study.get(study["study_id"]), views.sha256_by_view, cache, skipped))
             if not usable:
                 listed = study["study_id"] in rows_by_study
                 reason = "None of its views could be used." if listed else "No echo views are listed for it."
@@ -246,12 +248,20 @@ def _embedded(bundle: Bundle, clips: list[_Clip]) -> dict[str, EmbeddedView]:
 
 
 def _usable_views(
-    rows: pd.DataFrame | None, sha256_by_view: dict[tuple[str, str], str], cache: EmbeddingCache
+    rows: pd.DataFrame | None,
+    sha256_by_view: dict[tuple[str, str], str],
+    cache: EmbeddingCache,
+    skipped: list[SkippedView],
 ) -> Iterator[tuple[dict[str, Any], EmbeddedView]]:
+    """The views of one study that the cache holds, in the order of the table."""
     for row in [] if rows is None else _records(rows):
-        sha256 = sha256_by_view.get((row["study_id"], row["view_id"]))
-        view = None if sha256 is None else cache.get(sha256)
-        if view is not None:
+        key = (row["study_id"], row["view_id"])
+        if key not in sha256_by_view:
+            continue
+        view = cache.get(sha256_by_view[key])
+        if view is None:
+            skipped.append(SkippedView(*key, "Its vector was lost from the damaged embedding cache; rebuild again."))
+        else:
             yield row, view
 
 

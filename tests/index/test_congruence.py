@@ -108,6 +108,15 @@ def test_allowed_ids_are_searched_exactly_at_every_selectivity(make_index, share
         assert_exact(index, ids, vectors, random_unit(rng, batch), 12, allowed)
 
 
+@pytest.mark.parametrize("n_excluded", [1, 40, 64, 65, 500])
+def test_excluding_exactly_the_best_gives_the_next_best(make_index, n_excluded):
+    rng = np.random.default_rng(n_excluded)
+    ids, vectors, query = np.arange(1000), random_unit(rng, 1000), random_unit(rng, 1)
+    index = make_index(ids, vectors)
+    best = index.search(query, n_excluded).ids_BK[0]
+    assert_exact(index, ids, vectors, query, 10, np.setdiff1d(ids, best))
+
+
 def test_allowed_ids_that_are_not_there_or_come_twice_change_nothing(make_index):
     rng = np.random.default_rng(3)
     ids, vectors = np.arange(100) * 2, random_unit(rng, 100)

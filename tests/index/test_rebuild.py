@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 from made_up_cohorts import FakeBundle, FakeReader, environment, make_cohort, rebuild, rebuild_command
 
+import index.rebuild
 from index.base import IndexBusy, IndexNotWritten
 from index.embedding_cache import EmbeddedView, EmbeddingCache
-from index.rebuild import CLIPS_PER_BATCH
+from index.rebuild import CLIPS_PER_BATCH, is_current
 from index.store import IndexStore
 from inputs.cohort import SHD_FLAGS
 from inputs.specs import EchoSpec
@@ -201,6 +202,28 @@ def test_when_nothing_can_be_used_the_current_index_stays(cohort, tmp_path):
     ):
         rebuild(cohort, tmp_path / "index")
     assert IndexStore(tmp_path / "index").open_current().id == "000001"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damaged_cache_costs_time_but_no_view(cohort, tmp_path, seed):
+    rebuild(cohort, tmp_path / "index")
+    cache = tmp_path / "index" / "embeddings.sqlite"
+    content = bytearray(cache.read_bytes())
+    content[4096 * (1 + seed) : 4096 * (2 + seed)] = np.random.default_rng(seed).bytes(4096)
+    cache.write_bytes(content)
+    report = rebuild(cohort, tmp_path / "index")
+    assert (report.studies, report.views, report.embedded + report.reused, report.skipped) == (6, 18, 18, ())
+
+
+def test_an_index_is_current_for_its_own_bundle_and_cohort_tables_only(cohort, tmp_path, monkeypatch):
+    monkeypatch.setattr(index.rebuild, "read_manifest", lambda folder: (None, folder.name * 64))
+    own, other = tmp_path / "f", tmp_path / "e"
+    assert not is_current(own, cohort, tmp_path / "index")
+    rebuild(cohort, tmp_path / "index")
+    assert is_current(own, cohort, tmp_path / "index")
+    assert not is_current(other, cohort, tmp_path / "index")
+    (cohort / "studies.csv").write_text((cohort / "studies.csv").read_text().replace("female", "male"))
+    assert not is_current(own, cohort, tmp_path / "index")
 
 
 def test_a_second_rebuild_is_refused_while_one_runs(cohort, tmp_path):
