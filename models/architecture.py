@@ -151,7 +151,7 @@ def paper() -> Architecture:
 def demo() -> Architecture:
     """The same classes, small enough to train and serve on two CPU cores."""
     return Architecture(
-        ecg=EcgArchitecture(embed_dim=96, depth=5, heads=3),
+        ecg=EcgArchitecture(patch_samples=48, embed_dim=96, depth=5, heads=3),
         echo=EchoArchitecture(
             frames=16,
             size=64,
