@@ -114,7 +114,7 @@ def evaluate(
 def embed_ecg(
     bundle: BundleOption,
     output: OutputOption,
-    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE...]", exists=True, dir_okay=False)] = None,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", exists=True, dir_okay=False)] = None,
     prepared: Annotated[
         Path | None,
         typer.Option(help="Instead of files: (N, 12, T) float32 after preparation, .npy.", exists=True, dir_okay=False),
@@ -143,7 +143,7 @@ def embed_echo(
     bundle: BundleOption,
     output: OutputOption,
     studies: Annotated[
-        list[Path] | None, typer.Argument(metavar="[STUDY_DIR...]", exists=True, file_okay=False)
+        list[Path] | None, typer.Argument(metavar="STUDY_DIR", exists=True, file_okay=False)
     ] = None,
     views: Annotated[
         Path | None,
@@ -282,7 +282,7 @@ def bundle_import(
         raise typer.BadParameter("give at least one of --otis, --echoprime, --echo2ecg and --components")
     lines = import_bundle(out_dir, otis=otis, echoprime=echoprime, echo2ecg=echo2ecg, components=components)
     for line in lines:
-        out.print(line, markup=False)
+        out.print(line, markup=False, soft_wrap=True)
     out.print(f"Bundle written: {out_dir}", markup=False)
 
 

@@ -187,9 +187,9 @@ def _time_table(weights: Weights, file_name: str) -> tuple[dict[str, Tensor], tu
 
     The first row belongs to CLS and stays as it is. As published: linear, sample centres aligned, corners not.
     """
-    key, patches = "pos_embed_x", paper().ecg.patches_per_lead
+    key, patches, half = "pos_embed_x", paper().ecg.patches_per_lead, paper().ecg.embed_dim // 2
     table = weights.get(key)
-    if table is None or table.ndim != 3 or len(table) != 1 or table.shape[1] == 1 + patches:
+    if table is None or table.ndim != 3 or (len(table), table.shape[2]) != (1, half) or table.shape[1] == 1 + patches:
         return dict(weights), ()  # where it is anything else, the comparison of shapes says so
     found = table.shape[1] - 1
     if found > patches:

@@ -13,6 +13,7 @@ import hashlib
 import io
 import pickletools
 import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,15 +64,6 @@ _WEIGHTS = {
     ),
 }
 _ALLOWED = {*_INERT, *_PLAIN, *_WEIGHTS}
-# Protocol 2, which torch writes, spells these as Python 2 did.
-_RENAMED = {
-    "__builtin__.dict": "builtins.dict",
-    "__builtin__.list": "builtins.list",
-    "__builtin__.long": "builtins.int",
-    "__builtin__.int": "builtins.int",
-}
-# Whatever a name is built from, these opcodes have no place in what torch writes.
-_UNUSUAL_IMPORTS = {"STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"}
 
 
 def read_checkpoint(file: Path) -> tuple[object, str]:
@@ -107,7 +99,7 @@ def read_checkpoint(file: Path) -> tuple[object, str]:
             return torch.load(str(file), map_location="cpu", weights_only=True, mmap=True), sha256
     except Exception as error:  # a damaged pickle fails in as many ways as there are opcodes
         raise CheckpointError(
-            "damaged_checkpoint", f"{file.name} is damaged: its pickle cannot be followed."
+            "damaged_checkpoint", f"{file.name} is damaged, or not as torch.save() writes it."
         ) from error
 
 
@@ -116,10 +108,10 @@ def state_dict(content: object, file_name: str, where: str = "") -> dict[str, Te
 
     where: the entry of `content` that holds it, or empty for `content` itself.
     """
-    place = f"'{where}' of {file_name}" if where else file_name
-    tensors = content.get(where) if where and isinstance(content, dict) else content
+    place = f"'{where}' of {file_name} is missing or" if where else file_name
+    tensors = content.get(where) if where and isinstance(content, dict) else None if where else content
     if not isinstance(tensors, dict) or not tensors:
-        raise CheckpointError("no_state_dict", f"{place} is missing or is no state dict.")
+        raise CheckpointError("no_state_dict", f"{place} is no state dict.")
     for key, tensor in tensors.items():
         if not isinstance(key, str) or not isinstance(tensor, Tensor):
             raise CheckpointError("no_state_dict", f"{place} is no state dict: it holds more than named tensors.")
@@ -165,12 +157,26 @@ def _imports(stream: io.BytesIO) -> Iterator[str]:
     stream.seek(0)
     while stream.tell() < end:
         words: list[str] = []
+        memo: list[str] = []
+        word = ""
         for opcode, argument, _ in pickletools.genops(stream):
-            if opcode.name == "GLOBAL":
-                name = str(argument).replace(" ", ".")
-                yield _RENAMED.get(name, name)
-            elif opcode.name in _UNUSUAL_IMPORTS:
-                spelt = str(argument).replace(" ", ".") if argument is not None else ".".join(words[-2:])
-                yield f"{spelt} (by {opcode.name})"
-            elif isinstance(argument, str):
-                words.append(argument)
+            if opcode.name == "MEMOIZE":
+                memo.append(word)
+                continue
+            recalled = opcode.name in ("BINGET", "LONG_BINGET") and argument < len(memo)
+            word = memo[argument] if recalled else argument if isinstance(argument, str) else ""
+            if opcode.name in ("GLOBAL", "INST"):
+                yield _as_python_3(word)
+            elif opcode.name == "STACK_GLOBAL":
+                yield ".".join(words[-2:])  # for the sentence only: torch's loader knows no such opcode
+            elif opcode.name in ("EXT1", "EXT2", "EXT4"):
+                yield f"extension {argument}"
+            elif word:
+                words.append(word)
+
+
+def _as_python_3(module_and_name: str) -> str:
+    """The dotted name; protocol 2, which torch writes, spells Python's own as Python 2 did, and loaders map it back."""
+    module, _, name = module_and_name.partition(" ")
+    module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+    return f"{module}.{name}"
