@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
+from models.bundle import BundleManifest
 from training.evaluate import EvaluationReport
 from training.metrics import YesNoReport
 from training.recipes import Recipe
@@ -17,12 +19,17 @@ def model_card(
     created: datetime,
     code_version: str,
     training_data: Mapping[str, object],
-    commands: tuple[str, ...],
+    cohort_name: str,
+    bundle_name: str,
     echo_encoder: str,
     probe_choices: Mapping[str, float],
 ) -> str:
-    """Markdown. `commands` make the bundle again; `echo_encoder` says in a sentence where the echo encoder is from."""
+    """Markdown. `training_data` is the manifest's; `echo_encoder` says in a sentence where the echo encoder is from."""
     simulated = "simulator_version" in training_data
+    commands = [f"echo2ecg train {cohort_name} --recipe {recipe.name} --out {bundle_name}"]
+    if simulated:
+        patients, seed = training_data["patients"], training_data["seed"]
+        commands.insert(0, f"echo2ecg simulate {cohort_name} --patients {patients} --seed {seed}")
     sections = [
         f"# {report.bundle_id}",
         (
@@ -47,6 +54,21 @@ def model_card(
         + ("No published weights went into them." if recipe.echo_pretraining else echo_encoder),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def echo_encoder_sentence(manifest: BundleManifest, *, trained_here: bool) -> str:
+    """Where the echo encoder of a run is from, by the bundle that it was taken from."""
+    if not trained_here:
+        return f"Taken from the bundle {manifest.id}."
+    metrics: dict[str, Any] = dict(manifest.metrics)
+    sentence = (
+        f"Trained first, on {metrics['train_clips']} clips of the train patients, to regress the phenotypes of their "
+        "studies from single clips"
+    )
+    explained = metrics["val_r2"].get("lvef_percent")
+    if explained is None:
+        return f"{sentence}."
+    return f"{sentence} (single validation clips explain {explained:.0%} of the variance of LVEF)."
 
 
 def _parts(recipe: Recipe, created: datetime, code_version: str, echo_encoder: str) -> str:

@@ -83,7 +83,7 @@ def pretrain_echo_encoder(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         head = nn.Sequential(nn.LayerNorm(view_dim), nn.Linear(view_dim, len(phenotypes)))
-    model = nn.Sequential(encoder, head).to(device)
+    model = nn.Sequential(encoder, *head).to(device)
     decayed = [p for p in model.parameters() if p.ndim > 1]
     undecayed = [p for p in model.parameters() if p.ndim <= 1]
     rate = {"lr": settings.learning_rate, "base_lr": settings.learning_rate}

@@ -83,9 +83,9 @@ def test_reliability_bins_hold_everything_once_and_perfect_calibration_shows():
     bins = reliability(truth, probability)
     assert sum(b.n for b in bins) == 20_000
     assert all(abs(b.observed - b.mean_predicted) < 0.04 for b in bins)
-    report = yes_no_report(truth, probability, np.arange(20_000) // 100)
-    assert report.expected_calibration_error < 0.02
-    assert report.brier == pytest.approx(1 / 6, abs=0.01)
+    report = yes_no_report(truth[:4000], probability[:4000], np.arange(4000) // 50)
+    assert report.expected_calibration_error < 0.04
+    assert report.brier == pytest.approx(1 / 6, abs=0.02)
 
 
 def test_expected_calibration_error_of_a_constant_is_its_distance_from_the_prevalence():

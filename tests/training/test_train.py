@@ -87,6 +87,19 @@ def test_a_second_run_prepares_and_embeds_nothing_again(trained, cohort_dir, mic
     assert weights(tmp_path / "again") == weights(trained[0])
 
 
+def test_another_alignment_keeps_the_echo_encoder_that_is_there(trained, cohort_dir, micro_recipe, tmp_path):
+    shutil.copytree(trained[0].with_name("micro.work"), tmp_path / "cooler.work")
+    cooler = micro_recipe.model_copy(update={"temperature": 0.5, "epochs": 2})
+    messages = []
+    bundle_dir = train(
+        cohort_dir, cooler, tmp_path / "cooler", workers=0,
+        progress=lambda done, total, message: messages.append(message),
+    )  # fmt: skip
+    assert {m.split(",")[0] for m in messages} == {"align"}
+    assert weights(bundle_dir)["echo_encoder.safetensors"] == weights(trained[0])["echo_encoder.safetensors"]
+    assert weights(bundle_dir)["ecg_tower.safetensors"] != weights(trained[0])["ecg_tower.safetensors"]
+
+
 def test_broken_files_are_left_out_and_counted(trained, cohort_dir, micro_recipe, tmp_path):
     damaged = tmp_path / "cohort"
     shutil.copytree(cohort_dir, damaged)
