@@ -163,8 +163,9 @@ def _imports(stream: io.BytesIO) -> Iterator[str]:
             if opcode.name == "MEMOIZE":
                 memo.append(word)
                 continue
-            recalled = opcode.name in ("BINGET", "LONG_BINGET") and argument < len(memo)
-            word = memo[argument] if recalled else argument if isinstance(argument, str) else ""
+            word = argument if isinstance(argument, str) else ""
+            if opcode.name in ("BINGET", "LONG_BINGET") and isinstance(argument, int) and argument < len(memo):
+                word = memo[argument]
             if opcode.name in ("GLOBAL", "INST"):
                 yield _as_python_3(word)
             elif opcode.name == "STACK_GLOBAL":
