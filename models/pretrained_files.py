@@ -78,19 +78,19 @@ def read_checkpoint(file: Path) -> tuple[object, str]:
         raise CheckpointError("too_large", f"{file.name} is larger than {MAX_FILE_BYTES >> 30} GiB.")
     with file.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        is_zip = zipfile.is_zipfile(stream)
         stream.seek(0)
-        if zipfile.is_zipfile(stream):
-            unwanted = _first_unwanted(io.BytesIO(_pickle_of(stream, file.name)))
-            problem = "" if unwanted is None else f"{file.name} wants {unwanted}, which no weights need"
-        else:
-            stream.seek(0)
-            unwanted = _first_unwanted(io.BytesIO(stream.read(MAX_PICKLE_BYTES)))
-            problem = f"{file.name} is not in torch's zip format" + (f", and it wants {unwanted}" if unwanted else "")
+        pickled = _pickle_of(stream, file.name) if is_zip else stream.read(MAX_PICKLE_BYTES)
+    unwanted = _first_unwanted(io.BytesIO(pickled))
     if unwanted is not None:
-        raise CheckpointError("unsafe_checkpoint", f"{problem}; it was not loaded.")
-    if problem:
         raise CheckpointError(
-            "not_a_checkpoint", f"{problem}.", hint="Where it is trusted, load it and torch.save() it again."
+            "unsafe_checkpoint", f"{file.name} wants {unwanted}, which no weights need; it was not loaded."
+        )
+    if not is_zip:
+        raise CheckpointError(
+            "not_a_checkpoint",
+            f"{file.name} is not in torch's zip format.",
+            hint="Where it is trusted, load it and torch.save() it again.",
         )
     stand_ins: list[Any] = [(Inert, name) for name in _INERT] + [(kind, name) for name, kind in _PLAIN.items()]
     try:
@@ -147,9 +147,10 @@ def _pickle_of(stream: IO[bytes], name: str) -> bytes:
 def _first_unwanted(stream: io.BytesIO) -> str | None:
     """The first name off the list that a row of pickles asks for, found by reading, not by running, them."""
     try:
-        return next((name for name in _imports(stream) if name not in _ALLOWED), None)
-    except (ValueError, IndexError, OverflowError, UnicodeDecodeError):
+        name = next((name for name in _imports(stream) if name not in _ALLOWED), "")
+    except (ValueError, IndexError, OverflowError):
         return None  # no pickle from here on: the loader will say so
+    return name if name.replace(".", "_").isidentifier() else None  # bytes that only look like a pickle
 
 
 def _imports(stream: io.BytesIO) -> Iterator[str]:
@@ -171,7 +172,7 @@ def _imports(stream: io.BytesIO) -> Iterator[str]:
             elif opcode.name == "STACK_GLOBAL":
                 yield ".".join(words[-2:])  # for the sentence only: torch's loader knows no such opcode
             elif opcode.name in ("EXT1", "EXT2", "EXT4"):
-                yield f"extension {argument}"
+                yield f"extension_{argument}"
             elif word:
                 words.append(word)
 

@@ -207,6 +207,25 @@ def test_a_damaged_pickle_is_refused_wherever_the_damage_is(tmp_path):
     assert refused > 20
 
 
+@pytest.mark.parametrize("content", [b"", b"import os\nos.getcwd()\n", b"RIFF....AVI ", b"\x80\x02}."])
+def test_what_is_no_checkpoint_at_all_is_said_so(tmp_path, content):
+    (tmp_path / "a.ckpt").write_bytes(content)
+    assert refusal(tmp_path / "a.ckpt") == "a.ckpt is not in torch's zip format."
+
+
+def test_a_harmless_file_in_the_old_format_is_refused_with_what_would_help(tmp_path):
+    torch.save({"model": WEIGHTS}, tmp_path / "a.ckpt", _use_new_zipfile_serialization=False)
+    with pytest.raises(CheckpointError, match="not in torch's zip format") as caught:
+        read_checkpoint(tmp_path / "a.ckpt")
+    assert "torch.save()" in caught.value.hint
+
+
+def test_a_pickle_in_front_of_a_zip_file_is_refused(tmp_path):
+    file = save_component(WEIGHTS, tmp_path / "a.ckpt")
+    file.write_bytes(pickle.dumps(Calls(os.getcwd), protocol=2) + file.read_bytes())
+    refusal(file)
+
+
 def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for name in ("pipe", "nothing"):
