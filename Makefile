@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed-$(EXTRA)
 PYTHON ?= python3
 export NUMBA_CACHE_DIR ?= $(CURDIR)/.numba-cache
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Nothing is left outside the repository, pip's downloads included.
+export PIP_CACHE_DIR ?= $(CURDIR)/.cache/pip
 ARGS ?=
 
 .PHONY: help demo test check format lint types imports drills bench image-check gpu-check gpu-check-here demo-bundle clean
@@ -57,4 +59,4 @@ imports: $(STAMP)
 	$(VENV)/bin/lint-imports
 
 clean: ## remove what the commands made, except bundles
-	rm -rf .demo .cache .numba-cache .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf .demo .cache .image-check .numba-cache .pytest_cache .mypy_cache .ruff_cache build *.egg-info
