@@ -142,9 +142,7 @@ def embed_ecg(
 def embed_echo(
     bundle: BundleOption,
     output: OutputOption,
-    studies: Annotated[
-        list[Path] | None, typer.Argument(metavar="STUDY_DIR", exists=True, file_okay=False)
-    ] = None,
+    studies: Annotated[list[Path] | None, typer.Argument(metavar="STUDY_DIR", exists=True, file_okay=False)] = None,
     views: Annotated[
         Path | None,
         typer.Option(
