@@ -69,4 +69,4 @@ class _PlainLines:
         if done < total and now - self._last < PLAIN_INTERVAL_S:
             return
         self._last = now
-        err.print(f"{self._title}: {done}/{total} {message}".rstrip(), markup=False)
+        err.print(f"{self._title}: {done}/{total} {message}".rstrip(), markup=False, soft_wrap=True)

@@ -404,7 +404,7 @@ def main() -> None:
         sentence = sentence_of(error)
         if sentence is None:
             raise
-        err.print(sentence, markup=False)
+        err.print(sentence, markup=False, soft_wrap=True)
         raise SystemExit(1) from None
 
 

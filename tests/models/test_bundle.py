@@ -14,7 +14,7 @@ from models.architecture import demo
 from models.bundle import Bundle, BundleError, ecgs_per_chunk, write_bundle
 
 RNG = np.random.default_rng(21)
-WINDOWS = RNG.normal(size=(20, 1, 12, 1008)).astype(np.float32)
+WINDOWS = RNG.normal(size=(40, 1, 12, 1008)).astype(np.float32)
 CLIPS = RNG.normal(size=(3, 3, 16, 64, 64)).astype(np.float32)
 VIEWS = RNG.normal(size=(4, 128)).astype(np.float32)
 
