@@ -119,14 +119,14 @@ def demo() -> Recipe:
         # Milder than published: with some thousand ECGs, learning that a tracing upside down or backwards is the same
         # heart costs more than it regularises.
         augmentation=Augmentation(rescale_sd=0.2, time_flip_probability=0.0, sign_flip_probability=0.0),
-        epochs=40,
+        epochs=22,
         batch_size=64,
-        learning_rate=1e-3,
-        weight_decay=0.01,
+        learning_rate=2e-3,
+        weight_decay=0.05,
         layer_decay=0.9,
-        warmup_epochs=3,
-        temperature=0.1,
-        patience=12,
+        warmup_epochs=2,
+        temperature=0.5,
+        patience=22,
         bf16=True,
     )
 
