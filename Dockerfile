@@ -42,9 +42,9 @@ ENV PATH=/opt/venv/bin:$PATH \
     ECHO2ECG_BUNDLE_DIR=/bundles/demo \
     ECHO2ECG_INDEX_DIR=/data/index
 USER 10001:10001
-WORKDIR /tmp
+WORKDIR /
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+    CMD ["python", "-I", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
 ENTRYPOINT ["echo2ecg"]
 CMD ["serve", "--host", "127.0.0.1", "--port", "8000"]

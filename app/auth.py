@@ -15,7 +15,7 @@ import secrets
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,8 +166,9 @@ class KeyRing:
 class Sessions:
     """Log-ins on the page: a random cookie value stands for a key id until it ends or the key is revoked."""
 
-    def __init__(self, lifetime_s: float) -> None:
+    def __init__(self, lifetime_s: float, now: Callable[[], float] = time.monotonic) -> None:
         self.lifetime_s = lifetime_s
+        self._now = now
         self._open: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def open(self, key: ApiKey) -> str:
@@ -175,13 +176,13 @@ class Sessions:
         token = secrets.token_urlsafe(32)
         while len(self._open) >= MAX_SESSIONS:
             self._open.popitem(last=False)
-        self._open[_hash(token)] = (key.id, time.monotonic() + self.lifetime_s)
+        self._open[_hash(token)] = (key.id, self._now() + self.lifetime_s)
         return token
 
     def key_id(self, token: str) -> str | None:
         """The key id behind a cookie value, or None."""
         key_id, ends = self._open.get(_hash(token), ("", 0.0))
-        return key_id if time.monotonic() < ends else None
+        return key_id if self._now() < ends else None
 
     def close(self, token: str) -> None:
         """Forget a log-in."""

@@ -61,6 +61,7 @@ class Batcher(Generic[Item, Result]):
         self._queue_size = queue_size
         self._observe_batch = observe_batch
         self._queue: deque[_Waiting[Item, Result]] = deque()
+        self._calls: deque[tuple[Callable[[], None], Future[None]]] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._beat = time.monotonic()
@@ -93,6 +94,16 @@ class Batcher(Generic[Item, Result]):
             self._take_back(waiting)
             raise
 
+    async def run_on_lane(self, call: Callable[[], None]) -> None:
+        """Run `call` on the lane's own thread, before what waits. Raises what it raises."""
+        done: Future[None] = Future()
+        with self._changed:
+            if self._closed:
+                raise BatcherClosed
+            self._calls.append((call, done))
+            self._changed.notify()
+        await asyncio.wrap_future(done)
+
     def check_room(self) -> None:
         """Raises QueueFull when one more item would be refused."""
         if len(self._queue) >= self._queue_size:
@@ -106,6 +117,9 @@ class Batcher(Generic[Item, Result]):
             for waiting in self._queue:
                 waiting.future.cancel()
             self._queue.clear()
+            for _, done in self._calls:
+                done.cancel()
+            self._calls.clear()
             self._changed.notify()
         self._thread.join()
 
@@ -119,6 +133,7 @@ class Batcher(Generic[Item, Result]):
             batch = self._next_batch()
             if batch is None:
                 return
+            self._run_calls()
             if batch:
                 self._do(batch)
 
@@ -128,7 +143,7 @@ class Batcher(Generic[Item, Result]):
             self._beat = time.monotonic()
             if self._closed:
                 return None
-            if not self._queue:
+            if not self._queue and not self._calls:
                 self._changed.wait(HEARTBEAT_S)
             batch: list[_Waiting[Item, Result]] = []
             while self._queue and len(batch) < self._max_batch:
@@ -136,6 +151,16 @@ class Batcher(Generic[Item, Result]):
                 if waiting.future.set_running_or_notify_cancel():
                     batch.append(waiting)
             return batch
+
+    def _run_calls(self) -> None:
+        while self._calls:
+            call, done = self._calls.popleft()
+            if not done.set_running_or_notify_cancel():
+                continue
+            try:
+                done.set_result(call())
+            except BaseException as error:
+                done.set_exception(error)
 
     def _do(self, batch: list[_Waiting[Item, Result]]) -> None:
         started = time.monotonic()

@@ -106,7 +106,7 @@ class BodyTooLarge(Problem):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
     def __init__(self, limit_bytes: int) -> None:
-        super().__init__("body_too_large", f"The request body is larger than {limit_bytes / 2**20:.0f} MB.")
+        super().__init__("body_too_large", f"The request body is larger than {limit_bytes / 2**10:,.0f} KiB.")
 
 
 class InvalidParameter(Problem):

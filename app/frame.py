@@ -32,13 +32,18 @@ SECURITY_HEADERS = {
         "frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer a browser sends our own forms with `Origin: null`
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
+UPLOAD_PATHS = frozenset({"/", "/v1/search", "/v1/predict", "/v1/embed"})
+SMALL_BODY_BYTES = 64 * 2**10
+"""For every other address: what arrives there may be read before the key is looked at."""
+
+
 class RequestFrame:
-    """ASGI middleware around the whole application."""
+    """ASGI middleware around the whole application. Only UPLOAD_PATHS take bodies of up to `max_body_bytes`."""
 
     def __init__(self, app: ASGIApp, *, max_body_bytes: int, body_timeout_s: float, metrics: Metrics) -> None:
         self._app = app
@@ -52,7 +57,10 @@ class RequestFrame:
             return
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = secrets.token_hex(8)
-        body = _LimitedBody(scope, receive, self._max_body_bytes, self._body_timeout_s)
+        max_bytes = self._max_body_bytes
+        if scope["path"] not in UPLOAD_PATHS:
+            max_bytes = min(max_bytes, SMALL_BODY_BYTES)
+        body = _LimitedBody(scope, receive, max_bytes, self._body_timeout_s)
         reply = _Reply(send, state["request_id"])
         started = time.perf_counter()
         try:
@@ -66,7 +74,7 @@ class RequestFrame:
             self._note(scope, state, reply.status, time.perf_counter() - started)
 
     def _note(self, scope: Scope, state: MutableMapping[str, Any], status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
+        route = getattr(scope.get("route"), "path_format", "unmatched")
         self._metrics.observe_request(route, status, seconds)
         log.info(
             "request",

@@ -24,6 +24,7 @@ import structlog
 from pydantic import ValidationError
 
 from app.errors import JobRunning, NoSpace, NotFound, NotReady, Problem
+from app.frame import where
 from app.schemas import JobView, Progress
 
 log = structlog.get_logger(__name__)
@@ -39,7 +40,7 @@ Command = Callable[[Path], Sequence[str]]
 
 def rebuild_command(bundle_dir: Path, index_dir: Path, device: str) -> Command:
     """The command line that indexes a cohort folder and tells its progress as JSON lines."""
-    fixed = [sys.executable, "-m", "cli.main", "index", "rebuild", "--bundle", str(bundle_dir)]
+    fixed = [sys.executable, "-P", "-m", "cli.main", "index", "rebuild", "--bundle", str(bundle_dir)]
     fixed += ["--index", str(index_dir), "--device", device, "--progress", "json"]
     return lambda cohort_dir: [*fixed, "--cohort", str(cohort_dir)]
 
@@ -65,6 +66,8 @@ class RebuildJobs:
         self._process: asyncio.subprocess.Process | None = None
         self._watching: asyncio.Task[None] | None = None
         self._ending: str | None = None
+        self._changing = asyncio.Lock()
+        """Held while a job is started or ended, so that `_process` and `_watching` are those of `_job`."""
 
     @property
     def running(self) -> str | None:
@@ -84,27 +87,32 @@ class RebuildJobs:
 
     async def start(self, source: str, cohort_dir: Path) -> JobView:
         """Start a rebuild from a cohort folder. Raises JobRunning, NoSpace or NotReady."""
-        if self.running is not None:
-            raise JobRunning(
-                "job_running",
-                "A rebuild is running already.",
-                hint=f"Follow it at /v1/jobs/{self.running}.",
-                extra={"job_id": self.running},
+        async with self._changing:
+            if self.running is not None:
+                raise JobRunning(
+                    "job_running",
+                    "A rebuild is running already.",
+                    hint=f"Follow it at /v1/jobs/{self.running}.",
+                    extra={"job_id": self.running},
+                )
+            now = datetime.now(UTC)
+            job = _StoredJob(
+                id=secrets.token_hex(8), source=source, state="running", created_at=now, progress=Progress()
             )
-        job = _StoredJob(
-            id=secrets.token_hex(8), source=source, state="running", created_at=datetime.now(UTC), progress=Progress()
-        )
-        previous, self._job, self._ending = self._job, job, None
-        try:
-            self._save(job)
-            self._process = await self._spawn(cohort_dir)
-        except OSError as error:
-            self._job = previous
-            raise _cannot_start(error) from None
-        job.pid, job.pid_started = self._process.pid, _start_ticks(self._process.pid)
-        self._save_quietly(job)
-        self._watching = asyncio.create_task(self._watch(job, self._process))
-        self._forget_old()
+            try:
+                self._save(job)
+                process = await self._spawn(cohort_dir)
+            except BaseException as error:
+                with contextlib.suppress(OSError):
+                    self._file(job.id).unlink(missing_ok=True)  # it says `running`
+                if isinstance(error, OSError):
+                    raise _cannot_start(error) from None
+                raise
+            self._job, self._process, self._ending = job, process, None
+            job.pid, job.pid_started = process.pid, _start_ticks(process.pid)
+            self._watching = asyncio.create_task(self._watch(job, process))
+            self._save_quietly(job)
+            self._forget_old()
         log.info("job_started", job=job.id, source=source)
         return job.view()
 
@@ -112,23 +120,28 @@ class RebuildJobs:
         """A job by id. Raises NotFound."""
         if self._job is not None and self._job.id == job_id:
             return self._job.view()
-        job = _load(self._folder / f"{job_id}.json") if _is_job_id(job_id) else None
+        job = _load(self._file(job_id)) if _is_job_id(job_id) else None
         if job is None:
             raise NotFound("unknown_job", "There is no job with this id.")
         return job.view()
 
     async def cancel(self, job_id: str) -> JobView:
         """End a running job. Raises NotFound, or JobRunning's sibling when it has ended already."""
-        if job_id != self.running:
-            self.get(job_id)
-            raise JobRunning("job_ended", "This job has ended already.")
-        await self._end("cancelled")
+        async with self._changing:
+            if job_id != self.running:
+                self.get(job_id)
+                raise JobRunning("job_ended", "This job has ended already.")
+            await self._end("cancelled")
         return self.get(job_id)
 
     async def close(self) -> None:
         """The server ends: a running job is interrupted."""
-        if self.running is not None:
-            await self._end("interrupted")
+        async with self._changing:
+            if self.running is not None:
+                await self._end("interrupted")
+
+    def _file(self, job_id: str) -> Path:
+        return self._folder / f"{job_id}.json"
 
     async def _spawn(self, cohort_dir: Path) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -153,15 +166,26 @@ class RebuildJobs:
     async def _watch(self, job: _StoredJob, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
         saved = time.monotonic()
-        async for line in process.stdout:
-            _take_line(job, line)
-            if time.monotonic() - saved > SAVE_EVERY_S:
-                self._save_quietly(job)
-                saved = time.monotonic()
+        try:
+            async for line in process.stdout:
+                _take_line(job, line)
+                if time.monotonic() - saved > SAVE_EVERY_S:
+                    self._save_quietly(job)
+                    saved = time.monotonic()
+        except ValueError:  # a line longer than LINE_BYTES
+            job.problem = "The rebuild wrote more on one line than is read."
+            _signal_group(process.pid, signal.SIGKILL)
+            while await process.stdout.read(LINE_BYTES):  # else the process does not count as ended
+                pass
         code = await process.wait()
-        if code == 0:
-            await self._when_done()
-        self._finish(job, code)
+        try:
+            if code == 0:
+                await self._when_done()
+        except Exception as error:
+            job.problem = "The index was rebuilt, but the service could not turn to it."
+            log.error("swap_failed", job=job.id, **where(error))  # noqa: TRY400 - a traceback names paths
+        finally:
+            self._finish(job, code)
 
     def _finish(self, job: _StoredJob, code: int) -> None:
         job.ended_at, job.pid, job.pid_started = datetime.now(UTC), None, None
@@ -181,7 +205,7 @@ class RebuildJobs:
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as temporary:
                 temporary.write(job.model_dump_json(indent=2))
-            Path(name).replace(self._folder / f"{job.id}.json")
+            Path(name).replace(self._file(job.id))
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
@@ -194,9 +218,10 @@ class RebuildJobs:
             log.warning("job_not_saved", job=job.id, reason=errno.errorcode.get(error.errno or 0, "OSError"))
 
     def _forget_old(self) -> None:
-        by_age = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-        for path in by_age[KEPT_JOBS:]:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody else may tidy the same folder at this moment
+            by_age = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+            for path in by_age[KEPT_JOBS:]:
+                path.unlink(missing_ok=True)
 
 
 def _take_line(job: _StoredJob, line: bytes) -> None:

@@ -25,10 +25,11 @@ def configure_logging(settings: Settings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
         cache_logger_on_first_use=True,
     )
+    foreign = [_without_traceback, *shared]
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,
         "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
-        "foreign_pre_chain": shared,
+        "foreign_pre_chain": foreign,
     }
     logging.config.dictConfig(
         {
@@ -43,3 +44,15 @@ def configure_logging(settings: Settings) -> None:
             },
         }
     )
+
+
+def _without_traceback(
+    _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """A library's traceback names paths and may quote an upload: its class is kept, and of the text the first line."""
+    event.pop("stack_info", None)
+    exc_info = event.pop("exc_info", None)
+    if exc_info and exc_info[0] is not None:
+        event["kind"] = exc_info[0].__name__
+        event["event"] = str(event["event"]).split("\n", 1)[0]
+    return event

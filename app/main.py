@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -64,8 +63,15 @@ def serve(settings: Settings) -> None:
     check_bind(settings)
     configure_logging(settings)
     _limit_malloc_arenas()
-    app = create_app(settings)
-    _DrainingServer(server_config(app, settings), app.state.service).run()
+    run(create_app(settings), settings)
+
+
+def run(app: FastAPI, settings: Settings) -> None:
+    """Serve `app` until it is told to end. SystemExit with 1 when its parts did not start; the log says why."""
+    service: Service = app.state.service
+    _DrainingServer(server_config(app, settings), service).run()
+    if service.failed_to_start:
+        raise SystemExit(1)
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
@@ -85,7 +91,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 
 
 class _DrainingServer(uvicorn.Server):
-    """The first signal drains, the second ends at once; either way the process exits with 0."""
+    """The first signal drains, the second ends at once; either way the process exits with 0. A failed start ends it."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
@@ -95,8 +101,9 @@ class _DrainingServer(uvicorn.Server):
         self._service.draining = True
         self.force_exit = self.should_exit
         self.should_exit = True
-        if sig == signal.SIGINT:
-            self._captured_signals.append(sig)
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._service.failed_to_start
 
 
 def _limit_malloc_arenas(arenas: int = 2) -> None:

@@ -21,35 +21,49 @@ import structlog
 from numpy.typing import NDArray
 
 from app.errors import NotReady
-from index.base import IndexMismatch, IndexMissing, IndexProblem
+from index.base import IndexDamaged, IndexMismatch, IndexMissing, IndexProblem
 from index.generation import Generation
 from index.store import IndexStore
 from models.bundle import Bundle
 
 log = structlog.get_logger(__name__)
 
+INDEX_CODES: dict[str, type[IndexProblem]] = {
+    "index_missing": IndexMissing,
+    "index_damaged": IndexDamaged,
+    "index_mismatch": IndexMismatch,
+}
+"""What may be wrong with the index, as stable codes."""
+
 
 class Snapshot:
     """A bundle and, once one was built, the generation that belongs to it; never changes.
 
-    Whoever works with it holds a reference; the generation is closed when the last one goes. Raises IndexMismatch
-    when the generation was built by another bundle.
+    Whoever works with it holds a reference; the generation is closed when the last one goes. Without a generation,
+    `problem` says why there is none.
     """
 
-    def __init__(self, bundle: Bundle, generation: Generation | None) -> None:
+    def __init__(self, bundle: Bundle, generation: Generation | None, problem: IndexProblem | None = None) -> None:
+        assert (generation is None) == (problem is not None)
         if generation is not None:
             weakref.finalize(self, generation.close)
-            if generation.manifest.bundle_sha256 != bundle.sha256:
-                raise IndexMismatch(f"Generation {generation.id} was built by another bundle than {bundle.id}.")
         self.bundle = bundle
         self.generation = generation
+        self._problem = problem
 
     @property
     def searchable(self) -> Generation:
         """The generation to search. NotReady when there is none."""
         if self.generation is None:
-            raise NotReady("index_missing", "There is no index to search.", hint="Run `echo2ecg index rebuild`.")
+            raise NotReady(self.problem_code, str(self._problem), hint="Run `echo2ecg index rebuild`.")
         return self.generation
+
+    @property
+    def problem_code(self) -> str:
+        """One of INDEX_CODES: why there is nothing to search. Empty when there is."""
+        if self.generation is not None:
+            return ""
+        return next((code for code, kind in INDEX_CODES.items() if isinstance(self._problem, kind)), "index_damaged")
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,11 +149,12 @@ class Retriever:
 
     def __init__(self, bundle: Bundle, store: IndexStore) -> None:
         self._store = store
-        self._current = Snapshot(bundle, None)
         self._seen_id: str | None = None
         self._looked = False
         self._refreshing = threading.Lock()
-        self.index_problem: IndexProblem | None = IndexMissing("There is no index yet.")
+        not_looked = IndexMissing("There is no index yet.")
+        self._current = Snapshot(bundle, None, not_looked)
+        self.index_problem: IndexProblem | None = not_looked
         """Why the newest generation is not served; None when it is."""
 
     @property
@@ -156,15 +171,18 @@ class Retriever:
             current_id = self._store.current_id()
             if self._looked and current_id == self._seen_id:
                 return False
-            self._looked, self._seen_id = True, current_id
             bundle = self._current.bundle
             try:
                 fresh = Snapshot(bundle, self._open(bundle))
             except IndexProblem as problem:
+                self._looked, self._seen_id = True, current_id
                 self.index_problem = problem
+                if self._current.generation is None:
+                    self._current = Snapshot(bundle, None, problem)
                 reason = type(problem).__name__
                 log.error("generation_refused", generation=current_id, reason=reason)  # noqa: TRY400 - a traceback names paths
                 return False
+            self._looked, self._seen_id = True, current_id
             self._current = fresh
             self.index_problem = None
             log.info("generation_swapped", generation=fresh.searchable.id, degraded=fresh.searchable.degraded)
@@ -177,8 +195,12 @@ class Retriever:
         return generation
 
 
-def warm_up(bundle: Bundle, windows_LN: tuple[int, int], max_batch: int) -> None:
-    """Run every power-of-two batch size, and the cap, once, so that no caller pays for first-time work."""
+def warm_up(snapshot: Snapshot, windows_LN: tuple[int, int], max_batch: int) -> None:
+    """Run every power-of-two batch size, and the cap, once, so that no caller pays for first-time work.
+
+    Call it where `retrieve` is called: what is prepared, such as OpenMP's threads, belongs to the thread.
+    """
     sizes = {2**power for power in range(max_batch.bit_length())} | {max_batch}
     for size in sorted(sizes):
-        bundle.embed_ecgs(np.zeros((size, 1, *windows_LN), np.float32))
+        k = 0 if snapshot.generation is None else 1
+        retrieve([Query(snapshot, np.zeros((1, *windows_LN), np.float32), k)] * size)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, Self
 
@@ -17,7 +15,7 @@ from app.frame import where
 from app.jobs import Command, RebuildJobs, rebuild_command
 from app.metrics import Metrics
 from app.pipeline import Pipeline, Reader
-from app.retriever import Found, Query, Retriever, retrieve, warm_up
+from app.retriever import INDEX_CODES, Found, Query, Retriever, retrieve, warm_up
 from app.settings import Settings
 from app.workers import BoundedThreads
 from index.store import IndexStore
@@ -63,7 +61,8 @@ class Service:
         self._bundle = bundle
         self._reader = reader
         self._warm = False
-        self._failed_to_start = False
+        self.failed_to_start = False
+        """Nothing mends this; the server ends itself."""
         self._background: list[asyncio.Task[None]] = []
         self.metrics.watch(
             queues={"reader": lambda: self.reading.waiting, "models": lambda: self.batcher.waiting},
@@ -84,12 +83,13 @@ class Service:
 
     def reasons_not_ready(self) -> list[str]:
         """Stable codes, empty when queries are answered."""
+        index_code = self.retriever.current.problem_code
         checks: list[tuple[str, bool]] = [
             ("draining", self.draining),
             ("lane_dead", not self.alive),
-            ("start_failed", self._failed_to_start),
-            ("starting", not self._warm and not self._failed_to_start),
-            ("index_missing", self._warm and self.retriever.current.generation is None),
+            ("start_failed", self.failed_to_start),
+            ("starting", not self._warm and not self.failed_to_start),
+            (index_code, self._warm and index_code != ""),
         ]
         return [code for code, holds in checks if holds]
 
@@ -104,7 +104,7 @@ class Service:
     def require_able(self) -> None:
         """Before a body is read: NotReady while the models warm up or the server ends, QueueFull under overload."""
         for code in self.reasons_not_ready():
-            if code != "index_missing":  # predictions need no index, and a search says so itself
+            if code not in INDEX_CODES:  # predictions need no index, and a search says so itself
                 raise NotReady(code, "The service is not ready to answer.", hint="Ask /readyz when it is.")
         self.reading.check_room()
         self.batcher.check_room()
@@ -139,25 +139,29 @@ class Service:
 
     async def _warm_up(self) -> None:
         spec = self._bundle.manifest.ecg
-        steps: list[Callable[[], None]] = [
-            compile_solver,
-            self._reader.warm,
-            lambda: warm_up(self._bundle, (len(spec.leads), spec.window_samples), self.settings.max_batch),
-        ]
+        windows_LN = len(spec.leads), spec.window_samples
         try:
             await self.refresh()
-            for step in steps:
-                await asyncio.to_thread(step)
+            await asyncio.to_thread(compile_solver)
+            await asyncio.to_thread(self._reader.warm)
+            snapshot = self.retriever.current
+            await self.batcher.run_on_lane(lambda: warm_up(snapshot, windows_LN, self.settings.max_batch))
         except Exception as error:
-            self._failed_to_start = True
+            self.failed_to_start = True
             log.error("start_failed", **where(error))  # noqa: TRY400 - a traceback names paths
             return
         self._warm = True
         log.info("ready", bundle=self._bundle.id, device=str(self._bundle.device), degraded=self.degraded)
 
     async def _watch_index(self) -> None:
-        """A rebuild may also be run from outside."""
+        """A rebuild may also be run from outside. A failure is logged when it begins, and tried again."""
+        failing: type[Exception] | None = None
         while True:
             await asyncio.sleep(self.settings.index_poll_s)
-            with contextlib.suppress(OSError):  # an index folder that is away for a moment
+            try:
                 await self.refresh()
+                failing = None
+            except Exception as error:  # an index folder that is away for a moment, for one
+                if failing is not type(error):
+                    log.error("index_poll_failed", **where(error))  # noqa: TRY400 - a traceback names paths
+                failing = type(error)

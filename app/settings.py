@@ -6,12 +6,14 @@ Nothing is read at import. Arguments win over the environment, the environment o
 from __future__ import annotations
 
 import os
+import tomllib
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import SettingsError as SourceError
 
 ENV_PREFIX = "ECHO2ECG_"
 CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
@@ -70,6 +72,11 @@ class Settings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise SettingsError(_sentence(error)) from None
+        except SourceError as error:  # such as ECHO2ECG_COHORTS that is not JSON; its text names the setting
+            name = next((name for name in type(self).model_fields if f'"{name}"' in str(error)), "")
+            raise SettingsError(f"The setting {name} ({ENV_PREFIX}{name.upper()}) is wrong: not valid JSON.") from None
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"The file that {CONFIG_VARIABLE} names is not valid TOML: {error}.") from None
 
     @classmethod
     def settings_customise_sources(

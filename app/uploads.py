@@ -12,7 +12,8 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from app.errors import BadUpload, Problem, TookTooLong
+from app.errors import BadUpload, NoSpace, Problem, TookTooLong
+from inputs.errors import NO_SPACE
 from inputs.records import UploadedFile
 
 Result = TypeVar("Result")
@@ -77,6 +78,10 @@ async def read_upload(request: Request, *, max_files: int) -> Upload:
             f"The form could not be read, or holds more than {max_files} files or {MAX_FIELDS} fields.",
             hint=SEND_FILES_HINT,
         ) from None
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise NoSpace from error
+        raise
     files = tuple(file for file in files if file.name or file.data)  # a browser's empty file field
     if not files:
         raise BadUpload("no_file", "The upload holds no file.", hint=SEND_FILES_HINT)

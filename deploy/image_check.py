@@ -117,7 +117,8 @@ def _docker_runs() -> bool:
 
 
 def _check_with_docker() -> None:
-    environment = {**os.environ, "ECHO2ECG_COHORTS": str(WORK / "cohorts"), "COMPOSE_PROJECT_NAME": "echo2ecg-check"}
+    cohorts = str(WORK / "cohorts")
+    environment = {**os.environ, "ECHO2ECG_COHORTS_DIR": cohorts, "COMPOSE_PROJECT_NAME": "echo2ecg-check"}
     try:
         run(*COMPOSE, "build", "service", env=environment)
         key = run(*COMPOSE, "run", "--rm", "keys", env=environment).strip().splitlines()[-1]
@@ -230,13 +231,13 @@ def _command(
     lines.append('exec chroot --userspec="$0" "$@"')
     environment = [*image["Env"], *(f"{k}={_filled(str(v))}" for k, v in service.get("environment", {}).items())]
     arguments = list(instead) or [*image["Entrypoint"], *(_filled(str(part)) for part in service["command"])]
-    inside = ["env", "-i", "-C", image["WorkingDir"], *environment, *arguments]
+    inside = ["env", "-i", "-C", image.get("WorkingDir") or "/", *environment, *arguments]
     return ["unshare", "--mount", "sh", "-ec", "\n".join(lines), f"{user}:{group}", str(rootfs), *inside]
 
 
 def _filled(text: str) -> str:
     """`${NAME:-default}` as compose fills it, with the check's own cohort folder."""
-    values = {"ECHO2ECG_COHORTS": str(WORK / "cohorts")}
+    values = {"ECHO2ECG_COHORTS_DIR": str(WORK / "cohorts")}
     return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda match: values.get(match[1], match[2]), text)
 
 

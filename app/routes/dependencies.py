@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import Depends, Request
 
@@ -13,10 +13,10 @@ from app.service import Service
 
 SESSION_COOKIE = "echo2ecg_session"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1", "testserver")
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
-def get_service(request: Request) -> Service:
+async def get_service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
@@ -50,23 +50,32 @@ def require(request: Request, service: Service, scope: Scope) -> None:
 
 def refuse_other_sites(request: Request, service: Service) -> None:
     """A browser must not act here on behalf of another site's page, nor a foreign name stand for this machine."""
-    host = urlsplit(f"//{request.headers.get('host', '')}")
+    host = _split(f"//{request.headers.get('host', '')}")
     if not service.keys.enforced and host.hostname not in LOOPBACK_HOSTS:
         raise Forbidden("foreign_host", "Without API keys the service only answers to this machine's own name.")
     if request.method in SAFE_METHODS:
         return
-    origin = request.headers.get("origin")
-    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin") or (
-        origin is not None and urlsplit(origin).netloc != host.netloc
-    ):
+    fetch_site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if fetch_site is not None:  # the browser's own word, which no page can set
+        own = fetch_site in ("none", "same-origin")
+    else:
+        own = origin is None or _split(origin).netloc == host.netloc
+    if not own:
         raise Forbidden("cross_site", "This request comes from another site's page.")
 
 
-def require_query(request: Request, service: ServiceDep) -> None:
+def _split(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:
+        raise Forbidden("foreign_host", "The Host or Origin of this request is not an address.") from None
+
+
+async def require_query(request: Request, service: ServiceDep) -> None:
     require(request, service, "query")
 
 
-def require_admin(request: Request, service: ServiceDep) -> None:
+async def require_admin(request: Request, service: ServiceDep) -> None:
     require(request, service, "admin")
 
 

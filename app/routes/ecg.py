@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from app.errors import PROBLEMS
+from app.errors import PROBLEMS, NoSpace
 from app.pipeline import Answer, Question
 from app.routes.dependencies import QueryKey, ServiceDep
 from app.schemas import (
@@ -24,6 +24,7 @@ from app.schemas import (
 )
 from app.service import Service
 from app.uploads import MULTIPART_BODY, Upload, read_upload, while_connected
+from inputs.errors import NO_SPACE
 
 router = APIRouter(prefix="/v1", tags=["ECG"], dependencies=[QueryKey])
 
@@ -66,7 +67,12 @@ async def answer_upload(request: Request, service: Service, upload: Upload, ques
     sha256 = await asyncio.to_thread(upload.sha256)
     request.state.upload_sha256 = sha256[:12]
     work = service.pipeline.answer(upload.files, question)
-    answer = await while_connected(request, work, timeout_s=service.settings.answer_timeout_s)
+    try:
+        answer = await while_connected(request, work, timeout_s=service.settings.answer_timeout_s)
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise NoSpace from error
+        raise
     service.metrics.observe_stages(answer.timing_ms)
     return answer, sha256
 

@@ -56,29 +56,31 @@ async def cancel_job(service: ServiceDep, job_id: str) -> JobView:
     return await service.jobs.cancel(job_id)
 
 
-@router.get("/studies/{study_id}", dependencies=[QueryKey])
-async def show_study(service: ServiceDep, study_id: str) -> StudyDetail:
-    """One study of the index."""
-    generation = service.retriever.current.searchable
-    card = await asyncio.to_thread(generation.catalogue.card, study_id)
-    if card is None:
-        raise NotFound("unknown_study", "There is no study with this id in the index.")
-    return study_detail(card, generation)
-
-
 @router.get(
-    "/studies/{study_id}/views/{view_id}/thumbnail",
+    "/studies/{study_id:path}/views/{view_id:path}/thumbnail",
     dependencies=[QueryKey],
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}},
 )
 async def show_thumbnail(service: ServiceDep, study_id: str, view_id: str) -> Response:
     """A still of one view."""
-    generation = service.retriever.current.searchable
+    snapshot = service.retriever.current  # held, so that a swap does not close its generation while it is read
+    generation = snapshot.searchable
     jpeg = await asyncio.to_thread(generation.catalogue.thumbnail, study_id, view_id)
     if jpeg is None:
         raise NotFound("unknown_view", "There is no thumbnail of this view in the index.")
     return Response(jpeg, media_type="image/jpeg", headers=THUMBNAIL_HEADERS)
+
+
+@router.get("/studies/{study_id:path}", dependencies=[QueryKey])
+async def show_study(service: ServiceDep, study_id: str) -> StudyDetail:
+    """One study of the index."""
+    snapshot = service.retriever.current  # held, so that a swap does not close its generation while it is read
+    generation = snapshot.searchable
+    card = await asyncio.to_thread(generation.catalogue.card, study_id)
+    if card is None:
+        raise NotFound("unknown_study", "There is no study with this id in the index.")
+    return study_detail(card, generation)
 
 
 def _source(service: Service, wanted: str | None) -> str:

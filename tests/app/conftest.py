@@ -61,12 +61,14 @@ class FakeBundle:
         )
         self.probes = SimpleNamespace(shd=SimpleNamespace(threshold=0.4))
         self.batches: list[int] = []
+        self.threads: set[str] = set()
         self.go_on = threading.Event()
         self.go_on.set()
         self._projection = np.random.default_rng(0).standard_normal((12 * 24, DIM)).astype(np.float32)
 
     def embed_ecgs(self, windows_BWLN: np.ndarray) -> EcgOutput:
         self.batches.append(len(windows_BWLN))
+        self.threads.add(threading.current_thread().name)
         assert self.go_on.wait(10)
         B = len(windows_BWLN)
         embeddings_BD = windows_BWLN[:, 0, :, ::42].reshape(B, -1) @ self._projection + 1e-3

@@ -121,6 +121,31 @@ def test_another_sites_page_cannot_act_here(running, query_key, headers):
     assert running.client.post("/login", data={"key": query_key}, headers=headers).status_code == 403
 
 
+def test_the_pages_own_forms_are_let_in_as_browsers_send_them(running, query_key):
+    assert running.client.get("/").headers["referrer-policy"] == "same-origin", "else forms carry `Origin: null`"
+    own = str(running.client.base_url).rstrip("/")
+    for headers in ({"Origin": own}, {"Sec-Fetch-Site": "same-origin", "Origin": own}, {"Sec-Fetch-Site": "none"}):
+        assert running.client.post("/login", data={"key": query_key}, headers=headers).status_code == 303
+
+
+def test_an_origin_that_is_hidden_is_another_site(running, query_key):
+    response = running.client.post("/login", data={"key": query_key}, headers={"Origin": "null"})
+    assert (response.status_code, response.json()["code"]) == (403, "cross_site")
+
+
+@pytest.mark.parametrize("headers", [{"Host": "["}, {"Origin": "http://["}])
+def test_an_address_that_cannot_be_parsed_is_403_and_no_defect(running, query_key, headers):
+    response = running.client.post("/login", data={"key": query_key}, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (403, "foreign_host")
+
+
+def test_only_uploads_may_be_large(running):
+    for path in ("/login", "/v1/index/rebuild", "/nowhere"):
+        response = running.client.post(path, data={"key": "x" * 70_000})
+        assert (path, response.status_code) == (path, 413 if path != "/nowhere" else 404)
+    assert running.client.post("/v1/search", files={"files": b"1" * 70_000}).status_code == 401
+
+
 def test_without_keys_a_foreign_name_for_this_machine_is_refused(start_app):
     with start_app() as running:
         response = running.client.get("/v1/index", headers={"Host": "rebound.example"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import stat
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -118,10 +117,11 @@ def test_with_a_valid_key_any_address_and_with_an_expired_one_not(tmp_path, file
 def test_a_session_ends(file):
     create_key(file, ("query",), "a")
     (key,) = list_keys(file)
-    sessions = Sessions(lifetime_s=0.05)
+    now_s = 100.0
+    sessions = Sessions(lifetime_s=60, now=lambda: now_s)
     token = sessions.open(key)
     assert sessions.key_id(token) == key.id
-    time.sleep(0.06)
+    now_s += 61
     assert sessions.key_id(token) is None
     token = sessions.open(key)
     sessions.close(token)

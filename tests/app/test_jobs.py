@@ -220,9 +220,37 @@ def test_an_index_folder_that_cannot_be_written_refuses_the_rebuild_and_serves_o
 
 def test_the_job_is_the_same_program_as_the_command():
     line = rebuild_command(Path("/b"), Path("/i"), "cpu")(Path("/c"))
-    assert line[:5] == [sys.executable, "-m", "cli.main", "index", "rebuild"]
-    options = dict(zip(line[5::2], line[6::2], strict=True))
+    assert line[:6] == [sys.executable, "-P", "-m", "cli.main", "index", "rebuild"]
+    options = dict(zip(line[6::2], line[7::2], strict=True))
     assert options == {"--bundle": "/b", "--cohort": "/c", "--index": "/i", "--device": "cpu", "--progress": "json"}
+
+
+def test_a_job_ends_and_makes_room_when_its_output_or_the_swap_goes_wrong(running, command, wait_until, monkeypatch):
+    monkeypatch.setattr("app.jobs.LINE_BYTES", 1000)
+    command.snippet = "import time; print('x' * 100_000, flush=True); time.sleep(60)"
+    job_id = start(running)
+    wait_until(lambda: ended(running, job_id))
+    assert ended(running, job_id)["state"] == "failed"
+
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(running.service.jobs, "_when_done", broken)
+    command.snippet = SUCCEEDS
+    job_id = start(running)
+    wait_until(lambda: ended(running, job_id))
+    assert ended(running, job_id)["state"] == "done"
+    assert "could not turn to it" in ended(running, job_id)["problem"]
+    start(running)
+
+
+def test_a_job_that_could_not_be_started_leaves_nothing_that_reads_running(running, monkeypatch, index_dir):
+    async def refuse(*_: object, **__: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("app.jobs.asyncio.create_subprocess_exec", refuse)
+    assert running.client.post("/v1/index/rebuild").json()["code"] == "job_not_started"
+    assert list((index_dir / "jobs").iterdir()) == []
 
 
 def test_queries_go_on_while_a_job_runs(running, command):

@@ -133,19 +133,14 @@ def test_a_body_that_trickles_is_408(start_app):
             b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n"
             b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x"
         )
-        started = time.monotonic()
-        answer = read_all(connection)
-        assert b" 408 " in answer.splitlines()[0]
-        assert time.monotonic() - started < 5
+        assert b" 408 " in read_all(connection).splitlines()[0]
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: a", b"\r\n"])
 def test_a_header_that_never_ends_is_cut(start_app, sent):
     with start_app(header_timeout_s=0.4) as running, connect(running) as connection:
         connection.sendall(sent)
-        started = time.monotonic()
         assert read_all(connection) == b""
-        assert time.monotonic() - started < 5
         assert running.client.get("/healthz").status_code == 200
 
 
@@ -154,9 +149,7 @@ def test_a_second_trickling_header_on_one_connection_is_cut_too(start_app):
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert b" 200 " in connection.recv(4096)
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHo")
-        started = time.monotonic()
-        read_all(connection)
-        assert time.monotonic() - started < 3
+        assert read_all(connection) == b"", "the connection's own limit would fail here"
 
 
 def test_a_long_answer_is_not_cut_by_the_header_limit(start_app, wait_until):

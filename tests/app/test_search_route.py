@@ -174,6 +174,46 @@ def test_unknown_addresses_and_methods_are_problems_too(running):
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
 
 
+def test_the_server_having_no_room_is_507_and_not_the_files_fault(running, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "/tmp/SECRET")
+
+    monkeypatch.setattr(running.service.pipeline.reader, "read_ecg", full)
+    response = running.search(1)
+    assert (response.status_code, response.json()["code"]) == (507, "no_space")
+    assert "SECRET" not in response.text
+
+
+def test_everything_that_reaches_the_models_runs_on_one_thread(running):
+    assert running.search(1).status_code == 200
+    assert running.bundle.threads == {"batch-lane"}
+
+
+def test_a_study_id_with_a_slash_is_found(start_app, index_dir, write_generation):
+    with start_app() as running:
+        import urllib.parse
+
+        place = urllib.parse.quote("a/b", safe="")
+        assert running.client.get(f"/v1/studies/{place}").json()["code"] == "unknown_study"
+        assert running.client.get(f"/v1/studies/{place}/views/{place}/thumbnail").json()["code"] == "unknown_view"
+
+
+def test_a_start_that_failed_ends_the_process_with_1(start_app, monkeypatch):
+    from app.main import create_app, run
+
+    with start_app() as running:
+        service, settings = running.service, running.settings
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    again = type(service)(settings.model_copy(update={"port": 0}), running.bundle, service._reader, lambda _: [])
+    monkeypatch.setattr(again._reader, "warm", broken)
+    with pytest.raises(SystemExit) as ended:
+        run(create_app(again.settings, again), again.settings)
+    assert ended.value.code == 1
+
+
 def test_a_defect_is_500_without_its_message(start_app, monkeypatch):
     with start_app() as running:
 

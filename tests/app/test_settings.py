@@ -46,6 +46,17 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(values, sentence):
     assert "\n" not in str(refused.value)
 
 
+def test_cohorts_that_are_not_json_and_a_file_that_is_not_toml_are_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("ECHO2ECG_COHORTS", "/srv/cohorts")
+    with pytest.raises(SettingsError, match=r"cohorts \(ECHO2ECG_COHORTS\) is wrong: not valid JSON"):
+        Settings(bundle_dir="b", index_dir="i")
+    monkeypatch.delenv("ECHO2ECG_COHORTS")
+    (tmp_path / "settings.toml").write_text("port = = 1")
+    monkeypatch.setenv("ECHO2ECG_CONFIG", str(tmp_path / "settings.toml"))
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        Settings(bundle_dir="b", index_dir="i")
+
+
 def test_a_settings_file_that_is_not_there_is_said(monkeypatch):
     monkeypatch.setenv("ECHO2ECG_CONFIG", "/nowhere/settings.toml")
     with pytest.raises(SettingsError, match="not there"):

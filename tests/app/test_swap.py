@@ -94,13 +94,14 @@ def test_a_server_with_only_a_foreign_index_is_not_ready_and_answers_no_search(
 ):
     write_generation(tmp_path / "other", bundle_sha256="cd" * 32)
     with start_app(index_dir=tmp_path / "other", wait=False) as running:
-        wait_until(lambda: running.service.reasons_not_ready() == ["index_missing"])
+        wait_until(lambda: running.service.reasons_not_ready() == ["index_mismatch"])
         ready = running.client.get("/readyz")
         assert ready.status_code == 503
         assert "another bundle" in ready.json()["degraded"] or "not the bundle in use" in ready.json()["degraded"]
         assert running.client.get("/healthz").status_code == 200
         response = running.search(1)
-        assert (response.status_code, response.json()["code"]) == (503, "index_missing")
+        assert (response.status_code, response.json()["code"]) == (503, "index_mismatch")
+        assert "not the bundle in use" in response.json()["detail"]
         assert "retry-after" in response.headers
         assert running.client.get("/v1/index").status_code == 503
         assert running.client.post("/v1/predict", files={"files": b"1"}).status_code == 200
@@ -116,6 +117,34 @@ def test_a_damaged_newest_generation_is_served_by_the_one_before_and_said(start_
         assert answer.status_code == 200
         assert second in answer.json()["degraded"]
         assert running.search(1).json()["generation"] == "000001"
+
+
+def test_an_index_of_which_nothing_verifies_is_called_damaged_and_none_is_called_missing(
+    start_app, index_dir, tmp_path
+):
+    (index_dir / "generations" / "000001" / "index.faiss").write_bytes(b"")
+    for folder, code in ((index_dir, "index_damaged"), (tmp_path / "nothing", "index_missing")):
+        with start_app(index_dir=folder, wait=False) as running:
+            wait_until_code(running, code)
+            response = running.search(1)
+            assert (response.status_code, response.json()["code"]) == (503, code)
+
+
+def wait_until_code(running, code):
+    for _ in range(1000):
+        if running.service.reasons_not_ready() == [code]:
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError(running.service.reasons_not_ready())
+
+
+def test_a_generation_that_could_not_be_opened_for_another_reason_is_tried_again(index_dir, make_bundle, monkeypatch):
+    retriever = Retriever(make_bundle(), IndexStore(index_dir))
+    with monkeypatch.context() as broken:
+        broken.setattr(IndexStore, "open_current", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            retriever.refresh()
+    assert retriever.refresh()
 
 
 def test_swaps_under_queries_fail_none_mix_none_and_never_go_back(start_app, index_dir, write_generation, wait_until):
