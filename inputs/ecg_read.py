@@ -12,7 +12,7 @@ from pathlib import Path
 from inputs.ecg_formats import csv, dicom, npy, wfdb
 from inputs.ecg_formats.archive import looks_like_zip, unpack
 from inputs.echo_formats.opened import open_regular_file
-from inputs.errors import InputError, UnreadableFile
+from inputs.errors import NO_SPACE, InputError, UnreadableFile
 from inputs.records import EcgRecording, InputWarning, UploadedFile
 
 MAX_FILE_BYTES = 64 * 2**20
@@ -44,13 +44,15 @@ def read_ecg(
     """Read one ECG from the parts of an upload: a single file, a WFDB header with its files, or a zip of either.
 
     rate_hz, unit and leads describe NPY and CSV files, which may not do so themselves; other formats state their own.
-    Raises UnreadableFile with a stable code and a hint.
+    Raises UnreadableFile with a stable code and a hint, OSError when temporary files find no room (NO_SPACE).
     """
     try:
         return _read(files, rate_hz, unit, leads)
     except (InputError, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            raise  # no room for temporary files: the file may be whole
         # Parsers raise a dozen unrelated types on damaged files, with header text in the message: drop it.
         raise UnreadableFile(
             "unreadable_file", "The file is damaged: it could not be read to the end.", hint=_READABLE

@@ -11,6 +11,11 @@ server path, a header's free text or anything that could identify a patient.
 
 from __future__ import annotations
 
+import errno
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""An OSError with one of these while temporary files are written says nothing about the file that is read."""
+
 
 class InputError(Exception):
     """`code` is stable and machine-readable; `str(error)` is one sentence; `hint` says what would help."""
@@ -23,7 +28,7 @@ class InputError(Exception):
         self.leads = leads
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors travel from the guarded child process by pickle; keyword arguments need help to survive it.
+        # Worker processes raise errors across a pickle; keyword arguments need help to survive it.
         return (_rebuild, (type(self), self.code, self.message, self.hint, self.leads))
 
 

@@ -23,6 +23,8 @@ from typing import Any, BinaryIO, Self, TypeVar, cast
 
 from inputs.errors import UnreadableFile
 from inputs.guarded_messages import (
+    MAX_BODY_BYTES,
+    MAX_ECG_BYTES,
     Message,
     Part,
     raise_if_error,
@@ -80,7 +82,10 @@ class GuardedReader:
         unit: str | None = None,
         leads: Sequence[str] | None = None,
     ) -> EcgRecording:
-        """`inputs.ecg_read.read_ecg` in a child. Raises UnreadableFile, code `reading_failed` when the child died."""
+        """`inputs.ecg_read.read_ecg` in a child. Raises UnreadableFile, code `reading_failed` when the child died.
+
+        OSError with one of `inputs.errors.NO_SPACE` when temporary files find no room, which is no file's fault.
+        """
         if len(files) > _MAX_FILES:
             raise UnreadableFile(
                 "too_many_files", f"The upload holds {len(files)} files; at most {_MAX_FILES} are read."
@@ -114,7 +119,15 @@ class GuardedReader:
                 child.kill()
                 raise UnreadableFile("reading_failed", "Reading this file failed.") from error
         finally:
-            self._idle.put(self._kept(child))
+            self._give_back(child)
+
+    def _give_back(self, child: _Child | None) -> None:
+        """Free a slot, whatever happens: where no successor can be started now, the next caller tries again."""
+        try:
+            child = self._kept(child)
+        except (OSError, RuntimeError):  # no process or memory to be had, or closed in between
+            child = None
+        self._idle.put(child)
 
     def _kept(self, child: _Child | None) -> _Child | None:
         """The child if it may go on, otherwise its successor, already importing while nobody waits."""
@@ -137,13 +150,14 @@ class GuardedReader:
         """Start all children and wait until their parsers are imported. Raises RuntimeError when they cannot be."""
         slots = [self._idle.get() for _ in range(self._workers)]
         try:
-            slots = [self._kept(child) or self._start() for child in slots]
+            for place, child in enumerate(slots):
+                slots[place] = self._kept(child) or self._start()
             for child in slots:
                 if child is not None:
                     child.wait_until_ready()
         finally:
             for child in slots:
-                self._idle.put(self._kept(child))
+                self._give_back(child)
 
     def close(self) -> None:
         """Kill all children, busy ones included. The reader cannot be used afterwards."""
@@ -217,7 +231,7 @@ class _Child:
         timer.start()
         try:
             write_message(self._requests, header, parts)
-            return read_message(self._answers)
+            return read_message(self._answers, MAX_ECG_BYTES if header.get("kind") == "ecg" else MAX_BODY_BYTES)
         except (OSError, EOFError, ValueError) as error:
             self.kill()
             why = f"took longer than {seconds:g} s" if late.is_set() else "failed"

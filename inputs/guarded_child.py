@@ -13,8 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from inputs.ecg_read import read_ecg
-from inputs.errors import InputError
-from inputs.guarded_messages import Message, Part, pack_clip, pack_error, pack_recording, read_message, write_message
+from inputs.errors import NO_SPACE, InputError
+from inputs.guarded_messages import (
+    Message,
+    Part,
+    pack_clip,
+    pack_error,
+    pack_no_space,
+    pack_recording,
+    read_message,
+    write_message,
+)
 from inputs.records import UploadedFile
 
 
@@ -51,6 +60,10 @@ def _answer(request: Message) -> tuple[dict[str, Any], list[Part]]:
         return pack_recording(read_ecg(files, **header["options"]))
     except InputError as error:
         return pack_error(error), []
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        return pack_no_space(error), []
 
 
 def _limit_process(limits: dict[str, Any]) -> None:
@@ -63,14 +76,22 @@ def _limit_process(limits: dict[str, Any]) -> None:
         (resource.RLIMIT_NOFILE, limits["open_files"]),
         (resource.RLIMIT_CORE, 0),  # a core dump would hold the upload
     ):
-        resource.setrlimit(kind, (value, value))
+        allowed = _within_hard_limit(kind, value)
+        resource.setrlimit(kind, (allowed, allowed))
 
 
 def _limit_cpu(seconds: int) -> None:
     """RLIMIT_CPU counts from the start of the process, so each request moves it."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     soft = int(used.ru_utime + used.ru_stime) + 1 + seconds
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (_within_hard_limit(resource.RLIMIT_CPU, soft), hard))
+
+
+def _within_hard_limit(kind: int, value: int) -> int:
+    """What the host already limits stays limited: nobody but root may raise it."""
+    hard = resource.getrlimit(kind)[1]
+    return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import struct
 from collections.abc import Mapping, Sequence
@@ -16,11 +17,13 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from inputs.ecg_leads import OTHER_LEADS
-from inputs.errors import InputError, UnreadableFile, UnusableRecording
+from inputs.errors import NO_SPACE, InputError, UnreadableFile, UnusableRecording
 from inputs.records import STANDARD_LEADS, EcgRecording, EchoClip, InputWarning
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_BODY_BYTES = 2 * 2**30
+MAX_ECG_BYTES = 64 * 2**20
+"""The largest ECG that a child may answer with; clips may be as large as a body."""
 _MAX_PARTS = 64
 _MAX_SENTENCE = 400
 
@@ -41,7 +44,7 @@ def write_message(stream: BinaryIO, header: Mapping[str, Any], parts: Sequence[P
     stream.flush()
 
 
-def read_message(stream: BinaryIO) -> Message:
+def read_message(stream: BinaryIO, max_body_bytes: int = MAX_BODY_BYTES) -> Message:
     """Receive what `write_message` sent. Raises EOFError when the other side has gone, ValueError on nonsense."""
     (length,) = struct.unpack("!I", _read_exactly(stream, 4))
     if length > MAX_HEADER_BYTES:
@@ -50,7 +53,7 @@ def read_message(stream: BinaryIO) -> Message:
     sizes = header.pop("sizes", None) if isinstance(header, dict) else None
     if not isinstance(sizes, list) or len(sizes) > _MAX_PARTS or not all(type(size) is int for size in sizes):
         raise ValueError("no message")
-    if any(size < 0 for size in sizes) or sum(sizes) > MAX_BODY_BYTES:
+    if any(size < 0 for size in sizes) or sum(sizes) > max_body_bytes:
         raise ValueError("message too large")
     return header, [_read_exactly(stream, size) for size in sizes]
 
@@ -120,9 +123,16 @@ def pack_error(error: InputError) -> dict[str, Any]:
     }
 
 
+def pack_no_space(error: OSError) -> dict[str, Any]:
+    """That temporary files found no room; `error.errno` is one of NO_SPACE."""
+    return {"kind": "no_space", "errno": error.errno}
+
+
 def raise_if_error(message: Message) -> None:
-    """Raise the InputError that the child reports, if that is what it answers."""
+    """Raise the InputError, or the lack of room, that the child reports, if that is what it answers."""
     header = message[0]
+    if header.get("kind") == "no_space" and header["errno"] in NO_SPACE:
+        raise OSError(header["errno"], os.strerror(header["errno"]))
     if header.get("kind") == "error":
         kind = _ERRORS[_word(header["error"], r"\w{1,40}")]
         raise kind(

@@ -30,6 +30,7 @@ MAX_SAMPLES_PER_FRAME = 64
 # Bits per sample; FLAC (5xx) is compressed and checked by its own decoder. Format 0, "no signal file", is refused.
 _BITS = {8: 8, 16: 16, 24: 24, 32: 32, 61: 16, 80: 8, 160: 16, 212: 12, 310: 32 / 3, 311: 32 / 3}
 _FLAC = (508, 516, 524)
+_ENDINGS = (".dat", ".mat", ".hea")
 
 _RECORD = re.compile(
     r"(?P<name>[-\w]{1,200})(?:/(?P<segments>\d{1,9}))?[ \t]+(?P<signals>\d{1,9})"
@@ -303,9 +304,11 @@ def _rewritten(header: Header, files: Sequence[str]) -> str:
 
 def _part(parts: Mapping[str, bytes], name: str) -> bytes:
     if name not in parts:
+        ending = name[-4:].lower()  # the rest of a name may be a patient's
+        kind = ending if ending in _ENDINGS else "signal"
         raise UnreadableFile(
             "file_missing",
-            f"The WFDB header names {name}, which is not part of the upload.",
+            f"The WFDB header names a {kind} file that is not part of the upload.",
             hint="Send the header together with all files it names, or as one zip.",
         )
     return parts[name]

@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import struct
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -19,7 +21,7 @@ from inputs import guarded_messages
 from inputs.ecg_prepare import prepare_ecg
 from inputs.ecg_read import read_ecg
 from inputs.echo_read import read_echo
-from inputs.errors import UnreadableFile
+from inputs.errors import NO_SPACE, UnreadableFile
 from inputs.guarded import GuardedReader, Limits
 from inputs.guarded_messages import pack_error, pack_recording, read_message, unpack_recording, write_message
 from inputs.records import InputWarning, UploadedFile
@@ -70,6 +72,53 @@ def test_child_gives_the_same_recording_and_the_same_prepared_bits(reader, ecg):
         )  # fmt: skip
         if len(direct.lead_names) == 12:
             assert prepare_ecg(guarded, EcgSpec()).tobytes() == prepare_ecg(direct, EcgSpec()).tobytes()
+
+
+def test_a_successor_that_cannot_be_started_costs_no_slot(ecg, monkeypatch):
+    with GuardedReader(Limits(files_per_child=1)) as reader:
+        reader.warm()
+        with monkeypatch.context() as broken:
+            broken.setattr("inputs.guarded.subprocess.Popen", refuse_to_start)
+            assert reader.read_ecg(ecg.wfdb()).lead_names
+        assert reader._idle.qsize() == 1, "else the next call waits for ever"
+        assert reader.read_ecg(ecg.wfdb()).lead_names
+
+
+def refuse_to_start(*_: object, **__: object) -> None:
+    raise OSError(11, "Resource temporarily unavailable")
+
+
+@pytest.mark.parametrize("number", sorted(NO_SPACE))
+def test_no_room_for_temporary_files_is_not_the_files_fault(ecg, monkeypatch, number):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(number, "full")
+
+    monkeypatch.setattr("inputs.ecg_formats.wfdb.tempfile.TemporaryDirectory", full)
+    with pytest.raises(OSError, match="full") as direct:
+        read_ecg(ecg.wfdb())
+    message = {"kind": "no_space", "errno": direct.value.errno}, []
+    assert guarded_messages.pack_no_space(direct.value) == message[0]
+    with pytest.raises(OSError) as told:  # noqa: PT011 - its number is looked at
+        guarded_messages.raise_if_error(message)
+    assert told.value.errno == number
+
+
+def test_a_host_that_limits_cpu_time_already_is_no_obstacle(ecg):
+    request = b"import resource; resource.setrlimit(resource.RLIMIT_CPU, (60, 60)); import sys\n"
+    program = request + (
+        b"import inputs.guarded_child as child; child._limit_cpu(10); child._limit_cpu(500)\n"
+        b"print(resource.getrlimit(resource.RLIMIT_CPU))"
+    )
+    done = subprocess.run([sys.executable, "-c", program.decode()], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(60, 60)"
+
+
+def test_an_ecg_that_claims_to_be_huge_is_not_received():
+    stream = io.BytesIO()
+    write_message(stream, {"kind": "ecg"}, [bytes(2000)])
+    stream.seek(0)
+    with pytest.raises(ValueError, match="too large"):
+        read_message(stream, 1000)
 
 
 def test_child_gives_the_same_clip_and_its_frames_can_be_written_to(reader):
