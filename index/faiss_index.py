@@ -148,12 +148,9 @@ class FaissIndex:
         self._gpu, self.notice = gpu, None
         return True
 
-    def to_bytes(self) -> bytes:
-        """The index as a FAISS file (IndexIDMap of IndexFlatIP), always in CPU form."""
-        return bytes(faiss.serialize_index(self._file_form()))
-
     def save(self, write: Callable[[bytes], Any]) -> None:
-        """Write the same file piece by piece, without a second copy in memory. Errors of `write` come through."""
+        """Write a FAISS file (IndexIDMap of IndexFlatIP, always in CPU form) piece by piece, without a second copy in
+        memory. Errors of `write` come through."""
         faiss.write_index(self._file_form(), faiss.PyCallbackIOWriter(write))
 
     @classmethod
