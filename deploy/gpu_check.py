@@ -10,7 +10,9 @@ import json
 import platform
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLE = ROOT / "bundles" / "demo"
 MIN_COSINE = 0.999
+MAX_PROBABILITY_DIFFERENCE = 1e-3
 N_ECGS = 64
 N_CLIPS = 16
 SEED = 11
@@ -82,13 +85,26 @@ def _compare_search() -> dict[str, object]:
     cpu, gpu = FaissIndex(128), FaissIndex(128)
     cpu.add(ids_N, vectors_ND)
     gpu.add(ids_N, vectors_ND)
-    gpu.move_to_gpu()
+    if not gpu.move_to_gpu():
+        raise CheckFailed(gpu.notice or "the index could not be moved to the GPU")
     queries_BD, allowed_N = vectors_ND[:64] + 0.05, ids_N[::7]
     for allowed in (None, allowed_N):
         a, b = cpu.search(queries_BD, 10, allowed), gpu.search(queries_BD, 10, allowed)
         if not np.allclose(a.similarity_BK, b.similarity_BK, atol=1e-4):
+            raise CheckFailed("the GPU index and the CPU index score differently")
+        rows_a = [list(zip(*row, strict=True)) for row in zip(a.ids_BK, a.similarity_BK, strict=True)]
+        rows_b = [list(zip(*row, strict=True)) for row in zip(b.ids_BK, b.similarity_BK, strict=True)]
+        if not all(_same_but_for_ties(*rows, tie=1e-6) for rows in zip(rows_a, rows_b, strict=True)):
             raise CheckFailed("the GPU index and the CPU index rank differently")
     return {"backend": gpu.backend, "notice": gpu.notice}
+
+
+def _same_but_for_ties(a: Sequence[tuple[object, float]], b: Sequence[tuple[object, float]], *, tie: float) -> bool:
+    """Whether two rankings (id and similarity, best first) name the same ids where no others score about the same."""
+    if len(a) != len(b):
+        return False
+    scores = dict(a) | dict(b)
+    return all(x == y or abs(scores[x] - scores[y]) <= tie for (x, _), (y, _) in zip(a, b, strict=True))
 
 
 def _serve() -> dict[str, object]:
@@ -96,9 +112,27 @@ def _serve() -> dict[str, object]:
 
     with tempfile.TemporaryDirectory() as folder:
         answer = answer_real_ecg(Path(folder), device="cuda")
+        expected = answer_real_ecg(Path(folder), device="cpu")
     if not str(answer["device"]).startswith("cuda"):
         raise CheckFailed(f"the service answered from {answer['device']}, not from the GPU")
-    return {"device": answer["device"], "timing_ms": answer["timing_ms"], "neighbours": len(answer["neighbours"])}
+    apart = float(np.abs(_probabilities(answer) - _probabilities(expected)).max())
+    if apart > MAX_PROBABILITY_DIFFERENCE:
+        raise CheckFailed(f"the served probabilities are {apart:.2g} apart, more than {MAX_PROBABILITY_DIFFERENCE}")
+    ranked = [[(hit["study_id"], hit["similarity"]) for hit in each["neighbours"]] for each in (answer, expected)]
+    if not _same_but_for_ties(*ranked, tie=MAX_PROBABILITY_DIFFERENCE):
+        raise CheckFailed("the service names other neighbours from the GPU than from the CPU")
+    return {
+        "device": answer["device"],
+        "probabilities_apart": apart,
+        "timing_ms": answer["timing_ms"],
+        "neighbours": len(answer["neighbours"]),
+    }
+
+
+def _probabilities(answer: Mapping[str, Any]) -> np.ndarray:
+    predictions = answer["predictions"]
+    classes = [row["probability"] for row in predictions["lvef"]["classes"]]
+    return np.array([*classes, predictions["shd"]["probability"]])
 
 
 if __name__ == "__main__":
