@@ -222,7 +222,9 @@ def index_rebuild(
     except Exception as error:
         from cli.failures import sentence_of
 
-        if style == "json" and (sentence := sentence_of(error)):
+        # A job shows this sentence to its callers, so it names no path of the server.
+        sentence = error.strerror if isinstance(error, OSError) else sentence_of(error)
+        if style == "json" and sentence:
             sys.stdout.write(json.dumps({"error": sentence}) + "\n")
         raise
     if style == "json":
