@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from datetime import datetime
 from pathlib import Path
 
@@ -11,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, ExplicitVRLittleEndian, TwelveLeadECGWaveformStorage
+from pydicom.uid import ExplicitVRLittleEndian, TwelveLeadECGWaveformStorage
 
 from inputs.records import STANDARD_LEADS
+from simulator.dicom_identity import IMPLEMENTATION, derived_uid
 from simulator.ecg_recorder import EcgRecorder
 
 # Lead numbers are shared by both vocabularies: SCPECG writes 5.6.3-9-1, MDC (ISO/IEEE 11073-10101) writes 2:1.
 _LEAD_NUMBER = dict(zip(STANDARD_LEADS, (1, 2, 61, 62, 63, 64, 3, 4, 5, 6, 7, 8), strict=True))
 _SCPECG_SITE = 0
-_IMPLEMENTATION = UID("2.25.302931460173094217305180431127504826211")
 
 
 def write_ecg(
@@ -43,12 +41,6 @@ def write_ecg(
     if recorder.file_kind == "wfdb":
         return _write_wfdb(counts_LN, path_stem, leads, recorder)
     return _write_dicom(counts_LN, path_stem, leads, recorder, patient_id, ecg_id, acquired_at)
-
-
-def _uid(*names: str) -> UID:
-    """A DICOM UID under the 2.25 root for UUIDs that depends on `names` alone."""
-    digest = hashlib.sha256("/".join(names).encode()).digest()
-    return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=4).int}")
 
 
 def _file_order(recorder: EcgRecorder) -> tuple[str, ...]:
@@ -81,17 +73,17 @@ def _write_dicom(
     acquired_at: datetime,
 ) -> Path:
     path = path_stem.with_suffix(".dcm")
-    instance = _uid(ecg_id, "instance")
+    instance = derived_uid(f"{ecg_id}/instance")
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = TwelveLeadECGWaveformStorage
     meta.MediaStorageSOPInstanceUID = instance
-    meta.ImplementationClassUID = _IMPLEMENTATION
+    meta.ImplementationClassUID = IMPLEMENTATION
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID = TwelveLeadECGWaveformStorage
     dataset.SOPInstanceUID = instance
-    dataset.StudyInstanceUID = _uid(ecg_id, "study")
-    dataset.SeriesInstanceUID = _uid(ecg_id, "series")
+    dataset.StudyInstanceUID = derived_uid(f"{ecg_id}/study")
+    dataset.SeriesInstanceUID = derived_uid(f"{ecg_id}/series")
     dataset.Modality = "ECG"
     dataset.Manufacturer = "Invented"
     dataset.ManufacturerModelName = "simulator"

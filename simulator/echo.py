@@ -158,8 +158,8 @@ _REPEAT_CHANCE = 0.10
 def choose_views(physiology: Physiology, rng: Generator) -> tuple[str, ...]:
     """Which clips a study has: grey views may be missing or repeated, colour is likelier where it shows a lesion.
 
-    A normal heart is also looked at in colour, and a lesion is sometimes missed, so that the presence of a colour clip
-    does not tell the label. There is always a PLAX or an A4C.
+    A normal heart is also looked at in colour, and a lesion is sometimes missed: a colour clip does not prove a lesion,
+    but it is commoner with one, so that its presence tells something of the label. There is always a PLAX or an A4C.
     """
     views: list[str] = []
     for view, chance in _GREY_CHANCE.items():

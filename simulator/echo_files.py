@@ -5,8 +5,6 @@ The same clip and identifiers give the same bytes. Files carry pseudonyms only: 
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -20,11 +18,11 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit, UltrasoundMultiFrameImageStorage
 
+from simulator.dicom_identity import IMPLEMENTATION, derived_uid
 from simulator.echo import RenderedClip
 
 ClipFormat = Literal["dicom_jpeg", "dicom_raw", "avi"]
 
-_IMPLEMENTATION = UID("2.25.302931460173094217305180431127504826211")
 _FRAME_TIME = Tag(0x0018, 0x1063)
 _SPATIAL_2D, _TISSUE, _COLOUR_FLOW, _CENTIMETRE = 1, 1, 2, 3
 
@@ -91,7 +89,7 @@ def _new_dataset(instance_uid: UID, transfer_syntax: UID) -> Dataset:
     meta.MediaStorageSOPClassUID = UltrasoundMultiFrameImageStorage
     meta.MediaStorageSOPInstanceUID = instance_uid
     meta.TransferSyntaxUID = transfer_syntax
-    meta.ImplementationClassUID = _IMPLEMENTATION
+    meta.ImplementationClassUID = IMPLEMENTATION
     dataset = Dataset()
     dataset.file_meta = meta
     dataset.SOPClassUID = UltrasoundMultiFrameImageStorage
@@ -149,8 +147,7 @@ def _region(clip: RenderedClip, data_type: int) -> Dataset:
 
 
 def _uid(*parts: str) -> UID:
-    digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
-    return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=4).int}")
+    return derived_uid("\x1f".join(parts))
 
 
 def _write_avi(clip: RenderedClip, path: Path) -> None:

@@ -67,8 +67,13 @@ class Physiology:
 
     @property
     def body_surface_m2(self) -> float:
-        """Mosteller's formula."""
-        return float(np.sqrt(self.height_cm * self.weight_kg / 3600.0))
+        """From height and weight."""
+        return _body_surface_m2(self.height_cm, self.weight_kg)
+
+
+def _body_surface_m2(height_cm: float, weight_kg: float) -> float:
+    """Mosteller's formula."""
+    return float(np.sqrt(height_cm * weight_kg / 3600.0))
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,7 @@ class Patient:
         mitral = self.mitral_regurgitation.at(day) + 0.031 * failing * self.remodelling + 0.30 * (share > 0)
         dilated = 0.0155 * failing * self.remodelling + 0.15 * max(0.0, aortic_leak - 0.8)
         dilated += 0.08 * max(0.0, self.mitral_regurgitation.at(day) - 0.8)
-        body_m2 = float(np.sqrt(self.height_cm * self.weight_kg / 3600.0))
+        body_m2 = _body_surface_m2(self.height_cm, self.weight_kg)
         lvedv = float(np.clip(self.healthy_lvedv_per_m2 * body_m2 * np.exp(dilated), 45.0, 420.0))
 
         thickening = self.hypertrophy_cm.at(day) + 0.14 * max(0.0, stenosis - 0.6)

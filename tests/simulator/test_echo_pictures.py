@@ -288,7 +288,7 @@ def test_machines_differ_between_sites_and_clips_have_the_machines_size_and_rate
     assert max(tints) - min(tints) > 0.03
 
 
-def test_every_view_is_sometimes_missing_and_colour_does_not_give_the_lesion_away():
+def test_every_view_is_sometimes_missing_and_colour_is_commoner_with_a_lesion_but_no_proof_of_it():
     def share(patient, view):
         rng = np.random.default_rng(0)
         return np.mean([view in choose_views(patient, rng) for _ in range(600)])
