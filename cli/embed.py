@@ -17,7 +17,7 @@ from inputs.ecg_prepare import ecg_windows, prepare_ecg
 from inputs.ecg_read import read_ecg_path
 from inputs.echo_prepare import prepare_clip
 from inputs.echo_read import read_echo
-from inputs.errors import InputError, UnreadableFile
+from inputs.errors import InputError
 from models.bundle import Bundle
 
 ECHO_SUFFIXES = ("", ".dcm", ".avi", ".mp4")
@@ -69,11 +69,13 @@ def embed_echo_studies(
     spec = bundle.manifest.echo
     skipped, ids, rows = [], [], []
     for done, folder in enumerate(studies, start=1):
-        clips = []
-        for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in ECHO_SUFFIXES)[: spec.max_views]:
+        clips: list[NDArray[np.float32]] = []
+        for path in sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in ECHO_SUFFIXES):
+            if len(clips) == spec.max_views:
+                break
             try:
-                clips.append(prepare_clip(read_echo(path, max_frames=spec.frames * spec.stride), spec))
-            except UnreadableFile as error:
+                clips.append(prepare_clip(read_echo(path, max_frames=spec.frames_needed), spec))
+            except InputError as error:
                 skipped.append(f"{folder.name}/{path.name}: {error.message}")
         if not clips:
             skipped.append(f"{folder.name}: no readable clip.")

@@ -55,3 +55,8 @@ class EchoSpec(BaseModel):
     mask_outside_sector: bool = False
     """EchoPrime's own pipeline blackens everything outside the moving ultrasound sector before anything else."""
     max_views: int = Field(default=128, ge=1)
+
+    @property
+    def frames_needed(self) -> int:
+        """How many frames of a file decide the prepared clip. Two at least: a single frame is a still, not a clip."""
+        return max(2, (self.frames - 1) * self.stride + 1)

@@ -229,3 +229,17 @@ def test_study_folders_of_different_sizes_share_one_table_of_weights(command, sm
         assert written["ids"].tolist() == ["one", "two"]
         assert np.allclose(written["pool_weights"], [[1, 0], [0.5, 0.5]], atol=1e-6)
         assert np.allclose(written["embeddings"][0], written["embeddings"][1], atol=1e-5)
+
+
+def test_unreadable_clips_and_folders_take_no_view_from_those_that_can_be_read(command, small_bundle, tmp_path):
+    study = tmp_path / "study"
+    (study / "a.dcm").mkdir(parents=True)
+    for number in range(4):
+        (study / f"broken{number}.dcm").write_bytes(b"not a clip")
+        shutil.copyfile(ECHO_FILE, study / f"clip{number}.dcm")
+    bundle, out = small_bundle(), tmp_path / "out.npz"  # at most three views
+    code, said, _ = command("embed", "echo", study, "--bundle", bundle, "-o", out, "--device", "cpu")
+    assert code == 1
+    assert said.count("skipped study/broken") == 4
+    with np.load(out) as written:
+        assert np.allclose(written["pool_weights"], 1 / 3, atol=1e-6)
