@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+import logging
 
+import pytest
+import structlog
+
+from app.logs import configure_logging
 from app.settings import Settings, SettingsError
 
 
@@ -61,3 +66,18 @@ def test_a_settings_file_that_is_not_there_is_said(monkeypatch):
     monkeypatch.setenv("ECHO2ECG_CONFIG", "/nowhere/settings.toml")
     with pytest.raises(SettingsError, match="not there"):
         Settings(bundle_dir="b", index_dir="i")
+
+
+def test_a_librarys_traceback_reaches_no_log(capsys):
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure_logging(Settings(bundle_dir="b", index_dir="i"))
+    try:
+        failure = OSError("cannot read /srv/SECRET")
+        logging.getLogger("library").error("It failed\nfuture: OSError('/srv/SECRET')", exc_info=failure)
+    finally:
+        root.handlers, root.level = handlers, level
+        structlog.reset_defaults()
+    line = capsys.readouterr().err
+    assert "SECRET" not in line
+    assert json.loads(line)["kind"] == "OSError"
