@@ -7,6 +7,7 @@ store, keyed by what it was made from. A store survives being killed at any mome
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from dataclasses import dataclass
@@ -26,7 +27,10 @@ class _Entry:
 
 
 class ArrayStore:
-    """Appends by one process; arrays share a dtype and may differ in shape. `note` says why a key has no values."""
+    """Appends by one process; arrays share a dtype and may differ in shape. `note` says why a key has no values.
+
+    ValueError while another process, or another store of this one, has the folder open.
+    """
 
     def __init__(self, folder: Path, dtype: DTypeLike) -> None:
         self.folder = folder
@@ -35,13 +39,17 @@ class ArrayStore:
         self._values_path = folder / "values.bin"
         self._entries: dict[str, _Entry] = {}
         self._mapped: NDArray[Any] | None = None
-        self._values_path.touch()
+        self._values_file = open(self._values_path, "ab")  # noqa: SIM115 - lives as long as the store
+        try:
+            fcntl.flock(self._values_file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released with the file, also by a kill
+        except BlockingIOError:
+            self._values_file.close()
+            raise ValueError(f"another run is using this work folder ({folder.parent.name})") from None
         entries_path = folder / "entries.jsonl"
         whole = self._read_entries(entries_path)
         # Half a line or values without a line are what a kill leaves; they are cut off before anything is added.
         self._entries_file = open(entries_path, "ab")  # noqa: SIM115 - lives as long as the store
         self._entries_file.truncate(whole)
-        self._values_file = open(self._values_path, "ab")  # noqa: SIM115 - lives as long as the store
         self._values_file.truncate(max((self._end(entry) for entry in self._entries.values()), default=0))
         self._values_file.seek(0, os.SEEK_END)
 

@@ -21,12 +21,16 @@ def model_card(
     training_data: Mapping[str, object],
     cohort_name: str,
     bundle_name: str,
+    start_name: str | None,
     echo_encoder: str,
     probe_choices: Mapping[str, float],
 ) -> str:
-    """Markdown. `training_data` is the manifest's; `echo_encoder` says in a sentence where the echo encoder is from."""
+    """Markdown. `training_data` is the manifest's; `echo_encoder` says in a sentence where the echo encoder is from,
+    `start_name` names the bundle that it was taken from, where it was not trained here.
+    """
     simulated = "simulator_version" in training_data
-    commands = [f"echo2ecg train {cohort_name} --recipe {recipe.name} --out {bundle_name}"]
+    start = "" if start_name is None else f" --start {start_name}"
+    commands = [f"echo2ecg train {cohort_name} --recipe {recipe.name}{start} --out {bundle_name}"]
     if simulated:
         patients, seed = training_data["patients"], training_data["seed"]
         commands.insert(0, f"echo2ecg simulate {cohort_name} --patients {patients} --seed {seed}")
@@ -50,8 +54,9 @@ def model_card(
         "## Limits",
         _limits(simulated),
         "## Licences",
-        "Code and these weights: MIT. "
-        + ("No published weights went into them." if recipe.echo_pretraining else echo_encoder),
+        "Code and these weights: MIT. No published weights went into them."
+        if start_name is None
+        else f"Code: MIT. {echo_encoder} The terms in that bundle's card hold for this bundle too.",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -114,6 +119,8 @@ def _metrics(report: EvaluationReport) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for kind, probe in (("linear", report.linear_probe), ("5 nearest neighbours", report.knn_probe)):
+        if probe is None:
+            continue
         for question, yes_no in (
             (f"LVEF {report.lvef_lowest_class_range}", probe.lvef_lowest_class),
             ("SHD", probe.shd),

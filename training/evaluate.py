@@ -90,7 +90,8 @@ class EvaluationReport(Record):
     skipped_clips: dict[str, int]
     lvef_lowest_class_range: str
     linear_probe: ProbeReport
-    knn_probe: ProbeReport
+    knn_probe: ProbeReport | None
+    """None where too few train patients' ECGs are labelled to have five neighbours."""
     retrieval: tuple[RetrievalReport, ...]
 
     def headline(self) -> dict[str, Estimate]:
@@ -134,15 +135,23 @@ def evaluate(
     work: Path | None = None,
     device: str = "auto",
     workers: int = 2,
-    window_days: float = 7.0,
+    window_days: float | None = None,
     progress: Progress = silent,
 ) -> EvaluationReport:
     """Measures a bundle on the patients of `split`; the train patients serve as the kNN probe's neighbours.
 
     `work` keeps prepared ECGs and view vectors for another time; without it they go to a temporary folder.
-    Raises BundleError, CohortError, or ValueError where the split is too small to measure.
+    `window_days` pairs ECGs with studies; None takes what the bundle was trained with, or 7.
+    Raises BundleError, CohortError, or ValueError for the train split, for a bundle without probes, and where the
+    split is too small to measure.
     """
+    if split == "train":
+        raise ValueError("the train patients cannot be measured: their ECGs would be their own nearest neighbours")
     bundle = Bundle.load(bundle_dir, device=device)
+    if bundle.probes is None:
+        raise ValueError("this bundle has no probes to evaluate")
+    if window_days is None:
+        window_days = _trained_window_days(bundle)
     cohort = load_cohort(cohort_dir)
     pairs = derive_pairs(cohort, window_days=window_days)
     with ExitStack() as stack:
@@ -160,7 +169,7 @@ def evaluate(
         if tested.empty:
             raise ValueError(f"no pair of an ECG and a study of the {split} patients can be used")
         neighbours = neighbours[neighbours["ecg_id"].isin(list(signals))]
-        known = embed_ecgs(bundle, neighbours, labels, signals)
+        known = embed_ecgs(bundle, neighbours, labels, signals) if len(neighbours) else None
         test = embed_ecgs(bundle, tested, labels, signals)
     return EvaluationReport(
         bundle_id=bundle.id,
@@ -175,6 +184,11 @@ def evaluate(
         knn_probe=_knn_probe(known, test, bundle.manifest.labels.lvef),
         retrieval=_retrieval(bundle, tested, labels, views, test),
     )
+
+
+def _trained_window_days(bundle: Bundle) -> float:
+    window_days = bundle.manifest.training_data.get("window_days", 7.0)
+    return float(window_days) if isinstance(window_days, int | float) else 7.0
 
 
 def embed_ecgs(bundle: Bundle, pairs: pd.DataFrame, labels: pd.DataFrame, signals: Arrays) -> EmbeddedEcgs:
@@ -195,15 +209,18 @@ def embed_ecgs(bundle: Bundle, pairs: pd.DataFrame, labels: pd.DataFrame, signal
 
 
 def _linear_probe(bundle: Bundle, test: EmbeddedEcgs) -> ProbeReport:
-    if bundle.probes is None or test.lvef_EC is None or test.shd_E is None:
-        raise ValueError("this bundle has no probes to evaluate")
+    assert bundle.probes is not None and test.lvef_EC is not None and test.shd_E is not None  # noqa: PT018
     return _probe_report(test, bundle.manifest.labels.lvef, test.lvef_EC, test.shd_E, bundle.probes.shd.threshold)
 
 
-def _knn_probe(known: EmbeddedEcgs, test: EmbeddedEcgs, classes: LvefClasses) -> ProbeReport:
+def _knn_probe(known: EmbeddedEcgs | None, test: EmbeddedEcgs, classes: LvefClasses) -> ProbeReport | None:
+    if known is None:
+        return None
     lvef_known = np.isfinite(known.labels["lvef_percent"].to_numpy())
-    lvef_truth = classes.class_of(known.labels["lvef_percent"].to_numpy()[lvef_known])
     shd_known = np.isfinite(known.labels["shd"].to_numpy())
+    if min(lvef_known.sum(), shd_known.sum()) < _NEIGHBOURS:
+        return None
+    lvef_truth = classes.class_of(known.labels["lvef_percent"].to_numpy()[lvef_known])
     lvef_EC = knn_probabilities(known.features_EF[lvef_known], lvef_truth, test.features_EF, len(classes.labels))
     shd_truth = known.labels["shd"].to_numpy()[shd_known].astype(np.int64)
     shd_EC = knn_probabilities(known.features_EF[shd_known], shd_truth, test.features_EF, 2)
@@ -252,6 +269,8 @@ def _retrieval(
     reports = []
     for relevant in ("pair", *PHENOTYPES):
         known = pairs if relevant == "pair" else pairs[labels.loc[pairs["study_id"], relevant].notna().to_numpy()]
+        if known.empty:  # nobody measured this phenotype
+            continue
         ecg_R, ecg_ids = pd.factorize(known["ecg_id"])
         study_R, study_ids = pd.factorize(known["study_id"])
         patient_R, _ = pd.factorize(known["patient_id"])

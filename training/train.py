@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from inputs.cohort import SHD_FLAGS, SPLITS, derive_pairs, load_cohort
+from inputs.cohort import SHD_FLAGS, SPLITS, check_cohort, derive_pairs, load_cohort
 from inputs.errors import CohortError
 from models.aligned import EcgTower, EchoTower
 from models.bundle import Bundle, write_bundle
-from models.bundle_files import read_echo_encoder
+from models.bundle_files import read_echo_encoder, read_manifest
 from models.device import resolve_device
 from models.probes import LabelDefinitions
 from training.align import align_towers
@@ -70,10 +70,13 @@ def train(
     if (recipe.echo_pretraining is None) == (start is None):
         wants = "trains its own echo encoder" if start else "needs a bundle with an echo encoder to start from"
         raise ValueError(f"the recipe {recipe.name} {wants}")
+    if start is not None:
+        _check_start(start, recipe)
     torch_device = resolve_device(device)
     work = out.with_name(f"{out.name}.work")
 
     # The cohort: pairs of one patient within the window, each patient in one split, every label in every split.
+    check_cohort(cohort_dir, window_days=recipe.window_days).raise_if_refused()
     cohort = load_cohort(cohort_dir)
     labels = study_labels(cohort)
     pairs = derive_pairs(cohort, window_days=recipe.window_days)
@@ -127,7 +130,11 @@ def train(
         torch.manual_seed(recipe.seed)
         ecg_tower, echo_tower = EcgTower(recipe.architecture), EchoTower(recipe.architecture)
     val_arrays = to_arrays(val_pairs, signals, views)
-    val_phenotypes_SP = labels.loc[val_pairs["study_id"].unique(), list(_SCORED_PHENOTYPES)].to_numpy(np.float64)
+    val_labels = labels.loc[val_pairs["study_id"].unique(), list(_SCORED_PHENOTYPES)]
+    scored = [name for name in _SCORED_PHENOTYPES if val_labels[name].nunique() >= 2]  # not every cohort has volumes
+    if not scored:
+        raise CohortError("labels_missing", "The studies of the val patients that can be read show a single LVEF.")
+    val_phenotypes_SP = val_labels[scored].to_numpy(np.float64)
     with RunLog(run) as log:
         fit = align_towers(
             ecg_tower,
@@ -182,11 +189,24 @@ def train(
         training_data=fields["training_data"],
         cohort_name=cohort_dir.name,
         bundle_name=out.name,
+        start_name=None if start is None else start.resolve().name,
         echo_encoder=echo_encoder_sentence(echo_bundle.manifest, trained_here=start is None),
         probe_choices=probes.choices,
     )
     write_bundle(out, manifest_fields=fields, **parts, probes=probes.probes, card=card)
     return out
+
+
+def _check_start(start: Path, recipe: Recipe) -> None:
+    """Refuses an echo encoder of other sizes, or one that eats clips prepared in another way."""
+    manifest, _ = read_manifest(start)
+    sizes = recipe.architecture
+    theirs = (manifest.echo, manifest.architecture.echo, manifest.architecture.view_dim)
+    if theirs != (recipe.echo, sizes.echo, sizes.view_dim):
+        raise ValueError(
+            f"the echo encoder of {manifest.id} has other sizes, or takes clips prepared otherwise, than the recipe "
+            f"{recipe.name} says"
+        )
 
 
 def _check_labels(split_pairs: dict[str, pd.DataFrame], labels: pd.DataFrame, recipe: Recipe) -> None:

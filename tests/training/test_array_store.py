@@ -53,3 +53,13 @@ def test_stored_arrays_cannot_be_written_to(tmp_path):
         store.add("a", np.zeros(2, np.float32))
         with pytest.raises(ValueError, match="read-only"):
             store["a"][0] = 1
+
+
+def test_a_folder_in_use_is_refused_and_free_again_after_closing(tmp_path):
+    with ArrayStore(tmp_path, np.float32) as store:
+        store.add("a", np.ones(3, np.float32))
+        with pytest.raises(ValueError, match="another run is using this work folder"):
+            ArrayStore(tmp_path, np.float32)
+        store.add("b", np.ones(3, np.float32))
+    with ArrayStore(tmp_path, np.float32) as store:
+        assert len(store) == 2

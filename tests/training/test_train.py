@@ -2,6 +2,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from inputs.errors import CohortError
@@ -124,6 +125,53 @@ def test_a_recipe_without_echo_pretraining_starts_from_a_bundles_echo_encoder(
         train(cohort_dir, bare, tmp_path / "bare", workers=0)
     bundle_dir = train(cohort_dir, bare, tmp_path / "bare", start=trained[0], workers=0)
     assert weights(bundle_dir)["echo_encoder.safetensors"] == weights(trained[0])["echo_encoder.safetensors"]
+    card = (bundle_dir / "README.md").read_text()
+    assert "echo2ecg train cohort --recipe bare --start micro --out bare" in card
+    assert "The terms in that bundle's card hold for this bundle too." in card
+    assert "weights: MIT" not in card
+
+
+def test_an_echo_encoder_that_takes_other_clips_than_the_recipe_is_refused(trained, cohort_dir, micro_recipe, tmp_path):
+    other = micro_recipe.echo.model_copy(update={"stride": 3})
+    bare = micro_recipe.model_copy(update={"echo_pretraining": None, "echo": other})
+    with pytest.raises(ValueError, match="clips prepared otherwise"):
+        train(cohort_dir, bare, tmp_path / "bare", start=trained[0], workers=0)
+    assert not list(tmp_path.glob("bare*"))
+
+
+def changed_tables(cohort_dir, folder, **tables):
+    """The cohort with the rows of some of its tables changed by a function of the table."""
+    shutil.copytree(cohort_dir, folder)
+    for name, change in tables.items():
+        change(pd.read_csv(folder / f"{name}.csv", dtype=str)).to_csv(folder / f"{name}.csv", index=False)
+    return folder
+
+
+def test_a_cohort_without_volumes_is_trained_and_measured_on_lvef_alone(cohort_dir, micro_recipe, tmp_path):
+    bare = changed_tables(cohort_dir, tmp_path / "cohort", studies=lambda t: t.assign(lvedv_ml="", lvesv_ml=""))
+    out = train(bare, micro_recipe, tmp_path / "out", workers=0)
+    retrieval = json.loads((out / "manifest.json").read_text())["metrics"]["test"]["retrieval"]
+    assert {report["relevant"] for report in retrieval} == {"pair", "lvef_percent"}
+
+
+def test_without_train_ecgs_everything_but_the_nearest_neighbours_is_measured(trained, cohort_dir, tmp_path):
+    lone = changed_tables(cohort_dir, tmp_path / "c", ecgs=lambda t: t[~t["patient_id"].str.startswith("train")])
+    report = evaluate(trained[0], lone, "test", workers=0, device="cpu")
+    assert report.knn_probe is None
+    assert report.linear_probe == evaluate(trained[0], cohort_dir, "test", workers=0, device="cpu").linear_probe
+
+
+def test_the_train_split_is_not_measured(trained, cohort_dir):
+    with pytest.raises(ValueError, match="own nearest neighbours"):
+        evaluate(trained[0], cohort_dir, "train", workers=0)
+
+
+def test_a_cohort_that_lists_a_file_that_is_not_there_is_refused_before_any_work(cohort_dir, micro_recipe, tmp_path):
+    lacking = changed_tables(cohort_dir, tmp_path / "cohort")
+    (lacking / "files" / "train3.hea").unlink()
+    with pytest.raises(CohortError):
+        train(lacking, micro_recipe, tmp_path / "out", workers=0)
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_a_split_without_every_label_is_refused_before_any_work(cohort_dir, micro_recipe, tmp_path):
