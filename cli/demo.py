@@ -35,7 +35,8 @@ class DemoFailed(Exception):
 
 
 def run_demo(folder: Path, *, port: int, keep_serving: bool) -> None:
-    """Everything `make demo` does, in order. Ends the server on interrupt, or at once with `--exit`."""
+    """Everything `make demo` does, in order. Ends the server on interrupt or SIGTERM, or at once with `--exit`."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # unwinds, so that the server is not left behind
     with _demo_service(folder, _free_port(port), device="auto") as url:
         ecg = _real_ecg()
         out.print(f"Asking with a real ECG: {ecg.name}, from pydicom's test files.", markup=False)
@@ -58,45 +59,34 @@ def _demo_service(folder: Path, port: int, *, device: str) -> Iterator[str]:
     """The address of a service over the demo's cohort and index, both made when they are not there."""
     cohort, index = folder / "cohort", folder / "index"
     folder.mkdir(parents=True, exist_ok=True)
-    _make_cohort(cohort)
-    _make_index(cohort, index, device=device)
+    made_now = _make_cohort(cohort)
+    _make_index(cohort, index, device=device, cohort_changed=made_now)
     with _server(index, cohort, port, device=device, log=folder / "server.log") as url:
         yield url
 
 
-def _make_cohort(cohort: Path) -> None:
+def _make_cohort(cohort: Path) -> bool:
+    """Whether it had to be simulated now."""
     from simulator.cohort import SIMULATOR_VERSION, find_simulation, simulate_cohort
 
     there = find_simulation(cohort)
     if there and (there.patients, there.seed, there.simulator_version) == (DEMO_PATIENTS, DEMO_SEED, SIMULATOR_VERSION):
         out.print(f"Cohort: reusing {cohort} ({there.studies} simulated studies)", markup=False)
-        return
+        return False
     with progress("Simulating patients") as report:
         simulate_cohort(cohort, patients=DEMO_PATIENTS, seed=DEMO_SEED, workers=os.cpu_count() or 1, progress=report)
+    return True
 
 
-def _make_index(cohort: Path, index: Path, *, device: str) -> None:
-    from index.base import IndexProblem
-    from index.rebuild import rebuild_index
-    from index.store import IndexStore
-    from models.bundle_files import read_manifest
+def _make_index(cohort: Path, index: Path, *, device: str, cohort_changed: bool) -> None:
+    from index.rebuild import is_current, rebuild_index
 
-    _, bundle_sha256 = read_manifest(DEMO_BUNDLE)
-    newer_than_cohort = (index / "CURRENT").exists() and _changed(index / "CURRENT") > _changed(cohort / "cohort.json")
-    try:
-        IndexStore(index).open_current(expect_bundle_sha256=bundle_sha256).close()
-        if newer_than_cohort:
-            out.print(f"Index: reusing {index}", markup=False)
-            return
-    except IndexProblem:
-        pass  # missing, damaged or of another bundle: build it
+    if not cohort_changed and is_current(DEMO_BUNDLE, cohort, index):
+        out.print(f"Index: reusing {index}", markup=False)
+        return
     with progress("Embedding studies") as report:
         result = rebuild_index(DEMO_BUNDLE, cohort, index, device=device, workers=os.cpu_count() or 1, progress=report)
     out.print(f"Index: {result.studies} simulated studies, {result.views} views, in {result.seconds:.0f} s.")
-
-
-def _changed(path: Path) -> float:
-    return path.stat().st_mtime
 
 
 def _real_ecg() -> Path:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from cli.console import out
 from cli.demo import DEMO_BUNDLE
+from inputs.errors import InputError
 
 State = Literal["fine", "note", "missing"]
 FREE_DISK_GB = 2.0
@@ -31,18 +32,27 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything, even when an earlier look failed."""
-    looks: list[Callable[[], Finding]] = [
-        _python,
-        _versions,
-        _device,
-        _search_backend,
-        _ecg_decoders,
-        _echo_decoders,
-        _baseline_solver,
-        _bundle,
-        _disk,
-    ]
-    return [look() for look in looks]
+    looks: dict[str, Callable[[], Finding]] = {
+        "Python": _python,
+        "Packages": _versions,
+        "Device": _device,
+        "Search": _search_backend,
+        "ECG files": _ecg_decoders,
+        "Echo files": _echo_decoders,
+        "Solver": _baseline_solver,
+        "Demo bundle": _bundle,
+        "Free disk": _disk,
+    }
+    return [_tried(subject, look) for subject, look in looks.items()]
+
+
+def _tried(subject: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except InputError as error:
+        return Finding(subject, "missing", error.message)
+    except (ImportError, OSError) as error:  # PackageNotFoundError is an ImportError
+        return Finding(subject, "missing", f"{type(error).__name__}: {error}; install the package again.")
 
 
 def print_findings(findings: list[Finding]) -> None:

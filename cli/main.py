@@ -6,9 +6,10 @@ Exit codes: 0 done, 1 failed (one sentence on standard error), 2 wrong usage.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -33,20 +34,41 @@ app.add_typer(bundle_app, name="bundle")
 app.add_typer(cohort_app, name="cohort")
 app.add_typer(keys_app, name="keys")
 
+
+def _device_name(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise typer.BadParameter("use auto, cpu, cuda or cuda:N")
+    return name
+
+
+def _named_folder(pair: str) -> tuple[str, Path]:
+    name, separator, folder = pair.partition("=")
+    if not (name and separator and folder):
+        raise typer.BadParameter(f"NAME=FOLDER is wanted, not {pair!r}")
+    return name, Path(folder)
+
+
+def _scopes(names: list[str]) -> list[str]:
+    if unknown := set(names) - {"query", "admin"}:
+        raise typer.BadParameter(f"there is no scope {', '.join(sorted(unknown))}; use query or admin")
+    return names
+
+
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Model bundle folder.", exists=True, file_okay=False)]
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")]
 CohortOption = Annotated[Path, typer.Option("--cohort", help="Cohort folder.", exists=True, file_okay=False)]
 IndexOption = Annotated[Path, typer.Option("--index", help="Index folder.", file_okay=False)]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+DeviceOption = Annotated[str, typer.Option("--device", callback=_device_name, help="auto, cpu, cuda or cuda:N.")]
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Reader processes.")]
 KeysFileOption = Annotated[Path, typer.Option("--file", envvar="ECHO2ECG_KEYS_FILE", help="Keys file.")]
+ScopesOption = Annotated[list[str], typer.Option("--scope", callback=_scopes, help="query, admin; may be given twice.")]
 
 
 @app.command()
 def demo(
     exit_: Annotated[bool, typer.Option("--exit", help="End after printing the answer.")] = False,
     folder: Annotated[Path, typer.Option(help="Where the demo's cohort and index are kept.")] = Path(".demo"),
-    port: Annotated[int, typer.Option(help="Port; the next free one when it is taken.")] = 8000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port; the next free one when it is taken.")] = 8000,
 ) -> None:
     """Simulate a cohort, index it, serve it, send a real ECG file and print the answer."""
     from cli.demo import run_demo
@@ -58,7 +80,7 @@ def demo(
 def simulate(
     out_dir: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")],
     patients: Annotated[int, typer.Option(min=1)] = 100,
-    seed: Annotated[int, typer.Option()] = 1,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
     workers: WorkersOption = 2,
 ) -> None:
     """Write a cohort of invented patients as ordinary files: ECGs, echo clips, tables and the truth."""
@@ -75,7 +97,11 @@ def simulate(
 def train(
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
     out_dir: Annotated[Path, typer.Option("--out", help="Bundle folder to write.")],
-    recipe: Annotated[str, typer.Option(help="A named recipe: demo or paper.")] = "demo",
+    recipe: Annotated[Literal["demo", "paper"], typer.Option(help="A named recipe.")] = "demo",
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Bundle whose echo encoder is used; `paper` needs one.", exists=True, file_okay=False),
+    ] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
@@ -86,16 +112,23 @@ def train(
 
     with progress("Training") as report:
         bundle = run(
-            cohort, named_recipe(recipe), out_dir, device=device, resume=resume, workers=workers, progress=report
+            cohort,
+            named_recipe(recipe),
+            out_dir,
+            start=start,
+            device=device,
+            resume=resume,
+            workers=workers,
+            progress=report,
         )
-    out.print(f"Bundle written: {bundle}")
+    out.print(f"Bundle written: {bundle}", markup=False)
 
 
 @app.command()
 def evaluate(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False)],
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
-    split: Annotated[str, typer.Option()] = "test",
+    split: Annotated[Literal["val", "calibration", "test"], typer.Option()] = "test",
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the whole report here.")] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
@@ -105,9 +138,10 @@ def evaluate(
 
     with progress("Evaluating") as report:
         result = run(bundle, cohort, split, device=device, workers=workers, progress=report)
+    out.print(result.summary(), markup=False)  # first: it survives a report that cannot be written
     if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    out.print(result.summary())
 
 
 @embed_app.command("ecg")
@@ -208,14 +242,11 @@ def index_rebuild(
     index: IndexOption,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
-    progress_style: Annotated[str, typer.Option("--progress", help="auto or json.")] = "auto",
+    style: Annotated[ProgressStyle, typer.Option("--progress")] = "auto",
 ) -> None:
     """Embed a folder of studies and write a new generation of the index."""
     from index.rebuild import rebuild_index
 
-    if progress_style not in ("auto", "json"):
-        raise typer.BadParameter("--progress is auto or json")
-    style: ProgressStyle = "json" if progress_style == "json" else "auto"
     try:
         with progress("Embedding studies", style) as report:
             result = rebuild_index(bundle, cohort, index, device=device, workers=workers, progress=report)
@@ -249,13 +280,17 @@ def index_info(index: IndexOption) -> None:
 @index_app.command("verify")
 def index_verify(index: IndexOption) -> None:
     """Check every file of every generation against its manifest."""
+    from index.base import IndexMissing
     from index.store import IndexStore
 
-    problems = IndexStore(index).verify()
+    store = IndexStore(index)
+    problems = store.verify()
     for sentence in problems:
         err.print(sentence, markup=False)
     if problems:
         raise typer.Exit(1)
+    if store.current_id() is None:
+        raise IndexMissing("There is no index in that folder.")
     out.print("Every generation verifies.")
 
 
@@ -322,15 +357,17 @@ def serve(
     index: Annotated[Path | None, typer.Option("--index", help="Index folder.")] = None,
     host: Annotated[str | None, typer.Option(help="Address; only loopback without keys.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    device: Annotated[str | None, typer.Option(callback=_device_name, help="auto, cpu, cuda or cuda:N.")] = None,
     cohort: Annotated[
-        list[str] | None, typer.Option("--cohort", metavar="NAME=FOLDER", help="A source that rebuilds may name.")
+        list[str] | None,
+        typer.Option("--cohort", metavar="NAME=FOLDER", help="A source that rebuilds may name."),
     ] = None,
 ) -> None:
     """Run the service. Options left out come from ECHO2ECG_* or the settings file."""
     from cli.serve import run_service
 
-    run_service(bundle=bundle, index=index, host=host, port=port, device=device, cohorts=cohort or [])
+    cohorts = dict(_named_folder(pair) for pair in cohort or [])
+    run_service(bundle=bundle, index=index, host=host, port=port, device=device, cohorts=cohorts)
 
 
 @app.command()
@@ -359,7 +396,7 @@ def query(
 def keys_create(
     file: KeysFileOption,
     name: Annotated[str, typer.Option(help="Whose key this is.")],
-    scope: Annotated[list[str], typer.Option("--scope", help="query, admin; may be given twice.")] = ["query"],  # noqa: B006
+    scope: ScopesOption = ["query"],  # noqa: B006
 ) -> None:
     """Make a key and print it once; only its hash is kept."""
     from app.auth import create_key

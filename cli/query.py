@@ -49,7 +49,8 @@ def print_answer(answer: Mapping[str, Any]) -> None:
     )
     for warning in answer["warnings"]:
         out.print(f"  note: {warning['message']}", markup=False)
-    out.print(_predictions_table(answer["predictions"]))
+    if "predictions" in answer:  # absent when the bundle has no probes
+        out.print(_predictions_table(answer["predictions"]))
     out.print(_neighbours_table(answer["neighbours"]))
     timing = ", ".join(f"{stage} {milliseconds:.0f}" for stage, milliseconds in answer["timing_ms"].items())
     out.print(f"bundle {answer['bundle']} · generation {answer['generation']} · {answer['device']}", markup=False)
@@ -65,7 +66,7 @@ def _predictions_table(predictions: Mapping[str, Any]) -> Table:
     lvef = predictions["lvef"]
     for row in lvef["classes"]:
         chosen = "predicted" if row["label"] == lvef["predicted"] else ""
-        table.add_row(f"LVEF {row['label']} %", chosen, f"{row['probability']:.2f}")
+        table.add_row(f"LVEF {row['range']} ({row['label']})", chosen, f"{row['probability']:.2f}")
     shd = predictions["shd"]
     answer = f"{'positive' if shd['positive'] else 'negative'} (threshold {shd['threshold']:.2f})"
     table.add_row("Structural heart disease", answer, f"{shd['probability']:.2f}")

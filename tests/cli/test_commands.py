@@ -4,14 +4,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
-from cli import console, query
+from cli import console, doctor, query
 from cli.failures import sentence_of
-from cli.main import app
+from cli.main import app, train
 from index.base import IndexMissing
 from inputs.errors import UnreadableFile
 
@@ -40,9 +41,102 @@ def test_help_loads_neither_torch_nor_the_web():
     assert done.stdout.strip() == "[]"
 
 
-def test_wrong_usage_ends_with_2():
-    assert run("simulate").returncode == 2
-    assert run("index", "rebuild", "--no-such-option").returncode == 2
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("simulate",),
+        ("index", "rebuild", "--no-such-option"),
+        ("simulate", "out", "--seed", "-1"),
+        ("train", "{folder}", "--out", "out", "--recipe", "nonsense"),
+        ("train", "{folder}", "--out", "out", "--start", "no-such-folder"),
+        ("train", "{folder}", "--out", "out", "--device", "tpu"),
+        ("evaluate", "{folder}", "{folder}", "--split", "nonsense"),
+        ("serve", "--device", "gpu"),
+        ("serve", "--cohort", "no-name"),
+        ("keys", "create", "--file", "keys.json", "--name", "ward", "--scope", "root"),
+        ("index", "rebuild", "--bundle", "{folder}", "--cohort", "{folder}", "--index", "i", "--progress", "bar"),
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [argument.format(folder=tmp_path) for argument in arguments])
+    assert done.exit_code == 2, done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_recipes_that_train_offers_are_those_there_are():
+    from training.recipes import RECIPES
+
+    offered = get_type_hints(train, include_extras=True)["recipe"]
+    assert set(get_args(get_args(offered)[0])) == set(RECIPES)
+
+
+def test_train_passes_the_bundle_to_start_from_on(tmp_path, monkeypatch):
+    import training.train
+
+    given = {}
+    monkeypatch.setattr(training.train, "train", lambda *args, **options: given.update(options) or tmp_path / "out")
+    start = tmp_path / "published"
+    start.mkdir()
+    arguments = ["train", str(tmp_path), "--out", str(tmp_path / "out"), "--recipe", "paper", "--start", str(start)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert given["start"] == start
+
+
+def test_verifying_a_folder_without_an_index_is_a_failure(tmp_path):
+    done = CliRunner().invoke(app, ["index", "verify", "--index", str(tmp_path)])
+    assert isinstance(done.exception, IndexMissing)
+    assert "verifies" not in done.output
+
+
+def test_doctor_looks_at_everything_even_when_a_look_fails(monkeypatch):
+    def broken():
+        raise ImportError("No module named 'av'")
+
+    def refused():
+        raise UnreadableFile("x", "The sample cannot be read.")
+
+    for name in ("_versions", "_device", "_search_backend", "_ecg_decoders", "_baseline_solver", "_bundle"):
+        monkeypatch.setattr(doctor, name, lambda: doctor.Finding("Seen", "fine", "so"))
+    monkeypatch.setattr(doctor, "_echo_decoders", broken)
+    monkeypatch.setattr(doctor, "_ecg_decoders", refused)
+    findings = doctor.examine()
+    assert len(findings) == 9
+    states = {finding.subject: finding for finding in findings}
+    assert states["Echo files"].state == states["ECG files"].state == "missing"
+    assert "No module named 'av'" in states["Echo files"].sentence
+    assert states["ECG files"].sentence == "The sample cannot be read."
+
+
+def answer(**more):
+    return {
+        "ecg": {"format": "wfdb", "rate_hz": 500.0, "duration_s": 10.0, "leads": ["I"], "resampled_to_hz": 400.0},
+        "warnings": [], "neighbours": [], "timing_ms": {"total": 3.0}, "bundle": "b", "generation": "g",
+        "device": "cpu", "disclaimer": "Not a medical device.",
+    } | more  # fmt: skip
+
+
+def test_an_answer_names_the_lvef_ranges_and_the_one_predicted():
+    classes = [
+        {"label": "reduced", "range": "<=40 %", "probability": 0.7},
+        {"label": "preserved", "range": ">=50 %", "probability": 0.3},
+    ]
+    shd = {"positive": True, "threshold": 0.4, "probability": 0.61}
+    predictions = {"lvef": {"classes": classes, "predicted": "reduced"}, "shd": shd}
+    with console.out.capture() as captured:
+        query.print_answer(answer(predictions=predictions))
+    rows = [line for line in captured.get().splitlines() if "LVEF" in line and "0." in line]
+    assert "LVEF <=40 % (reduced)" in rows[0]
+    assert "predicted" in rows[0]
+    assert "predicted" not in rows[1]
+    assert "positive (threshold 0.40)" in captured.get()
+
+
+def test_an_answer_of_a_bundle_without_probes_is_printed_without_predictions():
+    with console.out.capture() as captured:
+        query.print_answer(answer())
+    assert "Predictions" not in captured.get()
+    assert "Not a medical device." in captured.get()
 
 
 def test_an_expected_failure_is_one_sentence_and_1(tmp_path):
@@ -87,10 +181,10 @@ def test_expected_failures_have_a_sentence(error, words):
 
 
 def test_our_own_value_errors_are_sentences_and_a_librarys_are_defects():
-    from cli.serve import _named_folders
+    from training.recipes import named_recipe
 
-    with pytest.raises(ValueError, match="NAME=FOLDER") as ours:
-        _named_folders(["nonsense"])
+    with pytest.raises(ValueError, match="no recipe") as ours:
+        named_recipe("nonsense")
     assert sentence_of(ours.value)
     with pytest.raises(ValueError, match="Expecting value") as theirs:
         json.loads("")
