@@ -1,0 +1,54 @@
+"""The bundle that `make demo` serves, by its manifest: it verifies, it is small, and it does what is claimed of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cli.demo import DEMO_BUNDLE, DEMO_SEED
+from models.bundle_files import read_manifest, verify_bundle
+
+END_TO_END_SEED = 4242
+"""Of tests/test_end_to_end.py."""
+
+
+@pytest.fixture(scope="module")
+def manifest():
+    return read_manifest(DEMO_BUNDLE)[0]
+
+
+@pytest.fixture(scope="module")
+def measured(manifest):
+    return manifest.metrics["test"]
+
+
+def test_it_verifies_and_weighs_less_than_15_mb():
+    verify_bundle(DEMO_BUNDLE)
+    assert sum(file.stat().st_size for file in DEMO_BUNDLE.iterdir()) < 15e6
+
+
+def test_lvef_and_shd_are_read_from_ecgs_of_patients_who_trained_nothing(measured):
+    assert measured["split"] == "test"
+    assert measured["linear_probe"]["lvef_lowest_class"]["auroc"]["value"] >= 0.85
+    assert measured["linear_probe"]["shd"]["auroc"]["value"] >= 0.78
+
+
+def test_studies_of_like_lvef_are_found_among_other_patients_better_than_by_chance(measured):
+    found = next(r for r in measured["retrieval"] if r["relevant"] == "lvef_percent" and r["own_patient_excluded"])
+    assert found["ecg_to_study"]["lift_at_10"]["value"] >= 1.5
+
+
+def test_demo_and_end_to_end_patients_are_not_those_it_was_trained_on(manifest):
+    end_to_end = (Path(__file__).with_name("test_end_to_end.py")).read_text()
+    assert f"SEED = {END_TO_END_SEED}\n" in end_to_end
+    assert manifest.training_data["seed"] not in (DEMO_SEED, END_TO_END_SEED)
+
+
+def test_the_card_says_simulated_and_how_to_make_it_again(manifest):
+    card = (DEMO_BUNDLE / "README.md").read_text(encoding="utf-8")
+    assert "**simulated**" in card
+    assert "Trained first" in card
+    assert f"--seed {manifest.training_data['seed']}" in card
+    assert "echo2ecg simulate " in card
+    assert "echo2ecg train " in card
