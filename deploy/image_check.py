@@ -200,7 +200,7 @@ def _health_command(image: dict[str, Any]) -> list[str]:
     health = image.get("Healthcheck", {}).get("Test")
     if health:
         return list(health[1:])
-    found = re.search(r"HEALTHCHECK[^\[]*CMD (\[.*\])", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.DOTALL)
+    found = re.search(r"HEALTHCHECK[^\[]*CMD (\[.*\])", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
     if found is None:
         raise CheckFailed("the Dockerfile has no HEALTHCHECK")
     return list(json.loads(found.group(1)))
