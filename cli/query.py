@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from rich.console import JustifyMethod
 from rich.table import Table
 
 from cli.console import out
@@ -76,7 +77,8 @@ def _predictions_table(predictions: Mapping[str, Any]) -> Table:
 def _neighbours_table(neighbours: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title="Most similar echo studies", title_justify="left")
     for name in ("#", "Study", "Similarity", "LVEF %", "SHD", "Age", "Sex", "Date", "Views (pool weight)"):
-        table.add_column(name, justify="right" if name in ("#", "Similarity", "LVEF %", "Age") else "left")
+        justify: JustifyMethod = "right" if name in ("#", "Similarity", "LVEF %", "Age") else "left"
+        table.add_column(name, justify=justify, no_wrap=name in ("Study", "Date"))
     for hit in neighbours:
         heaviest = sorted(hit["views"], key=lambda view: -view["pool_weight"])[:2]
         views = ", ".join(f"{view['view'] or view['view_id']} {view['pool_weight']:.2f}" for view in heaviest)
