@@ -106,22 +106,29 @@ def train(
     workers: WorkersOption = 2,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
 ) -> None:
-    """Train aligned encoders on a cohort and write a bundle."""
+    """Train aligned encoders on a cohort and write a bundle.
+
+    On several GPUs: torchrun --nproc-per-node N -m cli.main train ...
+    """
+    from training.distributed import torchrun_ranks
     from training.recipes import named_recipe
     from training.train import train as run
 
-    with progress("Training") as report:
-        bundle = run(
+    chosen = named_recipe(recipe)
+    with torchrun_ranks(device) as (ranks, own_device), progress("Training") as report:
+        run(
             cohort,
-            named_recipe(recipe),
+            chosen,
             out_dir,
             start=start,
-            device=device,
+            device=own_device,
             resume=resume,
             workers=workers,
             progress=report,
+            ranks=ranks,
         )
-    out.print(f"Bundle written: {bundle}", markup=False)
+    if ranks.is_main:
+        out.print(f"Bundle written: {out_dir}", markup=False)
 
 
 @app.command()

@@ -1,12 +1,13 @@
 """The alignment itself: pairs of prepared ECGs and view vectors, two towers, one contrastive loss.
 
-Letters: B pairs of a batch, L leads, N samples, V views, D dimensions.
+Letters: B pairs of a batch (of this rank), L leads, N samples, V views, D dimensions.
 It knows arrays and towers, neither files nor bundles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -16,13 +17,25 @@ from torch import Tensor, nn
 
 from models.aligned import EcgTower, EchoTower
 from training.augment import augment
+from training.contrastive_step import backward as contrastive_backward
 from training.dataset import PairedArrays, batches_per_epoch, epoch_batches, pad_views, random_windows
+from training.distributed import ALONE, Ranks
 from training.loop import FitResult, run_epochs
 from training.loss import contrastive_loss
 from training.progress import Progress
 from training.recipes import Recipe
 from training.run_log import RunLog
 from training.schedule import Schedule, parameter_groups
+
+
+@dataclass(frozen=True)
+class Batch:
+    """This rank's part of a global batch, on the device. `sizes` says how many pairs each rank has."""
+
+    windows_BLN: Tensor
+    views_BVD: Tensor
+    present_BV: Tensor
+    sizes: list[int]
 
 
 def align_towers(
@@ -34,10 +47,15 @@ def align_towers(
     *,
     device: torch.device,
     folder: Path,
-    log: RunLog,
+    log: RunLog | None,
     progress: Progress,
+    ranks: Ranks = ALONE,
 ) -> FitResult:
-    """Trains both towers in place, on `device`, and leaves them with the weights of the best-scoring epoch."""
+    """Trains both towers in place, on `device`, and leaves them with the weights of the best-scoring epoch.
+
+    Every rank must hold the same pairs and the same initial weights. ValueError when a batch has fewer pairs than there
+    are ranks.
+    """
     towers = nn.ModuleList([ecg_tower, echo_tower]).to(device)
     groups = parameter_groups(
         chain(ecg_tower.named_parameters(), echo_tower.named_parameters()),
@@ -48,21 +66,12 @@ def align_towers(
     )
     optimizer = torch.optim.AdamW(groups, betas=recipe.betas, fused=True)
 
-    def batch_loss(batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        windows_BLN, views_BVD, present_BV = batch
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.bf16):
-            _, ecg_BD = ecg_tower(windows_BLN)
-            echo_BD = echo_tower(views_BVD, present_BV).aligned_BD
-        return contrastive_loss(
-            ecg_BD, echo_BD, temperature=recipe.temperature, ecg_to_echo_weight=recipe.ecg_to_echo_weight
-        )
-
     return run_epochs(
         "align",
         towers,
         optimizer,
-        lambda epoch: _batches(pairs, recipe, epoch, device),
-        batch_loss,
+        lambda epoch: _batches(pairs, recipe, epoch, device, ranks),
+        lambda batch: global_backward(ecg_tower, echo_tower, batch, recipe, ranks),
         score,
         schedule=Schedule(
             recipe.epochs, batches_per_epoch(pairs.patient_P, recipe.batch_size), recipe.warmup_epochs, recipe.lr_floor
@@ -72,19 +81,53 @@ def align_towers(
         folder=folder,
         log=log,
         progress=progress,
+        ranks=ranks,
     )
 
 
-def _batches(
-    pairs: PairedArrays, recipe: Recipe, epoch: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """The augmented batches of one epoch on the device. Seeds every generator, torch's global one included."""
+def global_backward(ecg_tower: EcgTower, echo_tower: EchoTower, batch: Batch, recipe: Recipe, ranks: Ranks) -> Tensor:
+    """Leaves in both towers, on every rank, the gradient of the loss of the global batch; returns that loss."""
+    device = batch.windows_BLN.device
+
+    def embed(part: Batch) -> tuple[Tensor, Tensor]:
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.bf16):
+            _, ecg_BD = ecg_tower(part.windows_BLN)
+            return ecg_BD, echo_tower(part.views_BVD, part.present_BV).aligned_BD
+
+    def loss_of(ecg_BD: Tensor, echo_BD: Tensor) -> Tensor:
+        return contrastive_loss(
+            ranks.gather(ecg_BD, batch.sizes),
+            ranks.gather(echo_BD, batch.sizes),
+            temperature=recipe.temperature,
+            ecg_to_echo_weight=recipe.ecg_to_echo_weight,
+        )
+
+    loss = contrastive_backward(embed, [batch], loss_of, device)
+    ranks.sum_gradients(chain(ecg_tower.parameters(), echo_tower.parameters()))
+    return loss
+
+
+def _batches(pairs: PairedArrays, recipe: Recipe, epoch: int, device: torch.device, ranks: Ranks) -> Iterator[Batch]:
+    """This rank's augmented batches of one epoch. Seeds every generator, torch's global one included.
+
+    All ranks draw the same global batches; what is drawn for single pairs, each rank draws for itself.
+    """
     draw = np.random.default_rng([recipe.seed, epoch])
     torch_seed = int(draw.integers(2**62))
+    batches = epoch_batches(pairs.patient_P, recipe.batch_size, draw)
+    if not ranks.is_main:
+        draw = np.random.default_rng([recipe.seed, epoch, ranks.number])
+        torch_seed = int(draw.integers(2**62))
     torch.manual_seed(torch_seed)  # stochastic depth and dropout
     augment_draw = torch.Generator(device).manual_seed(torch_seed)
-    for batch in epoch_batches(pairs.patient_P, recipe.batch_size, draw):
-        windows = random_windows([pairs.signals_LN[i] for i in pairs.ecg_P[batch]], recipe.ecg.window_samples, draw)
-        views, present = pad_views([pairs.views_VD[i] for i in pairs.study_P[batch]], recipe.echo.max_views)
-        windows_BLN = augment(torch.from_numpy(windows).to(device), recipe.augmentation, augment_draw)
-        yield windows_BLN, torch.from_numpy(views).to(device), torch.from_numpy(present).to(device)
+    for batch in batches:
+        shares = ranks.shares(batch)
+        own = shares[ranks.number]
+        windows = random_windows([pairs.signals_LN[i] for i in pairs.ecg_P[own]], recipe.ecg.window_samples, draw)
+        views, present = pad_views([pairs.views_VD[i] for i in pairs.study_P[own]], recipe.echo.max_views)
+        yield Batch(
+            augment(torch.from_numpy(windows).to(device), recipe.augmentation, augment_draw),
+            torch.from_numpy(views).to(device),
+            torch.from_numpy(present).to(device),
+            [len(share) for share in shares],
+        )

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +36,7 @@ from training.cohort_arrays import (
     to_arrays,
     usable_pairs,
 )
+from training.distributed import ALONE, Ranks
 from training.embed import validation_score
 from training.evaluate import embed_ecgs, evaluate
 from training.fit_probes import ProbeData, fit_probes
@@ -57,12 +59,14 @@ def train(
     resume: bool = True,
     workers: int = 2,
     progress: Progress = silent,
+    ranks: Ranks = ALONE,
 ) -> Path:
     """Trains on a cohort folder as `recipe` says and writes the bundle `out`; returns `out`.
 
     `start` is a bundle whose echo encoder is used; a recipe without echo pre-training needs one. What is expensive is
     kept in `<out>.work` and found again by a later run: prepared ECGs and view vectors by the content of their files,
-    checkpoints by recipe and cohort. `resume=False` starts this run's checkpoints afresh.
+    checkpoints by recipe and cohort. `resume=False` starts this run's checkpoints afresh. Of several `ranks` the first
+    prepares, scores and writes; all of them align.
     Raises CohortError, BundleError, or ValueError with a sentence that says what is wrong.
     """
     if out.exists():
@@ -74,6 +78,8 @@ def train(
         _check_start(start, recipe)
     torch_device = resolve_device(device)
     work = out.with_name(f"{out.name}.work")
+    if not ranks.is_main:
+        progress = silent
 
     # The cohort: pairs of one patient within the window, each patient in one split, every label in every split.
     check_cohort(cohort_dir, window_days=recipe.window_days).raise_if_refused()
@@ -98,28 +104,30 @@ def train(
         "training_data": _describe(cohort_dir, split_pairs, recipe) | {"tables_sha256": tables_sha256},
     }
     run = work / f"run-{run_key}"
-    if not resume:
-        shutil.rmtree(run, ignore_errors=True)
 
-    # ECGs, read and prepared once. Test patients' files stay closed until the evaluation.
-    seen = pd.concat([split_pairs[split] for split in ("train", "val", "calibration")])
-    signals, ecgs = prepared_signals(cohort, seen["ecg_id"], recipe.ecg, work, workers=workers, progress=progress)
+    with ranks.in_turn():
+        if not resume and ranks.is_main:
+            shutil.rmtree(run, ignore_errors=True)
 
-    # The echo encoder, trained first where none is given, and its frozen view vectors.
-    with ArrayStore(work / f"clips-{spec_hash(recipe.echo)}", np.uint8) as decoded:
-        echo_dir = start
-        if echo_dir is None:
-            folder = work / f"echo-{echo_encoder_key(recipe, tables_sha256, code_version)}"
-            if not resume:
-                shutil.rmtree(folder, ignore_errors=True)
-            echo_dir = train_echo_encoder(
-                cohort, recipe, decoded, folder, fields, device=torch_device, workers=workers, progress=progress
+        # ECGs, read and prepared once. Test patients' files stay closed until the evaluation.
+        seen = pd.concat([split_pairs[split] for split in ("train", "val", "calibration")])
+        signals, ecgs = prepared_signals(cohort, seen["ecg_id"], recipe.ecg, work, workers=workers, progress=progress)
+
+        # The echo encoder, trained first where none is given, and its frozen view vectors.
+        with ArrayStore(work / f"clips-{spec_hash(recipe.echo)}", np.uint8) as decoded:
+            echo_dir = start
+            if echo_dir is None:
+                folder = work / f"echo-{echo_encoder_key(recipe, tables_sha256, code_version)}"
+                if not resume and ranks.is_main:
+                    shutil.rmtree(folder, ignore_errors=True)
+                echo_dir = train_echo_encoder(
+                    cohort, recipe, decoded, folder, fields, device=torch_device, workers=workers, progress=progress
+                )
+            echo_bundle = Bundle.load(echo_dir, device=device, parts=("echo",))
+            clips = clip_sources(cohort, pd.concat([split_pairs["train"], split_pairs["val"]])["study_id"])
+            views, skipped_clips = study_views(
+                echo_bundle, cohort, clips, work, workers=workers, progress=progress, decoded=decoded
             )
-        echo_bundle = Bundle.load(echo_dir, device=device, parts=("echo",))
-        clips = clip_sources(cohort, pd.concat([split_pairs["train"], split_pairs["val"]])["study_id"])
-        views, skipped_clips = study_views(
-            echo_bundle, cohort, clips, work, workers=workers, progress=progress, decoded=decoded
-        )
 
     # Two towers, one contrastive loss, the epoch that retrieves best among the validation patients.
     train_pairs = usable_pairs(split_pairs["train"], signals, views)
@@ -135,7 +143,7 @@ def train(
     if not scored:
         raise CohortError("labels_missing", "The studies of the val patients that can be read show a single LVEF.")
     val_phenotypes_SP = val_labels[scored].to_numpy(np.float64)
-    with RunLog(run) as log:
+    with RunLog(run) if ranks.is_main else nullcontext() as log:
         fit = align_towers(
             ecg_tower,
             echo_tower,
@@ -146,7 +154,11 @@ def train(
             folder=run,
             log=log,
             progress=progress,
+            ranks=ranks,
         )
+    if not ranks.is_main:
+        ranks.wait()
+        return out
 
     # Probes on the features as they will be served, calibrated on patients who trained nothing.
     parts: dict[str, Any] = {
@@ -194,6 +206,7 @@ def train(
         probe_choices=probes.choices,
     )
     write_bundle(out, manifest_fields=fields, **parts, probes=probes.probes, card=card)
+    ranks.wait()
     return out
 
 
