@@ -7,7 +7,7 @@ It knows arrays and towers, neither files nor bundles.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -36,6 +36,13 @@ class Batch:
     views_BVD: Tensor
     present_BV: Tensor
     sizes: list[int]
+
+    def chunks(self, size: int | None) -> list[Batch]:
+        """The same pairs, at most `size` at a time."""
+        if size is None or size >= len(self.windows_BLN):
+            return [self]
+        parts = zip(*(torch.split(x, size) for x in (self.windows_BLN, self.views_BVD, self.present_BV)), strict=True)
+        return [replace(self, windows_BLN=w, views_BVD=v, present_BV=p) for w, v, p in parts]
 
 
 def align_towers(
@@ -102,7 +109,7 @@ def global_backward(ecg_tower: EcgTower, echo_tower: EchoTower, batch: Batch, re
             ecg_to_echo_weight=recipe.ecg_to_echo_weight,
         )
 
-    loss = contrastive_backward(embed, [batch], loss_of, device)
+    loss = contrastive_backward(embed, batch.chunks(recipe.chunk_size), loss_of, device)
     ranks.sum_gradients(chain(ecg_tower.parameters(), echo_tower.parameters()))
     return loss
 

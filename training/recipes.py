@@ -65,6 +65,8 @@ class Recipe(BaseModel):
     """Epochs without a better validation score after which training stops."""
     bf16: bool = False
     """Towers in bfloat16 autocast; the loss and the weights stay in float32."""
+    chunk_size: int | None = Field(default=None, ge=1)
+    """Pairs embedded at once, for small memories; the loss still sees the whole batch. None: all of a process's pairs."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,16 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(tmp_path):
     assert parts == whole
     for name, value in whole_weights.items():
         assert torch.equal(parts_weights[name], value), name
+
+
+def test_a_run_in_chunks_has_the_losses_of_one_in_whole_batches(tmp_path):
+    still = TINY.model_copy(update={"ecg": TINY.ecg.model_copy(update={"drop_path": 0.0}), "pool_dropout": 0.0})
+    losses = []
+    for size in (None, 6):  # 60 pairs in batches of 15
+        folder = tmp_path / str(size)
+        run(folder, tiny_recipe(architecture=still, epochs=2, chunk_size=size), score=lambda: 0.0)
+        losses.append([json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_run(tmp_path):
