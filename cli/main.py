@@ -102,6 +102,10 @@ def train(
         Path | None,
         typer.Option(help="Bundle whose echo encoder is used; `paper` needs one.", exists=True, file_okay=False),
     ] = None,
+    ecg_start: Annotated[
+        Path | None,
+        typer.Option(help="Bundle whose ECG encoder the alignment starts from.", exists=True, file_okay=False),
+    ] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
@@ -121,6 +125,7 @@ def train(
             chosen,
             out_dir,
             start=start,
+            ecg_start=ecg_start,
             device=own_device,
             resume=resume,
             workers=workers,

@@ -31,6 +31,33 @@ class EchoPretraining(BaseModel):
     """Standard deviation of the logarithm of the brightness factor of a training clip."""
 
 
+class MaskedEcgPretraining(BaseModel):
+    """How an ECG encoder is trained before the alignment: hide most patches of an ECG and reconstruct them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    warmup_epochs: float = Field(ge=0)
+    patience: int = Field(ge=1)
+    """Epochs without a better validation loss after which it stops."""
+    hidden_share: float = Field(default=0.75, gt=0, lt=1)
+    """Share of the patches of a window, over all leads, that the encoder does not see."""
+    correlation_weight: float = Field(default=0.1, ge=0, le=1)
+    """Weight of (1 - normalised cross-correlation); the squared error has the rest."""
+    decoder_dim: int = Field(default=64, ge=4)
+    decoder_depth: int = Field(default=2, ge=1)
+    decoder_heads: int = Field(default=4, ge=1)
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> MaskedEcgPretraining:
+        if self.decoder_dim % self.decoder_heads or self.decoder_dim % 2:
+            raise ValueError("decoder_dim must be even and a multiple of decoder_heads")
+        return self
+
+
 class Recipe(BaseModel):
     """Everything that decides a training run but the cohort and the machine."""
 
@@ -43,6 +70,8 @@ class Recipe(BaseModel):
     lvef_classes: LvefClasses = LvefClasses()
     echo_pretraining: EchoPretraining | None
     """None: the echo encoder comes from the bundle that training starts from."""
+    ecg_pretraining: MaskedEcgPretraining | None = None
+    """None: the ECG encoder starts from a bundle's, where one is named, or from random weights."""
     augmentation: Augmentation = Augmentation()
     window_days: float = Field(default=7.0, ge=0)
     """An ECG and a study of one patient belong together when they are at most this far apart."""
@@ -66,7 +95,7 @@ class Recipe(BaseModel):
     bf16: bool = False
     """Towers in bfloat16 autocast; the loss and the weights stay in float32."""
     chunk_size: int | None = Field(default=None, ge=1)
-    """Pairs embedded at once, for small memories; the loss still sees the whole batch. None: all of a process's pairs."""
+    """Pairs embedded at once, for small memories; the loss still sees the whole batch. None: as many as there are."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
@@ -133,7 +162,19 @@ def demo() -> Recipe:
     )
 
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"paper": paper, "demo": demo}
+def masked_ecg() -> Recipe:
+    """The demo recipe whose ECG encoder first learns to fill in hidden patches of the train patients' ECGs."""
+    return demo().model_copy(
+        update={
+            "name": "masked_ecg",
+            "ecg_pretraining": MaskedEcgPretraining(
+                epochs=60, batch_size=64, learning_rate=1e-3, weight_decay=0.05, warmup_epochs=4, patience=15
+            ),
+        }
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {recipe.__name__: recipe for recipe in (paper, demo, masked_ecg)}
 
 
 def named_recipe(name: str) -> Recipe:

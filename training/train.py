@@ -37,6 +37,7 @@ from training.cohort_arrays import (
     usable_pairs,
 )
 from training.distributed import ALONE, Ranks
+from training.ecg_start import bundle_ecg_encoder, ecg_pretraining_key, pretrained_ecg_encoder
 from training.embed import validation_score
 from training.evaluate import embed_ecgs, evaluate
 from training.fit_probes import ProbeData, fit_probes
@@ -55,6 +56,7 @@ def train(
     out: Path,
     *,
     start: Path | None = None,
+    ecg_start: Path | None = None,
     device: str = "auto",
     resume: bool = True,
     workers: int = 2,
@@ -63,8 +65,9 @@ def train(
 ) -> Path:
     """Trains on a cohort folder as `recipe` says and writes the bundle `out`; returns `out`.
 
-    `start` is a bundle whose echo encoder is used; a recipe without echo pre-training needs one. What is expensive is
-    kept in `<out>.work` and found again by a later run: prepared ECGs and view vectors by the content of their files,
+    `start` is a bundle whose echo encoder is used; a recipe without echo pre-training needs one. `ecg_start` is one,
+    the same or another, whose ECG encoder the alignment starts from instead of random ones. What is expensive is kept
+    in `<out>.work` and found again by a later run: prepared ECGs and view vectors by the content of their files,
     checkpoints by recipe and cohort. `resume=False` starts this run's checkpoints afresh. Of several `ranks` the first
     prepares, scores and writes; all of them align.
     Raises CohortError, BundleError, or ValueError with a sentence that says what is wrong.
@@ -76,7 +79,14 @@ def train(
         raise ValueError(f"the recipe {recipe.name} {wants}")
     if start is not None:
         _check_start(start, recipe)
+    if recipe.ecg_pretraining is not None and ecg_start is not None:
+        raise ValueError(f"the recipe {recipe.name} pre-trains its own ECG encoder")
     torch_device = resolve_device(device)
+    ecg_encoder, ecg_origin = None, "Its weights started at random."
+    if ecg_start is not None:
+        manifest, _ = read_manifest(ecg_start)
+        ecg_encoder = bundle_ecg_encoder(ecg_start, manifest, recipe)
+        ecg_origin = f"Its weights started from the bundle {manifest.id}."
     work = out.with_name(f"{out.name}.work")
     if not ranks.is_main:
         progress = silent
@@ -90,7 +100,7 @@ def train(
     _check_labels(split_pairs, labels, recipe)
     tables_sha256 = _tables_sha256(cohort_dir)
     code_version = version("echo2ecg")
-    run_key = _run_key(recipe, tables_sha256, code_version, start)
+    run_key = _run_key(recipe, tables_sha256, code_version, (start, ecg_start))
     fields: dict[str, Any] = {
         "id": f"{recipe.name}-{run_key}",
         "created": datetime.now(UTC),
@@ -129,6 +139,19 @@ def train(
                 echo_bundle, cohort, clips, work, workers=workers, progress=progress, decoded=decoded
             )
 
+        # The ECG encoder, where the recipe trains it on ECGs alone first.
+        if recipe.ecg_pretraining is not None:
+            folder = work / f"ecg-{ecg_pretraining_key(recipe, tables_sha256, code_version)}"
+            if not resume and ranks.is_main:
+                shutil.rmtree(folder, ignore_errors=True)
+            ecg_encoder, ecg_fit = pretrained_ecg_encoder(
+                cohort, recipe, work, folder, device=torch_device, workers=workers, progress=progress
+            )
+            ecg_origin = (
+                "It learnt first to fill in hidden patches of the train patients' ECGs "
+                f"({ecg_fit.epochs_run} epochs, the best of them {ecg_fit.best_epoch + 1})."
+            )
+
     # Two towers, one contrastive loss, the epoch that retrieves best among the validation patients.
     train_pairs = usable_pairs(split_pairs["train"], signals, views)
     val_pairs = usable_pairs(split_pairs["val"], signals, views)
@@ -137,6 +160,8 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         ecg_tower, echo_tower = EcgTower(recipe.architecture), EchoTower(recipe.architecture)
+    if ecg_encoder is not None:
+        ecg_tower.ecg_encoder.load_state_dict(ecg_encoder.state_dict())
     val_arrays = to_arrays(val_pairs, signals, views)
     val_labels = labels.loc[val_pairs["study_id"].unique(), list(_SCORED_PHENOTYPES)]
     scored = [name for name in _SCORED_PHENOTYPES if val_labels[name].nunique() >= 2]  # not every cohort has volumes
@@ -201,7 +226,12 @@ def train(
         training_data=fields["training_data"],
         cohort_name=cohort_dir.name,
         bundle_name=out.name,
-        start_name=None if start is None else start.resolve().name,
+        starts={
+            option: path.resolve().name
+            for option, path in (("--start", start), ("--ecg-start", ecg_start))
+            if path is not None
+        },
+        ecg_encoder=ecg_origin,
         echo_encoder=echo_encoder_sentence(echo_bundle.manifest, trained_here=start is None),
         probe_choices=probes.choices,
     )
@@ -236,11 +266,11 @@ def _check_labels(split_pairs: dict[str, pd.DataFrame], labels: pd.DataFrame, re
             raise CohortError("labels_missing", f"The {split} patients all have SHD or all have none; more are needed.")
 
 
-def _run_key(recipe: Recipe, tables_sha256: str, code_version: str, start: Path | None) -> str:
+def _run_key(recipe: Recipe, tables_sha256: str, code_version: str, starts: tuple[Path | None, ...]) -> str:
     """Short name of everything that decides a run: another recipe, cohort, start or code is another run."""
     digest = hashlib.sha256(f"{recipe.model_dump_json()} {tables_sha256} {code_version}".encode())
-    if start is not None:
-        digest.update((start / "manifest.json").read_bytes())
+    for start in starts:
+        digest.update(b"" if start is None else (start / "manifest.json").read_bytes())
     return digest.hexdigest()[:12]
 
 
