@@ -97,7 +97,10 @@ def simulate(
 def train(
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
     out_dir: Annotated[Path, typer.Option("--out", help="Bundle folder to write.")],
-    recipe: Annotated[Literal["demo", "paper"], typer.Option(help="A named recipe.")] = "demo",
+    recipe: Annotated[
+        Literal["demo", "paper", "masked_ecg", "learnt_temperature", "view_dropout", "sigmoid_loss", "study_bank"],
+        typer.Option(help="A named recipe."),
+    ] = "demo",
     start: Annotated[
         Path | None,
         typer.Option(help="Bundle whose echo encoder is used; `paper` needs one.", exists=True, file_okay=False),

@@ -13,15 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.aligned import EcgTower, EchoTower
 from training.augment import augment
 from training.contrastive_step import backward as contrastive_backward
-from training.dataset import PairedArrays, batches_per_epoch, epoch_batches, pad_views, random_windows
+from training.dataset import PairedArrays, batches_per_epoch, drop_views, epoch_batches, pad_views, random_windows
 from training.distributed import ALONE, Ranks
+from training.embed import embed_studies
 from training.loop import FitResult, run_epochs
-from training.loss import contrastive_loss
+from training.loss import AlignmentLoss, StudyBank
 from training.progress import Progress
 from training.recipes import Recipe
 from training.run_log import RunLog
@@ -36,6 +38,8 @@ class Batch:
     views_BVD: Tensor
     present_BV: Tensor
     sizes: list[int]
+    bank: StudyBank | None = None
+    """Further negatives of the ECGs of all ranks, rank after rank."""
 
     def chunks(self, size: int | None) -> list[Batch]:
         """The same pairs, at most `size` at a time."""
@@ -63,7 +67,13 @@ def align_towers(
     Every rank must hold the same pairs and the same initial weights. ValueError when a batch has fewer pairs than there
     are ranks.
     """
-    towers = nn.ModuleList([ecg_tower, echo_tower]).to(device)
+    loss = AlignmentLoss(
+        temperature=recipe.temperature,
+        learn_temperature=recipe.learn_temperature,
+        ecg_to_echo_weight=recipe.ecg_to_echo_weight,
+        sigmoid=recipe.sigmoid_loss,
+    )
+    towers = nn.ModuleList([ecg_tower, echo_tower, loss]).to(device)
     groups = parameter_groups(
         chain(ecg_tower.named_parameters(), echo_tower.named_parameters()),
         learning_rate=recipe.learning_rate,
@@ -71,14 +81,17 @@ def align_towers(
         weight_decay=recipe.weight_decay,
         blocks=recipe.architecture.ecg.depth,
     )
+    if learnt := list(loss.parameters()):
+        rate = {"lr": recipe.learning_rate, "base_lr": recipe.learning_rate}
+        groups.append({"params": learnt, "names": list(dict(loss.named_parameters())), "weight_decay": 0.0, **rate})
     optimizer = torch.optim.AdamW(groups, betas=recipe.betas, fused=True)
 
     return run_epochs(
         "align",
         towers,
         optimizer,
-        lambda epoch: _batches(pairs, recipe, epoch, device, ranks),
-        lambda batch: global_backward(ecg_tower, echo_tower, batch, recipe, ranks),
+        lambda epoch: _batches(pairs, echo_tower, recipe, epoch, device, ranks),
+        lambda batch: global_backward(ecg_tower, echo_tower, loss, batch, recipe, ranks),
         score,
         schedule=Schedule(
             recipe.epochs, batches_per_epoch(pairs.patient_P, recipe.batch_size), recipe.warmup_epochs, recipe.lr_floor
@@ -92,8 +105,10 @@ def align_towers(
     )
 
 
-def global_backward(ecg_tower: EcgTower, echo_tower: EchoTower, batch: Batch, recipe: Recipe, ranks: Ranks) -> Tensor:
-    """Leaves in both towers, on every rank, the gradient of the loss of the global batch; returns that loss."""
+def global_backward(
+    ecg_tower: EcgTower, echo_tower: EchoTower, loss: AlignmentLoss, batch: Batch, recipe: Recipe, ranks: Ranks
+) -> Tensor:
+    """Leaves in both towers and the loss, on every rank, the gradient of the global batch; returns the loss's value."""
     device = batch.windows_BLN.device
 
     def embed(part: Batch) -> tuple[Tensor, Tensor]:
@@ -102,19 +117,49 @@ def global_backward(ecg_tower: EcgTower, echo_tower: EchoTower, batch: Batch, re
             return ecg_BD, echo_tower(part.views_BVD, part.present_BV).aligned_BD
 
     def loss_of(ecg_BD: Tensor, echo_BD: Tensor) -> Tensor:
-        return contrastive_loss(
-            ranks.gather(ecg_BD, batch.sizes),
-            ranks.gather(echo_BD, batch.sizes),
-            temperature=recipe.temperature,
-            ecg_to_echo_weight=recipe.ecg_to_echo_weight,
-        )
+        value: Tensor = loss(ranks.gather(ecg_BD, batch.sizes), ranks.gather(echo_BD, batch.sizes), batch.bank)
+        return value
 
-    loss = contrastive_backward(embed, batch.chunks(recipe.chunk_size), loss_of, device)
+    value = contrastive_backward(embed, batch.chunks(recipe.chunk_size), loss_of, device)
+    # Every rank has the whole loss, so what the loss itself learns already has its whole gradient everywhere.
     ranks.sum_gradients(chain(ecg_tower.parameters(), echo_tower.parameters()))
-    return loss
+    return value
 
 
-def _batches(pairs: PairedArrays, recipe: Recipe, epoch: int, device: torch.device, ranks: Ranks) -> Iterator[Batch]:
+class _EpochBank:
+    """Train studies embedded at the start of an epoch: negatives without a graph, and the staler the later in it.
+
+    Made of the weights and the epoch's number alone, so a resumed run has the same ones.
+    """
+
+    def __init__(
+        self, pairs: PairedArrays, echo_tower: EchoTower, recipe: Recipe, epoch: int, device: torch.device
+    ) -> None:
+        draw = np.random.default_rng([recipe.seed, epoch, 2**32 - 1])  # no rank's number
+        studies = len(pairs.views_VD)
+        self.study_M = draw.permutation(studies)[: recipe.study_bank]
+        patient_of_study = np.zeros(studies, np.int64)
+        patient_of_study[pairs.study_P] = pairs.patient_P
+        self.patient_M = patient_of_study[self.study_M]
+        training = echo_tower.training
+        echo_tower.eval()
+        with torch.no_grad():
+            vectors = embed_studies(
+                echo_tower, [pairs.views_VD[i] for i in self.study_M], recipe.echo.max_views, device
+            )
+        echo_tower.train(training)
+        self.echo_MD = torch.from_numpy(vectors).to(device)
+
+    def beside(self, pairs: PairedArrays, batch: NDArray[np.int64]) -> StudyBank:
+        """For a batch of pairs: neither studies of an ECG's own patient nor those that are in the batch anyway."""
+        allowed_BM = pairs.patient_P[batch][:, None] != self.patient_M[None]
+        allowed_BM &= ~np.isin(self.study_M, pairs.study_P[batch])[None]
+        return StudyBank(self.echo_MD, torch.from_numpy(allowed_BM).to(self.echo_MD.device))
+
+
+def _batches(
+    pairs: PairedArrays, echo_tower: EchoTower, recipe: Recipe, epoch: int, device: torch.device, ranks: Ranks
+) -> Iterator[Batch]:
     """This rank's augmented batches of one epoch. Seeds every generator, torch's global one included.
 
     All ranks draw the same global batches; what is drawn for single pairs, each rank draws for itself.
@@ -127,14 +172,18 @@ def _batches(pairs: PairedArrays, recipe: Recipe, epoch: int, device: torch.devi
         torch_seed = int(draw.integers(2**62))
     torch.manual_seed(torch_seed)  # stochastic depth and dropout
     augment_draw = torch.Generator(device).manual_seed(torch_seed)
+    bank = _EpochBank(pairs, echo_tower, recipe, epoch, device) if recipe.study_bank else None
     for batch in batches:
         shares = ranks.shares(batch)
         own = shares[ranks.number]
         windows = random_windows([pairs.signals_LN[i] for i in pairs.ecg_P[own]], recipe.ecg.window_samples, draw)
         views, present = pad_views([pairs.views_VD[i] for i in pairs.study_P[own]], recipe.echo.max_views)
+        if recipe.view_dropout:
+            present = drop_views(present, recipe.view_dropout, draw)
         yield Batch(
             augment(torch.from_numpy(windows).to(device), recipe.augmentation, augment_draw),
             torch.from_numpy(views).to(device),
             torch.from_numpy(present).to(device),
             [len(share) for share in shares],
+            None if bank is None else bank.beside(pairs, np.concatenate(shares)),
         )
