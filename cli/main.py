@@ -97,31 +97,46 @@ def simulate(
 def train(
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
     out_dir: Annotated[Path, typer.Option("--out", help="Bundle folder to write.")],
-    recipe: Annotated[Literal["demo", "paper"], typer.Option(help="A named recipe.")] = "demo",
+    recipe: Annotated[
+        Literal["demo", "paper", "masked_ecg", "learnt_temperature", "view_dropout", "sigmoid_loss", "study_bank"],
+        typer.Option(help="A named recipe."),
+    ] = "demo",
     start: Annotated[
         Path | None,
         typer.Option(help="Bundle whose echo encoder is used; `paper` needs one.", exists=True, file_okay=False),
+    ] = None,
+    ecg_start: Annotated[
+        Path | None,
+        typer.Option(help="Bundle whose ECG encoder the alignment starts from.", exists=True, file_okay=False),
     ] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
 ) -> None:
-    """Train aligned encoders on a cohort and write a bundle."""
+    """Train aligned encoders on a cohort and write a bundle.
+
+    On several GPUs: torchrun --nproc-per-node N -m cli.main train ...
+    """
+    from training.distributed import torchrun_ranks
     from training.recipes import named_recipe
     from training.train import train as run
 
-    with progress("Training") as report:
-        bundle = run(
+    chosen = named_recipe(recipe)
+    with torchrun_ranks(device) as (ranks, own_device), progress("Training") as report:
+        run(
             cohort,
-            named_recipe(recipe),
+            chosen,
             out_dir,
             start=start,
-            device=device,
+            ecg_start=ecg_start,
+            device=own_device,
             resume=resume,
             workers=workers,
             progress=report,
+            ranks=ranks,
         )
-    out.print(f"Bundle written: {bundle}", markup=False)
+    if ranks.is_main:
+        out.print(f"Bundle written: {out_dir}", markup=False)
 
 
 @app.command()

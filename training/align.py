@@ -1,28 +1,52 @@
 """The alignment itself: pairs of prepared ECGs and view vectors, two towers, one contrastive loss.
 
-Letters: B pairs of a batch, L leads, N samples, V views, D dimensions.
+Letters: B pairs of a batch (of this rank), L leads, N samples, V views, D dimensions.
 It knows arrays and towers, neither files nor bundles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.aligned import EcgTower, EchoTower
 from training.augment import augment
-from training.dataset import PairedArrays, batches_per_epoch, epoch_batches, pad_views, random_windows
+from training.contrastive_step import backward as contrastive_backward
+from training.dataset import PairedArrays, batches_per_epoch, drop_views, epoch_batches, pad_views, random_windows
+from training.distributed import ALONE, Ranks
+from training.embed import embed_studies
 from training.loop import FitResult, run_epochs
-from training.loss import contrastive_loss
+from training.loss import AlignmentLoss, StudyBank
 from training.progress import Progress
 from training.recipes import Recipe
 from training.run_log import RunLog
 from training.schedule import Schedule, parameter_groups
+
+
+@dataclass(frozen=True)
+class Batch:
+    """This rank's part of a global batch, on the device. `sizes` says how many pairs each rank has."""
+
+    windows_BLN: Tensor
+    views_BVD: Tensor
+    present_BV: Tensor
+    sizes: list[int]
+    bank: StudyBank | None = None
+    """Further negatives of the ECGs of all ranks, rank after rank."""
+
+    def chunks(self, size: int | None) -> list[Batch]:
+        """The same pairs, at most `size` at a time."""
+        if size is None or size >= len(self.windows_BLN):
+            return [self]
+        parts = zip(*(torch.split(x, size) for x in (self.windows_BLN, self.views_BVD, self.present_BV)), strict=True)
+        return [replace(self, windows_BLN=w, views_BVD=v, present_BV=p) for w, v, p in parts]
 
 
 def align_towers(
@@ -34,11 +58,22 @@ def align_towers(
     *,
     device: torch.device,
     folder: Path,
-    log: RunLog,
+    log: RunLog | None,
     progress: Progress,
+    ranks: Ranks = ALONE,
 ) -> FitResult:
-    """Trains both towers in place, on `device`, and leaves them with the weights of the best-scoring epoch."""
-    towers = nn.ModuleList([ecg_tower, echo_tower]).to(device)
+    """Trains both towers in place, on `device`, and leaves them with the weights of the best-scoring epoch.
+
+    Every rank must hold the same pairs and the same initial weights. ValueError when a batch has fewer pairs than there
+    are ranks.
+    """
+    loss = AlignmentLoss(
+        temperature=recipe.temperature,
+        learn_temperature=recipe.learn_temperature,
+        ecg_to_echo_weight=recipe.ecg_to_echo_weight,
+        sigmoid=recipe.sigmoid_loss,
+    )
+    towers = nn.ModuleList([ecg_tower, echo_tower, loss]).to(device)
     groups = parameter_groups(
         chain(ecg_tower.named_parameters(), echo_tower.named_parameters()),
         learning_rate=recipe.learning_rate,
@@ -46,23 +81,17 @@ def align_towers(
         weight_decay=recipe.weight_decay,
         blocks=recipe.architecture.ecg.depth,
     )
+    if learnt := list(loss.parameters()):
+        rate = {"lr": recipe.learning_rate, "base_lr": recipe.learning_rate}
+        groups.append({"params": learnt, "names": list(dict(loss.named_parameters())), "weight_decay": 0.0, **rate})
     optimizer = torch.optim.AdamW(groups, betas=recipe.betas, fused=True)
-
-    def batch_loss(batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        windows_BLN, views_BVD, present_BV = batch
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.bf16):
-            _, ecg_BD = ecg_tower(windows_BLN)
-            echo_BD = echo_tower(views_BVD, present_BV).aligned_BD
-        return contrastive_loss(
-            ecg_BD, echo_BD, temperature=recipe.temperature, ecg_to_echo_weight=recipe.ecg_to_echo_weight
-        )
 
     return run_epochs(
         "align",
         towers,
         optimizer,
-        lambda epoch: _batches(pairs, recipe, epoch, device),
-        batch_loss,
+        lambda epoch: _batches(pairs, echo_tower, recipe, epoch, device, ranks),
+        lambda batch: global_backward(ecg_tower, echo_tower, loss, batch, recipe, ranks),
         score,
         schedule=Schedule(
             recipe.epochs, batches_per_epoch(pairs.patient_P, recipe.batch_size), recipe.warmup_epochs, recipe.lr_floor
@@ -72,19 +101,89 @@ def align_towers(
         folder=folder,
         log=log,
         progress=progress,
+        ranks=ranks,
     )
 
 
+def global_backward(
+    ecg_tower: EcgTower, echo_tower: EchoTower, loss: AlignmentLoss, batch: Batch, recipe: Recipe, ranks: Ranks
+) -> Tensor:
+    """Leaves in both towers and the loss, on every rank, the gradient of the global batch; returns the loss's value."""
+    device = batch.windows_BLN.device
+
+    def embed(part: Batch) -> tuple[Tensor, Tensor]:
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.bf16):
+            _, ecg_BD = ecg_tower(part.windows_BLN)
+            return ecg_BD, echo_tower(part.views_BVD, part.present_BV).aligned_BD
+
+    def loss_of(ecg_BD: Tensor, echo_BD: Tensor) -> Tensor:
+        value: Tensor = loss(ranks.gather(ecg_BD, batch.sizes), ranks.gather(echo_BD, batch.sizes), batch.bank)
+        return value
+
+    value = contrastive_backward(embed, batch.chunks(recipe.chunk_size), loss_of, device)
+    # Every rank has the whole loss, so what the loss itself learns already has its whole gradient everywhere.
+    ranks.sum_gradients(chain(ecg_tower.parameters(), echo_tower.parameters()))
+    return value
+
+
+class _EpochBank:
+    """Train studies embedded at the start of an epoch: negatives without a graph, and the staler the later in it.
+
+    Made of the weights and the epoch's number alone, so a resumed run has the same ones.
+    """
+
+    def __init__(
+        self, pairs: PairedArrays, echo_tower: EchoTower, recipe: Recipe, epoch: int, device: torch.device
+    ) -> None:
+        draw = np.random.default_rng([recipe.seed, epoch, 2**32 - 1])  # no rank's number
+        studies = len(pairs.views_VD)
+        self.study_M = draw.permutation(studies)[: recipe.study_bank]
+        patient_of_study = np.zeros(studies, np.int64)
+        patient_of_study[pairs.study_P] = pairs.patient_P
+        self.patient_M = patient_of_study[self.study_M]
+        training = echo_tower.training
+        echo_tower.eval()
+        with torch.no_grad():
+            vectors = embed_studies(
+                echo_tower, [pairs.views_VD[i] for i in self.study_M], recipe.echo.max_views, device
+            )
+        echo_tower.train(training)
+        self.echo_MD = torch.from_numpy(vectors).to(device)
+
+    def beside(self, pairs: PairedArrays, batch: NDArray[np.int64]) -> StudyBank:
+        """For a batch of pairs: neither studies of an ECG's own patient nor those that are in the batch anyway."""
+        allowed_BM = pairs.patient_P[batch][:, None] != self.patient_M[None]
+        allowed_BM &= ~np.isin(self.study_M, pairs.study_P[batch])[None]
+        return StudyBank(self.echo_MD, torch.from_numpy(allowed_BM).to(self.echo_MD.device))
+
+
 def _batches(
-    pairs: PairedArrays, recipe: Recipe, epoch: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """The augmented batches of one epoch on the device. Seeds every generator, torch's global one included."""
+    pairs: PairedArrays, echo_tower: EchoTower, recipe: Recipe, epoch: int, device: torch.device, ranks: Ranks
+) -> Iterator[Batch]:
+    """This rank's augmented batches of one epoch. Seeds every generator, torch's global one included.
+
+    All ranks draw the same global batches; what is drawn for single pairs, each rank draws for itself.
+    """
     draw = np.random.default_rng([recipe.seed, epoch])
     torch_seed = int(draw.integers(2**62))
+    batches = epoch_batches(pairs.patient_P, recipe.batch_size, draw)
+    if not ranks.is_main:
+        draw = np.random.default_rng([recipe.seed, epoch, ranks.number])
+        torch_seed = int(draw.integers(2**62))
     torch.manual_seed(torch_seed)  # stochastic depth and dropout
     augment_draw = torch.Generator(device).manual_seed(torch_seed)
-    for batch in epoch_batches(pairs.patient_P, recipe.batch_size, draw):
-        windows = random_windows([pairs.signals_LN[i] for i in pairs.ecg_P[batch]], recipe.ecg.window_samples, draw)
-        views, present = pad_views([pairs.views_VD[i] for i in pairs.study_P[batch]], recipe.echo.max_views)
-        windows_BLN = augment(torch.from_numpy(windows).to(device), recipe.augmentation, augment_draw)
-        yield windows_BLN, torch.from_numpy(views).to(device), torch.from_numpy(present).to(device)
+    bank = _EpochBank(pairs, echo_tower, recipe, epoch, device) if recipe.study_bank else None
+    for batch in batches:
+        shares = ranks.shares(batch)
+        own = shares[ranks.number]
+        windows = random_windows([pairs.signals_LN[i] for i in pairs.ecg_P[own]], recipe.ecg.window_samples, draw)
+        views, present = pad_views([pairs.views_VD[i] for i in pairs.study_P[own]], recipe.echo.max_views)
+        if recipe.view_dropout:
+            present = drop_views(present, recipe.view_dropout, draw)
+        yield Batch(
+            augment(torch.from_numpy(windows).to(device), recipe.augmentation, augment_draw),
+            torch.from_numpy(views).to(device),
+            torch.from_numpy(present).to(device),
+            [len(share) for share in shares],
+            None if bank is None else bank.beside(pairs, np.concatenate(shares)),
+        )

@@ -21,16 +21,17 @@ def model_card(
     training_data: Mapping[str, object],
     cohort_name: str,
     bundle_name: str,
-    start_name: str | None,
+    starts: Mapping[str, str],
+    ecg_encoder: str,
     echo_encoder: str,
     probe_choices: Mapping[str, float],
 ) -> str:
-    """Markdown. `training_data` is the manifest's; `echo_encoder` says in a sentence where the echo encoder is from,
-    `start_name` names the bundle that it was taken from, where it was not trained here.
+    """Markdown. `training_data` is the manifest's; `ecg_encoder` and `echo_encoder` say in a sentence where the encoder
+    is from. `starts` names, by the option of the command, the bundles that gave weights.
     """
     simulated = "simulator_version" in training_data
-    start = "" if start_name is None else f" --start {start_name}"
-    commands = [f"echo2ecg train {cohort_name} --recipe {recipe.name}{start} --out {bundle_name}"]
+    options = "".join(f" {option} {name}" for option, name in starts.items())
+    commands = [f"echo2ecg train {cohort_name} --recipe {recipe.name}{options} --out {bundle_name}"]
     if simulated:
         patients, seed = training_data["patients"], training_data["seed"]
         commands.insert(0, f"echo2ecg simulate {cohort_name} --patients {patients} --seed {seed}")
@@ -42,7 +43,7 @@ def model_card(
         ),
         "**Research software, not a medical device.** It must not inform decisions about a patient.",
         "## What it is made of",
-        _parts(recipe, created, code_version, echo_encoder),
+        _parts(recipe, created, code_version, ecg_encoder, echo_encoder),
         "## What it was trained on",
         _data(training_data, simulated),
         "## How to make it again",
@@ -54,11 +55,16 @@ def model_card(
         "## Limits",
         _limits(simulated),
         "## Licences",
-        "Code and these weights: MIT. No published weights went into them."
-        if start_name is None
-        else f"Code: MIT. {echo_encoder} The terms in that bundle's card hold for this bundle too.",
+        _licences(starts),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _licences(starts: Mapping[str, str]) -> str:
+    if not starts:
+        return "Code and these weights: MIT. No published weights went into them."
+    names = " and ".join(dict.fromkeys(starts.values()))
+    return f"Code: MIT. Weights of {names} went in. The terms in that bundle's card hold for this bundle too."
 
 
 def echo_encoder_sentence(manifest: BundleManifest, *, trained_here: bool) -> str:
@@ -76,7 +82,7 @@ def echo_encoder_sentence(manifest: BundleManifest, *, trained_here: bool) -> st
     return f"{sentence} (single validation clips explain {explained:.0%} of the variance of LVEF)."
 
 
-def _parts(recipe: Recipe, created: datetime, code_version: str, echo_encoder: str) -> str:
+def _parts(recipe: Recipe, created: datetime, code_version: str, ecg_encoder: str, echo_encoder: str) -> str:
     sizes = recipe.architecture
     return "\n".join(
         [
@@ -84,7 +90,7 @@ def _parts(recipe: Recipe, created: datetime, code_version: str, echo_encoder: s
             (
                 f"- ECG encoder: {sizes.ecg.depth} blocks of {sizes.ecg.embed_dim} channels over windows of "
                 f"{recipe.ecg.window_samples / recipe.ecg.rate_hz:.2f} s at {recipe.ecg.rate_hz:g} Hz "
-                f"(`windows: {recipe.ecg.windows}`)."
+                f"(`windows: {recipe.ecg.windows}`). {ecg_encoder}"
             ),
             (
                 f"- Echo encoder: {len(sizes.echo.blocks)} blocks over {sizes.echo.frames} frames of {sizes.echo.size} "

@@ -103,8 +103,10 @@ def pretrain_echo_encoder(
             disturbed = np.stack([_disturbed(train.clips_THWC[i], settings, draw) for i in rows])
             yield normalise(torch.from_numpy(disturbed)), torch.from_numpy(train.targets_NP[rows]).to(device)
 
-    def batch_loss(batch: tuple[Tensor, Tensor]) -> Tensor:
-        return _masked_loss(model(batch[0]), batch[1])
+    def backward(batch: tuple[Tensor, Tensor]) -> Tensor:
+        loss = _masked_loss(model(batch[0]), batch[1])
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
     def predict_val() -> Tensor:
         edges = range(0, len(val.clips_THWC) + settings.batch_size, settings.batch_size)
@@ -119,7 +121,7 @@ def pretrain_echo_encoder(
         model,
         optimizer,
         batches,
-        batch_loss,
+        backward,
         score,
         schedule=Schedule(settings.epochs, steps, settings.warmup_epochs, floor=0.02),
         patience=settings.patience,

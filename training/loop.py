@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from training.checkpoint import load_checkpoint, save_checkpoint
+from training.distributed import ALONE, Ranks
 from training.progress import Progress
 from training.run_log import RunLog
 from training.schedule import Schedule, set_lr
@@ -37,18 +38,21 @@ def run_epochs(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
     batches: Callable[[int], Iterable[_Batch]],
-    batch_loss: Callable[[_Batch], Tensor],
+    backward: Callable[[_Batch], Tensor],
     score: Callable[[], float],
     *,
     schedule: Schedule,
     patience: int,
     items_per_epoch: int,
     folder: Path,
-    log: RunLog,
+    log: RunLog | None,
     progress: Progress,
+    ranks: Ranks = ALONE,
 ) -> FitResult:
     """Trains `module` until the schedule ends, or until `patience` epochs brought no better score (higher is better).
 
+    `backward(batch)` adds the gradient of a batch to the parameters and returns its loss; with several `ranks` both are
+    the global batch's, so that all ranks make the same steps. Rank 0 alone scores and writes.
     `batches(epoch)` must draw all randomness of its epoch from generators that it seeds by the epoch, torch's global
     one included. Then a run that was stopped and goes on from `folder` ends with the weights of one that was not.
     The caller's random state is put back. Raises ValueError when the loss is no longer a number.
@@ -70,9 +74,8 @@ def run_epochs(
         with torch.random.fork_rng():
             for step, batch in enumerate(batches(epoch), start=epoch * schedule.steps_per_epoch):
                 set_lr(optimizer.param_groups, schedule.factor(step))
-                loss = batch_loss(batch)
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss = backward(batch)
                 optimizer.step()
                 loss_sum += loss.item()
                 progress(step + 1, total_steps, f"{stage}, epoch {epoch + 1} of {schedule.epochs}")
@@ -83,22 +86,24 @@ def run_epochs(
 
         module.eval()
         with torch.inference_mode():
-            values["validation_score"] = score()
+            values["validation_score"] = ranks.from_main(score() if ranks.is_main else 0.0)
         better = result.best_epoch < 0 or values["validation_score"] > result.best_score
-        if better:
+        if better and ranks.is_main:
             save_checkpoint(best, {"module": module.state_dict()})
         result = FitResult(
             best_epoch=epoch if better else result.best_epoch,
             best_score=values["validation_score"] if better else result.best_score,
             epochs_run=epoch + 1,
         )
-        save_checkpoint(
-            last, {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "result": vars(result)}
-        )
-        log.write(stage, epoch, values)
+        if ranks.is_main:
+            state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "result": vars(result)}
+            save_checkpoint(last, state)
+        if log is not None:
+            log.write(stage, epoch, values)
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         progress((epoch + 1) * schedule.steps_per_epoch, total_steps, f"{stage}, epoch {epoch + 1}: {numbers}")
 
+    ranks.wait()
     module.load_state_dict(load_checkpoint(best)["module"])
     module.eval()
     return result

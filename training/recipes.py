@@ -31,6 +31,33 @@ class EchoPretraining(BaseModel):
     """Standard deviation of the logarithm of the brightness factor of a training clip."""
 
 
+class MaskedEcgPretraining(BaseModel):
+    """How an ECG encoder is trained before the alignment: hide most patches of an ECG and reconstruct them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    warmup_epochs: float = Field(ge=0)
+    patience: int = Field(ge=1)
+    """Epochs without a better validation loss after which it stops."""
+    hidden_share: float = Field(default=0.75, gt=0, lt=1)
+    """Share of the patches of a window, over all leads, that the encoder does not see."""
+    correlation_weight: float = Field(default=0.1, ge=0, le=1)
+    """Weight of (1 - normalised cross-correlation); the squared error has the rest."""
+    decoder_dim: int = Field(default=64, ge=4)
+    decoder_depth: int = Field(default=2, ge=1)
+    decoder_heads: int = Field(default=4, ge=1)
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> MaskedEcgPretraining:
+        if self.decoder_dim % self.decoder_heads or self.decoder_dim % 2:
+            raise ValueError("decoder_dim must be even and a multiple of decoder_heads")
+        return self
+
+
 class Recipe(BaseModel):
     """Everything that decides a training run but the cohort and the machine."""
 
@@ -43,6 +70,8 @@ class Recipe(BaseModel):
     lvef_classes: LvefClasses = LvefClasses()
     echo_pretraining: EchoPretraining | None
     """None: the echo encoder comes from the bundle that training starts from."""
+    ecg_pretraining: MaskedEcgPretraining | None = None
+    """None: the ECG encoder starts from a bundle's, where one is named, or from random weights."""
     augmentation: Augmentation = Augmentation()
     window_days: float = Field(default=7.0, ge=0)
     """An ECG and a study of one patient belong together when they are at most this far apart."""
@@ -60,16 +89,28 @@ class Recipe(BaseModel):
     lr_floor: float = Field(default=0.1, ge=0, le=1)
     """Share of the peak rate at the very start and at the end."""
     temperature: float = Field(gt=0)
+    """Where the temperature is learnt: its first value."""
+    learn_temperature: bool = False
+    sigmoid_loss: bool = False
+    """Judge every combination of ECG and study alone instead of ranking them; needs no weight of directions."""
     ecg_to_echo_weight: float = Field(default=0.5, ge=0, le=1)
+    view_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Probability that a view of a training study is left out; one always stays."""
+    study_bank: int = Field(default=0, ge=0)
+    """Train studies, drawn and embedded anew for each epoch, that are further negatives of every ECG."""
     patience: int = Field(ge=1)
     """Epochs without a better validation score after which training stops."""
     bf16: bool = False
     """Towers in bfloat16 autocast; the loss and the weights stay in float32."""
+    chunk_size: int | None = Field(default=None, ge=1)
+    """Pairs embedded at once, for small memories; the loss still sees the whole batch. None: as many as there are."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
         if self.warmup_epochs >= self.epochs:
             raise ValueError("warmup_epochs must be shorter than the training")
+        if self.sigmoid_loss and self.study_bank:
+            raise ValueError("a study bank adds to what is ranked; the sigmoid loss ranks nothing")
         if self.echo_pretraining and (self.echo.padding != "black_frames" or self.echo.mask_outside_sector):
             raise ValueError("an echo encoder is pre-trained on unmasked clips padded with black frames only")
         return self
@@ -131,7 +172,43 @@ def demo() -> Recipe:
     )
 
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"paper": paper, "demo": demo}
+def masked_ecg() -> Recipe:
+    """The demo recipe whose ECG encoder first learns to fill in hidden patches of the train patients' ECGs."""
+    return demo().model_copy(
+        update={
+            "name": "masked_ecg",
+            "ecg_pretraining": MaskedEcgPretraining(
+                epochs=60, batch_size=64, learning_rate=1e-3, weight_decay=0.05, warmup_epochs=4, patience=15
+            ),
+        }
+    )
+
+
+def learnt_temperature() -> Recipe:
+    """The demo recipe with a temperature that is learnt."""
+    return demo().model_copy(update={"name": "learnt_temperature", "learn_temperature": True})
+
+
+def view_dropout() -> Recipe:
+    """The demo recipe with every third view of a study left out in training."""
+    return demo().model_copy(update={"name": "view_dropout", "view_dropout": 1 / 3})
+
+
+def sigmoid_loss() -> Recipe:
+    """The demo recipe with the loss of SigLIP (arXiv 2303.15343), from its first temperature."""
+    changes = {"name": "sigmoid_loss", "sigmoid_loss": True, "learn_temperature": True, "temperature": 0.1}
+    return demo().model_copy(update=changes)
+
+
+def study_bank() -> Recipe:
+    """The demo recipe with 1,024 further studies as negatives of every ECG."""
+    return demo().model_copy(update={"name": "study_bank", "study_bank": 1024})
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    recipe.__name__: recipe
+    for recipe in (paper, demo, masked_ecg, learnt_temperature, view_dropout, sigmoid_loss, study_bank)
+}
 
 
 def named_recipe(name: str) -> Recipe:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +36,8 @@ from training.cohort_arrays import (
     to_arrays,
     usable_pairs,
 )
+from training.distributed import ALONE, Ranks
+from training.ecg_start import bundle_ecg_encoder, ecg_pretraining_key, pretrained_ecg_encoder
 from training.embed import validation_score
 from training.evaluate import embed_ecgs, evaluate
 from training.fit_probes import ProbeData, fit_probes
@@ -53,16 +56,20 @@ def train(
     out: Path,
     *,
     start: Path | None = None,
+    ecg_start: Path | None = None,
     device: str = "auto",
     resume: bool = True,
     workers: int = 2,
     progress: Progress = silent,
+    ranks: Ranks = ALONE,
 ) -> Path:
     """Trains on a cohort folder as `recipe` says and writes the bundle `out`; returns `out`.
 
-    `start` is a bundle whose echo encoder is used; a recipe without echo pre-training needs one. What is expensive is
-    kept in `<out>.work` and found again by a later run: prepared ECGs and view vectors by the content of their files,
-    checkpoints by recipe and cohort. `resume=False` starts this run's checkpoints afresh.
+    `start` is a bundle whose echo encoder is used; a recipe without echo pre-training needs one. `ecg_start` is one,
+    the same or another, whose ECG encoder the alignment starts from instead of random ones. What is expensive is kept
+    in `<out>.work` and found again by a later run: prepared ECGs and view vectors by the content of their files,
+    checkpoints by recipe and cohort. `resume=False` starts this run's checkpoints afresh. Of several `ranks` the first
+    prepares, scores and writes; all of them align.
     Raises CohortError, BundleError, or ValueError with a sentence that says what is wrong.
     """
     if out.exists():
@@ -72,8 +79,17 @@ def train(
         raise ValueError(f"the recipe {recipe.name} {wants}")
     if start is not None:
         _check_start(start, recipe)
+    if recipe.ecg_pretraining is not None and ecg_start is not None:
+        raise ValueError(f"the recipe {recipe.name} pre-trains its own ECG encoder")
     torch_device = resolve_device(device)
+    ecg_encoder, ecg_origin = None, "Its weights started at random."
+    if ecg_start is not None:
+        manifest, _ = read_manifest(ecg_start)
+        ecg_encoder = bundle_ecg_encoder(ecg_start, manifest, recipe)
+        ecg_origin = f"Its weights started from the bundle {manifest.id}."
     work = out.with_name(f"{out.name}.work")
+    if not ranks.is_main:
+        progress = silent
 
     # The cohort: pairs of one patient within the window, each patient in one split, every label in every split.
     check_cohort(cohort_dir, window_days=recipe.window_days).raise_if_refused()
@@ -84,7 +100,7 @@ def train(
     _check_labels(split_pairs, labels, recipe)
     tables_sha256 = _tables_sha256(cohort_dir)
     code_version = version("echo2ecg")
-    run_key = _run_key(recipe, tables_sha256, code_version, start)
+    run_key = _run_key(recipe, tables_sha256, code_version, (start, ecg_start))
     fields: dict[str, Any] = {
         "id": f"{recipe.name}-{run_key}",
         "created": datetime.now(UTC),
@@ -98,28 +114,43 @@ def train(
         "training_data": _describe(cohort_dir, split_pairs, recipe) | {"tables_sha256": tables_sha256},
     }
     run = work / f"run-{run_key}"
-    if not resume:
-        shutil.rmtree(run, ignore_errors=True)
 
-    # ECGs, read and prepared once. Test patients' files stay closed until the evaluation.
-    seen = pd.concat([split_pairs[split] for split in ("train", "val", "calibration")])
-    signals, ecgs = prepared_signals(cohort, seen["ecg_id"], recipe.ecg, work, workers=workers, progress=progress)
+    with ranks.in_turn():
+        if not resume and ranks.is_main:
+            shutil.rmtree(run, ignore_errors=True)
 
-    # The echo encoder, trained first where none is given, and its frozen view vectors.
-    with ArrayStore(work / f"clips-{spec_hash(recipe.echo)}", np.uint8) as decoded:
-        echo_dir = start
-        if echo_dir is None:
-            folder = work / f"echo-{echo_encoder_key(recipe, tables_sha256, code_version)}"
-            if not resume:
-                shutil.rmtree(folder, ignore_errors=True)
-            echo_dir = train_echo_encoder(
-                cohort, recipe, decoded, folder, fields, device=torch_device, workers=workers, progress=progress
+        # ECGs, read and prepared once. Test patients' files stay closed until the evaluation.
+        seen = pd.concat([split_pairs[split] for split in ("train", "val", "calibration")])
+        signals, ecgs = prepared_signals(cohort, seen["ecg_id"], recipe.ecg, work, workers=workers, progress=progress)
+
+        # The echo encoder, trained first where none is given, and its frozen view vectors.
+        with ArrayStore(work / f"clips-{spec_hash(recipe.echo)}", np.uint8) as decoded:
+            echo_dir = start
+            if echo_dir is None:
+                folder = work / f"echo-{echo_encoder_key(recipe, tables_sha256, code_version)}"
+                if not resume and ranks.is_main:
+                    shutil.rmtree(folder, ignore_errors=True)
+                echo_dir = train_echo_encoder(
+                    cohort, recipe, decoded, folder, fields, device=torch_device, workers=workers, progress=progress
+                )
+            echo_bundle = Bundle.load(echo_dir, device=device, parts=("echo",))
+            clips = clip_sources(cohort, pd.concat([split_pairs["train"], split_pairs["val"]])["study_id"])
+            views, skipped_clips = study_views(
+                echo_bundle, cohort, clips, work, workers=workers, progress=progress, decoded=decoded
             )
-        echo_bundle = Bundle.load(echo_dir, device=device, parts=("echo",))
-        clips = clip_sources(cohort, pd.concat([split_pairs["train"], split_pairs["val"]])["study_id"])
-        views, skipped_clips = study_views(
-            echo_bundle, cohort, clips, work, workers=workers, progress=progress, decoded=decoded
-        )
+
+        # The ECG encoder, where the recipe trains it on ECGs alone first.
+        if recipe.ecg_pretraining is not None:
+            folder = work / f"ecg-{ecg_pretraining_key(recipe, tables_sha256, code_version)}"
+            if not resume and ranks.is_main:
+                shutil.rmtree(folder, ignore_errors=True)
+            ecg_encoder, ecg_fit = pretrained_ecg_encoder(
+                cohort, recipe, work, folder, device=torch_device, workers=workers, progress=progress
+            )
+            ecg_origin = (
+                "It learnt first to fill in hidden patches of the train patients' ECGs "
+                f"({ecg_fit.epochs_run} epochs, the best of them {ecg_fit.best_epoch + 1})."
+            )
 
     # Two towers, one contrastive loss, the epoch that retrieves best among the validation patients.
     train_pairs = usable_pairs(split_pairs["train"], signals, views)
@@ -129,13 +160,15 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         ecg_tower, echo_tower = EcgTower(recipe.architecture), EchoTower(recipe.architecture)
+    if ecg_encoder is not None:
+        ecg_tower.ecg_encoder.load_state_dict(ecg_encoder.state_dict())
     val_arrays = to_arrays(val_pairs, signals, views)
     val_labels = labels.loc[val_pairs["study_id"].unique(), list(_SCORED_PHENOTYPES)]
     scored = [name for name in _SCORED_PHENOTYPES if val_labels[name].nunique() >= 2]  # not every cohort has volumes
     if not scored:
         raise CohortError("labels_missing", "The studies of the val patients that can be read show a single LVEF.")
     val_phenotypes_SP = val_labels[scored].to_numpy(np.float64)
-    with RunLog(run) as log:
+    with RunLog(run) if ranks.is_main else nullcontext() as log:
         fit = align_towers(
             ecg_tower,
             echo_tower,
@@ -146,7 +179,11 @@ def train(
             folder=run,
             log=log,
             progress=progress,
+            ranks=ranks,
         )
+    if not ranks.is_main:
+        ranks.wait()
+        return out
 
     # Probes on the features as they will be served, calibrated on patients who trained nothing.
     parts: dict[str, Any] = {
@@ -189,11 +226,17 @@ def train(
         training_data=fields["training_data"],
         cohort_name=cohort_dir.name,
         bundle_name=out.name,
-        start_name=None if start is None else start.resolve().name,
+        starts={
+            option: path.resolve().name
+            for option, path in (("--start", start), ("--ecg-start", ecg_start))
+            if path is not None
+        },
+        ecg_encoder=ecg_origin,
         echo_encoder=echo_encoder_sentence(echo_bundle.manifest, trained_here=start is None),
         probe_choices=probes.choices,
     )
     write_bundle(out, manifest_fields=fields, **parts, probes=probes.probes, card=card)
+    ranks.wait()
     return out
 
 
@@ -223,11 +266,11 @@ def _check_labels(split_pairs: dict[str, pd.DataFrame], labels: pd.DataFrame, re
             raise CohortError("labels_missing", f"The {split} patients all have SHD or all have none; more are needed.")
 
 
-def _run_key(recipe: Recipe, tables_sha256: str, code_version: str, start: Path | None) -> str:
+def _run_key(recipe: Recipe, tables_sha256: str, code_version: str, starts: tuple[Path | None, ...]) -> str:
     """Short name of everything that decides a run: another recipe, cohort, start or code is another run."""
     digest = hashlib.sha256(f"{recipe.model_dump_json()} {tables_sha256} {code_version}".encode())
-    if start is not None:
-        digest.update((start / "manifest.json").read_bytes())
+    for start in starts:
+        digest.update(b"" if start is None else (start / "manifest.json").read_bytes())
     return digest.hexdigest()[:12]
 
 

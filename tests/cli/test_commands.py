@@ -71,7 +71,7 @@ def test_the_recipes_that_train_offers_are_those_there_are():
     assert set(get_args(get_args(offered)[0])) == set(RECIPES)
 
 
-def test_train_passes_the_bundle_to_start_from_on(tmp_path, monkeypatch):
+def test_train_passes_the_bundles_to_start_from_on(tmp_path, monkeypatch):
     import training.train
 
     given = {}
@@ -80,7 +80,9 @@ def test_train_passes_the_bundle_to_start_from_on(tmp_path, monkeypatch):
     start.mkdir()
     arguments = ["train", str(tmp_path), "--out", str(tmp_path / "out"), "--recipe", "paper", "--start", str(start)]
     assert CliRunner().invoke(app, arguments).exit_code == 0
-    assert given["start"] == start
+    assert (given["start"], given["ecg_start"]) == (start, None)
+    assert CliRunner().invoke(app, [*arguments, "--ecg-start", str(tmp_path)]).exit_code == 0
+    assert (given["start"], given["ecg_start"]) == (start, tmp_path)
 
 
 def test_verifying_a_folder_without_an_index_is_a_failure(tmp_path):

@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ from inputs.specs import EcgSpec, EchoSpec
 from models.aligned import EcgTower, EchoTower
 from models.architecture import Architecture, EcgArchitecture
 from models.architecture import demo as demo_architecture
-from training.align import align_towers
+from training.align import _EpochBank, align_towers
 from training.dataset import PairedArrays
 from training.embed import embed_ecgs, embed_studies
 from training.progress import silent
@@ -89,6 +91,48 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(tmp_path):
     assert parts == whole
     for name, value in whole_weights.items():
         assert torch.equal(parts_weights[name], value), name
+
+
+def test_a_run_in_chunks_has_the_losses_of_one_in_whole_batches(tmp_path):
+    still = TINY.model_copy(update={"ecg": TINY.ecg.model_copy(update={"drop_path": 0.0}), "pool_dropout": 0.0})
+    losses = []
+    for size in (None, 6):  # 60 pairs in batches of 15
+        folder = tmp_path / str(size)
+        run(folder, tiny_recipe(architecture=still, epochs=2, chunk_size=size), score=lambda: 0.0)
+        losses.append([json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+OPTIONS = [{"learn_temperature": True}, {"sigmoid_loss": True}, {"view_dropout": 0.5}, {"study_bank": 30}]
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: next(iter(option)))
+def test_every_option_changes_training_and_resumes_to_the_same_weights(tmp_path, option):
+    recipe = tiny_recipe(epochs=2, **option)
+    _, plain = run(tmp_path / "plain", tiny_recipe(epochs=2), score=lambda: 0.0)
+    _, whole = run(tmp_path / "whole", recipe, score=iter([0.0, 1.0]).__next__)
+
+    def stop_after_one(done, total, message):
+        if "epoch 1: loss" in message:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", recipe, progress=stop_after_one, score=lambda: 0.0)
+    _, parts = run(tmp_path / "parts", recipe, score=lambda: 1.0)
+    assert all(torch.equal(parts[name], value) for name, value in whole.items())
+    assert any(not torch.equal(plain[name], value) for name, value in whole.items())
+
+
+def test_the_bank_leaves_out_the_same_patient_and_the_batch():
+    pairs = cohort_of_arrays(patients=12)
+    twice = replace(pairs, patient_P=pairs.patient_P // 2)
+    recipe = tiny_recipe(study_bank=9)
+    bank = _EpochBank(twice, EchoTower(TINY), recipe, 0, torch.device("cpu"))
+    batch = np.array([0, 3, 7])
+    allowed = bank.beside(twice, batch).allowed_BM
+    for row, pair in enumerate(batch):
+        for column, study in enumerate(bank.study_M):
+            assert bool(allowed[row, column]) == (study // 2 != pair // 2 and study not in batch)
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_run(tmp_path):

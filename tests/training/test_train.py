@@ -4,10 +4,15 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from inputs.errors import CohortError
 from models.bundle import Bundle, verify_bundle
+from models.bundle_files import BundleError, read_ecg_tower, read_manifest, without, write_bundle
+from training.checkpoint import load_checkpoint
+from training.ecg_start import bundle_ecg_encoder
 from training.evaluate import evaluate
+from training.recipes import MaskedEcgPretraining
 from training.train import train
 
 
@@ -172,6 +177,67 @@ def test_a_cohort_that_lists_a_file_that_is_not_there_is_refused_before_any_work
     with pytest.raises(CohortError):
         train(lacking, micro_recipe, tmp_path / "out", workers=0)
     assert not list(tmp_path.glob("out*"))
+
+
+def test_an_ecg_encoder_is_taken_from_a_bundle_and_the_card_says_so(trained, cohort_dir, micro_recipe, tmp_path):
+    kept = micro_recipe.model_copy(update={"echo_pretraining": None, "epochs": 2, "learning_rate": 1e-12})
+    bundle_dir = train(cohort_dir, kept, tmp_path / "kept", start=trained[0], ecg_start=trained[0], workers=0)
+    theirs, ours = (read_ecg_tower(path, read_manifest(path)[0]) for path in (trained[0], bundle_dir))
+    for name, value in theirs.ecg_encoder.state_dict().items():
+        torch.testing.assert_close(ours.ecg_encoder.state_dict()[name], value, rtol=0, atol=1e-9, msg=name)
+    card = (bundle_dir / "README.md").read_text()
+    assert f"Its weights started from the bundle {read_manifest(trained[0])[0].id}." in card
+    assert "No published weights" not in card
+
+
+def test_an_ecg_encoder_of_other_sizes_is_refused_by_its_first_difference(trained, cohort_dir, micro_recipe, tmp_path):
+    ecg = micro_recipe.architecture.ecg.model_copy(update={"embed_dim": 36})
+    other = micro_recipe.model_copy(
+        update={"architecture": micro_recipe.architecture.model_copy(update={"ecg": ecg}), "name": "wider"}
+    )
+    with pytest.raises(BundleError, match=r"recipe wider: cls_token is \(1, 1, 24\) instead of \(1, 1, 36\)"):
+        train(cohort_dir, other, tmp_path / "out", ecg_start=trained[0], workers=0)
+
+
+def test_a_bundle_with_gaps_gives_the_ecg_encoder_that_it_has(trained, micro_recipe, tmp_path):
+    manifest, _ = read_manifest(trained[0])
+    fields = manifest.model_dump(exclude={"schema_version", "files", "manifest_sha256"})
+    for absent in (("token_aggregator", "ecg_alignment_global_token"), ("ecg_encoder",)):
+        tower = without(read_ecg_tower(trained[0], manifest), absent)
+        gaps, out = fields | {"absent": absent}, tmp_path / absent[0]
+        write_bundle(
+            out, manifest_fields=gaps, ecg_tower=tower, echo_encoder=None, echo_tower=None, probes=None, card="x"
+        )
+    out = tmp_path / "token_aggregator"
+    encoder = bundle_ecg_encoder(out, read_manifest(out)[0], micro_recipe)
+    assert all(p.requires_grad for p in encoder.parameters())
+    assert torch.equal(encoder.cls_token, read_ecg_tower(trained[0], manifest).ecg_encoder.cls_token)
+    out = tmp_path / "ecg_encoder"
+    with pytest.raises(BundleError, match="no ECG encoder"):
+        bundle_ecg_encoder(out, read_manifest(out)[0], micro_recipe)
+
+
+def test_masked_pretraining_gives_the_alignment_its_start(trained, cohort_dir, micro_recipe, tmp_path):
+    pretraining = MaskedEcgPretraining(
+        epochs=2, batch_size=8, learning_rate=1e-3, weight_decay=0.01, warmup_epochs=1, patience=2,
+        decoder_dim=16, decoder_depth=1, decoder_heads=2,
+    )  # fmt: skip
+    masked = micro_recipe.model_copy(update={"name": "masked", "ecg_pretraining": pretraining, "learning_rate": 1e-12})
+    shutil.copytree(trained[0].with_name("micro.work"), tmp_path / "masked.work")
+    with pytest.raises(ValueError, match="pre-trains its own"):
+        train(cohort_dir, masked, tmp_path / "masked", ecg_start=trained[0], workers=0)
+    messages = []
+    bundle_dir = train(
+        cohort_dir, masked, tmp_path / "masked", workers=0,
+        progress=lambda done, total, message: messages.append(message),
+    )  # fmt: skip
+    assert {m.split(",")[0] for m in messages} == {"pretrain ecg", "align"}
+    (checkpoint,) = (tmp_path / "masked.work").glob("ecg-*/pretrain ecg-best.pt")
+    pretrained = load_checkpoint(checkpoint)["module"]
+    encoder = read_ecg_tower(bundle_dir, read_manifest(bundle_dir)[0]).ecg_encoder.state_dict()
+    for name, value in encoder.items():
+        torch.testing.assert_close(value, pretrained[f"encoder.{name}"], rtol=0, atol=1e-9, msg=name)
+    assert "fill in hidden patches" in (bundle_dir / "README.md").read_text()
 
 
 def test_a_split_without_every_label_is_refused_before_any_work(cohort_dir, micro_recipe, tmp_path):
