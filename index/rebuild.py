@@ -28,7 +28,8 @@ from index.catalogue import CataloguedView, StudyCard
 from index.embedding_cache import EmbeddedView, EmbeddingCache
 from index.generation import BuildParameters
 from index.store import IndexStore
-from inputs.cohort import SHD_FLAGS, Cohort, load_cohort, shd_label
+from inputs.cohort import SHD_FLAGS, Cohort, load_cohort, shd_label, tables_sha256
+from inputs.cohort_tables import TableName
 from inputs.echo_formats.opened import open_regular_file
 from inputs.echo_prepare import prepare_clip, thumbnail_jpeg
 from inputs.errors import InputError, UnreadableFile
@@ -39,6 +40,8 @@ from models.bundle_files import read_manifest
 
 CLIPS_PER_BATCH = 8
 _CACHE_LAYOUT = "1"
+_TABLES_READ: tuple[TableName, ...] = ("echos", "studies")
+"""All that a rebuild reads: ECGs and splits may change without a new index."""
 
 Progress = Callable[[int, int, str], None]
 _Item = TypeVar("_Item")
@@ -100,8 +103,8 @@ def is_current(bundle_dir: Path, cohort_dir: Path, index_dir: Path) -> bool:
     except IndexProblem:
         return False
     generation.close()
-    tables_sha256 = generation.manifest.build.get("cohort_tables_sha256")
-    return generation.degraded is None and tables_sha256 == _tables_sha256(cohort_dir)
+    built_from = generation.manifest.build.get("cohort_tables_sha256")
+    return generation.degraded is None and built_from == tables_sha256(cohort_dir, _TABLES_READ)
 
 
 def write_index(
@@ -119,7 +122,7 @@ def write_index(
         "search": "flat",
         "device": str(bundle.device),
         "clips_per_batch": CLIPS_PER_BATCH,
-        "cohort_tables_sha256": _tables_sha256(cohort.root),
+        "cohort_tables_sha256": tables_sha256(cohort.root, _TABLES_READ),
     }
     with (
         store.write(
@@ -297,14 +300,6 @@ def _embedder(bundle: Bundle) -> str:
     """Names what a view vector depends on besides the file."""
     spec = json.dumps(bundle.manifest.echo.model_dump(mode="json"), sort_keys=True)
     return hashlib.sha256(f"{_CACHE_LAYOUT} {bundle.echo_encoder_sha256} {spec}".encode()).hexdigest()
-
-
-def _tables_sha256(cohort_dir: Path) -> str:
-    """Of the tables that a rebuild reads."""
-    digest = hashlib.sha256()
-    for path in sorted(path for name in ("echos", "studies") for path in cohort_dir.glob(f"{name}.*")):
-        digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
 
 
 def _ahead(

@@ -24,6 +24,7 @@ from inputs.cohort_tables import (
     TABLES,
     CohortProblem,
     read_table,
+    tables_sha256,
     write_cohort_tables,
 )
 from inputs.errors import CohortError
@@ -38,10 +39,12 @@ __all__ = [
     "CohortReport",
     "Skipped",
     "check_cohort",
+    "cohort_sha256",
     "derive_pairs",
     "load_cohort",
     "shd_label",
     "shd_labels",
+    "tables_sha256",
     "write_cohort_tables",
 ]
 
@@ -100,6 +103,25 @@ def _read(root: Path) -> tuple[Cohort | None, list[CohortProblem]]:
     if len(frames) < len(TABLES):
         return None, problems
     return Cohort(root, **frames), problems + contradictions(**frames)
+
+
+def cohort_sha256(cohort: Cohort) -> str:
+    """Of the tables, of `cohort.json` where it is there, and of name and size of every file that the tables name.
+
+    A short way to tell cohorts apart: no ECG or clip is opened, so one that changes and keeps its size is not noticed,
+    nor are the signal files that a WFDB header names. Raises CohortError for a file that is not there.
+    """
+    digest = hashlib.sha256(tables_sha256(cohort.root).encode())
+    stamp = cohort.root / "cohort.json"
+    if stamp.is_file():
+        digest.update(hashlib.sha256(stamp.read_bytes()).digest())
+    for relative in (*cohort.ecgs["path"], *cohort.echos["path"]):
+        try:
+            size = (cohort.root / relative).stat().st_size
+        except (OSError, ValueError):
+            raise CohortError("file_missing", "A file that the tables name is not there.") from None
+        digest.update(f"{relative}\0{size}\n".encode())
+    return digest.hexdigest()
 
 
 def derive_pairs(cohort: Cohort, *, window_days: float = 7.0) -> pd.DataFrame:

@@ -9,8 +9,9 @@ naive or all zoned. An empty cell means unknown.
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -157,6 +158,15 @@ def read_table(root: Path, name: TableName) -> tuple[pd.DataFrame, list[CohortPr
             columns[column], found = _PARSERS[kind](text[column], column, name)
             problems += found
     return pd.DataFrame(columns), problems
+
+
+def tables_sha256(root: Path, names: Iterable[TableName] = tuple(TABLES)) -> str:
+    """Of the bytes of some tables of a cohort folder, in the order of `names`."""
+    digest = hashlib.sha256()
+    for name in names:
+        for path in sorted(root.glob(f"{name}.*")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _read_text(root: Path, name: TableName) -> pd.DataFrame:

@@ -45,7 +45,7 @@ def random_ecg_encoder(recipe: Recipe) -> EcgEncoder:
         return EcgEncoder(recipe.architecture.ecg)
 
 
-def ecg_pretraining_key(recipe: Recipe, tables_sha256: str, code_version: str) -> str:
+def ecg_pretraining_key(recipe: Recipe, cohort_id: str, code_version: str) -> str:
     """Short name of all that decides a pre-trained encoder, and of nothing that only decides the alignment after it."""
     assert recipe.ecg_pretraining is not None
     decisive = {
@@ -53,7 +53,7 @@ def ecg_pretraining_key(recipe: Recipe, tables_sha256: str, code_version: str) -
         "architecture": recipe.architecture.ecg.model_dump(),
         "ecg": recipe.ecg.model_dump(),
         "seed": recipe.seed,
-        "tables": tables_sha256,
+        "cohort": cohort_id,
         "code": code_version,
     }
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:12]

@@ -29,7 +29,7 @@ from training.recipes import Recipe
 from training.run_log import RunLog
 
 
-def echo_encoder_key(recipe: Recipe, tables_sha256: str, code_version: str) -> str:
+def echo_encoder_key(recipe: Recipe, cohort_id: str, code_version: str) -> str:
     """Short name of all that decides the encoder, and of nothing that only decides the alignment after it."""
     assert recipe.echo_pretraining is not None
     decisive = {
@@ -38,7 +38,7 @@ def echo_encoder_key(recipe: Recipe, tables_sha256: str, code_version: str) -> s
         "view_dim": recipe.architecture.view_dim,
         "echo": recipe.echo.model_dump(),
         "seed": recipe.seed,
-        "tables": tables_sha256,
+        "cohort": cohort_id,
         "code": code_version,
     }
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:12]

@@ -16,7 +16,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from inputs.cohort import SHD_FLAGS, SPLITS, check_cohort, derive_pairs, load_cohort
+from inputs.cohort import (
+    SHD_FLAGS,
+    SPLITS,
+    check_cohort,
+    cohort_sha256,
+    derive_pairs,
+    load_cohort,
+    tables_sha256,
+)
 from inputs.errors import CohortError
 from models.aligned import EcgTower, EchoTower
 from models.bundle import Bundle, write_bundle
@@ -98,9 +106,9 @@ def train(
     pairs = derive_pairs(cohort, window_days=recipe.window_days)
     split_pairs = {split: pairs_of_split(pairs, cohort, split) for split in SPLITS}
     _check_labels(split_pairs, labels, recipe)
-    tables_sha256 = _tables_sha256(cohort_dir)
+    cohort_id = cohort_sha256(cohort)
     code_version = version("echo2ecg")
-    run_key = _run_key(recipe, tables_sha256, code_version, (start, ecg_start))
+    run_key = _run_key(recipe, cohort_id, code_version, (start, ecg_start))
     fields: dict[str, Any] = {
         "id": f"{recipe.name}-{run_key}",
         "created": datetime.now(UTC),
@@ -111,7 +119,7 @@ def train(
         "echo": recipe.echo,
         "labels": LabelDefinitions(lvef=recipe.lvef_classes, shd_flags=SHD_FLAGS),
         "metrics": {},
-        "training_data": _describe(cohort_dir, split_pairs, recipe) | {"tables_sha256": tables_sha256},
+        "training_data": _describe(cohort_dir, split_pairs, recipe) | {"tables_sha256": tables_sha256(cohort_dir)},
     }
     run = work / f"run-{run_key}"
 
@@ -127,7 +135,7 @@ def train(
         with ArrayStore(work / f"clips-{spec_hash(recipe.echo)}", np.uint8) as decoded:
             echo_dir = start
             if echo_dir is None:
-                folder = work / f"echo-{echo_encoder_key(recipe, tables_sha256, code_version)}"
+                folder = work / f"echo-{echo_encoder_key(recipe, cohort_id, code_version)}"
                 if not resume and ranks.is_main:
                     shutil.rmtree(folder, ignore_errors=True)
                 echo_dir = train_echo_encoder(
@@ -141,7 +149,7 @@ def train(
 
         # The ECG encoder, where the recipe trains it on ECGs alone first.
         if recipe.ecg_pretraining is not None:
-            folder = work / f"ecg-{ecg_pretraining_key(recipe, tables_sha256, code_version)}"
+            folder = work / f"ecg-{ecg_pretraining_key(recipe, cohort_id, code_version)}"
             if not resume and ranks.is_main:
                 shutil.rmtree(folder, ignore_errors=True)
             ecg_encoder, ecg_fit = pretrained_ecg_encoder(
@@ -266,20 +274,12 @@ def _check_labels(split_pairs: dict[str, pd.DataFrame], labels: pd.DataFrame, re
             raise CohortError("labels_missing", f"The {split} patients all have SHD or all have none; more are needed.")
 
 
-def _run_key(recipe: Recipe, tables_sha256: str, code_version: str, starts: tuple[Path | None, ...]) -> str:
+def _run_key(recipe: Recipe, cohort_id: str, code_version: str, starts: tuple[Path | None, ...]) -> str:
     """Short name of everything that decides a run: another recipe, cohort, start or code is another run."""
-    digest = hashlib.sha256(f"{recipe.model_dump_json()} {tables_sha256} {code_version}".encode())
+    digest = hashlib.sha256(f"{recipe.model_dump_json()} {cohort_id} {code_version}".encode())
     for start in starts:
         digest.update(b"" if start is None else (start / "manifest.json").read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _tables_sha256(cohort_dir: Path) -> str:
-    digest = hashlib.sha256()
-    for name in ("ecgs", "echos", "studies", "splits"):
-        for path in sorted(cohort_dir.glob(f"{name}.*")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _describe(cohort_dir: Path, split_pairs: dict[str, pd.DataFrame], recipe: Recipe) -> dict[str, Any]:

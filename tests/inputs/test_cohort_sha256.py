@@ -1,0 +1,74 @@
+"""What tells one cohort from another without opening its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from inputs.cohort import SHD_FLAGS, cohort_sha256, load_cohort, tables_sha256, write_cohort_tables
+from inputs.errors import CohortError
+
+
+@pytest.fixture
+def cohort_dir(tmp_path: Path) -> Path:
+    day = "2021-03-01T10:00:00"
+    for name in ("a.hea", "b.dcm"):
+        (tmp_path / name).write_bytes(b"content")
+    study = {"patient_id": ["p"], "study_id": ["s"], "acquired_at": [day]}
+    write_cohort_tables(
+        tmp_path,
+        pd.DataFrame({"patient_id": ["p"], "ecg_id": ["e"], "acquired_at": [day], "path": ["a.hea"]}),
+        pd.DataFrame(study | {"view_id": ["v"], "path": ["b.dcm"]}),
+        pd.DataFrame(
+            study
+            | {"age": [50], "sex": ["female"], "lvef_percent": [60], "lvedv_ml": [100], "lvesv_ml": [40]}
+            | {flag: [False] for flag in SHD_FLAGS}
+        ),
+        pd.DataFrame({"patient_id": ["p"], "split": ["train"]}),
+    )
+    return tmp_path
+
+
+def sha256(root: Path) -> str:
+    return cohort_sha256(load_cohort(root))
+
+
+@pytest.mark.parametrize("name", ["a.hea", "b.dcm"])
+def test_a_file_of_another_size_makes_another_cohort(cohort_dir: Path, name: str):
+    before = sha256(cohort_dir)
+    (cohort_dir / name).write_bytes(b"longer content")
+    assert sha256(cohort_dir) != before
+
+
+@pytest.mark.parametrize("name", ["ecgs", "echos", "studies", "splits"])
+def test_every_table_counts_for_a_cohort_and_only_the_named_ones_for_the_tables(cohort_dir: Path, name: str):
+    before, tables = sha256(cohort_dir), tables_sha256(cohort_dir, ("echos", "studies"))
+    table = cohort_dir / f"{name}.csv"
+    pd.read_csv(table, dtype=str).assign(note="x").to_csv(table, index=False)
+    assert sha256(cohort_dir) != before
+    changed = tables_sha256(cohort_dir, ("echos", "studies")) != tables
+    assert changed == (name in ("echos", "studies"))
+
+
+def test_where_a_cohort_says_that_it_is_from_counts(cohort_dir: Path):
+    before = sha256(cohort_dir)
+    (cohort_dir / "cohort.json").write_text('{"seed": 1}')
+    first = sha256(cohort_dir)
+    (cohort_dir / "cohort.json").write_text('{"seed": 2}')
+    assert len({before, first, sha256(cohort_dir)}) == 3
+
+
+def test_a_copy_with_other_times_of_writing_is_the_same_cohort(cohort_dir: Path, tmp_path_factory):
+    copy = tmp_path_factory.mktemp("copy")
+    for path in cohort_dir.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    assert sha256(copy) == sha256(cohort_dir)
+
+
+def test_a_file_that_is_not_there_is_refused_without_its_path(cohort_dir: Path):
+    (cohort_dir / "b.dcm").unlink()
+    with pytest.raises(CohortError) as refused:
+        sha256(cohort_dir)
+    assert (refused.value.code, "b.dcm" in str(refused.value)) == ("file_missing", False)
