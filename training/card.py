@@ -86,7 +86,10 @@ def _parts(recipe: Recipe, created: datetime, code_version: str, ecg_encoder: st
     sizes = recipe.architecture
     return "\n".join(
         [
-            f"- Recipe `{recipe.name}`, seed {recipe.seed}, code version {code_version}, {created.date().isoformat()}.",
+            (
+                f"- Recipe `{recipe.name}`, seed {recipe.seed}, code version {code_version}, "
+                f"{created.date().isoformat()}. Every setting of it stands in `manifest.json` under `training_data`."
+            ),
             (
                 f"- ECG encoder: {sizes.ecg.depth} blocks of {sizes.ecg.embed_dim} channels over windows of "
                 f"{recipe.ecg.window_samples / recipe.ecg.rate_hz:.2f} s at {recipe.ecg.rate_hz:g} Hz "
@@ -102,7 +105,7 @@ def _parts(recipe: Recipe, created: datetime, code_version: str, ecg_encoder: st
 
 
 def _data(training_data: Mapping[str, object], simulated: bool) -> str:
-    rows = [f"- {name.replace('_', ' ')}: {value}" for name, value in training_data.items()]
+    rows = [f"- {name.replace('_', ' ')}: {value}" for name, value in training_data.items() if name != "recipe"]
     notice = (
         "The training data are **simulated**: every patient, ECG and echo clip is invented. What the numbers below say "
         "about real patients is: nothing.\n\n"

@@ -283,7 +283,7 @@ def _run_key(recipe: Recipe, cohort_id: str, code_version: str, starts: tuple[Pa
 
 
 def _describe(cohort_dir: Path, split_pairs: dict[str, pd.DataFrame], recipe: Recipe) -> dict[str, Any]:
-    """Counts by split and, for a cohort that says so itself, where it is from."""
+    """Counts by split, the whole recipe and, for a cohort that says so itself, where it is from."""
     stamp = cohort_dir / "cohort.json"
     about = json.loads(stamp.read_text(encoding="utf-8")) if stamp.exists() else {}
     counts = {
@@ -291,7 +291,7 @@ def _describe(cohort_dir: Path, split_pairs: dict[str, pd.DataFrame], recipe: Re
         for split, pairs in split_pairs.items()
         for what, column in (("patients", "patient_id"), ("ecgs", "ecg_id"), ("studies", "study_id"))
     }
-    return about | counts | {"window_days": recipe.window_days}
+    return about | counts | {"window_days": recipe.window_days, "recipe": recipe.model_dump(mode="json")}
 
 
 def _write_draft(path: Path, fields: dict[str, Any], parts: dict[str, Any], probes: Any) -> Path:

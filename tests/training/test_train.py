@@ -12,7 +12,7 @@ from models.bundle_files import BundleError, read_ecg_tower, read_manifest, with
 from training.checkpoint import load_checkpoint
 from training.ecg_start import bundle_ecg_encoder
 from training.evaluate import evaluate
-from training.recipes import MaskedEcgPretraining
+from training.recipes import MaskedEcgPretraining, Recipe
 from training.train import train
 
 
@@ -44,6 +44,15 @@ def test_the_bundles_metrics_are_what_evaluate_measures(trained, cohort_dir):
     stored = json.loads((bundle_dir / "manifest.json").read_text())["metrics"]["test"]
     assert json.loads(report.model_dump_json()) == stored
     assert report.patients == 8
+
+
+def test_the_manifest_holds_the_whole_recipe_and_the_card_only_says_where(trained, micro_recipe):
+    bundle_dir, _ = trained
+    stored = json.loads((bundle_dir / "manifest.json").read_text())["training_data"]["recipe"]
+    assert Recipe.model_validate(stored) == micro_recipe
+    card = (bundle_dir / "README.md").read_text()
+    assert "learning_rate" not in card
+    assert "`manifest.json` under `training_data`" in card
 
 
 def test_the_card_states_the_headline_and_that_it_is_no_medical_device(trained):
