@@ -85,6 +85,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing depends on a caller's scheme or address: nobody is believed about them
         timeout_keep_alive=30,
         timeout_graceful_shutdown=int(settings.drain_timeout_s),
     )

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     """How often a generation written by someone else is looked for."""
     session_hours: float = Field(default=12.0, gt=0)
     """How long a log-in on the page lasts."""
+    session_cookie_secure: bool = True
+    """Whether browsers keep a log-in only over HTTPS (and, most of them, on this machine). False lets the session cross
+    a network in the clear."""
 
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

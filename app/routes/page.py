@@ -63,7 +63,7 @@ async def log_in(request: Request, service: ServiceDep, key: Annotated[str, Form
         max_age=int(service.sessions.lifetime_s),
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=service.settings.session_cookie_secure,
     )
     return response
 
@@ -74,7 +74,8 @@ async def log_out(request: Request, service: ServiceDep) -> Response:
     refuse_other_sites(request, service)
     service.sessions.close(request.cookies.get(SESSION_COOKIE, ""))
     response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
-    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+    secure = service.settings.session_cookie_secure
+    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict", secure=secure)
     return response
 
 

@@ -184,6 +184,7 @@ def start_app(tmp_path: Path, index_dir: Path, command: Command) -> StartApp:
     @contextmanager
     def start(*, wait: bool = True, **changes: Any) -> Iterator[Running]:
         given = {"bundle_dir": tmp_path / "bundle", "index_dir": index_dir, "index_poll_s": 0.05, "log_level": "error"}
+        given["session_cookie_secure"] = False  # this client speaks plain HTTP
         settings = Settings(**(given | changes))
         bundle = FakeBundle()
         service = Service(settings, bundle, FakeReader(), command)  # type: ignore[arg-type]
@@ -194,6 +195,11 @@ def start_app(tmp_path: Path, index_dir: Path, command: Command) -> StartApp:
             yield Running(client, bundle, service, settings)
 
     return start
+
+
+@pytest.fixture
+def serve_app() -> Callable[..., Any]:
+    return serving
 
 
 @contextmanager

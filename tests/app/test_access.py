@@ -1,10 +1,11 @@
 """Who gets in: keys in headers, the page's session, other sites' pages."""
 
-from __future__ import annotations
-
+import httpx
 import pytest
+from fastapi import FastAPI, Request
 
 from app.auth import create_key, list_keys, revoke_key
+from app.settings import Settings
 
 OPEN = ["/healthz", "/readyz", "/metrics", "/static/page.css"]
 QUERY = [
@@ -85,6 +86,27 @@ def test_the_log_in_gives_a_cookie_that_scripts_and_other_sites_cannot_use(runni
     assert query_key not in cookie
     thumbnail = running.client.get("/v1/studies/g0-s1/views/v1/thumbnail")
     assert (thumbnail.status_code, thumbnail.headers["content-type"]) == (200, "image/jpeg")
+
+
+def test_the_session_stays_on_https_unless_the_operator_says_otherwise(start_app, keys_file, query_key):
+    for settings, secure in ({"session_cookie_secure": True}, True), ({"session_cookie_secure": False}, False):
+        with start_app(keys_file=keys_file, **settings) as running:
+            for path in ("/login", "/logout"):
+                cookie = running.client.post(path, data={"key": query_key}).headers["set-cookie"]
+                assert ("secure" in cookie.lower().split("; ")) == secure, path
+    assert Settings(bundle_dir="b", index_dir="i").session_cookie_secure
+
+
+def test_what_forwarded_headers_claim_is_not_believed(serve_app):
+    app = FastAPI()
+
+    @app.get("/seen")
+    async def seen(request: Request):
+        return {"scheme": request.url.scheme, "client": request.client.host}
+
+    with serve_app(app, Settings(bundle_dir="b", index_dir="i")) as url:
+        claims = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
+        assert httpx.get(f"{url}/seen", headers=claims).json() == {"scheme": "http", "client": "127.0.0.1"}
 
 
 def test_the_session_does_not_carry_admin(start_app, keys_file):
