@@ -74,7 +74,8 @@ def embed_echo_studies(
             if len(clips) == spec.max_views:
                 break
             try:
-                clips.append(prepare_clip(read_echo(path, max_frames=spec.frames_needed), spec))
+                clip = read_echo(path, max_frames=spec.frames_needed, every=spec.stride)
+                clips.append(prepare_clip(clip, spec))
             except InputError as error:
                 skipped.append(f"{folder.name}/{path.name}: {error.message}")
         if not clips:

@@ -236,7 +236,7 @@ def _read_clip(path: Path, spec: EchoSpec, cache: EmbeddingCache, reader: Guarde
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 in cache:
         return _Clip(sha256)
-    clip = reader.read_echo(path, max_frames=spec.frames_needed)
+    clip = reader.read_echo(path, max_frames=spec.frames_needed, every=spec.stride)
     return _Clip(sha256, prepare_clip(clip, spec), thumbnail_jpeg(clip))
 
 

@@ -15,7 +15,9 @@ from inputs.records import EchoClip
 
 
 def read_echo(path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
-    """Read a clip, or its first `max_frames` frames, or every `every`-th of these: no more than these are decoded.
+    """Read a clip, or its first `max_frames` frames, or every `every`-th of these.
+
+    Nothing else is decoded, but by video codecs whose frames need the ones before them.
 
     Only a regular file is opened, never through a link at its last step. Raises UnreadableFile for anything that is
     not a whole clip of at least two frames; its message holds no path and nothing from the header.

@@ -102,9 +102,9 @@ class GuardedReader:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def read_echo(self, path: Path, *, max_frames: int | None = None) -> EchoClip:
+    def read_echo(self, path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
         """`inputs.echo_read.read_echo` in a child. Raises UnreadableFile as `read_ecg` does."""
-        header = {"kind": "echo", "path": os.fspath(path.absolute()), "max_frames": max_frames}
+        header = {"kind": "echo", "path": os.fspath(path.absolute()), "max_frames": max_frames, "every": every}
         return self._ask(header, [], unpack_clip)
 
     def _ask(self, header: Mapping[str, Any], parts: Sequence[Part], unpack: Callable[[Message], Result]) -> Result:

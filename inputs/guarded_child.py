@@ -54,7 +54,7 @@ def _answer(request: Message) -> tuple[dict[str, Any], list[Part]]:
         if header["kind"] == "echo":
             from inputs.echo_read import read_echo  # only an indexing job reads clips
 
-            return pack_clip(read_echo(Path(header["path"]), max_frames=header["max_frames"]))
+            return pack_clip(read_echo(Path(header["path"]), max_frames=header["max_frames"], every=header["every"]))
         tempfile.tempdir = header["folder"]
         files = [UploadedFile(name, bytes(data)) for name, data in zip(header["names"], parts, strict=True)]
         return pack_recording(read_ecg(files, **header["options"]))

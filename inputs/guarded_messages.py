@@ -96,6 +96,7 @@ def pack_clip(clip: EchoClip) -> tuple[dict[str, Any], list[Part]]:
         "kind": "echo",
         "shape": clip.frames_THWC.shape,
         "rate_hz": clip.frame_rate_hz,
+        "frame_step": clip.frame_step,
         "format": clip.source_format,
         "warnings": [_packed_warning(warning) for warning in clip.warnings],
     }
@@ -104,11 +105,13 @@ def pack_clip(clip: EchoClip) -> tuple[dict[str, Any], list[Part]]:
 
 def unpack_clip(message: Message) -> EchoClip:
     header, (pixels,) = _expect(message, "echo")
-    rate_hz = header["rate_hz"]
+    rate_hz, frame_step = header["rate_hz"], header["frame_step"]
     if rate_hz is not None and not (isinstance(rate_hz, float) and math.isfinite(rate_hz)):
         raise ValueError("no frame rate")
+    if type(frame_step) is not int or frame_step < 1:
+        raise ValueError("no frame step")
     frames_THWC = np.frombuffer(pixels, np.uint8).reshape(_shape(header["shape"], 4))
-    return EchoClip(frames_THWC, rate_hz, _word(header["format"]), _warnings(header["warnings"]))
+    return EchoClip(frames_THWC, rate_hz, _word(header["format"]), _warnings(header["warnings"]), frame_step)
 
 
 def pack_error(error: InputError) -> dict[str, Any]:

@@ -38,5 +38,5 @@ def test_an_ecg_is_prepared_for_training_as_it_is_for_an_answer(reader):
 
 @pytest.mark.parametrize("spec", [EchoSpec(frames=4, size=32), EchoSpec(frames=1, size=32), EchoSpec(size=32)])
 def test_a_clip_is_prepared_for_training_as_it_is_for_the_index(reader, spec):
-    clip = reader.read_echo(ECHO_FILE, max_frames=spec.frames_needed)
+    clip = reader.read_echo(ECHO_FILE, max_frames=spec.frames_needed, every=spec.stride)
     np.testing.assert_array_equal(prepare_clip(clip, spec), clip_array(ECHO_FILE, spec))

@@ -145,7 +145,7 @@ def ecg_array(path: Path, spec: EcgSpec) -> NDArray[np.float32]:
 
 def clip_array(path: Path, spec: EchoSpec) -> NDArray[np.float32]:
     """The prepared clip (C, T, H, W)."""
-    return prepare_clip(read_echo(path, max_frames=spec.frames_needed), spec)
+    return prepare_clip(read_echo(path, max_frames=spec.frames_needed, every=spec.stride), spec)
 
 
 def clip_bytes(path: Path, spec: EchoSpec) -> NDArray[np.uint8]:

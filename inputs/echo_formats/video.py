@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import itertools
 import struct
+from collections.abc import Iterator
 from typing import Literal
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from inputs.echo_formats.opened import MAX_DECODED_BYTES, MAX_FRAMES, BoundedReader, frames_to_read, sane_rate_hz
 from inputs.errors import InputError, UnreadableFile
@@ -40,18 +44,35 @@ def _read(file: BoundedReader, container: Container, max_frames: int | None, eve
         wanted = frames_to_read(declared or MAX_FRAMES, rows, columns, max_frames if declared else max_frames or 2)
         if not declared and max_frames is None:  # a streamed file does not say how long it is
             wanted = min(MAX_FRAMES, MAX_DECODED_BYTES // (rows * columns * 3)) + 1
-        n_decoded, frames = 0, []
-        for frame in itertools.islice(opened.decode(stream), wanted):
+        n_found, frames = 0, []
+        for frame in itertools.islice(_every(opened, stream, every), wanted):
+            n_found += 1
+            if frame is None:
+                continue
             if (frame.height, frame.width) != (rows, columns):
                 raise UnreadableFile("frame_size", "The frames of the video differ in size.")
-            if n_decoded % every == 0:
-                frames.append(frame.to_ndarray(format="rgb24"))
-            n_decoded += 1
+            frames.append(frame.to_ndarray(format="rgb24"))
         rate_hz = float(stream.average_rate or stream.guessed_rate or 0)
-    if declared and n_decoded < wanted and container == "avi":  # an MP4's edit list may leave frames out
+    if declared and n_found < wanted and container == "avi":  # an MP4's edit list may leave frames out
         raise UnreadableFile("frames_missing", "The file holds fewer frames than it declares.")
-    frames_to_read(n_decoded, rows, columns, None)
+    frames_to_read(n_found, rows, columns, None)
     return EchoClip(np.stack(frames), sane_rate_hz(rate_hz, every), container, frame_step=every)
+
+
+def _every(opened: InputContainer, stream: VideoStream, every: int) -> Iterator[VideoFrame | None]:
+    """Every `every`-th frame, None for those between: they are not decoded where each packet is a frame on its own."""
+    codec = stream.codec_context.codec
+    if every == 1 or not codec.intra_only or codec.delay:
+        for number, frame in enumerate(opened.decode(stream)):
+            yield frame if number % every == 0 else None
+        return
+    number = 0
+    for packet in opened.demux(stream):
+        if packet.size == 0:  # a dropped frame, or the end of the stream
+            continue
+        frames: list[VideoFrame | None] = [None] if number % every else [*packet.decode()]
+        yield from frames
+        number += len(frames)
 
 
 def _declared_bytes(file: BoundedReader, container: Container) -> int:

@@ -57,14 +57,15 @@ class FakeReader:
         self.paths = []
         self.lock = threading.Lock()
 
-    def read_echo(self, path, *, max_frames=None):
+    def read_echo(self, path, *, max_frames=None, every=1):
         content = path.read_bytes()
         with self.lock:
             self.paths.append(path.name)
         if content.startswith(b"broken"):
             raise UnreadableFile("broken", "The file is broken.")
         rng = np.random.default_rng(list(content))
-        return EchoClip(rng.integers(0, 255, (max_frames, 16, 16, 3), np.uint8), None, "fake")
+        frames_THWC = rng.integers(0, 255, (max_frames, 16, 16, 3), np.uint8)
+        return EchoClip(frames_THWC[::every], None, "fake", frame_step=every)
 
 
 def make_cohort(root, *, studies=6, views=3):

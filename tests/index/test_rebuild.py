@@ -106,9 +106,9 @@ def test_clips_are_read_while_others_are_embedded(tmp_path):
             return super().embed_clips(clips_NCTHW)
 
     class Noting(FakeReader):
-        def read_echo(self, path, *, max_frames=None):
+        def read_echo(self, path, **frames):
             seen.append(embedding.is_set())
-            return super().read_echo(path, max_frames=max_frames)
+            return super().read_echo(path, **frames)
 
     rebuild(cohort, tmp_path / "index", bundle=Watching(), reader=Noting())
     assert sum(seen) >= 8
@@ -118,12 +118,12 @@ def test_only_the_frames_that_the_encoder_sees_are_asked_for(cohort, tmp_path):
     asked = set()
 
     class Noting(FakeReader):
-        def read_echo(self, path, *, max_frames=None):
-            asked.add(max_frames)
-            return super().read_echo(path, max_frames=max_frames)
+        def read_echo(self, path, *, max_frames=None, every=1):
+            asked.add((max_frames, every))
+            return super().read_echo(path, max_frames=max_frames, every=every)
 
     rebuild(cohort, tmp_path / "index", reader=Noting(), bundle=FakeBundle(spec=EchoSpec(frames=4, stride=3, size=8)))
-    assert asked == {10}
+    assert asked == {(10, 3)}
 
 
 def test_progress_counts_every_view(cohort, tmp_path):

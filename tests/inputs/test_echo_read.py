@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import struct
 import warnings
 from fractions import Fraction
@@ -31,8 +32,10 @@ from pydicom.uid import (
 )
 
 from inputs.echo_formats import dicom_cine, opened
+from inputs.echo_prepare import prepare_clip
 from inputs.echo_read import read_echo
 from inputs.errors import UnreadableFile
+from inputs.specs import EchoSpec
 
 REAL_CLIP = Path(str(pydicom.examples.get_path("ybr_color")))
 COLOURS = [(200, 30, 40), (30, 180, 60), (40, 60, 210), (128, 128, 128)]
@@ -255,6 +258,37 @@ def test_every_second_frame_is_the_same_as_dropping_the_others(tmp_path: Path, k
     np.testing.assert_array_equal(half.frames_THWC, whole.frames_THWC[::2])
     assert half.frame_rate_hz == pytest.approx(whole.frame_rate_hz / 2)
     assert half.frame_step == 2
+
+
+@pytest.mark.parametrize("kind", ["dicom", "avi", "mp4"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        EchoSpec(frames=4, size=24),
+        EchoSpec(frames=3, stride=3, size=24, mask_outside_sector=True),
+        EchoSpec(frames=16, size=24, padding="zeros_after_normalising"),
+    ],
+)
+def test_frames_left_out_by_the_reader_change_nothing_in_what_is_prepared(tmp_path: Path, kind: str, spec: EchoSpec):
+    path = REAL_CLIP if kind == "dicom" else write_video(tmp_path / "clip.file", known_frames(12), kind)
+    whole = read_echo(path, max_frames=spec.frames_needed)
+    chosen = read_echo(path, max_frames=spec.frames_needed, every=spec.stride)
+    assert len(chosen.frames_THWC) < len(whole.frames_THWC)
+    np.testing.assert_array_equal(prepare_clip(chosen, spec), prepare_clip(whole, spec))
+
+
+def test_avi_frames_that_are_left_out_are_not_decoded(tmp_path: Path):
+    path = write_video(tmp_path / "clip.file", known_frames(6), "avi")
+    half = read_echo(path, every=2)
+    data = bytearray(path.read_bytes())
+    starts = [found.start() for found in re.finditer(rb"00dc....\xff\xd8", bytes(data), re.DOTALL)]
+    assert len(starts) == 6
+    for start in starts[1::2]:
+        (length,) = struct.unpack_from("<L", data, start + 4)
+        data[start + 8 : start + 8 + length] = bytes(length)
+    path.write_bytes(data)
+    np.testing.assert_array_equal(read_echo(path, every=2).frames_THWC, half.frames_THWC)
+    assert refused(path).code == "video_damaged"
 
 
 # ---- encapsulation

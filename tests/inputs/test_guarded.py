@@ -127,6 +127,9 @@ def test_child_gives_the_same_clip_and_its_frames_can_be_written_to(reader):
     np.testing.assert_array_equal(guarded.frames_THWC, direct.frames_THWC)
     assert guarded.frame_rate_hz == direct.frame_rate_hz
     assert guarded.frames_THWC.flags.writeable
+    every_third = reader.read_echo(path, max_frames=4, every=3)
+    np.testing.assert_array_equal(every_third.frames_THWC, direct.frames_THWC[::3])
+    assert every_third.frame_step == 3
 
 
 def test_refusal_arrives_with_code_hint_and_leads(reader, ecg):
