@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ from training.progress import Progress
 from training.recipes import Recipe
 from training.run_log import RunLog
 from training.schedule import Schedule, parameter_groups
+
+_Tower = TypeVar("_Tower", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -67,31 +70,18 @@ def align_towers(
     Every rank must hold the same pairs and the same initial weights. ValueError when a batch has fewer pairs than there
     are ranks.
     """
-    loss = AlignmentLoss(
-        temperature=recipe.temperature,
-        learn_temperature=recipe.learn_temperature,
-        ecg_to_echo_weight=recipe.ecg_to_echo_weight,
-        sigmoid=recipe.sigmoid_loss,
-    )
+    loss = alignment_loss(recipe)
     towers = nn.ModuleList([ecg_tower, echo_tower, loss]).to(device)
-    groups = parameter_groups(
-        chain(ecg_tower.named_parameters(), echo_tower.named_parameters()),
-        learning_rate=recipe.learning_rate,
-        layer_decay=recipe.layer_decay,
-        weight_decay=recipe.weight_decay,
-        blocks=recipe.architecture.ecg.depth,
-    )
-    if learnt := list(loss.parameters()):
-        rate = {"lr": recipe.learning_rate, "base_lr": recipe.learning_rate}
-        groups.append({"params": learnt, "names": list(dict(loss.named_parameters())), "weight_decay": 0.0, **rate})
-    optimizer = torch.optim.AdamW(groups, betas=recipe.betas, fused=True)
+    optimizer = alignment_optimizer(ecg_tower, echo_tower, loss, recipe)
+    # What is scored and saved are the towers themselves, under their own names, whatever a step calls.
+    called = (compiled(ecg_tower, device), compiled(echo_tower, device)) if recipe.compile else (ecg_tower, echo_tower)
 
     return run_epochs(
         "align",
         towers,
         optimizer,
         lambda epoch: _batches(pairs, echo_tower, recipe, epoch, device, ranks),
-        lambda batch: global_backward(ecg_tower, echo_tower, loss, batch, recipe, ranks),
+        lambda batch: global_backward(*called, loss, batch, recipe, ranks),
         score,
         schedule=Schedule(
             recipe.epochs, batches_per_epoch(pairs.patient_P, recipe.batch_size), recipe.warmup_epochs, recipe.lr_floor
@@ -103,6 +93,48 @@ def align_towers(
         progress=progress,
         ranks=ranks,
     )
+
+
+def alignment_loss(recipe: Recipe) -> AlignmentLoss:
+    return AlignmentLoss(
+        temperature=recipe.temperature,
+        learn_temperature=recipe.learn_temperature,
+        ecg_to_echo_weight=recipe.ecg_to_echo_weight,
+        sigmoid=recipe.sigmoid_loss,
+    )
+
+
+def alignment_optimizer(
+    ecg_tower: EcgTower, echo_tower: EchoTower, loss: AlignmentLoss, recipe: Recipe
+) -> torch.optim.AdamW:
+    """Fused AdamW with a rate for every layer; what the loss learns moves at the full rate."""
+    groups = parameter_groups(
+        chain(ecg_tower.named_parameters(), echo_tower.named_parameters()),
+        learning_rate=recipe.learning_rate,
+        layer_decay=recipe.layer_decay,
+        weight_decay=recipe.weight_decay,
+        blocks=recipe.architecture.ecg.depth,
+    )
+    if learnt := list(loss.parameters()):
+        rate = {"lr": recipe.learning_rate, "base_lr": recipe.learning_rate}
+        groups.append({"params": learnt, "names": list(dict(loss.named_parameters())), "weight_decay": 0.0, **rate})
+    return torch.optim.AdamW(groups, betas=recipe.betas, fused=True)
+
+
+def compiled(tower: _Tower, device: torch.device) -> _Tower:
+    """The same tower behind `torch.compile`, sharing its parameters.
+
+    ValueError when this machine cannot compile, before a training run finds out: a CPU needs a C++ compiler.
+    """
+    try:
+        torch.compile(lambda x: x + 1)(torch.zeros(8, device=device))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            "the recipe wants torch.compile, which does not work on this machine; install a C++ compiler "
+            f"(Debian: apt-get install g++) or train without it ({reason})"
+        ) from error
+    return cast("_Tower", torch.compile(tower))
 
 
 def global_backward(

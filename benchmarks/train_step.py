@@ -1,0 +1,230 @@
+"""What fusing, folding and not recomputing save on one step of the alignment, at the paper's size, measured in one run.
+
+    python -m benchmarks.train_step [--device D] [--batch N] [--threads N] [--repeats N] [--compile]
+
+published: the step as the method was published: a linear layer, `nn.MultiheadAttention` with its own projections and
+           its weights returned, another linear layer; every block recomputed in the backward pass; plain AdamW.
+ours:      `training.align.global_backward` and its optimiser, as a training run calls them.
+
+Both start from the same weights and take turns on the same batch, 16 view vectors to a study. Before anything is timed
+their losses and gradients must agree. Printed: the median step, pairs per second and how many times faster than the
+published step in float32; on CUDA also memory, and the share of what one large bfloat16 product reaches on that device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name everyone uses
+from torch.utils.checkpoint import checkpoint
+
+from models.aligned import EcgTower, EchoTower
+from models.architecture import Architecture, EcgArchitecture
+from training.align import Batch, alignment_loss, alignment_optimizer, compiled, global_backward
+from training.distributed import ALONE
+from training.recipes import Recipe, paper
+
+VIEWS = 16
+LARGEST_GRADIENT_DIFFERENCE = 1e-3
+"""Relative to a parameter's gradient, in the Euclidean norm."""
+
+
+def published_vectors(ecg_tower: EcgTower, echo_tower: EchoTower, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The same towers, computed as published."""
+    encoder = ecg_tower.ecg_encoder
+    cls_11D, positions_TD = encoder.positions()
+    embedded_BTD = encoder.patch_embed(batch.windows_BLN) + positions_TD
+    x_BTD = torch.cat([cls_11D.expand(len(embedded_BTD), -1, -1), embedded_BTD], dim=1)
+    for block in encoder.blocks:
+        x_BTD = checkpoint(published_block, block, x_BTD, use_reentrant=False)
+    ecg_BD = ecg_tower.ecg_alignment_global_token(ecg_tower.token_aggregator(x_BTD))
+
+    views_BVP = echo_tower.echo_projection_for_agg(batch.views_BVD)
+    present_BV1 = batch.present_BV[:, :, None]
+    mean_B1P = (views_BVP * present_BV1).sum(dim=1, keepdim=True) / present_BV1.sum(dim=1, keepdim=True)
+    pool = echo_tower.echo_view_aggregator.aggregator.mha
+    token_B1P, _weights = pool(mean_B1P, views_BVP, views_BVP, key_padding_mask=~batch.present_BV)
+    return ecg_BD, echo_tower.echo_alignment_global_token(token_B1P[:, 0])
+
+
+def published_block(block: nn.Module, x_BTD: Tensor) -> Tensor:
+    attention = block.attn
+    q, k, v = attention.qkv(block.norm1(x_BTD)).chunk(3, dim=2)
+    mixed_BTD, _weights = attention.mha(q, k, v, need_weights=True)
+    x_BTD = x_BTD + attention.proj(mixed_BTD)
+    return x_BTD + block.mlp.fc2(F.gelu(block.mlp.fc1(block.norm2(x_BTD))))
+
+
+def published_loss(ecg_BD: Tensor, echo_BD: Tensor, recipe: Recipe) -> Tensor:
+    logits_BB = F.normalize(ecg_BD, dim=1) @ F.normalize(echo_BD, dim=1).T / recipe.temperature
+    own_B = torch.arange(len(logits_BB), device=logits_BB.device)
+    return 0.5 * F.cross_entropy(logits_BB, own_B) + 0.5 * F.cross_entropy(logits_BB.T, own_B)
+
+
+class PublishedStep:
+    """One plain step on its own copy of the towers."""
+
+    def __init__(self, towers: tuple[EcgTower, EchoTower], recipe: Recipe) -> None:
+        self.towers, self.recipe = copy.deepcopy(towers), recipe
+        groups = [
+            {key: value for key, value in group.items() if key in ("params", "lr", "weight_decay")}
+            for group in alignment_optimizer(*self.towers, alignment_loss(recipe), recipe).param_groups
+        ]
+        self.optimizer = torch.optim.AdamW(groups, betas=recipe.betas)
+
+    def backward(self, batch: Batch) -> Tensor:
+        self.optimizer.zero_grad()
+        loss = published_loss(*published_vectors(*self.towers, batch), self.recipe)
+        loss.backward()
+        return loss.detach()
+
+    def __call__(self, batch: Batch) -> float:
+        loss = self.backward(batch)
+        self.optimizer.step()
+        return loss.item()
+
+
+class OurStep:
+    """One step of a training run on its own copy of the towers."""
+
+    def __init__(self, towers: tuple[EcgTower, EchoTower], recipe: Recipe, device: torch.device) -> None:
+        self.towers, self.recipe = copy.deepcopy(towers), recipe
+        self.called = tuple(compiled(tower, device) for tower in self.towers) if recipe.compile else self.towers
+        self.loss = alignment_loss(recipe)
+        self.optimizer = alignment_optimizer(*self.towers, self.loss, recipe)
+
+    def backward(self, batch: Batch) -> Tensor:
+        self.optimizer.zero_grad()
+        return global_backward(*self.called, self.loss, batch, self.recipe, ALONE)
+
+    def __call__(self, batch: Batch) -> float:
+        loss = self.backward(batch)
+        self.optimizer.step()
+        return loss.item()
+
+
+def gradients(step: PublishedStep | OurStep) -> Iterator[Tensor]:
+    return (p.grad for p in chain(*(tower.parameters() for tower in step.towers)) if p.grad is not None)
+
+
+def check_agreement(published: PublishedStep, ours: OurStep, batch: Batch) -> str:
+    """One sentence on how close both are; ends the run when they are not the same step."""
+    losses = [step.backward(batch).item() for step in (published, ours)]
+    worst = max(
+        ((mine - theirs).norm() / theirs.norm()).item()
+        for mine, theirs in zip(gradients(ours), gradients(published), strict=True)
+    )
+    difference = abs(losses[0] - losses[1])
+    sentence = f"loss differs by {difference:.1e}, gradients by {worst:.1e} of their norm at most"
+    if difference > 2e-5 or worst > LARGEST_GRADIENT_DIFFERENCE:
+        sys.exit(f"these are not the same step: {sentence}")
+    return sentence
+
+
+def random_batch(pairs: int, sizes: Architecture, device: torch.device) -> Batch:
+    windows = torch.randn(pairs, sizes.ecg.leads, sizes.ecg.window_samples)
+    views = torch.randn(pairs, VIEWS, sizes.view_dim)
+    present = torch.arange(VIEWS) < torch.randint(1, VIEWS + 1, (pairs, 1))
+    return Batch(windows.to(device), views.to(device), present.to(device), [pairs])
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    wait(device)
+    start = time.perf_counter()
+    work()
+    wait(device)
+    return time.perf_counter() - start
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def flop_per_pair(sizes: EcgArchitecture) -> float:
+    """Floating-point operations of a step, forward and twice that backward, in the encoder's matrix products.
+
+    Everything else is below one percent of these.
+    """
+    T, D = 1 + sizes.leads * sizes.patches_per_lead, sizes.embed_dim
+    products = 2 * T * D * (4 * D + 2 * sizes.mlp_ratio * D)
+    attention = 4 * T * T * D
+    return 3.0 * sizes.depth * (products + attention)
+
+
+def reachable_flop_per_s(device: torch.device) -> float:
+    """What one bfloat16 product of 8192 x 8192 matrices reaches here."""
+    side = 8192
+    left, right = torch.randn(2, side, side, device=device, dtype=torch.bfloat16)
+    times = [seconds(lambda: left @ right, device) for _ in range(20)]
+    return 2 * side**3 / min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="a training step: ours against the published one")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, help="pairs; 16 on a CPU and 256 on CUDA unless said otherwise")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--compile", action="store_true", help="measure torch.compile beside the others")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    device = torch.device(arguments.device)
+    on_cuda = device.type == "cuda"
+    pairs = arguments.batch or (256 if on_cuda else 16)
+
+    # Without the random draws of training, so that both steps can be compared number by number.
+    still = paper().architecture.ecg.model_copy(update={"drop_path": 0.0})
+    sizes = paper().architecture.model_copy(update={"ecg": still, "pool_dropout": 0.0})
+    recipe = paper().model_copy(update={"architecture": sizes})
+    towers = EcgTower(sizes).to(device), EchoTower(sizes).to(device)
+    batch = random_batch(pairs, sizes, device)
+
+    published, ours = PublishedStep(towers, recipe), OurStep(towers, recipe, device)
+    where = torch.cuda.get_device_name(device) if on_cuda else f"CPU, {arguments.threads} thread(s)"
+    print(f"one step of the alignment at the paper's size, {pairs} pairs of {VIEWS} views, {where}")
+    print(check_agreement(published, ours, batch))
+
+    steps: dict[str, PublishedStep | OurStep] = {"published, fp32": published, "ours, fp32": ours}
+    steps["ours, bf16"] = OurStep(towers, recipe.model_copy(update={"bf16": True}), device)
+    if arguments.compile:
+        changes = {"bf16": True, "compile": True}
+        steps["ours, bf16, compiled"] = OurStep(towers, recipe.model_copy(update=changes), device)
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    memory: dict[str, int] = {}
+    for step in steps.values():
+        step(batch)  # first calls allocate, choose kernels and compile
+    for _ in range(arguments.repeats):
+        for name, step in steps.items():
+            step.optimizer.zero_grad()
+            if on_cuda:
+                torch.cuda.reset_peak_memory_stats(device)
+                before = torch.cuda.memory_allocated(device)
+            times[name].append(seconds(lambda step=step: step(batch), device))
+            step.optimizer.zero_grad()
+            if on_cuda:
+                memory[name] = torch.cuda.max_memory_allocated(device) - before
+
+    reachable = reachable_flop_per_s(device) if on_cuda else 0.0
+    slowest = statistics.median(times["published, fp32"])
+    print(f"{'':<22} {'step':>10} {'pairs/s':>9} {'faster':>8}" + (f" {'peak':>7} {'memory':>9}" if on_cuda else ""))
+    for name in steps:
+        median = statistics.median(times[name])
+        line = f"{name:<22} {median:>8.3f} s {pairs / median:>9.1f} {slowest / median:>7.2f}x"
+        if on_cuda:
+            share = flop_per_pair(still) * pairs / median / reachable
+            line += f" {100 * share:>5.1f} % {memory[name] / 2**30:>6.1f} GB"
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
