@@ -1,0 +1,58 @@
+"""The paper's comparison from nothing: simulate a cohort, train every arm, show the table."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.table import Table
+
+from cli.console import ProgressCallback, out
+from simulator.cohort import SIMULATOR_VERSION, find_simulation, simulate_cohort
+from training.reproduce import claimed, reproduce
+from training.reproduce_arms import ARMS
+from training.reproduce_sizes import Size
+from training.reproduce_table import Comparison, Origin, Spread
+
+
+def run_reproduction(
+    folder: Path, size: Size, *, seeds: int, device: str, workers: int, progress: ProgressCallback
+) -> Comparison:
+    """Simulates the cohort of `size` where it is not there yet, then goes on with what is not finished."""
+    origin = Origin(
+        size=size.name,
+        patients=size.patients,
+        cohort_seed=size.cohort_seed,
+        simulator_version=SIMULATOR_VERSION,
+        code_version=version("echo2ecg"),
+        settings_sha256=hashlib.sha256(size.model_dump_json().encode()).hexdigest()[:12],
+    )
+    with claimed(folder, origin):
+        cohort = folder / "cohort"
+        if find_simulation(cohort) is None:
+            simulate_cohort(
+                cohort,
+                patients=size.patients,
+                seed=size.cohort_seed,
+                workers=workers,
+                progress=lambda done, total: progress(done, total, "simulate patients"),
+            )
+        return reproduce(cohort, size, origin, folder, seeds=seeds, device=device, workers=workers, progress=progress)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """The table with the interval under the mean, so that it fits a terminal."""
+    table = Table(title=f"Mean over seeds (lowest to highest), test patients, size {comparison.origin.size}")
+    table.add_column("")
+    for name in (*ARMS, "random ranking"):
+        table.add_column(name, justify="right")
+    for label, spreads, chance in comparison.rows():
+        table.add_row(label, *(_cell(spread) for spread in spreads), f"{chance:.3f}")
+    out.print(table)
+    for note in comparison.notes():
+        out.print(note, markup=False)
+
+
+def _cell(spread: Spread | None) -> str:
+    return "–" if spread is None else f"{spread.mean:.3f}\n{spread.low:.3f}-{spread.high:.3f}"

@@ -1,0 +1,79 @@
+"""How large a reproduction of the paper's comparison is, as data: cohort, towers and the budget of every arm."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from training.recipes import EchoPretraining, MaskedEcgPretraining, Recipe, demo, paper
+
+
+class Size(BaseModel):
+    """One comparison but for its seeds. `recipe` holds what all arms share: preparation, towers, passes, optimiser."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    patients: int = Field(ge=1)
+    cohort_seed: int = Field(ge=0)
+    """Another one than any training or demo cohort has."""
+    recipe: Recipe
+
+    @model_validator(mode="after")
+    def _budgets_can_be_equal(self) -> Size:
+        if self.recipe.echo_pretraining is None:
+            raise ValueError("a comparison trains its own echo encoder")
+        if self.recipe.patience < self.recipe.epochs:
+            raise ValueError("an arm that stops early would not have the budget of the others")
+        return self
+
+    @property
+    def masked_ecg(self) -> MaskedEcgPretraining:
+        """The masked arm with the passes, batches and peak rate of the others."""
+        return MaskedEcgPretraining(
+            epochs=self.recipe.epochs,
+            batch_size=self.recipe.batch_size,
+            learning_rate=self.recipe.learning_rate,
+            weight_decay=self.recipe.weight_decay,
+            warmup_epochs=self.recipe.warmup_epochs,
+            patience=self.recipe.epochs,
+        )
+
+
+def small() -> Size:
+    """The demo's towers on 300 patients, for half an hour of two CPU cores."""
+    recipe = demo()
+    assert recipe.echo_pretraining is not None
+    echo_pretraining = recipe.echo_pretraining.model_copy(update={"epochs": 10, "patience": 10})
+    # Few pairs give few steps an epoch: smaller batches make more of them.
+    budget = {"epochs": 24, "patience": 24, "batch_size": 32, "echo_pretraining": echo_pretraining}
+    return Size(
+        name="small",
+        patients=300,
+        cohort_seed=20_260_401,
+        recipe=recipe.model_copy(update={"name": "reproduce-small", **budget}),
+    )
+
+
+def full() -> Size:
+    """The paper's towers and recipe on 2,400 patients, for a GPU. Its decoded clips take about 70 GB of disk."""
+    echo_pretraining = EchoPretraining(
+        epochs=6,
+        batch_size=32,
+        learning_rate=5e-4,
+        weight_decay=0.05,
+        warmup_epochs=0.5,
+        patience=6,
+        shift_pixels=14,
+        gain_sd=0.15,
+    )
+    return Size(
+        name="full",
+        patients=2_400,
+        cohort_seed=20_260_402,
+        recipe=paper().model_copy(
+            update={"name": "reproduce-full", "echo_pretraining": echo_pretraining, "bf16": True}
+        ),
+    )
+
+
+SIZES = {make.__name__: make for make in (small, full)}
