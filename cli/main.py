@@ -6,24 +6,21 @@ Exit codes: 0 done, 1 failed (one sentence on standard error), 2 wrong usage.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from cli.console import ProgressStyle, err, out, progress
-
-if TYPE_CHECKING:
-    from cli.embed import EmbedResult
+from cli.embed_commands import embed_app
+from cli.options import BundleOption, CohortOption, DeviceOption, IndexOption, WorkersOption, device_name
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="A 12-lead ECG in, the most similar echo studies out. Research software, not a medical device.",
 )
-embed_app = typer.Typer(no_args_is_help=True, help="Vectors of ECGs or echo studies, to a file.")
 index_app = typer.Typer(no_args_is_help=True, help="The index life cycle.")
 bundle_app = typer.Typer(no_args_is_help=True, help="Model bundles.")
 cohort_app = typer.Typer(no_args_is_help=True, help="Cohort folders.")
@@ -33,12 +30,6 @@ app.add_typer(index_app, name="index")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(cohort_app, name="cohort")
 app.add_typer(keys_app, name="keys")
-
-
-def _device_name(name: str | None) -> str | None:
-    if name is not None and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise typer.BadParameter("use auto, cpu, cuda or cuda:N")
-    return name
 
 
 def _named_folder(pair: str) -> tuple[str, Path]:
@@ -54,12 +45,6 @@ def _scopes(names: list[str]) -> list[str]:
     return names
 
 
-BundleOption = Annotated[Path, typer.Option("--bundle", help="Model bundle folder.", exists=True, file_okay=False)]
-OutputOption = Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")]
-CohortOption = Annotated[Path, typer.Option("--cohort", help="Cohort folder.", exists=True, file_okay=False)]
-IndexOption = Annotated[Path, typer.Option("--index", help="Index folder.", file_okay=False)]
-DeviceOption = Annotated[str, typer.Option("--device", callback=_device_name, help="auto, cpu, cuda or cuda:N.")]
-WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Reader processes.")]
 KeysFileOption = Annotated[Path, typer.Option("--file", envvar="ECHO2ECG_KEYS_FILE", help="Keys file.")]
 ScopesOption = Annotated[list[str], typer.Option("--scope", callback=_scopes, help="query, admin; may be given twice.")]
 
@@ -157,97 +142,6 @@ def evaluate(
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-
-@embed_app.command("ecg")
-def embed_ecg(
-    bundle: BundleOption,
-    output: OutputOption,
-    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", exists=True, dir_okay=False)] = None,
-    prepared: Annotated[
-        Path | None,
-        typer.Option(help="Instead of files: (N, 12, T) float32 after preparation, .npy.", exists=True, dir_okay=False),
-    ] = None,
-    rate_hz: Annotated[float | None, typer.Option(help="For NPY and CSV: samples per second.")] = None,
-    unit: Annotated[str | None, typer.Option(help="For NPY and CSV: mV or uV.")] = None,
-    device: DeviceOption = "auto",
-) -> None:
-    """ECG files, or prepared ECGs, to vectors: ids (of files), features, embeddings."""
-    from cli.embed import embed_ecg_files
-    from cli.embed_prepared import embed_prepared_ecgs
-
-    _check_one_source(files, prepared, "FILE... or --prepared")
-    with progress("Embedding") as report:
-        if prepared is not None:
-            result = embed_prepared_ecgs(prepared, bundle, output, device=device, progress=report)
-        else:
-            result = embed_ecg_files(
-                files or [], bundle, output, rate_hz=rate_hz, unit=unit, device=device, progress=report
-            )
-    _tell_embedded(result, output)
-
-
-@embed_app.command("echo")
-def embed_echo(
-    bundle: BundleOption,
-    output: OutputOption,
-    studies: Annotated[list[Path] | None, typer.Argument(metavar="STUDY_DIR", exists=True, file_okay=False)] = None,
-    views: Annotated[
-        Path | None,
-        typer.Option(
-            help="Instead of folders: views (N, V, 512) float32, present (N, V) bool, .npz.",
-            exists=True,
-            dir_okay=False,
-        ),
-    ] = None,
-    device: DeviceOption = "auto",
-) -> None:
-    """Echo studies, one folder of clips each or their view vectors: ids (of folders), study_tokens, embeddings,
-    pool_weights."""
-    from cli.embed import embed_echo_studies
-    from cli.embed_prepared import embed_prepared_views
-
-    _check_one_source(studies, views, "STUDY_DIR... or --views")
-    with progress("Embedding") as report:
-        if views is not None:
-            result = embed_prepared_views(views, bundle, output, device=device, progress=report)
-        else:
-            result = embed_echo_studies(studies or [], bundle, output, device=device, progress=report)
-    _tell_embedded(result, output)
-
-
-@embed_app.command("clips")
-def embed_clips(
-    bundle: BundleOption,
-    output: OutputOption,
-    prepared: Annotated[
-        Path,
-        typer.Option(help="(N, 3, 16, 224, 224) float32, normalised, .npy.", exists=True, dir_okay=False),
-    ],
-    device: DeviceOption = "auto",
-) -> None:
-    """Prepared echo clips to view vectors: clip_embeddings."""
-    from cli.embed_prepared import embed_prepared_clips
-
-    with progress("Embedding") as report:
-        result = embed_prepared_clips(prepared, bundle, output, device=device, progress=report)
-    _tell_embedded(result, output)
-
-
-def _check_one_source(paths: list[Path] | None, prepared: Path | None, names: str) -> None:
-    if bool(paths) == (prepared is not None):
-        raise typer.BadParameter(f"give {names}, one of the two")
-
-
-def _tell_embedded(result: EmbedResult, output: Path) -> None:
-    for sentence in result.skipped:
-        err.print(f"skipped {sentence}", markup=False)
-    for sentence in result.left_out:
-        err.print(sentence, markup=False)
-    where = f": {output}" if result.written else "; nothing was written."
-    out.print(f"{result.written} embedded, {len(result.skipped)} skipped{where}", markup=False)
-    if result.skipped:
-        raise typer.Exit(1)
 
 
 @index_app.command("rebuild")
@@ -372,7 +266,7 @@ def serve(
     index: Annotated[Path | None, typer.Option("--index", help="Index folder.")] = None,
     host: Annotated[str | None, typer.Option(help="Address; only loopback without keys.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
-    device: Annotated[str | None, typer.Option(callback=_device_name, help="auto, cpu, cuda or cuda:N.")] = None,
+    device: Annotated[str | None, typer.Option(callback=device_name, help="auto, cpu, cuda or cuda:N.")] = None,
     cohort: Annotated[
         list[str] | None,
         typer.Option("--cohort", metavar="NAME=FOLDER", help="A source that rebuilds may name."),
@@ -446,29 +340,6 @@ def doctor() -> None:
     print_findings(findings)
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(1)
-
-
-@app.command()
-def reproduce(
-    out_dir: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the comparison; found again after a kill.")],
-    size: Annotated[
-        Literal["small", "full"],
-        typer.Option(help="small: half an hour of two CPU cores; full: paper sizes, for a GPU."),
-    ] = "small",
-    seeds: Annotated[int, typer.Option(min=1, help="How often each arm is trained.")] = 3,
-    device: DeviceOption = "auto",
-    workers: WorkersOption = 2,
-) -> None:
-    """The paper's comparison on a simulated cohort: multi-view, single-view and ECG-only encoders in one table."""
-    from cli.reproduce import print_comparison, run_reproduction
-    from training.reproduce_sizes import SIZES
-
-    with progress("Reproducing") as report:
-        comparison = run_reproduction(
-            out_dir, SIZES[size](), seeds=seeds, device=device, workers=workers, progress=report
-        )
-    print_comparison(comparison)
-    out.print(f"Table written: {out_dir / 'table.md'}", markup=False)
 
 
 def main() -> None:

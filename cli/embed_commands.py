@@ -1,0 +1,109 @@
+"""`echo2ecg embed`: vectors of ECGs or echo studies, to a file. What computes is imported only when a command runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.console import err, out, progress
+from cli.options import BundleOption, DeviceOption
+
+if TYPE_CHECKING:
+    from cli.embed import EmbedResult
+
+embed_app = typer.Typer(no_args_is_help=True, help="Vectors of ECGs or echo studies, to a file.")
+
+OutputOption = Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")]
+
+
+@embed_app.command("ecg")
+def embed_ecg(
+    bundle: BundleOption,
+    output: OutputOption,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", exists=True, dir_okay=False)] = None,
+    prepared: Annotated[
+        Path | None,
+        typer.Option(help="Instead of files: (N, 12, T) float32 after preparation, .npy.", exists=True, dir_okay=False),
+    ] = None,
+    rate_hz: Annotated[float | None, typer.Option(help="For NPY and CSV: samples per second.")] = None,
+    unit: Annotated[str | None, typer.Option(help="For NPY and CSV: mV or uV.")] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """ECG files, or prepared ECGs, to vectors: ids (of files), features, embeddings."""
+    from cli.embed import embed_ecg_files
+    from cli.embed_prepared import embed_prepared_ecgs
+
+    _check_one_source(files, prepared, "FILE... or --prepared")
+    with progress("Embedding") as report:
+        if prepared is not None:
+            result = embed_prepared_ecgs(prepared, bundle, output, device=device, progress=report)
+        else:
+            result = embed_ecg_files(
+                files or [], bundle, output, rate_hz=rate_hz, unit=unit, device=device, progress=report
+            )
+    _tell_embedded(result, output)
+
+
+@embed_app.command("echo")
+def embed_echo(
+    bundle: BundleOption,
+    output: OutputOption,
+    studies: Annotated[list[Path] | None, typer.Argument(metavar="STUDY_DIR", exists=True, file_okay=False)] = None,
+    views: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of folders: views (N, V, 512) float32, present (N, V) bool, .npz.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Echo studies, one folder of clips each or their view vectors: ids (of folders), study_tokens, embeddings,
+    pool_weights."""
+    from cli.embed import embed_echo_studies
+    from cli.embed_prepared import embed_prepared_views
+
+    _check_one_source(studies, views, "STUDY_DIR... or --views")
+    with progress("Embedding") as report:
+        if views is not None:
+            result = embed_prepared_views(views, bundle, output, device=device, progress=report)
+        else:
+            result = embed_echo_studies(studies or [], bundle, output, device=device, progress=report)
+    _tell_embedded(result, output)
+
+
+@embed_app.command("clips")
+def embed_clips(
+    bundle: BundleOption,
+    output: OutputOption,
+    prepared: Annotated[
+        Path,
+        typer.Option(help="(N, 3, 16, 224, 224) float32, normalised, .npy.", exists=True, dir_okay=False),
+    ],
+    device: DeviceOption = "auto",
+) -> None:
+    """Prepared echo clips to view vectors: clip_embeddings."""
+    from cli.embed_prepared import embed_prepared_clips
+
+    with progress("Embedding") as report:
+        result = embed_prepared_clips(prepared, bundle, output, device=device, progress=report)
+    _tell_embedded(result, output)
+
+
+def _check_one_source(paths: list[Path] | None, prepared: Path | None, names: str) -> None:
+    if bool(paths) == (prepared is not None):
+        raise typer.BadParameter(f"give {names}, one of the two")
+
+
+def _tell_embedded(result: EmbedResult, output: Path) -> None:
+    for sentence in result.skipped:
+        err.print(f"skipped {sentence}", markup=False)
+    for sentence in result.left_out:
+        err.print(sentence, markup=False)
+    where = f": {output}" if result.written else "; nothing was written."
+    out.print(f"{result.written} embedded, {len(result.skipped)} skipped{where}", markup=False)
+    if result.skipped:
+        raise typer.Exit(1)
