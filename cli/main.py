@@ -342,6 +342,29 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def reproduce(
+    out_dir: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the comparison; found again after a kill.")],
+    size: Annotated[
+        Literal["small", "full"],
+        typer.Option(help="small: half an hour of two CPU cores; full: paper sizes, for a GPU."),
+    ] = "small",
+    seeds: Annotated[int, typer.Option(min=1, help="How often each arm is trained.")] = 3,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = 2,
+) -> None:
+    """The paper's comparison on a simulated cohort: multi-view, single-view and ECG-only encoders in one table."""
+    from cli.reproduce import print_comparison, run_reproduction
+    from training.reproduce_sizes import SIZES
+
+    with progress("Reproducing") as report:
+        comparison = run_reproduction(
+            out_dir, SIZES[size](), seeds=seeds, device=device, workers=workers, progress=report
+        )
+    print_comparison(comparison)
+    out.print(f"Table written: {out_dir / 'table.md'}", markup=False)
+
+
 def main() -> None:
     """Run a command; an expected failure is one sentence and exit code 1."""
     try:
