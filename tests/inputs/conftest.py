@@ -1,9 +1,14 @@
-"""Builders of ECG files, written here byte by byte so that readers are not tested with their own writers."""
+"""Builders of ECG files, written here byte by byte so that readers are not tested with their own writers.
+
+Also lets tests import the builders of tables and clips that lie in this folder.
+"""
 
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +19,10 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import ExplicitVRLittleEndian
 
 from inputs.records import STANDARD_LEADS, EcgRecording, UploadedFile
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from sound_tables import Tables, sound_tables
 
 MDC_NUMBERS = {"I": 1, "II": 2, "V1": 3, "V2": 4, "V3": 5, "V4": 6, "V5": 7, "V6": 8, "III": 61, "aVR": 62, "aVL": 63,
                "aVF": 64}  # fmt: skip
@@ -129,3 +138,9 @@ class EcgBuilder:
 @pytest.fixture(scope="session")
 def ecg() -> EcgBuilder:
     return EcgBuilder()
+
+
+@pytest.fixture
+def tables() -> Tables:
+    """A small sound cohort of three patients that a test breaks in one place."""
+    return sound_tables()

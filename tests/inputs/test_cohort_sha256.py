@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from sound_tables import Tables
 
-from inputs.cohort import SHD_FLAGS, cohort_sha256, load_cohort, tables_sha256, write_cohort_tables
+from inputs.cohort import cohort_sha256, load_cohort, tables_sha256
 from inputs.errors import CohortError
 
 
 @pytest.fixture
-def cohort_dir(tmp_path: Path) -> Path:
-    day = "2021-03-01T10:00:00"
-    for name in ("a.hea", "b.dcm"):
-        (tmp_path / name).write_bytes(b"content")
-    study = {"patient_id": ["p"], "study_id": ["s"], "acquired_at": [day]}
-    write_cohort_tables(
-        tmp_path,
-        pd.DataFrame({"patient_id": ["p"], "ecg_id": ["e"], "acquired_at": [day], "path": ["a.hea"]}),
-        pd.DataFrame(study | {"view_id": ["v"], "path": ["b.dcm"]}),
-        pd.DataFrame(
-            study
-            | {"age": [50], "sex": ["female"], "lvef_percent": [60], "lvedv_ml": [100], "lvesv_ml": [40]}
-            | {flag: [False] for flag in SHD_FLAGS}
-        ),
-        pd.DataFrame({"patient_id": ["p"], "split": ["train"]}),
-    )
-    return tmp_path
+def cohort_dir(tables: Tables, tmp_path: Path) -> Path:
+    return tables.write(tmp_path / "cohort")
 
 
 def sha256(root: Path) -> str:
     return cohort_sha256(load_cohort(root))
 
 
-@pytest.mark.parametrize("name", ["a.hea", "b.dcm"])
+@pytest.mark.parametrize("name", ["ecg/0.hea", "echo/2.dcm"])
 def test_a_file_of_another_size_makes_another_cohort(cohort_dir: Path, name: str):
     before = sha256(cohort_dir)
     (cohort_dir / name).write_bytes(b"longer content")
@@ -62,13 +49,12 @@ def test_where_a_cohort_says_that_it_is_from_counts(cohort_dir: Path):
 
 def test_a_copy_with_other_times_of_writing_is_the_same_cohort(cohort_dir: Path, tmp_path_factory):
     copy = tmp_path_factory.mktemp("copy")
-    for path in cohort_dir.iterdir():
-        (copy / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(cohort_dir, copy, copy_function=shutil.copyfile, dirs_exist_ok=True)
     assert sha256(copy) == sha256(cohort_dir)
 
 
 def test_a_file_that_is_not_there_is_refused_without_its_path(cohort_dir: Path):
-    (cohort_dir / "b.dcm").unlink()
+    (cohort_dir / "echo/2.dcm").unlink()
     with pytest.raises(CohortError) as refused:
         sha256(cohort_dir)
-    assert (refused.value.code, "b.dcm" in str(refused.value)) == ("file_missing", False)
+    assert (refused.value.code, "2.dcm" in str(refused.value)) == ("file_missing", False)
