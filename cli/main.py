@@ -130,18 +130,25 @@ def evaluate(
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
     split: Annotated[Literal["val", "calibration", "test"], typer.Option()] = "test",
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the whole report here.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Also draw the report here, as PNG.", file_okay=False)] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
 ) -> None:
-    """Probes, retrieval and calibration of a bundle on one split of a cohort."""
+    """Probes, few labels, calibration and retrieval of a bundle on one split of a cohort."""
+    from cli.evaluation_report import print_evaluation_report
     from training.evaluate import evaluate as run
 
     with progress("Evaluating") as report:
-        result = run(bundle, cohort, split, device=device, workers=workers, progress=report)
-    out.print(result.summary(), markup=False)  # first: it survives a report that cannot be written
+        result = run(bundle, cohort, split, device=device, workers=workers, with_map=plots is not None, progress=report)
+    print_evaluation_report(result)  # first: it survives a report that cannot be written
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    if plots is not None:
+        from training.plots import draw_plots
+
+        for path in draw_plots(result, plots):
+            out.print(f"{path}", markup=False, soft_wrap=True)
 
 
 @index_app.command("rebuild")

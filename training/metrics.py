@@ -1,19 +1,24 @@
-"""Classification metrics with what makes them honest: how many, how sure, how calibrated.
+"""Scores with what makes them honest: how many, how sure, how calibrated.
 
-Letters: N ECGs, C classes. Values are of ECGs, intervals are over patients: a patient's ECGs come and go together.
+Letters: N ECGs, C classes, R resamples, K distinct scores. Values are of ECGs, intervals are over patients: a patient's
+ECGs come and go together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy.stats import rankdata
+from sklearn.metrics import roc_curve
 
 _RESAMPLES = 500
+_CHUNK_CELLS = 1_000_000
+"""Weights (resamples x ECGs) scored at once: bounds the working memory to about 100 MB."""
 _BINS = 10
+_ROC_POINTS = 101
 
 _Float64 = NDArray[np.float64]
 _Int64 = NDArray[np.int64]
@@ -47,7 +52,14 @@ class ReliabilityBin(Record):
     observed: float
 
 
-class YesNoReport(Record):
+class RocCurve(Record):
+    """Corners of the curve from (0, 0) to (1, 1); of more than a hundred, evenly chosen ones."""
+
+    false_positive_rate: tuple[float, ...]
+    sensitivity: tuple[float, ...]
+
+
+class YesNoScores(Record):
     """One yes-no question. F1 and balanced accuracy are of the decision `probability > threshold`."""
 
     n: int
@@ -58,9 +70,22 @@ class YesNoReport(Record):
     auprc: Estimate
     f1: Estimate
     balanced_accuracy: Estimate
+
+
+class YesNoReport(YesNoScores):
+    """The scores of a yes-no question with its curve and how far its probabilities can be trusted.
+
+    The calibration error is of no use without the AUROC: a constant prediction can have none. So they are one record.
+    """
+
     brier: float
     expected_calibration_error: float
     reliability: tuple[ReliabilityBin, ...]
+    roc: RocCurve
+
+    def calibration_in_words(self) -> str:
+        """All three numbers or none: calibration error and Brier score with the AUROC that they must be read with."""
+        return f"ECE {self.expected_calibration_error:.3f}, Brier {self.brier:.3f}, AUROC {self.auroc}"
 
 
 class ClassesReport(Record):
@@ -75,28 +100,47 @@ class ClassesReport(Record):
     balanced_accuracy: Estimate
 
 
+class RegressionReport(Record):
+    """A measured quantity: share of its variance that is explained, mean absolute error in its own unit."""
+
+    n: int
+    patients: int
+    r2: Estimate
+    mean_absolute_error: Estimate
+
+
+def yes_no_scores(
+    truth_N: _Int64, probability_N: _Float64, patient_N: _Int64, *, threshold: float = 0.5
+) -> YesNoScores:
+    """ValueError where only one of the answers occurs."""
+    return YesNoScores(**_yes_no_fields(truth_N, probability_N, patient_N, threshold))
+
+
 def yes_no_report(
     truth_N: _Int64, probability_N: _Float64, patient_N: _Int64, *, threshold: float = 0.5
 ) -> YesNoReport:
     """ValueError where only one of the answers occurs."""
-    truth_N, probability_N = np.asarray(truth_N), np.asarray(probability_N, np.float64)
-    if len(np.unique(truth_N)) < 2:
-        raise ValueError("the patients of this split are all positive or all negative; a larger cohort is needed")
-
-    def scores(rows: _Int64) -> dict[str, float]:
-        return binary_scores(truth_N[rows], probability_N[rows], threshold)
-
+    scores = _yes_no_fields(truth_N, probability_N, patient_N, threshold)
     bins = reliability(truth_N, probability_N)
     return YesNoReport(
-        n=len(truth_N),
-        positives=int(truth_N.sum()),
-        patients=len(np.unique(patient_N)),
-        threshold=threshold,
-        **bootstrap(scores, patient_N),
+        **scores,
         brier=float(np.mean((probability_N - truth_N) ** 2)),
         expected_calibration_error=sum(b.n * abs(b.mean_predicted - b.observed) for b in bins) / len(truth_N),
         reliability=bins,
+        roc=_roc(truth_N, probability_N),
     )
+
+
+def _yes_no_fields(truth_N: _Int64, probability_N: _Float64, patient_N: _Int64, threshold: float) -> dict[str, Any]:
+    if len(np.unique(truth_N)) < 2:
+        raise ValueError("the patients of this split are all positive or all negative; a larger cohort is needed")
+    positive_N, decided_N = truth_N == 1, probability_N > threshold
+    return {
+        "n": len(truth_N),
+        "positives": int(positive_N.sum()),
+        "patients": len(np.unique(patient_N)),
+        "threshold": threshold,
+    } | bootstrap(lambda weight_RN: _binary_scores(positive_N, probability_N, decided_N, weight_RN), patient_N)
 
 
 def classes_report(truth_N: _Int64, probability_NC: _Float64, patient_N: _Int64) -> ClassesReport:
@@ -109,79 +153,113 @@ def classes_report(truth_N: _Int64, probability_NC: _Float64, patient_N: _Int64)
         n=len(truth_N),
         class_counts=tuple(counts.tolist()),
         patients=len(np.unique(patient_N)),
-        **bootstrap(lambda rows: multiclass_scores(truth_N[rows], probability_NC[rows]), patient_N),
+        **bootstrap(lambda weight_RN: _multiclass_scores(truth_N, probability_NC, weight_RN), patient_N),
     )
 
 
-def binary_scores(truth_N: _Int64, probability_N: _Float64, threshold: float = 0.5) -> dict[str, float]:
-    """ValueError where only one of the answers occurs.
+def regression_report(truth_N: _Float64, predicted_N: _Float64, patient_N: _Int64) -> RegressionReport:
+    """ValueError where the truth does not vary."""
+    if len(np.unique(truth_N)) < 2:
+        raise ValueError("a quantity that does not vary cannot be explained; a larger cohort is needed")
+    error_N = predicted_N - truth_N
 
-    Equal to scikit-learn's functions of these names, without their checks: a bootstrap calls this thousands of times.
-    """
-    return _binary_scores(truth_N == 1, probability_N, probability_N > threshold)
+    def scores(weight_RN: _Float64) -> dict[str, _Float64]:
+        n_R = weight_RN.sum(axis=1)
+        mean_R = weight_RN @ truth_N / n_R
+        variation_R = weight_RN @ truth_N**2 - n_R * mean_R**2
+        with np.errstate(divide="ignore", invalid="ignore"):  # a draw of one value explains nothing: left out
+            r2_R = np.where(variation_R > 1e-9 * n_R, 1 - weight_RN @ error_N**2 / variation_R, np.nan)
+        return {"r2": r2_R, "mean_absolute_error": weight_RN @ np.abs(error_N) / n_R}
+
+    return RegressionReport(n=len(truth_N), patients=len(np.unique(patient_N)), **bootstrap(scores, patient_N))
+
+
+def binary_scores(truth_N: _Int64, probability_N: _Float64, threshold: float = 0.5) -> dict[str, float]:
+    """AUROC, AUPRC, F1 and balanced accuracy, as scikit-learn has them; NaN where only one of the answers occurs."""
+    once_RN = np.ones((1, len(truth_N)))
+    scores = _binary_scores(truth_N == 1, probability_N, probability_N > threshold, once_RN)
+    return {name: float(values[0]) for name, values in scores.items()}
 
 
 def multiclass_scores(truth_N: _Int64, probability_NC: _Float64) -> dict[str, float]:
     """Each class against the rest, averaged over classes of equal weight; balanced accuracy is the mean recall."""
+    scores = _multiclass_scores(truth_N, probability_NC, np.ones((1, len(truth_N))))
+    return {name: float(values[0]) for name, values in scores.items()}
+
+
+def _multiclass_scores(truth_N: _Int64, probability_NC: _Float64, weight_RN: _Float64) -> dict[str, _Float64]:
     decided_N = probability_NC.argmax(axis=1)
-    each = [_binary_scores(truth_N == c, probability_NC[:, c], decided_N == c) for c in range(probability_NC.shape[1])]
-    averaged = {name: float(np.mean([scores[name] for scores in each])) for name in ("auroc", "auprc", "f1")}
-    recalls = [np.mean(decided_N[truth_N == c] == c) for c in range(probability_NC.shape[1])]
-    return averaged | {"balanced_accuracy": float(np.mean(recalls))}
+    classes = range(probability_NC.shape[1])
+    each = [_binary_scores(truth_N == c, probability_NC[:, c], decided_N == c, weight_RN) for c in classes]
+    with np.errstate(invalid="ignore"):  # 0 / 0 where a draw lacks a class
+        recalls = [(weight_RN @ ((truth_N == c) & (decided_N == c))) / (weight_RN @ (truth_N == c)) for c in classes]
+    averaged = {name: np.mean([scores[name] for scores in each], axis=0) for name in ("auroc", "auprc", "f1")}
+    return averaged | {"balanced_accuracy": np.mean(recalls, axis=0)}
 
 
-def _binary_scores(positive_N: _Bool, score_N: _Float64, decided_N: _Bool) -> dict[str, float]:
-    positives = int(positive_N.sum())
-    negatives = len(positive_N) - positives
-    if not positives or not negatives:
-        raise ValueError("a score of a yes-no question needs both answers")
-    rank_sum = float(rankdata(score_N)[positive_N].sum())
-    found = int(np.sum(decided_N & positive_N))
-    return {
-        "auroc": (rank_sum - positives * (positives + 1) / 2) / (positives * negatives),
-        "auprc": _average_precision(positive_N, score_N),
-        "f1": 2 * found / (positives + int(decided_N.sum())),
-        "balanced_accuracy": (found / positives + int(np.sum(~decided_N & ~positive_N)) / negatives) / 2,
-    }
+def _binary_scores(positive_N: _Bool, score_N: _Float64, decided_N: _Bool, weight_RN: _Float64) -> dict[str, _Float64]:
+    """Scores (R,) of samples in which ECG n occurs weight_RN[r, n] times; NaN where one of the answers does not occur.
 
-
-def _average_precision(positive_N: _Bool, score_N: _Float64) -> float:
-    """Precision at each threshold, weighted by the recall it adds; equal scores are one threshold."""
+    One sort serves all resamples: that, and no loop over them, is why this is not scikit-learn's.
+    """
     order = np.argsort(-score_N, kind="stable")
-    hits = np.cumsum(positive_N[order])
     last_of_tie = np.append(np.diff(score_N[order]) != 0, True)
-    precision = (hits / np.arange(1, len(hits) + 1))[last_of_tie]
-    recall_gain = np.diff(hits[last_of_tie], prepend=0) / hits[-1]
-    return float(np.sum(precision * recall_gain))
+    sorted_RN = weight_RN[:, order]
+    called_RK = np.cumsum(sorted_RN, axis=1)[:, last_of_tie]
+    hits_RK = np.cumsum(sorted_RN * positive_N[order], axis=1)[:, last_of_tie]
+    gained_RK = np.diff(hits_RK, axis=1, prepend=0)
+    missed_RK = np.diff(called_RK, axis=1, prepend=0) - gained_RK
+    positives_R, total_R = hits_RK[:, -1], called_RK[:, -1]
+    negatives_R = total_R - positives_R
+    found_R, decided_R = weight_RN @ (decided_N & positive_N), weight_RN @ decided_N
+    rejected_R = negatives_R - (decided_R - found_R)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scores = {
+            "auroc": np.sum(missed_RK * (hits_RK - gained_RK / 2), axis=1) / (positives_R * negatives_R),
+            "auprc": np.sum(gained_RK * (hits_RK / np.maximum(called_RK, 1)), axis=1) / positives_R,
+            "f1": 2 * found_R / (positives_R + decided_R),
+            "balanced_accuracy": (found_R / positives_R + rejected_R / negatives_R) / 2,
+        }
+    undefined_R = (positives_R == 0) | (negatives_R == 0)
+    return {name: np.where(undefined_R, np.nan, values) for name, values in scores.items()}
 
 
 def bootstrap(
-    scores: Callable[[_Int64], Mapping[str, float]], patient_N: NDArray[np.int64], *, seed: int = 0
+    scores: Callable[[_Float64], Mapping[str, _Float64]], patient_N: NDArray[np.int64], *, seed: int = 0
 ) -> dict[str, Estimate]:
     """Estimates of every score: patients are drawn with replacement and bring all their rows along.
 
-    Draws in which a score is undefined (a class is missing) are left out.
+    `scores` takes weights (R, N), how often each row occurs in each resample, and gives each score of each resample.
+    Draws in which a score is undefined (NaN: a class is missing) are left out.
     """
     _, owner_N = np.unique(patient_N, return_inverse=True)
-    order = np.argsort(owner_N, kind="stable")
-    rows_of_patient = np.split(order, np.cumsum(np.bincount(owner_N))[:-1])
-    values = scores(np.arange(len(patient_N)))
+    patients, rows = int(owner_N.max()) + 1, len(owner_N)
     draw = np.random.default_rng(seed)
-    drawn: dict[str, list[float]] = {name: [] for name in values}
-    for _ in range(_RESAMPLES):
-        chosen = draw.integers(0, len(rows_of_patient), len(rows_of_patient))
-        try:
-            resampled = scores(np.concatenate([rows_of_patient[p] for p in chosen]))
-        except ValueError:
-            continue
-        for name, value in resampled.items():
-            drawn[name].append(value)
-    return {name: _estimate(value, drawn[name]) for name, value in values.items()}
+    values = scores(np.ones((1, rows)))
+    drawn: dict[str, list[_Float64]] = {name: [] for name in values}
+    step = max(1, _CHUNK_CELLS // rows)
+    for start in range(0, _RESAMPLES, step):
+        count = min(step, _RESAMPLES - start)
+        chosen_RP = draw.integers(0, patients, (count, patients))
+        times_RP = np.stack([np.bincount(chosen_P, minlength=patients) for chosen_P in chosen_RP])
+        for name, resampled in scores(times_RP[:, owner_N].astype(np.float64)).items():
+            drawn[name].append(resampled)
+    return {name: _estimate(float(value[0]), np.concatenate(drawn[name])) for name, value in values.items()}
 
 
-def _estimate(value: float, drawn: list[float]) -> Estimate:
-    low, high = np.percentile(drawn, [2.5, 97.5]) if drawn else (value, value)
+def _estimate(value: float, drawn_R: _Float64) -> Estimate:
+    defined = drawn_R[np.isfinite(drawn_R)]
+    low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (value, value)
     return Estimate(value=value, low=float(low), high=float(high))
+
+
+def _roc(truth_N: _Int64, probability_N: _Float64) -> RocCurve:
+    false_positive_rate, sensitivity, _ = roc_curve(truth_N, probability_N)
+    chosen = np.linspace(0, len(sensitivity) - 1, min(len(sensitivity), _ROC_POINTS)).round().astype(np.int64)
+    return RocCurve(
+        false_positive_rate=tuple(false_positive_rate[chosen].round(4).tolist()),
+        sensitivity=tuple(sensitivity[chosen].round(4).tolist()),
+    )
 
 
 def reliability(truth_N: _Int64, probability_N: _Float64) -> tuple[ReliabilityBin, ...]:

@@ -90,9 +90,10 @@ def phenotype_pairs(
 
 @dataclass(frozen=True)
 class QueryScores:
-    """What each query found. Row i of hits_KQ counts the relevant among the first RANKS_K[i]; a query without relevant
+    """What each query found. Row i of hits_KQ counts the relevant among the first ranks_K[i]; a query without relevant
     targets has first rank T + 1 and alignment NaN."""
 
+    ranks_K: tuple[int, ...]
     hits_KQ: NDArray[np.int64]
     relevant_Q: NDArray[np.int64]
     average_precision_Q: NDArray[np.float64]
@@ -100,11 +101,11 @@ class QueryScores:
     alignment_Q: NDArray[np.float64]
 
     def precision_Q(self, k: int) -> NDArray[np.float64]:
-        share_Q: NDArray[np.float64] = self.hits_KQ[RANKS_K.index(k)] / k
+        share_Q: NDArray[np.float64] = self.hits_KQ[self.ranks_K.index(k)] / k
         return share_Q
 
     def recall_Q(self, k: int) -> NDArray[np.float64]:
-        share_Q: NDArray[np.float64] = self.hits_KQ[RANKS_K.index(k)] / np.maximum(self.relevant_Q, 1)
+        share_Q: NDArray[np.float64] = self.hits_KQ[self.ranks_K.index(k)] / np.maximum(self.relevant_Q, 1)
         return share_Q
 
     def metrics(self) -> RetrievalMetrics:
@@ -123,15 +124,18 @@ def score_queries(
     similarity_QT: NDArray[np.float32],
     relevant_QT: NDArray[np.bool_],
     excluded_QT: NDArray[np.bool_] | None = None,
+    more_ranks: tuple[int, ...] = (),
 ) -> QueryScores:
     """Ranks the targets of every query. `excluded_QT` (say, the query's own patient) are taken out of the ranking.
 
-    Ties keep the targets' order. Worked through in chunks of queries, so memory stays bounded.
+    Hits are counted at RANKS_K and at `more_ranks`. Ties keep the targets' order. Works through chunks of queries, so
+    memory stays bounded.
     """
     if similarity_QT.shape != relevant_QT.shape or not similarity_QT.size:
         raise ValueError("similarity and relevance must be one non-empty (queries, targets) matrix each")
     queries, targets = similarity_QT.shape
-    hits_KQ = np.zeros((len(RANKS_K), queries), np.int64)
+    ranks_K = tuple(sorted({*RANKS_K, *more_ranks}))
+    hits_KQ = np.zeros((len(ranks_K), queries), np.int64)
     relevant_Q = np.zeros(queries, np.int64)
     average_precision_Q = np.zeros(queries)
     first_rank_Q = np.full(queries, targets + 1.0)
@@ -148,7 +152,7 @@ def score_queries(
         ranked = np.take_along_axis(relevant, order, axis=1)
         hits = np.cumsum(ranked, axis=1, dtype=np.int32)
         count = hits[:, -1]
-        for row, k in enumerate(RANKS_K):
+        for row, k in enumerate(ranks_K):
             hits_KQ[row, part] = hits[:, min(k, targets) - 1]
         relevant_Q[part] = count
         precision_sum = np.sum(ranked * (hits / np.arange(1, targets + 1)), axis=1)
@@ -156,7 +160,7 @@ def score_queries(
         first_rank_Q[part] = np.where(count > 0, ranked.argmax(axis=1) + 1.0, targets + 1.0)
         total = np.sum(np.where(relevant, similarity, 0.0), axis=1, dtype=np.float64)
         alignment_Q[part] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return QueryScores(hits_KQ, relevant_Q, average_precision_Q, first_rank_Q, alignment_Q)
+    return QueryScores(ranks_K, hits_KQ, relevant_Q, average_precision_Q, first_rank_Q, alignment_Q)
 
 
 def retrieval_metrics(
@@ -174,3 +178,12 @@ def random_precision(relevant_QT: NDArray[np.bool_], excluded_QT: NDArray[np.boo
         return float(relevant_QT.mean(axis=1).mean())
     allowed_Q = (~excluded_QT).sum(axis=1)
     return float(np.mean((relevant_QT & ~excluded_QT).sum(axis=1) / np.maximum(allowed_Q, 1)))
+
+
+def random_recall(relevant_QT: NDArray[np.bool_], excluded_QT: NDArray[np.bool_] | None, k: int) -> float:
+    """Recall at k that a random ranking gives on average: k of the allowed targets, where any of them is relevant."""
+    if excluded_QT is None:
+        allowed_Q, found_Q = np.full(len(relevant_QT), relevant_QT.shape[1]), relevant_QT.any(axis=1)
+    else:
+        allowed_Q, found_Q = (~excluded_QT).sum(axis=1), (relevant_QT & ~excluded_QT).any(axis=1)
+    return float(np.mean(np.where(found_Q, np.minimum(k / np.maximum(allowed_Q, 1), 1.0), 0.0)))

@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from training.evaluate import knn_probabilities
-from training.metrics import binary_scores, bootstrap, classes_report, multiclass_scores, reliability, yes_no_report
+import training.metrics as our_metrics
+from training.metrics import (
+    binary_scores,
+    bootstrap,
+    classes_report,
+    multiclass_scores,
+    regression_report,
+    reliability,
+    yes_no_report,
+)
+from training.probe_reports import knn_probabilities
 
 PUBLISHED = np.load(Path(__file__).parent / "data" / "published.npz")
 
@@ -70,10 +79,81 @@ def test_intervals_cover_the_truth_as_often_as_they_say_when_patients_have_many_
     patient = np.repeat(np.arange(60), 5)
     for repeat in range(60):
         value = np.repeat(draw.normal(0, 1, 60), 5) + 0.1 * draw.standard_normal(300)
-        estimate = bootstrap(lambda rows, v=value: {"mean": float(v[rows].mean())}, patient, seed=repeat)["mean"]
+        estimate = bootstrap(lambda w, v=value: {"mean": w @ v / w.sum(axis=1)}, patient, seed=repeat)["mean"]
         covered += estimate.low <= 0 <= estimate.high
     # 95 % nominal; taking ECGs for patients would cover about 60 %.
     assert covered >= 50
+
+
+def resampled_rows(patient, seed):
+    """The rows of 500 resamples, one patient after another: what `bootstrap` expresses as weights."""
+    draw = np.random.default_rng(seed)
+    for _ in range(500):
+        chosen = draw.integers(0, patient.max() + 1, patient.max() + 1)
+        yield np.concatenate([np.flatnonzero(patient == p) for p in chosen])
+
+
+@pytest.mark.parametrize("decimals", [1, 6])
+def test_intervals_are_those_of_scores_of_resampled_rows(decimals):
+    draw = np.random.default_rng(decimals)
+    patient = draw.permutation(np.concatenate([np.arange(12), draw.integers(0, 12, 28)]))
+    truth = (draw.uniform(size=12) < 0.4).astype(np.int64)[patient]
+    probability = np.round(np.clip(0.3 * truth + draw.uniform(0, 0.7, 40), 0, 1), decimals)
+    report = yes_no_report(truth, probability, patient, threshold=0.4)
+    rows = [r for r in resampled_rows(patient, 0) if 0 < truth[r].sum() < len(r)]
+    each = [binary_scores(truth[r], probability[r], 0.4) for r in rows]
+    assert len(each) > 400
+    for name in ("auroc", "auprc", "f1", "balanced_accuracy"):
+        estimate = getattr(report, name)
+        expected = np.percentile([scores[name] for scores in each], [2.5, 97.5])
+        assert (estimate.low, estimate.high) == pytest.approx(tuple(expected)), name
+
+
+def test_intervals_leave_out_draws_that_lack_a_class():
+    truth = np.array([0, 0, 0, 1, 1, 1, 1, 2])
+    probability = np.random.default_rng(5).dirichlet(np.ones(3), 8)
+    rows = [r for r in resampled_rows(np.arange(8), 0) if len(np.unique(truth[r])) == 3]
+    assert 50 < len(rows) < 450
+    each = [multiclass_scores(truth[r], probability[r]) for r in rows]
+    report = classes_report(truth, probability, np.arange(8))
+    for name in ("auroc", "auprc", "f1", "balanced_accuracy"):
+        estimate = getattr(report, name)
+        expected = np.percentile([scores[name] for scores in each], [2.5, 97.5])
+        assert (estimate.low, estimate.high) == pytest.approx(tuple(expected)), name
+
+
+def test_intervals_do_not_depend_on_how_many_resamples_fit_in_memory(monkeypatch):
+    draw = np.random.default_rng(3)
+    truth, probability, patient = draw.integers(0, 3, 90), draw.dirichlet(np.ones(3), 90), np.arange(90) // 3
+    whole = classes_report(truth, probability, patient).auroc
+    monkeypatch.setattr(our_metrics, "_CHUNK_CELLS", 1)
+    one_at_a_time = classes_report(truth, probability, patient).auroc
+    assert one_at_a_time.model_dump() == pytest.approx(whole.model_dump())
+
+
+def test_regression_scores_equal_scikit_learns():
+    draw = np.random.default_rng(6)
+    truth = 55 + 10 * draw.standard_normal(200)
+    predicted = truth + 6 * draw.standard_normal(200)
+    report = regression_report(truth, predicted, np.arange(200) // 2)
+    assert report.r2.value == pytest.approx(sk.r2_score(truth, predicted))
+    assert report.mean_absolute_error.value == pytest.approx(sk.mean_absolute_error(truth, predicted))
+    rows = list(resampled_rows(np.arange(200) // 2, 0))
+    low, high = np.percentile([sk.r2_score(truth[r], predicted[r]) for r in rows], [2.5, 97.5])
+    assert (report.r2.low, report.r2.high) == pytest.approx((low, high))
+    with pytest.raises(ValueError, match="larger cohort"):
+        regression_report(np.full(5, 3.0), np.arange(5.0), np.arange(5))
+
+
+@pytest.mark.parametrize("rows", [60, 5000])
+def test_the_roc_curve_goes_from_corner_to_corner_and_holds_the_auroc(rows):
+    draw = np.random.default_rng(rows)
+    truth = draw.integers(0, 2, rows)
+    report = yes_no_report(truth, np.clip(0.2 * truth + draw.uniform(0, 0.8, rows), 0, 1), np.arange(rows))
+    x, y = report.roc.false_positive_rate, report.roc.sensitivity
+    assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
+    assert len(x) <= 101
+    assert np.trapezoid(y, x) == pytest.approx(report.auroc.value, abs=2e-3)
 
 
 def test_reliability_bins_hold_everything_once_and_perfect_calibration_shows():
@@ -93,6 +173,7 @@ def test_expected_calibration_error_of_a_constant_is_its_distance_from_the_preva
     report = yes_no_report(truth, np.full(100, 0.65), np.arange(100))
     assert report.expected_calibration_error == pytest.approx(0.4)
     assert report.auroc.value == 0.5
+    assert report.calibration_in_words() == "ECE 0.400, Brier 0.347, AUROC 0.500 (0.500 to 0.500)"
 
 
 def test_a_split_with_one_answer_only_is_refused():

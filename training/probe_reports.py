@@ -1,0 +1,224 @@
+"""What simple probes read from the ECG features: LVEF classes, SHD, each SHD flag, volumes; each with how many.
+
+The bundle's own probes answer where it has them. The others are fitted here, on the train patients of the cohort.
+
+Letters: E ECGs asked, N ECGs known, F features, C classes, K neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import NearestNeighbors
+
+from models.probes import LvefClasses
+from training.metrics import (
+    ClassesReport,
+    Record,
+    RegressionReport,
+    YesNoReport,
+    YesNoScores,
+    classes_report,
+    regression_report,
+    yes_no_report,
+    yes_no_scores,
+)
+
+MEASURED_PHENOTYPES = ("lvef_percent", "lvedv_ml", "lvesv_ml")
+_NEIGHBOURS = 5
+_FEWEST = 5
+"""A flag with fewer ECGs of either answer is counted, not measured."""
+_INVERSE_REGULARISATION = 0.01
+"""C of the logistic regressions fitted here. Fixed: a few labels cannot spare some for choosing it."""
+
+_Float32 = NDArray[np.float32]
+_Float64 = NDArray[np.float64]
+_Int64 = NDArray[np.int64]
+
+
+class ProbeReport(Record):
+    """What one kind of probe says of LVEF classes, of the lowest LVEF class against the rest, and of SHD."""
+
+    lvef_classes: ClassesReport
+    lvef_lowest_class: YesNoReport
+    shd: YesNoReport
+
+
+class FlagReport(Record):
+    """One SHD flag: ECGs of either answer among the train patients and among those measured, and the two probes.
+
+    Both probes decide at a probability above 0.5.
+    """
+
+    flag: str
+    train_positives: int
+    train_negatives: int
+    positives: int
+    negatives: int
+    linear: YesNoScores | None
+    knn: YesNoScores | None
+    not_measured: str | None
+    """Why there are no scores."""
+
+
+class PhenotypeReport(Record):
+    """Ordinary linear regression of one phenotype (the unit is in its name) on the features."""
+
+    phenotype: str
+    train_ecgs: int
+    ecgs: int
+    linear: RegressionReport | None
+    not_measured: str | None
+    """Why there are no scores."""
+
+
+@dataclass(frozen=True)
+class EmbeddedEcgs:
+    """ECGs of one split as the bundle sees them, with the labels of their nearest study (rows as `ecg_labels`)."""
+
+    labels: pd.DataFrame
+    features_EF: _Float32
+    embeddings_ED: _Float32
+    lvef_EC: _Float32 | None
+    shd_E: _Float32 | None
+
+    def truth(self, label: str) -> _Float64:
+        """A label of every ECG, NaN where unknown."""
+        return self.labels[label].to_numpy(dtype=np.float64)
+
+    @property
+    def patient_E(self) -> _Int64:
+        return pd.factorize(self.labels["patient_id"])[0].astype(np.int64)
+
+
+def bundle_probe_report(test: EmbeddedEcgs, classes: LvefClasses, shd_threshold: float) -> ProbeReport:
+    """The bundle's own linear probes, as it serves them."""
+    assert test.lvef_EC is not None
+    assert test.shd_E is not None
+    return _probe_report(test, classes, test.lvef_EC, test.shd_E, shd_threshold)
+
+
+def knn_probe_report(known: EmbeddedEcgs, test: EmbeddedEcgs, classes: LvefClasses) -> ProbeReport | None:
+    """Five nearest neighbours among the known ECGs; None where fewer than five are labelled."""
+    lvef_N, shd_N = known.truth("lvef_percent"), known.truth("shd")
+    lvef_known, shd_known = np.isfinite(lvef_N), np.isfinite(shd_N)
+    if min(lvef_known.sum(), shd_known.sum()) < _NEIGHBOURS:
+        return None
+    lvef_EC = knn_probabilities(
+        known.features_EF[lvef_known], classes.class_of(lvef_N[lvef_known]), test.features_EF, len(classes.labels)
+    )
+    shd_EC = knn_probabilities(known.features_EF[shd_known], shd_N[shd_known].astype(np.int64), test.features_EF, 2)
+    return _probe_report(test, classes, lvef_EC, shd_EC[:, 1], 0.5)
+
+
+def flag_reports(known: EmbeddedEcgs | None, test: EmbeddedEcgs, flags: Sequence[str]) -> tuple[FlagReport, ...]:
+    """One report per flag, measured or not."""
+    return tuple(_flag_report(known, test, flag) for flag in flags)
+
+
+def _flag_report(known: EmbeddedEcgs | None, test: EmbeddedEcgs, flag: str) -> FlagReport:
+    truth_N = np.empty(0) if known is None else known.truth(flag)
+    truth_E = test.truth(flag)
+    counts = [int(np.sum(values == answer)) for values in (truth_N, truth_E) for answer in (1, 0)]
+    not_measured, linear, knn = None, None, None
+    if min(counts) < _FEWEST:
+        not_measured = f"fewer than {_FEWEST} ECGs with or without it"
+    else:
+        assert known is not None
+        has_N, has_E = np.isfinite(truth_N), np.isfinite(truth_E)
+        answer_N, answer_E = truth_N[has_N].astype(np.int64), truth_E[has_E].astype(np.int64)
+        features_NF, features_EF, patient_E = known.features_EF[has_N], test.features_EF[has_E], test.patient_E[has_E]
+        nearest_EC = knn_probabilities(features_NF, answer_N, features_EF, 2)
+        knn = yes_no_scores(answer_E, nearest_EC[:, 1], patient_E)
+        mean_F, scale_F = standard_scale(known.features_EF)
+        probability_E = linear_probabilities(
+            (features_NF - mean_F) / scale_F, answer_N, (features_EF - mean_F) / scale_F
+        )
+        linear = yes_no_scores(answer_E, probability_E, patient_E)
+    return FlagReport(
+        flag=flag,
+        train_positives=counts[0],
+        train_negatives=counts[1],
+        positives=counts[2],
+        negatives=counts[3],
+        linear=linear,
+        knn=knn,
+        not_measured=not_measured,
+    )
+
+
+def phenotype_reports(known: EmbeddedEcgs | None, test: EmbeddedEcgs) -> tuple[PhenotypeReport, ...]:
+    """One report per phenotype, measured or not."""
+    return tuple(_phenotype_report(known, test, phenotype) for phenotype in MEASURED_PHENOTYPES)
+
+
+def _phenotype_report(known: EmbeddedEcgs | None, test: EmbeddedEcgs, phenotype: str) -> PhenotypeReport:
+    truth_N = np.empty(0) if known is None else known.truth(phenotype)
+    truth_E = test.truth(phenotype)
+    has_N, has_E = np.isfinite(truth_N), np.isfinite(truth_E)
+    not_measured, linear = None, None
+    if known is None or has_N.sum() <= test.features_EF.shape[1] + 1:
+        not_measured = "no more labelled train ECGs than numbers to fit"
+    elif len(np.unique(truth_E[has_E])) < 2:
+        not_measured = "fewer than two different values to explain"
+    else:
+        model = LinearRegression().fit(known.features_EF[has_N].astype(np.float64), truth_N[has_N])
+        predicted_E = model.predict(test.features_EF[has_E].astype(np.float64))
+        linear = regression_report(truth_E[has_E], predicted_E, test.patient_E[has_E])
+    return PhenotypeReport(
+        phenotype=phenotype,
+        train_ecgs=int(has_N.sum()),
+        ecgs=int(has_E.sum()),
+        linear=linear,
+        not_measured=not_measured,
+    )
+
+
+def knn_probabilities(known_NF: _Float32, truth_N: _Int64, asked_EF: _Float32, classes: int) -> _Float64:
+    """Shares (E, classes) of the classes among the five nearest known ECGs, found by brute force."""
+    model = NearestNeighbors(n_neighbors=_NEIGHBOURS, algorithm="brute").fit(known_NF)
+    nearest_EK = model.kneighbors(asked_EF, return_distance=False)
+    shares_EC: _Float64 = np.mean(truth_N[nearest_EK][:, :, None] == np.arange(classes), axis=1)
+    return shares_EC
+
+
+def standard_scale(features_NF: _Float32) -> tuple[_Float64, _Float64]:
+    """Mean and standard deviation (1 where a feature is constant) of the features; they need no labels."""
+    std_F = features_NF.std(axis=0, dtype=np.float64)
+    return features_NF.mean(axis=0, dtype=np.float64), np.where(std_F > 0, std_F, 1.0)
+
+
+def linear_probabilities(known_NF: _Float64, answer_N: _Int64, asked_EF: _Float64) -> _Float64:
+    """Probabilities (E,) of a logistic regression on standardised features, fitted to both answers."""
+    model = LogisticRegression(C=_INVERSE_REGULARISATION, max_iter=2000).fit(known_NF, answer_N)
+    probability_E: _Float64 = model.predict_proba(asked_EF)[:, 1]
+    return probability_E
+
+
+def _probe_report(
+    test: EmbeddedEcgs,
+    classes: LvefClasses,
+    lvef_EC: NDArray[np.floating],
+    shd_E: NDArray[np.floating],
+    shd_threshold: float,
+) -> ProbeReport:
+    lvef_percent, shd, patient_E = test.truth("lvef_percent"), test.truth("shd"), test.patient_E
+    has_lvef, has_shd = np.isfinite(lvef_percent), np.isfinite(shd)
+    lvef_class = classes.class_of(lvef_percent[has_lvef])
+    return ProbeReport(
+        lvef_classes=classes_report(lvef_class, lvef_EC[has_lvef].astype(np.float64), patient_E[has_lvef]),
+        lvef_lowest_class=yes_no_report(
+            (lvef_class == 0).astype(np.int64), lvef_EC[has_lvef, 0].astype(np.float64), patient_E[has_lvef]
+        ),
+        shd=yes_no_report(
+            shd[has_shd].astype(np.int64),
+            shd_E[has_shd].astype(np.float64),
+            patient_E[has_shd],
+            threshold=shd_threshold,
+        ),
+    )
