@@ -97,13 +97,14 @@ class OurStep:
 
     def __init__(self, towers: tuple[EcgTower, EchoTower], recipe: Recipe, device: torch.device) -> None:
         self.towers, self.recipe = copy.deepcopy(towers), recipe
-        self.called = tuple(compiled(tower, device) for tower in self.towers) if recipe.compile else self.towers
+        ecg_tower, self.echo_tower = self.towers
+        self.ecg_tower = compiled(ecg_tower, device) if recipe.compile else ecg_tower
         self.loss = alignment_loss(recipe)
         self.optimizer = alignment_optimizer(*self.towers, self.loss, recipe)
 
     def backward(self, batch: Batch) -> Tensor:
         self.optimizer.zero_grad()
-        return global_backward(*self.called, self.loss, batch, self.recipe, ALONE)
+        return global_backward(self.ecg_tower, self.echo_tower, self.loss, batch, self.recipe, ALONE)
 
     def __call__(self, batch: Batch) -> float:
         loss = self.backward(batch)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -29,8 +29,6 @@ from training.progress import Progress
 from training.recipes import Recipe
 from training.run_log import RunLog
 from training.schedule import Schedule, parameter_groups
-
-_Tower = TypeVar("_Tower", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -73,15 +71,15 @@ def align_towers(
     loss = alignment_loss(recipe)
     towers = nn.ModuleList([ecg_tower, echo_tower, loss]).to(device)
     optimizer = alignment_optimizer(ecg_tower, echo_tower, loss, recipe)
-    # What is scored and saved are the towers themselves, under their own names, whatever a step calls.
-    called = (compiled(ecg_tower, device), compiled(echo_tower, device)) if recipe.compile else (ecg_tower, echo_tower)
+    # What is scored and saved is the tower itself, under its own names, whatever a step calls.
+    called = compiled(ecg_tower, device) if recipe.compile else ecg_tower
 
     return run_epochs(
         "align",
         towers,
         optimizer,
         lambda epoch: _batches(pairs, echo_tower, recipe, epoch, device, ranks),
-        lambda batch: global_backward(*called, loss, batch, recipe, ranks),
+        lambda batch: global_backward(called, echo_tower, loss, batch, recipe, ranks),
         score,
         schedule=Schedule(
             recipe.epochs, batches_per_epoch(pairs.patient_P, recipe.batch_size), recipe.warmup_epochs, recipe.lr_floor
@@ -121,20 +119,21 @@ def alignment_optimizer(
     return torch.optim.AdamW(groups, betas=recipe.betas, fused=True)
 
 
-def compiled(tower: _Tower, device: torch.device) -> _Tower:
-    """The same tower behind `torch.compile`, sharing its parameters.
+def compiled(ecg_tower: EcgTower, device: torch.device) -> EcgTower:
+    """The ECG tower behind `torch.compile`, sharing its parameters.
 
+    The echo tower stays as it is: nearly all the work is the ECG's, and a new number of views compiles again.
     ValueError when this machine cannot compile, before a training run finds out: a CPU needs a C++ compiler.
     """
     try:
-        torch.compile(lambda x: x + 1)(torch.zeros(8, device=device))
+        torch.compile(torch.sin)(torch.zeros(8, device=device))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
             "the recipe wants torch.compile, which does not work on this machine; install a C++ compiler "
             f"(Debian: apt-get install g++) or train without it ({reason})"
         ) from error
-    return cast("_Tower", torch.compile(tower))
+    return cast("EcgTower", torch.compile(ecg_tower))
 
 
 def global_backward(

@@ -103,7 +103,7 @@ class Recipe(BaseModel):
     bf16: bool = False
     """Towers in bfloat16 autocast; the loss and the weights stay in float32."""
     compile: bool = False
-    """Towers through torch.compile: faster steps after a minute or so of compiling; wants a C++ compiler."""
+    """The ECG tower through torch.compile, which wants a C++ compiler."""
     chunk_size: int | None = Field(default=None, ge=1)
     """Pairs embedded at once, for small memories; the loss still sees the whole batch. None: as many as there are."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,11 @@ class Published:
 
     @cached_property
     def ecg_windows(self) -> torch.Tensor:
-        """(4, 12, 1008): three sines per lead, with noise."""
-        stream, count = self._stream(1), 4
+        return self.drawn_windows(4, tag=1)
+
+    def drawn_windows(self, count: int, *, tag: int) -> torch.Tensor:
+        """(count, 12, 1008): three sines per lead, with noise."""
+        stream = self._stream(tag)
         time_s = np.arange(1008) / 400.0
         frequency_hz = stream.uniform(0.8, 12.0, size=(count, 12, 3))
         phase = stream.uniform(0, 2 * np.pi, size=(count, 12, 3))
@@ -46,10 +50,14 @@ class Published:
 
     @cached_property
     def views(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """View vectors (4, 128, 512) of studies with 1, 3, 17 and 128 views, and the mask of present ones."""
-        stream, counts = self._stream(2), self.numbers["views_counts"]
-        views = np.zeros((len(counts), 128, 512), np.float32)
-        present = np.zeros((len(counts), 128), bool)
+        """Of studies with 1, 3, 17 and 128 views."""
+        return self.drawn_views(self.numbers["views_counts"], slots=128, tag=2)
+
+    def drawn_views(self, counts: Iterable[int], *, slots: int, tag: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """View vectors (studies, slots, 512), zero where a study has no more, and the mask of present ones."""
+        stream, counts = self._stream(tag), list(counts)
+        views = np.zeros((len(counts), slots, 512), np.float32)
+        present = np.zeros((len(counts), slots), bool)
         for i, count in enumerate(counts):
             views[i, :count] = stream.standard_normal((count, 512)).astype(np.float32)
             present[i, :count] = True
