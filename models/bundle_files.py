@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -264,6 +264,25 @@ def first_difference(module: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -
             return f"{key} is {shapes[key]} instead of {shape}"
     extra = next((key for key in shapes if key not in expected), None)
     return None if extra is None else f"{extra} {shapes[extra]} is not expected"
+
+
+def first_setting(found: BaseModel, wanted: BaseModel, *, apart_from: Collection[str] = ()) -> str | None:
+    """One clause about the first setting in which two specifications or architectures of one kind differ."""
+    theirs = dict(_settings(found.model_dump()))
+    for name, ours in _settings(wanted.model_dump()):
+        if name not in apart_from and theirs.get(name) != ours:
+            return f"{name} is {theirs.get(name)} instead of {ours}"
+    return None
+
+
+def _settings(dumped: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Names as `blocks[2].heads`, and values."""
+    for name, value in dumped.items():
+        if isinstance(value, tuple) and value and isinstance(value[0], dict):
+            for number, inner in enumerate(value):
+                yield from _settings(inner, f"{prefix}{name}[{number}].")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _probe_problem(probes: Probes, manifest: BundleManifest) -> str | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from inputs.cohort import Cohort
 from inputs.errors import CohortError
-from models.bundle_files import BundleError, BundleManifest, first_difference, read_ecg_tower
+from models.bundle_files import BundleError, BundleManifest, first_difference, first_setting, read_ecg_tower
 from models.ecg_encoder import EcgEncoder
 from training.cohort_arrays import prepared_signals
 from training.loop import FitResult
@@ -32,6 +32,9 @@ def bundle_ecg_encoder(path: Path, manifest: BundleManifest, recipe: Recipe) -> 
     weights = read_ecg_tower(path, manifest).ecg_encoder.state_dict()
     encoder = random_ecg_encoder(recipe)
     difference = first_difference(encoder, {name: tuple(tensor.shape) for name, tensor in weights.items()})
+    difference = difference or first_setting(
+        manifest.architecture.ecg, recipe.architecture.ecg, apart_from=("drop_path",)
+    )
     if difference:
         raise BundleError(f"the bundle's ECG encoder does not fit the recipe {recipe.name}: {difference}")
     encoder.load_state_dict(weights)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from inputs.cohort import Cohort
 from inputs.errors import CohortError
 from models.bundle import write_bundle
+from models.bundle_files import ECHO_ENCODER, BundleError, first_difference, first_setting, read_manifest
 from models.echo_encoder import EchoEncoder
 from training.array_store import ArrayStore
 from training.cohort_arrays import clip_sources
@@ -27,6 +28,22 @@ from training.prepare import clip_bytes, fill_store
 from training.progress import Progress
 from training.recipes import Recipe
 from training.run_log import RunLog
+
+
+def check_start(start: Path, recipe: Recipe) -> None:
+    """BundleError unless the bundle has an echo encoder of the recipe's sizes, for clips as the recipe prepares."""
+    manifest, _ = read_manifest(start)
+    if ECHO_ENCODER not in manifest.files:
+        raise BundleError("this bundle has no echo encoder to start from")
+    theirs, ours = manifest.architecture, recipe.architecture
+    with torch.device("meta"):
+        given, wanted = (EchoEncoder(sizes.echo, sizes.view_dim) for sizes in (theirs, ours))
+    difference = first_difference(wanted, {name: tuple(tensor.shape) for name, tensor in given.state_dict().items()})
+    difference = difference or first_setting(theirs.echo, ours.echo)
+    if difference:
+        raise BundleError(f"the echo encoder of {manifest.id} does not fit the recipe {recipe.name}: {difference}")
+    if difference := first_setting(manifest.echo, recipe.echo):
+        raise BundleError(f"the echo encoder of {manifest.id} takes clips prepared otherwise: {difference}")
 
 
 def echo_encoder_key(recipe: Recipe, cohort_id: str, code_version: str) -> str:

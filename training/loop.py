@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from models.bundle_files import first_difference
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.distributed import ALONE, Ranks
 from training.progress import Progress
@@ -55,12 +56,16 @@ def run_epochs(
     the global batch's, so that all ranks make the same steps. Rank 0 alone scores and writes.
     `batches(epoch)` must draw all randomness of its epoch from generators that it seeds by the epoch, torch's global
     one included. Then a run that was stopped and goes on from `folder` ends with the weights of one that was not.
-    The caller's random state is put back. Raises ValueError when the loss is no longer a number.
+    The caller's random state is put back. Raises ValueError when the loss is no longer a number, or when what is in
+    `folder` are the checkpoints of a module of other sizes.
     """
     last, best = folder / f"{stage}-last.pt", folder / f"{stage}-best.pt"
     result = FitResult(best_epoch=-1, best_score=-math.inf, epochs_run=0)
     if last.exists():
         state = load_checkpoint(last)
+        difference = first_difference(module, {name: tuple(value.shape) for name, value in state["module"].items()})
+        if difference:
+            raise ValueError(f"{last.name} is of another architecture: {difference}; --no-resume starts afresh")
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         result = FitResult(**state["result"])

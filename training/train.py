@@ -49,7 +49,7 @@ from training.ecg_start import bundle_ecg_encoder, ecg_pretraining_key, pretrain
 from training.embed import validation_score
 from training.evaluate import embed_ecgs, evaluate
 from training.fit_probes import ProbeData, fit_probes
-from training.frozen_echo import echo_encoder_key, train_echo_encoder
+from training.frozen_echo import check_start, echo_encoder_key, train_echo_encoder
 from training.prepare import spec_hash
 from training.progress import Progress, silent
 from training.recipes import Recipe
@@ -86,7 +86,7 @@ def train(
         wants = "trains its own echo encoder" if start else "needs a bundle with an echo encoder to start from"
         raise ValueError(f"the recipe {recipe.name} {wants}")
     if start is not None:
-        _check_start(start, recipe)
+        check_start(start, recipe)
     if recipe.ecg_pretraining is not None and ecg_start is not None:
         raise ValueError(f"the recipe {recipe.name} pre-trains its own ECG encoder")
     torch_device = resolve_device(device)
@@ -246,18 +246,6 @@ def train(
     write_bundle(out, manifest_fields=fields, **parts, probes=probes.probes, card=card)
     ranks.wait()
     return out
-
-
-def _check_start(start: Path, recipe: Recipe) -> None:
-    """Refuses an echo encoder of other sizes, or one that eats clips prepared in another way."""
-    manifest, _ = read_manifest(start)
-    sizes = recipe.architecture
-    theirs = (manifest.echo, manifest.architecture.echo, manifest.architecture.view_dim)
-    if theirs != (recipe.echo, sizes.echo, sizes.view_dim):
-        raise ValueError(
-            f"the echo encoder of {manifest.id} has other sizes, or takes clips prepared otherwise, than the recipe "
-            f"{recipe.name} says"
-        )
 
 
 def _check_labels(split_pairs: dict[str, pd.DataFrame], labels: pd.DataFrame, recipe: Recipe) -> None:

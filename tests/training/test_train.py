@@ -148,7 +148,7 @@ def test_a_recipe_without_echo_pretraining_starts_from_a_bundles_echo_encoder(
 def test_an_echo_encoder_that_takes_other_clips_than_the_recipe_is_refused(trained, cohort_dir, micro_recipe, tmp_path):
     other = micro_recipe.echo.model_copy(update={"stride": 3})
     bare = micro_recipe.model_copy(update={"echo_pretraining": None, "echo": other})
-    with pytest.raises(ValueError, match="clips prepared otherwise"):
+    with pytest.raises(BundleError, match="clips prepared otherwise: stride is 2 instead of 3"):
         train(cohort_dir, bare, tmp_path / "bare", start=trained[0], workers=0)
     assert not list(tmp_path.glob("bare*"))
 
