@@ -1,12 +1,14 @@
 """What the command line promises: quick help, three exit codes, one sentence per failure."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import httpx
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -14,6 +16,7 @@ from cli import console, doctor, query
 from cli.failures import sentence_of
 from cli.main import app, train
 from index.base import IndexMissing
+from inputs.cohort import SHD_FLAGS, write_cohort_tables
 from inputs.errors import UnreadableFile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -224,3 +227,29 @@ def test_progress_is_plain_lines_off_a_terminal_and_json_for_programs(capsys, mo
     with console.err.capture() as captured:
         lines(2, 2)
     assert captured.get().strip() == "Working: 2/2"
+
+
+def test_a_cohort_check_names_table_count_and_rows_of_every_problem_and_ends_with_1(tmp_path):
+    day = "2020-01-01T00:00:00"
+    study = {"patient_id": ["a", "b", "b"], "study_id": ["1", "2", "2"], "acquired_at": day}
+    values = {"age": 50, "sex": "female", "lvef_percent": [60, 140, 55], "lvedv_ml": 100, "lvesv_ml": 40}
+    write_cohort_tables(
+        tmp_path,
+        pd.DataFrame({"patient_id": ["a", "b"], "ecg_id": ["1", "2"], "acquired_at": day, "path": ["1.hea", "2.hea"]}),
+        pd.DataFrame(study | {"view_id": ["1", "2", "3"], "path": "clip.dcm"}),
+        pd.DataFrame(study | values | dict.fromkeys(SHD_FLAGS, False)),
+        pd.DataFrame({"patient_id": ["a", "b", "a"], "split": ["train", "val", "test"]}),
+    )
+    (tmp_path / "clip.dcm").write_bytes(b"x")
+    done = run("cohort", "check", str(tmp_path))
+    assert done.returncode == 1
+    lines = [re.split(r"\s*│\s*", line.strip("│ ")) for line in done.stdout.splitlines() if "│" in line]
+    assert sorted(lines) == sorted(
+        [
+            ["studies", "lvef_percent must lie between 0 and 100", "1", "2"],
+            ["studies", "The same study_id stands in more than one row", "1", "3"],
+            ["splits", "The patient is in more than one split", "2", "1, 3"],
+            ["ecgs", "The file is not there", "2", "1, 2"],
+        ]
+    )
+    assert "2 patients, 2 ECGs, 3 studies, 3 views." in done.stdout

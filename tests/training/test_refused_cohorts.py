@@ -1,0 +1,49 @@
+"""Training refuses a cohort that contradicts itself, in one sentence and before any work."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from inputs.errors import CohortError
+from training.train import train
+
+
+def set_cell(column, value):
+    def change(table):
+        table.loc[1, column] = value
+        return table
+
+    return change
+
+
+def doubled(**changes):
+    return lambda table: pd.concat([table, table.iloc[[1]].assign(**changes)], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "code", "words"),
+    [
+        ("splits", doubled(split="test"), "patient_in_two_splits", "more than one split (table splits, row 2, 41)"),
+        ("echos", set_cell("study_id", "nobody's"), "study_unmatched", "not in the table studies (table echos, row 2)"),
+        ("ecgs", set_cell("path", "files/none.hea"), "file_missing", "not there (table ecgs, row 2)"),
+        ("studies", set_cell("acquired_at", "2020-01-01T00:00:00Z"), "times_mixed", "zone; write all of them one way"),
+        ("studies", doubled(), "study_twice", "study_id stands in more than one row (table studies, row 41)"),
+        ("studies", set_cell("lvef_percent", "140"), "lvef_percent_out_of_range", "0 and 100 (table studies, row 2)"),
+        ("studies", set_cell("lvedv_ml", "inf"), "number_not_finite", "not finite; leave the cell empty (table"),
+        ("ecgs", lambda t: t.assign(acquired_at="2019-01-01T00:00:00"), "no_pairs", "within 7 days of each other"),
+    ],
+)  # fmt: skip
+def test_training_refuses_a_contradiction_in_a_sentence_before_any_work(
+    cohort_dir, micro_recipe, tmp_path, table, change, code, words
+):
+    broken = tmp_path / "cohort"
+    shutil.copytree(cohort_dir, broken)
+    rows = pd.read_csv(broken / f"{table}.csv", dtype=str, keep_default_na=False)
+    change(rows).to_csv(broken / f"{table}.csv", index=False)
+    with pytest.raises(CohortError) as refused:
+        train(broken, micro_recipe, tmp_path / "out", workers=0)
+    assert refused.value.code == code
+    assert words in refused.value.message
+    assert "train1" not in refused.value.message  # no ids
+    assert not list(tmp_path.glob("out*"))
