@@ -1,11 +1,17 @@
+import errno
+import os
 import resource
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-import training.checkpoint as checkpoint
 from training.checkpoint import load_checkpoint, save_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_what_is_saved_comes_back(tmp_path):
@@ -32,14 +38,57 @@ def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
 
 
-def test_a_kill_before_the_new_one_takes_the_name_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", ["write", "fsync", "replace"])
+def test_no_space_at_any_step_leaves_the_previous_checkpoint_and_nothing_else(tmp_path, monkeypatch, step):
     path = tmp_path / "last.pt"
     save_checkpoint(path, {"epoch": 1})
 
-    def killed(*_):
-        raise KeyboardInterrupt
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoint.os, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(*{"write": (torch, "save"), "fsync": (os, "fsync"), "replace": (os, "replace")}[step], no_space)
+    with pytest.raises(OSError, match="No space"):
         save_checkpoint(path, {"epoch": 2})
     assert load_checkpoint(path)["epoch"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+SAVE_AND_STOP = """
+import io, os, sys, time
+from pathlib import Path
+import torch
+from training.checkpoint import save_checkpoint
+
+def stop(*_):
+    os.write(1, b"stopped")
+    time.sleep(600)
+
+def half(state, file):
+    whole = io.BytesIO()
+    save(state, whole)
+    file.write(whole.getvalue()[: len(whole.getvalue()) // 2])
+    file.flush()
+    stop()
+
+save = torch.save
+if sys.argv[2] == "half written":
+    torch.save = half
+else:
+    setattr(os, {"written": "fsync", "synced": "replace"}[sys.argv[2]], stop)
+save_checkpoint(Path(sys.argv[1]), {"epoch": 2, "weights": torch.zeros(100_000)})
+"""
+
+
+@pytest.mark.parametrize("when", ["half written", "written", "synced"])
+def test_a_process_killed_while_it_saves_leaves_the_previous_checkpoint_and_the_next_one_can_be_saved(tmp_path, when):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"epoch": 1})
+    command = [sys.executable, "-c", SAVE_AND_STOP, str(path), when]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as saving:
+        assert saving.stdout.read(7) == b"stopped"
+        saving.kill()
+    assert saving.returncode == -signal.SIGKILL
+    assert load_checkpoint(path)["epoch"] == 1
+    save_checkpoint(path, {"epoch": 3})
+    assert load_checkpoint(path)["epoch"] == 3
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"], "what the killed process left does not pile up"
