@@ -10,16 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from cli.console import err, out, progress
 from cli.query import ask, print_answer
+from cli.ready import NotReady, wait_until_ready
 
 DEMO_BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "demo"
 DEMO_SEED = 20_260_308
@@ -121,28 +119,16 @@ def _server(index: Path, cohort: Path, port: int, *, device: str, log: Path) -> 
     with log.open("wb") as log_file:
         process = subprocess.Popen(command, stdout=log_file, stderr=subprocess.STDOUT)  # noqa: S603
     try:
-        _wait_until_ready(url, process, log)
+        wait_until_ready(url, timeout_s=READY_TIMEOUT_S, process=process)
         yield url
+    except NotReady as error:
+        raise DemoFailed(f"The service {error}; {log} says why.") from None
     finally:
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             process.kill()
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + READY_TIMEOUT_S
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise DemoFailed(f"The service ended before it was ready; {log} says why.")
-        try:
-            if httpx.get(f"{url}/readyz", timeout=2.0).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise DemoFailed(f"The service was not ready after {READY_TIMEOUT_S:.0f} s; {log} says why.")
 
 
 def _wait_for_interrupt() -> None:

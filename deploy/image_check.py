@@ -19,7 +19,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,8 @@ from typing import Any
 import httpx
 import yaml
 from pydicom.data import get_testdata_file
+
+from cli.ready import NotReady, wait_until_ready
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".image-check"
@@ -55,6 +56,8 @@ def main() -> None:
             _check_with_docker()
         else:
             _check_with_buildah()
+    except NotReady as error:
+        sys.exit(f"image-check failed: the service {error}")
     except (CheckFailed, httpx.HTTPError) as error:
         sys.exit(f"image-check failed: {error}")
     log.info("done: the image serves an ECG with the compose file's own commands")
@@ -92,21 +95,6 @@ def _ask(key: str) -> None:
     log.info("a real ECG was answered: %d neighbours, LVEF %s, %s", len(answer["neighbours"]), lvef, answer["device"])
 
 
-def _wait_ready(process: subprocess.Popen[bytes] | None, service_log: Path | None) -> None:
-    end = time.monotonic() + READY_S
-    while time.monotonic() < end:
-        if process is not None and process.poll() is not None:
-            tail = service_log.read_text(errors="replace")[-2000:] if service_log else ""
-            raise CheckFailed(f"the service ended with {process.returncode}:\n{tail}")
-        try:
-            if httpx.get(f"{URL}/readyz", timeout=3).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.5)
-    raise CheckFailed(f"the service was not ready after {READY_S} s")
-
-
 # With a Docker engine ------------------------------------------------------------------------------------------
 
 
@@ -124,7 +112,7 @@ def _check_with_docker() -> None:
         key = run(*COMPOSE, "run", "--rm", "keys", env=environment).strip().splitlines()[-1]
         run(*COMPOSE, "--profile", "rebuild", "run", "--rm", "rebuild", env=environment)
         run(*COMPOSE, "up", "--detach", "service", env=environment)
-        _wait_ready(None, None)
+        wait_until_ready(URL, timeout_s=READY_S)
         _ask(key)
     finally:
         run(*COMPOSE, "down", "--volumes", env=environment)
@@ -187,7 +175,11 @@ def _use_rootfs(rootfs: Path, image: dict[str, Any]) -> None:
         log.info("rebuild says: %s", run(*commands["rebuild"]).strip().splitlines()[-1])
         service = _command(rootfs, image, compose["services"]["service"], volumes)
         with _started(service, volumes / "service.log") as process:
-            _wait_ready(process, volumes / "service.log")
+            try:
+                wait_until_ready(URL, timeout_s=READY_S, process=process)
+            except NotReady as error:
+                tail = (volumes / "service.log").read_text(errors="replace")[-2000:]
+                raise CheckFailed(f"the service {error}:\n{tail}") from None
             run(*_command(rootfs, image, compose["services"]["service"], volumes, instead=_health_command(image)))
             log.info("the image's health check passes")
             _ask(key)
