@@ -3,13 +3,14 @@
 Nothing here knows how files are read, how models are trained or what an index is.
 
 Letters in array names: B batch, W windows, L leads, N samples (or views, or clips), F features, D embedding, V views,
-C LVEF classes. In clips_NCTHW: C colours, T frames, H rows, W columns.
+C LVEF classes, Q SHD flags. In clips_NCTHW: C colours, T frames, H rows, W columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -41,7 +42,9 @@ from models.bundle_files import (
     write_bundle,
 )
 from models.device import resolve_device
+from models.ecg_shape import describable, describe_windows
 from models.echo_encoder import EchoEncoder
+from models.ood import OodHead, OodOutput
 from models.probes import LabelDefinitions, ProbeHeads, Probes
 
 __all__ = [
@@ -50,6 +53,7 @@ __all__ = [
     "BundleManifest",
     "EcgOutput",
     "LabelDefinitions",
+    "OodOutput",
     "PooledStudies",
     "StudyOutput",
     "verify_bundle",
@@ -68,12 +72,18 @@ _Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class EcgOutput:
-    """features_BF for probes; embeddings_BD of unit length; probabilities, or None in a bundle without probes."""
+    """features_BF for probes; embeddings_BD of unit length; probabilities, or None in a bundle without probes.
+
+    flags_BQ has a column for each of `probes.flag_names`, maybe none. ood is None where the bundle cannot tell how
+    unusual an ECG is.
+    """
 
     features_BF: _Float32
     embeddings_BD: _Float32
     lvef_BC: _Float32 | None
     shd_B: _Float32 | None
+    flags_BQ: _Float32 | None = None
+    ood: OodOutput | None = None
 
 
 @dataclass(frozen=True)
@@ -115,13 +125,20 @@ class Bundle:
         self.sha256 = sha256
         self.device = device
         self.precision = precision
-        self.probes = probes
+        self._set_probes(probes)
         if ecg_tower is not None and "ecg_encoder" not in manifest.absent:
             ecg_tower.ecg_encoder = ecg_tower.ecg_encoder.folded()
         self._ecg_tower = None if ecg_tower is None else ecg_tower.eval().to(device)
         self._echo_encoder = None if echo_encoder is None else echo_encoder.eval().to(device)
         self._echo_tower = None if echo_tower is None else echo_tower.eval().to(device)
-        self._heads = None if probes is None else ProbeHeads(probes).to(device)
+
+    def _set_probes(self, probes: Probes | None) -> None:
+        self.probes = probes
+        self._heads = None if probes is None else ProbeHeads(probes).to(self.device)
+        ood = None if probes is None else probes.ood
+        if ood is not None and not describable(self.manifest.ecg):
+            raise BundleError("the bundle's out-of-distribution score needs longer windows of all twelve leads")
+        self._ood_head = None if ood is None else OodHead(ood).to(self.device)
 
     @classmethod
     def load(
@@ -186,8 +203,32 @@ class Bundle:
             aligned_BWD = torch.cat([aligned.float() for _, aligned in outputs]).view(B, W, -1)
             features_BF = features_BWF.mean(dim=1)
             embeddings_BD = F.normalize(F.normalize(aligned_BWD, dim=2).mean(dim=1), dim=1)
-            lvef_BC, shd_B = (None, None) if self._heads is None else map(_numpy, self._heads(features_BF))
-            return EcgOutput(_numpy(features_BF), _numpy(embeddings_BD), lvef_BC, shd_B)
+            vectors = _numpy(features_BF), _numpy(embeddings_BD)
+            if self._heads is None:
+                return EcgOutput(*vectors, lvef_BC=None, shd_B=None)
+            lvef_BC, shd_B, flags_BQ = map(_numpy, self._heads(features_BF))
+            return EcgOutput(*vectors, lvef_BC, shd_B, flags_BQ, self._judge(features_BF, windows_BWLN))
+
+    def with_prevalence(
+        self,
+        *,
+        lvef_C: Sequence[float] | None = None,
+        shd: float | None = None,
+        flags: Mapping[str, float] | None = None,
+    ) -> Bundle:
+        """The same model, its probabilities moved to other shares of the classes: see `Probes.with_prevalence`."""
+        if self.probes is None:
+            raise BundleError("this bundle has no probes")
+        moved = copy(self)
+        moved._set_probes(self.probes.with_prevalence(lvef_C=lvef_C, shd=shd, flags=flags))
+        return moved
+
+    def _judge(self, features_BF: Tensor, windows_BWLN: _Float32) -> OodOutput | None:
+        if self._ood_head is None or self.probes is None or self.probes.ood is None:
+            return None
+        shape = describe_windows(self._tensor(windows_BWLN), self.manifest.ecg)
+        score_B = self._ood_head(features_BF, shape).cpu().numpy()
+        return OodOutput(score_B, self.probes.ood.percentile(score_B))
 
     def ecg_features(self, windows_BWLN: _Float32) -> _Float32:
         """The features (B, F) of `embed_ecgs` alone, which a bundle without alignment has too."""

@@ -1,12 +1,16 @@
 """Linear probes on the ECG features, as numbers a person can read and as a module that applies them.
 
-Letters in tensor names: B batch, F features, C LVEF classes, N studies.
+With the probabilities come what makes them honest: prediction sets with a stated coverage, the prevalence they hold for
+and how to move them to another, and how unusual an ECG is (`models.ood`).
+
+Letters in tensor names: B batch, F features, C LVEF classes, Q SHD flags, N studies.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from models.ood import OutOfDistribution
+
 Numbers = tuple[float, ...]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+SHD_ANSWERS = ("negative", "positive")
+"""What a prediction set of the SHD probe is made of, by class number."""
 
 
 class LvefClasses(BaseModel):
@@ -74,6 +84,29 @@ class Calibration(BaseModel):
     """One per class, or one for a yes-no probe."""
 
 
+class PredictionSets(BaseModel):
+    """Split-conformal prediction sets (Vovk et al. 2005; the score is that of Sadinle et al., arXiv 1609.00451).
+
+    A class is in the set when 1 - its probability is at most `quantile`, which so many of the calibration patients
+    kept that the set holds the truth for a share `coverage` of patients like them. This holds over all patients, not
+    within each class.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    coverage: Share
+    quantile: float = Field(ge=0, le=1)
+    n_calibration: int = Field(ge=1)
+    """Patients, one ECG of each, who fitted neither the probe nor its calibration."""
+
+    def classes(self, probability_C: ArrayLike) -> tuple[int, ...]:
+        """Class numbers, rising. The most probable class is always in: an empty set would say nothing."""
+        values_C = np.asarray(probability_C, dtype=np.float64)
+        inside_C = 1.0 - values_C <= self.quantile
+        inside_C[values_C.argmax()] = True
+        return tuple(np.flatnonzero(inside_C).tolist())
+
+
 class LvefProbe(BaseModel):
     """Softmax regression on standardised features, then calibration."""
 
@@ -82,10 +115,16 @@ class LvefProbe(BaseModel):
     weight_CF: tuple[Numbers, ...]
     bias_C: Numbers
     calibration: Calibration
+    prevalence_C: tuple[Share, ...] | None = None
+    """Share of each class among the ECGs of the calibration: the prevalence that the probabilities hold for."""
+    sets: PredictionSets | None = None
 
 
 class ShdProbe(BaseModel):
-    """Logistic regression on standardised features, then Platt calibration, then a decision at `threshold`."""
+    """Logistic regression on standardised features, then Platt calibration, then a decision at `threshold`.
+
+    For structural heart disease as a whole, and for each of its flags.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -94,58 +133,147 @@ class ShdProbe(BaseModel):
     calibration: Calibration
     threshold: float = Field(ge=0, le=1)
     """Positive when the calibrated probability is greater."""
+    prevalence: Share | None = None
+    """Share of positives among the ECGs of the calibration: the prevalence that the probability holds for."""
+    sets: PredictionSets | None = None
 
 
 class Probes(BaseModel):
-    """Everything that turns an ECG's features into probabilities. ValueError when the numbers do not fit together."""
+    """Everything that turns an ECG's features into probabilities. ValueError when the numbers do not fit together.
+
+    Schema version 1 has the two probes alone.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     feature_mean_F: Numbers
     feature_std_F: Numbers
     lvef: LvefProbe
     shd: ShdProbe
+    flags: dict[str, ShdProbe] = Field(default_factory=dict)
+    """One probe for each SHD flag that enough patients had and enough had not."""
+    ood: OutOfDistribution | None = None
 
     @model_validator(mode="after")
     def _numbers_fit(self) -> Probes:
         features, classes = len(self.feature_mean_F), len(self.lvef.weight_CF)
-        rows = [self.feature_std_F, self.shd.weight_F, *self.lvef.weight_CF]
-        if any(len(row) != features for row in rows):
+        rows = [self.feature_std_F, *self.lvef.weight_CF, *(probe.weight_F for probe in self.yes_no)]
+        if any(len(row) != features for row in rows) or (self.ood and len(self.ood.features.mean_S) != features):
             raise ValueError(f"every probe must have one number for each of the {features} features")
-        if len(self.lvef.bias_C) != classes or len(self.lvef.calibration.shift) != classes:
+        per_class = [self.lvef.bias_C, self.lvef.calibration.shift, self.lvef.prevalence_C or self.lvef.bias_C]
+        if any(len(row) != classes for row in per_class):
             raise ValueError(f"the LVEF probe must have one bias and one shift for each of its {classes} classes")
-        if len(self.shd.calibration.shift) != 1:
-            raise ValueError("the SHD probe must have one calibration shift")
+        if any(len(probe.calibration.shift) != 1 for probe in self.yes_no):
+            raise ValueError("a yes-no probe must have one calibration shift")
         if not all(math.isfinite(n) for row in [self.feature_mean_F, *rows] for n in row):
             raise ValueError("probe numbers must be finite")
         if min(self.feature_std_F) <= 0:
             raise ValueError("feature_std_F must be positive")
         return self
 
+    @property
+    def flag_names(self) -> tuple[str, ...]:
+        """The flags that have a probe, in the order of `HeadOutput.flags_BQ`."""
+        return tuple(self.flags)
+
+    @property
+    def yes_no(self) -> tuple[ShdProbe, ...]:
+        """SHD, then its flags."""
+        return (self.shd, *self.flags.values())
+
+    def with_prevalence(
+        self,
+        *,
+        lvef_C: Sequence[float] | None = None,
+        shd: float | None = None,
+        flags: Mapping[str, float] | None = None,
+    ) -> Probes:
+        """The same probes for patients among whom the classes are otherwise frequent (prior shift).
+
+        Every probability is what `reweighted` makes of it. It holds where an ECG of a class looks as before and only
+        the shares differ. Thresholds move along, so that the same ECGs are called positive; prediction sets are left
+        out, because their coverage was promised for the old shares. ValueError where the old prevalence is not known.
+        """
+        changed: dict[str, object] = {}
+        if lvef_C is not None:
+            if len(lvef_C) != len(self.lvef.bias_C):
+                raise ValueError(f"there are {len(self.lvef.bias_C)} LVEF classes, not {len(lvef_C)}")
+            moves = _log_ratios(lvef_C, self.lvef.prevalence_C)
+            shift = tuple(s + m for s, m in zip(self.lvef.calibration.shift, moves, strict=True))
+            calibration = self.lvef.calibration.model_copy(update={"shift": shift})
+            new = {"calibration": calibration, "prevalence_C": tuple(lvef_C), "sets": None}
+            changed["lvef"] = self.lvef.model_copy(update=new)
+        if shd is not None:
+            changed["shd"] = _moved(self.shd, shd)
+        unknown = set(flags or {}) - set(self.flags)
+        if unknown:
+            raise ValueError(f"there is no probe for {', '.join(sorted(unknown))}")
+        if flags:
+            changed["flags"] = {
+                name: _moved(probe, flags[name]) if name in flags else probe for name, probe in self.flags.items()
+            }
+        return self.model_copy(update=changed)
+
+
+def reweighted(probability_BC: ArrayLike, old_C: ArrayLike, new_C: ArrayLike) -> NDArray[np.float64]:
+    """Probabilities (B, C) for shares new_C instead of old_C: times new / old, normalised (Saerens et al. 2002)."""
+    weighed_BC = np.asarray(probability_BC, np.float64) * (
+        np.asarray(new_C, np.float64) / np.asarray(old_C, np.float64)
+    )
+    return np.asarray(weighed_BC / weighed_BC.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def _log_ratios(new_C: Sequence[float], old_C: Sequence[float] | None) -> list[float]:
+    if old_C is None:
+        raise ValueError("this probe does not say which prevalence it was calibrated for")
+    if min(new_C) <= 0 or not math.isclose(sum(new_C), 1.0, abs_tol=1e-6):
+        raise ValueError("a prevalence must be positive for every class and sum to 1")
+    return [math.log(new / old) for new, old in zip(new_C, old_C, strict=True)]
+
+
+def _moved(probe: ShdProbe, prevalence: float) -> ShdProbe:
+    old = None if probe.prevalence is None else (1.0 - probe.prevalence, probe.prevalence)
+    less, more = _log_ratios((1.0 - prevalence, prevalence), old)
+    calibration = probe.calibration.model_copy(update={"shift": (probe.calibration.shift[0] + more - less,)})
+    yes, no = probe.threshold * math.exp(more), (1.0 - probe.threshold) * math.exp(less)
+    new = {"calibration": calibration, "prevalence": prevalence, "threshold": yes / (yes + no), "sets": None}
+    return probe.model_copy(update=new)
+
+
+class HeadOutput(NamedTuple):
+    """Probabilities of the LVEF classes, of SHD, and of the flags in the order of `Probes.flag_names`."""
+
+    lvef_BC: Tensor
+    shd_B: Tensor
+    flags_BQ: Tensor
+
 
 class ProbeHeads(nn.Module):
-    """Features (B, F) to LVEF class probabilities (B, C) and the SHD probability (B,).
+    """Features (B, F) to probabilities.
 
     Standardising, the probes and their calibration are linear one after the other, so they are folded into one layer
-    in float64: its last row is SHD, the others are LVEF.
+    in float64: its first rows are LVEF, then SHD, then the flags.
     """
 
     def __init__(self, probes: Probes) -> None:
         super().__init__()
-        std = torch.tensor(probes.feature_std_F, dtype=torch.float64)
-        mean = torch.tensor(probes.feature_mean_F, dtype=torch.float64)
-        scale = torch.tensor(
-            [probes.lvef.calibration.scale] * len(probes.lvef.bias_C) + [probes.shd.calibration.scale],
-            dtype=torch.float64,
-        )
-        weight = torch.tensor([*probes.lvef.weight_CF, probes.shd.weight_F], dtype=torch.float64) / std
-        bias = torch.tensor([*probes.lvef.bias_C, probes.shd.bias], dtype=torch.float64) - weight @ mean
-        shift = torch.tensor([*probes.lvef.calibration.shift, *probes.shd.calibration.shift], dtype=torch.float64)
+        yes_no, lvef = probes.yes_no, probes.lvef
+        self.classes = len(lvef.bias_C)
+
+        def double(rows: Sequence[object]) -> Tensor:
+            return torch.tensor(rows, dtype=torch.float64)
+
+        std, mean = double(probes.feature_std_F), double(probes.feature_mean_F)
+        scale = double([lvef.calibration.scale] * self.classes + [probe.calibration.scale for probe in yes_no])
+        weight = double([*lvef.weight_CF, *(probe.weight_F for probe in yes_no)]) / std
+        bias = double([*lvef.bias_C, *(probe.bias for probe in yes_no)]) - weight @ mean
+        shift = double([*lvef.calibration.shift, *(probe.calibration.shift[0] for probe in yes_no)])
         self.linear = nn.Linear(len(mean), len(bias))
         self.linear.weight = nn.Parameter((weight * scale[:, None]).float(), requires_grad=False)
         self.linear.bias = nn.Parameter((bias * scale + shift).float(), requires_grad=False)
 
-    def forward(self, features_BF: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features_BF: Tensor) -> HeadOutput:
         logits = self.linear(features_BF)
-        return logits[:, :-1].softmax(dim=1), logits[:, -1].sigmoid()
+        yes_no = logits[:, self.classes :].sigmoid()
+        return HeadOutput(logits[:, : self.classes].softmax(dim=1), yes_no[:, 0], yes_no[:, 1:])

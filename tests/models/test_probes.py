@@ -14,7 +14,7 @@ from models.probes import LvefClasses, ProbeHeads, Probes
 
 def test_probabilities_equal_standardise_probe_calibrate_written_out(probes):
     features = np.random.default_rng(0).normal(size=(4, len(probes.feature_mean_F)))
-    lvef, shd = ProbeHeads(probes)(torch.from_numpy(features).float())
+    lvef, shd, _ = ProbeHeads(probes)(torch.from_numpy(features).float())
     standard = (features - probes.feature_mean_F) / probes.feature_std_F
     for i, row in enumerate(standard):
         logits = [np.dot(w, row) + b for w, b in zip(probes.lvef.weight_CF, probes.lvef.bias_C, strict=True)]
@@ -29,7 +29,7 @@ def test_probabilities_equal_standardise_probe_calibrate_written_out(probes):
 
 
 def test_lvef_probabilities_sum_to_one_even_far_out(probes):
-    lvef, shd = ProbeHeads(probes)(1e4 * torch.randn(50, len(probes.feature_mean_F)))
+    lvef, shd, _ = ProbeHeads(probes)(1e4 * torch.randn(50, len(probes.feature_mean_F)))
     assert torch.allclose(lvef.sum(dim=1), torch.ones(50), atol=1e-6)
     assert ((shd >= 0) & (shd <= 1)).all()
 
@@ -85,6 +85,6 @@ def test_probe_numbers_that_do_not_fit_together_are_refused(field, value, named)
         "lvef": {"weight_CF": ((1.0,), (-1.0,)), "bias_C": (0.0, 0.0), "calibration": {"shift": (0.0, 0.0)}},
         "shd": {"weight_F": (1.0,), "bias": 0.0, "threshold": 0.5, "calibration": {"shift": (0.0,)}},
     }
-    assert Probes.model_validate(numbers).schema_version == 1
+    assert Probes.model_validate(numbers).schema_version == 2
     with pytest.raises(ValidationError, match=named):
         Probes.model_validate({**numbers, field: value})

@@ -20,7 +20,7 @@ def patients(count, *, shd_shift=0.0):
 
 def predicted(probes, features):
     with torch.inference_mode():
-        lvef, shd = ProbeHeads(probes)(torch.from_numpy(features))
+        lvef, shd, _ = ProbeHeads(probes)(torch.from_numpy(features))
     return lvef.numpy(), shd.numpy()
 
 
