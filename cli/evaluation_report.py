@@ -49,13 +49,13 @@ def _probes(report: EvaluationReport) -> Table:
             row(f"LVEF {report.lvef_lowest_class_range}", name, probe.lvef_lowest_class)
             row("SHD", name, probe.shd)
     for flag in report.flags:
-        name = flag.flag.removesuffix("_flag")
-        for kind, scores in (("linear", flag.linear), ("kNN", flag.knn)):
+        linear = "linear" if flag.linear_from == "bundle" else "linear, fitted here"
+        for kind, scores in ((linear, flag.linear), ("kNN", flag.knn)):
             if scores is not None:
-                row(name, kind, scores)
+                row(flag.in_words(), kind, scores)
         if flag.not_measured is not None:
             count = f"{flag.positives + flag.negatives} ({flag.positives})"
-            table.add_row(name, count, "", f"not measured: {flag.not_measured}")
+            table.add_row(flag.in_words(), count, "", f"not measured: {flag.not_measured}")
     return table
 
 

@@ -32,6 +32,7 @@ from training.few_shot import FewShotCurve, few_shot_curves
 from training.metrics import Estimate, Record
 from training.probe_reports import (
     EmbeddedEcgs,
+    FlagAnswers,
     FlagReport,
     PhenotypeReport,
     ProbeReport,
@@ -197,10 +198,19 @@ def embed_ecgs(bundle: Bundle, pairs: pd.DataFrame, labels: pd.DataFrame, signal
     for _, alike in groupby(windows, key=len):
         while batch := list(islice(alike, _BATCH)):
             outputs.append(bundle.embed_ecgs(np.stack(batch)))
+    features_EF = np.concatenate([o.features_BF for o in outputs])
+    embeddings_ED = np.concatenate([o.embeddings_BD for o in outputs])
+    if bundle.probes is None:
+        return EmbeddedEcgs(by_ecg, features_EF, embeddings_ED, None, None)
+    flags_EQ = np.concatenate([o.flags_BQ for o in outputs if o.flags_BQ is not None])
     return EmbeddedEcgs(
         by_ecg,
-        np.concatenate([o.features_BF for o in outputs]),
-        np.concatenate([o.embeddings_BD for o in outputs]),
-        None if bundle.probes is None else np.concatenate([o.lvef_BC for o in outputs if o.lvef_BC is not None]),
-        None if bundle.probes is None else np.concatenate([o.shd_B for o in outputs if o.shd_B is not None]),
+        features_EF,
+        embeddings_ED,
+        np.concatenate([o.lvef_BC for o in outputs if o.lvef_BC is not None]),
+        np.concatenate([o.shd_B for o in outputs if o.shd_B is not None]),
+        {
+            name: FlagAnswers(flags_EQ[:, column], bundle.probes.flags[name].threshold)
+            for column, name in enumerate(bundle.probes.flag_names)
+        },
     )

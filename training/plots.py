@@ -97,11 +97,11 @@ def _roc(report: EvaluationReport) -> Figure:
     figure = _figure(9, 4.9)
     for axes, (name, linear, knn) in zip(figure.subplots(1, 2), _questions(report), strict=True):
         axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":")
+        label = f"linear probe, AUROC {_interval(linear.auroc)}"
+        axes.plot(linear.roc.false_positive_rate, linear.roc.sensitivity, color=_BLUE, linewidth=2, label=label)
         if knn is not None:
-            curve, label = knn.roc, f"5 nearest neighbours, AUROC {_interval(knn.auroc)}"
-            axes.plot(curve.false_positive_rate, curve.sensitivity, color=_VERMILION, linestyle="--", label=label)
-        curve, label = linear.roc, f"linear probe, AUROC {_interval(linear.auroc)}"
-        axes.plot(curve.false_positive_rate, curve.sensitivity, color=_BLUE, linewidth=2, label=label)
+            label = f"5 nearest neighbours, AUROC {_interval(knn.auroc)}"
+            axes.plot(knn.roc.false_positive_rate, knn.roc.sensitivity, color=_VERMILION, linestyle="--", label=label)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         axes.set_xlabel("false positive rate (1 - specificity)")
         axes.set_ylabel("sensitivity")
@@ -149,13 +149,17 @@ def _flags(report: EvaluationReport) -> Figure:
         if flag.not_measured is not None:
             axes.text(0.505, row, f"not measured: {flag.not_measured}", va="center", fontsize=7.5, color=_GREY)
     axes.axvline(0.5, color=_GREY, linewidth=1, linestyle=":")
-    axes.set_yticks(list(rows), [_flag_label(f.flag, f.positives, f.positives + f.negatives) for f in report.flags])
+    axes.set_ylim(0.4, len(report.flags) + 0.6)
+    axes.set_yticks(
+        list(rows),
+        [f"{f.in_words()}\n{f.positives} of {f.positives + f.negatives} ECGs positive" for f in report.flags],
+    )
     lows = [scores.auroc.low for f in report.flags for scores in (f.linear, f.knn) if scores is not None]
     axes.set_xlim(min([0.45, *(low - 0.02 for low in lows)]), 1.01)
     axes.set_xlabel("AUROC, 95 % interval over patients (0.5 is chance)")
     axes.plot([], [], color=_BLUE, marker="o", label="linear probe")
     axes.plot([], [], color=_VERMILION, marker="s", label="5 nearest neighbours")
-    axes.set_title(f"SHD flags read from the ECG, {report.patients} patients", fontsize=10)
+    axes.set_title(f"SHD flags read from {report.ecgs} ECGs of {report.patients} patients", fontsize=10, loc="left")
     figure.legend(loc="outside upper right", ncols=2, fontsize=8, frameon=False)
     _plain(axes)
     return figure
@@ -164,19 +168,6 @@ def _flags(report: EvaluationReport) -> Figure:
 def _whisker(axes: Axes, estimate: Estimate, row: float, colour: str, marker: str) -> None:
     axes.plot([estimate.low, estimate.high], [row, row], color=colour, linewidth=1.2)
     axes.plot(estimate.value, row, color=colour, marker=marker, markersize=5)
-
-
-def _flag_label(flag: str, positives: int, known: int) -> str:
-    words = flag.removesuffix("_flag").replace("_moderate_or_greater", "").replace("_moderate_large", "")
-    for code, meaning in (
-        ("lvef_lte_45", "LVEF <= 45 %"),
-        ("lvwt_gte_13", "LV wall >= 13 mm"),
-        ("pasp_gte_45", "PASP >= 45 mmHg"),
-        ("tr_max_gte_32", "TR velocity >= 3.2 m/s"),
-        ("rv_", "RV "),
-    ):
-        words = words.replace(code, meaning)
-    return f"{words.replace('_', ' ')}\n{positives} of {known} ECGs positive"
 
 
 def _few_shot(report: EvaluationReport) -> Figure | None:
@@ -213,7 +204,7 @@ def _few_shot_panel(axes: Axes, curve: FewShotCurve) -> None:
 
 def _labelled(share: float, patients: int, ecgs: float, draws: int) -> str:
     times = "once" if draws == 1 else f"{draws} draws"
-    return f"{share:.0%}\n{patients} patients\n{ecgs:.0f} ECGs\n{times}"
+    return f"{share * 100:g} %\n{patients} patients\n{ecgs:.0f} ECGs\n{times}"
 
 
 def _retrieval(report: EvaluationReport) -> Figure:
@@ -223,9 +214,9 @@ def _retrieval(report: EvaluationReport) -> Figure:
     grid = figure.subplots(2, len(shown), squeeze=False, sharex="col")
     for column, found in enumerate(shown):
         precision, recall = grid[0, column], grid[1, column]
-        for direction, name, colour, marker in (
-            (found.ecg_to_study, "ECG to study", _BLUE, "o"),
-            (found.study_to_ecg, "study to ECG", _VERMILION, "s"),
+        for direction, name, colour, marker, nudge in (
+            (found.ecg_to_study, "ECG to study", _BLUE, "o", 0.97),
+            (found.study_to_ecg, "study to ECG", _VERMILION, "s", 1.03),
         ):
             curve = direction.curve
             chance = [direction.random_precision] * len(curve.k)
@@ -234,11 +225,11 @@ def _retrieval(report: EvaluationReport) -> Figure:
             precision.plot(curve.k, chance, color=colour, linewidth=1, linestyle=":", label=f"{name}, random order")
             recall.plot(curve.k, curve.recall, **style)
             recall.plot(curve.k, curve.random_recall, color=colour, linewidth=1, linestyle=":")
-            _precision_interval(precision, direction, colour)
+            _precision_interval(precision, direction, colour, 10 * nudge)
         precision.set_title(_relevance(found), fontsize=9)
         precision.set_ylim(bottom=0)
-        recall.set_ylim(bottom=0)
-        recall.set_xscale("log")
+        recall.set(xscale="log", yscale="log")
+        recall.yaxis.set_major_formatter("{x:g}")
         ticks = [k for k in (1, 3, 10, 30, 100) if k <= max(found.ecg_to_study.curve.k)]
         recall.xaxis.set_minor_locator(NullLocator())
         recall.xaxis.set_major_locator(FixedLocator(ticks))
@@ -247,24 +238,25 @@ def _retrieval(report: EvaluationReport) -> Figure:
         _plain(precision)
         _plain(recall)
     grid[0, 0].set_ylabel("precision@k")
-    grid[1, 0].set_ylabel("recall@k")
+    grid[1, 0].set_ylabel("recall@k (logarithmic)")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=8, frameon=False)
     return figure
 
 
-def _precision_interval(axes: Axes, direction: DirectionReport, colour: str) -> None:
+def _precision_interval(axes: Axes, direction: DirectionReport, colour: str, place: float) -> None:
+    """The one interval that the report has, at k = 10; a little aside, so that both directions' can be seen."""
     if 10 in direction.curve.k:
         at_10 = direction.precision_at_10
-        axes.plot([10, 10], [at_10.low, at_10.high], color=colour, linewidth=1)
+        axes.plot([place, place], [at_10.low, at_10.high], color=colour, linewidth=1.2)
 
 
 def _relevance(found: RetrievalReport) -> str:
     counts = f"{found.ecg_to_study.queries} ECGs, {found.ecg_to_study.targets} studies"
     if found.relevant == "pair":
-        return f"the paired study\n{counts}"
+        return f"the paired study\n{counts}\n"
     name, unit = _PHENOTYPE_NAMES[found.relevant]
-    return f"{name} within {found.tolerance:.1f} {unit}\nown patient excluded; {counts}"
+    return f"{name} within {found.tolerance:.1f} {unit}\n{counts}\nown patient excluded"
 
 
 def _shared_space(report: EvaluationReport) -> Figure | None:

@@ -7,8 +7,9 @@ Letters: E ECGs asked, N ECGs known, F features, C classes, K neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,14 @@ _FEWEST = 5
 _INVERSE_REGULARISATION = 0.01
 """C of the logistic regressions fitted here. Fixed: a few labels cannot spare some for choosing it."""
 
+_FLAG_WORDS = {
+    "lvef_lte_45_flag": "LVEF <= 45 %",
+    "lvwt_gte_13_flag": "LV wall >= 13 mm",
+    "rv_systolic_dysfunction_moderate_or_greater_flag": "RV systolic dysfunction",
+    "pasp_gte_45_flag": "PASP >= 45 mmHg",
+    "tr_max_gte_32_flag": "TR velocity >= 3.2 m/s",
+}
+
 _Float32 = NDArray[np.float32]
 _Float64 = NDArray[np.float64]
 _Int64 = NDArray[np.int64]
@@ -52,7 +61,8 @@ class ProbeReport(Record):
 class FlagReport(Record):
     """One SHD flag: ECGs of either answer among the train patients and among those measured, and the two probes.
 
-    Both probes decide at a probability above 0.5.
+    The nearest neighbours decide at a share above 0.5, a linear probe at its own threshold: the bundle's, or the share
+    of positives that it was fitted on.
     """
 
     flag: str
@@ -60,10 +70,15 @@ class FlagReport(Record):
     train_negatives: int
     positives: int
     negatives: int
+    linear_from: Literal["bundle", "train patients"] | None
     linear: YesNoScores | None
     knn: YesNoScores | None
     not_measured: str | None
     """Why there are no scores."""
+
+    def in_words(self) -> str:
+        """The flag's name as a person would say it; `moderate or greater` and the like are left out."""
+        return _FLAG_WORDS.get(self.flag) or self.flag.split("_flag")[0].split("_moderate")[0].replace("_", " ")
 
 
 class PhenotypeReport(Record):
@@ -78,6 +93,14 @@ class PhenotypeReport(Record):
 
 
 @dataclass(frozen=True)
+class FlagAnswers:
+    """What a probe says of one flag; positive above the threshold."""
+
+    probability_E: NDArray[np.floating]
+    threshold: float
+
+
+@dataclass(frozen=True)
 class EmbeddedEcgs:
     """ECGs of one split as the bundle sees them, with the labels of their nearest study (rows as `ecg_labels`)."""
 
@@ -86,6 +109,8 @@ class EmbeddedEcgs:
     embeddings_ED: _Float32
     lvef_EC: _Float32 | None
     shd_E: _Float32 | None
+    flags: Mapping[str, FlagAnswers] = field(default_factory=dict)
+    """The flags that the bundle has a probe for."""
 
     def truth(self, label: str) -> _Float64:
         """A label of every ECG, NaN where unknown."""
@@ -124,32 +149,46 @@ def flag_reports(known: EmbeddedEcgs | None, test: EmbeddedEcgs, flags: Sequence
 def _flag_report(known: EmbeddedEcgs | None, test: EmbeddedEcgs, flag: str) -> FlagReport:
     truth_N = np.empty(0) if known is None else known.truth(flag)
     truth_E = test.truth(flag)
-    counts = [int(np.sum(values == answer)) for values in (truth_N, truth_E) for answer in (1, 0)]
-    not_measured, linear, knn = None, None, None
-    if min(counts) < _FEWEST:
-        not_measured = f"fewer than {_FEWEST} ECGs with or without it"
-    else:
-        assert known is not None
-        has_N, has_E = np.isfinite(truth_N), np.isfinite(truth_E)
-        answer_N, answer_E = truth_N[has_N].astype(np.int64), truth_E[has_E].astype(np.int64)
-        features_NF, features_EF, patient_E = known.features_EF[has_N], test.features_EF[has_E], test.patient_E[has_E]
-        nearest_EC = knn_probabilities(features_NF, answer_N, features_EF, 2)
-        knn = yes_no_scores(answer_E, nearest_EC[:, 1], patient_E)
-        mean_F, scale_F = standard_scale(known.features_EF)
-        probability_E = linear_probabilities(
-            (features_NF - mean_F) / scale_F, answer_N, (features_EF - mean_F) / scale_F
-        )
-        linear = yes_no_scores(answer_E, probability_E, patient_E)
+    train, here = ([int(np.sum(values == answer)) for answer in (1, 0)] for values in (truth_N, truth_E))
+    has_E, enough_to_fit = np.isfinite(truth_E), min(train) >= _FEWEST
+    linear, knn = None, None
+    if min(here) >= _FEWEST:
+        answer_E, patient_E = truth_E[has_E].astype(np.int64), test.patient_E[has_E]
+        answers = test.flags.get(flag)
+        if answers is None and known is not None and enough_to_fit:
+            answers = _fitted_flag(known, test, truth_N)
+        if answers is not None:
+            probability_E = answers.probability_E[has_E].astype(np.float64)
+            linear = yes_no_scores(answer_E, probability_E, patient_E, threshold=answers.threshold)
+        if known is not None and enough_to_fit:
+            has_N = np.isfinite(truth_N)
+            answer_N = truth_N[has_N].astype(np.int64)
+            share_EC = knn_probabilities(known.features_EF[has_N], answer_N, test.features_EF[has_E], 2)
+            knn = yes_no_scores(answer_E, share_EC[:, 1], patient_E)
     return FlagReport(
         flag=flag,
-        train_positives=counts[0],
-        train_negatives=counts[1],
-        positives=counts[2],
-        negatives=counts[3],
+        train_positives=train[0],
+        train_negatives=train[1],
+        positives=here[0],
+        negatives=here[1],
+        linear_from=None if linear is None else "bundle" if flag in test.flags else "train patients",
         linear=linear,
         knn=knn,
-        not_measured=not_measured,
+        not_measured=None
+        if linear is not None
+        else f"fewer than {_FEWEST} of either answer (train: {train[0]} yes, {train[1]} no)",
     )
+
+
+def _fitted_flag(known: EmbeddedEcgs, test: EmbeddedEcgs, truth_N: _Float64) -> FlagAnswers:
+    has_N = np.isfinite(truth_N)
+    mean_F, scale_F = standard_scale(known.features_EF)
+    probability_E = linear_probabilities(
+        (known.features_EF[has_N] - mean_F) / scale_F,
+        truth_N[has_N].astype(np.int64),
+        (test.features_EF - mean_F) / scale_F,
+    )
+    return FlagAnswers(probability_E, threshold=float(truth_N[has_N].mean()))
 
 
 def phenotype_reports(known: EmbeddedEcgs | None, test: EmbeddedEcgs) -> tuple[PhenotypeReport, ...]:

@@ -26,7 +26,7 @@ _CURVE_RANKS = (1, 2, 3, 5, 10, 20, 50, 100)
 
 
 class RankCurve(Record):
-    """What is found among the first k, for k from 1 to at most a hundred or all targets; chance finds random_*."""
+    """What is found among the first k, and what chance finds; k goes up to 100 or to what every query may choose."""
 
     k: tuple[int, ...]
     precision: tuple[float, ...]
@@ -114,7 +114,8 @@ def _direction(
     patient_Q: NDArray[np.int64],
 ) -> DirectionReport:
     queries, targets = similarity_QT.shape
-    ranks = tuple(k for k in _CURVE_RANKS if k <= targets)
+    choices = targets if excluded_QT is None else targets - int(excluded_QT.sum(axis=1).max())
+    ranks = tuple(k for k in _CURVE_RANKS if k <= choices)
     scores = score_queries(similarity_QT, relevant_QT, excluded_QT, more_ranks=ranks)
     precision_Q = scores.precision_Q(10)
     chance = random_precision(relevant_QT, excluded_QT)

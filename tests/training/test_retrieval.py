@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 import training.retrieval as retrieval
-from training.retrieval import exact_pairs, phenotype_pairs, phenotype_tolerance, random_precision, retrieval_metrics
+from training.retrieval import (
+    exact_pairs,
+    phenotype_pairs,
+    phenotype_tolerance,
+    random_precision,
+    random_recall,
+    retrieval_metrics,
+    score_queries,
+)
 
 PUBLISHED = np.load(Path(__file__).parent / "data" / "published.npz")
 
@@ -103,14 +111,27 @@ def test_metrics_equal_a_naive_twin_with_and_without_exclusion(monkeypatch, chun
         assert ours == pytest.approx(naive_metrics(similarity, relevant, excluded), abs=1e-6)
 
 
-def test_random_precision_is_what_random_rankings_give():
+def test_random_precision_and_recall_are_what_random_rankings_give():
     draw = np.random.default_rng(2)
-    relevant, excluded = draw.uniform(size=(2, 40, 50)) < np.array([0.3, 0.1])[:, None, None]
-    found = [
-        retrieval_metrics(draw.standard_normal((40, 50)).astype(np.float32), relevant, excluded).precision_at_10
-        for _ in range(300)
-    ]
-    assert random_precision(relevant, excluded) == pytest.approx(np.mean(found), abs=0.01)
+    relevant, excluded = draw.uniform(size=(2, 40, 50)) < np.array([0.1, 0.3])[:, None, None]
+    relevant[3] = False
+    for out in (None, excluded):
+        found = [
+            score_queries(draw.standard_normal((40, 50)).astype(np.float32), relevant, out, more_ranks=(20,))
+            for _ in range(300)
+        ]
+        assert random_precision(relevant, out) == pytest.approx(np.mean([s.precision_Q(20) for s in found]), abs=0.01)
+        for k in (1, 20):
+            assert random_recall(relevant, out, k) == pytest.approx(np.mean([s.recall_Q(k) for s in found]), abs=0.01)
+
+
+def test_hits_at_more_ranks_change_no_metric():
+    draw = np.random.default_rng(3)
+    similarity = draw.standard_normal((20, 30)).astype(np.float32)
+    relevant = draw.uniform(size=(20, 30)) < 0.2
+    scores = score_queries(similarity, relevant, more_ranks=(2, 30))
+    assert scores.metrics() == retrieval_metrics(similarity, relevant)
+    assert np.array_equal(scores.recall_Q(30), relevant.any(axis=1))
 
 
 def test_memory_stays_bounded_while_ranking():

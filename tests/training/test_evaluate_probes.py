@@ -1,0 +1,114 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.neighbors import KNeighborsClassifier
+
+from training.probe_reports import EmbeddedEcgs, FlagAnswers, flag_reports, knn_probabilities, phenotype_reports
+
+FLAGS = ("easy_flag", "rare_flag", "unknown_flag")
+
+
+def embedded(ecgs, seed, *, rare=4):
+    """Two ECGs per patient. The first feature follows `easy_flag` and LVEF."""
+    draw = np.random.default_rng(seed)
+    easy = np.repeat(draw.integers(0, 2, ecgs // 2), 2).astype(float)
+    features = draw.standard_normal((ecgs, 5)).astype(np.float32)
+    features[:, 0] += 2 * easy
+    labels = pd.DataFrame(
+        {
+            "easy_flag": easy,
+            "rare_flag": (np.arange(ecgs) < rare).astype(float),
+            "unknown_flag": np.full(ecgs, np.nan),
+            "lvef_percent": 65 - 5 * features[:, 0] + draw.standard_normal(ecgs),
+            "lvedv_ml": np.full(ecgs, np.nan),
+            "lvesv_ml": 40.0 + np.arange(ecgs) % 7,
+            "patient_id": np.repeat(np.arange(ecgs // 2), 2).astype(str),
+        }
+    )
+    labels.loc[:2, "easy_flag"] = np.nan
+    return EmbeddedEcgs(labels, features, features, None, None)
+
+
+def test_every_flag_is_listed_measured_or_not_with_its_counts():
+    easy, rare, unknown = flag_reports(embedded(120, 0, rare=4), embedded(100, 1, rare=30), FLAGS)
+    assert easy.not_measured is None
+    assert easy.linear.n == easy.knn.n == 97
+    assert easy.positives + easy.negatives == 97
+    assert easy.linear.patients == 49  # one patient has no known answer
+    assert easy.linear.auroc.low > 0.7
+    assert (rare.train_positives, rare.train_negatives, rare.positives, rare.negatives) == (4, 116, 30, 70)
+    assert rare.linear is None
+    assert rare.knn is None
+    assert "train: 4 yes, 116 no" in rare.not_measured
+    assert (unknown.train_positives, unknown.negatives) == (0, 0)
+    assert unknown.not_measured is not None
+
+
+@pytest.mark.parametrize(("train", "here", "measured"), [(5, 5, True), (4, 5, False), (5, 4, False)])
+def test_a_flag_needs_five_ecgs_of_either_answer_on_both_sides(train, here, measured):
+    _, rare, _ = flag_reports(embedded(60, 2, rare=train), embedded(60, 3, rare=here), FLAGS)
+    assert (rare.linear is not None) == (rare.knn is not None) == (rare.not_measured is None) == measured
+
+
+def test_without_train_ecgs_no_flag_and_no_phenotype_is_measured():
+    test = embedded(60, 3, rare=20)
+    assert all(report.not_measured for report in flag_reports(None, test, FLAGS))
+    assert all(report.not_measured for report in phenotype_reports(None, test))
+
+
+def test_flag_scores_are_those_of_its_probe():
+    known, test = embedded(120, 0), embedded(100, 1)
+    easy = flag_reports(known, test, FLAGS)[0]
+    has_n, has_e = known.labels["easy_flag"].notna(), test.labels["easy_flag"].notna()
+    model = KNeighborsClassifier(5, algorithm="brute")
+    model.fit(known.features_EF[has_n], known.labels.loc[has_n, "easy_flag"])
+    shares = model.predict_proba(test.features_EF[has_e])[:, 1]
+    assert easy.knn.auroc.value == pytest.approx(roc_auc_score(test.labels.loc[has_e, "easy_flag"], shares))
+
+
+def test_the_bundles_own_flag_probe_goes_before_one_fitted_here():
+    known, test = embedded(120, 0), embedded(100, 1)
+    has_e = test.labels["easy_flag"].notna().to_numpy()
+    fitted = flag_reports(known, test, FLAGS)[0]
+    assert fitted.linear_from == "train patients"
+    assert fitted.linear.threshold == pytest.approx(known.labels["easy_flag"].mean())
+    probability = np.random.default_rng(2).uniform(size=100).astype(np.float32)
+    served = replace(test, flags={"easy_flag": FlagAnswers(probability, 0.3)})
+    for train in (known, None):  # it needs no train patients
+        own = flag_reports(train, served, FLAGS)[0]
+        assert own.linear_from == "bundle"
+        assert own.linear.threshold == 0.3
+        expected = roc_auc_score(test.labels["easy_flag"][has_e], probability[has_e])
+        assert own.linear.auroc.value == pytest.approx(expected)
+        assert (own.knn is None) == (train is None)
+        assert own.not_measured is None
+
+
+def test_classes_that_no_known_ecg_has_get_no_share():
+    known = np.eye(6, dtype=np.float32)
+    shares = knn_probabilities(known, np.array([0, 0, 2, 2, 2, 2]), known[:2], 4)
+    assert shares.shape == (2, 4)
+    assert (shares[:, [1, 3]] == 0).all()
+    assert shares.sum(axis=1) == pytest.approx([1, 1])
+
+
+def test_phenotypes_are_regressed_on_the_features():
+    known, test = embedded(120, 0), embedded(100, 1)
+    lvef, lvedv, lvesv = phenotype_reports(known, test)
+    model = LinearRegression().fit(known.features_EF, known.labels["lvef_percent"])
+    predicted = model.predict(test.features_EF)
+    assert lvef.linear.r2.value == pytest.approx(r2_score(test.labels["lvef_percent"], predicted), abs=1e-5)
+    assert (lvef.train_ecgs, lvef.ecgs) == (120, 100)
+    assert lvedv.linear is None
+    assert (lvedv.train_ecgs, lvedv.ecgs) == (0, 0)
+    assert lvesv.linear.r2.high < 0.2
+
+
+def test_a_regression_with_fewer_ecgs_than_numbers_to_fit_is_not_made():
+    lvef = phenotype_reports(embedded(6, 0), embedded(100, 1))[0]
+    assert lvef.linear is None
+    assert "labelled train ECGs" in lvef.not_measured

@@ -1,0 +1,203 @@
+"""Whole evaluations of a bundle with random weights on real files, and what is printed and drawn of them."""
+
+import sys
+from datetime import UTC, datetime
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
+from typer.testing import CliRunner
+
+import training.shared_map as maps
+from cli.main import app
+from inputs.cohort import SHD_FLAGS
+from models.aligned import EcgTower, EchoTower
+from models.bundle import LabelDefinitions, write_bundle
+from models.echo_encoder import EchoEncoder
+from models.probes import Calibration, LvefProbe, Probes, ShdProbe
+from training.evaluate import EvaluationReport, evaluate
+from training.plots import draw_plots
+from training.shared_map import shared_map
+
+PICTURES = ("roc", "reliability", "flags", "few_shot", "retrieval", "shared_space")
+
+
+class FlatUmap:
+    """Stands in for UMAP, which takes a minute to compile: the first two dimensions."""
+
+    def __init__(self, **options):
+        self.options = options
+
+    def fit_transform(self, points):
+        assert self.options["n_neighbors"] < len(points)
+        return points[:, :2]
+
+
+@pytest.fixture
+def umap(monkeypatch):
+    module = ModuleType("umap")
+    module.UMAP = FlatUmap
+    monkeypatch.setitem(sys.modules, "umap", module)
+
+
+@pytest.fixture(scope="module")
+def bundle_dir(micro_recipe, tmp_path_factory):
+    sizes, draw = micro_recipe.architecture, np.random.default_rng(0)
+
+    def row():
+        return tuple(draw.normal(size=sizes.features_dim).tolist())
+
+    shd = ShdProbe(weight_F=row(), bias=0.0, calibration=Calibration(shift=(0.0,)), threshold=0.4)
+    probes = Probes(
+        feature_mean_F=row(),
+        feature_std_F=(1.0,) * sizes.features_dim,
+        lvef=LvefProbe(weight_CF=(row(), row(), row()), bias_C=(0.0,) * 3, calibration=Calibration(shift=(0.0,) * 3)),
+        shd=shd,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        towers = {"ecg_tower": EcgTower(sizes), "echo_encoder": EchoEncoder(sizes.echo, sizes.view_dim)}
+        towers["echo_tower"] = EchoTower(sizes)
+    fields = {
+        "id": "random", "created": datetime.now(UTC), "code_version": "0", "seeds": {}, "architecture": sizes,
+        "ecg": micro_recipe.ecg, "echo": micro_recipe.echo, "labels": LabelDefinitions(shd_flags=SHD_FLAGS),
+        "metrics": {}, "training_data": {},
+    }  # fmt: skip
+    out = tmp_path_factory.mktemp("bundle") / "random"
+    write_bundle(out, manifest_fields=fields, **towers, probes=probes, card="Random.\n")
+    return out
+
+
+@pytest.fixture(scope="module")
+def report(bundle_dir, cohort_dir):
+    return evaluate(bundle_dir, cohort_dir, "test", workers=0, device="cpu")
+
+
+def with_map(report):
+    draw = np.random.default_rng(1)
+    embeddings = draw.standard_normal((12, 8)).astype(np.float32)
+    lvef = np.array([np.nan, *np.linspace(20, 70, 11)])
+    return report.model_copy(update={"map": shared_map(embeddings, lvef, embeddings[:9], lvef[:9])})
+
+
+def records(value):
+    """Every JSON object in a report."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from records(item)
+
+
+def test_a_calibration_error_always_comes_with_auroc_brier_and_counts_per_bin(report):
+    found = [r for r in records(report.model_dump(mode="json")) if "expected_calibration_error" in r]
+    assert len(found) == 4
+    for record in found:
+        assert {"value", "low", "high"} == set(record["auroc"])
+        assert 0 <= record["brier"] <= 1
+        assert sum(b["n"] for b in record["reliability"]) == record["n"]
+
+
+def test_all_flags_and_phenotypes_are_listed_with_counts_and_reasons(report, cohort_dir):
+    assert [flag.flag for flag in report.flags] == list(SHD_FLAGS)
+    studies = pd.read_csv(cohort_dir / "studies.csv")
+    low, here = studies["lvef_lte_45_flag"], studies["patient_id"].str.startswith("test")
+    train = studies["patient_id"].str.startswith("train")
+    found = report.flags[0]
+    assert (found.train_positives, found.train_negatives) == (low[train].sum(), (~low[train]).sum())
+    assert (found.positives, found.negatives) == (low[here].sum(), (~low[here]).sum())
+    assert all(flag.not_measured for flag in report.flags)
+    assert [flag.in_words() for flag in report.flags][:3] == ["LVEF <= 45 %", "LV wall >= 13 mm", "aortic stenosis"]
+    assert {phenotype.phenotype for phenotype in report.phenotypes} == {"lvef_percent", "lvedv_ml", "lvesv_ml"}
+
+
+def test_few_label_curves_of_a_small_cohort_have_patients_of_both_kinds(report):
+    for curve in report.few_shot:
+        assert [point.patients for point in curve.points] == [2, 2, 16]
+        assert (curve.train_positive_patients, curve.train_negative_patients) >= (1, 1)
+
+
+def test_retrieval_curves_agree_with_the_metrics_and_end_where_the_choice_ends(report):
+    for found in report.retrieval:
+        for direction in (found.ecg_to_study, found.study_to_ecg):
+            curve = direction.curve
+            assert curve.k == (
+                (1, 2, 3, 5) if found.own_patient_excluded or direction.targets < 10 else (1, 2, 3, 5, 10)
+            )
+            for k in (1, 3, 5):
+                assert curve.precision[curve.k.index(k)] == direction.metrics[f"precision_at_{k}"]
+                assert curve.recall[curve.k.index(k)] == direction.metrics[f"recall_at_{k}"]
+
+
+def test_a_report_reads_back_from_its_json_and_has_no_map_unless_asked(report, umap):
+    assert report.map is None
+    mapped = with_map(report)
+    assert EvaluationReport.model_validate_json(mapped.model_dump_json()) == mapped
+
+
+def test_the_command_prints_the_report_and_writes_json_and_pictures(report, umap, tmp_path, monkeypatch):
+    asked = []
+    mapped = with_map(report)
+    monkeypatch.setattr("training.evaluate.evaluate", lambda *_, with_map, **__: asked.append(with_map) or mapped)
+    arguments = ["evaluate", str(tmp_path), str(tmp_path), "--json", str(tmp_path / "r.json")]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    done = CliRunner().invoke(app, [*arguments, "--plots", str(tmp_path / "plots")])
+    assert done.exit_code == 0, done.output
+    assert asked == [False, True]
+    assert EvaluationReport.model_validate_json((tmp_path / "r.json").read_text()) == mapped
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {f"{name}.png" for name in PICTURES}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "plots").iterdir())
+    words = " ".join(done.output.split())
+    assert report.linear_probe.shd.calibration_in_words() in words
+    assert "not measured" in words
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that would be written, by the name of their file."""
+    drawn = {}
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: drawn.update({path.stem: self}))
+    return drawn
+
+
+def test_what_is_drawn_are_the_numbers_of_the_report(report, umap, figures, tmp_path):
+    mapped = with_map(report)
+    draw_plots(mapped, tmp_path)
+    assert tuple(figures) == PICTURES
+    shd, roc = report.linear_probe.shd, figures["roc"].axes[1]
+    assert any(np.array_equal(line.get_ydata(), shd.roc.sensitivity) for line in roc.lines)
+    assert f"{shd.n} ECGs ({shd.positives} positive) of {shd.patients} patients" in roc.get_title()
+    assert any(
+        np.array_equal(line.get_ydata(), [b.observed for b in shd.reliability])
+        for line in figures["reliability"].axes[1].lines
+    )
+    assert f"AUROC {shd.auroc}" in figures["reliability"].axes[1].texts[0].get_text()
+    precision = report.retrieval[0].study_to_ecg.curve.precision
+    assert any(np.array_equal(line.get_ydata(), precision) for line in figures["retrieval"].axes[0].lines)
+    assert sum(len(c.get_offsets()) for c in figures["shared_space"].axes[0].collections) == 12 + 9
+    assert "2 of unknown LVEF" in figures["shared_space"].axes[0].get_title()
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_every_picture_says_whether_its_patients_were_simulated(report, figures, tmp_path, simulated):
+    draw_plots(report.model_copy(update={"simulated_cohort": simulated}), tmp_path)
+    assert tuple(figures) == PICTURES[:-1]  # without a map, no picture of one
+    for figure in figures.values():
+        assert any("simulated cohort" in text.get_text() for text in figure.texts) == simulated
+
+
+def test_a_map_holds_both_kinds_laid_out_together_and_a_bounded_number(umap, monkeypatch):
+    monkeypatch.setattr(maps, "_MOST_POINTS", 5)
+    draw = np.random.default_rng(0)
+    ecgs, studies = draw.standard_normal((9, 4)).astype(np.float32), draw.standard_normal((3, 4)).astype(np.float32)
+    lvef = 100 * ecgs[:, 0].astype(np.float64)
+    found = shared_map(ecgs, lvef, studies, np.array([np.nan, 50.0, 60.0]))
+    assert (len(found.ecgs.x), found.ecgs.of) == (5, 9)
+    assert found.ecgs.lvef_percent == pytest.approx([100 * x for x in found.ecgs.x], abs=0.1)
+    assert found.studies.y == pytest.approx(studies[:, 1].tolist(), abs=1e-3)
+    assert found.studies.lvef_percent == (None, 50.0, 60.0)
+    assert shared_map(ecgs[:2], lvef[:2], studies[:1], np.array([50.0])) is None
