@@ -68,7 +68,7 @@ def _every(opened: InputContainer, stream: VideoStream, every: int) -> Iterator[
         return
     number = 0
     for packet in opened.demux(stream):
-        if packet.size == 0:  # a dropped frame, or the end of the stream
+        if packet.size == 0 or packet.is_discard:  # a frame dropped or cut off, or the end of the stream
             continue
         frames: list[VideoFrame | None] = [None] if number % every else [*packet.decode()]
         yield from frames
