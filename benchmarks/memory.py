@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import httpx
@@ -23,11 +22,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.random_bundle import write_random_bundle, write_random_generation
+from cli.ready import wait_until_ready
 from models.architecture import demo, paper
 from models.bundle import Bundle
 
 DEMO_BAR_MB, PAPER_BAR_MB = 900, 1500
 DEMO_STUDIES = 250
+READY_TIMEOUT_S = 600.0
 
 
 def main() -> int:
@@ -78,7 +79,7 @@ def _measure(bundle_dir: Path, index_dir: Path, ecg: bytes, requests: int) -> tu
     process = subprocess.Popen([sys.executable, "-c", serve], env=os.environ | settings)
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait_until_ready(url, process)
+        wait_until_ready(url, timeout_s=READY_TIMEOUT_S, process=process)
         at_start = _status_mb(process.pid, "VmRSS")
         with httpx.Client(timeout=120) as client:
             for _ in range(requests):
@@ -91,17 +92,6 @@ def _measure(bundle_dir: Path, index_dir: Path, ecg: bytes, requests: int) -> tu
     finally:
         process.terminate()
         process.wait(60)
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None:
-        try:
-            if httpx.get(f"{url}/readyz").status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise SystemExit("the service ended before it was ready")
 
 
 def _status_mb(pid: int, name: str) -> float:

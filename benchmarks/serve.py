@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.random_bundle import write_random_bundle, write_random_generation
+from cli.ready import NotReady, wait_until_ready
 from index.store import IndexStore
 from inputs.ecg_prepare import ecg_windows, prepare_ecg
 from inputs.ecg_read import read_ecg
@@ -39,6 +40,7 @@ from models.architecture import demo, paper
 from models.bundle import Bundle
 
 STUDIES = 2000
+READY_TIMEOUT_S = 600.0
 OURS = "from app.main import serve; from app.settings import Settings; serve(Settings())"
 PLAIN = "from benchmarks.serve import serve_plainly; serve_plainly()"
 
@@ -96,14 +98,12 @@ class Server:
         )
 
     def __enter__(self) -> Server:
-        while self._process.poll() is None:
-            try:
-                if httpx.get(f"{self.url}/readyz").status_code == httpx.codes.OK:
-                    return self
-            except httpx.TransportError:
-                pass
-            time.sleep(0.2)
-        raise SystemExit("a service ended before it was ready")
+        try:
+            wait_until_ready(self.url, timeout_s=READY_TIMEOUT_S, process=self._process)
+        except NotReady as error:
+            self.__exit__()
+            raise SystemExit(f"a service {error}") from None
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()

@@ -48,6 +48,6 @@ def test_one_that_never_gets_ready_is_given_up():
 
 
 def test_a_process_that_ends_first_is_not_waited_for():
-    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]) as process:
-        with pytest.raises(NotReady, match="ended with 3 before it was ready"):
-            wait_until_ready("http://127.0.0.1:9", timeout_s=60, process=process)
+    process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    with process, pytest.raises(NotReady, match="ended with 3 before it was ready"):
+        wait_until_ready("http://127.0.0.1:9", timeout_s=60, process=process)
