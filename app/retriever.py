@@ -4,7 +4,7 @@
 because an index is not thread-safe. `Retriever` keeps the snapshot that new queries take; a swap is one assignment,
 and the old generation is closed when its last query ends.
 
-Letters: W windows, L leads, N samples, F features, D dimensions, C LVEF classes, K neighbours, B queries.
+Letters: W windows, L leads, N samples, F features, D dimensions, C LVEF classes, Q SHD flags, K neighbours, B queries.
 """
 
 from __future__ import annotations
@@ -76,11 +76,20 @@ class Query:
     allowed_N: NDArray[np.int64] | None = None
 
 
+@dataclass(frozen=True)
+class Unusual:
+    """How unlike the ECGs of training one is: a score, and the share of held-out ECGs with a lower one, 0 to 100."""
+
+    score: float
+    percentile: float
+
+
 @dataclass(frozen=True, eq=False)
 class Found:
     """What one query gets. ids_K are row ids of the catalogue, best first; times are those of its batch.
 
-    lvef_C and shd are probabilities, None in a bundle without probes.
+    lvef_C, shd and flags_Q are probabilities, None in a bundle without probes; `unusual` is None where the bundle
+    cannot tell.
     """
 
     features_F: NDArray[np.float32]
@@ -91,6 +100,8 @@ class Found:
     similarity_K: NDArray[np.float32]
     embed_s: float
     search_s: float
+    flags_Q: NDArray[np.float32] | None = None
+    unusual: Unusual | None = None
 
 
 def retrieve(queries: Sequence[Query]) -> list[Found]:
@@ -121,6 +132,8 @@ def _retrieve_alike(queries: Sequence[Query]) -> list[Found]:
             similarity_K=similarity_K,
             embed_s=embedded - started,
             search_s=searched - embedded,
+            flags_Q=None if ecgs.flags_BQ is None else ecgs.flags_BQ[row],
+            unusual=None if ecgs.ood is None else Unusual(*(float(values_B[row]) for values_B in ecgs.ood)),
         )
         for row, (ids_K, similarity_K) in enumerate(hits)
     ]

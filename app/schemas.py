@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import NotFound
 from app.pipeline import Answer
+from app.predictions import Predictions, predictions_of, unusual_warnings
 from index.catalogue import CataloguedView, StudyCard
 from index.generation import Generation
 from inputs.records import InputWarning
@@ -64,30 +65,6 @@ class AnswerWarning(BaseModel):
     code: str
     message: str
     leads: list[str]
-
-
-class LvefClass(BaseModel):
-    label: str
-    range: str = Field(description="LVEF in percent.")
-    probability: float
-
-
-class LvefPrediction(BaseModel):
-    classes: list[LvefClass]
-    predicted: str = Field(description="The label of the most probable class.")
-
-
-class ShdPrediction(BaseModel):
-    """Structural heart disease: any of the flags in /v1/info."""
-
-    probability: float
-    threshold: float
-    positive: bool
-
-
-class Predictions(BaseModel):
-    lvef: LvefPrediction
-    shd: ShdPrediction
 
 
 class View(BaseModel):
@@ -205,13 +182,13 @@ def search_answer(answer: Answer, request_id: str, sha256: str) -> SearchAnswer:
             )
         ],
     )
-    if (predictions := _predictions(answer)) is not None:
+    if (predictions := predictions_of(answer)) is not None:
         shaped.predictions = predictions  # set, and therefore written
     return shaped
 
 
 def predict_answer(answer: Answer, request_id: str, sha256: str) -> PredictAnswer:
-    predictions = _predictions(answer)
+    predictions = predictions_of(answer)
     if predictions is None:
         raise NotFound("no_probes", "The bundle being served has no probes, so it predicts nothing.")
     return PredictAnswer(**_common(answer, request_id, sha256), predictions=predictions)
@@ -252,7 +229,7 @@ def _common(answer: Answer, request_id: str, sha256: str) -> dict[str, Any]:
             resampled_to_hz=bundle.manifest.ecg.rate_hz,
             sha256=sha256,
         ),
-        "warnings": [_warning(warning) for warning in answer.warnings],
+        "warnings": [_warning(warning) for warning in (*answer.warnings, *unusual_warnings(answer))],
         "timing_ms": answer.timing_ms,
         "disclaimer": DISCLAIMER,
     }
@@ -260,24 +237,6 @@ def _common(answer: Answer, request_id: str, sha256: str) -> dict[str, Any]:
 
 def _warning(warning: InputWarning) -> AnswerWarning:
     return AnswerWarning(code=warning.code, message=warning.message, leads=list(warning.leads))
-
-
-def _predictions(answer: Answer) -> Predictions | None:
-    """None where the bundle has no probes."""
-    bundle, found = answer.snapshot.bundle, answer.found
-    if bundle.probes is None or found.lvef_C is None or found.shd is None:
-        return None
-    classes = bundle.manifest.labels.lvef
-    lvef = LvefPrediction(
-        classes=[
-            LvefClass(label=label, range=text, probability=round(float(probability), 6))
-            for label, text, probability in zip(classes.labels, classes.ranges, found.lvef_C, strict=True)
-        ],
-        predicted=classes.labels[int(found.lvef_C.argmax())],
-    )
-    threshold = bundle.probes.shd.threshold
-    shd = ShdPrediction(probability=round(found.shd, 6), threshold=threshold, positive=found.shd > threshold)
-    return Predictions(lvef=lvef, shd=shd)
 
 
 def _study(card: StudyCard) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ def print_answer(answer: Mapping[str, Any]) -> None:
         out.print(f"  note: {warning['message']}", markup=False)
     if "predictions" in answer:  # absent when the bundle has no probes
         out.print(_predictions_table(answer["predictions"]))
+        for sentence in _how_sure(answer["predictions"]):
+            out.print(sentence, markup=False)
     out.print(_neighbours_table(answer["neighbours"]))
     timing = ", ".join(f"{stage} {milliseconds:.0f}" for stage, milliseconds in answer["timing_ms"].items())
     out.print(f"bundle {answer['bundle']} · generation {answer['generation']} · {answer['device']}", markup=False)
@@ -71,7 +73,22 @@ def _predictions_table(predictions: Mapping[str, Any]) -> Table:
     shd = predictions["shd"]
     answer = f"{'positive' if shd['positive'] else 'negative'} (threshold {shd['threshold']:.2f})"
     table.add_row("Structural heart disease", answer, f"{shd['probability']:.2f}")
+    for row in shd.get("flags", ()):
+        answer = f"{'positive' if row['positive'] else 'negative'} (threshold {row['threshold']:.2f})"
+        table.add_row(f"  {row['flag']}", answer, f"{row['probability']:.2f}")
     return table
+
+
+def _how_sure(predictions: Mapping[str, Any]) -> Iterator[str]:
+    """Prediction sets and how unusual the ECG is, of a bundle that has them."""
+    for question, said in (("LVEF", predictions["lvef"]), ("Structural heart disease", predictions["shd"])):
+        if "prediction_set" in said:
+            yield (
+                f"{question}: {' or '.join(said['prediction_set'])} (sets like this hold the truth for "
+                f"{said['coverage']:.0%} of patients; measured on {said['n_calibration']})"
+            )
+    if "ood" in predictions:
+        yield f"More unusual than {predictions['ood']['percentile']:.1f} % of ECGs like those of training"
 
 
 def _neighbours_table(neighbours: Sequence[Mapping[str, Any]]) -> Table:

@@ -7,7 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from models.bundle import BundleManifest
+from models.ood import UNUSUAL_PERCENTILE
+from models.probes import Probes
 from training.evaluate import EvaluationReport
+from training.fit_probes import ProbeFit
 from training.metrics import YesNoReport
 from training.recipes import Recipe
 
@@ -24,7 +27,7 @@ def model_card(
     starts: Mapping[str, str],
     ecg_encoder: str,
     echo_encoder: str,
-    probe_choices: Mapping[str, float],
+    probes: ProbeFit,
 ) -> str:
     """Markdown. `training_data` is the manifest's; `ecg_encoder` and `echo_encoder` say in a sentence where the encoder
     is from. `starts` names, by the option of the command, the bundles that gave weights.
@@ -51,7 +54,7 @@ def model_card(
         f"## How well it does: {report.split} patients",
         _metrics(report),
         "## How sure its probabilities are",
-        _calibration(report, probe_choices),
+        _calibration(report, probes),
         "## Limits",
         _limits(simulated),
         "## Licences",
@@ -153,7 +156,8 @@ def _metrics(report: EvaluationReport) -> str:
     return "\n".join(rows)
 
 
-def _calibration(report: EvaluationReport, choices: Mapping[str, float]) -> str:
+def _calibration(report: EvaluationReport, fit: ProbeFit) -> str:
+    choices, probes = fit.choices, fit.probes
     rows = [
         (
             f"Calibrated on {choices['lvef_calibration_ecgs']:g} (LVEF) and {choices['shd_calibration_ecgs']:g} (SHD) "
@@ -161,12 +165,50 @@ def _calibration(report: EvaluationReport, choices: Mapping[str, float]) -> str:
             f"{choices['shd_threshold']:.3f}, where sensitivity + specificity was greatest on the validation patients."
         )
     ]
+    if probes.lvef.prevalence_C and probes.shd.prevalence:
+        shares = ", ".join(f"{share:.1%}" for share in probes.lvef.prevalence_C)
+        rows += [
+            "",
+            (
+                f"They hold where LVEF classes are as frequent as in calibration ({shares}) and SHD is "
+                f"({probes.shd.prevalence:.1%}; {choices['shd_train_prevalence']:.1%} of the train ECGs). "
+                "`Bundle.with_prevalence` moves them to other shares."
+            ),
+        ]
+    rows += ["", "- " + "\n- ".join([*_prediction_sets(probes), _flags(fit), _unusual(probes)])]
     for question, yes_no in (
         (f"LVEF {report.lvef_lowest_class_range}", report.linear_probe.lvef_lowest_class),
         ("SHD", report.linear_probe.shd),
     ):
         rows += ["", _reliability(question, yes_no)]
     return "\n".join(rows)
+
+
+def _prediction_sets(probes: Probes) -> list[str]:
+    rows = []
+    for question, sets in (("LVEF", probes.lvef.sets), ("SHD", probes.shd.sets)):
+        if sets is None:
+            rows.append(f"{question} has no prediction sets: too few calibration patients.")
+        else:
+            rows.append(
+                f"{question} prediction sets hold the truth for {sets.coverage:.0%} of patients like the "
+                f"{sets.n_calibration} who sized them, over all patients and not within each class."
+            )
+    return rows
+
+
+def _flags(fit: ProbeFit) -> str:
+    sentence = f"SHD flags with a probe of their own: {', '.join(fit.probes.flag_names) or 'none'}."
+    return f"{sentence} Too few cases for one: {', '.join(fit.too_few)}." if fit.too_few else sentence
+
+
+def _unusual(probes: Probes) -> str:
+    if probes.ood is None:
+        return "It cannot tell how unusual an ECG is: too few ECGs, or windows too short."
+    return (
+        f"How unusual an ECG is, is told against {len(probes.ood.held_out_scores)} ECGs of patients who trained "
+        f"nothing; above percentile {UNUSUAL_PERCENTILE:g} there is a warning."
+    )
 
 
 def _reliability(question: str, yes_no: YesNoReport) -> str:

@@ -47,10 +47,11 @@ from training.cohort_arrays import (
 from training.distributed import ALONE, Ranks
 from training.ecg_start import bundle_ecg_encoder, ecg_pretraining_key, pretrained_ecg_encoder
 from training.embed import validation_score
-from training.evaluate import embed_ecgs, evaluate
-from training.fit_probes import ProbeData, fit_probes
+from training.evaluate import evaluate
+from training.fit_probes import fit_probes
 from training.frozen_echo import check_start, echo_encoder_key, train_echo_encoder
 from training.prepare import spec_hash
+from training.probe_data import probe_data
 from training.progress import Progress, silent
 from training.recipes import Recipe
 from training.run_log import RunLog
@@ -200,13 +201,10 @@ def train(
         "echo_tower": echo_tower,
     }
     aligned = Bundle.load(_write_draft(run / "aligned", fields, parts, None), device=device, parts=("ecg",))
-    probe_data = {}
-    for split in ("train", "val", "calibration"):
-        readable = split_pairs[split][split_pairs[split]["ecg_id"].isin(list(signals))]
-        embedded = embed_ecgs(aligned, readable, labels, signals)
-        known = embedded.labels
-        probe_data[split] = ProbeData(embedded.features_EF, known["lvef_percent"].to_numpy(), known["shd"].to_numpy())
-    probes = fit_probes(probe_data["train"], probe_data["val"], probe_data["calibration"], recipe.lvef_classes)
+    on_train, on_val, on_calibration = (
+        probe_data(aligned, cohort, split_pairs[split], signals) for split in ("train", "val", "calibration")
+    )
+    probes = fit_probes(on_train, on_val, on_calibration, recipe.lvef_classes)
 
     # Measured on the test patients by the very bundle; then written with what was found.
     report = evaluate(
@@ -224,6 +222,7 @@ def train(
     fields["metrics"] = {
         "validation": {"best_epoch": fit.best_epoch, "score": fit.best_score, "epochs_run": fit.epochs_run},
         "probe_choices": probes.choices,
+        "flags_without_probe": list(probes.too_few),
         "test": report.model_dump(mode="json"),
     }
     card = model_card(
@@ -241,7 +240,7 @@ def train(
         },
         ecg_encoder=ecg_origin,
         echo_encoder=echo_encoder_sentence(echo_bundle.manifest, trained_here=start is None),
-        probe_choices=probes.choices,
+        probes=probes,
     )
     write_bundle(out, manifest_fields=fields, **parts, probes=probes.probes, card=card)
     ranks.wait()

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -31,10 +30,24 @@ from inputs.records import STANDARD_LEADS, EcgRecording, UploadedFile
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import paper
 from models.bundle import BundleManifest, EcgOutput
-from models.probes import LabelDefinitions
+from models.probes import LabelDefinitions, Probes
 
 DIM = 8
 JPEG = b"\xff\xd8\xff\xe0 a still"
+
+
+def _make_probes(**parts: Any) -> Probes:
+    """Only what an answer says about them counts here: the threshold, and the parts given."""
+    lvef = {"weight_CF": [[0.0] * 4] * 3, "bias_C": [0.0] * 3, "calibration": {"shift": [0.0] * 3}}
+    shd = {"weight_F": [0.0] * 4, "bias": 0.0, "calibration": {"shift": [0.0]}, "threshold": 0.4}
+    given = {
+        "feature_mean_F": [0.0] * 4,
+        "feature_std_F": [1.0] * 4,
+        "lvef": lvef | parts.pop("lvef", {}),
+        "shd": shd | parts.pop("shd", {}),
+        "flags": {name: shd | {"threshold": threshold} for name, threshold in parts.pop("flags", {}).items()},
+    }
+    return Probes.model_validate(given | parts)
 
 
 class FakeBundle:
@@ -59,7 +72,8 @@ class FakeBundle:
             training_data={},
             files={},
         )
-        self.probes = SimpleNamespace(shd=SimpleNamespace(threshold=0.4))
+        self.probes: Probes | None = _make_probes(schema_version=1)
+        self.says_more: dict[str, Any] = {}
         self.batches: list[int] = []
         self.threads: set[str] = set()
         self.go_on = threading.Event()
@@ -74,7 +88,8 @@ class FakeBundle:
         embeddings_BD = windows_BWLN[:, 0, :, ::42].reshape(B, -1) @ self._projection + 1e-3
         embeddings_BD /= np.linalg.norm(embeddings_BD, axis=1, keepdims=True)
         lvef_BC = np.tile(np.array([0.7, 0.2, 0.1], np.float32), (B, 1))
-        return EcgOutput(np.ones((B, 4), np.float32), embeddings_BD, lvef_BC, np.full(B, 0.6, np.float32))
+        more = {name: make(B) for name, make in self.says_more.items()}
+        return EcgOutput(np.ones((B, 4), np.float32), embeddings_BD, lvef_BC, np.full(B, 0.6, np.float32), **more)
 
 
 class FakeReader:
@@ -163,6 +178,11 @@ def wait_until() -> Callable[..., None]:
 @pytest.fixture
 def make_bundle() -> type[FakeBundle]:
     return FakeBundle
+
+
+@pytest.fixture
+def make_probes() -> Callable[..., Probes]:
+    return _make_probes
 
 
 @pytest.fixture

@@ -1,0 +1,81 @@
+"""What an answer says beside probabilities, and that it says nothing where the bundle knows nothing."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from models.bundle import OodOutput
+
+SETS = {"coverage": 0.9, "n_calibration": 157}
+SAYS_MORE = {
+    "lvef": {"sets": SETS | {"quantile": 0.85}},  # 0.7, 0.2, 0.1: the first two are within reach
+    "shd": {"sets": SETS | {"quantile": 0.5}},  # 0.6 against 0.4: positive alone
+    "flags": {"lvef_lte_45_flag": 0.3, "aortic_stenosis_flag": 0.5},
+}
+
+
+@pytest.fixture
+def running(start_app, make_probes):
+    with start_app() as running:
+        running.bundle.probes = make_probes(**SAYS_MORE)
+        running.bundle.says_more = {
+            "flags_BQ": lambda B: np.tile(np.array([0.35, 0.2], np.float32), (B, 1)),
+            "ood": lambda B: OodOutput(np.full(B, 0.31), np.full(B, 42.0)),
+        }
+        yield running
+
+
+def says_unusual(running, percentile):
+    running.bundle.says_more["ood"] = lambda B: OodOutput(np.full(B, 1.7), np.full(B, percentile))
+
+
+def test_prediction_sets_name_their_answers_coverage_and_patients(running):
+    predictions = running.search(1).json()["predictions"]
+    assert predictions["lvef"]["prediction_set"] == ["reduced", "mildly reduced"]
+    assert predictions["shd"]["prediction_set"] == ["positive"]
+    for said in (predictions["lvef"], predictions["shd"]):
+        assert (said["coverage"], said["n_calibration"]) == (0.9, 157)
+
+
+def test_each_flag_with_a_probe_has_its_probability_and_its_own_decision(running):
+    assert running.search(1).json()["predictions"]["shd"]["flags"] == [
+        {"flag": "lvef_lte_45_flag", "probability": pytest.approx(0.35), "threshold": 0.3, "positive": True},
+        {"flag": "aortic_stenosis_flag", "probability": pytest.approx(0.2), "threshold": 0.5, "positive": False},
+    ]
+
+
+@pytest.mark.parametrize("place", ["/v1/search", "/v1/predict", "/v1/embed"])
+def test_an_unusual_ecg_is_warned_about_wherever_it_is_sent(running, place):
+    says_unusual(running, 99.4)
+    warnings = running.client.post(place, files={"files": b"1"}).json()["warnings"]
+    message = next(warning["message"] for warning in warnings if warning["code"] == "unusual_ecg")
+    assert "unlike those the model was trained on" in message
+    assert "99.4 %" in message
+
+
+def test_an_ecg_at_the_99th_percentile_is_not_unusual_yet(running):
+    says_unusual(running, 99.0)
+    answer = running.search(1).json()
+    assert "unusual_ecg" not in [warning["code"] for warning in answer["warnings"]]
+    assert answer["predictions"]["ood"] == {"score": 1.7, "percentile": 99.0}
+
+
+def test_a_bundle_with_the_two_probes_alone_says_nothing_more(running, make_probes):
+    running.bundle.probes, running.bundle.says_more = make_probes(schema_version=1), {}
+    answer = running.search(1)
+    assert set(answer.json()["predictions"]) == {"lvef", "shd"}
+    for word in ("prediction_set", "coverage", "flags", "ood", "unusual_ecg"):
+        assert word not in answer.text.replace("neighbours", "")
+
+
+def test_the_page_shows_sets_flags_and_the_warning(running):
+    says_unusual(running, 99.4)
+    page = re.sub(r"\s+", " ", running.client.post("/", files={"files": b"1"}).text)
+    assert "LVEF: reduced or mildly reduced" in page
+    assert "for 90 % of patients like the 157" in page
+    assert "aortic_stenosis_flag" in page
+    assert '<p class="warning">This ECG is unlike' in page
+    assert "More unusual than 99.4 %" in page

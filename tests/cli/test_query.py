@@ -1,0 +1,50 @@
+"""The answer of a service as tables: what it says, and nothing where the service said nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.console import out
+from cli.query import print_answer
+
+ANSWER = {
+    "ecg": {"format": "dicom", "rate_hz": 500.0, "duration_s": 10.0, "leads": ["I", "II"], "resampled_to_hz": 400.0},
+    "warnings": [],
+    "predictions": {
+        "lvef": {"classes": [{"label": "reduced", "range": "<= 40 %", "probability": 0.7}], "predicted": "reduced"},
+        "shd": {"probability": 0.6, "threshold": 0.4, "positive": True},
+    },
+    "neighbours": [],
+    "bundle": "b",
+    "generation": "g",
+    "device": "cpu",
+    "timing_ms": {"total": 1.0},
+    "disclaimer": "Research software.",
+}
+
+
+def printed(answer):
+    with out.capture() as capture:
+        print_answer(answer)
+    return " ".join(capture.get().split())
+
+
+def test_sets_flags_and_the_percentile_are_shown():
+    lvef = ANSWER["predictions"]["lvef"] | {
+        "prediction_set": ["reduced", "mildly reduced"],
+        "coverage": 0.9,
+        "n_calibration": 157,
+    }
+    flag = {"flag": "lvef_lte_45_flag", "probability": 0.35, "threshold": 0.3, "positive": True}
+    shd = ANSWER["predictions"]["shd"] | {"flags": [flag]}
+    ood = {"score": 1.2, "percentile": 99.4}
+    text = printed(ANSWER | {"predictions": {"lvef": lvef, "shd": shd, "ood": ood}})
+    assert "LVEF: reduced or mildly reduced (sets like this hold the truth for 90%" in text
+    assert "lvef_lte_45_flag" in text
+    assert "positive (threshold 0.30)" in text
+    assert "More unusual than 99.4 %" in text
+
+
+@pytest.mark.parametrize("word", ["hold the truth", "_flag", "unusual"])
+def test_an_answer_of_an_older_bundle_shows_no_more_than_it_has(word):
+    assert word not in printed(ANSWER)
