@@ -1,4 +1,8 @@
-"""An evaluation, as a person reads it: what was measured, on how many, and what was not measured and why."""
+"""An evaluation, as a person reads it: what was measured, on how many, and what was not measured and why.
+
+"linear, here" is a probe fitted during the evaluation, where the bundle has none. F1 and balanced accuracy are without
+their intervals, so that a row fits a terminal; the JSON has everything.
+"""
 
 from __future__ import annotations
 
@@ -6,72 +10,72 @@ from rich.table import Table
 
 from cli.console import out
 from training.evaluate import EvaluationReport
+from training.few_shot import FewShotPoint
 from training.metrics import Estimate, YesNoScores
 
 
 def print_evaluation_report(report: EvaluationReport) -> None:
+    lowest = f"LVEF {report.lvef_lowest_class_range}"
     out.print(report.summary(), markup=False)
-    out.print(_probes(report))
+    out.print(_probes(report, lowest))
+    for name, probe in ((lowest, report.linear_probe.lvef_lowest_class), ("SHD", report.linear_probe.shd)):
+        out.print(f"Calibration of {name}: {probe.calibration_in_words()}", markup=False)
+    for phenotype in report.phenotypes:
+        if phenotype.linear is not None:
+            r2, error = _short(phenotype.linear.r2), phenotype.linear.mean_absolute_error
+            out.print(
+                f"{phenotype.phenotype} by regression: R2 {r2}, mean absolute error {error.value:.1f}", markup=False
+            )
     if report.few_shot:
         out.print(_few_shot(report))
     out.print(_retrieval(report))
-    for phenotype in report.phenotypes:
-        found = phenotype.linear
-        words = (
-            f"R2 {found.r2}, mean absolute error {found.mean_absolute_error}, {found.n} ECGs"
-            if found is not None
-            else f"not measured: {phenotype.not_measured}"
-        )
-        out.print(f"{phenotype.phenotype} by linear regression: {words}", markup=False)
-    linear = report.linear_probe
-    out.print(f"LVEF {report.lvef_lowest_class_range}: {linear.lvef_lowest_class.calibration_in_words()}", markup=False)
-    out.print(f"SHD: {linear.shd.calibration_in_words()}", markup=False)
+    for sentence in _not_measured(report):
+        out.print(sentence, markup=False)
 
 
 def _table(*columns: str, title: str) -> Table:
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     return table
 
 
-def _probes(report: EvaluationReport) -> Table:
-    table = _table(
-        "Question", "ECGs (positive)", "Probe", "AUROC", "AUPRC", "F1", "Balanced accuracy", title="Read from the ECG"
-    )
+def _probes(report: EvaluationReport, lowest: str) -> Table:
+    table = _table("Question", "ECGs (yes)", "Probe", "AUROC", "AUPRC", "F1", "Bal. acc.", title="Read from the ECG")
 
-    def row(question: str, probe: str, scores: YesNoScores) -> None:
-        numbers = [_short(scores.auroc), _short(scores.auprc), _short(scores.f1), _short(scores.balanced_accuracy)]
-        table.add_row(question, f"{scores.n} ({scores.positives})", probe, *numbers)
+    def row(question: str, probe: str, scores: YesNoScores | None) -> None:
+        if scores is not None:
+            numbers = _short(scores.auroc), _short(scores.auprc), _value(scores.f1), _value(scores.balanced_accuracy)
+            table.add_row(question, f"{scores.n} ({scores.positives})", probe, *numbers)
 
-    for name, probe in (("linear", report.linear_probe), ("kNN", report.knn_probe)):
-        if probe is not None:
-            row(f"LVEF {report.lvef_lowest_class_range}", name, probe.lvef_lowest_class)
-            row("SHD", name, probe.shd)
+    linear, knn = report.linear_probe, report.knn_probe
+    row(lowest, _linear(report.linear_probe_from), linear.lvef_lowest_class)
+    row(lowest, "kNN", None if knn is None else knn.lvef_lowest_class)
+    row("SHD", _linear(report.linear_probe_from), linear.shd)
+    row("SHD", "kNN", None if knn is None else knn.shd)
     for flag in report.flags:
-        linear = "linear" if flag.linear_from == "bundle" else "linear, fitted here"
-        for kind, scores in ((linear, flag.linear), ("kNN", flag.knn)):
-            if scores is not None:
-                row(flag.in_words(), kind, scores)
-        if flag.not_measured is not None:
-            count = f"{flag.positives + flag.negatives} ({flag.positives})"
-            table.add_row(flag.in_words(), count, "", f"not measured: {flag.not_measured}")
+        row(flag.in_words(), _linear(flag.linear_from), flag.linear)
+        row(flag.in_words(), "kNN", flag.knn)
     return table
+
+
+def _linear(fitted_by: str | None) -> str:
+    return "linear, here" if fitted_by == "train patients" else "linear"
 
 
 def _few_shot(report: EvaluationReport) -> Table:
     table = _table(
-        "Question", "Labelled", "Patients", "ECGs", "Draws", "AUROC, mean (range)", title="Linear probe with few labels"
+        "Question", "Labelled", "Patients", "ECGs", "AUROC", "Range over draws", title="Linear probe with few labels"
     )
     for curve in report.few_shot:
         for point in curve.points:
-            auroc = f"{point.auroc.mean:.3f} ({point.auroc.low:.3f} to {point.auroc.high:.3f})"
-            counts = (str(point.patients), f"{point.ecgs.mean:.0f}", str(point.draws))
-            table.add_row(curve.question, f"{point.share:.0%}", *counts, auroc)
-        if not curve.points:
-            kinds = f"{curve.train_positive_patients} positive, {curve.train_negative_patients} negative train patients"
-            table.add_row(curve.question, "", "", "", "", f"not measured: {kinds}")
+            counts = (f"{point.share * 100:g} %", str(point.patients), f"{point.ecgs.mean:.0f}")
+            table.add_row(curve.question, *counts, f"{point.auroc.mean:.3f}", _range(point))
     return table
+
+
+def _range(point: FewShotPoint) -> str:
+    return f"{point.auroc.low:.3f} to {point.auroc.high:.3f} ({point.draws})" if point.draws > 1 else ""
 
 
 def _retrieval(report: EvaluationReport) -> Table:
@@ -80,10 +84,35 @@ def _retrieval(report: EvaluationReport) -> Table:
         own = "excluded" if found.own_patient_excluded else "included"
         for direction, scores in (("ECG to study", found.ecg_to_study), ("study to ECG", found.study_to_ecg)):
             mean_ap = f"{scores.metrics['mean_average_precision']:.3f}"
-            numbers = (_short(scores.precision_at_10), f"{scores.random_precision:.3f}", mean_ap)
+            numbers = (str(scores.precision_at_10), f"{scores.random_precision:.3f}", mean_ap)
             table.add_row(found.relevant, own, direction, *numbers)
     return table
 
 
+def _not_measured(report: EvaluationReport) -> list[str]:
+    sentences = [
+        f"{flag.in_words()}: not measured ({flag.positives} ECGs with it, {flag.negatives} without): "
+        f"{flag.not_measured}."
+        for flag in report.flags
+        if flag.not_measured is not None
+    ]
+    sentences += [
+        f"{phenotype.phenotype}: not measured, {phenotype.not_measured}."
+        for phenotype in report.phenotypes
+        if phenotype.not_measured is not None
+    ]
+    sentences += [
+        f"{curve.question} with few labels: not measured, {curve.train_positive_patients} positive and "
+        f"{curve.train_negative_patients} negative train patients."
+        for curve in report.few_shot
+        if not curve.points
+    ]
+    return sentences
+
+
+def _value(estimate: Estimate) -> str:
+    return f"{estimate.value:.2f}"
+
+
 def _short(estimate: Estimate) -> str:
-    return f"{estimate.value:.3f} ({estimate.low:.2f} to {estimate.high:.2f})"
+    return f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"

@@ -11,6 +11,7 @@ from collections import Counter
 from contextlib import ExitStack
 from itertools import groupby, islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,7 @@ from training.probe_reports import (
     PhenotypeReport,
     ProbeReport,
     bundle_probe_report,
+    fitted_probe_report,
     flag_reports,
     knn_probabilities,
     knn_probe_report,
@@ -64,6 +66,8 @@ class EvaluationReport(Record):
     skipped_ecgs: dict[str, int]
     skipped_clips: dict[str, int]
     lvef_lowest_class_range: str
+    linear_probe_from: Literal["bundle", "train patients"]
+    """Whose linear probe of LVEF and SHD this is: one that is fitted here serves where the bundle has none."""
     linear_probe: ProbeReport
     knn_probe: ProbeReport | None
     """None where too few train patients' ECGs are labelled to have five neighbours."""
@@ -114,14 +118,12 @@ def evaluate(
     `work` keeps prepared ECGs and view vectors for another time; without it they go to a temporary folder.
     `window_days` pairs ECGs with studies; None takes what the bundle was trained with, or 7. `with_map` adds the map of
     the shared space, for plots.
-    Raises BundleError, CohortError, or ValueError for the train split, for a bundle without probes, and where the
-    split is too small to measure.
+    Raises BundleError, CohortError, or ValueError for the train split, for a bundle without probes where no train
+    patients can fit them, and where the split is too small to measure.
     """
     if split == "train":
         raise ValueError("the train patients cannot be measured: their ECGs would be their own nearest neighbours")
     bundle = Bundle.load(bundle_dir, device=device)
-    if bundle.probes is None:
-        raise ValueError("this bundle has no probes to evaluate")
     if window_days is None:
         window_days = _trained_window_days(bundle)
     cohort = load_cohort(cohort_dir)
@@ -145,6 +147,12 @@ def evaluate(
         test = embed_ecgs(bundle, tested, labels, signals)
         study_embeddings = {name: bundle.pool_study(views[name]).embedding_D for name in tested["study_id"].unique()}
     classes = bundle.manifest.labels.lvef
+    if bundle.probes is not None:
+        linear_probe = bundle_probe_report(test, classes, bundle.probes.shd.threshold)
+    elif known is not None:
+        linear_probe = fitted_probe_report(known, test, classes)
+    else:
+        raise ValueError("the bundle has no probes, and the cohort no train patients' ECGs to fit them on")
     return EvaluationReport(
         bundle_id=bundle.id,
         split=split,
@@ -155,7 +163,8 @@ def evaluate(
         skipped_ecgs=ecgs.reasons(),
         skipped_clips=dict(Counter(skipped_clips.values())),
         lvef_lowest_class_range=classes.ranges[0],
-        linear_probe=bundle_probe_report(test, classes, bundle.probes.shd.threshold),
+        linear_probe_from="train patients" if bundle.probes is None else "bundle",
+        linear_probe=linear_probe,
         knn_probe=None if known is None else knn_probe_report(known, test, classes),
         flags=flag_reports(known, test, SHD_FLAGS),
         phenotypes=phenotype_reports(known, test),

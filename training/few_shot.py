@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.probes import LvefClasses
 from training.metrics import Record, binary_scores
-from training.probe_reports import EmbeddedEcgs, linear_probabilities, standard_scale
+from training.probe_reports import EmbeddedEcgs, linear_probabilities, standardised
 
 SHARES = (0.01, 0.1, 1.0)
 _DRAWS = 10
@@ -79,9 +79,8 @@ def _curve(
     truth_E: NDArray[np.float64],
 ) -> FewShotCurve:
     has_N, has_E = np.isfinite(truth_N), np.isfinite(truth_E)
-    mean_F, scale_F = standard_scale(known.features_EF)
-    known_NF = (known.features_EF[has_N] - mean_F) / scale_F
-    asked_EF = (test.features_EF[has_E] - mean_F) / scale_F
+    known_NF, asked_EF = standardised(known, test)
+    known_NF, asked_EF = known_NF[has_N], asked_EF[has_E]
     answer_N, answer_E = truth_N[has_N].astype(np.int64), truth_E[has_E].astype(np.int64)
     owner_N = pd.factorize(known.labels["patient_id"].to_numpy()[has_N])[0]
     positive_P = np.bincount(owner_N, answer_N) > 0
@@ -94,7 +93,8 @@ def _curve(
             ]
             rows = [np.isin(owner_N, drawn) for drawn in draws]
             scores = [
-                binary_scores(answer_E, linear_probabilities(known_NF[row], answer_N[row], asked_EF)) for row in rows
+                binary_scores(answer_E, linear_probabilities(known_NF[row], answer_N[row], asked_EF)[:, 1])
+                for row in rows
             ]
             points.append(
                 FewShotPoint(

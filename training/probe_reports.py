@@ -128,6 +128,22 @@ def bundle_probe_report(test: EmbeddedEcgs, classes: LvefClasses, shd_threshold:
     return _probe_report(test, classes, test.lvef_EC, test.shd_E, shd_threshold)
 
 
+def fitted_probe_report(known: EmbeddedEcgs, test: EmbeddedEcgs, classes: LvefClasses) -> ProbeReport:
+    """Linear probes for a bundle without any, fitted on the known ECGs; SHD is decided at their share of positives.
+
+    ValueError where these do not show every class.
+    """
+    lvef_N, shd_N = known.truth("lvef_percent"), known.truth("shd")
+    has_lvef, has_shd = np.isfinite(lvef_N), np.isfinite(shd_N)
+    class_N, answer_N = classes.class_of(lvef_N[has_lvef]), shd_N[has_shd].astype(np.int64)
+    if len(np.unique(class_N)) < len(classes.labels) or len(np.unique(answer_N)) < 2:
+        raise ValueError("the bundle has no probes, and the train patients do not show every class to fit them on")
+    known_NF, asked_EF = standardised(known, test)
+    lvef_EC = linear_probabilities(known_NF[has_lvef], class_N, asked_EF)
+    shd_EC = linear_probabilities(known_NF[has_shd], answer_N, asked_EF)
+    return _probe_report(test, classes, lvef_EC, shd_EC[:, 1], float(answer_N.mean()))
+
+
 def knn_probe_report(known: EmbeddedEcgs, test: EmbeddedEcgs, classes: LvefClasses) -> ProbeReport | None:
     """Five nearest neighbours among the known ECGs; None where fewer than five are labelled."""
     lvef_N, shd_N = known.truth("lvef_percent"), known.truth("shd")
@@ -181,14 +197,10 @@ def _flag_report(known: EmbeddedEcgs | None, test: EmbeddedEcgs, flag: str) -> F
 
 
 def _fitted_flag(known: EmbeddedEcgs, test: EmbeddedEcgs, truth_N: _Float64) -> FlagAnswers:
+    known_NF, asked_EF = standardised(known, test)
     has_N = np.isfinite(truth_N)
-    mean_F, scale_F = standard_scale(known.features_EF)
-    probability_E = linear_probabilities(
-        (known.features_EF[has_N] - mean_F) / scale_F,
-        truth_N[has_N].astype(np.int64),
-        (test.features_EF - mean_F) / scale_F,
-    )
-    return FlagAnswers(probability_E, threshold=float(truth_N[has_N].mean()))
+    probability_EC = linear_probabilities(known_NF[has_N], truth_N[has_N].astype(np.int64), asked_EF)
+    return FlagAnswers(probability_EC[:, 1], threshold=float(truth_N[has_N].mean()))
 
 
 def phenotype_reports(known: EmbeddedEcgs | None, test: EmbeddedEcgs) -> tuple[PhenotypeReport, ...]:
@@ -226,17 +238,19 @@ def knn_probabilities(known_NF: _Float32, truth_N: _Int64, asked_EF: _Float32, c
     return shares_EC
 
 
-def standard_scale(features_NF: _Float32) -> tuple[_Float64, _Float64]:
-    """Mean and standard deviation (1 where a feature is constant) of the features; they need no labels."""
-    std_F = features_NF.std(axis=0, dtype=np.float64)
-    return features_NF.mean(axis=0, dtype=np.float64), np.where(std_F > 0, std_F, 1.0)
+def standardised(known: EmbeddedEcgs, test: EmbeddedEcgs) -> tuple[_Float64, _Float64]:
+    """Features of both, over mean and standard deviation of all known ECGs, which needs no labels."""
+    mean_F = known.features_EF.mean(axis=0, dtype=np.float64)
+    std_F = known.features_EF.std(axis=0, dtype=np.float64)
+    std_F = np.where(std_F > 0, std_F, 1.0)
+    return (known.features_EF - mean_F) / std_F, (test.features_EF - mean_F) / std_F
 
 
-def linear_probabilities(known_NF: _Float64, answer_N: _Int64, asked_EF: _Float64) -> _Float64:
-    """Probabilities (E,) of a logistic regression on standardised features, fitted to both answers."""
-    model = LogisticRegression(C=_INVERSE_REGULARISATION, max_iter=2000).fit(known_NF, answer_N)
-    probability_E: _Float64 = model.predict_proba(asked_EF)[:, 1]
-    return probability_E
+def linear_probabilities(known_NF: _Float64, truth_N: _Int64, asked_EF: _Float64) -> _Float64:
+    """Probabilities (E, C) of a logistic regression on standardised features. The truth shows every class."""
+    model = LogisticRegression(C=_INVERSE_REGULARISATION, max_iter=2000).fit(known_NF, truth_N)
+    probability_EC: _Float64 = model.predict_proba(asked_EF)
+    return probability_EC
 
 
 def _probe_report(

@@ -1,5 +1,6 @@
 """Whole evaluations of a bundle with random weights on real files, and what is printed and drawn of them."""
 
+import shutil
 import sys
 from datetime import UTC, datetime
 from types import ModuleType
@@ -43,8 +44,7 @@ def umap(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", module)
 
 
-@pytest.fixture(scope="module")
-def bundle_dir(micro_recipe, tmp_path_factory):
+def random_bundle(out, micro_recipe, *, with_probes):
     sizes, draw = micro_recipe.architecture, np.random.default_rng(0)
 
     def row():
@@ -66,14 +66,20 @@ def bundle_dir(micro_recipe, tmp_path_factory):
         "ecg": micro_recipe.ecg, "echo": micro_recipe.echo, "labels": LabelDefinitions(shd_flags=SHD_FLAGS),
         "metrics": {}, "training_data": {},
     }  # fmt: skip
-    out = tmp_path_factory.mktemp("bundle") / "random"
+    probes = probes if with_probes else None
     write_bundle(out, manifest_fields=fields, **towers, probes=probes, card="Random.\n")
     return out
 
 
 @pytest.fixture(scope="module")
-def report(bundle_dir, cohort_dir):
-    return evaluate(bundle_dir, cohort_dir, "test", workers=0, device="cpu")
+def work(tmp_path_factory):
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def report(cohort_dir, micro_recipe, work):
+    bundle_dir = random_bundle(work / "random", micro_recipe, with_probes=True)
+    return evaluate(bundle_dir, cohort_dir, "test", work=work, workers=0, device="cpu")
 
 
 def with_map(report):
@@ -113,6 +119,24 @@ def test_all_flags_and_phenotypes_are_listed_with_counts_and_reasons(report, coh
     assert all(flag.not_measured for flag in report.flags)
     assert [flag.in_words() for flag in report.flags][:3] == ["LVEF <= 45 %", "LV wall >= 13 mm", "aortic stenosis"]
     assert {phenotype.phenotype for phenotype in report.phenotypes} == {"lvef_percent", "lvedv_ml", "lvesv_ml"}
+
+
+def test_a_bundle_without_probes_is_measured_with_probes_fitted_on_the_train_patients(
+    report, cohort_dir, micro_recipe, work, tmp_path
+):
+    bundle_dir = random_bundle(tmp_path / "bare", micro_recipe, with_probes=False)
+    bare = evaluate(bundle_dir, cohort_dir, "test", work=work, workers=0, device="cpu")
+    assert (report.linear_probe_from, bare.linear_probe_from) == ("bundle", "train patients")
+    assert bare.linear_probe != report.linear_probe
+    assert bare.linear_probe.shd.threshold == report.flags[0].train_positives / 16  # their share of positives
+    same = {"bundle_id", "linear_probe_from", "linear_probe"}
+    assert bare.model_dump(exclude=same) == report.model_dump(exclude=same)
+
+    ecgs = pd.read_csv(cohort_dir / "ecgs.csv")
+    shutil.copytree(cohort_dir, tmp_path / "lone")
+    ecgs[~ecgs["patient_id"].str.startswith("train")].to_csv(tmp_path / "lone" / "ecgs.csv", index=False)
+    with pytest.raises(ValueError, match="no probes"):
+        evaluate(bundle_dir, tmp_path / "lone", "test", work=work, workers=0, device="cpu")
 
 
 def test_few_label_curves_of_a_small_cohort_have_patients_of_both_kinds(report):
