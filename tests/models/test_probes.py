@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from models.probes import LvefClasses, ProbeHeads, Probes
+from models.probes import LvefClasses, PredictionSets, ProbeHeads, Probes, reweighted
 
 
 def test_probabilities_equal_standardise_probe_calibrate_written_out(probes):
@@ -32,6 +32,94 @@ def test_lvef_probabilities_sum_to_one_even_far_out(probes):
     lvef, shd, _ = ProbeHeads(probes)(1e4 * torch.randn(50, len(probes.feature_mean_F)))
     assert torch.allclose(lvef.sum(dim=1), torch.ones(50), atol=1e-6)
     assert ((shd >= 0) & (shd <= 1)).all()
+
+
+def test_flags_are_folded_into_the_same_layer_and_leave_the_others_alone(probes):
+    flags = {
+        "first": probes.shd.model_copy(update={"bias": 0.3}),
+        "second": probes.shd.model_copy(update={"weight_F": probes.lvef.weight_CF[0], "threshold": 0.2}),
+    }
+    more = Probes.model_validate(probes.model_copy(update={"flags": flags}).model_dump())
+    assert more.flag_names == ("first", "second")
+    features = np.random.default_rng(3).normal(size=(5, len(probes.feature_mean_F)))
+    lvef, shd, found = ProbeHeads(more)(torch.from_numpy(features).float())
+    alone = ProbeHeads(probes)(torch.from_numpy(features).float())
+    assert torch.equal(lvef, alone.lvef_BC)
+    assert torch.equal(shd, alone.shd_B)
+    assert alone.flags_BQ.shape == (5, 0)
+    standard = (features - probes.feature_mean_F) / probes.feature_std_F
+    for column, probe in enumerate(flags.values()):
+        logits = standard @ np.array(probe.weight_F) + probe.bias
+        platt = probe.calibration.scale * logits + probe.calibration.shift[0]
+        assert found[:, column].numpy() == pytest.approx(1 / (1 + np.exp(-platt)), abs=1e-5)
+
+
+def test_numbers_of_the_first_schema_are_still_read_and_have_nothing_more(probes):
+    fields = probes.model_dump(mode="json", include={"feature_mean_F", "feature_std_F", "lvef", "shd"})
+    for probe in (fields["lvef"], fields["shd"]):
+        for new in ("prevalence", "prevalence_C", "sets"):
+            probe.pop(new, None)
+    old = Probes.model_validate({"schema_version": 1, **fields})
+    assert (old.flags, old.ood, old.lvef.sets, old.shd.prevalence) == ({}, None, None, None)
+    with pytest.raises(ValueError, match="does not say which prevalence"):
+        old.with_prevalence(shd=0.1)
+
+
+def test_a_set_holds_what_is_probable_enough_and_never_nothing():
+    sets = PredictionSets(coverage=0.9, quantile=0.85, n_calibration=99)
+    assert sets.classes([0.7, 0.2, 0.1]) == (0, 1)
+    assert PredictionSets(coverage=0.9, quantile=0.2, n_calibration=99).classes([0.3, 0.3, 0.4]) == (2,)
+    assert PredictionSets(coverage=0.9, quantile=1.0, n_calibration=99).classes([1.0, 0.0, 0.0]) == (0, 1, 2)
+
+
+def test_a_prior_shift_gives_the_probabilities_that_bayes_gives_elsewhere():
+    """Two normal classes: logits are known, at any prevalence."""
+    x = np.linspace(-3, 3, 13)
+
+    def bayes(prevalence):
+        density = np.exp(-0.5 * (x[:, None] - [0.0, 1.0]) ** 2) * [1 - prevalence, prevalence]
+        return density[:, 1] / density.sum(axis=1)
+
+    fitted = {"weight_F": (1.0,), "bias": -0.5, "calibration": {"shift": (0.0,)}, "threshold": 0.5, "prevalence": 0.5}
+    lvef = {
+        "weight_CF": ((0.0,), (1.0,)),
+        "bias_C": (0.0, -0.5),
+        "calibration": {"shift": (0.0, 0.0)},
+        "prevalence_C": (0.5, 0.5),
+        "sets": {"coverage": 0.9, "quantile": 0.5, "n_calibration": 50},
+    }
+    numbers = {"feature_mean_F": (0.0,), "feature_std_F": (1.0,), "lvef": lvef, "shd": fitted, "flags": {"f": fitted}}
+    here = Probes.model_validate(numbers)
+    elsewhere = here.with_prevalence(lvef_C=(0.9, 0.1), shd=0.1, flags={"f": 0.02})
+    features = torch.from_numpy(x[:, None]).float()
+    before, after = ProbeHeads(here)(features), ProbeHeads(elsewhere)(features)
+    assert after.shd_B.numpy() == pytest.approx(bayes(0.1), abs=1e-6)
+    assert after.flags_BQ[:, 0].numpy() == pytest.approx(bayes(0.02), abs=1e-6)
+    assert after.lvef_BC[:, 1].numpy() == pytest.approx(bayes(0.1), abs=1e-6)
+    assert after.lvef_BC.numpy() == pytest.approx(reweighted(before.lvef_BC, (0.5, 0.5), (0.9, 0.1)), abs=1e-6)
+    # The same ECGs are called positive; a coverage that was promised for the old shares is not repeated.
+    assert ((before.shd_B > here.shd.threshold) == (after.shd_B > elsewhere.shd.threshold)).all()
+    assert elsewhere.lvef.sets is None
+    back = elsewhere.with_prevalence(shd=0.5)
+    assert ProbeHeads(back)(features).shd_B.numpy() == pytest.approx(bayes(0.5), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shares", "named"),
+    [
+        ({"shd": 0.0}, "positive for every class"),
+        ({"lvef_C": (0.5, 0.4, 0.2)}, "sum to 1"),
+        ({"lvef_C": (0.5, 0.5)}, "3 LVEF classes"),
+        ({"flags": {"no_such_flag": 0.1}}, "no probe for no_such_flag"),
+    ],
+)
+def test_a_prevalence_that_cannot_be_is_refused(probes, shares, named):
+    update = {
+        "lvef": probes.lvef.model_copy(update={"prevalence_C": (0.2, 0.2, 0.6)}),
+        "shd": probes.shd.model_copy(update={"prevalence": 0.4}),
+    }
+    with pytest.raises(ValueError, match=named):
+        probes.model_copy(update=update).with_prevalence(**shares)
 
 
 def test_probes_survive_json_exactly(probes):

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from models.probes import LvefClasses, ProbeHeads
-from training.fit_probes import ProbeData, fit_probes
+from training.fit_probes import ProbeData, fit_probes, one_per_patient
 
 DRAW = np.random.default_rng(8)
 DIRECTION = DRAW.standard_normal((2, 6)) * np.array([[3.0, 0.1, 1, 1, 10, 1]])
@@ -16,6 +18,11 @@ def patients(count, *, shd_shift=0.0):
     odds = 1.5 * (features * DIRECTION[0]) @ np.array([1, -1, 0.5, 0, 0, 0]) + shd_shift
     shd = (DRAW.uniform(size=count) < 1 / (1 + np.exp(-odds))).astype(float)
     return ProbeData(features.astype(np.float32), lvef, shd), 1 / (1 + np.exp(-odds))
+
+
+def rows_of(data, rows):
+    names = None if data.patients is None else np.array(data.patients)[rows].tolist()
+    return ProbeData(data.features_NF[rows], data.lvef_percent_N[rows], data.shd_N[rows], names)
 
 
 def predicted(probes, features):
@@ -85,3 +92,108 @@ def test_a_split_without_one_of_the_classes_is_refused_by_name():
     calibration.shd_N[:] = 0
     with pytest.raises(ValueError, match="calibration patients do not show every class of SHD"):
         fit_probes(train, val, calibration, LvefClasses())
+
+
+def within_sampling_error(covered, *, n_calibration, coverage=0.9):
+    """Is the share covered of n new patients one that conformal sets give in 999 of 1000 cases?
+
+    Over calibrations coverage is Beta(k, n + 1 - k) with k = ceil((n + 1) coverage) (Vovk 2012); over new patients it
+    is binomial. Both are drawn.
+    """
+    draw, k = np.random.default_rng(5), int(np.ceil((n_calibration + 1) * coverage))
+    shares = draw.binomial(len(covered), draw.beta(k, n_calibration + 1 - k, size=20_000)) / len(covered)
+    low, high = np.quantile(shares, [0.0005, 0.9995])
+    return low <= np.mean(covered) <= high
+
+
+@pytest.mark.parametrize("size", [400, 3000])
+def test_prediction_sets_cover_new_patients_as_often_as_they_say(size):
+    train, val, calibration = patients(1500)[0], patients(500)[0], patients(size)[0]
+    probes = fit_probes(train, val, calibration, LvefClasses()).probes
+    new, _ = patients(2000)
+    lvef, shd = predicted(probes, new.features_NF)
+    lvef_truth = LvefClasses().class_of(new.lvef_percent_N)
+    for sets, probability, truth in (
+        (probes.lvef.sets, lvef, lvef_truth),
+        (probes.shd.sets, np.column_stack([1 - shd, shd]), new.shd_N),
+    ):
+        assert abs(sets.n_calibration - size / 2) < 4 * np.sqrt(size / 4)
+        found = [sets.classes(row) for row in probability]
+        # That the most probable class is always in can only add to the coverage.
+        unforced = [1 - row[int(t)] <= sets.quantile for row, t in zip(probability, truth, strict=True)]
+        assert within_sampling_error(unforced, n_calibration=sets.n_calibration)
+        assert np.mean([t in s for s, t in zip(found, truth, strict=True)]) >= np.mean(unforced)
+        assert min(map(len, found)) >= 1
+        assert np.mean([len(s) for s in found]) < probability.shape[1]
+
+
+def test_a_patient_either_calibrates_or_sizes_sets_and_counts_once_there():
+    train, val, calibration = (patients(1000)[0] for _ in range(3))
+    names = [f"patient-{row // 4}" for row in range(1000)]
+    fit = fit_probes(train, val, replace(calibration, patients=names), LvefClasses())
+    sized, calibrated = fit.probes.shd.sets.n_calibration, fit.choices["shd_calibration_ecgs"]
+    assert calibrated % 4 == 0
+    assert sized == 250 - calibrated / 4
+    one_N = one_per_patient(names)
+    assert one_N.sum() == 250
+    assert len({name for name, chosen in zip(names, one_N, strict=True) if chosen}) == 250
+
+
+def test_copies_of_a_patients_ecg_do_not_change_the_sets():
+    train, val, calibration = patients(1000)[0], patients(500)[0], patients(600)[0]
+    names = np.array([f"patient-{row}" for row in range(600)])
+    often = np.concatenate([np.arange(600), np.repeat(np.flatnonzero(calibration.shd_N == 1), 5)])
+    copied = ProbeData(
+        calibration.features_NF[often],
+        calibration.lvef_percent_N[often],
+        calibration.shd_N[often],
+        names[often].tolist(),
+    )
+    once = fit_probes(train, val, replace(calibration, patients=names.tolist()), LvefClasses()).probes
+    again = fit_probes(train, val, copied, LvefClasses()).probes
+    assert again.shd.sets.n_calibration == once.shd.sets.n_calibration
+    assert again.shd.prevalence > once.shd.prevalence, "calibration itself uses every ECG"
+
+
+def test_where_patients_are_few_all_of_them_calibrate_and_there_are_no_sets():
+    train, val, calibration = patients(1000)[0], patients(500)[0], patients(30)[0]
+    fit = fit_probes(train, val, calibration, LvefClasses())
+    assert fit.probes.lvef.sets is None
+    assert fit.choices["lvef_calibration_ecgs"] == 30
+
+
+def test_probes_say_which_prevalence_they_hold_for():
+    train, val, everyone = patients(2000)[0], patients(1000)[0], patients(4000)[0]
+    kept = np.flatnonzero((everyone.shd_N == 0) | (np.arange(4000) % 8 == 0))
+    rare = rows_of(everyone, kept)  # the positives are those they were, only fewer
+    probes = fit_probes(train, val, rare, LvefClasses()).probes
+    new, truth = patients(3000)
+    moved = probes.with_prevalence(shd=float(np.mean(new.shd_N)))
+    assert probes.shd.prevalence == pytest.approx(rare.shd_N.mean(), abs=0.02)
+    assert sum(probes.lvef.prevalence_C) == pytest.approx(1)
+    before, after = (np.abs(predicted(p, new.features_NF)[1] - truth).mean() for p in (probes, moved))
+    assert after < 0.05 < 0.2 < before
+
+
+def test_a_flag_has_a_probe_where_enough_had_it_and_is_named_where_not():
+    sets = [patients(count)[0] for count in (800, 300, 300)]
+    draw = np.random.default_rng(4)
+
+    def with_flags(data):
+        common = (data.features_NF[:, 0] * DIRECTION[0, 0] + draw.normal(0, 0.3, len(data.shd_N)) > 1).astype(float)
+        unknown = np.where(draw.uniform(size=len(common)) < 0.5, np.nan, common)
+        rare = (np.arange(len(common)) < 4).astype(float)
+        return replace(data, flags={"common": common, "half_unknown": unknown, "rare": rare})
+
+    fit = fit_probes(*map(with_flags, sets), LvefClasses())
+    assert fit.probes.flag_names == ("common", "half_unknown")
+    assert fit.too_few == ("rare",)
+    new = with_flags(patients(2000)[0])
+    with torch.inference_mode():
+        flags = ProbeHeads(fit.probes)(torch.from_numpy(new.features_NF)).flags_BQ.numpy()
+    for column in (0, 1):
+        found = (flags[:, column] > fit.probes.flags[fit.probes.flag_names[column]].threshold) == (
+            new.flags["common"] == 1
+        )
+        assert found.mean() > 0.7
+        assert flags[:, column].mean() == pytest.approx(new.flags["common"].mean(), abs=0.06)
