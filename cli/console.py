@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 PIPED_WIDTH = 120
 """Columns where there is no terminal to ask: tables in a log or a file keep their words whole."""
@@ -30,6 +31,8 @@ class ProgressCallback(Protocol):
 
 ProgressStyle = Literal["auto", "json"]
 PLAIN_INTERVAL_S = 5.0
+MESSAGE_WIDTH = 80
+"""Columns of a terminal that numbers and message need; the bar gets what is left."""
 
 
 @contextmanager
@@ -43,12 +46,17 @@ def progress(title: str, style: ProgressStyle = "auto") -> Iterator[ProgressCall
         return
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=max(4, min(40, err.width - MESSAGE_WIDTH))),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
+        TextColumn(
+            "{task.fields[note]}",
+            style="dim",
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),  # what there is no room for is cut here
+        ),
     )
-    with Progress(*columns, console=err) as bar:
+    with Progress(*columns, console=err, expand=True) as bar:
         task = bar.add_task(title, total=None, note="")
 
         def update(done: int, total: int, message: str = "") -> None:
@@ -63,13 +71,32 @@ def _json_line(done: int, total: int, message: str = "") -> None:
 
 
 class _PlainLines:
+    """One line every few seconds, with the time left once there is something to reckon it from."""
+
     def __init__(self, title: str) -> None:
         self._title = title
-        self._last = 0.0
+        self._last_s = 0.0
+        self._done = self._total = 0
 
     def __call__(self, done: int, total: int, message: str = "") -> None:
         now = time.monotonic()
-        if done < total and now - self._last < PLAIN_INTERVAL_S:
+        if total != self._total or done < self._done:  # a new stage, perhaps one that goes on from the middle
+            self._started_s, self._done_before, self._total = now, done, total
+        self._done = done
+        if done < total and now - self._last_s < PLAIN_INTERVAL_S:
             return
-        self._last = now
-        err.print(f"{self._title}: {done}/{total} {message}".rstrip(), markup=False, soft_wrap=True)
+        self._last_s = now
+        words = [f"{self._title}: {done}/{total} {message}".rstrip()]
+        if self._done_before < done < total:
+            left_s = (now - self._started_s) * (total - done) / (done - self._done_before)
+            words.append(f"{_duration(left_s)} left")
+        err.print(", ".join(words), markup=False, soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    """To a precision that a guess deserves."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -86,6 +86,7 @@ def align_towers(
         ),
         patience=recipe.patience,
         items_per_epoch=len(pairs),
+        items="pairs",
         folder=folder,
         log=log,
         progress=progress,

@@ -45,6 +45,7 @@ def run_epochs(
     schedule: Schedule,
     patience: int,
     items_per_epoch: int,
+    items: str = "items",
     folder: Path,
     log: RunLog | None,
     progress: Progress,
@@ -83,7 +84,10 @@ def run_epochs(
                 loss = backward(batch)
                 optimizer.step()
                 loss_sum += loss.item()
-                progress(step + 1, total_steps, f"{stage}, epoch {epoch + 1} of {schedule.epochs}")
+                done = step + 1 - epoch * schedule.steps_per_epoch
+                speed = items_per_epoch * done / schedule.steps_per_epoch / (time.monotonic() - started)
+                numbers = f"loss {loss_sum / done:.4g}, {speed:.3g} {items}/s"
+                progress(step + 1, total_steps, f"{stage}, epoch {epoch + 1} of {schedule.epochs}: {numbers}")
         seconds = time.monotonic() - started
         values = {"loss": loss_sum / schedule.steps_per_epoch, "items_per_s": items_per_epoch / seconds}
         if not math.isfinite(values["loss"]):

@@ -1,4 +1,7 @@
 import json
+import os
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from models.aligned import EcgTower, EchoTower
 from models.architecture import Architecture, EcgArchitecture
 from models.architecture import demo as demo_architecture
 from training.align import _EpochBank, align_towers
+from training.checkpoint import load_checkpoint
 from training.dataset import PairedArrays
 from training.embed import embed_ecgs, embed_studies
 from training.progress import silent
@@ -165,3 +169,37 @@ def test_the_callers_random_state_is_left_alone(tmp_path):
             device=torch.device("cpu"), folder=tmp_path, log=log, progress=silent,
         )  # fmt: skip
     assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # torch's own, as it loads its compiler
+def test_a_compiled_run_has_the_losses_and_names_of_a_plain_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
+    still = TINY.model_copy(update={"ecg": TINY.ecg.model_copy(update={"drop_path": 0.0}), "pool_dropout": 0.0})
+    losses, names = [], []
+    for compiled in (False, True):
+        folder = tmp_path / str(compiled)
+        run(folder, tiny_recipe(architecture=still, epochs=2, compile=compiled), score=lambda: 0.0)
+        losses.append([json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()])
+        names.append(list(load_checkpoint(folder / "align-last.pt")["module"]))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert names[1] == names[0]
+
+
+def test_a_machine_that_cannot_compile_says_so_in_one_sentence(tmp_path, monkeypatch):
+    def no_compiler(function):
+        raise RuntimeError("No working C++ compiler found\n\nand a page of advice")
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    with pytest.raises(ValueError, match=r"apt-get install g\+\+\).*\(No working C\+\+ compiler found\)$"):
+        run(tmp_path, tiny_recipe(compile=True))
+
+
+def test_every_step_reports_loss_and_speed(tmp_path):
+    said = []
+    run(tmp_path, tiny_recipe(epochs=2), progress=lambda *step: said.append(step), score=lambda: 0.0)
+    steps = [(done, message) for done, total, message in said if "validation_score" not in message]
+    assert [done for done, _ in steps] == list(range(1, 9))  # 60 pairs in four batches, twice
+    assert all(re.fullmatch(r"align, epoch [12] of 2: loss [\d.]+, [\d.e+]+ pairs/s", message) for _, message in steps)
+    first = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
+    assert f"loss {first['loss']:.4g}," in steps[3][1]
