@@ -12,6 +12,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from models.architecture import demo
 from models.bundle import Bundle, BundleError, ecgs_per_chunk, write_bundle
+from models.ecg_shape import describe_windows
+from models.probes import Probes, reweighted
 
 RNG = np.random.default_rng(21)
 WINDOWS = RNG.normal(size=(40, 1, 12, 1008)).astype(np.float32)
@@ -96,6 +98,57 @@ def test_a_bundle_without_probes_gives_features_only(tmp_path, manifest_fields, 
     assert output.lvef_BC is None
     assert output.shd_B is None
     assert output.features_BF.shape == (1, 96)
+
+
+@pytest.fixture
+def judging_dir(tmp_path, manifest_fields, demo_modules, probes):
+    """A bundle with flags, and with an out-of-distribution score whose held-out ECGs scored 0 to 8."""
+    scale = {"median": 0.0, "tail": 1.0}
+
+    def distance(count):
+        rows = [[0.0] * place + [1.0 + place] for place in range(count)]
+        return {"mean_S": [0.1] * count, "factor": rows, "scale": scale}
+
+    ood = {
+        "features": distance(96),
+        "leads": distance(10),
+        "texture": distance(9),
+        "direction": {"weight_S": [1.0] * 22, "scale": scale},
+        "held_out_scores": list(range(9)),
+    }
+    numbers = probes.model_dump() | {"flags": {"lvef_lte_45_flag": probes.shd.model_dump()}, "ood": ood}
+    numbers["shd"] |= {"prevalence": 0.5}
+    path = tmp_path / "judging"
+    write_bundle(
+        path, manifest_fields=manifest_fields, **demo_modules, probes=Probes.model_validate(numbers), card="# Judging\n"
+    )
+    return path
+
+
+def test_the_score_of_a_bundle_is_the_largest_part_of_what_it_sees(judging_dir):
+    bundle = Bundle.load(judging_dir, device="cpu", parts=("ecg",))
+    output = bundle.embed_ecgs(WINDOWS[:3])
+    assert output.flags_BQ.shape == (3, 1)
+    assert output.flags_BQ[:, 0] == pytest.approx(output.shd_B), "the same numbers give the same probability"
+    shape = describe_windows(torch.from_numpy(WINDOWS[:3]), bundle.manifest.ecg)
+    parts = [
+        np.log((((values - 0.1) * (1 + np.arange(values.shape[1]))) ** 2).sum(axis=1))
+        for values in (output.features_BF, shape.leads_BS.numpy(), shape.texture_BS.numpy())
+    ]
+    expected = np.max([*parts, shape.direction_BS.sum(dim=1).numpy()], axis=0)
+    assert output.ood.score_B == pytest.approx(expected, rel=1e-5)
+    assert output.ood.percentile_B == pytest.approx([10 * sum(s < e for s in range(9)) for e in expected])
+
+
+def test_a_bundle_moved_to_another_prevalence_answers_so_and_the_first_one_as_before(judging_dir):
+    bundle = Bundle.load(judging_dir, device="cpu", parts=("ecg",))
+    before = bundle.embed_ecgs(WINDOWS[:3])
+    moved = bundle.with_prevalence(shd=0.1)
+    after = moved.embed_ecgs(WINDOWS[:3])
+    two = np.column_stack([1 - before.shd_B, before.shd_B])
+    assert after.shd_B == pytest.approx(reweighted(two, (0.5, 0.5), (0.9, 0.1))[:, 1], abs=1e-6)
+    assert np.array_equal(after.features_BF, before.features_BF)
+    assert np.array_equal(bundle.embed_ecgs(WINDOWS[:3]).shd_B, before.shd_B)
 
 
 def test_loading_the_ecg_part_does_not_open_the_echo_files(bundle_dir):
