@@ -21,8 +21,8 @@ from inputs.specs import EcgSpec
 from models.aligned import EcgTower
 from training.dataset import PairedArrays
 from training.embed import chunks, embed_studies
-from training.evaluate import knn_probabilities
 from training.metrics import binary_scores, multiclass_scores
+from training.probe_reports import knn_probabilities
 from training.recipes import Recipe
 from training.reproduce_arms import TrainedArm
 from training.reproduce_data import PHENOTYPES, ComparisonData, Part
@@ -32,7 +32,8 @@ from training.supervised import UNKNOWN
 PROBES = ("knn", "linear")
 QUESTIONS = ("lvef_lowest", "lvef_classes", "shd")
 _INVERSE_REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-_BATCH = 32
+_BATCH = 8
+"""Records of up to four windows: larger chunks outgrow a CPU's cache and are slower there."""
 
 _Float64 = NDArray[np.float64]
 _Int64 = NDArray[np.int64]

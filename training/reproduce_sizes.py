@@ -45,7 +45,7 @@ def small() -> Size:
     assert recipe.echo_pretraining is not None
     echo_pretraining = recipe.echo_pretraining.model_copy(update={"epochs": 10, "patience": 10})
     # Few pairs give few steps an epoch: smaller batches make more of them.
-    budget = {"epochs": 24, "patience": 24, "batch_size": 32, "echo_pretraining": echo_pretraining}
+    budget = {"epochs": 20, "patience": 20, "batch_size": 32, "echo_pretraining": echo_pretraining}
     return Size(
         name="small",
         patients=300,

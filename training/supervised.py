@@ -127,6 +127,7 @@ def train_supervised(
         ),
         patience=recipe.patience,
         items_per_epoch=len(train.signals_LN),
+        items="ECGs",
         folder=folder,
         log=log,
         progress=progress,
