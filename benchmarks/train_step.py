@@ -8,7 +8,8 @@ ours:      `training.align.global_backward` and its optimiser, as a training run
 
 Both start from the same weights and take turns on the same batch, 16 view vectors to a study. Before anything is timed
 their losses and gradients must agree. Printed: the median step, pairs per second and how many times faster than the
-published step in float32; on CUDA also memory, and the share of what one large bfloat16 product reaches on that device.
+published step in float32. On a CPU also how many times less processor time, which other work on the machine disturbs
+less; on CUDA memory, and the share of what one large bfloat16 product reaches on that device.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -137,12 +139,17 @@ def random_batch(pairs: int, sizes: Architecture, device: torch.device) -> Batch
     return Batch(windows.to(device), views.to(device), present.to(device), [pairs])
 
 
-def seconds(work: Callable[[], object], device: torch.device) -> float:
+class Seconds(NamedTuple):
+    wall: float
+    processor: float
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> Seconds:
     wait(device)
-    start = time.perf_counter()
+    start = time.perf_counter(), time.process_time()
     work()
     wait(device)
-    return time.perf_counter() - start
+    return Seconds(time.perf_counter() - start[0], time.process_time() - start[1])
 
 
 def wait(device: torch.device) -> None:
@@ -165,7 +172,7 @@ def reachable_flop_per_s(device: torch.device) -> float:
     """What one bfloat16 product of 8192 x 8192 matrices reaches here."""
     side = 8192
     left, right = torch.randn(2, side, side, device=device, dtype=torch.bfloat16)
-    times = [seconds(lambda: left @ right, device) for _ in range(20)]
+    times = [seconds(lambda: left @ right, device).wall for _ in range(20)]
     return 2 * side**3 / min(times)
 
 
@@ -200,7 +207,7 @@ def main() -> None:
     if arguments.compile:
         changes = {"bf16": True, "compile": True}
         steps["ours, bf16, compiled"] = OurStep(towers, recipe.model_copy(update=changes), device)
-    times: dict[str, list[float]] = {name: [] for name in steps}
+    times: dict[str, list[Seconds]] = {name: [] for name in steps}
     memory: dict[str, int] = {}
     for step in steps.values():
         step(batch)  # first calls allocate, choose kernels and compile
@@ -216,15 +223,17 @@ def main() -> None:
                 memory[name] = torch.cuda.max_memory_allocated(device) - before
 
     reachable = reachable_flop_per_s(device) if on_cuda else 0.0
-    slowest = statistics.median(times["published, fp32"])
-    print(f"{'':<22} {'step':>10} {'pairs/s':>9} {'faster':>8}" + (f" {'peak':>7} {'memory':>9}" if on_cuda else ""))
-    for name in steps:
-        median = statistics.median(times[name])
-        line = f"{name:<22} {median:>8.3f} s {pairs / median:>9.1f} {slowest / median:>7.2f}x"
+    medians = {name: Seconds(*(statistics.median(t) for t in zip(*times[name], strict=True))) for name in steps}
+    slowest = medians["published, fp32"]
+    last_columns = f"{'peak':>8} {'memory':>9}" if on_cuda else f"{'processor':>12}"
+    print(f"{'':<22} {'step':>10} {'pairs/s':>9} {'faster':>8} {last_columns}")
+    for name, (wall, processor) in medians.items():
+        line = f"{name:<22} {wall:>8.3f} s {pairs / wall:>9.1f} {slowest.wall / wall:>7.2f}x"
         if on_cuda:
-            share = flop_per_pair(still) * pairs / median / reachable
-            line += f" {100 * share:>5.1f} % {memory[name] / 2**30:>6.1f} GB"
-        print(line)
+            share = flop_per_pair(still) * pairs / wall / reachable
+            print(f"{line} {100 * share:>6.1f} % {memory[name] / 2**30:>6.1f} GB")
+        else:
+            print(f"{line} {slowest.processor / processor:>6.2f}x less")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,10 @@ def test_a_run_in_chunks_has_the_losses_of_one_in_whole_batches(tmp_path):
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-OPTIONS = [{"learn_temperature": True}, {"sigmoid_loss": True}, {"view_dropout": 0.5}, {"study_bank": 30}]
+OPTIONS = [
+    {"learn_temperature": True}, {"sigmoid_loss": True}, {"view_dropout": 0.5}, {"study_bank": 30},
+    {"patch_dropout": 0.5}, {"weight_averaging": 0.9},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: next(iter(option)))
@@ -175,11 +178,12 @@ def test_the_callers_random_state_is_left_alone(tmp_path):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # torch's own, as it loads its compiler
 def test_a_compiled_run_has_the_losses_and_names_of_a_plain_one(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
-    still = TINY.model_copy(update={"ecg": TINY.ecg.model_copy(update={"drop_path": 0.0}), "pool_dropout": 0.0})
+    one_still_block = TINY.ecg.model_copy(update={"drop_path": 0.0, "depth": 1})
+    still = TINY.model_copy(update={"ecg": one_still_block, "pool_dropout": 0.0})
     losses, names = [], []
     for compiled in (False, True):
         folder = tmp_path / str(compiled)
-        run(folder, tiny_recipe(architecture=still, epochs=2, compile=compiled), score=lambda: 0.0)
+        run(folder, tiny_recipe(architecture=still, epochs=1, warmup_epochs=0, compile=compiled), score=lambda: 0.0)
         losses.append([json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()])
         names.append(list(load_checkpoint(folder / "align-last.pt")["module"]))
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
