@@ -29,14 +29,14 @@ class EcgTower(nn.Module):
         self.token_aggregator = TokenAggregator(architecture.features_dim)
         self.ecg_alignment_global_token = nn.Linear(architecture.features_dim, architecture.embedding_dim, bias=False)
 
-    def forward(self, windows_BLN: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, L, N) -> features (B, F), aligned (B, D)."""
-        features_BF = self.features(windows_BLN)
+    def forward(self, windows_BLN: Tensor, visible_BK: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, L, N) -> features (B, F), aligned (B, D); of the patches `visible_BK` alone, where they are given."""
+        features_BF = self.features(windows_BLN, visible_BK)
         return features_BF, self.ecg_alignment_global_token(features_BF)
 
-    def features(self, windows_BLN: Tensor) -> Tensor:
+    def features(self, windows_BLN: Tensor, visible_BK: Tensor | None = None) -> Tensor:
         """(B, L, N) -> features (B, F) alone: needs no alignment."""
-        features_BF: Tensor = self.token_aggregator(self.ecg_encoder(windows_BLN))
+        features_BF: Tensor = self.token_aggregator(self.ecg_encoder(windows_BLN, visible_BK))
         return features_BF
 
 

@@ -40,15 +40,20 @@ class EcgEncoder(nn.Module):
         nn.init.trunc_normal_(self.cls_token, std=0.02)
         self.apply(_initialise)
 
-    def forward(self, windows_BLN: Tensor) -> Tensor:
+    def forward(self, windows_BLN: Tensor, visible_BK: Tensor | None = None) -> Tensor:
+        """With `visible_BK`, numbers of patches in lead-major order, only those are read: (B, 1 + K, D)."""
         sizes = self.sizes
         if windows_BLN.ndim != 3 or windows_BLN.shape[1:] != (sizes.leads, sizes.window_samples):
             raise ValueError(
                 f"ECG windows must be (batch, {sizes.leads}, {sizes.window_samples}), not {tuple(windows_BLN.shape)}"
             )
+        cls_11D, positions = self.positions()
+        if visible_BK is not None:
+            patches_BTS = windows_BLN.reshape(len(windows_BLN), -1, sizes.patch_samples)
+            windows_BLN = patches_BTS.gather(1, visible_BK[:, :, None].expand(-1, -1, sizes.patch_samples))
+            positions = positions[visible_BK]
         x_BTD: Tensor = self.patch_embed(windows_BLN)
-        cls_11D, positions_TD = self.positions()
-        x_BTD = torch.cat([cls_11D.expand(x_BTD.shape[0], -1, -1), x_BTD + positions_TD], dim=1)
+        x_BTD = torch.cat([cls_11D.expand(x_BTD.shape[0], -1, -1), x_BTD + positions], dim=1)
         for block in self.blocks:
             x_BTD = block(x_BTD)
         return x_BTD

@@ -20,7 +20,15 @@ from torch import Tensor, nn
 from models.aligned import EcgTower, EchoTower
 from training.augment import augment
 from training.contrastive_step import backward as contrastive_backward
-from training.dataset import PairedArrays, batches_per_epoch, drop_views, epoch_batches, pad_views, random_windows
+from training.dataset import (
+    PairedArrays,
+    batches_per_epoch,
+    choose_patches,
+    drop_views,
+    epoch_batches,
+    pad_views,
+    random_windows,
+)
 from training.distributed import ALONE, Ranks
 from training.embed import embed_studies
 from training.loop import FitResult, run_epochs
@@ -39,6 +47,8 @@ class Batch:
     views_BVD: Tensor
     present_BV: Tensor
     sizes: list[int]
+    visible_BK: Tensor | None = None
+    """The patches that the ECG encoder reads; None: all of them."""
     bank: StudyBank | None = None
     """Further negatives of the ECGs of all ranks, rank after rank."""
 
@@ -46,8 +56,9 @@ class Batch:
         """The same pairs, at most `size` at a time."""
         if size is None or size >= len(self.windows_BLN):
             return [self]
-        parts = zip(*(torch.split(x, size) for x in (self.windows_BLN, self.views_BVD, self.present_BV)), strict=True)
-        return [replace(self, windows_BLN=w, views_BVD=v, present_BV=p) for w, v, p in parts]
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        parts = zip(*(torch.split(value, size) for value in tensors.values()), strict=True)
+        return [replace(self, **dict(zip(tensors, part, strict=True))) for part in parts]
 
 
 def align_towers(
@@ -85,6 +96,7 @@ def align_towers(
             recipe.epochs, batches_per_epoch(pairs.patient_P, recipe.batch_size), recipe.warmup_epochs, recipe.lr_floor
         ),
         patience=recipe.patience,
+        averaging=recipe.weight_averaging,
         items_per_epoch=len(pairs),
         items="pairs",
         folder=folder,
@@ -145,7 +157,7 @@ def global_backward(
 
     def embed(part: Batch) -> tuple[Tensor, Tensor]:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.bf16):
-            _, ecg_BD = ecg_tower(part.windows_BLN)
+            _, ecg_BD = ecg_tower(part.windows_BLN, part.visible_BK)
             return ecg_BD, echo_tower(part.views_BVD, part.present_BV).aligned_BD
 
     def loss_of(ecg_BD: Tensor, echo_BD: Tensor) -> Tensor:
@@ -212,10 +224,15 @@ def _batches(
         views, present = pad_views([pairs.views_VD[i] for i in pairs.study_P[own]], recipe.echo.max_views)
         if recipe.view_dropout:
             present = drop_views(present, recipe.view_dropout, draw)
+        visible = None
+        if recipe.patch_dropout:
+            patches = recipe.architecture.ecg.leads * recipe.architecture.ecg.patches_per_lead
+            visible = torch.from_numpy(choose_patches(len(own), patches, recipe.patch_dropout, draw)).to(device)
         yield Batch(
             augment(torch.from_numpy(windows).to(device), recipe.augmentation, augment_draw),
             torch.from_numpy(views).to(device),
             torch.from_numpy(present).to(device),
             [len(share) for share in shares],
+            visible,
             None if bank is None else bank.beside(pairs, np.concatenate(shares)),
         )

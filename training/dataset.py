@@ -1,6 +1,7 @@
 """Pairs of one split as arrays, and the batches made of them.
 
-Letters: P pairs, B pairs of a batch, L leads, N samples, V views, D dimensions of a view vector.
+Letters: P pairs, B pairs of a batch, L leads, N samples, T patches, K patches that are seen, V views, D dimensions of a
+view vector.
 Knows arrays and numbers only: files, cohorts and models are other modules' business.
 """
 
@@ -85,3 +86,12 @@ def drop_views(present_BV: NDArray[np.bool_], probability: float, generator: np.
     kept_BV = luck_BV >= probability
     kept_BV[np.arange(len(kept_BV)), luck_BV.argmax(axis=1)] = True
     return kept_BV
+
+
+def choose_patches(
+    windows: int, patches: int, hidden_share: float, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """visible_BK: for each window the numbers, in order, of the patches that are not hidden; at least one is not."""
+    kept = max(1, round((1 - hidden_share) * patches))
+    order_BT = generator.random((windows, patches)).argsort(axis=1)
+    return np.sort(order_BT[:, :kept], axis=1)

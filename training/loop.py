@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -44,6 +45,7 @@ def run_epochs(
     *,
     schedule: Schedule,
     patience: int,
+    averaging: float = 0.0,
     items_per_epoch: int,
     items: str = "items",
     folder: Path,
@@ -57,6 +59,8 @@ def run_epochs(
     the global batch's, so that all ranks make the same steps. Rank 0 alone scores and writes.
     `batches(epoch)` must draw all randomness of its epoch from generators that it seeds by the epoch, torch's global
     one included. Then a run that was stopped and goes on from `folder` ends with the weights of one that was not.
+    With `averaging` above 0 a running mean of the weights is scored and kept instead of the last weights: each step
+    leaves that share of it, less at first (exponential moving average).
     The caller's random state is put back. Raises ValueError when the loss is no longer a number, or when what is in
     `folder` are the checkpoints of a module of other sizes.
     """
@@ -70,6 +74,7 @@ def run_epochs(
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         result = FitResult(**state["result"])
+    mean = _RunningMean(module, averaging, state["mean"] if last.exists() else None)
 
     total_steps = schedule.epochs * schedule.steps_per_epoch
     while result.epochs_run < schedule.epochs and result.epochs_run - 1 - result.best_epoch < patience:
@@ -83,6 +88,7 @@ def run_epochs(
                 optimizer.zero_grad()
                 loss = backward(batch)
                 optimizer.step()
+                mean.add(step)
                 loss_sum += loss.item()
                 done = step + 1 - epoch * schedule.steps_per_epoch
                 speed = items_per_epoch * done / schedule.steps_per_epoch / (time.monotonic() - started)
@@ -94,11 +100,11 @@ def run_epochs(
             raise ValueError(f"the loss of {stage} is no longer a number; lower the learning rate")
 
         module.eval()
-        with torch.inference_mode():
+        with mean.in_place(), torch.inference_mode():
             values["validation_score"] = ranks.from_main(score() if ranks.is_main else 0.0)
-        better = result.best_epoch < 0 or values["validation_score"] > result.best_score
-        if better and ranks.is_main:
-            save_checkpoint(best, {"module": module.state_dict()})
+            better = result.best_epoch < 0 or values["validation_score"] > result.best_score
+            if better and ranks.is_main:
+                save_checkpoint(best, {"module": module.state_dict()})
         result = FitResult(
             best_epoch=epoch if better else result.best_epoch,
             best_score=values["validation_score"] if better else result.best_score,
@@ -106,7 +112,7 @@ def run_epochs(
         )
         if ranks.is_main:
             state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "result": vars(result)}
-            save_checkpoint(last, state)
+            save_checkpoint(last, state | {"mean": mean.weights})
         if log is not None:
             log.write(stage, epoch, values)
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
@@ -116,3 +122,35 @@ def run_epochs(
     module.load_state_dict(load_checkpoint(best)["module"])
     module.eval()
     return result
+
+
+class _RunningMean:
+    """Exponential moving average of a module's weights (Polyak averaging); holds nothing where `keep` is 0."""
+
+    def __init__(self, module: nn.Module, keep: float, weights: dict[str, Tensor] | None) -> None:
+        self._module = module
+        self._keep = keep
+        current = {name: value.detach().clone() for name, value in module.state_dict().items()} if keep else {}
+        for name, value in (weights or {}).items():
+            current[name].copy_(value)
+        self.weights = current
+
+    def add(self, step: int) -> None:
+        """Takes the weights after step `step`, counted from 0, into the mean."""
+        keep = min(self._keep, (1 + step) / (10 + step))  # or the first, random weights would linger
+        current = self._module.state_dict()
+        for name, value in self.weights.items():
+            value.lerp_(current[name].detach(), 1 - keep)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The module holds the mean meanwhile, and its own weights again afterwards."""
+        if not self._keep:
+            yield
+            return
+        own = {name: value.detach().clone() for name, value in self._module.state_dict().items()}
+        self._module.load_state_dict(self.weights)
+        try:
+            yield
+        finally:
+            self._module.load_state_dict(own)

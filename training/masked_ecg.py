@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.ecg_encoder import EcgBlock, EcgEncoder, time_positions
-from training.dataset import random_windows
+from training.dataset import choose_patches, random_windows
 from training.loop import FitResult, run_epochs
 from training.progress import Progress
 from training.recipes import MaskedEcgPretraining
@@ -121,13 +121,14 @@ class MaskedReconstruction(nn.Module):
 
     def choose_visible(self, windows: int, draw: np.random.Generator) -> Tensor:
         """visible_BK: for each window, the numbers of the patches that are not hidden, in order."""
-        patches = self.encoder.sizes.leads * self.encoder.sizes.patches_per_lead
-        kept = max(1, round((1 - self.settings.hidden_share) * patches))
-        return torch.from_numpy(np.sort(draw.random((windows, patches)).argsort(axis=1)[:, :kept], axis=1))
+        sizes = self.encoder.sizes
+        return torch.from_numpy(
+            choose_patches(windows, sizes.leads * sizes.patches_per_lead, self.settings.hidden_share, draw)
+        )
 
     def forward(self, windows_BLN: Tensor, visible_BK: Tensor) -> Tensor:
         sizes = self.encoder.sizes
-        tokens_BKD = visible_tokens(self.encoder, windows_BLN, visible_BK)[:, 1:]
+        tokens_BKD = self.encoder(windows_BLN, visible_BK)[:, 1:]
         reconstructed_BTS = self.reconstruct(tokens_BKD, visible_BK)
         hidden_BT = torch.ones(reconstructed_BTS.shape[:2], dtype=torch.bool, device=windows_BLN.device)
         hidden_BT = hidden_BT.scatter(1, visible_BK, value=False)
@@ -149,19 +150,6 @@ class MaskedReconstruction(nn.Module):
         lead_TC = self.lead_positions.weight.repeat_interleave(sizes.patches_per_lead, dim=0)
         patches_BTS: Tensor = self.decoder(everything_BTC + self.time_TC + lead_TC)
         return patches_BTS
-
-
-def visible_tokens(encoder: EcgEncoder, windows_BLN: Tensor, visible_BK: Tensor) -> Tensor:
-    """The encoder's tokens (B, 1 + K, D), CLS first, when only some patches exist: the others are never read."""
-    S = encoder.sizes.patch_samples
-    patches_BTS = windows_BLN.reshape(len(windows_BLN), -1, S)
-    seen_BKS = patches_BTS.gather(1, visible_BK[:, :, None].expand(-1, -1, S))
-    cls_11D, positions_TD = encoder.positions()
-    x_BKD = encoder.patch_embed(seen_BKS) + positions_TD[visible_BK]
-    x_BTD = torch.cat([cls_11D.expand(len(x_BKD), -1, -1), x_BKD], dim=1)
-    for block in encoder.blocks:
-        x_BTD = block(x_BTD)
-    return x_BTD
 
 
 def reconstruction_loss(

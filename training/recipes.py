@@ -96,6 +96,10 @@ class Recipe(BaseModel):
     ecg_to_echo_weight: float = Field(default=0.5, ge=0, le=1)
     view_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Probability that a view of a training study is left out; one always stays."""
+    patch_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of a window's patches that the ECG encoder does not read in training (FLIP, arXiv 2212.00794)."""
+    weight_averaging: float = Field(default=0.0, ge=0, lt=1)
+    """What a step leaves of the running mean of the weights, which is scored and kept. 0: the weights themselves."""
     study_bank: int = Field(default=0, ge=0)
     """Train studies, drawn and embedded anew for each epoch, that are further negatives of every ECG."""
     patience: int = Field(ge=1)

@@ -4,7 +4,7 @@ import torch
 
 from models.architecture import EcgArchitecture
 from models.ecg_encoder import EcgEncoder
-from training.masked_ecg import MaskedReconstruction, pretrain_ecg_encoder, reconstruction_loss, visible_tokens
+from training.masked_ecg import MaskedReconstruction, pretrain_ecg_encoder, reconstruction_loss
 from training.progress import silent
 from training.recipes import MaskedEcgPretraining
 from training.run_log import RunLog
@@ -48,17 +48,17 @@ def test_hidden_samples_reach_neither_the_tokens_nor_the_reconstruction():
     shown = torch.zeros(4, 24, dtype=torch.bool).scatter(1, visible, value=True)
     shown = shown.repeat_interleave(12, dim=1).view(4, 3, 96)
     spoilt = torch.where(shown, windows, torch.nan)
-    tokens, spoilt_tokens = (visible_tokens(model.encoder, x, visible) for x in (windows, spoilt))
+    tokens, spoilt_tokens = (model.encoder(x, visible) for x in (windows, spoilt))
     assert torch.equal(tokens, spoilt_tokens)
     assert torch.equal(model.reconstruct(tokens[:, 1:], visible), model.reconstruct(spoilt_tokens[:, 1:], visible))
     other = torch.where(shown, windows + 1.0, windows)
-    assert not torch.allclose(tokens, visible_tokens(model.encoder, other, visible))
+    assert not torch.allclose(tokens, model.encoder(other, visible))
 
 
 def test_with_every_patch_visible_the_tokens_are_the_encoders_own():
     model, windows = encoder().eval(), torch.randn(2, 3, 96)
     everything = torch.arange(24).expand(2, -1)
-    torch.testing.assert_close(visible_tokens(model, windows, everything), model(windows))
+    torch.testing.assert_close(model(windows, everything), model(windows))
 
 
 def test_each_window_keeps_its_own_share_of_patches():
