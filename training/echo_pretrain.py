@@ -126,6 +126,7 @@ def pretrain_echo_encoder(
         schedule=Schedule(settings.epochs, steps, settings.warmup_epochs, floor=0.02),
         patience=settings.patience,
         items_per_epoch=clips,
+        items="clips",
         folder=folder,
         log=log,
         progress=progress,

@@ -40,15 +40,12 @@ from training.probe_reports import (
     bundle_probe_report,
     fitted_probe_report,
     flag_reports,
-    knn_probabilities,
     knn_probe_report,
     phenotype_reports,
 )
 from training.progress import Progress, silent
 from training.retrieval_report import RetrievalReport, retrieval_reports
 from training.shared_map import SharedMap, shared_map
-
-__all__ = ["EvaluationReport", "embed_ecgs", "evaluate", "knn_probabilities"]
 
 _BATCH = 64
 

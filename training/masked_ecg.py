@@ -93,6 +93,7 @@ def pretrain_ecg_encoder(
         schedule=Schedule(settings.epochs, steps, settings.warmup_epochs, floor=0.02),
         patience=settings.patience,
         items_per_epoch=len(train_LN),
+        items="ECGs",
         folder=folder,
         log=log,
         progress=progress,
