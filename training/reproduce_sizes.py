@@ -49,13 +49,14 @@ def small() -> Size:
     return Size(
         name="small",
         patients=300,
-        cohort_seed=20_260_401,
+        # Chosen by counts of labels alone: 17 of the 94 test ECGs are of the lowest LVEF class, as in the population.
+        cohort_seed=20_260_404,
         recipe=recipe.model_copy(update={"name": "reproduce-small", **budget}),
     )
 
 
 def full() -> Size:
-    """The paper's towers and recipe on 2,400 patients, for a GPU. Its decoded clips take about 70 GB of disk."""
+    """The paper's towers and recipe on 2,400 patients, for a GPU. Files and decoded clips take some 75 GB of disk."""
     echo_pretraining = EchoPretraining(
         epochs=6,
         batch_size=32,
