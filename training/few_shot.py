@@ -10,19 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.probes import LvefClasses
-from training.metrics import Record, binary_scores
+from training.metrics import Record, Spread, binary_scores
 from training.probe_reports import EmbeddedEcgs, linear_probabilities, standardised
 
 SHARES = (0.01, 0.1, 1.0)
 _DRAWS = 10
-
-
-class Spread(Record):
-    """Mean and range over draws of labelled patients."""
-
-    mean: float
-    low: float
-    high: float
 
 
 class FewShotPoint(Record):
@@ -100,10 +92,10 @@ def _curve(
                 FewShotPoint(
                     share=share,
                     patients=len(draws[0]),
-                    ecgs=_spread([float(row.sum()) for row in rows]),
+                    ecgs=Spread.of([float(row.sum()) for row in rows]),
                     draws=len(draws),
-                    auroc=_spread([score["auroc"] for score in scores]),
-                    auprc=_spread([score["auprc"] for score in scores]),
+                    auroc=Spread.of([score["auroc"] for score in scores]),
+                    auprc=Spread.of([score["auprc"] for score in scores]),
                 )
             )
     return FewShotCurve(
@@ -122,7 +114,3 @@ def labelled_patients(positive_P: NDArray[np.bool_], share: float, draw: np.rand
     for stratum in (np.flatnonzero(positive_P), np.flatnonzero(~positive_P)):
         chosen.append(draw.choice(stratum, max(1, round(share * len(stratum))), replace=False))
     return np.concatenate(chosen)
-
-
-def _spread(values: list[float]) -> Spread:
-    return Spread(mean=float(np.mean(values)), low=min(values), high=max(values))

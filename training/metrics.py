@@ -42,6 +42,21 @@ class Estimate(Record):
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
+class Spread(Record):
+    """Mean, lowest and highest of a few runs or draws: too few for a percentile."""
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        return cls(mean=float(np.mean(values)), low=min(values), high=max(values))
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
 class ReliabilityBin(Record):
     """`n` ECGs got a probability from `low` to `high`, on average `mean_predicted`; a share `observed` is positive."""
 

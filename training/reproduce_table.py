@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
-
-from training.metrics import Record
+from training.metrics import Record, Spread
 from training.reproduce_arms import ARMS, Arm
 from training.reproduce_measure import PROBES
 
@@ -48,17 +46,6 @@ class ArmResult(Record):
     """Of the run that finished it, training and measuring."""
 
 
-class Spread(Record):
-    """Over the finished seeds of an arm: the mean, the lowest and the highest."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
-
-
 class Comparison(Record):
     """All finished arms. `counts` says how many ECGs, studies and patients trained, chose and tested."""
 
@@ -74,7 +61,7 @@ class Comparison(Record):
         values = [r.metrics[metric] for r in self.results if r.arm == arm and metric in r.metrics]
         if not values:
             return None
-        return Spread(mean=float(np.mean(values)), low=min(values), high=max(values))
+        return Spread.of(values)
 
     def rows(self) -> list[tuple[str, list[Spread | None], float]]:
         """Of the table: what was measured, each arm's spread in the order of ARMS, and what chance gives."""

@@ -22,6 +22,7 @@ from inputs.errors import UnreadableFile
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [
     "demo", "simulate", "train", "evaluate", "embed", "index", "serve", "query", "bundle", "cohort", "keys", "doctor",
+    "reproduce",
 ]  # fmt: skip
 
 
