@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from inputs.cohort import Cohort, shd_labels
+from inputs.cohort import SHD_FLAGS, Cohort, shd_labels
 from inputs.specs import EcgSpec
 from models.bundle import Bundle
 from training.array_store import ArrayStore
@@ -92,6 +92,12 @@ def study_labels(cohort: Cohort) -> pd.DataFrame:
     labels["lvsv_ml"] = labels["lvedv_ml"] - labels["lvesv_ml"]
     labels["shd"] = shd_labels(studies).astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
     return labels.set_index(studies["study_id"])
+
+
+def labels_and_flags(cohort: Cohort) -> pd.DataFrame:
+    """`study_labels` and the eleven SHD flags (1, 0), NaN where unknown."""
+    flags = cohort.studies[list(SHD_FLAGS)].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    return study_labels(cohort).assign(**dict(zip(SHD_FLAGS, flags.T, strict=True)))
 
 
 def ecg_labels(pairs: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:

@@ -16,16 +16,16 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from inputs.cohort import SHD_FLAGS, Cohort, derive_pairs, load_cohort
+from inputs.cohort import SHD_FLAGS, derive_pairs, load_cohort
 from inputs.ecg_prepare import ecg_windows
 from models.bundle import Bundle
 from training.cohort_arrays import (
     Arrays,
     clip_sources,
     ecg_labels,
+    labels_and_flags,
     pairs_of_split,
     prepared_signals,
-    study_labels,
     study_views,
     usable_pairs,
 )
@@ -135,7 +135,7 @@ def evaluate(
         )
         clips = clip_sources(cohort, tested["study_id"])
         views, skipped_clips = study_views(bundle, cohort, clips, folder, workers=workers, progress=progress)
-        labels = _labels_and_flags(cohort)
+        labels = labels_and_flags(cohort)
         tested = usable_pairs(tested, signals, views)
         if tested.empty:
             raise ValueError(f"no pair of an ECG and a study of the {split} patients can be used")
@@ -188,12 +188,6 @@ def _trained_window_days(bundle: Bundle) -> float:
 def _is_simulated(cohort_dir: Path) -> bool:
     stamp = cohort_dir / "cohort.json"
     return stamp.exists() and "simulator_version" in json.loads(stamp.read_text(encoding="utf-8"))
-
-
-def _labels_and_flags(cohort: Cohort) -> pd.DataFrame:
-    """`study_labels` and the eleven flags, as floats; NaN where unknown."""
-    flags = cohort.studies[list(SHD_FLAGS)].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
-    return study_labels(cohort).assign(**dict(zip(SHD_FLAGS, flags.T, strict=True)))
 
 
 def embed_ecgs(bundle: Bundle, pairs: pd.DataFrame, labels: pd.DataFrame, signals: Arrays) -> EmbeddedEcgs:

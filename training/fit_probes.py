@@ -156,7 +156,9 @@ def _rarer(y_N: _Int64) -> int:
 
 
 def _fit_lvef(splits: _Splits, count: int) -> tuple[LvefProbe, dict[str, float]]:
-    model, inverse_regularisation = _best_regression(splits.train, splits.val)
+    model, inverse_regularisation = best_regression(
+        splits.train.x_NF, splits.train.y_N, splits.val.x_NF, splits.val.y_N
+    )
     fitting, sizing = _halves(splits.calibration, count)
     scale, shift_C = _fit_calibration(fitting.x_NF @ model.coef_.T + model.intercept_, fitting.y_N)
     sets = None
@@ -174,7 +176,9 @@ def _fit_lvef(splits: _Splits, count: int) -> tuple[LvefProbe, dict[str, float]]
 
 
 def _fit_yes_no(splits: _Splits, *, with_sets: bool) -> tuple[ShdProbe, dict[str, float]]:
-    model, inverse_regularisation = _best_regression(splits.train, splits.val)
+    model, inverse_regularisation = best_regression(
+        splits.train.x_NF, splits.train.y_N, splits.val.x_NF, splits.val.y_N
+    )
     weight_F, bias = model.coef_[0], float(model.intercept_[0])
     fitting, sizing = _halves(splits.calibration, 2) if with_sets else (splits.calibration, None)
     scores_N2 = np.column_stack([np.zeros(len(fitting.y_N)), fitting.x_NF @ weight_F + bias])
@@ -255,10 +259,12 @@ def _fit_ood(train: ProbeData, val: ProbeData, calibration: ProbeData) -> OutOfD
     return fit_ood(OodData(train.features_NF, train.shape), OodData(val.features_NF, val.shape), held_out)
 
 
-def _best_regression(train: _Labelled, val: _Labelled) -> tuple[LogisticRegression, float]:
+def best_regression(
+    train_NF: _Float64, train_N: _Int64, val_NF: _Float64, val_N: _Int64
+) -> tuple[LogisticRegression, float]:
     """The logistic regression, among a few strengths of regularisation, with the smallest log loss on `val`."""
-    fits = [LogisticRegression(C=c, max_iter=2000).fit(train.x_NF, train.y_N) for c in _INVERSE_REGULARISATIONS]
-    losses = [log_loss(val.y_N, model.predict_proba(val.x_NF), labels=model.classes_) for model in fits]
+    fits = [LogisticRegression(C=c, max_iter=2000).fit(train_NF, train_N) for c in _INVERSE_REGULARISATIONS]
+    losses = [log_loss(val_N, model.predict_proba(val_NF), labels=model.classes_) for model in fits]
     best = int(np.argmin(losses))
     return fits[best], _INVERSE_REGULARISATIONS[best]
 

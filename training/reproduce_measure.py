@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import normalize
 
@@ -21,6 +19,7 @@ from inputs.specs import EcgSpec
 from models.aligned import EcgTower
 from training.dataset import PairedArrays
 from training.embed import chunks, embed_studies
+from training.fit_probes import best_regression
 from training.metrics import binary_scores, multiclass_scores
 from training.probe_reports import knn_probabilities
 from training.recipes import Recipe
@@ -31,7 +30,6 @@ from training.supervised import UNKNOWN
 
 PROBES = ("knn", "linear")
 QUESTIONS = ("lvef_lowest", "lvef_classes", "shd")
-_INVERSE_REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 _BATCH = 8
 """Records of up to four windows: larger chunks outgrow a CPU's cache and are slower there."""
 
@@ -134,9 +132,8 @@ def _linear_probabilities(
     """Logistic regression on standardised features; the regularisation is the one with the least log loss on `val`."""
     scaler = StandardScaler().fit(train_EF.astype(np.float64))
     train_x, val_x, test_x = (scaler.transform(part.astype(np.float64)) for part in (train_EF, val_EF, test_EF))
-    fits = [LogisticRegression(C=c, max_iter=2000).fit(train_x, train_y) for c in _INVERSE_REGULARISATIONS]
-    best = min(fits, key=lambda fit: log_loss(val_y, fit.predict_proba(val_x), labels=fit.classes_))
-    probability_EC: _Float64 = best.predict_proba(test_x)
+    model, _ = best_regression(train_x, train_y, val_x, val_y)
+    probability_EC: _Float64 = model.predict_proba(test_x)
     return probability_EC
 
 
