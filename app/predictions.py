@@ -26,7 +26,7 @@ class LvefClass(BaseModel):
 class _WithSet(BaseModel):
     """An answer as a set that holds the truth for a share `coverage` of patients. Absent where none was fitted."""
 
-    prediction_set: list[str] | None = Field(default=None, description="Answers that are not ruled out; at least one.")
+    prediction_set: list[str] | None = Field(default=None, description="Answers not ruled out; the one given is in.")
     coverage: float | None = Field(default=None, description="The share of patients whose set holds the truth.")
     n_calibration: int | None = Field(default=None, description="Patients who decided how large the sets are.")
 
@@ -84,18 +84,19 @@ def predictions_of(answer: Answer) -> Predictions | None:
     bundle, found = answer.snapshot.bundle, answer.found
     if bundle.probes is None or found.lvef_C is None or found.shd is None:
         return None
-    classes, probes = bundle.manifest.labels.lvef, bundle.probes
+    classes, probes, called = bundle.manifest.labels.lvef, bundle.probes, int(found.lvef_C.argmax())
     lvef = LvefPrediction(
         classes=[
             LvefClass(label=label, range=text, probability=_rounded(probability))
             for label, text, probability in zip(classes.labels, classes.ranges, found.lvef_C, strict=True)
         ],
-        predicted=classes.labels[int(found.lvef_C.argmax())],
-        **_prediction_set(probes.lvef.sets, found.lvef_C, classes.labels),
+        predicted=classes.labels[called],
+        **_prediction_set(probes.lvef.sets, found.lvef_C, called, classes.labels),
     )
+    decision = _decision(found.shd, probes.shd.threshold)
     shd = ShdPrediction(
-        **_decision(found.shd, probes.shd.threshold),
-        **_prediction_set(probes.shd.sets, [1.0 - found.shd, found.shd], SHD_ANSWERS),
+        **decision,
+        **_prediction_set(probes.shd.sets, [1.0 - found.shd, found.shd], int(decision["positive"]), SHD_ANSWERS),
     )
     if probes.flags and found.flags_Q is not None:
         shd.flags = [
@@ -113,10 +114,12 @@ def _decision(probability: float, threshold: float) -> dict[str, Any]:
     return {"probability": _rounded(probability), "threshold": threshold, "positive": probability > threshold}
 
 
-def _prediction_set(sets: PredictionSets | None, probability_C: ArrayLike, labels: Sequence[str]) -> dict[str, Any]:
+def _prediction_set(
+    sets: PredictionSets | None, probability_C: ArrayLike, called: int, labels: Sequence[str]
+) -> dict[str, Any]:
     if sets is None:
         return {}
-    chosen = [labels[number] for number in sets.classes(probability_C)]
+    chosen = [labels[number] for number in sets.classes(probability_C, called)]
     return {"prediction_set": chosen, "coverage": sets.coverage, "n_calibration": sets.n_calibration}
 
 

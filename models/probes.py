@@ -15,12 +15,12 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from torch import Tensor, nn
 
 from models.ood import OutOfDistribution
 
-Numbers = tuple[float, ...]
+Numbers = tuple[FiniteFloat, ...]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 SHD_ANSWERS = ("negative", "positive")
@@ -99,11 +99,14 @@ class PredictionSets(BaseModel):
     n_calibration: int = Field(ge=1)
     """Patients, one ECG of each, who fitted neither the probe nor its calibration."""
 
-    def classes(self, probability_C: ArrayLike) -> tuple[int, ...]:
-        """Class numbers, rising. The most probable class is always in: an empty set would say nothing."""
+    def classes(self, probability_C: ArrayLike, called: int | None = None) -> tuple[int, ...]:
+        """Class numbers, rising. The class given as the answer, `called`, is always in: no answer may rule itself out.
+
+        Without `called` that is the most probable class. Adding a class can only raise the coverage.
+        """
         values_C = np.asarray(probability_C, dtype=np.float64)
         inside_C = 1.0 - values_C <= self.quantile
-        inside_C[values_C.argmax()] = True
+        inside_C[values_C.argmax() if called is None else called] = True
         return tuple(np.flatnonzero(inside_C).tolist())
 
 
@@ -129,7 +132,7 @@ class ShdProbe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     weight_F: Numbers
-    bias: float
+    bias: FiniteFloat
     calibration: Calibration
     threshold: float = Field(ge=0, le=1)
     """Positive when the calibrated probability is greater."""
@@ -166,8 +169,8 @@ class Probes(BaseModel):
             raise ValueError(f"the LVEF probe must have one bias and one shift for each of its {classes} classes")
         if any(len(probe.calibration.shift) != 1 for probe in self.yes_no):
             raise ValueError("a yes-no probe must have one calibration shift")
-        if not all(math.isfinite(n) for row in [self.feature_mean_F, *rows] for n in row):
-            raise ValueError("probe numbers must be finite")
+        if self.lvef.prevalence_C is not None:
+            _check_shares(self.lvef.prevalence_C)
         if min(self.feature_std_F) <= 0:
             raise ValueError("feature_std_F must be positive")
         return self
@@ -192,43 +195,61 @@ class Probes(BaseModel):
         """The same probes for patients among whom the classes are otherwise frequent (prior shift).
 
         Every probability is what `reweighted` makes of it. It holds where an ECG of a class looks as before and only
-        the shares differ. Thresholds move along, so that the same ECGs are called positive; prediction sets are left
-        out, because their coverage was promised for the old shares. ValueError where the old prevalence is not known.
+        the shares differ. Thresholds move along, so that the same ECGs are called positive. Prediction sets are left
+        out, of LVEF and of SHD whichever moved: their coverage was promised over the old mix of patients. ValueError
+        where the old prevalence is not known.
         """
-        changed: dict[str, object] = {}
+        if lvef_C is None and shd is None and not flags:
+            return self
+        lvef_probe, shd_probe, flag_probes = self.lvef, self.shd, self.flags
         if lvef_C is not None:
             if len(lvef_C) != len(self.lvef.bias_C):
                 raise ValueError(f"there are {len(self.lvef.bias_C)} LVEF classes, not {len(lvef_C)}")
             moves = _log_ratios(lvef_C, self.lvef.prevalence_C)
             shift = tuple(s + m for s, m in zip(self.lvef.calibration.shift, moves, strict=True))
             calibration = self.lvef.calibration.model_copy(update={"shift": shift})
-            new = {"calibration": calibration, "prevalence_C": tuple(lvef_C), "sets": None}
-            changed["lvef"] = self.lvef.model_copy(update=new)
+            lvef_probe = self.lvef.model_copy(update={"calibration": calibration, "prevalence_C": tuple(lvef_C)})
         if shd is not None:
-            changed["shd"] = _moved(self.shd, shd)
-        unknown = set(flags or {}) - set(self.flags)
-        if unknown:
-            raise ValueError(f"there is no probe for {', '.join(sorted(unknown))}")
+            shd_probe = _moved(self.shd, shd)
         if flags:
-            changed["flags"] = {
+            unknown = set(flags) - set(self.flags)
+            if unknown:
+                raise ValueError(f"there is no probe for {', '.join(sorted(unknown))}")
+            flag_probes = {
                 name: _moved(probe, flags[name]) if name in flags else probe for name, probe in self.flags.items()
             }
-        return self.model_copy(update=changed)
+        return self.model_copy(
+            update={
+                "lvef": lvef_probe.model_copy(update={"sets": None}),
+                "shd": shd_probe.model_copy(update={"sets": None}),
+                "flags": flag_probes,
+            }
+        )
 
 
 def reweighted(probability_BC: ArrayLike, old_C: ArrayLike, new_C: ArrayLike) -> NDArray[np.float64]:
-    """Probabilities (B, C) for shares new_C instead of old_C: times new / old, normalised (Saerens et al. 2002)."""
-    weighed_BC = np.asarray(probability_BC, np.float64) * (
-        np.asarray(new_C, np.float64) / np.asarray(old_C, np.float64)
-    )
+    """Probabilities (B, C) for shares new_C instead of old_C: times new / old, normalised (Saerens et al. 2002).
+
+    ValueError unless both are C positive shares that sum to 1.
+    """
+    probabilities_BC = np.asarray(probability_BC, np.float64)
+    new_shares, old_shares = (np.asarray(shares, np.float64).ravel().tolist() for shares in (new_C, old_C))
+    if probabilities_BC.ndim != 2 or not probabilities_BC.shape[1] == len(new_shares) == len(old_shares):
+        raise ValueError("there must be one old and one new share for each column of probabilities")
+    weighed_BC = probabilities_BC * np.exp(_log_ratios(new_shares, old_shares))
     return np.asarray(weighed_BC / weighed_BC.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def _check_shares(share_C: Sequence[float]) -> None:
+    if not all(share > 0 for share in share_C) or not math.isclose(sum(share_C), 1.0, abs_tol=1e-6):
+        raise ValueError("a prevalence must be positive for every class and sum to 1")
 
 
 def _log_ratios(new_C: Sequence[float], old_C: Sequence[float] | None) -> list[float]:
     if old_C is None:
         raise ValueError("this probe does not say which prevalence it was calibrated for")
-    if min(new_C) <= 0 or not math.isclose(sum(new_C), 1.0, abs_tol=1e-6):
-        raise ValueError("a prevalence must be positive for every class and sum to 1")
+    _check_shares(new_C)
+    _check_shares(old_C)
     return [math.log(new / old) for new, old in zip(new_C, old_C, strict=True)]
 
 
@@ -237,7 +258,7 @@ def _moved(probe: ShdProbe, prevalence: float) -> ShdProbe:
     less, more = _log_ratios((1.0 - prevalence, prevalence), old)
     calibration = probe.calibration.model_copy(update={"shift": (probe.calibration.shift[0] + more - less,)})
     yes, no = probe.threshold * math.exp(more), (1.0 - probe.threshold) * math.exp(less)
-    new = {"calibration": calibration, "prevalence": prevalence, "threshold": yes / (yes + no), "sets": None}
+    new = {"calibration": calibration, "prevalence": prevalence, "threshold": yes / (yes + no)}
     return probe.model_copy(update=new)
 
 

@@ -25,6 +25,7 @@ from app.service import Service
 from app.settings import Settings
 from index.catalogue import CataloguedView, StudyCard
 from index.store import IndexStore
+from inputs.cohort import SHD_FLAGS
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, EcgRecording, UploadedFile
 from inputs.specs import EcgSpec, EchoSpec
@@ -67,7 +68,7 @@ class FakeBundle:
             architecture=paper(),
             ecg=EcgSpec(),
             echo=EchoSpec(),
-            labels=LabelDefinitions(shd_flags=("low_ef",)),
+            labels=LabelDefinitions(shd_flags=SHD_FLAGS),
             metrics={},
             training_data={},
             files={},
@@ -89,7 +90,8 @@ class FakeBundle:
         embeddings_BD /= np.linalg.norm(embeddings_BD, axis=1, keepdims=True)
         lvef_BC = np.tile(np.array([0.7, 0.2, 0.1], np.float32), (B, 1))
         more = {name: make(B) for name, make in self.says_more.items()}
-        return EcgOutput(np.ones((B, 4), np.float32), embeddings_BD, lvef_BC, np.full(B, 0.6, np.float32), **more)
+        said = {"lvef_BC": lvef_BC, "shd_B": np.full(B, 0.6, np.float32)} | more
+        return EcgOutput(np.ones((B, 4), np.float32), embeddings_BD, **said)
 
 
 class FakeReader:

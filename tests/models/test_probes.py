@@ -11,6 +11,9 @@ from pydantic import ValidationError
 
 from models.probes import LvefClasses, PredictionSets, ProbeHeads, Probes, reweighted
 
+YES_NO = {"weight_F": (1.0,), "bias": 0.0, "threshold": 0.5, "calibration": {"shift": (0.0,)}}
+LVEF = {"weight_CF": ((1.0,), (-1.0,)), "bias_C": (0.0, 0.0), "calibration": {"shift": (0.0, 0.0)}}
+
 
 def test_probabilities_equal_standardise_probe_calibrate_written_out(probes):
     features = np.random.default_rng(0).normal(size=(4, len(probes.feature_mean_F)))
@@ -72,6 +75,16 @@ def test_a_set_holds_what_is_probable_enough_and_never_nothing():
     assert PredictionSets(coverage=0.9, quantile=1.0, n_calibration=99).classes([1.0, 0.0, 0.0]) == (0, 1, 2)
 
 
+@pytest.mark.parametrize(
+    ("quantile", "called", "expected"),
+    [(0.55, 1, (0, 1)), (0.55, 0, (0,)), (0.55, None, (0,)), (0.3, 1, (1,)), (0.7, 0, (0, 1))],
+)
+def test_the_answer_given_is_never_ruled_out(quantile, called, expected):
+    """A probability of 0.4 above a threshold of 0.3 is called positive, although negative is the more probable."""
+    sets = PredictionSets(coverage=0.9, quantile=quantile, n_calibration=99)
+    assert sets.classes([0.6, 0.4], called) == expected
+
+
 def test_a_prior_shift_gives_the_probabilities_that_bayes_gives_elsewhere():
     """Two normal classes: logits are known, at any prevalence."""
     x = np.linspace(-3, 3, 13)
@@ -88,7 +101,8 @@ def test_a_prior_shift_gives_the_probabilities_that_bayes_gives_elsewhere():
         "prevalence_C": (0.5, 0.5),
         "sets": {"coverage": 0.9, "quantile": 0.5, "n_calibration": 50},
     }
-    numbers = {"feature_mean_F": (0.0,), "feature_std_F": (1.0,), "lvef": lvef, "shd": fitted, "flags": {"f": fitted}}
+    shd = fitted | {"sets": lvef["sets"]}
+    numbers = {"feature_mean_F": (0.0,), "feature_std_F": (1.0,), "lvef": lvef, "shd": shd, "flags": {"f": fitted}}
     here = Probes.model_validate(numbers)
     elsewhere = here.with_prevalence(lvef_C=(0.9, 0.1), shd=0.1, flags={"f": 0.02})
     features = torch.from_numpy(x[:, None]).float()
@@ -97,9 +111,13 @@ def test_a_prior_shift_gives_the_probabilities_that_bayes_gives_elsewhere():
     assert after.flags_BQ[:, 0].numpy() == pytest.approx(bayes(0.02), abs=1e-6)
     assert after.lvef_BC[:, 1].numpy() == pytest.approx(bayes(0.1), abs=1e-6)
     assert after.lvef_BC.numpy() == pytest.approx(reweighted(before.lvef_BC, (0.5, 0.5), (0.9, 0.1)), abs=1e-6)
-    # The same ECGs are called positive; a coverage that was promised for the old shares is not repeated.
+    # The same ECGs are called positive.
     assert ((before.shd_B > here.shd.threshold) == (after.shd_B > elsewhere.shd.threshold)).all()
-    assert elsewhere.lvef.sets is None
+    # A coverage over the old mix of patients is not repeated, whichever question it was that moved.
+    assert here.with_prevalence() == here
+    for moved in ({"lvef_C": (0.9, 0.1)}, {"shd": 0.1}, {"flags": {"f": 0.02}}):
+        there = here.with_prevalence(**moved)
+        assert (there.lvef.sets, there.shd.sets) == (None, None)
     back = elsewhere.with_prevalence(shd=0.5)
     assert ProbeHeads(back)(features).shd_B.numpy() == pytest.approx(bayes(0.5), abs=1e-6)
 
@@ -120,6 +138,22 @@ def test_a_prevalence_that_cannot_be_is_refused(probes, shares, named):
     }
     with pytest.raises(ValueError, match=named):
         probes.model_copy(update=update).with_prevalence(**shares)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ((0.5, 0.5), (0.9, 0.2), "sum to 1"),
+        ((0.5, 0.6), (0.9, 0.1), "sum to 1"),
+        ((1.0, 0.0), (0.9, 0.1), "positive for every class"),
+        ((0.5, 0.5), (float("nan"), 0.1), "positive for every class"),
+        ((0.2, 0.2, 0.6), (0.9, 0.1), "one old and one new share"),
+        ((1.0,), (1.0,), "one old and one new share"),
+    ],
+)
+def test_probabilities_are_reweighted_by_shares_alone(old, new, named):
+    with pytest.raises(ValueError, match=named):
+        reweighted([[0.3, 0.7]], old, new)
 
 
 def test_probes_survive_json_exactly(probes):
@@ -164,14 +198,24 @@ def test_lvef_classes_that_contradict_themselves_are_refused(change):
         ("feature_mean_F", (float("nan"),), "finite"),
         ("lvef", {"weight_CF": ((1.0,), (1.0,)), "bias_C": (0.0,), "calibration": {"shift": (0.0, 0.0)}}, "2 classes"),
         ("shd", {"weight_F": (1.0,), "bias": 0.0, "threshold": 1.5, "calibration": {"shift": (0.0,)}}, "threshold"),
+        ("shd", YES_NO | {"bias": float("inf")}, "finite"),
+        ("shd", YES_NO | {"weight_F": (float("inf"),)}, "finite"),
+        ("shd", YES_NO | {"threshold": float("nan")}, "threshold"),
+        ("shd", YES_NO | {"calibration": {"shift": (float("nan"),)}}, "finite"),
+        ("shd", YES_NO | {"calibration": {"scale": float("inf"), "shift": (0.0,)}}, "finite"),
+        ("lvef", LVEF | {"bias_C": (0.0, float("-inf"))}, "finite"),
+        ("lvef", LVEF | {"calibration": {"shift": (0.0, float("inf"))}}, "finite"),
+        ("lvef", LVEF | {"prevalence_C": (0.2, 0.2)}, "sum to 1"),
+        ("lvef", LVEF | {"prevalence_C": (float("nan"), 0.2)}, "prevalence_C"),
+        ("lvef", LVEF | {"sets": {"coverage": 0.9, "quantile": float("nan"), "n_calibration": 50}}, "quantile"),
     ],
 )
 def test_probe_numbers_that_do_not_fit_together_are_refused(field, value, named):
     numbers = {
         "feature_mean_F": (0.0,),
         "feature_std_F": (1.0,),
-        "lvef": {"weight_CF": ((1.0,), (-1.0,)), "bias_C": (0.0, 0.0), "calibration": {"shift": (0.0, 0.0)}},
-        "shd": {"weight_F": (1.0,), "bias": 0.0, "threshold": 0.5, "calibration": {"shift": (0.0,)}},
+        "lvef": LVEF,
+        "shd": YES_NO,
     }
     assert Probes.model_validate(numbers).schema_version == 2
     with pytest.raises(ValidationError, match=named):
