@@ -42,7 +42,7 @@ from models.bundle_files import (
     write_bundle,
 )
 from models.device import resolve_device
-from models.ecg_shape import describable, describe_windows
+from models.ecg_shape import describe_windows
 from models.echo_encoder import EchoEncoder
 from models.ood import OodHead, OodOutput
 from models.probes import LabelDefinitions, ProbeHeads, Probes
@@ -75,7 +75,7 @@ class EcgOutput:
     """features_BF for probes; embeddings_BD of unit length; probabilities, or None in a bundle without probes.
 
     flags_BQ has a column for each of `probes.flag_names`, maybe none. ood is None where the bundle cannot tell how
-    unusual an ECG is.
+    unusual an ECG is, and with precision bf16, whose rounded features are not those it was fitted on.
     """
 
     features_BF: _Float32
@@ -125,20 +125,16 @@ class Bundle:
         self.sha256 = sha256
         self.device = device
         self.precision = precision
-        self._set_probes(probes)
+        self.probes = probes
+        self._heads = None if probes is None else ProbeHeads(probes).to(device)
+        # A distance fitted on exact features says nothing of rounded ones.
+        ood = None if probes is None or precision == "bf16" else probes.ood
+        self._ood_head = None if ood is None else OodHead(ood).to(device)
         if ecg_tower is not None and "ecg_encoder" not in manifest.absent:
             ecg_tower.ecg_encoder = ecg_tower.ecg_encoder.folded()
         self._ecg_tower = None if ecg_tower is None else ecg_tower.eval().to(device)
         self._echo_encoder = None if echo_encoder is None else echo_encoder.eval().to(device)
         self._echo_tower = None if echo_tower is None else echo_tower.eval().to(device)
-
-    def _set_probes(self, probes: Probes | None) -> None:
-        self.probes = probes
-        self._heads = None if probes is None else ProbeHeads(probes).to(self.device)
-        ood = None if probes is None else probes.ood
-        if ood is not None and not describable(self.manifest.ecg):
-            raise BundleError("the bundle's out-of-distribution score needs longer windows of all twelve leads")
-        self._ood_head = None if ood is None else OodHead(ood).to(self.device)
 
     @classmethod
     def load(
@@ -149,7 +145,7 @@ class Bundle:
         parts: Sequence[Part] = ("ecg", "echo"),
         precision: Precision = "fp32",
     ) -> Bundle:
-        """Read and check the parts asked for, and no other weights.
+        """Read and check the parts asked for, and no other weights. With bf16 there is no out-of-distribution score.
 
         A part counts as present when the bundle has one of its files. BundleError when anything does not agree.
         """
@@ -220,14 +216,23 @@ class Bundle:
         if self.probes is None:
             raise BundleError("this bundle has no probes")
         moved = copy(self)
-        moved._set_probes(self.probes.with_prevalence(lvef_C=lvef_C, shd=shd, flags=flags))
+        moved.probes = self.probes.with_prevalence(lvef_C=lvef_C, shd=shd, flags=flags)
+        moved._heads = ProbeHeads(moved.probes).to(self.device)
         return moved
 
     def _judge(self, features_BF: Tensor, windows_BWLN: _Float32) -> OodOutput | None:
         if self._ood_head is None or self.probes is None or self.probes.ood is None:
             return None
-        shape = describe_windows(self._tensor(windows_BWLN), self.manifest.ecg)
-        score_B = self._ood_head(features_BF, shape).cpu().numpy()
+        B, W = windows_BWLN.shape[:2]
+        chunk = max(1, ecgs_per_chunk(self.manifest.architecture, self.device) // W)
+        scores = [
+            self._ood_head(
+                features_BF[i : i + chunk],
+                describe_windows(self._tensor(windows_BWLN[i : i + chunk]), self.manifest.ecg),
+            )
+            for i in range(0, B, chunk)
+        ]
+        score_B = torch.cat(scores).cpu().numpy()
         return OodOutput(score_B, self.probes.ood.percentile(score_B))
 
     def ecg_features(self, windows_BWLN: _Float32) -> _Float32:

@@ -32,7 +32,9 @@ from torch import nn
 from inputs.specs import EcgSpec, EchoSpec
 from models.aligned import EcgTower, EchoTower
 from models.architecture import Architecture
+from models.ecg_shape import SHAPE_SIZES, describable
 from models.echo_encoder import EchoEncoder
+from models.ood import OutOfDistribution
 from models.probes import LabelDefinitions, Probes
 
 MANIFEST = "manifest.json"
@@ -291,6 +293,19 @@ def _probe_problem(probes: Probes, manifest: BundleManifest) -> str | None:
         return f"the probes take {features} features, the encoder gives {manifest.architecture.features_dim}"
     if classes != len(manifest.labels.lvef.labels):
         return f"the LVEF probe has {classes} classes, the label definitions {len(manifest.labels.lvef.labels)}"
+    unnamed = sorted(set(probes.flags) - set(manifest.labels.shd_flags))
+    if unnamed:
+        return f"there is a probe for {unnamed[0]}, which is no SHD flag of the label definitions"
+    return None if probes.ood is None else _ood_problem(probes.ood, manifest.ecg)
+
+
+def _ood_problem(ood: OutOfDistribution, spec: EcgSpec) -> str | None:
+    if not describable(spec):
+        return "the out-of-distribution score needs longer windows of all twelve leads"
+    found = {"leads": ood.leads.mean_S, "texture": ood.texture.mean_S, "direction": ood.direction.weight_S}
+    for kind, numbers in found.items():
+        if len(numbers) != SHAPE_SIZES[kind]:
+            return f"the {kind} part of ood takes {len(numbers)} numbers, an ECG gives {SHAPE_SIZES[kind]}"
     return None
 
 

@@ -24,6 +24,9 @@ _REACH_MS, _STEP_MS = 440, 20
 _SHORTEST_S = 1.5
 _TINY = 1e-6
 
+SHAPE_SIZES = {"leads": 5 + 5, "texture": len(_BANDS_HZ) - 1 + 2, "direction": _REACH_MS // _STEP_MS}
+"""How many numbers an EcgShape has of each kind."""
+
 
 class EcgShape(NamedTuple):
     """leads_BS: do the leads fit together? texture_BS: rhythm and spectrum. direction_BS: changes sign with time."""
@@ -84,8 +87,10 @@ def _bands(signal_BWLN: Tensor, spec: EcgSpec) -> Tensor:
     power_BK = torch.fft.rfft(signal_BWLN, dim=-1).abs().square().mean(dim=(1, 2))
     hz_K = torch.fft.rfftfreq(signal_BWLN.shape[-1], 1.0 / spec.rate_hz, device=signal_BWLN.device)
     total_B = power_BK.sum(dim=1).clamp(min=_TINY)
-    shares = [power_BK[:, (hz_K >= low) & (hz_K < high)].sum(dim=1) / total_B for low, high in pairwise(_BANDS_HZ)]
-    return torch.log10(torch.stack(shares, dim=1) + 1e-5)
+    # A product with 0 and 1, because choosing by a mask makes a GPU wait for the mask.
+    inside_KS = torch.stack([(hz_K >= low) & (hz_K < high) for low, high in pairwise(_BANDS_HZ)], dim=1)
+    share_BS = power_BK @ inside_KS.to(power_BK.dtype) / total_B[:, None]
+    return torch.log10(share_BS + 1e-5)
 
 
 def _peakedness(signal_BWLN: Tensor, steepness_BWN: Tensor) -> Tensor:

@@ -65,6 +65,27 @@ def probes() -> Probes:
 
 
 @pytest.fixture(scope="session")
+def judging_probes(probes: Probes) -> Probes:
+    """The same with a flag, and with an out-of-distribution score whose held-out ECGs scored 0 to 8."""
+    scale = {"median": 0.0, "tail": 1.0}
+
+    def distance(count: int) -> dict[str, Any]:
+        rows = [[0.0] * place + [1.0 + place] for place in range(count)]
+        return {"mean_S": [0.1] * count, "factor": rows, "scale": scale}
+
+    ood = {
+        "features": distance(96),
+        "leads": distance(10),
+        "texture": distance(9),
+        "direction": {"weight_S": [1.0] * 22, "scale": scale},
+        "held_out_scores": list(range(9)),
+    }
+    numbers = probes.model_dump() | {"flags": {"lvef_lte_45_flag": probes.shd.model_dump()}, "ood": ood}
+    numbers["shd"] |= {"prevalence": 0.5}
+    return Probes.model_validate(numbers)
+
+
+@pytest.fixture(scope="session")
 def manifest_fields() -> dict[str, Any]:
     return {
         "id": "test-bundle",

@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 from models.architecture import demo
 from models.bundle import Bundle, BundleError, ecgs_per_chunk, write_bundle
 from models.ecg_shape import describe_windows
-from models.probes import Probes, reweighted
+from models.probes import reweighted
 
 RNG = np.random.default_rng(21)
 WINDOWS = RNG.normal(size=(40, 1, 12, 1008)).astype(np.float32)
@@ -101,27 +101,9 @@ def test_a_bundle_without_probes_gives_features_only(tmp_path, manifest_fields, 
 
 
 @pytest.fixture
-def judging_dir(tmp_path, manifest_fields, demo_modules, probes):
-    """A bundle with flags, and with an out-of-distribution score whose held-out ECGs scored 0 to 8."""
-    scale = {"median": 0.0, "tail": 1.0}
-
-    def distance(count):
-        rows = [[0.0] * place + [1.0 + place] for place in range(count)]
-        return {"mean_S": [0.1] * count, "factor": rows, "scale": scale}
-
-    ood = {
-        "features": distance(96),
-        "leads": distance(10),
-        "texture": distance(9),
-        "direction": {"weight_S": [1.0] * 22, "scale": scale},
-        "held_out_scores": list(range(9)),
-    }
-    numbers = probes.model_dump() | {"flags": {"lvef_lte_45_flag": probes.shd.model_dump()}, "ood": ood}
-    numbers["shd"] |= {"prevalence": 0.5}
+def judging_dir(tmp_path, manifest_fields, demo_modules, judging_probes):
     path = tmp_path / "judging"
-    write_bundle(
-        path, manifest_fields=manifest_fields, **demo_modules, probes=Probes.model_validate(numbers), card="# Judging\n"
-    )
+    write_bundle(path, manifest_fields=manifest_fields, **demo_modules, probes=judging_probes, card="# Judging\n")
     return path
 
 
@@ -149,6 +131,26 @@ def test_a_bundle_moved_to_another_prevalence_answers_so_and_the_first_one_as_be
     assert after.shd_B == pytest.approx(reweighted(two, (0.5, 0.5), (0.9, 0.1))[:, 1], abs=1e-6)
     assert np.array_equal(after.features_BF, before.features_BF)
     assert np.array_equal(bundle.embed_ecgs(WINDOWS[:3]).shd_B, before.shd_B)
+    assert np.array_equal(after.ood.score_B, before.ood.score_B)
+
+
+@pytest.mark.parametrize("windows_each", [1, 2])
+def test_an_ecg_is_as_unusual_alone_as_in_a_batch_of_several_chunks(judging_dir, windows_each):
+    bundle = Bundle.load(judging_dir, device="cpu", parts=("ecg",))
+    windows = WINDOWS.reshape(-1, windows_each, 12, 1008)
+    assert windows.shape[0] * windows_each > ecgs_per_chunk(demo(), bundle.device)
+    together = bundle.embed_ecgs(windows).ood.score_B
+    assert together.shape == (len(windows),)
+    for row in (0, 15, len(windows) - 1):
+        assert bundle.embed_ecgs(windows[row : row + 1]).ood.score_B[0] == pytest.approx(together[row], rel=1e-5)
+
+
+def test_half_precision_does_not_say_how_unusual_an_ecg_is(judging_dir):
+    half = Bundle.load(judging_dir, device="cpu", parts=("ecg",), precision="bf16")
+    output = half.embed_ecgs(WINDOWS[:2])
+    assert output.ood is None
+    assert output.flags_BQ.shape == (2, 1)
+    assert half.with_prevalence(shd=0.1).embed_ecgs(WINDOWS[:2]).ood is None
 
 
 def test_loading_the_ecg_part_does_not_open_the_echo_files(bundle_dir):

@@ -13,9 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from inputs.records import STANDARD_LEADS
+from inputs.specs import EcgSpec
 from models.aligned import EchoTower
 from models.architecture import demo
 from models.bundle import Bundle, BundleError, BundleManifest, verify_bundle, write_bundle
+from models.probes import Probes
 
 FILES = (
     "README.md",
@@ -195,3 +198,53 @@ def test_an_existing_bundle_is_never_overwritten(bundle_dir, manifest_fields, de
     with pytest.raises(ValueError, match="exists already"):
         write_bundle(bundle_dir, manifest_fields=manifest_fields, **demo_modules, probes=None, card="#")
     assert sha256(bundle_dir / "manifest.json") == before
+
+
+def shorter(distance):
+    return distance.model_copy(update={"mean_S": distance.mean_S[:-1], "factor": distance.factor[:-1]})
+
+
+MISFITS = {
+    "leads": "the leads part of ood takes 9 numbers, an ECG gives 10",
+    "texture": "the texture part of ood takes 8 numbers, an ECG gives 9",
+    "direction": "the direction part of ood takes 21 numbers, an ECG gives 22",
+    "flags": "a probe for no_such_flag, which is no SHD flag",
+    "spec": "longer windows of all twelve leads",
+}
+
+
+def misfitting(probes, kind):
+    """Probes that agree with themselves, but not with the bundle."""
+    ood = probes.ood
+    if kind in ("leads", "texture"):
+        ood = ood.model_copy(update={kind: shorter(getattr(ood, kind))})
+    elif kind == "direction":
+        weights = ood.direction.weight_S[:-1]
+        ood = ood.model_copy(update={"direction": ood.direction.model_copy(update={"weight_S": weights})})
+    flags = {"no_such_flag": probes.shd} if kind == "flags" else probes.flags
+    return Probes.model_validate(probes.model_copy(update={"ood": ood, "flags": flags}).model_dump())
+
+
+@pytest.mark.parametrize("kind", MISFITS)
+def test_probes_that_do_not_fit_the_bundle_are_not_written(
+    tmp_path, manifest_fields, demo_modules, judging_probes, kind
+):
+    spec = EcgSpec(leads=(*STANDARD_LEADS[:11], "V7")) if kind == "spec" else EcgSpec()
+    with pytest.raises(ValueError, match=MISFITS[kind]):
+        write_bundle(
+            tmp_path / "b",
+            manifest_fields=manifest_fields | {"ecg": spec},
+            **demo_modules,
+            probes=misfitting(judging_probes, kind),
+            card="#",
+        )
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("kind", ["leads", "texture", "direction", "flags"])
+def test_probes_that_do_not_fit_the_bundle_are_not_read_either(bundle_dir, judging_probes, kind):
+    (bundle_dir / "probes.json").write_text(misfitting(judging_probes, kind).model_dump_json())
+    sealed(bundle_dir, lambda fields: fields["files"].update({"probes.json": sha256(bundle_dir / "probes.json")}))
+    for refuse in (verify_bundle, Bundle.load):
+        with pytest.raises(BundleError, match=MISFITS[kind]):
+            refuse(bundle_dir)

@@ -8,7 +8,7 @@ import torch
 
 from inputs.records import STANDARD_LEADS
 from inputs.specs import EcgSpec
-from models.ecg_shape import describable, describe_windows
+from models.ecg_shape import SHAPE_SIZES, describable, describe_windows
 
 SPEC = EcgSpec()
 STREAM = np.random.default_rng(6)
@@ -29,17 +29,40 @@ def beats(windows=2):
     return 10 * torch.from_numpy(np.concatenate([np.stack(limb, axis=1), waves[:, 2:]], axis=1)).float()[None]
 
 
-def test_offset_and_scale_of_a_lead_group_do_not_count():
-    windows = beats()
+def in_groups(windows, gains, offsets):
     moved = windows.clone()
-    for (first, last), gain, offset in zip(SPEC.normalisation_groups, (3.0, 3.0, 3.0), (1.0, -2.0, 0.3), strict=True):
+    for (first, last), gain, offset in zip(SPEC.normalisation_groups, gains, offsets, strict=True):
         moved[:, :, first:last] = gain * moved[:, :, first:last] + offset
+    return moved
+
+
+def test_offsets_of_lead_groups_and_one_gain_for_all_do_not_count():
+    windows = beats()
+    moved = in_groups(windows, (3.0, 3.0, 3.0), (1.0, -2.0, 0.3))
     for before, after in zip(describe_windows(windows, SPEC), describe_windows(moved, SPEC), strict=True):
         assert torch.allclose(before, after, atol=1e-2)
-    # The agreement of leads does not even compare the scales of groups.
-    moved[:, :, 3:6] *= 5
+
+
+def test_the_agreement_of_leads_does_not_compare_the_scales_of_groups():
+    windows = beats()
+    moved = in_groups(windows, (3.0, 15.0, 0.7), (1.0, -2.0, 0.3))
     agreement = describe_windows(moved, SPEC).leads_BS
     assert torch.allclose(describe_windows(windows, SPEC).leads_BS, agreement, atol=1e-2)
+
+
+@pytest.mark.parametrize("spec", [SPEC, EcgSpec(rate_hz=250.0, window_samples=500)])
+def test_an_ecg_gives_as_many_numbers_as_the_sizes_say(spec):
+    shape = describe_windows(torch.randn(1, 1, 12, spec.window_samples), spec)
+    assert [kind.shape[1] for kind in shape] == [SHAPE_SIZES[kind] for kind in ("leads", "texture", "direction")]
+
+
+def test_bands_are_shares_of_the_power_of_a_sine_and_its_neighbour():
+    """Six parts of ten at 3 Hz, the rest at 30 Hz: whole periods, so that no power leaks."""
+    t_s = torch.arange(SPEC.window_samples, dtype=torch.float32) / SPEC.rate_hz
+    hz = [round(wanted * SPEC.window_samples / SPEC.rate_hz) * SPEC.rate_hz / SPEC.window_samples for wanted in (3, 30)]
+    wave = sum(share**0.5 * torch.sin(2 * torch.pi * f * t_s) for share, f in zip((0.6, 0.4), hz, strict=True))
+    texture = describe_windows(wave.expand(1, 1, 12, -1), SPEC).texture_BS
+    assert (10 ** texture[0, :7]).numpy() == pytest.approx([0, 0.6, 0, 0, 0.4, 0, 0], abs=1e-3)
 
 
 def test_time_backwards_changes_the_sign_of_direction_and_nothing_else():
