@@ -90,7 +90,7 @@ def pretrain_ecg_encoder(
         batches,
         backward,
         score,
-        schedule=Schedule(settings.epochs, steps, settings.warmup_epochs, floor=0.02),
+        schedule=Schedule(settings.epochs, steps, settings.warmup_epochs, settings.lr_floor),
         patience=settings.patience,
         items_per_epoch=len(train_LN),
         items="ECGs",

@@ -41,6 +41,8 @@ class MaskedEcgPretraining(BaseModel):
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     warmup_epochs: float = Field(ge=0)
+    lr_floor: float = Field(default=0.02, ge=0, le=1)
+    """Share of the peak rate at the very start and at the end."""
     patience: int = Field(ge=1)
     """Epochs without a better validation loss after which it stops."""
     hidden_share: float = Field(default=0.75, gt=0, lt=1)

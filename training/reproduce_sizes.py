@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training.recipes import EchoPretraining, MaskedEcgPretraining, Recipe, demo, paper
 
+_NOT_OF_ALL_ARMS = ("weight_averaging", "patch_dropout", "view_dropout", "study_bank")
+
 
 class Size(BaseModel):
     """One comparison but for its seeds. `recipe` holds what all arms share: preparation, towers, passes, optimiser."""
@@ -24,17 +26,20 @@ class Size(BaseModel):
             raise ValueError("a comparison trains its own echo encoder")
         if self.recipe.patience < self.recipe.epochs:
             raise ValueError("an arm that stops early would not have the budget of the others")
+        if uncommon := [name for name in _NOT_OF_ALL_ARMS if getattr(self.recipe, name)]:
+            raise ValueError(f"not all arms have {' and '.join(uncommon)}")
         return self
 
     @property
     def masked_ecg(self) -> MaskedEcgPretraining:
-        """The masked arm with the passes, batches and peak rate of the others."""
+        """The masked arm with the passes, batches and schedule of the others."""
         return MaskedEcgPretraining(
             epochs=self.recipe.epochs,
             batch_size=self.recipe.batch_size,
             learning_rate=self.recipe.learning_rate,
             weight_decay=self.recipe.weight_decay,
             warmup_epochs=self.recipe.warmup_epochs,
+            lr_floor=self.recipe.lr_floor,
             patience=self.recipe.epochs,
         )
 

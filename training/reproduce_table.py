@@ -18,6 +18,14 @@ _WHAT_RETRIEVAL_IS = (
     "Retrieval goes from ECG to study, within half a standard deviation of the phenotype, the query's own patient left "
     f"out. {_DASH}: an arm that is not aligned with echo cannot retrieve studies."
 )
+_WHICH_LABELS_ARE_SEEN = (
+    "The echo encoder of the aligned arms is one, trained once (seed 0) on the train patients' clips to regress LVEF, "
+    "volumes, measurements and SHD flags; the supervised arm sees LVEF classes and SHD alone, the masked arm no label."
+)
+_WHAT_THE_MASKED_ARM_HAS_OF_ITS_OWN = (
+    "The masked arm alone has its mask instead of the augmentation, one learning rate for all layers, weight decay on "
+    "matrices only and float32 whatever the others compute in."
+)
 _PROBE_NAMES = {"knn": "kNN", "linear": "linear probe"}
 _PHENOTYPE_NAMES = {"lvef_percent": "LVEF", "lvedv_ml": "LVEDV", "lvesv_ml": "LVESV"}
 
@@ -72,7 +80,7 @@ class Comparison(Record):
         ]
 
     def notes(self) -> list[str]:
-        """What a reader of the table must know."""
+        """What a reader of the table must know, what is not equal between the arms included."""
         origin, counts = self.origin, self.counts
         cohort = (
             f"{origin.patients} simulated patients (simulator version {origin.simulator_version}, seed "
@@ -87,7 +95,8 @@ class Comparison(Record):
                 ("test", "Measured on"),
             )
         ]
-        notes = [cohort, *used, _WHAT_THE_INTERVAL_IS, _WHAT_RETRIEVAL_IS]
+        fairness = (_WHICH_LABELS_ARE_SEEN, _WHAT_THE_MASKED_ARM_HAS_OF_ITS_OWN)
+        notes = [cohort, *used, _WHAT_THE_INTERVAL_IS, _WHAT_RETRIEVAL_IS, *fairness]
         finished = {(r.arm, r.seed) for r in self.results}
         if missing := [f"{arm} {seed}" for seed in range(self.seeds) for arm in ARMS if (arm, seed) not in finished]:
             notes.append(f"Not finished, and not in the table: {', '.join(missing)} (arm and seed).")

@@ -4,10 +4,12 @@ import torch
 
 from models.architecture import EcgArchitecture
 from models.ecg_encoder import EcgEncoder
+from training.checkpoint import load_checkpoint
 from training.masked_ecg import MaskedReconstruction, pretrain_ecg_encoder, reconstruction_loss
 from training.progress import silent
 from training.recipes import MaskedEcgPretraining
 from training.run_log import RunLog
+from training.schedule import Schedule
 
 SIZES = EcgArchitecture(leads=3, window_samples=96, patch_samples=12, embed_dim=24, depth=2, heads=2)
 SETTINGS = MaskedEcgPretraining(
@@ -115,3 +117,12 @@ def test_a_stopped_and_resumed_pretraining_ends_with_the_same_weights(tmp_path):
 def test_a_decoder_whose_heads_do_not_divide_it_is_refused():
     with pytest.raises(ValueError, match="multiple of decoder_heads"):
         MaskedEcgPretraining.model_validate(SETTINGS.model_dump() | {"decoder_heads": 3})
+
+
+def test_the_rate_ends_near_the_floor_of_the_settings(tmp_path):
+    for floor in (0.02, 0.5):
+        run(tmp_path / str(floor), SETTINGS.model_copy(update={"lr_floor": floor}))
+        (group, *_) = load_checkpoint(tmp_path / str(floor) / "pretrain ecg-last.pt")["optimizer"]["param_groups"]
+        last = Schedule(4, 4, 0.5, floor).factor(15)  # 64 records in batches of 16, four epochs
+        assert group["lr"] == pytest.approx(3e-3 * last)
+        assert last == pytest.approx(floor, abs=0.02)

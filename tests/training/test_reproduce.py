@@ -169,5 +169,20 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
 def test_the_sizes_give_the_masked_arm_the_budget_of_the_others(name):
     size = SIZES[name]()
     masked, recipe = size.masked_ecg, size.recipe
-    assert (masked.epochs, masked.batch_size, masked.patience) == (recipe.epochs, recipe.batch_size, recipe.patience)
+    for equal in ("epochs", "batch_size", "patience", "learning_rate", "warmup_epochs", "lr_floor", "weight_decay"):
+        assert getattr(masked, equal) == getattr(recipe, equal), equal
     assert Size.model_validate_json(size.model_dump_json()) == size
+
+
+@pytest.mark.parametrize(
+    "change", [{"weight_averaging": 0.9}, {"patch_dropout": 0.5}, {"view_dropout": 0.3}, {"study_bank": 8}]
+)
+def test_a_size_with_a_means_that_not_all_arms_have_is_refused_by_its_name(size, change):
+    with pytest.raises(ValueError, match=f"not all arms have {next(iter(change))}"):
+        Size(name="unfair", patients=40, cohort_seed=0, recipe=size.recipe.model_copy(update=change))
+
+
+def test_the_table_says_which_labels_each_arm_was_given(finished):
+    text = (finished[0] / "table.md").read_text()
+    assert "echo encoder of the aligned arms is one, trained once (seed 0)" in text
+    assert "the supervised arm sees LVEF classes and SHD alone, the masked arm no label" in text
