@@ -66,6 +66,7 @@ def run_epochs(
     """
     last, best = folder / f"{stage}-last.pt", folder / f"{stage}-best.pt"
     result = FitResult(best_epoch=-1, best_score=-math.inf, epochs_run=0)
+    kept = None
     if last.exists():
         state = load_checkpoint(last)
         difference = first_difference(module, {name: tuple(value.shape) for name, value in state["module"].items()})
@@ -74,7 +75,8 @@ def run_epochs(
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         result = FitResult(**state["result"])
-    mean = _RunningMean(module, averaging, state["mean"] if last.exists() else None)
+        kept = state.get("mean")  # checkpoints from before there was averaging have none
+    mean = _RunningMean(module, averaging, kept)
 
     total_steps = schedule.epochs * schedule.steps_per_epoch
     while result.epochs_run < schedule.epochs and result.epochs_run - 1 - result.best_epoch < patience:

@@ -56,6 +56,20 @@ def test_averaging_disturbs_no_step(tmp_path):
     np.testing.assert_array_equal(state["module"]["weight"].numpy()[0], [12, 66])
 
 
+def test_a_checkpoint_from_before_averaging_is_gone_on_from(tmp_path):
+    for run in ("whole", "parts"):
+        (tmp_path / run).mkdir()
+    train(tmp_path / "whole", averaging=0.0)
+    train(tmp_path / "parts", averaging=0.0, epochs=1)
+    last = tmp_path / "parts" / "try-last.pt"
+    state = torch.load(last, weights_only=True)
+    del state["mean"]
+    torch.save(state, last)
+    train(tmp_path / "parts", averaging=0.0)
+    weights = [torch.load(tmp_path / run / "try-last.pt", weights_only=True)["module"] for run in ("whole", "parts")]
+    assert torch.equal(weights[0]["weight"], weights[1]["weight"])
+
+
 @pytest.mark.parametrize("averaging", [0.0, 0.6])
 def test_a_score_that_fails_leaves_the_modules_own_weights(tmp_path, averaging):
     module = nn.Linear(2, 1, bias=False)
