@@ -219,12 +219,12 @@ def _retrieval(report: EvaluationReport) -> Figure:
             (found.study_to_ecg, "study to ECG", _VERMILION, "s", 1.03),
         ):
             curve = direction.curve
-            chance = [direction.random_precision] * len(curve.k)
             style = {"color": colour, "marker": marker, "markersize": 4}
             precision.plot(curve.k, curve.precision, label=f"{name}", **style)
-            precision.plot(curve.k, chance, color=colour, linewidth=1, linestyle=":", label=f"{name}, random order")
+            chance = {"color": colour, "linewidth": 1, "linestyle": ":"}
+            precision.plot(curve.k, curve.random_precision, label=f"{name}, random order", **chance)
             recall.plot(curve.k, curve.recall, **style)
-            recall.plot(curve.k, curve.random_recall, color=colour, linewidth=1, linestyle=":")
+            recall.plot(curve.k, curve.random_recall, **chance)
             _precision_interval(precision, direction, colour, 10 * nudge)
         precision.set_title(_relevance(found), fontsize=9)
         precision.set_ylim(bottom=0)

@@ -25,7 +25,7 @@ from training.probe_reports import knn_probabilities
 from training.recipes import Recipe
 from training.reproduce_arms import TrainedArm
 from training.reproduce_data import PHENOTYPES, ComparisonData, Part
-from training.retrieval import phenotype_pairs, phenotype_tolerance, random_precision, score_queries
+from training.retrieval import phenotype_pairs, phenotype_tolerance, random_precision_Q, score_queries
 from training.supervised import UNKNOWN
 
 PROBES = ("knn", "linear")
@@ -62,7 +62,8 @@ def random_ranking(test: Part) -> dict[str, float]:
     values = {f"auroc_{probe}_{question}": 0.5 for probe in PROBES for question in QUESTIONS}
     for name, value_S in zip(PHENOTYPES, test.phenotypes_SP.T, strict=True):
         query = _LikeStudies.of(test.pairs, value_S)
-        values[f"precision_at_10_{name}"] = random_precision(query.relevant_QT, query.own_patient_QT)
+        chance_Q = random_precision_Q(query.relevant_QT, query.own_patient_QT, 10)
+        values[f"precision_at_10_{name}"] = float(chance_Q.mean())
         values[f"map_{name}"] = random_average_precision(query.relevant_QT, query.own_patient_QT)
     return values
 

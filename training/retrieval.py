@@ -172,12 +172,18 @@ def retrieval_metrics(
     return score_queries(similarity_QT, relevant_QT, excluded_QT).metrics()
 
 
-def random_precision(relevant_QT: NDArray[np.bool_], excluded_QT: NDArray[np.bool_] | None = None) -> float:
-    """Precision that a random ranking gives at every k: the share of relevant among the allowed targets."""
-    if excluded_QT is None:
-        return float(relevant_QT.mean(axis=1).mean())
-    allowed_Q = (~excluded_QT).sum(axis=1)
-    return float(np.mean((relevant_QT & ~excluded_QT).sum(axis=1) / np.maximum(allowed_Q, 1)))
+def random_precision_Q(
+    relevant_QT: NDArray[np.bool_], excluded_QT: NDArray[np.bool_] | None, k: int
+) -> NDArray[np.float64]:
+    """Precision at k that a random ranking gives each query on average: the share of relevant among allowed targets.
+
+    Where k goes beyond them nothing more is found, so there it falls as 1 / k.
+    """
+    allowed_QT = np.ones_like(relevant_QT) if excluded_QT is None else ~excluded_QT
+    allowed_Q = allowed_QT.sum(axis=1)
+    relevant_share_Q = (relevant_QT & allowed_QT).sum(axis=1) / np.maximum(allowed_Q, 1)
+    precision_Q: NDArray[np.float64] = relevant_share_Q * np.minimum(k, allowed_Q) / k
+    return precision_Q
 
 
 def random_recall(relevant_QT: NDArray[np.bool_], excluded_QT: NDArray[np.bool_] | None, k: int) -> float:

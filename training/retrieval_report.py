@@ -16,7 +16,7 @@ from training.retrieval import (
     exact_pairs,
     phenotype_pairs,
     phenotype_tolerance,
-    random_precision,
+    random_precision_Q,
     random_recall,
     score_queries,
 )
@@ -30,19 +30,20 @@ class RankCurve(Record):
 
     k: tuple[int, ...]
     precision: tuple[float, ...]
+    random_precision: tuple[float, ...]
     recall: tuple[float, ...]
     random_recall: tuple[float, ...]
 
 
 class DirectionReport(Record):
-    """One direction of retrieval. `lift_at_10` is precision@10 over what random ranking gives."""
+    """One direction of retrieval. `lift_at_10` is precision@10 over what random ranking gives; 0 where that is 0."""
 
     queries: int
     targets: int
     metrics: dict[str, float]
     precision_at_10: Estimate
     random_precision: float
-    """At every k."""
+    """At 10, on average."""
     lift_at_10: Estimate
     curve: RankCurve
 
@@ -118,21 +119,26 @@ def _direction(
     ranks = tuple(k for k in _CURVE_RANKS if k <= choices)
     scores = score_queries(similarity_QT, relevant_QT, excluded_QT, more_ranks=ranks)
     precision_Q = scores.precision_Q(10)
-    chance = random_precision(relevant_QT, excluded_QT)
-    found = bootstrap(lambda weight_RQ: {"precision": weight_RQ @ precision_Q / weight_RQ.sum(axis=1)}, patient_Q)
-    at_10 = found["precision"]
+    chance_Q = random_precision_Q(relevant_QT, excluded_QT, 10)
+
+    def scores_at_10(weight_RQ: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        # Chance varies with the patients drawn just as what is found does, so their ratio is drawn as one.
+        found_R, chance_R = weight_RQ @ precision_Q, weight_RQ @ chance_Q
+        with np.errstate(divide="ignore", invalid="ignore"):  # a draw in which nothing is relevant: left out
+            return {"precision": found_R / weight_RQ.sum(axis=1), "lift": found_R / chance_R}
+
+    at_10 = bootstrap(scores_at_10, patient_Q)
     return DirectionReport(
         queries=queries,
         targets=targets,
         metrics=scores.metrics().as_dict(),
-        precision_at_10=at_10,
-        random_precision=chance,
-        lift_at_10=Estimate(value=at_10.value / chance, low=at_10.low / chance, high=at_10.high / chance)
-        if chance
-        else Estimate(value=0.0, low=0.0, high=0.0),
+        precision_at_10=at_10["precision"],
+        random_precision=float(chance_Q.mean()),
+        lift_at_10=at_10["lift"] if chance_Q.any() else Estimate(value=0.0, low=0.0, high=0.0),
         curve=RankCurve(
             k=ranks,
             precision=tuple(float(scores.precision_Q(k).mean()) for k in ranks),
+            random_precision=tuple(float(random_precision_Q(relevant_QT, excluded_QT, k).mean()) for k in ranks),
             recall=tuple(float(scores.recall_Q(k).mean()) for k in ranks),
             random_recall=tuple(random_recall(relevant_QT, excluded_QT, k) for k in ranks),
         ),

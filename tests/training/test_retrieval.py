@@ -9,7 +9,7 @@ from training.retrieval import (
     exact_pairs,
     phenotype_pairs,
     phenotype_tolerance,
-    random_precision,
+    random_precision_Q,
     random_recall,
     retrieval_metrics,
     score_queries,
@@ -117,11 +117,13 @@ def test_random_precision_and_recall_are_what_random_rankings_give():
     relevant[3] = False
     for out in (None, excluded):
         found = [
-            score_queries(draw.standard_normal((40, 50)).astype(np.float32), relevant, out, more_ranks=(20,))
+            score_queries(draw.standard_normal((40, 50)).astype(np.float32), relevant, out, more_ranks=(20, 45))
             for _ in range(300)
         ]
-        assert random_precision(relevant, out) == pytest.approx(np.mean([s.precision_Q(20) for s in found]), abs=0.01)
-        for k in (1, 20):
+        for k in (1, 20, 45):  # of 50 targets less those that are out, which are fewer than 45
+            precision_Q = np.mean([s.precision_Q(k) for s in found], axis=0)
+            assert random_precision_Q(relevant, out, k).mean() == pytest.approx(precision_Q.mean(), abs=0.01)
+            np.testing.assert_allclose(random_precision_Q(relevant, out, k), precision_Q, atol=0.1)
             assert random_recall(relevant, out, k) == pytest.approx(np.mean([s.recall_Q(k) for s in found]), abs=0.01)
 
 
