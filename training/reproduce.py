@@ -20,6 +20,7 @@ from training.reproduce_data import ComparisonData, comparison_data
 from training.reproduce_measure import measure, random_ranking
 from training.reproduce_sizes import Size
 from training.reproduce_table import ArmResult, Comparison, Origin, write_comparison, write_whole
+from training.source_hash import source_sha256
 
 _STAMP = "comparison.json"
 
@@ -76,6 +77,7 @@ def reproduce(
     Raises CohortError, or ValueError with a sentence that says what is wrong.
     """
     torch_device = resolve_device(device)
+    source = source_sha256()  # now: what is edited while the arms train, they are not made by
 
     # One echo encoder, one preparation of ECGs, one set of view vectors for all arms and seeds.
     data = comparison_data(
@@ -109,6 +111,7 @@ def reproduce(
                 epochs_run=0 if trained.fit is None else trained.fit.epochs_run,
                 best_epoch=None if trained.fit is None else trained.fit.best_epoch,
                 seconds=time.monotonic() - started,
+                source_sha256=source,
             )
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / "result.json", result.model_dump_json(indent=2) + "\n")

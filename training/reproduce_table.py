@@ -52,6 +52,8 @@ class ArmResult(Record):
     """Counted from 0; None for the encoder that was not trained."""
     seconds: float
     """Of the run that finished it, training and measuring."""
+    source_sha256: str | None = None
+    """Of the code of the run that finished it; None in results from before this was written down."""
 
 
 class Comparison(Record):
@@ -98,9 +100,19 @@ class Comparison(Record):
         fairness = (_WHICH_LABELS_ARE_SEEN, _WHAT_THE_MASKED_ARM_HAS_OF_ITS_OWN)
         notes = [cohort, *used, _WHAT_THE_INTERVAL_IS, _WHAT_RETRIEVAL_IS, *fairness]
         finished = {(r.arm, r.seed) for r in self.results}
+        notes += self._sources()
         if missing := [f"{arm} {seed}" for seed in range(self.seeds) for arm in ARMS if (arm, seed) not in finished]:
             notes.append(f"Not finished, and not in the table: {', '.join(missing)} (arm and seed).")
         return notes
+
+    def _sources(self) -> list[str]:
+        arms_of: dict[str, list[str]] = {}
+        for result in self.results:
+            arms_of.setdefault(result.source_sha256 or "unknown", []).append(f"{result.arm} {result.seed}")
+        if len(arms_of) < 2:
+            return [f"All arms were made by the code with source hash {source}." for source in arms_of]
+        made = "; ".join(f"source hash {source} made {', '.join(arms)}" for source, arms in arms_of.items())
+        return [f"Not all arms were made by the same code: {made} (arm and seed)."]
 
 
 def metric_names(lvef_lowest_class_range: str) -> dict[str, str]:

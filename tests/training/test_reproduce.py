@@ -100,6 +100,17 @@ def test_of_a_finished_comparison_only_the_deleted_arm_is_trained_again(finished
     assert metrics_of(again) == metrics_of(finished[1])
 
 
+def test_arms_made_by_different_code_are_named_in_the_table(finished):
+    comparison = finished[1]
+    (code,) = {result.source_sha256 for result in comparison.results}
+    assert f"All arms were made by the code with source hash {code}." in comparison.notes()
+    older = [result.model_copy(update={"source_sha256": None}) for result in comparison.results[:1]]
+    mixed = comparison.model_copy(update={"results": (*older, *comparison.results[1:3])})
+    (note,) = [note for note in mixed.notes() if "same code" in note]
+    assert "source hash unknown made multi-view 0;" in note
+    assert f"source hash {code} made single-view 0, masked_ecg 0 (arm and seed)." in note
+
+
 def metrics_of(comparison):
     return {(r.arm, r.seed): r.metrics for r in comparison.results}
 
