@@ -54,7 +54,7 @@ def model_card(
         f"## How well it does: {report.split} patients",
         _metrics(report),
         "## How sure its probabilities are",
-        _calibration(report, probes),
+        calibration_section(report, probes),
         "## Limits",
         _limits(simulated),
         "## Licences",
@@ -156,26 +156,30 @@ def _metrics(report: EvaluationReport) -> str:
     return "\n".join(rows)
 
 
-def _calibration(report: EvaluationReport, fit: ProbeFit) -> str:
+def calibration_section(report: EvaluationReport, fit: ProbeFit) -> str:
+    """How probabilities were calibrated, what they hold for, what comes with them, and how they did where measured."""
     choices, probes = fit.choices, fit.probes
     rows = [
         (
             f"Calibrated on {choices['lvef_calibration_ecgs']:g} (LVEF) and {choices['shd_calibration_ecgs']:g} (SHD) "
             "ECGs of patients who trained nothing else. SHD is called positive above "
-            f"{choices['shd_threshold']:.3f}, where sensitivity + specificity was greatest on the validation patients."
+            f"{choices['shd_threshold']:.3f}, where sensitivity + specificity was greatest on the validation patients. "
+            f"Of the calibration patients' ECGs {choices['lvef_calibration_unlabelled_ecgs']:g} had no LVEF and "
+            f"{choices['shd_calibration_unlabelled_ecgs']:g} no SHD label; what follows holds for those with a label."
         )
     ]
     if probes.lvef.prevalence_C and probes.shd.prevalence:
-        shares = ", ".join(f"{share:.1%}" for share in probes.lvef.prevalence_C)
+        here = ", ".join(f"{share:.1%}" for share in probes.lvef.prevalence_C)
+        train = ", ".join(f"{choices[f'lvef_train_prevalence_{c}']:.1%}" for c in range(len(probes.lvef.prevalence_C)))
         rows += [
             "",
             (
-                f"They hold where LVEF classes are as frequent as in calibration ({shares}) and SHD is "
-                f"({probes.shd.prevalence:.1%}; {choices['shd_train_prevalence']:.1%} of the train ECGs). "
+                f"They hold where LVEF classes are as frequent as in calibration ({here}; {train} of the train ECGs) "
+                f"and SHD is ({probes.shd.prevalence:.1%}; {choices['shd_train_prevalence']:.1%} of the train ECGs). "
                 "`Bundle.with_prevalence` moves them to other shares."
             ),
         ]
-    rows += ["", "- " + "\n- ".join([*_prediction_sets(probes), _flags(fit), _unusual(probes)])]
+    rows += ["", "- " + "\n- ".join([*_prediction_sets(probes), _flags(fit), _unusual(fit)])]
     for question, yes_no in (
         (f"LVEF {report.lvef_lowest_class_range}", report.linear_probe.lvef_lowest_class),
         ("SHD", report.linear_probe.shd),
@@ -188,7 +192,7 @@ def _prediction_sets(probes: Probes) -> list[str]:
     rows = []
     for question, sets in (("LVEF", probes.lvef.sets), ("SHD", probes.shd.sets)):
         if sets is None:
-            rows.append(f"{question} has no prediction sets: too few calibration patients.")
+            rows.append(f"{question} has no prediction sets: too few calibration patients, or too few of a class.")
         else:
             rows.append(
                 f"{question} prediction sets hold the truth for {sets.coverage:.0%} of patients like the "
@@ -202,12 +206,12 @@ def _flags(fit: ProbeFit) -> str:
     return f"{sentence} Too few cases for one: {', '.join(fit.too_few)}." if fit.too_few else sentence
 
 
-def _unusual(probes: Probes) -> str:
-    if probes.ood is None:
+def _unusual(fit: ProbeFit) -> str:
+    if fit.probes.ood is None:
         return "It cannot tell how unusual an ECG is: too few ECGs, or windows too short."
     return (
-        f"How unusual an ECG is, is told against {len(probes.ood.held_out_scores)} ECGs of patients who trained "
-        f"nothing; above percentile {UNUSUAL_PERCENTILE:g} there is a warning."
+        f"How unusual an ECG is, is told against {fit.choices['ood_held_out_ecgs']:g} ECGs of patients who trained "
+        f"nothing, one of each; above percentile {UNUSUAL_PERCENTILE:g} there is a warning."
     )
 
 

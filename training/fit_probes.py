@@ -31,7 +31,7 @@ COVERAGE = 0.9
 _FEWEST_FOR_SETS = 20
 """Patients in the half that sizes prediction sets; with fewer there are no sets, and calibration has all patients."""
 _FEWEST_OF_A_FLAG = {"train": 10, "val": 5, "calibration": 5}
-"""ECGs with, and as many without; a flag that a split shows less often gets no probe."""
+"""Patients with, and as many without; a flag that a split shows in fewer gets no probe."""
 _INVERSE_REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 _Float64 = NDArray[np.float64]
@@ -56,7 +56,10 @@ class ProbeData:
 
 @dataclass(frozen=True)
 class ProbeFit:
-    """`choices`, for the model card: what was chosen, on how many ECGs. `too_few`: the flags without a probe."""
+    """`choices`, for the model card: what was chosen, on how many ECGs. `too_few`: the flags without a probe.
+
+    Names begin with the question, as in `lvef_train_ecgs`; `lvef_train_prevalence_0` is the share of class 0.
+    """
 
     probes: Probes
     choices: dict[str, float]
@@ -65,11 +68,15 @@ class ProbeFit:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """Standardised features and class numbers of the ECGs of one split whose class is known."""
+    """Standardised features and class numbers of the ECGs of one split whose class is known.
+
+    unlabelled: how many ECGs of the split had no class and are left out.
+    """
 
     x_NF: _Float64
     y_N: _Int64
     patients: NDArray[np.str_]
+    unlabelled: int = 0
 
     def of(self, chosen_N: NDArray[np.bool_]) -> _Labelled:
         return _Labelled(self.x_NF[chosen_N], self.y_N[chosen_N], self.patients[chosen_N])
@@ -94,13 +101,11 @@ def fit_probes(train: ProbeData, val: ProbeData, calibration: ProbeData, classes
     mean_F, std_F = features.mean(axis=0), features.std(axis=0)
     std_F = np.where(std_F > 0, std_F, 1.0)
 
+    standardised = [(data, (data.features_NF - mean_F) / std_F) for data in (train, val, calibration)]
+
     def labelled(label: Callable[[ProbeData], _Float64]) -> _Splits:
         """`label` gives class numbers as floats, NaN where unknown."""
-        train_val_calibration = (
-            _labelled((data.features_NF - mean_F) / std_F, label(data), data.patients)
-            for data in (train, val, calibration)
-        )
-        return _Splits(*train_val_calibration)
+        return _Splits(*(_labelled(x_NF, label(data), data.patients) for data, x_NF in standardised))
 
     lvef = labelled(lambda data: _lvef_class(data.lvef_percent_N, classes))
     shd = labelled(lambda data: data.shd_N)
@@ -116,28 +121,30 @@ def fit_probes(train: ProbeData, val: ProbeData, calibration: ProbeData, classes
     flag_choices: dict[str, float] = {}
     for name in train.flags:
         flag = labelled(partial(_flag_values, name=name))
-        if any(_rarer(found.y_N) < _FEWEST_OF_A_FLAG[split] for split, found in flag.named().items()):
+        if any(_rarer(found) < _FEWEST_OF_A_FLAG[split] for split, found in flag.named().items()):
             too_few.append(name)
             continue
         flags[name], found_choices = _fit_yes_no(flag, with_sets=False)
         flag_choices |= {f"{name}_{choice}": value for choice, value in found_choices.items()}
+    ood, ood_choices = _fit_ood(train, val, calibration)
     probes = Probes(
         feature_mean_F=tuple(mean_F.tolist()),
         feature_std_F=tuple(std_F.tolist()),
         lvef=lvef_probe,
         shd=shd_probe,
         flags=flags,
-        ood=_fit_ood(train, val, calibration),
+        ood=ood,
     )
     choices = {f"lvef_{name}": value for name, value in lvef_choices.items()}
     choices |= {f"shd_{name}": value for name, value in shd_choices.items()} | flag_choices
+    choices |= {f"ood_{name}": value for name, value in ood_choices.items()}
     return ProbeFit(probes, choices, tuple(too_few))
 
 
 def _labelled(x_NF: _Float64, value_N: _Float64, patients: Sequence[str] | None) -> _Labelled:
     names = np.array(range(len(x_NF)) if patients is None else patients, dtype=np.str_)
     known_N = np.isfinite(value_N)
-    return _Labelled(x_NF[known_N], value_N[known_N].astype(np.int64), names[known_N])
+    return _Labelled(x_NF[known_N], value_N[known_N].astype(np.int64), names[known_N], int((~known_N).sum()))
 
 
 def _lvef_class(lvef_percent_N: _Float64, classes: LvefClasses) -> _Float64:
@@ -151,8 +158,9 @@ def _flag_values(data: ProbeData, *, name: str) -> _Float64:
     return data.flags[name]
 
 
-def _rarer(y_N: _Int64) -> int:
-    return min(int((y_N == 1).sum()), int((y_N == 0).sum()))
+def _rarer(labelled: _Labelled) -> int:
+    """Patients with the rarer of the two answers; one whose ECGs have both is counted with both."""
+    return min(len(np.unique(labelled.patients[labelled.y_N == answer])) for answer in (0, 1))
 
 
 def _fit_lvef(splits: _Splits, count: int) -> tuple[LvefProbe, dict[str, float]]:
@@ -172,7 +180,10 @@ def _fit_lvef(splits: _Splits, count: int) -> tuple[LvefProbe, dict[str, float]]
         prevalence_C=tuple((np.bincount(fitting.y_N, minlength=count) / len(fitting.y_N)).tolist()),
         sets=sets,
     )
-    return probe, _choices(splits, fitting, inverse_regularisation)
+    train_shares = np.bincount(splits.train.y_N, minlength=count) / len(splits.train.y_N)
+    return probe, _choices(splits, fitting, inverse_regularisation) | {
+        f"train_prevalence_{number}": share for number, share in enumerate(train_shares.tolist())
+    }
 
 
 def _fit_yes_no(splits: _Splits, *, with_sets: bool) -> tuple[ShdProbe, dict[str, float]]:
@@ -212,6 +223,7 @@ def _choices(splits: _Splits, fitting: _Labelled, inverse_regularisation: float)
         "inverse_regularisation": inverse_regularisation,
         "train_ecgs": len(splits.train.y_N),
         "calibration_ecgs": len(fitting.y_N),
+        "calibration_unlabelled_ecgs": splits.calibration.unlabelled,
     }
 
 
@@ -249,14 +261,17 @@ def _prediction_sets(probability_NC: _Float64, y_N: _Int64) -> PredictionSets:
     return PredictionSets(coverage=COVERAGE, quantile=float(scores_N[rank - 1]), n_calibration=len(scores_N))
 
 
-def _fit_ood(train: ProbeData, val: ProbeData, calibration: ProbeData) -> OutOfDistribution | None:
+def _fit_ood(
+    train: ProbeData, val: ProbeData, calibration: ProbeData
+) -> tuple[OutOfDistribution | None, dict[str, float]]:
     if train.shape is None or val.shape is None or calibration.shape is None:
-        return None
+        return None, {}
     one_N = np.ones(len(calibration.features_NF), dtype=bool)
     if calibration.patients is not None:
         one_N = one_per_patient(calibration.patients)
     held_out = OodData(calibration.features_NF[one_N], EcgShape(*(kind_NS[one_N] for kind_NS in calibration.shape)))
-    return fit_ood(OodData(train.features_NF, train.shape), OodData(val.features_NF, val.shape), held_out)
+    ood = fit_ood(OodData(train.features_NF, train.shape), OodData(val.features_NF, val.shape), held_out)
+    return ood, {} if ood is None else {"held_out_ecgs": int(one_N.sum())}
 
 
 def best_regression(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.covariance import LedoitWolf
 
 from inputs.ecg_prepare import ecg_windows, prepare_ecg
 from inputs.records import STANDARD_LEADS, EcgRecording
@@ -52,9 +53,14 @@ def data_of():
 
 
 @pytest.fixture(scope="module")
-def fitted(data_of):
+def splits(data_of):
     recordings = simulated(TRAIN + VAL + HELD_OUT, seed=1)
-    return fit_ood(*map(data_of, (recordings[:TRAIN], recordings[TRAIN : TRAIN + VAL], recordings[TRAIN + VAL :])))
+    return [*map(data_of, (recordings[:TRAIN], recordings[TRAIN : TRAIN + VAL], recordings[TRAIN + VAL :]))]
+
+
+@pytest.fixture(scope="module")
+def fitted(splits):
+    return fit_ood(*splits)
 
 
 @pytest.fixture(scope="module")
@@ -112,15 +118,16 @@ def test_a_percentile_counts_the_less_unusual(fitted):
     assert len(scores) == HELD_OUT
 
 
-def test_distances_are_mahalanobis_distances_of_the_shrunk_covariance(fitted, data_of, new):
-    numbers = fitted.leads
-    factor = np.zeros((len(numbers.mean_S),) * 2)
-    factor[np.tril_indices(len(factor))] = np.concatenate(numbers.factor)
-    data = data_of(new[:5])
-    away = data.shape.leads_BS.double().numpy() - numbers.mean_S
-    squared = np.array([row @ (factor @ factor.T) @ row for row in away])
-    scaled = (np.log(squared) - numbers.scale.median) / (numbers.scale.tail - numbers.scale.median)
-    assert OodHead(fitted).leads(data.shape.leads_BS).numpy() == pytest.approx(scaled, rel=1e-6)
+@pytest.mark.parametrize("kind", ["features", "leads", "texture"])
+def test_distances_are_those_that_scikit_learn_finds_with_the_shrunk_covariance(fitted, splits, data_of, new, kind):
+    def numbers(data):
+        return (data.features_NF if kind == "features" else getattr(data.shape, f"{kind}_BS").numpy()).astype(float)
+
+    train, some = numbers(splits[0]), numbers(data_of(new[:20]))
+    mean, std = train.mean(axis=0), train.std(axis=0)
+    expected = LedoitWolf().fit((train - mean) / std).mahalanobis((some - mean) / std)
+    part, scale = getattr(OodHead(fitted), kind)(torch.from_numpy(some)).numpy(), getattr(fitted, kind).scale
+    assert np.exp(part * (scale.tail - scale.median) + scale.median) == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_numbers_survive_json_exactly(fitted):

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from models.ecg_shape import SHAPE_SIZES, EcgShape
 from models.probes import LvefClasses, ProbeHeads
+from training.fit_ood import OodData, fit_ood
 from training.fit_probes import ProbeData, fit_probes, one_per_patient
 
 DRAW = np.random.default_rng(8)
@@ -23,6 +25,11 @@ def patients(count, *, shd_shift=0.0):
 def rows_of(data, rows):
     names = None if data.patients is None else np.array(data.patients)[rows].tolist()
     return ProbeData(data.features_NF[rows], data.lvef_percent_N[rows], data.shd_N[rows], names)
+
+
+def shape_of(count):
+    """Random numbers in the place of what an ECG looks like."""
+    return EcgShape(*(torch.from_numpy(DRAW.standard_normal((count, size))).float() for size in SHAPE_SIZES.values()))
 
 
 def predicted(probes, features):
@@ -57,6 +64,18 @@ def test_unknown_labels_are_left_out_of_training():
     hidden.shd_N[1000:] = np.nan
     fit = fit_probes(hidden, val, calibration, LvefClasses())
     assert (fit.choices["shd_train_ecgs"], fit.choices["lvef_train_ecgs"]) == (1000, 2000)
+
+
+def test_ecgs_without_a_label_and_the_shares_of_train_are_told_for_the_card():
+    train, val, calibration = (patients(2000)[0] for _ in range(3))
+    calibration.shd_N[:150] = np.nan
+    calibration.lvef_percent_N[:70] = np.nan
+    choices = fit_probes(train, val, calibration, LvefClasses()).choices
+    assert choices["shd_calibration_unlabelled_ecgs"] == 150
+    assert choices["lvef_calibration_unlabelled_ecgs"] == 70
+    shares = [choices[f"lvef_train_prevalence_{number}"] for number in range(3)]
+    lvef = train.lvef_percent_N
+    assert shares == pytest.approx([(lvef <= 40).mean(), ((lvef > 40) & (lvef < 50)).mean(), (lvef >= 50).mean()])
 
 
 def test_threshold_lies_where_sensitivity_and_specificity_of_val_are_greatest():
@@ -139,7 +158,7 @@ def test_a_patient_either_calibrates_or_sizes_sets_and_counts_once_there():
     assert len({name for name, chosen in zip(names, one_N, strict=True) if chosen}) == 250
 
 
-def test_copies_of_a_patients_ecg_do_not_change_the_sets():
+def test_copies_of_a_patients_ecg_count_once_in_the_sets():
     train, val, calibration = patients(1000)[0], patients(500)[0], patients(600)[0]
     names = np.array([f"patient-{row}" for row in range(600)])
     often = np.concatenate([np.arange(600), np.repeat(np.flatnonzero(calibration.shd_N == 1), 5)])
@@ -197,3 +216,40 @@ def test_a_flag_has_a_probe_where_enough_had_it_and_is_named_where_not():
         )
         assert found.mean() > 0.7
         assert flags[:, column].mean() == pytest.approx(new.flags["common"].mean(), abs=0.06)
+
+
+@pytest.mark.parametrize("rare_in", ["train", "val", "calibration"])
+def test_many_ecgs_of_few_patients_are_too_few_for_a_flag(rare_in):
+    """Forty ECGs with the flag in every split, of forty patients or of four."""
+    splits = {name: patients(400)[0] for name in ("train", "val", "calibration")}
+
+    def fit(patient_of):
+        named = {
+            name: replace(
+                data,
+                flags={"flag": (np.arange(400) < 40).astype(float)},
+                patients=[patient_of(name, row) for row in range(400)],
+            )
+            for name, data in splits.items()
+        }
+        return fit_probes(named["train"], named["val"], named["calibration"], LvefClasses())
+
+    assert fit(lambda name, row: f"{row}").too_few == ()
+    assert fit(lambda name, row: f"{row // 10 if name == rare_in else row}").too_few == ("flag",)
+
+
+def test_how_unusual_is_told_against_one_ecg_of_each_calibration_patient():
+    train, val, calibration = (replace(patients(count)[0], shape=shape_of(count)) for count in (300, 120, 300))
+    names = [f"patient-{row // 2}" for row in range(300)]
+    fit = fit_probes(train, val, replace(calibration, patients=names), LvefClasses())
+    one = one_per_patient(names)
+    held_out = OodData(calibration.features_NF[one], EcgShape(*(kind[one] for kind in calibration.shape)))
+    expected = fit_ood(OodData(train.features_NF, train.shape), OodData(val.features_NF, val.shape), held_out)
+    assert len(fit.probes.ood.held_out_scores) == fit.choices["ood_held_out_ecgs"] == 150
+    assert fit.probes.ood == expected
+
+
+def test_of_many_held_out_ecgs_the_card_is_told_all_of_them():
+    train, val, calibration = (replace(patients(count)[0], shape=shape_of(count)) for count in (300, 120, 1200))
+    fit = fit_probes(train, val, calibration, LvefClasses())
+    assert (len(fit.probes.ood.held_out_scores), fit.choices["ood_held_out_ecgs"]) == (1000, 1200)
