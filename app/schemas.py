@@ -1,6 +1,7 @@
 """The service's answers, field by field.
 
-A field that is listed is always there. Where a study's own value is unknown it is null; nothing else is ever null.
+A required field is always there; one with a default of null is left out where there is nothing to say, never written as
+null. What is unknown of a study is null.
 """
 
 from __future__ import annotations

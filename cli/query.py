@@ -88,7 +88,7 @@ def _how_sure(predictions: Mapping[str, Any]) -> Iterator[str]:
                 f"{said['coverage']:.0%} of patients; measured on {said['n_calibration']})"
             )
     if "ood" in predictions:
-        yield f"More unusual than {predictions['ood']['percentile']:.1f} % of ECGs like those of training"
+        yield f"More unusual than {predictions['ood']['percentile']:.1f} % of held-out ECGs like those of training"
 
 
 def _neighbours_table(neighbours: Sequence[Mapping[str, Any]]) -> Table:

@@ -42,7 +42,7 @@ def test_sets_flags_and_the_percentile_are_shown():
     assert "LVEF: reduced or mildly reduced (sets like this hold the truth for 90%" in text
     assert "lvef_lte_45_flag" in text
     assert "positive (threshold 0.30)" in text
-    assert "More unusual than 99.4 %" in text
+    assert "More unusual than 99.4 % of held-out ECGs" in text
 
 
 @pytest.mark.parametrize("word", ["hold the truth", "_flag", "unusual"])
