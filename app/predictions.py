@@ -73,8 +73,8 @@ def unusual_warnings(answer: Answer) -> tuple[InputWarning, ...]:
     if unusual is None or unusual.percentile <= UNUSUAL_PERCENTILE:
         return ()
     message = (
-        f"This ECG is more unusual than {unusual.percentile:.1f} % of held-out ECGs like those the model was trained on. "
-        "Take its predictions and neighbours with great care."
+        f"This ECG is more unusual than {unusual.percentile:.1f} % of held-out ECGs like those the model was trained "
+        "on. Take its predictions and neighbours with great care."
     )
     return (InputWarning("unusual_ecg", message),)
 
