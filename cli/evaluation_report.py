@@ -64,9 +64,8 @@ def _linear(fitted_by: str | None) -> str:
 
 
 def _few_shot(report: EvaluationReport) -> Table:
-    table = _table(
-        "Question", "Labelled", "Patients", "ECGs", "AUROC", "Range over draws", title="Linear probe with few labels"
-    )
+    columns = ("Question", "Labelled", "Patients", "ECGs", "AUROC", "Range over draws")
+    table = _table(*columns, title="Linear probe with few labels, one regularisation for all")
     for curve in report.few_shot:
         for point in curve.points:
             counts = (f"{point.share * 100:g} %", str(point.patients), f"{point.ecgs.mean:.0f}")

@@ -112,6 +112,8 @@ def evaluate(
 ) -> EvaluationReport:
     """Measures a bundle on the patients of `split`; probes that are not the bundle's learn from the train patients.
 
+    Their regularisation is chosen on the val patients, or on the calibration patients where val is measured.
+
     `work` keeps prepared ECGs and view vectors for another time; without it they go to a temporary folder.
     `window_days` pairs ECGs with studies; None takes what the bundle was trained with, or 7. `with_map` adds the map of
     the shared space, for plots.
@@ -129,7 +131,9 @@ def evaluate(
         folder = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="echo2ecg-evaluate-")))
         tested = pairs_of_split(pairs, cohort, split)
         neighbours = pairs_of_split(pairs, cohort, "train")
-        ecg_ids = pd.concat([tested["ecg_id"], neighbours["ecg_id"]])
+        # Whoever is measured cannot also choose how strongly probes are regularised.
+        choosing = pairs_of_split(pairs, cohort, "calibration" if split == "val" else "val")
+        ecg_ids = pd.concat([tested["ecg_id"], neighbours["ecg_id"], choosing["ecg_id"]])
         signals, ecgs = prepared_signals(
             cohort, ecg_ids, bundle.manifest.ecg, folder, workers=workers, progress=progress
         )
@@ -139,15 +143,17 @@ def evaluate(
         tested = usable_pairs(tested, signals, views)
         if tested.empty:
             raise ValueError(f"no pair of an ECG and a study of the {split} patients can be used")
-        neighbours = neighbours[neighbours["ecg_id"].isin(list(signals))]
-        known = embed_ecgs(bundle, neighbours, labels, signals) if len(neighbours) else None
+        known, chooses = (
+            embed_ecgs(bundle, readable, labels, signals) if len(readable) else None
+            for readable in (part[part["ecg_id"].isin(list(signals))] for part in (neighbours, choosing))
+        )
         test = embed_ecgs(bundle, tested, labels, signals)
         study_embeddings = {name: bundle.pool_study(views[name]).embedding_D for name in tested["study_id"].unique()}
     classes = bundle.manifest.labels.lvef
     if bundle.probes is not None:
         linear_probe = bundle_probe_report(test, classes, bundle.probes.shd.threshold)
     elif known is not None:
-        linear_probe = fitted_probe_report(known, test, classes)
+        linear_probe = fitted_probe_report(known, chooses, test, classes)
     else:
         raise ValueError("the bundle has no probes, and the cohort no train patients' ECGs to fit them on")
     return EvaluationReport(
@@ -163,7 +169,7 @@ def evaluate(
         linear_probe_from="train patients" if bundle.probes is None else "bundle",
         linear_probe=linear_probe,
         knn_probe=None if known is None else knn_probe_report(known, test, classes),
-        flags=flag_reports(known, test, SHD_FLAGS),
+        flags=flag_reports(known, chooses, test, SHD_FLAGS),
         phenotypes=phenotype_reports(known, test),
         few_shot=few_shot_curves(known, test, classes),
         retrieval=retrieval_reports(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.probes import LvefClasses
 from training.metrics import Record, Spread, binary_scores
-from training.probe_reports import EmbeddedEcgs, linear_probabilities, standardised
+from training.probe_reports import EmbeddedEcgs, class_numbers, linear_probabilities, standardised
 
 SHARES = (0.01, 0.1, 1.0)
 _DRAWS = 10
@@ -31,7 +31,8 @@ class FewShotPoint(Record):
 class FewShotCurve(Record):
     """One yes-no question. A patient is positive when any ECG is; without patients of both kinds there are no points.
 
-    Patients are drawn from both kinds in proportion, at least one of each.
+    Patients are drawn from both kinds in proportion, at least one of each. The regularisation (C 0.01) is one for all
+    shares and not chosen, as a few labels cannot spare some: the last point is not the linear probe of a report.
     """
 
     question: str
@@ -51,11 +52,8 @@ def few_shot_curves(known: EmbeddedEcgs | None, test: EmbeddedEcgs, classes: Lve
         return ()
 
     def lowest(data: EmbeddedEcgs) -> NDArray[np.float64]:
-        lvef_percent = data.truth("lvef_percent")
-        is_known = np.isfinite(lvef_percent)
-        answers = np.full(len(lvef_percent), np.nan)
-        answers[is_known] = classes.class_of(lvef_percent[is_known]) == 0
-        return answers
+        class_E = class_numbers(data.truth("lvef_percent"), classes)
+        return np.where(np.isnan(class_E), np.nan, class_E == 0)
 
     return (
         _curve(f"LVEF {classes.ranges[0]}", known, lowest(known), test, lowest(test)),

@@ -1,13 +1,14 @@
 """What simple probes read from the ECG features: LVEF classes, SHD, each SHD flag, volumes; each with how many.
 
-The bundle's own probes answer where it has them. The others are fitted here, on the train patients of the cohort.
+The bundle's own probes answer where it has them. The others are fitted here as `training` fits a bundle's: weights on
+the train patients of the cohort, regularisation chosen on the val patients.
 
-Letters: E ECGs asked, N ECGs known, F features, C classes, K neighbours.
+Letters: E ECGs asked, N ECGs known, V ECGs to choose by, F features, C classes, K neighbours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +19,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
 from models.probes import LvefClasses
+from training.fit_probes import best_regression
 from training.metrics import (
     ClassesReport,
     Record,
@@ -35,7 +37,7 @@ _NEIGHBOURS = 5
 _FEWEST = 5
 """A flag with fewer ECGs of either answer is counted, not measured."""
 _INVERSE_REGULARISATION = 0.01
-"""C of the logistic regressions fitted here. Fixed: a few labels cannot spare some for choosing it."""
+"""C of a logistic regression where no labels are there to choose it by."""
 
 _FLAG_WORDS = {
     "lvef_lte_45_flag": "LVEF <= 45 %",
@@ -128,20 +130,26 @@ def bundle_probe_report(test: EmbeddedEcgs, classes: LvefClasses, shd_threshold:
     return _probe_report(test, classes, test.lvef_EC, test.shd_E, shd_threshold)
 
 
-def fitted_probe_report(known: EmbeddedEcgs, test: EmbeddedEcgs, classes: LvefClasses) -> ProbeReport:
+def fitted_probe_report(
+    known: EmbeddedEcgs, choosing: EmbeddedEcgs | None, test: EmbeddedEcgs, classes: LvefClasses
+) -> ProbeReport:
     """Linear probes for a bundle without any, fitted on the known ECGs; SHD is decided at their share of positives.
 
-    ValueError where these do not show every class.
+    `choosing` are ECGs of other patients that choose the regularisation. ValueError where the known ECGs do not show
+    every class.
     """
-    lvef_N, shd_N = known.truth("lvef_percent"), known.truth("shd")
-    has_lvef, has_shd = np.isfinite(lvef_N), np.isfinite(shd_N)
-    class_N, answer_N = classes.class_of(lvef_N[has_lvef]), shd_N[has_shd].astype(np.int64)
-    if len(np.unique(class_N)) < len(classes.labels) or len(np.unique(answer_N)) < 2:
-        raise ValueError("the bundle has no probes, and the train patients do not show every class to fit them on")
-    known_NF, asked_EF = standardised(known, test)
-    lvef_EC = linear_probabilities(known_NF[has_lvef], class_N, asked_EF)
-    shd_EC = linear_probabilities(known_NF[has_shd], answer_N, asked_EF)
-    return _probe_report(test, classes, lvef_EC, shd_EC[:, 1], float(answer_N.mean()))
+
+    def lvef_class(data: EmbeddedEcgs) -> _Float64:
+        return class_numbers(data.truth("lvef_percent"), classes)
+
+    def shd(data: EmbeddedEcgs) -> _Float64:
+        return data.truth("shd")
+
+    for truth, count in ((lvef_class, len(classes.labels)), (shd, 2)):
+        if set(range(count)) - set(truth(known).tolist()):
+            raise ValueError("the bundle has no probes, and the train patients do not show every class to fit them on")
+    lvef_EC, shd_EC = (_chosen_probabilities(known, choosing, test, truth) for truth in (lvef_class, shd))
+    return _probe_report(test, classes, lvef_EC, shd_EC[:, 1], float(np.nanmean(shd(known))))
 
 
 def knn_probe_report(known: EmbeddedEcgs, test: EmbeddedEcgs, classes: LvefClasses) -> ProbeReport | None:
@@ -157,12 +165,16 @@ def knn_probe_report(known: EmbeddedEcgs, test: EmbeddedEcgs, classes: LvefClass
     return _probe_report(test, classes, lvef_EC, shd_EC[:, 1], 0.5)
 
 
-def flag_reports(known: EmbeddedEcgs | None, test: EmbeddedEcgs, flags: Sequence[str]) -> tuple[FlagReport, ...]:
-    """One report per flag, measured or not."""
-    return tuple(_flag_report(known, test, flag) for flag in flags)
+def flag_reports(
+    known: EmbeddedEcgs | None, choosing: EmbeddedEcgs | None, test: EmbeddedEcgs, flags: Sequence[str]
+) -> tuple[FlagReport, ...]:
+    """One report per flag, measured or not; `choosing` as in `fitted_probe_report`."""
+    return tuple(_flag_report(known, choosing, test, flag) for flag in flags)
 
 
-def _flag_report(known: EmbeddedEcgs | None, test: EmbeddedEcgs, flag: str) -> FlagReport:
+def _flag_report(
+    known: EmbeddedEcgs | None, choosing: EmbeddedEcgs | None, test: EmbeddedEcgs, flag: str
+) -> FlagReport:
     truth_N = np.empty(0) if known is None else known.truth(flag)
     truth_E = test.truth(flag)
     train, here = ([int(np.sum(values == answer)) for answer in (1, 0)] for values in (truth_N, truth_E))
@@ -172,7 +184,8 @@ def _flag_report(known: EmbeddedEcgs | None, test: EmbeddedEcgs, flag: str) -> F
         answer_E, patient_E = truth_E[has_E].astype(np.int64), test.patient_E[has_E]
         answers = test.flags.get(flag)
         if answers is None and known is not None and enough_to_fit:
-            answers = _fitted_flag(known, test, truth_N)
+            probability_EC = _chosen_probabilities(known, choosing, test, lambda data: data.truth(flag))
+            answers = FlagAnswers(probability_EC[:, 1], threshold=float(np.nanmean(truth_N)))
         if answers is not None:
             probability_E = answers.probability_E[has_E].astype(np.float64)
             linear = yes_no_scores(answer_E, probability_E, patient_E, threshold=answers.threshold)
@@ -196,11 +209,33 @@ def _flag_report(known: EmbeddedEcgs | None, test: EmbeddedEcgs, flag: str) -> F
     )
 
 
-def _fitted_flag(known: EmbeddedEcgs, test: EmbeddedEcgs, truth_N: _Float64) -> FlagAnswers:
+def _chosen_probabilities(
+    known: EmbeddedEcgs, choosing: EmbeddedEcgs | None, test: EmbeddedEcgs, truth: Callable[[EmbeddedEcgs], _Float64]
+) -> _Float64:
+    """Probabilities (E, C) of the regression that does best on `choosing`; where nothing is labelled there, of C 0.01.
+
+    `truth` gives class numbers as floats, NaN where unknown.
+    """
     known_NF, asked_EF = standardised(known, test)
+    truth_N = truth(known)
     has_N = np.isfinite(truth_N)
-    probability_EC = linear_probabilities(known_NF[has_N], truth_N[has_N].astype(np.int64), asked_EF)
-    return FlagAnswers(probability_EC[:, 1], threshold=float(truth_N[has_N].mean()))
+    known_NF, class_N = known_NF[has_N], truth_N[has_N].astype(np.int64)
+    if choosing is None or not np.isfinite(truth(choosing)).any():
+        return linear_probabilities(known_NF, class_N, asked_EF)
+    _, choosing_VF = standardised(known, choosing)
+    truth_V = truth(choosing)
+    has_V = np.isfinite(truth_V)
+    model, _ = best_regression(known_NF, class_N, choosing_VF[has_V], truth_V[has_V].astype(np.int64))
+    probability_EC: _Float64 = model.predict_proba(asked_EF)
+    return probability_EC
+
+
+def class_numbers(lvef_percent_E: _Float64, classes: LvefClasses) -> _Float64:
+    """The class of each LVEF, as floats; NaN where unknown."""
+    has_E = np.isfinite(lvef_percent_E)
+    class_E = np.full(len(has_E), np.nan)
+    class_E[has_E] = classes.class_of(lvef_percent_E[has_E])
+    return class_E
 
 
 def phenotype_reports(known: EmbeddedEcgs | None, test: EmbeddedEcgs) -> tuple[PhenotypeReport, ...]:
@@ -247,7 +282,7 @@ def standardised(known: EmbeddedEcgs, test: EmbeddedEcgs) -> tuple[_Float64, _Fl
 
 
 def linear_probabilities(known_NF: _Float64, truth_N: _Int64, asked_EF: _Float64) -> _Float64:
-    """Probabilities (E, C) of a logistic regression on standardised features. The truth shows every class."""
+    """Probabilities (E, C) of a logistic regression of C 0.01 on standardised features. The truth has every class."""
     model = LogisticRegression(C=_INVERSE_REGULARISATION, max_iter=2000).fit(known_NF, truth_N)
     probability_EC: _Float64 = model.predict_proba(asked_EF)
     return probability_EC

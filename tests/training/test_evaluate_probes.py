@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LinearRegression
-from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import f1_score, log_loss, r2_score, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from training.probe_reports import EmbeddedEcgs, FlagAnswers, flag_reports, knn_probabilities, phenotype_reports
@@ -34,7 +34,7 @@ def embedded(ecgs, seed, *, rare=4):
 
 
 def test_every_flag_is_listed_measured_or_not_with_its_counts():
-    easy, rare, unknown = flag_reports(embedded(120, 0, rare=4), embedded(100, 1, rare=30), FLAGS)
+    easy, rare, unknown = flag_reports(embedded(120, 0, rare=4), None, embedded(100, 1, rare=30), FLAGS)
     assert easy.not_measured is None
     assert easy.linear.n == easy.knn.n == 97
     assert easy.positives + easy.negatives == 97
@@ -50,19 +50,19 @@ def test_every_flag_is_listed_measured_or_not_with_its_counts():
 
 @pytest.mark.parametrize(("train", "here", "measured"), [(5, 5, True), (4, 5, False), (5, 4, False)])
 def test_a_flag_needs_five_ecgs_of_either_answer_on_both_sides(train, here, measured):
-    _, rare, _ = flag_reports(embedded(60, 2, rare=train), embedded(60, 3, rare=here), FLAGS)
+    _, rare, _ = flag_reports(embedded(60, 2, rare=train), None, embedded(60, 3, rare=here), FLAGS)
     assert (rare.linear is not None) == (rare.knn is not None) == (rare.not_measured is None) == measured
 
 
 def test_without_train_ecgs_no_flag_and_no_phenotype_is_measured():
     test = embedded(60, 3, rare=20)
-    assert all(report.not_measured for report in flag_reports(None, test, FLAGS))
+    assert all(report.not_measured for report in flag_reports(None, None, test, FLAGS))
     assert all(report.not_measured for report in phenotype_reports(None, test))
 
 
 def test_flag_scores_are_those_of_its_probe():
     known, test = embedded(120, 0), embedded(100, 1)
-    easy = flag_reports(known, test, FLAGS)[0]
+    easy = flag_reports(known, None, test, FLAGS)[0]
     has_n, has_e = known.labels["easy_flag"].notna(), test.labels["easy_flag"].notna()
     model = KNeighborsClassifier(5, algorithm="brute")
     model.fit(known.features_EF[has_n], known.labels.loc[has_n, "easy_flag"])
@@ -73,19 +73,41 @@ def test_flag_scores_are_those_of_its_probe():
 def test_the_bundles_own_flag_probe_goes_before_one_fitted_here():
     known, test = embedded(120, 0), embedded(100, 1)
     has_e = test.labels["easy_flag"].notna().to_numpy()
-    fitted = flag_reports(known, test, FLAGS)[0]
+    fitted = flag_reports(known, None, test, FLAGS)[0]
     assert fitted.linear_from == "train patients"
     assert fitted.linear.threshold == pytest.approx(known.labels["easy_flag"].mean())
     probability = np.random.default_rng(2).uniform(size=100).astype(np.float32)
     served = replace(test, flags={"easy_flag": FlagAnswers(probability, 0.3)})
     for train in (known, None):  # it needs no train patients
-        own = flag_reports(train, served, FLAGS)[0]
+        own = flag_reports(train, None, served, FLAGS)[0]
         assert own.linear_from == "bundle"
         assert own.linear.threshold == 0.3
         expected = roc_auc_score(test.labels["easy_flag"][has_e], probability[has_e])
         assert own.linear.auroc.value == pytest.approx(expected)
         assert (own.knn is None) == (train is None)
         assert own.not_measured is None
+
+
+def test_a_flags_regularisation_is_the_one_with_the_least_loss_on_the_ecgs_to_choose_by():
+    known, choosing, test = embedded(120, 0), embedded(80, 3), embedded(100, 1)
+    mean, std = known.features_EF.mean(axis=0), known.features_EF.std(axis=0)
+
+    def labelled(data):
+        has = data.labels["easy_flag"].notna().to_numpy()
+        return ((data.features_EF - mean) / std)[has], data.labels["easy_flag"][has].to_numpy(dtype=int)
+
+    models = [LogisticRegression(C=c, max_iter=2000).fit(*labelled(known)) for c in (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)]
+    x, y = labelled(choosing)
+    best = min(models, key=lambda model: log_loss(y, model.predict_proba(x)[:, 1]))
+    assert best.C != 0.01  # which is what they have where nothing chooses
+    asked, truth = labelled(test)
+    chosen, fixed = (flag_reports(known, by, test, FLAGS)[0].linear for by in (choosing, None))
+    assert chosen.auroc.value == pytest.approx(roc_auc_score(truth, best.predict_proba(asked)[:, 1]))
+    assert fixed.auroc.value == pytest.approx(roc_auc_score(truth, models[2].predict_proba(asked)[:, 1]))
+    decided = best.predict_proba(asked)[:, 1] > chosen.threshold
+    assert chosen.f1.value == pytest.approx(f1_score(truth, decided))
+    unlabelled = replace(choosing, labels=choosing.labels.assign(easy_flag=np.nan))
+    assert flag_reports(known, unlabelled, test, FLAGS)[0].linear == fixed
 
 
 def test_classes_that_no_known_ecg_has_get_no_share():

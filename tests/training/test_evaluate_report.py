@@ -139,6 +139,24 @@ def test_a_bundle_without_probes_is_measured_with_probes_fitted_on_the_train_pat
         evaluate(bundle_dir, tmp_path / "lone", "test", work=work, workers=0, device="cpu")
 
 
+@pytest.mark.parametrize(("measured", "chooses"), [("test", "val"), ("calibration", "val"), ("val", "calibration")])
+def test_no_measured_patient_chooses_the_regularisation(
+    cohort_dir, micro_recipe, work, tmp_path, monkeypatch, measured, chooses
+):
+    class Asked(Exception):
+        """Ends the evaluation where probes would be fitted."""
+
+    def ask(known, choosing, test, classes):
+        for data, split in ((known, "train"), (choosing, chooses), (test, measured)):
+            assert {patient.rstrip("0123456789") for patient in data.labels["patient_id"]} == {split}
+        raise Asked
+
+    monkeypatch.setattr("training.evaluate.fitted_probe_report", ask)
+    bundle_dir = random_bundle(tmp_path / "bare", micro_recipe, with_probes=False)
+    with pytest.raises(Asked):
+        evaluate(bundle_dir, cohort_dir, measured, work=work, workers=0, device="cpu")
+
+
 def test_few_label_curves_of_a_small_cohort_have_patients_of_both_kinds(report):
     for curve in report.few_shot:
         assert [point.patients for point in curve.points] == [2, 2, 16]
