@@ -1,7 +1,8 @@
 """For the owner of a GPU host: does the GPU give the CPU's answers?
 
-Loads the demo bundle on both devices, embeds the same ECGs and clips, searches the same vectors, serves a real ECG
-from the GPU, and prints what ran and how far apart the answers were. Elsewhere it says why it cannot.
+Loads the demo bundle on both devices, embeds the same ECGs and clips, judges the same ordinary ECGs, searches the
+same vectors, serves a real ECG from the GPU, and prints what ran and how far apart the answers were. Elsewhere it says
+why it cannot.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from inputs.specs import EcgSpec
+    from models.bundle import Bundle
 
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLE = ROOT / "bundles" / "demo"
 MIN_COSINE = 0.999
 MAX_PROBABILITY_DIFFERENCE = 1e-3
+MAX_SCORE_DIFFERENCE = 1e-2
+"""Of the out-of-distribution score: a hundredth of the way from a typical ECG to one that is warned about."""
 N_ECGS = 64
 N_CLIPS = 16
 SEED = 11
@@ -34,12 +41,16 @@ def main() -> None:
     if not torch.cuda.is_available():
         built = torch.version.cuda or "no CUDA"
         sys.exit(f"gpu-check cannot run here: torch {torch.__version__} ({built}) sees no CUDA device.")
+    from models.bundle import Bundle
+
     try:
+        cpu, gpu = Bundle.load(BUNDLE, device="cpu"), Bundle.load(BUNDLE, device="cuda")
         report = {
             "machine": platform.platform(),
             "gpu": torch.cuda.get_device_name(),
             "torch": torch.__version__,
-            "embeddings": _compare_embeddings(),
+            "embeddings": _compare_embeddings(cpu, gpu),
+            "judgements": compare_judgements(cpu, gpu),
             "search": _compare_search(),
             "service": _serve(),
         }
@@ -48,11 +59,8 @@ def main() -> None:
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
 
 
-def _compare_embeddings() -> dict[str, float]:
-    from models.bundle import Bundle
-
+def _compare_embeddings(cpu: Bundle, gpu: Bundle) -> dict[str, float]:
     rng = np.random.default_rng(SEED)
-    cpu, gpu = Bundle.load(BUNDLE, device="cpu"), Bundle.load(BUNDLE, device="cuda")
     leads, samples = len(cpu.manifest.ecg.leads), cpu.manifest.ecg.window_samples
     windows_BWLN = rng.standard_normal((N_ECGS, 1, leads, samples)).astype(np.float32)
     spec = cpu.manifest.echo
@@ -62,12 +70,51 @@ def _compare_embeddings() -> dict[str, float]:
         "ecg_min_cosine": _min_cosine(a.embeddings_BD, b.embeddings_BD),
         "clip_min_cosine": _min_cosine(cpu.embed_clips(clips_NCTHW), gpu.embed_clips(clips_NCTHW)),
     }
-    if a.shd_B is not None and b.shd_B is not None:
-        found["shd_largest_difference"] = float(np.abs(a.shd_B - b.shd_B).max())
     for name in ("ecg_min_cosine", "clip_min_cosine"):
         if found[name] < MIN_COSINE:
             raise CheckFailed(f"{name} is {found[name]:.6f}, below {MIN_COSINE}")
     return found
+
+
+def compare_judgements(cpu: Bundle, gpu: Bundle) -> dict[str, float]:
+    """How far apart what two bundles say of ordinary ECGs is. CheckFailed where it is too far, or says too little."""
+    windows_BWLN = _ordinary_ecgs(cpu.manifest.ecg)
+    a, b = cpu.embed_ecgs(windows_BWLN), gpu.embed_ecgs(windows_BWLN)
+    if a.lvef_BC is None or a.shd_B is None or a.flags_BQ is None or a.ood is None:
+        raise CheckFailed("the demo bundle has no probes, or does not say how unusual an ECG is")
+    if b.lvef_BC is None or b.shd_B is None or b.flags_BQ is None or b.ood is None:
+        raise CheckFailed("the GPU says less of an ECG than the CPU")
+    pairs: dict[str, tuple[np.ndarray, np.ndarray, float]] = {
+        "lvef_largest_difference": (a.lvef_BC, b.lvef_BC, MAX_PROBABILITY_DIFFERENCE),
+        "shd_largest_difference": (a.shd_B, b.shd_B, MAX_PROBABILITY_DIFFERENCE),
+        "flags_largest_difference": (a.flags_BQ, b.flags_BQ, MAX_PROBABILITY_DIFFERENCE),
+        "ood_score_largest_difference": (a.ood.score_B, b.ood.score_B, MAX_SCORE_DIFFERENCE),
+    }
+    found = {name: float(np.abs(one - other).max(initial=0.0)) for name, (one, other, _) in pairs.items()}
+    for name, (_, _, most) in pairs.items():
+        if not found[name] <= most:
+            raise CheckFailed(f"{name} is {found[name]:.2g}, more than {most}")
+    return found
+
+
+def _ordinary_ecgs(spec: EcgSpec) -> np.ndarray:
+    """Prepared windows of simulated ECGs: what the demo bundle was trained on, as noise is not."""
+    from inputs.ecg_prepare import ecg_windows, prepare_ecg
+    from inputs.records import STANDARD_LEADS, EcgRecording
+    from simulator.ecg import simulate_ecg
+    from simulator.ecg_recorder import choose_recorder
+    from simulator.electrics import sample_electrics
+    from simulator.patient import sample_patient
+
+    ecgs = []
+    for stream in np.random.SeedSequence(SEED).spawn(N_ECGS):
+        rng = np.random.default_rng(stream)
+        patient, electrics = sample_patient(rng), sample_electrics(rng)
+        recorder = choose_recorder(patient.site, rng)
+        signal_mv = simulate_ecg(patient.at(0.0), electrics=electrics, recorder=recorder, rng=rng)
+        recording = EcgRecording(signal_mv, recorder.rate_hz, STANDARD_LEADS, "simulated")
+        ecgs.append(ecg_windows(prepare_ecg(recording, spec), spec))
+    return np.stack(ecgs)
 
 
 def _min_cosine(a_ND: np.ndarray, b_ND: np.ndarray) -> float:
