@@ -97,16 +97,30 @@ def train(
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of weights, batches and augmentation.")] = None,
+    bf16: Annotated[
+        bool | None, typer.Option("--bf16/--fp32", help="Towers in bfloat16 autocast, or all in float32.")
+    ] = None,
+    compile_: Annotated[
+        bool | None, typer.Option("--compile/--no-compile", help="The ECG tower through torch.compile.")
+    ] = None,
+    chunk_size: Annotated[
+        int | None, typer.Option(min=1, help="Pairs embedded at once, for small memories; the loss sees the batch.")
+    ] = None,
 ) -> None:
     """Train aligned encoders on a cohort and write a bundle.
+
+    What --seed, --bf16/--fp32, --compile and --chunk-size leave out is as the recipe has it.
 
     On several GPUs: torchrun --nproc-per-node N -m cli.main train ...
     """
     from training.distributed import torchrun_ranks
-    from training.recipes import named_recipe
+    from training.recipes import Recipe, named_recipe
     from training.train import train as run
 
-    chosen = named_recipe(recipe)
+    given = {"seed": seed, "bf16": bf16, "compile": compile_, "chunk_size": chunk_size}
+    given = {name: value for name, value in given.items() if value is not None}
+    chosen = Recipe.model_validate(named_recipe(recipe).model_dump() | given)
     with torchrun_ranks(device) as (ranks, own_device), progress("Training") as report:
         run(
             cohort,
@@ -131,6 +145,10 @@ def evaluate(
     split: Annotated[Literal["val", "calibration", "test"], typer.Option()] = "test",
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the whole report here.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Also draw the report here, as PNG.", file_okay=False)] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Keep prepared ECGs and view vectors here for another time.", file_okay=False),
+    ] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
 ) -> None:
@@ -139,7 +157,16 @@ def evaluate(
     from training.evaluate import evaluate as run
 
     with progress("Evaluating") as report:
-        result = run(bundle, cohort, split, device=device, workers=workers, with_map=plots is not None, progress=report)
+        result = run(
+            bundle,
+            cohort,
+            split,
+            work=work,
+            device=device,
+            workers=workers,
+            with_map=plots is not None,
+            progress=report,
+        )
     print_evaluation_report(result)  # first: it survives a report that cannot be written
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)

@@ -54,6 +54,8 @@ def test_help_loads_neither_torch_nor_the_web():
         ("train", "{folder}", "--out", "out", "--recipe", "nonsense"),
         ("train", "{folder}", "--out", "out", "--start", "no-such-folder"),
         ("train", "{folder}", "--out", "out", "--device", "tpu"),
+        ("train", "{folder}", "--out", "out", "--chunk-size", "0"),
+        ("train", "{folder}", "--out", "out", "--seed", "-1"),
         ("evaluate", "{folder}", "{folder}", "--split", "nonsense"),
         ("serve", "--device", "gpu"),
         ("serve", "--cohort", "no-name"),
@@ -87,6 +89,41 @@ def test_train_passes_the_bundles_to_start_from_on(tmp_path, monkeypatch):
     assert (given["start"], given["ecg_start"]) == (start, None)
     assert CliRunner().invoke(app, [*arguments, "--ecg-start", str(tmp_path)]).exit_code == 0
     assert (given["start"], given["ecg_start"]) == (start, tmp_path)
+
+
+def test_trains_options_go_over_the_recipe_and_what_is_left_out_stays_the_recipes(tmp_path, monkeypatch):
+    import training.train
+    from training.recipes import demo, paper
+
+    chosen = []
+    monkeypatch.setattr(training.train, "train", lambda cohort, recipe, *_, **__: chosen.append(recipe))
+    arguments = ["train", str(tmp_path), "--out", str(tmp_path / "out")]
+    options = ["--recipe", "paper", "--bf16", "--compile", "--chunk-size", "64", "--seed", "0"]
+    for given in ([], ["--fp32"], options):
+        assert CliRunner().invoke(app, [*arguments, *given]).exit_code == 0
+    changed = {"bf16": True, "compile": True, "chunk_size": 64, "seed": 0}
+    assert chosen == [
+        demo(),
+        demo().model_copy(update={"bf16": False}),
+        paper().model_copy(update=changed),
+    ]
+    assert demo().bf16
+
+
+def test_evaluate_keeps_what_it_prepares_where_it_is_told(tmp_path, monkeypatch):
+    folders = []
+
+    class Asked(Exception):
+        """Ends the command where the evaluation would begin."""
+
+    def ask(*_, work, **__):
+        folders.append(work)
+        raise Asked
+
+    monkeypatch.setattr("training.evaluate.evaluate", ask)
+    for options in ((), ("--work", str(tmp_path / "kept"))):
+        CliRunner().invoke(app, ["evaluate", str(tmp_path), str(tmp_path), *options])
+    assert folders == [None, tmp_path / "kept"]
 
 
 def test_verifying_a_folder_without_an_index_is_a_failure(tmp_path):
