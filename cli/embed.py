@@ -54,9 +54,9 @@ def embed_ecg_files(
             windows_WLN = ecg_windows(prepare_ecg(recording, bundle.manifest.ecg), bundle.manifest.ecg)
         except InputError as error:
             skipped.append(f"{path.name}: {error.message} {error.hint}".rstrip())
-            continue
-        rows.append(ecg_vectors(bundle, windows_WLN[None]))
-        ids.append(path.name)
+        else:
+            rows.append(ecg_vectors(bundle, windows_WLN[None]))
+            ids.append(path.name)
         progress(done, len(files), path.name)
     return save_vectors(output, rows, ids=ids, skipped=skipped)
 
@@ -78,12 +78,12 @@ def embed_echo_studies(
                 clips.append(prepare_clip(clip, spec))
             except InputError as error:
                 skipped.append(f"{folder.name}/{path.name}: {error.message}")
-        if not clips:
+        if clips:
+            views_VD = bundle.embed_clips(np.stack(clips))
+            rows.append(study_vectors(bundle, views_VD[None], np.ones((1, len(views_VD)), bool)))
+            ids.append(folder.name)
+        else:
             skipped.append(f"{folder.name}: no readable clip.")
-            continue
-        views_VD = bundle.embed_clips(np.stack(clips))
-        rows.append(study_vectors(bundle, views_VD[None], np.ones((1, len(views_VD)), bool)))
-        ids.append(folder.name)
         progress(done, len(studies), folder.name)
     most = max((row["pool_weights"].shape[1] for row in rows), default=0)
     for row in rows:

@@ -36,6 +36,8 @@ def embed_ecg(
     from cli.embed_prepared import embed_prepared_ecgs
 
     _check_one_source(files, prepared, "FILE... or --prepared")
+    if prepared is not None and (rate_hz is not None or unit is not None):
+        raise typer.BadParameter("--rate-hz and --unit are for files; prepared ECGs have the bundle's rate and no unit")
     with progress("Embedding") as report:
         if prepared is not None:
             result = embed_prepared_ecgs(prepared, bundle, output, device=device, progress=report)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pydicom.data import get_testdata_file
 
+from cli.embed import embed_ecg_files, embed_echo_studies
 from models.bundle import Bundle
 
 ECG_FILE, ECHO_FILE = (
@@ -190,6 +191,8 @@ def test_files_and_arrays_together_or_neither_are_wrong_usage(command, small_bun
     options = ("--bundle", bundle, "-o", tmp_path / "o.npz")
     assert command("embed", "ecg", *options)[0] == 2
     assert command("embed", "ecg", file, "--prepared", file, *options)[0] == 2
+    assert command("embed", "ecg", "--prepared", file, "--rate-hz", 500, *options)[0] == 2
+    assert command("embed", "ecg", "--prepared", file, "--unit", "mV", *options)[0] == 2
     assert command("embed", "echo", *options)[0] == 2
     assert command("embed", "echo", bundle, "--views", file, *options)[0] == 2
     assert command("embed", "clips", *options)[0] == 2
@@ -214,6 +217,20 @@ def test_without_a_single_readable_file_nothing_is_written(command, small_bundle
     assert code == 1
     assert "nothing was written" in said
     assert not out.exists()
+
+
+def test_progress_counts_what_is_skipped_too(small_bundle, tmp_path):
+    broken, study, empty = tmp_path / "broken.dcm", tmp_path / "study", tmp_path / "empty"
+    broken.write_bytes(b"not a recording")
+    for folder in (study, empty):
+        folder.mkdir()
+    shutil.copyfile(ECHO_FILE, study / "clip.dcm")
+    bundle, said = small_bundle(), []
+    common = {"device": "cpu", "progress": lambda done, total, message="": said.append((done, total, message))}
+    ecgs = embed_ecg_files([ECG_FILE, broken], bundle, tmp_path / "e.npz", rate_hz=None, unit=None, **common)
+    studies = embed_echo_studies([study, empty], bundle, tmp_path / "s.npz", **common)
+    assert said == [(1, 2, ECG_FILE.name), (2, 2, "broken.dcm"), (1, 2, "study"), (2, 2, "empty")]
+    assert (ecgs.written, len(ecgs.skipped), studies.written, len(studies.skipped)) == (1, 1, 1, 1)
 
 
 def test_study_folders_of_different_sizes_share_one_table_of_weights(command, small_bundle, tmp_path):
