@@ -71,7 +71,10 @@ def _json_line(done: int, total: int, message: str = "") -> None:
 
 
 class _PlainLines:
-    """One line every few seconds, with the time left once there is something to reckon it from."""
+    """One line every few seconds, with the time left once there is something to reckon it from.
+
+    What is said again of the same step, as a score after an epoch's last one, is news and always gets its line.
+    """
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -80,10 +83,11 @@ class _PlainLines:
 
     def __call__(self, done: int, total: int, message: str = "") -> None:
         now = time.monotonic()
+        news = (done, total) == (self._done, self._total)
         if total != self._total or done < self._done:  # a new stage, perhaps one that goes on from the middle
             self._started_s, self._done_before, self._total = now, done, total
         self._done = done
-        if done < total and now - self._last_s < PLAIN_INTERVAL_S:
+        if done < total and not news and now - self._last_s < PLAIN_INTERVAL_S:
             return
         self._last_s = now
         words = [f"{self._title}: {done}/{total} {message}".rstrip()]

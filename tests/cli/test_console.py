@@ -27,6 +27,20 @@ def test_plain_progress_says_the_time_left_of_the_stage_it_is_in(monkeypatch):
     ]
 
 
+def test_what_is_said_after_an_epochs_last_step_is_always_printed(monkeypatch):
+    monkeypatch.setattr(console.time, "monotonic", iter([100.0, 101.0, 101.5, 102.0]).__next__)
+    lines = console._PlainLines("Training")
+    with console.err.capture() as captured:
+        lines(1, 4, "epoch 1 of 2: loss 1.5")
+        lines(2, 4, "epoch 1 of 2: loss 1.4")
+        lines(2, 4, "epoch 1: validation_score 0.3")
+        lines(3, 4, "epoch 2 of 2: loss 1.3")
+    assert captured.get().splitlines() == [
+        "Training: 1/4 epoch 1 of 2: loss 1.5",
+        "Training: 2/4 epoch 1: validation_score 0.3, 3 s left",
+    ]
+
+
 def test_the_bar_on_a_terminal_shows_message_and_time_left_in_80_columns(monkeypatch):
     terminal = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
     monkeypatch.setattr(console, "err", terminal)
