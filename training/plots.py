@@ -230,7 +230,7 @@ def _retrieval(report: EvaluationReport) -> Figure:
         precision.set_ylim(bottom=0)
         recall.set(xscale="log", yscale="log")
         recall.yaxis.set_major_formatter("{x:g}")
-        ticks = [k for k in (1, 3, 10, 30, 100) if k <= max(found.ecg_to_study.curve.k)]
+        ticks = [k for k in (1, 3, 10, 30, 100) if k <= max(found.ecg_to_study.curve.k, default=0)]
         recall.xaxis.set_minor_locator(NullLocator())
         recall.xaxis.set_major_locator(FixedLocator(ticks))
         recall.set_xticklabels([str(k) for k in ticks])

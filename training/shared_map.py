@@ -53,7 +53,7 @@ def shared_map(ecg_ED: _Float32, ecg_lvef_E: _Float64, study_SD: _Float32, study
         layout = UMAP(
             n_neighbors=min(_NEIGHBOURS, len(points_ND) - 1), metric="cosine", init="pca", random_state=0, n_jobs=1
         )
-        layout_N2 = layout.fit_transform(points_ND).round(3)
+        layout_N2 = layout.fit_transform(points_ND)
 
     def points(rows_N2: NDArray[np.float32], lvef_N: _Float64, of: int) -> MapPoints:
         known = [None if np.isnan(value) else float(value) for value in lvef_N]

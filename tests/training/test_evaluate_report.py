@@ -21,6 +21,7 @@ from models.echo_encoder import EchoEncoder
 from models.probes import Calibration, LvefProbe, Probes, ShdProbe
 from training.evaluate import EvaluationReport, evaluate
 from training.plots import draw_plots
+from training.retrieval_report import RankCurve
 from training.shared_map import shared_map
 
 PICTURES = ("roc", "reliability", "flags", "few_shot", "retrieval", "shared_space")
@@ -222,6 +223,21 @@ def test_what_is_drawn_are_the_numbers_of_the_report(report, umap, figures, tmp_
     assert any(np.array_equal(line.get_ydata(), precision) for line in figures["retrieval"].axes[0].lines)
     assert sum(len(c.get_offsets()) for c in figures["shared_space"].axes[0].collections) == 12 + 9
     assert "2 of unknown LVEF" in figures["shared_space"].axes[0].get_title()
+
+
+def test_retrieval_among_no_other_patient_is_drawn_as_nothing(report, figures, tmp_path):
+    nothing = RankCurve(k=(), precision=(), random_precision=(), recall=(), random_recall=())
+    alone = [
+        found.model_copy(
+            update={
+                way: getattr(found, way).model_copy(update={"curve": nothing})
+                for way in ("ecg_to_study", "study_to_ecg")
+            }
+        )
+        for found in report.retrieval
+    ]
+    draw_plots(report.model_copy(update={"retrieval": tuple(alone)}), tmp_path)
+    assert not [line for axes in figures["retrieval"].axes for line in axes.lines if len(line.get_xdata())]
 
 
 @pytest.mark.parametrize("simulated", [True, False])

@@ -74,7 +74,7 @@ def test_retrieval_is_what_a_loop_over_queries_finds_among_other_patients(compar
 
 
 def test_features_that_hold_the_label_are_read_by_both_probes_and_unknown_labels_count_for_nothing(
-    comparison, micro_recipe, monkeypatch
+    comparison, micro_recipe
 ):
     _, data = comparison
 
