@@ -161,10 +161,69 @@ def test_only_the_frames_asked_for_are_decoded(monkeypatch: pytest.MonkeyPatch):
     assert len(decoded) == 7
 
 
-@pytest.mark.parametrize("kind", ["dicom", "avi", "mp4"])
+def in_fragments(path: Path, frames: NDArray[np.uint8]) -> Path:
+    options = {"photometric": "YBR_FULL_422", "syntax": JPEGBaseline8Bit, "has_bot": False, "FrameTime": "20"}
+    write_dicom(path, frames, jpegs(frames), **options)
+    ds = pydicom.dcmread(path)
+    ds.PixelData = encapsulate(jpegs(frames), fragments_per_frame=3, has_bot=False)
+    ds["PixelData"].VR = "OB"
+    ds.save_as(path)
+    return path
+
+
+def with_extended_offsets(path: Path, frames: NDArray[np.uint8]) -> Path:
+    write_dicom(path, frames, jpegs(frames), photometric="YBR_FULL", syntax=JPEGBaseline8Bit, FrameTime="20")
+    ds = pydicom.dcmread(path)
+    ds.PixelData, ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = encapsulate_extended(jpegs(frames))
+    ds["PixelData"].VR = "OB"
+    ds.save_as(path)
+    return path
+
+
+def run_length_encoded(path: Path, frames: NDArray[np.uint8]) -> Path:
+    write_dicom(path, frames, frames.tobytes(), FrameTime="20")
+    ds = pydicom.dcmread(path)
+    ds.compress(RLELossless)
+    ds.save_as(path)
+    return path
+
+
+def uncompressed_422(path: Path, frames: NDArray[np.uint8]) -> Path:
+    return write_dicom(path, frames, ycbcr_422(frames), photometric="YBR_FULL_422", FrameTime="20")
+
+
+def cut_between_frames(path: Path, frames: NDArray[np.uint8]) -> Path:
+    """An MP4 of single images that shows frames 0 to 2, then goes on in the middle of frame 4, which it leaves out."""
+    data = bytearray(write_video(path, frames, "mp4", intra_only=True).read_bytes())
+    ticks_per_s = struct.unpack_from(">L", data, data.find(b"mdhd") + 16)[0]
+    movie_ticks_per_s = struct.unpack_from(">L", data, data.find(b"mvhd") + 16)[0]
+    edits = [(3 / 50, 0.0), ((len(frames) - 4.5) / 50, 4.5 / 50)]  # seconds shown, and where they start
+    entries = [(round(s * movie_ticks_per_s), round(start * ticks_per_s), 1 << 16) for s, start in edits]
+    at = data.find(b"elst") + 8  # behind version and flags: the number of entries, of which there was one
+    data[at : at + 16] = struct.pack(">L", len(entries)) + b"".join(struct.pack(">LlL", *entry) for entry in entries)
+    for box in (b"moov", b"trak", b"edts", b"elst"):
+        (length,) = struct.unpack_from(">L", data, data.find(box) - 4)
+        struct.pack_into(">L", data, data.find(box) - 4, length + 12)
+    path.write_bytes(data)
+    return path
+
+
+WRITERS = {
+    "fragments": in_fragments,
+    "extended offset table": with_extended_offsets,
+    "run-length": run_length_encoded,
+    "uncompressed 422": uncompressed_422,
+    "avi": lambda path, frames: write_video(path, frames, "avi"),
+    "mp4": lambda path, frames: write_video(path, frames, "mp4"),
+    "mp4 cut between frames": cut_between_frames,
+}
+
+
+@pytest.mark.parametrize("kind", ["real dicom", *WRITERS])
 def test_every_second_frame_is_the_same_as_dropping_the_others(tmp_path: Path, kind: str):
-    path = REAL_CLIP if kind == "dicom" else write_video(tmp_path / "clip.file", known_frames(12), kind)
+    path = REAL_CLIP if kind == "real dicom" else WRITERS[kind](tmp_path / "clip.file", known_frames(14))
     whole, half = read_echo(path, max_frames=9), read_echo(path, max_frames=9, every=2)
+    assert len(whole.frames_THWC) == 9
     np.testing.assert_array_equal(half.frames_THWC, whole.frames_THWC[::2])
     assert half.frame_rate_hz == pytest.approx(whole.frame_rate_hz / 2)
     assert half.frame_step == 2
@@ -206,32 +265,19 @@ def test_avi_frames_that_are_left_out_are_not_decoded(tmp_path: Path):
 
 def test_frames_in_several_fragments_without_an_offset_table_are_put_together(tmp_path: Path):
     frames = known_frames(5)
-    path = write_dicom(
-        tmp_path / "c.file", frames, jpegs(frames), photometric="YBR_FULL_422", syntax=JPEGBaseline8Bit, has_bot=False
-    )
-    ds = pydicom.dcmread(path)
-    ds.PixelData = encapsulate(jpegs(frames), fragments_per_frame=3, has_bot=False)
-    ds["PixelData"].VR = "OB"
-    ds.save_as(path)
+    path = in_fragments(tmp_path / "c.file", frames)
     assert_same_colours(read_echo(path, max_frames=4).frames_THWC, frames[:4], 6)
 
 
 def test_an_extended_offset_table_is_followed(tmp_path: Path):
     frames = known_frames(5)
-    path = write_dicom(tmp_path / "c.file", frames, jpegs(frames), photometric="YBR_FULL", syntax=JPEGBaseline8Bit)
-    ds = pydicom.dcmread(path)
-    ds.PixelData, ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = encapsulate_extended(jpegs(frames))
-    ds["PixelData"].VR = "OB"
-    ds.save_as(path)
+    path = with_extended_offsets(tmp_path / "c.file", frames)
     assert_same_colours(read_echo(path).frames_THWC, frames, 6)
 
 
 def test_run_length_encoding_goes_through_pydicom(tmp_path: Path):
     frames = known_frames(3)
-    path = write_dicom(tmp_path / "c.file", frames, frames.tobytes())
-    ds = pydicom.dcmread(path)
-    ds.compress(RLELossless)
-    ds.save_as(path)
+    path = run_length_encoded(tmp_path / "c.file", frames)
     np.testing.assert_array_equal(read_echo(path, max_frames=2).frames_THWC, frames[:2])
 
 
