@@ -97,12 +97,14 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(tmp_path):
         assert torch.equal(parts_weights[name], value), name
 
 
-def test_a_run_in_chunks_has_the_losses_of_one_in_whole_batches(tmp_path):
+@pytest.mark.parametrize("patch_dropout", [0.0, 0.5])
+def test_a_run_in_chunks_has_the_losses_of_one_in_whole_batches(tmp_path, patch_dropout):
     still = TINY.model_copy(update={"ecg": TINY.ecg.model_copy(update={"drop_path": 0.0}), "pool_dropout": 0.0})
     losses = []
     for size in (None, 6):  # 60 pairs in batches of 15
         folder = tmp_path / str(size)
-        run(folder, tiny_recipe(architecture=still, epochs=2, chunk_size=size), score=lambda: 0.0)
+        recipe = tiny_recipe(architecture=still, epochs=2, chunk_size=size, patch_dropout=patch_dropout)
+        run(folder, recipe, score=lambda: 0.0)
         losses.append([json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
