@@ -10,6 +10,7 @@ naive or all zoned. An empty cell means unknown.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -161,17 +162,22 @@ def read_table(root: Path, name: TableName) -> tuple[pd.DataFrame, list[CohortPr
 
 
 def tables_sha256(root: Path, names: Iterable[TableName] = tuple(TABLES)) -> str:
-    """Of the bytes of some tables of a cohort folder, in the order of `names`."""
+    """Of names and bytes of some tables' files in a cohort folder, in the order of `names`."""
     digest = hashlib.sha256()
-    for name in names:
-        for path in sorted(root.glob(f"{name}.*")):
-            digest.update(path.read_bytes())
+    for path in itertools.chain.from_iterable(_table_files(root, name) for name in names):
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
+
+
+def _table_files(root: Path, name: TableName) -> list[Path]:
+    """The file that holds a table, where there is one; a cohort with both is refused when it is read."""
+    return [path for path in (root / f"{name}.csv", root / f"{name}.parquet") if path.is_file()]
 
 
 def _read_text(root: Path, name: TableName) -> pd.DataFrame:
     """Every cell as text, empty where unknown; only Parquet's timestamps keep their type."""
-    there = [p for p in (root / f"{name}.csv", root / f"{name}.parquet") if p.is_file()]
+    there = _table_files(root, name)
     if not there:
         raise CohortError("table_missing", f"There is no {name}.csv or {name}.parquet in the cohort folder.")
     if len(there) > 1:

@@ -39,6 +39,28 @@ def test_every_table_counts_for_a_cohort_and_only_the_named_ones_for_the_tables(
     assert changed == (name in ("echos", "studies"))
 
 
+@pytest.mark.parametrize("name", ["ecgs.csv~", "ecgs.csv.bak", "studies.xlsx", "echos.old.csv"])
+def test_a_file_that_no_table_is_read_from_changes_nothing(cohort_dir: Path, name: str):
+    before = sha256(cohort_dir)
+    (cohort_dir / name).write_text("an editor's copy")
+    assert sha256(cohort_dir) == before
+
+
+def test_what_moves_from_one_table_to_the_next_counts(tmp_path: Path):
+    hashes = set()
+    for ecgs, echos in (("ab", "c"), ("a", "bc"), ("abc", "")):
+        (tmp_path / "ecgs.csv").write_text(ecgs)
+        (tmp_path / "echos.csv").write_text(echos)
+        hashes.add(tables_sha256(tmp_path))
+    assert len(hashes) == 3
+
+
+def test_a_table_as_parquet_is_another_file(cohort_dir: Path):
+    before = tables_sha256(cohort_dir)
+    (cohort_dir / "splits.csv").rename(cohort_dir / "splits.parquet")
+    assert tables_sha256(cohort_dir) != before
+
+
 def test_where_a_cohort_says_that_it_is_from_counts(cohort_dir: Path):
     before = sha256(cohort_dir)
     (cohort_dir / "cohort.json").write_text('{"seed": 1}')
