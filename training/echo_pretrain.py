@@ -1,7 +1,8 @@
 """Trains an echo encoder on the training patients' clips, for recipes whose echo encoder is not a published one.
 
 A single clip is regressed on the phenotypes of its study, each standardised and unknown ones left out; what a view
-cannot show becomes noise that it learns to ignore. The regression head is thrown away, the encoder is then frozen.
+cannot show becomes noise that it learns to ignore. The regression head is thrown away, view vectors are brought to
+mean 0 and variance 1, and the encoder is then frozen.
 
 Letters: N clips, P phenotypes, B clips of a batch, T frames, H rows, W columns, C colours, D view-vector length.
 """
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everyone uses
 
-from inputs.cohort import MEASUREMENTS, SHD_FLAGS
+from inputs.cohort import MEASUREMENTS
 from inputs.specs import EchoSpec
 from models.echo_encoder import EchoEncoder
 from training.loop import FitResult, run_epochs
@@ -30,9 +32,10 @@ from training.recipes import EchoPretraining
 from training.run_log import RunLog
 from training.schedule import Schedule
 
-PHENOTYPES = ("lvef_percent", "lvedv_ml", "lvesv_ml", *MEASUREMENTS, *SHD_FLAGS)
+PHENOTYPES = ("lvef_percent", "lvedv_ml", "lvesv_ml", *MEASUREMENTS)
 _LARGEST_TARGET_SD = 3.0
-"""A rare flag lies many standard deviations from its mean; it must not outweigh everything else."""
+"""A few extreme hearts must not outweigh all others."""
+_CLIPS_FOR_STATISTICS = 2048
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,24 @@ def pretrain_echo_encoder(
     )
     with torch.inference_mode():
         r2 = _explained(phenotypes, predict_val().numpy(), val.targets_NP)
+        some = np.linspace(0, clips - 1, min(clips, _CLIPS_FOR_STATISTICS)).round().astype(int)
+        batches_of = np.array_split(some, math.ceil(len(some) / settings.batch_size))
+        stacks = (np.stack([train.clips_THWC[i] for i in rows]) for rows in batches_of)
+        _standardise(encoder, torch.cat([encoder(normalise(torch.from_numpy(stack))) for stack in stacks]))
     return PretrainingResult(result, r2)
+
+
+def _standardise(encoder: EchoEncoder, views_ND: Tensor) -> None:
+    """Folds into the last layer what brings vectors like these to mean 0 and variance 1 over all channels.
+
+    Attention pooling takes views as they come: long vectors would make it choose one view, and what all views share
+    would fill the embedding.
+    """
+    mean_D = views_ND.mean(dim=0)
+    scale = 1 / (views_ND - mean_D).square().mean().sqrt().clamp(min=1e-6)
+    last = cast("nn.Linear", encoder.head[0])
+    last.weight.copy_(last.weight * scale)
+    last.bias.copy_((last.bias - mean_D) * scale)
 
 
 class _Normaliser:

@@ -156,7 +156,7 @@ def demo() -> Recipe:
         ecg=EcgSpec(windows="mean"),
         echo=EchoSpec(size=architecture.echo.size),
         echo_pretraining=EchoPretraining(
-            epochs=4,
+            epochs=6,
             batch_size=32,
             learning_rate=1e-3,
             weight_decay=0.01,

@@ -39,16 +39,35 @@ def test_what_clips_show_is_learnt_although_labels_are_missing(micro_recipe, tmp
     assert not encoder.training
 
 
+def test_view_vectors_have_mean_0_and_variance_1_over_the_train_clips(micro_recipe, tmp_path):
+    spec, view_dim = micro_recipe.echo, micro_recipe.architecture.view_dim
+    torch.manual_seed(0)
+    encoder = EchoEncoder(micro_recipe.architecture.echo, view_dim)
+    train = clip_set(np.random.default_rng(0), 40, spec)
+    with RunLog(tmp_path) as log:
+        pretrain_echo_encoder(
+            encoder, view_dim, ["seen", "noise"], train, clip_set(np.random.default_rng(1), 16, spec),
+            micro_recipe.echo_pretraining, spec, seed=0, device=torch.device("cpu"), folder=tmp_path, log=log,
+            progress=silent,
+        )  # fmt: skip
+    clips = (np.stack(train.clips_THWC).astype(np.float32) - np.float32(spec.mean)) / np.float32(spec.std)
+    with torch.inference_mode():
+        views = encoder(torch.from_numpy(clips.transpose(0, 4, 1, 2, 3))).numpy()
+    np.testing.assert_allclose(views.mean(axis=0), 0, atol=1e-4)
+    assert views.var() == pytest.approx(1, rel=1e-3)
+
+
 def test_targets_are_standardised_by_the_train_studies_and_constant_columns_dropped():
     studies = pd.DataFrame(
         {
             "lvef_percent": [40.0, 60.0, 99.0],
             "lvedv_ml": [100.0, None, 120.0],
             "lvesv_ml": [50.0, 50.0, 80.0],
+            "tapse_cm": [2.0, 1.0, None],
             "lvef_lte_45_flag": pd.array([True, False, None], dtype="boolean"),
         }
     )
     names, targets = phenotype_targets(studies, np.array([True, True, False]))
-    assert names == ["lvef_percent", "lvef_lte_45_flag"]
+    assert names == ["lvef_percent", "tapse_cm"], "a flag is no measurement"
     np.testing.assert_allclose(targets, [[-1, 1], [1, -1], [3, np.nan]])
     assert targets[2, 0] == pytest.approx(3.0), "far outside the train range: clipped"
