@@ -141,10 +141,10 @@ def _jpegs(header: Dataset, file: BoundedReader, start: int, wanted: int) -> lis
 def _decode_jpegs(header: Dataset, file: BoundedReader, jpegs: dict[int, bytes]) -> NDArray[np.uint8]:
     rows, columns, samples = int(header.Rows), int(header.Columns), int(header.SamplesPerPixel)
     frames_THWC = np.empty((len(jpegs), rows, columns, 3), np.uint8)
+    if any(simplejpeg.decode_jpeg_header(jpeg, strict=False)[:2] != (rows, columns) for jpeg in jpegs.values()):
+        raise UnreadableFile("frame_size", "A frame has another size than the header says.")
     fast = _fast_path_is_right(header, file, jpegs[0])
     for target_HWC, (index, jpeg) in zip(frames_THWC, jpegs.items(), strict=True):
-        if simplejpeg.decode_jpeg_header(jpeg, strict=False)[:2] != (rows, columns):
-            raise UnreadableFile("frame_size", "A frame has another size than the header says.")
         if not fast or not _decode_fast(jpeg, samples, target_HWC):
             target_HWC[:] = _decode_slowly(header, file, range(index, index + 1))[0]
     return frames_THWC
