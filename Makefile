@@ -44,8 +44,8 @@ gpu-check: ## on a CUDA machine: does the GPU give the CPU's answers?
 gpu-check-here: $(STAMP)
 	$(PY) -m deploy.gpu_check
 
-demo-bundle: $(STAMP) ## make bundles/demo again: simulate its cohort and train on it (about an hour on 2 cores, 15 GB; then copy .cache/demo to bundles/demo)
-	$(VENV)/bin/echo2ecg simulate .cache/training-cohort --patients 2200 --seed 1
+demo-bundle: $(STAMP) ## make bundles/demo again: simulate its cohort and train on it (about 70 minutes on 2 cores, 25 GB; then copy .cache/demo to bundles/demo)
+	$(VENV)/bin/echo2ecg simulate .cache/training-cohort --patients 3600 --seed 1
 	$(VENV)/bin/echo2ecg train .cache/training-cohort --recipe demo --out .cache/demo
 
 check: format lint types imports ## format, lint, types, import arrows
