@@ -14,6 +14,7 @@ import typer
 
 from cli.console import ProgressStyle, err, out, progress
 from cli.embed_commands import embed_app
+from cli.keys_commands import keys_app
 from cli.options import BundleOption, CohortOption, DeviceOption, IndexOption, WorkersOption, device_name
 
 app = typer.Typer(
@@ -24,7 +25,6 @@ app = typer.Typer(
 index_app = typer.Typer(no_args_is_help=True, help="The index life cycle.")
 bundle_app = typer.Typer(no_args_is_help=True, help="Model bundles.")
 cohort_app = typer.Typer(no_args_is_help=True, help="Cohort folders.")
-keys_app = typer.Typer(no_args_is_help=True, help="API keys with scopes `query` and `admin`.")
 app.add_typer(embed_app, name="embed")
 app.add_typer(index_app, name="index")
 app.add_typer(bundle_app, name="bundle")
@@ -37,16 +37,6 @@ def _named_folder(pair: str) -> tuple[str, Path]:
     if not (name and separator and folder):
         raise typer.BadParameter(f"NAME=FOLDER is wanted, not {pair!r}")
     return name, Path(folder)
-
-
-def _scopes(names: list[str]) -> list[str]:
-    if unknown := set(names) - {"query", "admin"}:
-        raise typer.BadParameter(f"there is no scope {', '.join(sorted(unknown))}; use query or admin")
-    return names
-
-
-KeysFileOption = Annotated[Path, typer.Option("--file", envvar="ECHO2ECG_KEYS_FILE", help="Keys file.")]
-ScopesOption = Annotated[list[str], typer.Option("--scope", callback=_scopes, help="query, admin; may be given twice.")]
 
 
 @app.command()
@@ -333,36 +323,6 @@ def query(
         out.print_json(data=answer)
     else:
         print_answer(answer)
-
-
-@keys_app.command("create")
-def keys_create(
-    file: KeysFileOption,
-    name: Annotated[str, typer.Option(help="Whose key this is.")],
-    scope: ScopesOption = ["query"],  # noqa: B006
-) -> None:
-    """Make a key and print it once; only its hash is kept."""
-    from app.auth import create_key
-
-    out.print(create_key(file, scopes=tuple(scope), name=name), markup=False)
-
-
-@keys_app.command("list")
-def keys_list(file: KeysFileOption) -> None:
-    """Every key's id, name, scopes and date; never the key."""
-    from app.auth import list_keys
-
-    for key in list_keys(file):
-        out.print(f"{key.id}  {key.name}  {','.join(key.scopes)}  {key.created:%Y-%m-%d}", markup=False)
-
-
-@keys_app.command("revoke")
-def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], file: KeysFileOption) -> None:
-    """Make a key worthless; a running service notices without a restart."""
-    from app.auth import revoke_key
-
-    revoke_key(file, key_id)
-    out.print(f"Revoked {key_id}.", markup=False)
 
 
 @app.command()
