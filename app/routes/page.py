@@ -22,11 +22,17 @@ router = APIRouter(include_in_schema=False)
 NOT_FILLED_IN = ""
 
 
+_NO_COOKIE = (
+    "The key is right, but the browser kept no session. Over plain HTTP it keeps one only where the service runs with "
+    "ECHO2ECG_SESSION_COOKIE_SECURE=false."
+)
+
+
 @router.get("/")
-async def show_page(request: Request, service: ServiceDep) -> HTMLResponse:
-    """The upload form, or the log-in form where keys are in force."""
+async def show_page(request: Request, service: ServiceDep, logged_in: bool = False) -> HTMLResponse:
+    """The upload form, or the log-in form where keys are in force. `logged_in`: the log-in form sent them here."""
     if service.keys.enforced and find_caller(request, service) is None:
-        return HTMLResponse(render("login.html", problem=None))
+        return HTMLResponse(render("login.html", problem=_NO_COOKIE if logged_in else None))
     return _form(service)
 
 
@@ -56,7 +62,7 @@ async def log_in(request: Request, service: ServiceDep, key: Annotated[str, Form
     found = service.keys.find(key.strip())
     if found is None or "query" not in found.scopes:
         return HTMLResponse(render("login.html", problem="This key is not valid here."), HTTPStatus.UNAUTHORIZED)
-    response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+    response = RedirectResponse("/?logged_in=true", HTTPStatus.SEE_OTHER)
     response.set_cookie(
         SESSION_COOKIE,
         service.sessions.open(found),

@@ -76,6 +76,17 @@ def test_with_keys_the_page_asks_for_one_and_then_works(start_app, tmp_path):
         assert running.client.post("/", files={"files": b"1"}).status_code == 200
 
 
+def test_a_browser_that_drops_the_session_over_plain_http_is_told_why(start_app, tmp_path):
+    key = create_key(tmp_path / "keys.json", ("query",), "reader")
+    with start_app(keys_file=tmp_path / "keys.json", session_cookie_secure=True) as running:
+        page = running.client.post("/login", data={"key": key}, follow_redirects=True)
+        assert 'action="/login"' in page.text
+        assert "ECHO2ECG_SESSION_COOKIE_SECURE=false" in page.text
+    with start_app(keys_file=tmp_path / "keys.json") as running:
+        page = running.client.post("/login", data={"key": key}, follow_redirects=True)
+        assert 'enctype="multipart/form-data"' in page.text
+
+
 def test_the_api_page_lists_every_route(running):
     page = running.client.get("/docs").text
     for place in ("/v1/search", "/v1/predict", "/v1/embed", "/v1/index/rebuild", "/v1/jobs/{job_id}", "/readyz"):
