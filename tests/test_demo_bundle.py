@@ -34,10 +34,9 @@ def test_lvef_and_shd_are_read_from_ecgs_of_patients_who_trained_nothing(measure
     assert measured["linear_probe"]["shd"]["auroc"]["value"] >= 0.78
 
 
-def test_studies_of_like_lvef_are_found_among_other_patients_better_than_by_chance(measured):
+def test_studies_of_like_lvef_are_found_among_other_patients_half_again_as_often_as_by_chance(measured):
     found = next(r for r in measured["retrieval"] if r["relevant"] == "lvef_percent" and r["own_patient_excluded"])
-    # The target is 1.5 and this bundle misses it (docs/experiments.md); what it does reach must not be lost.
-    assert found["ecg_to_study"]["lift_at_10"]["value"] >= 1.3
+    assert found["ecg_to_study"]["lift_at_10"]["value"] >= 1.5
     assert found["ecg_to_study"]["lift_at_10"]["low"] > 1.0
 
 
