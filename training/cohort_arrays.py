@@ -22,6 +22,8 @@ from training.progress import Progress
 from training.view_cache import cache_view_vectors
 
 Arrays = Mapping[str, NDArray[np.float32]]
+LV_PHENOTYPES = ("lvef_percent", "lvedv_ml", "lvesv_ml")
+"""The measured ones by which retrieval is scored; stroke volume follows from two of them."""
 
 
 def pairs_of_split(pairs: pd.DataFrame, cohort: Cohort, split: str) -> pd.DataFrame:
@@ -88,7 +90,7 @@ def study_views(
 def study_labels(cohort: Cohort) -> pd.DataFrame:
     """By study_id: lvef_percent, lvedv_ml, lvesv_ml, lvsv_ml and shd (1, 0) as floats; NaN where unknown."""
     studies = cohort.studies
-    labels = studies[["lvef_percent", "lvedv_ml", "lvesv_ml"]].astype(np.float64)
+    labels = studies[list(LV_PHENOTYPES)].astype(np.float64)
     labels["lvsv_ml"] = labels["lvedv_ml"] - labels["lvesv_ml"]
     labels["shd"] = shd_labels(studies).astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
     return labels.set_index(studies["study_id"])

@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.probes import LvefClasses
+from training.fit_probes import class_numbers
 from training.metrics import Record, Spread, binary_scores
-from training.probe_reports import EmbeddedEcgs, class_numbers, linear_probabilities, standardised
+from training.probe_reports import EmbeddedEcgs, linear_probabilities, standardised
 
 SHARES = (0.01, 0.1, 1.0)
 _DRAWS = 10

@@ -107,7 +107,7 @@ def fit_probes(train: ProbeData, val: ProbeData, calibration: ProbeData, classes
         """`label` gives class numbers as floats, NaN where unknown."""
         return _Splits(*(_labelled(x_NF, label(data), data.patients) for data, x_NF in standardised))
 
-    lvef = labelled(lambda data: _lvef_class(data.lvef_percent_N, classes))
+    lvef = labelled(lambda data: class_numbers(data.lvef_percent_N, classes))
     shd = labelled(lambda data: data.shd_N)
     for question, splits, count in (("LVEF", lvef, len(classes.labels)), ("SHD", shd, 2)):
         for name, found in splits.named().items():
@@ -147,7 +147,8 @@ def _labelled(x_NF: _Float64, value_N: _Float64, patients: Sequence[str] | None)
     return _Labelled(x_NF[known_N], value_N[known_N].astype(np.int64), names[known_N], int((~known_N).sum()))
 
 
-def _lvef_class(lvef_percent_N: _Float64, classes: LvefClasses) -> _Float64:
+def class_numbers(lvef_percent_N: _Float64, classes: LvefClasses) -> _Float64:
+    """The class of each LVEF, as floats; NaN where unknown."""
     known_N = np.isfinite(lvef_percent_N)
     values_N = np.full(len(known_N), np.nan)
     values_N[known_N] = classes.class_of(lvef_percent_N[known_N])

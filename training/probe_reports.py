@@ -19,7 +19,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
 from models.probes import LvefClasses
-from training.fit_probes import best_regression
+from training.cohort_arrays import LV_PHENOTYPES
+from training.fit_probes import best_regression, class_numbers
 from training.metrics import (
     ClassesReport,
     Record,
@@ -32,7 +33,6 @@ from training.metrics import (
     yes_no_scores,
 )
 
-MEASURED_PHENOTYPES = ("lvef_percent", "lvedv_ml", "lvesv_ml")
 _NEIGHBOURS = 5
 _FEWEST = 5
 """A flag with fewer ECGs of either answer is counted, not measured."""
@@ -230,17 +230,9 @@ def _chosen_probabilities(
     return probability_EC
 
 
-def class_numbers(lvef_percent_E: _Float64, classes: LvefClasses) -> _Float64:
-    """The class of each LVEF, as floats; NaN where unknown."""
-    has_E = np.isfinite(lvef_percent_E)
-    class_E = np.full(len(has_E), np.nan)
-    class_E[has_E] = classes.class_of(lvef_percent_E[has_E])
-    return class_E
-
-
 def phenotype_reports(known: EmbeddedEcgs | None, test: EmbeddedEcgs) -> tuple[PhenotypeReport, ...]:
     """One report per phenotype, measured or not."""
-    return tuple(_phenotype_report(known, test, phenotype) for phenotype in MEASURED_PHENOTYPES)
+    return tuple(_phenotype_report(known, test, phenotype) for phenotype in LV_PHENOTYPES)
 
 
 def _phenotype_report(known: EmbeddedEcgs | None, test: EmbeddedEcgs, phenotype: str) -> PhenotypeReport:

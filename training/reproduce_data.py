@@ -22,6 +22,7 @@ from models.bundle import Bundle
 from models.probes import LabelDefinitions, LvefClasses
 from training.array_store import ArrayStore
 from training.cohort_arrays import (
+    LV_PHENOTYPES,
     Arrays,
     clip_sources,
     ecg_labels,
@@ -38,7 +39,6 @@ from training.progress import Progress
 from training.recipes import Recipe
 from training.supervised import UNKNOWN, LabelledEcgs
 
-PHENOTYPES = ("lvef_percent", "lvedv_ml", "lvesv_ml")
 SPLITS_OF_PART = {"train": ("train",), "val": ("val", "calibration"), "test": ("test",)}
 """Nothing is calibrated in a comparison, so the patients for it help to choose epochs and probes."""
 
@@ -50,7 +50,7 @@ class Part:
     pairs: PairedArrays
     ecgs: LabelledEcgs
     phenotypes_SP: NDArray[np.float64]
-    """PHENOTYPES of each study; NaN where unknown."""
+    """LV_PHENOTYPES of each study; NaN where unknown."""
 
     @property
     def patients(self) -> int:
@@ -121,7 +121,7 @@ def _part(name: str, pairs: pd.DataFrame, labels: pd.DataFrame, signals: Arrays,
     return Part(
         arrays,
         LabelledEcgs(arrays.signals_LN, pd.factorize(by_ecg["patient_id"])[0].astype(np.int64), lvef_class_E, shd_E),
-        labels.loc[pairs["study_id"].unique(), list(PHENOTYPES)].to_numpy(np.float64),
+        labels.loc[pairs["study_id"].unique(), list(LV_PHENOTYPES)].to_numpy(np.float64),
     )
 
 

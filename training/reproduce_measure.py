@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 from inputs.ecg_prepare import ecg_windows
 from inputs.specs import EcgSpec
 from models.aligned import EcgTower
+from training.cohort_arrays import LV_PHENOTYPES
 from training.dataset import PairedArrays
 from training.embed import chunks, embed_studies
 from training.fit_probes import best_regression
@@ -24,7 +25,7 @@ from training.metrics import binary_scores, multiclass_scores
 from training.probe_reports import knn_probabilities
 from training.recipes import Recipe
 from training.reproduce_arms import TrainedArm
-from training.reproduce_data import PHENOTYPES, ComparisonData, Part
+from training.reproduce_data import ComparisonData, Part
 from training.retrieval import phenotype_pairs, phenotype_tolerance, random_precision_Q, score_queries
 from training.supervised import UNKNOWN
 
@@ -60,7 +61,7 @@ def measure(arm: TrainedArm, data: ComparisonData, recipe: Recipe, device: torch
 def random_ranking(test: Part) -> dict[str, float]:
     """What a ranking by chance gives, on average, for the names of `measure`."""
     values = {f"auroc_{probe}_{question}": 0.5 for probe in PROBES for question in QUESTIONS}
-    for name, value_S in zip(PHENOTYPES, test.phenotypes_SP.T, strict=True):
+    for name, value_S in zip(LV_PHENOTYPES, test.phenotypes_SP.T, strict=True):
         query = _LikeStudies.of(test.pairs, value_S)
         chance_Q = random_precision_Q(query.relevant_QT, query.own_patient_QT, 10)
         values[f"precision_at_10_{name}"] = float(chance_Q.mean())
@@ -161,7 +162,7 @@ class _LikeStudies:
 def _retrieval(test: Part, similarity_ES: NDArray[np.float32]) -> dict[str, float]:
     """From ECG to study, among the studies of other patients."""
     values = {}
-    for name, value_S in zip(PHENOTYPES, test.phenotypes_SP.T, strict=True):
+    for name, value_S in zip(LV_PHENOTYPES, test.phenotypes_SP.T, strict=True):
         query = _LikeStudies.of(test.pairs, value_S)
         similarity_QT = similarity_ES[np.ix_(query.ecg_Q, query.study_T)]
         found = score_queries(similarity_QT, query.relevant_QT, query.own_patient_QT).metrics()

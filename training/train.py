@@ -35,6 +35,7 @@ from training.align import align_towers
 from training.array_store import ArrayStore
 from training.card import echo_encoder_sentence, model_card
 from training.cohort_arrays import (
+    LV_PHENOTYPES,
     clip_sources,
     ecg_labels,
     pairs_of_split,
@@ -55,8 +56,6 @@ from training.probe_data import probe_data
 from training.progress import Progress, silent
 from training.recipes import Recipe
 from training.run_log import RunLog
-
-_SCORED_PHENOTYPES = ("lvef_percent", "lvedv_ml", "lvesv_ml")
 
 
 def train(
@@ -172,8 +171,8 @@ def train(
     if ecg_encoder is not None:
         ecg_tower.ecg_encoder.load_state_dict(ecg_encoder.state_dict())
     val_arrays = to_arrays(val_pairs, signals, views)
-    val_labels = labels.loc[val_pairs["study_id"].unique(), list(_SCORED_PHENOTYPES)]
-    scored = [name for name in _SCORED_PHENOTYPES if val_labels[name].nunique() >= 2]  # not every cohort has volumes
+    val_labels = labels.loc[val_pairs["study_id"].unique(), list(LV_PHENOTYPES)]
+    scored = [name for name in LV_PHENOTYPES if val_labels[name].nunique() >= 2]  # not every cohort has volumes
     if not scored:
         raise CohortError("labels_missing", "The studies of the val patients that can be read show a single LVEF.")
     val_phenotypes_SP = val_labels[scored].to_numpy(np.float64)

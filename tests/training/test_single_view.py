@@ -2,23 +2,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from models.architecture import Architecture, EcgArchitecture, EchoArchitecture, EchoBlock
+from models.architecture import demo
 from training.single_view import SingleViewTower
 
-SIZES = Architecture(
-    ecg=EcgArchitecture(window_samples=96, embed_dim=24, depth=1),
-    echo=EchoArchitecture(
-        frames=4,
-        size=16,
-        stem_dim=8,
-        patch_kernel=(3, 7, 7),
-        patch_stride=(2, 8, 8),
-        blocks=(EchoBlock(dim=8, heads=1),),
-    ),
-    view_dim=6,
-    projection_dim=32,
-    embedding_dim=4,
-)
+SIZES = demo().model_copy(update={"view_dim": 6, "embedding_dim": 4})
 
 
 @pytest.fixture
