@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_CACHE_DIR ?= $(CURDIR)/.cache/pip
 ARGS ?=
 
-.PHONY: help demo test check format lint types imports drills bench image-check gpu-check gpu-check-here demo-bundle clean
+.PHONY: help demo test check format lint types imports drills bench image-check gpu-check gpu-check-here bench-gpu bench-gpu-here demo-bundle clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -42,7 +42,14 @@ gpu-check: ## on a CUDA machine: does the GPU give the CPU's answers?
 	@command -v nvidia-smi >/dev/null || { echo "gpu-check cannot run here: there is no NVIDIA driver (nvidia-smi is missing)." >&2; exit 1; }
 	$(MAKE) VENV=.venv-gpu EXTRA=gpu gpu-check-here
 gpu-check-here: $(STAMP)
+	$(PY) -m pytest -m gpu
 	$(PY) -m deploy.gpu_check
+
+bench-gpu: ## on a CUDA machine: a training step beside the published one
+	@command -v nvidia-smi >/dev/null || { echo "bench-gpu cannot run here: there is no NVIDIA driver (nvidia-smi is missing)." >&2; exit 1; }
+	$(MAKE) VENV=.venv-gpu EXTRA=gpu bench-gpu-here
+bench-gpu-here: $(STAMP)
+	$(PY) -m benchmarks.train_step --device cuda --compile
 
 demo-bundle: $(STAMP) ## make bundles/demo again: simulate its cohort and train on it (about 70 minutes on 2 cores, 25 GB; then copy .cache/demo to bundles/demo)
 	$(VENV)/bin/echo2ecg simulate .cache/training-cohort --patients 3600 --seed 1
