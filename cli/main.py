@@ -341,7 +341,7 @@ def reproduce(
     out_dir: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the comparison; found again after a kill.")],
     size: Annotated[
         Literal["small", "full"],
-        typer.Option(help="small: half an hour of two CPU cores; full: paper sizes, for a GPU."),
+        typer.Option(help="small: about 20 minutes of two CPU cores; full: paper sizes, for a GPU."),
     ] = "small",
     seeds: Annotated[int, typer.Option(min=1, help="How often each arm is trained.")] = 3,
     device: DeviceOption = "auto",

@@ -45,7 +45,7 @@ class Size(BaseModel):
 
 
 def small() -> Size:
-    """The demo's towers on 300 patients, for half an hour of two CPU cores."""
+    """The demo's towers on 300 patients: with three seeds, about 20 minutes of two CPU cores."""
     recipe = demo()
     assert recipe.echo_pretraining is not None
     echo_pretraining = recipe.echo_pretraining.model_copy(update={"epochs": 10, "patience": 10})
