@@ -28,6 +28,11 @@ MAX_FILE_BYTES = 4 << 30
 MAX_PICKLE_BYTES = 16 << 20
 MAX_MEMBERS = 20_000
 
+_ZIP_START = b"PK\x03\x04"
+_PICKLE_STARTS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
+_READ_BYTES = 1 << 20
+_AGAIN = "Download it again."
+
 
 class CheckpointError(InputError):
     """A checkpoint is not what its place asks for, or asks for what no weights need. Names the file, never its path."""
@@ -81,6 +86,12 @@ def read_checkpoint(file: Path) -> tuple[object, str]:
         is_zip = zipfile.is_zipfile(stream)
         stream.seek(0)
         pickled = _pickle_of(stream, file.name) if is_zip else stream.read(MAX_PICKLE_BYTES)
+    if not is_zip and (not pickled or pickled.startswith(_ZIP_START)):
+        raise CheckpointError(
+            "damaged_checkpoint",
+            f"{file.name} is {'cut short: the directory at its end is missing' if pickled else 'empty'}.",
+            hint=_AGAIN,
+        )
     unwanted = _first_unwanted(io.BytesIO(pickled))
     if unwanted is not None:
         raise CheckpointError(
@@ -90,7 +101,9 @@ def read_checkpoint(file: Path) -> tuple[object, str]:
         raise CheckpointError(
             "not_a_checkpoint",
             f"{file.name} is not in torch's zip format.",
-            hint="Where it is trusted, load it and torch.save() it again.",
+            hint="Where it is trusted, load it and torch.save() it again."
+            if pickled.startswith(_PICKLE_STARTS)
+            else "",
         )
     stand_ins: list[Any] = [(Inert, name) for name in _INERT] + [(kind, name) for name, kind in _PLAIN.items()]
     try:
@@ -121,7 +134,10 @@ def state_dict(content: object, file_name: str, where: str = "") -> dict[str, Te
 
 
 def _pickle_of(stream: IO[bytes], name: str) -> bytes:
-    """The pickle inside torch's zip file. CheckpointError when the zip is not one that torch writes."""
+    """The pickle inside torch's zip file, after every member was read once and agreed with its checksum.
+
+    CheckpointError when the zip is damaged, or not one that torch writes.
+    """
     try:
         with zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
@@ -139,9 +155,20 @@ def _pickle_of(stream: IO[bytes], name: str) -> bytes:
                 )
             if pickles[0].file_size > MAX_PICKLE_BYTES:
                 raise CheckpointError("too_large", f"The pickle in {name} is larger than {MAX_PICKLE_BYTES >> 20} MiB.")
+            for member in members:
+                if member.CRC == 0:  # torch writes no others where it was told to compute none
+                    del member.CRC
+                if member is not pickles[0]:
+                    with archive.open(member) as content:
+                        while content.read(_READ_BYTES):
+                            pass  # the end compares the checksum, which torch's own reader never does
             return archive.read(pickles[0])
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise CheckpointError("damaged_checkpoint", f"{name} is damaged: its zip directory cannot be read.") from error
+        raise CheckpointError(
+            "damaged_checkpoint",
+            f"{name} is damaged: its content does not agree with its zip directory and checksums.",
+            hint=_AGAIN,
+        ) from error
 
 
 def _first_unwanted(stream: io.BytesIO) -> str | None:

@@ -183,11 +183,50 @@ def test_limits_are_kept(tmp_path, monkeypatch):
     assert "a.ckpt is larger" in refusal(file)
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.3, 0.9])
-def test_a_file_cut_short_is_refused(tmp_path, kept):
+def refusal_and_hint(file: Path) -> tuple[str, str]:
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(file)
+    return str(caught.value), caught.value.hint
+
+
+@pytest.mark.parametrize("lost", [10, 100, 2000])
+def test_a_zip_file_cut_short_is_said_to_be_cut_short_and_to_be_downloaded_again(tmp_path, lost):
     file = save_component(WEIGHTS, tmp_path / "a.ckpt")
-    file.write_bytes(file.read_bytes()[: int(kept * file.stat().st_size)])
-    assert "a.ckpt" in refusal(file)
+    file.write_bytes(file.read_bytes()[:-lost])
+    assert refusal_and_hint(file) == (
+        "a.ckpt is cut short: the directory at its end is missing.",
+        "Download it again.",
+    )
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path):
+    (tmp_path / "a.ckpt").touch()
+    assert refusal_and_hint(tmp_path / "a.ckpt") == ("a.ckpt is empty.", "Download it again.")
+
+
+def test_a_single_changed_bit_of_a_tensor_is_found(tmp_path):
+    file = save(WEIGHTS, tmp_path / "a.ckpt")
+    data, numbers = bytearray(file.read_bytes()), WEIGHTS["weight"].numpy().tobytes()
+    data[data.index(numbers) + 6] ^= 0x10
+    file.write_bytes(data)
+    assert not torch.equal(torch.load(file)["weight"], WEIGHTS["weight"]), "torch takes it without a word"
+    sentence, hint = refusal_and_hint(file)
+    assert sentence.startswith("a.ckpt is damaged")
+    assert "checksums" in sentence
+    assert hint == "Download it again."
+
+
+def test_a_file_that_torch_wrote_without_checksums_is_read(tmp_path):
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        file = save_component(WEIGHTS, tmp_path / "a.ckpt")
+    finally:
+        torch.serialization.set_crc32_options(before)
+    with zipfile.ZipFile(file) as archive:
+        assert {member.CRC for member in archive.infolist()} == {0}
+    weights = state_dict(read_checkpoint(file)[0], file.name, "model")
+    assert torch.equal(weights["weight"], WEIGHTS["weight"])
 
 
 def test_a_damaged_pickle_is_refused_wherever_the_damage_is(tmp_path):
@@ -207,10 +246,10 @@ def test_a_damaged_pickle_is_refused_wherever_the_damage_is(tmp_path):
     assert refused > 20
 
 
-@pytest.mark.parametrize("content", [b"", b"import os\nos.getcwd()\n", b"RIFF....AVI ", b"\x80\x02}."])
-def test_what_is_no_checkpoint_at_all_is_said_so(tmp_path, content):
+@pytest.mark.parametrize("content", [b"P", b"import os\nos.getcwd()\n", b"RIFF....AVI ", b"<!DOCTYPE html>\n"])
+def test_what_is_no_checkpoint_at_all_is_said_so_without_advice_to_load_it(tmp_path, content):
     (tmp_path / "a.ckpt").write_bytes(content)
-    assert refusal(tmp_path / "a.ckpt") == "a.ckpt is not in torch's zip format."
+    assert refusal_and_hint(tmp_path / "a.ckpt") == ("a.ckpt is not in torch's zip format.", "")
 
 
 def test_a_harmless_file_in_the_old_format_is_refused_with_what_would_help(tmp_path):
