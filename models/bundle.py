@@ -246,7 +246,7 @@ class Bundle:
     def embed_clips(self, clips_NCTHW: _Float32) -> _Float32:
         """Prepared clips (N, 3, T, size, size) to view vectors (N, view_dim), not normalised."""
         if self._echo_encoder is None:
-            raise BundleError(f"{ECHO_ENCODER} was not loaded")
+            raise self._without(ECHO_ENCODER)
         if clips_NCTHW.ndim != 5 or len(clips_NCTHW) == 0:
             raise ValueError(f"clips must be (clips, colours, frames, rows, columns), not {clips_NCTHW.shape}")
         chunk = clips_per_chunk(self.manifest.architecture, self.device)
@@ -293,7 +293,7 @@ class Bundle:
 
     def _ecg(self, windows_BWLN: _Float32, needs: Sequence[str]) -> EcgTower:
         if self._ecg_tower is None:
-            raise BundleError(f"{ECG_TOWER} was not loaded")
+            raise self._without(ECG_TOWER)
         self._check_present(needs)
         if windows_BWLN.ndim != 4 or 0 in windows_BWLN.shape:
             raise ValueError(f"ECG windows must be (batch, windows, leads, samples), not {windows_BWLN.shape}")
@@ -303,9 +303,13 @@ class Bundle:
 
     def _echo(self, needs: Sequence[str]) -> EchoTower:
         if self._echo_tower is None:
-            raise BundleError(f"{ECHO_TOWER} was not loaded")
+            raise self._without(ECHO_TOWER)
         self._check_present(needs)
         return self._echo_tower
+
+    def _without(self, file: str) -> BundleError:
+        lacks = f"{file} was not loaded" if file in self.manifest.files else f"this bundle has no {file}"
+        return BundleError(f"{lacks}, which these vectors need")
 
     def _check_present(self, needs: Sequence[str]) -> None:
         missing = [component for component in needs if component in self.manifest.absent]

@@ -114,7 +114,12 @@ def read_echo2ecg(file: Path) -> Contribution:
     entries = content if isinstance(content, dict) else {}
     found = {name: state_dict(content, file.name, name) for name in COMPONENT_FILES if name in entries}
     if not found:
-        raise CheckpointError("no_state_dict", f"{file.name} has none of the components {', '.join(COMPONENT_FILES)}.")
+        single = "model" in entries and "domain_offsets" not in entries
+        raise CheckpointError(
+            "no_state_dict",
+            f"{file.name} has none of the components {', '.join(COMPONENT_FILES)}.",
+            hint="It looks like the file of one component: --components takes the folder of those." if single else "",
+        )
     components, notes = _checked(found, file.name)
     return Contribution("Echo2ECG", file.name, sha256, components, _other_entries(content, tuple(found)), notes)
 

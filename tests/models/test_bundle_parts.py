@@ -78,6 +78,23 @@ def test_without_alignment_studies_are_still_pooled(gaps, bundle_dir):
         bundle.pool_study(VIEWS[0])
 
 
+@pytest.mark.parametrize(
+    ("file", "use"),
+    [
+        ("echo_encoder", lambda bundle: bundle.embed_clips(np.zeros((1, 3, 16, 8, 8), np.float32))),
+        ("echo_tower", lambda bundle: bundle.pool_study(VIEWS[0])),
+        ("echo_tower", lambda bundle: bundle.pool_studies(VIEWS, PRESENT)),
+    ],
+)
+def test_a_file_that_the_bundle_lacks_is_said_to_be_missing(tmp_path, manifest_fields, demo_modules, file, use):
+    parts = {"ecg_tower": None, **{name: demo_modules[name] for name in ("echo_encoder", "echo_tower")}, file: None}
+    write_bundle(tmp_path / "b", manifest_fields=manifest_fields, **parts, probes=None, card="# Without\n")
+    bundle = Bundle.load(tmp_path / "b", device="cpu", parts=("echo",))
+    with pytest.raises(BundleError) as caught:
+        use(bundle)
+    assert str(caught.value) == f"this bundle has no {file}.safetensors, which these vectors need"
+
+
 def test_a_gap_that_the_manifest_does_not_tell_is_refused(tmp_path, manifest_fields, demo_modules):
     parts = {"echo_encoder": None, "echo_tower": None, "probes": None, "card": "# Gaps\n"}
     half = tower(EcgTower, demo_modules["ecg_tower"], ("token_aggregator",))

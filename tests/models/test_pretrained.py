@@ -212,6 +212,16 @@ def test_the_single_file_may_lack_components_and_says_for_which_use(tmp_path, we
     assert len(assembled.missing_for("retrieval")) == 5
 
 
+def test_the_file_of_one_component_in_place_of_the_single_file_is_told_where_it_belongs(tmp_path, otis, weights):
+    def hint(file):
+        with pytest.raises(CheckpointError, match="has none of the components") as caught:
+            read_echo2ecg(file)
+        return caught.value.hint
+
+    assert "--components" in hint(save_component(weights["ecg_encoder"], tmp_path / "ecg_multimodal.ckpt"))
+    assert hint(save(otis, tmp_path / "otis.pth")) == ""
+
+
 def test_the_later_file_counts_and_the_difference_is_told(tmp_path, otis, weights):
     start = read_otis(save(otis, tmp_path / "otis.pth"))
     trained = {key: tensor + 0.5 for key, tensor in weights["ecg_encoder"].items()}
