@@ -22,17 +22,28 @@ from models.bundle import Bundle
 
 ECHO_SUFFIXES = ("", ".dcm", ".avi", ".mp4")
 
+# What readers advise in words of the HTTP interface, in words of this one.
+_ADVICE = {
+    "rate_missing": "Add --rate-hz, and --unit where the file does not say it, for example --rate-hz 500 --unit mV.",
+    "unit_missing": "Add --unit, for example --unit mV.",
+    "rate_conflict": "Leave --rate-hz out: the file states its own rate.",
+    "leads_missing": (
+        "Leads are found by name; an array holds I, II, III, aVR, aVL, aVF and V1 to V6 in this order, or I, II and V1 "
+        "to V6."
+    ),
+}
+
 Vectors = dict[str, NDArray[np.float32]]
 """Arrays of the .npz by name, one row per ECG, study or clip."""
 
 
 @dataclass
 class EmbedResult:
-    """How many were written, one sentence for each that was not, and one for each array that the bundle cannot give."""
+    """How many were written, one sentence for each that was not, and what else to know about the arrays written."""
 
     written: int = 0
     skipped: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def embed_ecg_files(
@@ -53,7 +64,8 @@ def embed_ecg_files(
             recording = read_ecg_path(path, rate_hz=rate_hz, unit=unit)
             windows_WLN = ecg_windows(prepare_ecg(recording, bundle.manifest.ecg), bundle.manifest.ecg)
         except InputError as error:
-            skipped.append(f"{path.name}: {error.message} {error.hint}".rstrip())
+            hint = _ADVICE.get(error.code, error.hint) if error.hint else ""
+            skipped.append(f"{path.name}: {error.message} {hint}".rstrip())
         else:
             rows.append(ecg_vectors(bundle, windows_WLN[None]))
             ids.append(path.name)
@@ -118,5 +130,5 @@ def save_vectors(
     with output.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
     absent = {"features", "study_tokens"} & arrays.keys() and "embeddings" not in arrays
-    left_out = ["embeddings are left out: the bundle lacks the alignment that they need."] if absent else []
-    return EmbedResult(len(next(iter(arrays.values()))), list(skipped), left_out)
+    notes = ["embeddings are left out: the bundle lacks the alignment that they need."] if absent else []
+    return EmbedResult(len(next(iter(arrays.values()))), list(skipped), notes)

@@ -28,7 +28,7 @@ def embed_ecg(
         typer.Option(help="Instead of files: (N, 12, T) float32 after preparation, .npy.", exists=True, dir_okay=False),
     ] = None,
     rate_hz: Annotated[float | None, typer.Option(help="For NPY and CSV: samples per second.")] = None,
-    unit: Annotated[str | None, typer.Option(help="For NPY and CSV: mV or uV.")] = None,
+    unit: Annotated[str | None, typer.Option(help="For NPY and CSV: mV, uV or V.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
     """ECG files, or prepared ECGs, to vectors: ids (of files), features, embeddings."""
@@ -103,7 +103,7 @@ def _check_one_source(paths: list[Path] | None, prepared: Path | None, names: st
 def _tell_embedded(result: EmbedResult, output: Path) -> None:
     for sentence in result.skipped:
         err.print(f"skipped {sentence}", markup=False)
-    for sentence in result.left_out:
+    for sentence in result.notes:
         err.print(sentence, markup=False)
     where = f": {output}" if result.written else "; nothing was written."
     out.print(f"{result.written} embedded, {len(result.skipped)} skipped{where}", markup=False)

@@ -10,6 +10,9 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from cli.embed import embed_ecg_files, embed_echo_studies
+from inputs.ecg_prepare import prepare_ecg
+from inputs.ecg_read import read_ecg_path
+from inputs.specs import EcgSpec
 from models.bundle import Bundle
 
 ECG_FILE, ECHO_FILE = (
@@ -55,6 +58,53 @@ def test_ecgs_keep_their_order_over_several_batches(embed, small_bundle):
     assert np.allclose(found["features"], expected.features_BF, atol=1e-5)
     assert np.allclose(found["embeddings"], expected.embeddings_BD, atol=1e-5)
     assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
+
+
+def test_either_byte_order_gives_the_same_vectors(embed, small_bundle):
+    bundle = small_bundle()
+    for kind, option, arrays in (
+        ("ecg", "--prepared", {"x": SIGNALS[:2]}),
+        ("clips", "--prepared", {"c": CLIPS[:1]}),
+        ("echo", "--views", {"views": VIEWS, "present": PRESENT}),
+    ):
+        swapped = {name: a.astype(">f4") if a.dtype == np.float32 else a for name, a in arrays.items()}
+        little, big = embed(kind, option, bundle, **arrays)[3], embed(kind, option, bundle, **swapped)[3]
+        assert little
+        assert all(np.array_equal(little[name], big[name]) for name in little)
+
+
+def scaled(rows, factor):
+    signals = SIGNALS[:6].copy()
+    signals[rows] *= np.float32(factor)
+    return signals
+
+
+@pytest.mark.parametrize(
+    ("signals", "words"),
+    [
+        (scaled(slice(None), 1000), "6 of 6 ECGs in in.npy do not look prepared"),
+        (scaled([2, 5], 0.2), "2 of 6 ECGs in in.npy"),
+        (scaled(([4], slice(3, 6)), 1e30), "1 of 6 ECGs in in.npy"),
+        (scaled([4], 0), "in row 4 one has 0."),
+    ],
+)
+def test_signals_of_another_size_than_preparation_gives_are_embedded_with_a_warning(
+    embed, small_bundle, signals, words
+):
+    code, said, _, found = embed("ecg", "--prepared", small_bundle(), x=signals)
+    assert code == 0
+    assert words in " ".join(said.split())
+    assert len(found["features"]) == 6
+
+
+def test_prepared_recordings_get_no_warning(command, small_bundle, tmp_path):
+    spec = EcgSpec()
+    prepared = prepare_ecg(read_ecg_path(ECG_FILE), spec)[None]
+    np.save(tmp_path / "in.npy", prepared[:, :, : spec.window_samples])
+    arguments = ("--bundle", small_bundle(), "-o", tmp_path / "o.npz", "--device", "cpu")
+    code, said, _ = command("embed", "ecg", "--prepared", tmp_path / "in.npy", *arguments)
+    assert code == 0
+    assert "do not look prepared" not in " ".join(said.split())
 
 
 def test_longer_records_are_cut_into_windows_as_the_bundle_says(embed, small_bundle):
@@ -110,9 +160,10 @@ def spoilt(array, index, value):
     [
         (SIGNALS[0], "float32 (12, 96); float32 (any, 12, any) was expected"),
         (SIGNALS[:, :8], "(70, 8, 96)"),
-        (SIGNALS[:0], "(0, 12, 96)"),
-        (SIGNALS.astype(np.float64), "float64"),
-        (SIGNALS[:, :, :95], "shorter than the 0.24 s needed"),
+        (SIGNALS[:0], "in.npy is empty: its shape is (0, 12, 96)"),
+        (SIGNALS.astype(np.float64), "in.npy is float64 (70, 12, 96)"),
+        (SIGNALS.astype(">f8"), "in.npy is float64 (70, 12, 96)"),
+        (SIGNALS[:, :, :95], "in.npy have 95 samples per lead; 96 (0.24 s at 400 Hz) are needed"),
         (spoilt(SIGNALS, (66, 3, 5), np.nan), "Row 66 of in.npy"),
         (spoilt(SIGNALS, (1, 3, 5), np.inf), "Row 1 of in.npy"),
     ],
@@ -157,6 +208,21 @@ def test_clips_that_do_not_fit_are_refused_in_one_sentence(embed, small_bundle, 
     code, _, sentence, found = embed("clips", "--prepared", small_bundle(), c=clips)
     assert (code, found) == (1, {})
     assert words in sentence
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "method", "arrays"),
+    [
+        ("ecg", "--prepared", "embed_ecgs", {"x": spoilt(SIGNALS, (69, 0, 0), np.nan)}),
+        ("clips", "--prepared", "embed_clips", {"c": spoilt(CLIPS, (5, 0, 0, 0, 0), np.nan)}),
+        ("echo", "--views", "pool_studies", {"views": spoilt(VIEWS, (39, 0, 0), np.nan), "present": PRESENT}),
+    ],
+)
+def test_the_last_row_is_refused_before_the_first_is_computed(
+    embed, small_bundle, monkeypatch, kind, option, method, arrays
+):
+    monkeypatch.setattr(Bundle, method, lambda *_: pytest.fail("it was computed"))
+    assert "not finite" in embed(kind, option, small_bundle(), **arrays)[2]
 
 
 @pytest.mark.parametrize("content", [b"", b"not numbers", b"\x93NUMPY\x01\x00", np.array([{}], dtype=object)])
@@ -208,6 +274,26 @@ def test_files_give_a_row_each_and_the_unreadable_ones_a_sentence(command, small
         assert written["ids"].tolist() == ["waveform_ecg.dcm"]
         assert written["features"].shape == (1, 24)
         assert np.linalg.norm(written["embeddings"], axis=1) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "advice"),
+    [
+        (SIGNALS[0], (), "Add --rate-hz, and --unit"),
+        ((SIGNALS[0] * 100).astype(np.int16), ("--rate-hz", 500), "Add --unit, for example --unit mV."),
+        (SIGNALS[0, :5], ("--rate-hz", 500), "an array holds I, II, III"),
+    ],
+)
+def test_what_a_file_lacks_is_asked_for_by_the_options_of_the_command(
+    command, small_bundle, tmp_path, array, options, advice
+):
+    np.save(tmp_path / "raw.npy", array)
+    arguments = (tmp_path / "raw.npy", *options, "--bundle", small_bundle(), "-o", tmp_path / "o.npz")
+    code, said, _ = command("embed", "ecg", *arguments)
+    assert code == 1
+    assert advice in " ".join(said.split())
+    assert "request" not in said
+    assert "rate_hz" not in said
 
 
 def test_without_a_single_readable_file_nothing_is_written(command, small_bundle, tmp_path):
