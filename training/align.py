@@ -27,6 +27,7 @@ from training.dataset import (
     drop_views,
     epoch_batches,
     pad_views,
+    pairs_per_epoch,
     random_windows,
 )
 from training.distributed import ALONE, Ranks
@@ -97,7 +98,7 @@ def align_towers(
         ),
         patience=recipe.patience,
         averaging=recipe.weight_averaging,
-        items_per_epoch=len(pairs),
+        items_per_epoch=pairs_per_epoch(pairs.patient_P, recipe.batch_size),
         items="pairs",
         folder=folder,
         log=log,
@@ -119,13 +120,20 @@ def alignment_optimizer(
     ecg_tower: EcgTower, echo_tower: EchoTower, loss: AlignmentLoss, recipe: Recipe
 ) -> torch.optim.AdamW:
     """Fused AdamW with a rate for every layer; what the loss learns moves at the full rate."""
-    groups = parameter_groups(
-        chain(ecg_tower.named_parameters(), echo_tower.named_parameters()),
-        learning_rate=recipe.learning_rate,
-        layer_decay=recipe.layer_decay,
-        weight_decay=recipe.weight_decay,
-        blocks=recipe.architecture.ecg.depth,
-    )
+    groups = [
+        group
+        for tower, rate in (
+            (ecg_tower, recipe.learning_rate),
+            (echo_tower, recipe.learning_rate * recipe.echo_tower_rate),
+        )
+        for group in parameter_groups(
+            tower.named_parameters(),
+            learning_rate=rate,
+            layer_decay=recipe.layer_decay,
+            weight_decay=recipe.weight_decay,
+            blocks=recipe.architecture.ecg.depth,
+        )
+    ]
     if learnt := list(loss.parameters()):
         rate = {"lr": recipe.learning_rate, "base_lr": recipe.learning_rate}
         groups.append({"params": learnt, "names": list(dict(loss.named_parameters())), "weight_decay": 0.0, **rate})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,13 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.partial")
     try:
         with temporary.open("wb") as file:
-            torch.save(state, file)
+            try:
+                torch.save(state, file)
+            except RuntimeError as error:
+                # torch trips over its own half-written archive before anyone hears of the full disk behind it.
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -32,6 +39,11 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Tensors and plain values only; nothing in the file can run."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    """Tensors and plain values only; nothing in the file can run. ValueError for a file that is damaged."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+        if isinstance(error, PermissionError | FileNotFoundError):
+            raise
+        raise ValueError(f"the checkpoint {path.name} is damaged; --no-resume starts afresh") from error
     return state

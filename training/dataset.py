@@ -37,8 +37,13 @@ class PairedArrays:
 
 
 def batches_per_epoch(patient_P: NDArray[np.int64], batch_size: int) -> int:
-    """As many as the pairs fill, or as the patient with most pairs needs to meet no batch twice."""
-    return max(-(-len(patient_P) // batch_size), int(np.bincount(patient_P).max()))
+    """As many as the pairs fill; with fewer patients than a batch has places, a batch has one pair of each."""
+    return -(-len(patient_P) // min(batch_size, len(np.unique(patient_P))))
+
+
+def pairs_per_epoch(patient_P: NDArray[np.int64], batch_size: int) -> int:
+    """Pairs that one epoch shows."""
+    return int(np.minimum(np.bincount(patient_P), batches_per_epoch(patient_P, batch_size)).sum())
 
 
 def epoch_batches(
@@ -46,6 +51,8 @@ def epoch_batches(
 ) -> list[NDArray[np.int64]]:
     """Every pair once, shuffled, no patient twice in a batch; sizes differ by at most one and never pass `batch_size`.
 
+    Of a patient with more pairs than there are batches, an epoch shows as many as there are batches, drawn anew each
+    time: more batches would make all of them smaller, and so the task easier, because of one patient.
     Pairs are sorted by shuffled patient and dealt round: a patient's pairs lie together and are no more than there
     are batches, so no batch gets two of them.
     """
@@ -53,6 +60,8 @@ def epoch_batches(
     patient_order = generator.permutation(int(patient_P.max()) + 1)
     shuffled = generator.permutation(len(patient_P))
     dealt = shuffled[np.argsort(patient_order[patient_P[shuffled]], kind="stable")]
+    _, first_P, pairs_P = np.unique(patient_order[patient_P[dealt]], return_index=True, return_counts=True)
+    dealt = dealt[np.arange(len(dealt)) - np.repeat(first_P, pairs_P) < count]
     batches = [dealt[start::count] for start in range(count)]
     return [batches[i] for i in generator.permutation(count)]
 

@@ -117,7 +117,8 @@ def run_epochs(
             save_checkpoint(last, state | {"mean": mean.weights})
         if log is not None:
             log.write(stage, epoch, values)
-        numbers = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        numbers = f"loss {values['loss']:.4g}, {values['items_per_s']:.3g} {items}/s"
+        numbers += f", validation score {values['validation_score']:.4g}"
         progress((epoch + 1) * schedule.steps_per_epoch, total_steps, f"{stage}, epoch {epoch + 1}: {numbers}")
 
     ranks.wait()

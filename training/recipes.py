@@ -83,6 +83,8 @@ class Recipe(BaseModel):
     batch_size: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
     """Peak rate outside the ECG encoder and of its last block."""
+    echo_tower_rate: float = Field(default=1.0, gt=0)
+    """Share of `learning_rate` at which the echo tower learns."""
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = Field(ge=0)
     layer_decay: float = Field(gt=0, le=1)
@@ -175,6 +177,9 @@ def demo() -> Recipe:
         epochs=24,
         batch_size=64,
         learning_rate=2e-3,
+        # The published rate for the echo tower: at the rate that an ECG encoder needs to start from random weights, its
+        # chain of linear maps ends in two directions, where a few studies are near every ECG.
+        echo_tower_rate=0.25,
         weight_decay=0.05,
         layer_decay=0.9,
         warmup_epochs=2,

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from inputs.ecg_prepare import ecg_windows
 from models.aligned import EcgTower
 from training.augment import augment
-from training.dataset import batches_per_epoch, epoch_batches, random_windows
+from training.dataset import batches_per_epoch, epoch_batches, pairs_per_epoch, random_windows
 from training.loop import FitResult, run_epochs
 from training.metrics import binary_scores, multiclass_scores
 from training.progress import Progress
@@ -126,7 +126,7 @@ def train_supervised(
             recipe.epochs, batches_per_epoch(train.patient_E, recipe.batch_size), recipe.warmup_epochs, recipe.lr_floor
         ),
         patience=recipe.patience,
-        items_per_epoch=len(train.signals_LN),
+        items_per_epoch=pairs_per_epoch(train.patient_E, recipe.batch_size),
         items="ECGs",
         folder=folder,
         log=log,

@@ -13,7 +13,7 @@ from inputs.specs import EcgSpec, EchoSpec
 from models.aligned import EcgTower, EchoTower
 from models.architecture import Architecture, EcgArchitecture
 from models.architecture import demo as demo_architecture
-from training.align import _EpochBank, align_towers
+from training.align import _EpochBank, align_towers, alignment_loss, alignment_optimizer
 from training.checkpoint import load_checkpoint
 from training.dataset import PairedArrays
 from training.embed import embed_ecgs, embed_studies
@@ -80,6 +80,15 @@ def test_the_loop_learns_to_match_pairs(tmp_path):
     result, _ = run(tmp_path, tiny_recipe(epochs=25))
     chance = np.mean([1 / rank for rank in range(1, 61)])
     assert result.best_score > 3 * chance
+
+
+def test_the_echo_tower_learns_at_its_share_of_the_rate():
+    recipe = tiny_recipe(learning_rate=1e-3, layer_decay=1.0, echo_tower_rate=0.25)
+    ecg_tower, echo_tower = EcgTower(TINY), EchoTower(TINY)
+    groups = alignment_optimizer(ecg_tower, echo_tower, alignment_loss(recipe), recipe).param_groups
+    rate_of = {id(parameter): group["base_lr"] for group in groups for parameter in group["params"]}
+    assert {rate_of[id(p)] for p in ecg_tower.parameters() if p.requires_grad} == {1e-3}
+    assert {rate_of[id(p)] for p in echo_tower.parameters()} == {2.5e-4}
 
 
 def test_a_stopped_and_resumed_run_ends_with_the_same_weights(tmp_path):
@@ -204,7 +213,7 @@ def test_a_machine_that_cannot_compile_says_so_in_one_sentence(tmp_path, monkeyp
 def test_every_step_reports_loss_and_speed(tmp_path):
     said = []
     run(tmp_path, tiny_recipe(epochs=2), progress=lambda *step: said.append(step), score=lambda: 0.0)
-    steps = [(done, message) for done, total, message in said if "validation_score" not in message]
+    steps = [(done, message) for done, total, message in said if "validation score" not in message]
     assert [done for done, _ in steps] == list(range(1, 9))  # 60 pairs in four batches, twice
     assert all(re.fullmatch(r"align, epoch [12] of 2: loss [\d.]+, [\d.e+]+ pairs/s", message) for _, message in steps)
     first = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])

@@ -29,13 +29,23 @@ def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path):
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     try:
-        with pytest.raises((OSError, RuntimeError)):
+        with pytest.raises(OSError, match="File too large") as refused:  # not torch's complaint about its archive
             save_checkpoint(path, {"epoch": 2, "weights": torch.zeros(1_000_000)})
+        assert refused.value.errno == errno.EFBIG
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert load_checkpoint(path)["epoch"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.parametrize("kept", [0, 10, 5_000, 40_000, -1])
+def test_a_damaged_checkpoint_is_refused_by_name(tmp_path, kept):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"epoch": 1, "weights": torch.zeros(10_000)})
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"the checkpoint last.pt is damaged; --no-resume starts afresh"):
+        load_checkpoint(path)
 
 
 @pytest.mark.parametrize("step", ["write", "fsync", "replace"])
