@@ -15,7 +15,10 @@ from inputs.records import STANDARD_LEADS
 from inputs.specs import EcgSpec
 
 SPEC = EcgSpec()
-VECTORS = np.load(Path(__file__).parent / "data" / "ecg_preparation_vectors.npz")
+DATA = Path(__file__).parent / "data"
+VECTORS = np.load(DATA / "ecg_preparation_vectors.npz")
+WHOLE = np.load(DATA / "ecg_whole_signal_vectors.npz")
+"""Every fifth sample of a published output and the mean of every 25 samples, so that each sample counts."""
 CASES = ("plain", "with NaN", "counts, spikes and a flat lead")
 
 
@@ -51,11 +54,18 @@ def case(request: pytest.FixtureRequest) -> tuple[int, np.ndarray]:
     return request.param, raw_ecg(int(VECTORS["seed"]), request.param)
 
 
+def assert_whole(ours: np.ndarray, name: str, atol: float) -> None:
+    """Agreement with the stored samples of an output, and with its means over all samples."""
+    np.testing.assert_allclose(ours[..., ::5], WHOLE[f"{name}_every_5th"], rtol=0, atol=atol)
+    means = ours.astype(np.float64).reshape(*ours.shape[:-1], -1, 25).mean(axis=-1)
+    np.testing.assert_allclose(means, WHOLE[f"{name}_means_of_25"], rtol=0, atol=atol)
+
+
 def test_normalising_float32_agrees_with_the_published_implementation(case):
     which, signal = case
     ours = normalise_signal(signal.astype(np.float32), SPEC)
     assert ours.dtype == np.float32
-    np.testing.assert_allclose(ours[:, ::25], VECTORS[f"process_f32_{which}_slice"], rtol=0, atol=1e-5)
+    assert_whole(ours, f"process_f32_{which}", atol=1e-5)
 
 
 def test_normalising_float64_agrees_with_the_published_implementation(case):
@@ -73,6 +83,29 @@ def test_resampling_agrees_with_the_published_implementation(case):
         np.testing.assert_allclose(ours[comparable], vector[comparable], rtol=0, atol=1e-6 * np.abs(ours).max())
 
 
+def test_a_whole_resampled_record_agrees_with_the_published_implementation():
+    signal = raw_ecg(int(VECTORS["seed"]), 0).astype(np.float32)
+    assert_whole(resample_signal(signal, 500.0, 400.0), "resample_f32_0", atol=2e-6)
+
+
+def test_resampling_what_was_normalised_before_agrees_with_the_published_implementation(case):
+    which, signal = case
+    ours = resample_signal(normalise_signal(signal.astype(np.float32), SPEC), 500.0, 400.0)
+    vector = WHOLE[f"process_then_resample_f32_{which}_every_25th"]
+    np.testing.assert_allclose(ours[:, ::25], vector, rtol=0, atol=1e-5)
+
+
+def test_resampling_alone_loses_every_lead_with_a_nan_as_published():
+    signal = raw_ecg(int(VECTORS["seed"]), 1)
+    lost_L = np.isnan(resample_signal(signal, 500.0, 400.0)).mean(axis=1)
+    np.testing.assert_array_equal(lost_L, WHOLE["resample_nan_fraction_L"])
+    np.testing.assert_array_equal(lost_L, np.isnan(signal).any(axis=1))
+
+
+def test_a_length_that_the_rates_do_not_divide_is_rounded_down_as_published():
+    assert resample_signal(raw_ecg(3, 0)[:1, :4999], 500.0, 400.0).shape == (1, 3999)
+
+
 def test_preparing_a_recording_is_resampling_then_normalising_as_published(case, ecg):
     which, signal = case
     prepared = prepare_ecg(ecg.recording(signal), SPEC)
@@ -85,7 +118,14 @@ def test_preparing_a_recording_is_resampling_then_normalising_as_published(case,
 
 def test_baseline_agrees_with_the_published_implementation():
     ours = als_baseline(raw_ecg(int(VECTORS["seed"]), 0)[:1], SPEC)[0]
-    np.testing.assert_allclose(ours[::25], VECTORS["baseline_als_lead0_f64_slice"], rtol=0, atol=1e-8)
+    assert_whole(ours, "baseline_f64", atol=1e-8)
+
+
+def test_baseline_of_other_arguments_agrees_with_the_published_implementation():
+    """The published function's own defaults, which its preparation does not use."""
+    defaults = EcgSpec(baseline_lambda=1e8, baseline_p=0.01, baseline_iterations=10)
+    ours = als_baseline(raw_ecg(int(VECTORS["seed"]), 0)[:1], defaults)[0]
+    np.testing.assert_allclose(ours[::25], WHOLE["baseline_default_arguments_f64_every_25th"], rtol=0, atol=1e-7)
 
 
 def dense_baseline(y_N: np.ndarray, spec: EcgSpec) -> np.ndarray:

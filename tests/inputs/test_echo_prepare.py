@@ -18,6 +18,8 @@ from inputs.specs import EchoSpec
 
 VECTORS = np.load(Path(__file__).with_name("echo_frame_vectors.npz"))
 """Published preparation of seeded frames: rows of the cropped image, and points of the normalised one."""
+SUMS = np.load(Path(__file__).parent / "data" / "echo_frame_sums.npz")
+"""Of every row and of every column of the same cropped images, by colour."""
 
 
 def seeded_frame(index: int) -> NDArray[np.uint8]:
@@ -70,6 +72,7 @@ def twin(clip: EchoClip, spec: EchoSpec) -> NDArray[np.float32]:
 def test_published_frames_are_reproduced_within_one_grey_level_in_one_of_ten_thousand_pixels():
     spec = EchoSpec(frames=1)
     off_by_one, compared = 0, 0
+    off_in_sums = {"row": 0, "column": 0}
     for index in range(len(VECTORS["sizes_hw"])):
         frame = seeded_frame(index)
         assert hashlib.sha256(frame.tobytes()).hexdigest() == VECTORS["sha256"][index]
@@ -81,10 +84,14 @@ def test_published_frames_are_reproduced_within_one_grey_level_in_one_of_ten_tho
         assert difference.max() <= 1
         off_by_one += int((difference > 0).sum())
         compared += difference.size
+        for axis, kind in ((1, "row"), (0, "column")):
+            off = np.abs(grey_HWC.sum(axis=axis) - SUMS[f"{kind}_sums_{index}"])
+            off_in_sums[kind] += int(np.rint(off).sum())
         points_off = np.abs(prepared_CHW[:, ::16, ::16] - VECTORS[f"normalised_{index}_every_16th"])
         assert np.quantile(points_off, 0.99) <= 1e-6
     assert compared == 8 * 28 * 224 * 3
     assert off_by_one < compared * 1e-4
+    assert max(off_in_sums.values()) < 8 * 224 * 224 * 3 * 1e-4
 
 
 @pytest.mark.parametrize("shape", [(301, 300), (300, 301), (300, 300), (302, 300)])
