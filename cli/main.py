@@ -273,13 +273,23 @@ def bundle_verify(bundle: Annotated[Path, typer.Argument(exists=True, file_okay=
 
 
 @cohort_app.command("check")
-def cohort_check(cohort: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
-    """List everything that contradicts itself in a cohort folder, with counts and row numbers."""
-    from cli.cohort_report import print_cohort_report
+def cohort_check(
+    cohort: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write it here, with every row number.")] = None,
+) -> None:
+    """List everything that contradicts itself in a cohort folder, with counts and row numbers.
+
+    Rows count from 1, the header not counted. Ends with 1 for a cohort that contradicts itself, and with 0 for a sound
+    one, also where training would refuse it: that is said as well.
+    """
+    from cli.cohort_report import print_cohort_report, training_outlook, write_cohort_report
     from inputs.cohort import check_cohort
 
     report = check_cohort(cohort)
-    print_cohort_report(report)
+    outlook = None if report.problems else training_outlook(cohort)
+    print_cohort_report(report, outlook)
+    if json_file is not None:
+        write_cohort_report(json_file, report, outlook)
     if report.problems:
         raise typer.Exit(1)
 

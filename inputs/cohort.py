@@ -2,7 +2,7 @@
 
 The folder is what every data-set adapter and the simulator write and what training and the index rebuild read. The
 columns of its tables are in `inputs.cohort_tables`, the rules they keep in `inputs.cohort_check`. `load_cohort` refuses
-at the first fault, `check_cohort` lists them all and says what training would leave out.
+at the first fault, `check_cohort` lists them all, what is doubtful, and what training would leave out.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from typing import Any
 
 import pandas as pd
 
-from inputs.cohort_check import contradictions, file_in, file_problems
+from inputs.cohort_check import contradictions, doubts, file_in, file_problems
 from inputs.cohort_tables import (
     MEASUREMENTS,
     SEXES,
     SHD_FLAGS,
     SPLITS,
     TABLES,
-    CohortProblem,
+    CohortFinding,
+    found_rows,
     read_table,
     tables_sha256,
     write_cohort_tables,
@@ -35,9 +36,8 @@ __all__ = [
     "SHD_FLAGS",
     "SPLITS",
     "Cohort",
-    "CohortProblem",
+    "CohortFinding",
     "CohortReport",
-    "Skipped",
     "check_cohort",
     "cohort_sha256",
     "derive_pairs",
@@ -90,15 +90,15 @@ def load_cohort(root: Path) -> Cohort:
     return cohort
 
 
-def _read(root: Path) -> tuple[Cohort | None, list[CohortProblem]]:
+def _read(root: Path) -> tuple[Cohort | None, list[CohortFinding]]:
     """The tables, None unless all four could be read, and everything that is wrong with them."""
     frames: dict[str, pd.DataFrame] = {}
-    problems: list[CohortProblem] = []
+    problems: list[CohortFinding] = []
     for name in TABLES:
         try:
             frames[name], found = read_table(root, name)
         except CohortError as error:
-            found = [CohortProblem(error.code, error.message, name, 1)]
+            found = [CohortFinding(error.code, error.message, name, 1)]
         problems += found
     if len(frames) < len(TABLES):
         return None, problems
@@ -158,40 +158,43 @@ def shd_labels(studies: pd.DataFrame) -> pd.Series:
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """Rows that are sound but that training leaves out, and why."""
-
-    code: str
-    sentence: str
-    count: int
-
-
-@dataclass(frozen=True)
 class CohortReport:
-    """`problems` must be mended before training; `skipped` need not. Counts are zero where tables could not be read."""
+    """`problems` must be mended before training; `warnings` and `skipped` need not.
 
-    problems: tuple[CohortProblem, ...]
-    skipped: tuple[Skipped, ...] = ()
-    n_patients: int = 0
-    n_ecgs: int = 0
-    n_views: int = 0
-    n_studies: int = 0
-    n_pairs: int = 0
-    n_paired_ecgs: int = 0
-    n_paired_studies: int = 0
+    Counts are None where they cannot be told: all of them without four readable tables, those of pairs also where times
+    cannot be compared.
+    """
+
+    problems: tuple[CohortFinding, ...]
+    warnings: tuple[CohortFinding, ...] = ()
+    """Sound rows that are rarely meant so."""
+    skipped: tuple[CohortFinding, ...] = ()
+    """Sound rows that training leaves out."""
+    n_patients: int | None = None
+    n_ecgs: int | None = None
+    n_views: int | None = None
+    n_studies: int | None = None
+    n_pairs: int | None = None
+    n_paired_ecgs: int | None = None
+    n_paired_studies: int | None = None
     pairs_per_split: tuple[tuple[str, int], ...] = ()
     window_days: float = 7.0
 
     @property
     def summary(self) -> tuple[str, ...]:
-        """What was found, paired and skipped, one sentence each."""
-        per_split = ", ".join(f"{split} {count}" for split, count in self.pairs_per_split)
-        return (
-            f"{self.n_patients} patients, {self.n_ecgs} ECGs, {self.n_studies} studies, {self.n_views} views.",
-            f"{self.n_pairs} pairs within {self.window_days:g} days, of {self.n_paired_ecgs} ECGs and "
-            f"{self.n_paired_studies} studies" + (f" ({per_split})." if per_split else "."),
-            *(f"{skipped.sentence}, left out: {skipped.count}." for skipped in self.skipped),
-        )
+        """What was found and paired, one sentence each."""
+        lines = []
+        if self.n_patients is not None:
+            lines.append(
+                f"{self.n_patients} patients, {self.n_ecgs} ECGs, {self.n_studies} studies, {self.n_views} views."
+            )
+        if self.n_pairs is not None:
+            per_split = ", ".join(f"{split} {count}" for split, count in self.pairs_per_split)
+            lines.append(
+                f"{self.n_pairs} pairs within {self.window_days:g} days, of {self.n_paired_ecgs} ECGs and "
+                f"{self.n_paired_studies} studies ({per_split})."
+            )
+        return tuple(lines)
 
     def raise_if_refused(self) -> None:
         """Raise CohortError with the first problem, and how many more there are."""
@@ -200,54 +203,67 @@ class CohortReport:
         first = self.problems[0].as_error()
         rest = len(self.problems) - 1
         more = f" {rest} more kind{'s' if rest > 1 else ''} of problem found." if rest else ""
-        raise CohortError(first.code, first.message + more, hint="`echo2ecg cohort check` lists them all.")
+        says_less = rest > 0 or self.problems[0].names_rows_in_part
+        hint = "`echo2ecg cohort check` lists them all." if says_less else ""
+        raise CohortError(first.code, first.message + more, hint=hint)
 
 
 def check_cohort(root: Path, *, window_days: float = 7.0) -> CohortReport:
-    """Read the tables, look for every file, derive the pairs. Files are not opened. Never raises for a bad cohort."""
+    """Read the tables, look for every file, derive the pairs. Never raises for a bad cohort.
+
+    Of the files only WFDB headers are opened, for the names of their signal files.
+    """
     cohort, problems = _read(root)
     if cohort is None:
         return CohortReport(tuple(problems), window_days=window_days)
-    problems += file_problems(root, cohort.ecgs, "ecgs") + file_problems(root, cohort.echos, "echos")
+    ecgs, echos, studies, splits = cohort.ecgs, cohort.echos, cohort.studies, cohort.splits
+    times_mixed = any(problem.code == "times_mixed" for problem in problems)
+    problems += file_problems(root, ecgs, "ecgs") + file_problems(root, echos, "echos")
 
-    if any(p.code == "times_mixed" for p in problems):
-        pairs = pd.DataFrame({c: [] for c in ("patient_id", "ecg_id", "study_id", "days_apart")})
-    else:
+    patients = pd.concat([ecgs["patient_id"], studies["patient_id"]]).drop_duplicates()
+    rows = [
+        ("ecg_without_study", "ECGs of patients without any study", "ecgs", _lacks(ecgs, studies)),
+        ("study_without_ecg", "Studies of patients without any ECG", "studies", _lacks(studies, ecgs)),
+        ("study_without_views", "Studies without any view", "studies", _lacks(studies, echos, "study_id")),
+        ("ecg_without_split", "ECGs of patients that are in no split", "ecgs", _lacks(ecgs, splits)),
+        ("study_without_split", "Studies of patients that are in no split", "studies", _lacks(studies, splits)),
+        ("split_without_patient", "Patients without ECG or study", "splits", ~splits["patient_id"].isin(patients)),
+    ]
+    counts: dict[str, Any] = {
+        "n_patients": len(patients),
+        "n_ecgs": len(ecgs),
+        "n_views": len(echos),
+        "n_studies": len(studies),
+    }
+    if not times_mixed:
         pairs = derive_pairs(cohort, window_days=window_days)
+        apart = f"within {window_days:g} days"
         if len(pairs) == 0:
-            sentence = f"No ECG and study of the same patient lie within {window_days:g} days of each other."
-            problems.append(CohortProblem("no_pairs", sentence, "ecgs", len(cohort.ecgs)))
-    patients = pd.concat([cohort.ecgs["patient_id"], cohort.studies["patient_id"]]).drop_duplicates()
-    pair_split = pairs["patient_id"].map(cohort.splits.drop_duplicates("patient_id").set_index("patient_id")["split"])
+            sentence = f"No ECG and study of the same patient lie {apart} of each other."
+            problems.append(CohortFinding("no_pairs", sentence, "ecgs", len(ecgs)))
+        far_ecgs = _lacks(ecgs, pairs, "ecg_id") & ~_lacks(ecgs, studies)
+        far_studies = _lacks(studies, pairs, "study_id") & ~_lacks(studies, ecgs)
+        rows += [
+            ("ecg_outside_window", f"ECGs without a study of the patient {apart}", "ecgs", far_ecgs),
+            ("study_outside_window", f"Studies without an ECG of the patient {apart}", "studies", far_studies),
+        ]
+        of_split = {split: pairs["patient_id"].isin(cohort.patients(split)) for split in SPLITS}
+        counts |= {
+            "n_pairs": len(pairs),
+            "n_paired_ecgs": pairs["ecg_id"].nunique(),
+            "n_paired_studies": pairs["study_id"].nunique(),
+            "pairs_per_split": tuple((split, int(rows.sum())) for split, rows in of_split.items()),
+        }
+    skipped = [finding for row in rows for finding in found_rows(*row)]
     return CohortReport(
         tuple(problems),
-        tuple(_skipped(cohort, pairs, patients, window_days)),
-        n_patients=len(patients),
-        n_ecgs=len(cohort.ecgs),
-        n_views=len(cohort.echos),
-        n_studies=len(cohort.studies),
-        n_pairs=len(pairs),
-        n_paired_ecgs=pairs["ecg_id"].nunique(),
-        n_paired_studies=pairs["study_id"].nunique(),
-        pairs_per_split=tuple((split, int((pair_split == split).sum())) for split in SPLITS),
+        tuple(doubts(studies, times_mixed=times_mixed)),
+        tuple(skipped),
         window_days=window_days,
+        **counts,
     )
 
 
-def _skipped(cohort: Cohort, pairs: pd.DataFrame, patients: pd.Series[Any], window_days: float) -> list[Skipped]:
-    ecgs, echos, studies, splits = cohort.ecgs, cohort.echos, cohort.studies, cohort.splits
-    ecg_alone = ~ecgs["ecg_id"].isin(pairs["ecg_id"])
-    no_study = ~ecgs["patient_id"].isin(studies["patient_id"])
-    study_alone = ~studies["study_id"].isin(pairs["study_id"])
-    no_ecg = ~studies["patient_id"].isin(ecgs["patient_id"])
-    apart = f"within {window_days:g} days"
-    found = [
-        ("ecg_without_study", "ECGs of patients without any study", ecg_alone & no_study),
-        ("ecg_outside_window", f"ECGs without a study of the patient {apart}", ecg_alone & ~no_study),
-        ("study_without_ecg", "Studies of patients without any ECG", study_alone & no_ecg),
-        ("study_outside_window", f"Studies without an ECG of the patient {apart}", study_alone & ~no_ecg),
-        ("study_without_views", "Studies without any view", ~studies["study_id"].isin(echos["study_id"])),
-        ("patient_without_split", "Patients that are in no split", ~patients.isin(splits["patient_id"])),
-        ("split_without_patient", "Patients in a split without ECG or study", ~splits["patient_id"].isin(patients)),
-    ]
-    return [Skipped(code, sentence, int(rows.sum())) for code, sentence, rows in found if rows.any()]
+def _lacks(frame: pd.DataFrame, other: pd.DataFrame, key: str = "patient_id") -> pd.Series[bool]:
+    """Rows of `frame` whose `key` is not in `other`."""
+    return ~frame[key].isin(other[key])

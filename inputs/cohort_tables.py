@@ -85,31 +85,54 @@ OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", *MEASUREMENTS})
 _RANGES: dict[str, tuple[float, float]] = {"lvef_percent": (0, 100), "age": (0, 130)}
 _NEVER_NEGATIVE: tuple[float, float] = (0, np.inf)
 _FLAG_WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
-_ROWS_NAMED = 10
+_ROWS_IN_ERROR = 3
+_MAX_HEADER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
-class CohortProblem:
-    """One kind of fault in one table. `rows` are the first of `count` rows, counted from 1 below the header."""
+class CohortFinding:
+    """One thing to say of one table, and of which of its rows, counted from 1 below the header.
+
+    `rows` holds all of them, none where it concerns the table as a whole. `repeats`, for duplicates, holds the earlier
+    row that each of `rows` repeats.
+    """
 
     code: str
     sentence: str
     table: str
     count: int
     rows: tuple[int, ...] = ()
+    repeats: tuple[int, ...] = ()
 
     def as_error(self) -> CohortError:
-        where = f" (table {self.table}, row {', '.join(map(str, self.rows[:3]))}{' ...' if self.count > 3 else ''})"
+        where = f" (table {self.table}, row {', '.join(map(str, self.rows[:_ROWS_IN_ERROR]))}"
+        where += " ...)" if self.names_rows_in_part else ")"
         return CohortError(self.code, self.sentence.rstrip(".") + (where if self.rows else "") + ".")
 
+    @property
+    def names_rows_in_part(self) -> bool:
+        """Whether `as_error` leaves rows unsaid."""
+        return len(self.rows) > _ROWS_IN_ERROR
 
-def problem_rows(code: str, sentence: str, table: str, bad: NDArray[np.bool_] | pd.Series) -> list[CohortProblem]:
-    """A list with one problem naming the rows where `bad` is true, or an empty list."""
-    positions = np.flatnonzero(np.asarray(bad, dtype=bool))
+
+def found_rows(
+    code: str,
+    sentence: str,
+    table: str,
+    found: NDArray[np.bool_] | pd.Series,
+    *,
+    first_like: NDArray[np.int64] | None = None,
+) -> list[CohortFinding]:
+    """A list with one finding of the rows where `found` is true, or an empty list.
+
+    `first_like`, for duplicates, has the position of the first row that is like each row.
+    """
+    positions = np.flatnonzero(np.asarray(found, dtype=bool))
     if len(positions) == 0:
         return []
-    rows = tuple(int(p) + 1 for p in positions[:_ROWS_NAMED])
-    return [CohortProblem(code, sentence, table, len(positions), rows)]
+    rows = tuple((positions + 1).tolist())
+    repeats = () if first_like is None else tuple((first_like[positions] + 1).tolist())
+    return [CohortFinding(code, sentence, table, len(rows), rows, repeats)]
 
 
 def write_cohort_tables(
@@ -142,7 +165,7 @@ def write_cohort_tables(
         os.replace(partial, target)
 
 
-def read_table(root: Path, name: TableName) -> tuple[pd.DataFrame, list[CohortProblem]]:
+def read_table(root: Path, name: TableName) -> tuple[pd.DataFrame, list[CohortFinding]]:
     """One table with typed columns and what is wrong with its cells; a cell at fault reads as unknown.
 
     ids, paths and text: str; times: datetime64[us], UTC where the file says a zone; numbers: float64, NaN unknown;
@@ -153,7 +176,7 @@ def read_table(root: Path, name: TableName) -> tuple[pd.DataFrame, list[CohortPr
     if missing:
         raise CohortError("column_missing", f"The table {name} lacks the column {', '.join(missing)}.")
     columns: dict[str, pd.Series] = {}
-    problems: list[CohortProblem] = []
+    problems: list[CohortFinding] = []
     for column, kind in TABLES[name].items():
         if column in text.columns:
             columns[column], found = _PARSERS[kind](text[column], column, name)
@@ -184,6 +207,11 @@ def _read_text(root: Path, name: TableName) -> pd.DataFrame:
         raise CohortError("table_twice", f"There is both a {name}.csv and a {name}.parquet; remove one of them.")
     try:
         if there[0].suffix == ".csv":
+            with there[0].open("rb") as file:
+                header = file.readline(_MAX_HEADER_BYTES)
+            if b";" in header and b"," not in header:
+                sentence = f"{there[0].name} looks semicolon-separated; separate its cells with commas."
+                raise CohortError("table_semicolons", sentence)
             frame = pd.read_csv(there[0], dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
         else:
             frame = pd.read_parquet(there[0])
@@ -212,15 +240,15 @@ def _as_text(series: pd.Series) -> pd.Series:
     ).astype(str)
 
 
-Parsed = tuple[pd.Series, list[CohortProblem]]
+Parsed = tuple[pd.Series, list[CohortFinding]]
 
 
 def _id(text: pd.Series, column: str, table: str) -> Parsed:
-    return text, problem_rows("id_missing", f"{column} is empty", table, text == "")
+    return text, found_rows("id_missing", f"{column} is empty", table, text == "")
 
 
 def _path(text: pd.Series, column: str, table: str) -> Parsed:
-    return text, problem_rows("path_missing", f"{column} is empty", table, text == "")
+    return text, found_rows("path_missing", f"{column} is empty", table, text == "")
 
 
 def _text(text: pd.Series, column: str, table: str) -> Parsed:
@@ -235,13 +263,13 @@ def _time(text: pd.Series, column: str, table: str) -> Parsed:
         zoned = stripped.str.contains(r"[T ].*(?:[zZ]|[+-]\d\d:?(?:\d\d)?)$", regex=True).to_numpy(dtype=bool)
         times = pd.to_datetime(stripped.where(stripped != ""), format="ISO8601", utc=True, errors="coerce")
     missing = times.isna().to_numpy()
-    problems = problem_rows("time_unreadable", f"{column} is not a date and time as ISO 8601 writes it", table, missing)
+    problems = found_rows("time_unreadable", f"{column} is not a date and time as ISO 8601 writes it", table, missing)
     n_zoned = int((zoned & ~missing).sum())
     mixed = 0 < n_zoned < int((~missing).sum())
     if mixed:
         rarer = zoned if n_zoned * 2 <= len(times) else ~zoned
         sentence = f"{column} mixes times with and without a zone; write all of them one way"
-        problems += problem_rows("times_mixed", sentence, table, rarer & ~missing)
+        problems += found_rows("times_mixed", sentence, table, rarer & ~missing)
     times = pd.to_datetime(times, utc=True)
     if n_zoned == 0 or mixed:
         times = times.dt.tz_localize(None)
@@ -258,9 +286,9 @@ def _number(text: pd.Series, column: str, table: str) -> Parsed:
     outside = ((values < low) | (values > high)) & ~not_finite
     wanted = f"lie between {low:g} and {high:g}" if np.isfinite(high) else "not be negative"
     problems = [
-        *problem_rows("number_unreadable", f"{column} is not a number", table, unreadable),
-        *problem_rows("number_not_finite", f"{column} is not finite; leave the cell empty", table, not_finite),
-        *problem_rows(f"{column}_out_of_range", f"{column} must {wanted}", table, outside),
+        *found_rows("number_unreadable", f"{column} is not a number", table, unreadable),
+        *found_rows("number_not_finite", f"{column} is not finite; leave the cell empty", table, not_finite),
+        *found_rows(f"{column}_out_of_range", f"{column} must {wanted}", table, outside),
     ]
     return values.where(~(not_finite | outside)), problems
 
@@ -270,14 +298,14 @@ def _flag(text: pd.Series, column: str, table: str) -> Parsed:
     values = stripped.map(_FLAG_WORDS).astype("boolean")
     bad = values.isna() & (stripped != "")
     sentence = f"{column} must be true, false or empty"
-    return values, problem_rows("flag_unknown_value", sentence, table, bad)
+    return values, found_rows("flag_unknown_value", sentence, table, bad)
 
 
 def _one_of(words: tuple[str, ...], *, may_be_empty: bool, code: str) -> Callable[[pd.Series, str, str], Parsed]:
     def parse(text: pd.Series, column: str, table: str) -> Parsed:
         known = text.isin([*words, ""] if may_be_empty else words)
         sentence = f"{column} must be one of {', '.join(words)}{' or empty' if may_be_empty else ''}"
-        return text.where(known, ""), problem_rows(code, sentence, table, ~known)
+        return text.where(known, ""), found_rows(code, sentence, table, ~known)
 
     return parse
 

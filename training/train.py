@@ -105,7 +105,7 @@ def train(
     labels = study_labels(cohort)
     pairs = derive_pairs(cohort, window_days=recipe.window_days)
     split_pairs = {split: pairs_of_split(pairs, cohort, split) for split in SPLITS}
-    _check_labels(split_pairs, labels, recipe)
+    check_labels(split_pairs, labels, recipe)
     cohort_id = cohort_sha256(cohort)
     code_version = version("echo2ecg")
     run_key = _run_key(recipe, cohort_id, code_version, (start, ecg_start))
@@ -246,7 +246,7 @@ def train(
     return out
 
 
-def _check_labels(split_pairs: dict[str, pd.DataFrame], labels: pd.DataFrame, recipe: Recipe) -> None:
+def check_labels(split_pairs: dict[str, pd.DataFrame], labels: pd.DataFrame, recipe: Recipe) -> None:
     """Refuses before the work, not after it, a cohort that cannot be trained on and measured."""
     for split, pairs in split_pairs.items():
         if pairs.empty:

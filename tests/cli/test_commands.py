@@ -285,7 +285,7 @@ def test_a_cohort_check_names_table_count_and_rows_of_every_problem_and_ends_wit
     assert sorted(lines) == sorted(
         [
             ["studies", "lvef_percent must lie between 0 and 100", "1", "2"],
-            ["studies", "The same study_id stands in more than one row", "1", "3"],
+            ["studies", "The same study_id stands in more than one row", "1", "3 (as 2)"],
             ["splits", "The patient is in more than one split", "2", "1, 3"],
             ["ecgs", "The file is not there", "2", "1, 2"],
         ]

@@ -27,6 +27,7 @@ def doubled(**changes):
         ("splits", doubled(split="test"), "patient_in_two_splits", "more than one split (table splits, row 2, 41)"),
         ("echos", set_cell("study_id", "nobody's"), "study_unmatched", "not in the table studies (table echos, row 2)"),
         ("ecgs", set_cell("path", "files/none.hea"), "file_missing", "not there (table ecgs, row 2)"),
+        ("ecgs", set_cell("path", "files/headless.hea"), "signal_file_missing", "not there (table ecgs, row 2)"),
         ("studies", set_cell("acquired_at", "2020-01-01T00:00:00Z"), "times_mixed", "zone; write all of them one way"),
         ("studies", doubled(), "study_twice", "study_id stands in more than one row (table studies, row 41)"),
         ("studies", set_cell("lvef_percent", "140"), "lvef_percent_out_of_range", "0 and 100 (table studies, row 2)"),
@@ -39,6 +40,7 @@ def test_training_refuses_a_contradiction_in_a_sentence_before_any_work(
 ):
     broken = tmp_path / "cohort"
     shutil.copytree(cohort_dir, broken)
+    (broken / "files/headless.hea").write_text("headless 1 400 1200\nnone.dat 16 1000/mV 16 0 0 0 0 I\n")
     rows = pd.read_csv(broken / f"{table}.csv", dtype=str, keep_default_na=False)
     change(rows).to_csv(broken / f"{table}.csv", index=False)
     with pytest.raises(CohortError) as refused:
