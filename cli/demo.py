@@ -72,7 +72,14 @@ def _make_cohort(cohort: Path) -> bool:
         out.print(f"Cohort: reusing {cohort} ({there.studies} simulated studies)", markup=False)
         return False
     with progress("Simulating patients") as report:
-        simulate_cohort(cohort, patients=DEMO_PATIENTS, seed=DEMO_SEED, workers=os.cpu_count() or 1, progress=report)
+        simulate_cohort(
+            cohort,
+            patients=DEMO_PATIENTS,
+            seed=DEMO_SEED,
+            workers=os.cpu_count() or 1,
+            replace=there is not None and there.seed == DEMO_SEED,  # an earlier demo's, never somebody's own
+            progress=report,
+        )
     return True
 
 

@@ -58,7 +58,11 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0)] = 1,
     workers: WorkersOption = 2,
 ) -> None:
-    """Write a cohort of invented patients as ordinary files: ECGs, echo clips, tables and the truth."""
+    """Write a cohort of invented patients as ordinary files: ECGs, echo clips, tables and the truth.
+
+    A finished cohort of the same size and seed is found again and left as it is; an unfinished one is begun anew. A
+    folder with another simulated cohort, or with anything else in it, is refused.
+    """
     from simulator.cohort import simulate_cohort
 
     with progress("Simulating") as report:

@@ -81,15 +81,32 @@ class _Rows:
 
 
 def simulate_cohort(
-    out: Path, *, patients: int, seed: int, workers: int = 1, progress: Progress | None = None
+    out: Path,
+    *,
+    patients: int,
+    seed: int,
+    workers: int = 1,
+    replace: bool = False,
+    progress: Progress | None = None,
 ) -> SimulationReport:
     """Write a cohort folder (see `inputs.cohort`) with `truth.csv` and `cohort.json` beside its tables.
 
-    A folder that an earlier run wrote or left unfinished is replaced; any other folder must be empty (CohortError).
+    The same simulation, finished, is found again and left as it is; one that a run left unfinished is begun anew.
+    Another one is replaced if `replace` says so; any other folder must be empty (CohortError).
     With more than one worker, patients are written by spawned processes.
     """
     if patients < 1 or workers < 1 or seed < 0:
         raise ValueError("patients and workers must be at least 1, and seed must not be negative")
+    there = find_simulation(out)
+    if there and not replace:
+        if (there.patients, there.seed, there.simulator_version) == (patients, seed, SIMULATOR_VERSION):
+            return there
+        raise CohortError(
+            "folder_not_empty",
+            f"The output folder holds another simulated cohort: {there.patients} patients, seed {there.seed}, "
+            f"simulator version {there.simulator_version}.",
+            hint="Name another folder, or delete this one first.",
+        )
     _claim(out, seed)
     tasks = [_Task(out, seed, number) for number in range(patients)]
     done: list[_Rows] = []

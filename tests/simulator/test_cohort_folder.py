@@ -128,21 +128,44 @@ def test_cohorts_of_two_seeds_share_no_id_and_no_file(tiny, tmp_path, monkeypatc
     assert not set(mine.values()) & set(other.values())
 
 
-def test_a_rerun_replaces_the_whole_folder_with_the_same_bytes(tiny, tmp_path):
-    out = tmp_path / "cohort"
-    simulate_cohort(out, patients=5, seed=9)
-    (out / "ecgs" / "stale.hea").write_text("left over")
-    simulate_cohort(out, patients=4, seed=5)
-    first = digests(out)
-    simulate_cohort(out, patients=4, seed=5)
-    assert digests(out) == first
-    whole = digests(tiny[0])
+def test_the_same_seed_gives_the_same_bytes_and_more_patients_change_no_earlier_one(tiny, tmp_path):
+    simulate_cohort(tmp_path / "one", patients=4, seed=5)
+    simulate_cohort(tmp_path / "two", patients=4, seed=5)
+    first, whole = digests(tmp_path / "one"), digests(tiny[0])
+    assert digests(tmp_path / "two") == first
     assert all(whole[name] == digest for name, digest in first.items() if name.startswith("ecgs/"))
+
+
+def test_a_finished_simulation_is_found_again_and_left_as_it_is(tmp_path):
+    out = tmp_path / "cohort"
+    report = simulate_cohort(out, patients=3, seed=9)
+    (out / "studies.csv").write_text("edited by hand")
+    before, seen = digests(out), []
+    again = simulate_cohort(out, patients=3, seed=9, progress=lambda done, total: seen.append(done))
+    assert (again, digests(out), seen) == (report, before, [])
+
+
+@pytest.mark.parametrize("other", [{"patients": 4}, {"seed": 10}, {"version": "0"}])
+def test_another_simulated_cohort_is_refused_by_name_and_left_alone_unless_it_is_to_be_replaced(
+    tmp_path, monkeypatch, other
+):
+    out = tmp_path / "cohort"
+    with monkeypatch.context() as patch:
+        patch.setattr(simulator.cohort, "SIMULATOR_VERSION", other.get("version", SIMULATOR_VERSION))
+        simulate_cohort(out, patients=other.get("patients", 3), seed=other.get("seed", 9))
+    (out / "ecgs" / "stale.hea").write_text("left over")
+    before = digests(out)
+    with pytest.raises(CohortError, match=r"another simulated cohort: \d patients, seed \d+, simulator") as refusal:
+        simulate_cohort(out, patients=3, seed=9)
+    assert digests(out) == before
+    assert "delete" in refusal.value.hint
+    simulate_cohort(out, patients=3, seed=9, replace=True)
+    simulate_cohort(tmp_path / "new", patients=3, seed=9)
+    assert digests(out) == digests(tmp_path / "new")
 
 
 def test_an_interrupted_run_leaves_nothing_that_looks_complete_and_can_be_repeated(tiny, tmp_path, monkeypatch):
     out = tmp_path / "cohort"
-    simulate_cohort(out, patients=3, seed=1)
 
     def stop(done, total):
         if done == 2:
@@ -153,7 +176,8 @@ def test_an_interrupted_run_leaves_nothing_that_looks_complete_and_can_be_repeat
     assert find_simulation(out) is None
     with pytest.raises(CohortError):
         load_cohort(out)
-    assert simulate_cohort(out, patients=3, seed=2) == find_simulation(out)
+    assert simulate_cohort(out, patients=2, seed=1) == find_simulation(out)
+    assert check_cohort(out).problems == ()
 
 
 def test_somebody_else_s_folder_is_refused_and_left_alone(tmp_path):
