@@ -82,7 +82,11 @@ def train(
     ] = "demo",
     start: Annotated[
         Path | None,
-        typer.Option(help="Bundle whose echo encoder is used; `paper` needs one.", exists=True, file_okay=False),
+        typer.Option(
+            help="Bundle whose echo encoder, and nothing else, is used; `paper` needs one.",
+            exists=True,
+            file_okay=False,
+        ),
     ] = None,
     ecg_start: Annotated[
         Path | None,
@@ -108,6 +112,7 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node N -m cli.main train ...
     """
+    from models.bundle_files import read_manifest
     from training.distributed import torchrun_ranks
     from training.recipes import Recipe, named_recipe
     from training.train import train as run
@@ -116,6 +121,9 @@ def train(
     given = {name: value for name, value in given.items() if value is not None}
     chosen = Recipe.model_validate(named_recipe(recipe).model_dump() | given)
     with torchrun_ranks(device) as (ranks, own_device), progress("Training") as report:
+        if ranks.is_main and start and not ecg_start and "ecg_encoder" not in read_manifest(start)[0].absent:
+            sentence = "The ECG encoder starts from random weights; {0}'s is used with --ecg-start {0}."
+            err.print(sentence.format(start.name), markup=False, soft_wrap=True)
         run(
             cohort,
             chosen,
@@ -325,7 +333,7 @@ def query(
     key: Annotated[str | None, typer.Option(envvar="ECHO2ECG_API_KEY", help="API key.")] = None,
     exclude_patient: Annotated[str | None, typer.Option(help="Leave this patient's studies out.")] = None,
     rate_hz: Annotated[float | None, typer.Option(help="For NPY and CSV: samples per second.")] = None,
-    unit: Annotated[str | None, typer.Option(help="For NPY and CSV: mV or uV.")] = None,
+    unit: Annotated[str | None, typer.Option(help="For NPY and CSV: mV, uV or V.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The service's answer as it is.")] = False,
 ) -> None:
     """Send an ECG to a running service and show the answer."""

@@ -77,18 +77,21 @@ def test_the_recipes_that_train_offers_are_those_there_are():
     assert set(get_args(get_args(offered)[0])) == set(RECIPES)
 
 
-def test_train_passes_the_bundles_to_start_from_on(tmp_path, monkeypatch):
+def test_train_passes_the_bundles_to_start_from_on_and_says_which_encoder_stays_unused(tmp_path, monkeypatch):
     import training.train
 
     given = {}
     monkeypatch.setattr(training.train, "train", lambda *args, **options: given.update(options) or tmp_path / "out")
-    start = tmp_path / "published"
-    start.mkdir()
+    start = ROOT / "bundles" / "demo"
     arguments = ["train", str(tmp_path), "--out", str(tmp_path / "out"), "--recipe", "paper", "--start", str(start)]
-    assert CliRunner().invoke(app, arguments).exit_code == 0
+    alone = CliRunner().invoke(app, arguments)
+    assert alone.exit_code == 0
     assert (given["start"], given["ecg_start"]) == (start, None)
-    assert CliRunner().invoke(app, [*arguments, "--ecg-start", str(tmp_path)]).exit_code == 0
+    assert "starts from random weights; demo's is used with --ecg-start demo" in alone.output
+    both = CliRunner().invoke(app, [*arguments, "--ecg-start", str(tmp_path)])
+    assert both.exit_code == 0
     assert (given["start"], given["ecg_start"]) == (start, tmp_path)
+    assert "random weights" not in both.output
 
 
 def test_trains_options_go_over_the_recipe_and_what_is_left_out_stays_the_recipes(tmp_path, monkeypatch):

@@ -33,11 +33,11 @@ def test_what_is_said_after_an_epochs_last_step_is_always_printed(monkeypatch):
     with console.err.capture() as captured:
         lines(1, 4, "epoch 1 of 2: loss 1.5")
         lines(2, 4, "epoch 1 of 2: loss 1.4")
-        lines(2, 4, "epoch 1: validation_score 0.3")
+        lines(2, 4, "epoch 1: validation score 0.3")
         lines(3, 4, "epoch 2 of 2: loss 1.3")
     assert captured.get().splitlines() == [
         "Training: 1/4 epoch 1 of 2: loss 1.5",
-        "Training: 2/4 epoch 1: validation_score 0.3, 3 s left",
+        "Training: 2/4 epoch 1: validation score 0.3, 3 s left",
     ]
 
 
