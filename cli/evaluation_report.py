@@ -11,46 +11,54 @@ from rich.table import Table
 from cli.console import out
 from training.evaluate import EvaluationReport
 from training.few_shot import FewShotPoint
-from training.metrics import Estimate, YesNoScores
+from training.metrics import ClassesReport, Estimate, YesNoScores
 
 
 def print_evaluation_report(report: EvaluationReport) -> None:
     lowest = f"LVEF {report.lvef_lowest_class_range}"
     out.print(report.summary(), markup=False)
-    out.print(_probes(report, lowest))
+    probes = _probes(report, lowest)
+    if probes.row_count:
+        out.print(probes)
     for name, probe in ((lowest, report.linear_probe.lvef_lowest_class), ("SHD", report.linear_probe.shd)):
-        out.print(f"Calibration of {name}: {probe.calibration_in_words()}", markup=False)
+        if probe is not None:
+            out.print(f"Calibration of {name}: {probe.calibration_in_words()}", markup=False)
     for phenotype in report.phenotypes:
         if phenotype.linear is not None:
             r2, error = _short(phenotype.linear.r2), phenotype.linear.mean_absolute_error
             out.print(
                 f"{phenotype.phenotype} by regression: R2 {r2}, mean absolute error {error.value:.1f}", markup=False
             )
-    if report.few_shot:
+    if any(curve.points for curve in report.few_shot):
         out.print(_few_shot(report))
-    out.print(_retrieval(report))
+    if report.retrieval:
+        out.print(_retrieval(report))
     for sentence in _not_measured(report):
         out.print(sentence, markup=False)
 
 
 def _table(*columns: str, title: str) -> Table:
+    """In a narrow terminal a cell goes over lines: nothing that was measured is cut off."""
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, overflow="fold")
     return table
 
 
 def _probes(report: EvaluationReport, lowest: str) -> Table:
     table = _table("Question", "ECGs (yes)", "Probe", "AUROC", "AUPRC", "F1", "Bal. acc.", title="Read from the ECG")
 
-    def row(question: str, probe: str, scores: YesNoScores | None) -> None:
+    def row(question: str, probe: str, scores: YesNoScores | ClassesReport | None) -> None:
         if scores is not None:
             numbers = _short(scores.auroc), _short(scores.auprc), _value(scores.f1), _value(scores.balanced_accuracy)
-            table.add_row(question, f"{scores.n} ({scores.positives})", probe, *numbers)
+            counts = "/".join(map(str, scores.class_counts)) if isinstance(scores, ClassesReport) else scores.positives
+            table.add_row(question, f"{scores.n} ({counts})", probe, *numbers)
 
     linear, knn = report.linear_probe, report.knn_probe
     row(lowest, _linear(report.linear_probe_from), linear.lvef_lowest_class)
     row(lowest, "kNN", None if knn is None else knn.lvef_lowest_class)
+    row("LVEF class (mean)", _linear(report.linear_probe_from), linear.lvef_classes)
+    row("LVEF class (mean)", "kNN", None if knn is None else knn.lvef_classes)
     row("SHD", _linear(report.linear_probe_from), linear.shd)
     row("SHD", "kNN", None if knn is None else knn.shd)
     for flag in report.flags:
@@ -89,24 +97,21 @@ def _retrieval(report: EvaluationReport) -> Table:
 
 
 def _not_measured(report: EvaluationReport) -> list[str]:
-    sentences = [
-        f"{flag.in_words()}: not measured ({flag.positives} ECGs with it, {flag.negatives} without): "
-        f"{flag.not_measured}."
-        for flag in report.flags
-        if flag.not_measured is not None
-    ]
-    sentences += [
-        f"{phenotype.phenotype}: not measured, {phenotype.not_measured}."
-        for phenotype in report.phenotypes
-        if phenotype.not_measured is not None
-    ]
-    sentences += [
-        f"{curve.question} with few labels: not measured, {curve.train_positive_patients} positive and "
-        f"{curve.train_negative_patients} negative train patients."
-        for curve in report.few_shot
-        if not curve.points
-    ]
-    return sentences
+    """A sentence for each reason, and what is missing for it."""
+    sentences = [f"Not measured: {reason}." for reason in report.missing()]
+    reasons: dict[str, list[str]] = {}
+    for flag in report.flags:
+        both = flag.not_measured == flag.knn_not_measured
+        for probe, reason in (("", flag.not_measured), (" by kNN", None if both else flag.knn_not_measured)):
+            if reason is not None:
+                reasons.setdefault(reason, []).append(flag.in_words() + probe)
+    for phenotype in report.phenotypes:
+        if phenotype.not_measured is not None:
+            reasons.setdefault(phenotype.not_measured, []).append(f"{phenotype.phenotype} by regression")
+    for curve in report.few_shot:
+        if curve.not_measured is not None:
+            reasons.setdefault(curve.not_measured, []).append(f"{curve.question} with few labels")
+    return sentences + [f"{', '.join(names)}: not measured, {reason}." for reason, names in reasons.items()]
 
 
 def _value(estimate: Estimate) -> str:

@@ -52,7 +52,7 @@ def model_card(
         "## How to make it again",
         "```\n" + "\n".join(commands) + "\n```",
         f"## How well it does: {report.split} patients",
-        _metrics(report),
+        metrics_section(report),
         "## How sure its probabilities are",
         calibration_section(report, probes),
         "## Limits",
@@ -116,12 +116,14 @@ def _data(training_data: Mapping[str, object], simulated: bool) -> str:
     return (notice if simulated else "") + "\n".join(rows)
 
 
-def _metrics(report: EvaluationReport) -> str:
+def metrics_section(report: EvaluationReport) -> str:
+    """What was measured on how many, as tables, and what was not and why."""
     rows = [
         (
             f"{report.patients} patients, {report.ecgs} ECGs, {report.studies} studies that trained and tuned nothing. "
             "In brackets 95 % intervals by bootstrap over patients."
         ),
+        *(f"\nNot measured: {reason}." for reason in report.missing()),
         "",
         "| | value |",
         "|---|---|",
@@ -137,6 +139,8 @@ def _metrics(report: EvaluationReport) -> str:
             (f"LVEF {report.lvef_lowest_class_range}", probe.lvef_lowest_class),
             ("SHD", probe.shd),
         ):
+            if yes_no is None:
+                continue
             numbers = (yes_no.auroc, yes_no.auprc, yes_no.f1, yes_no.balanced_accuracy)
             row = " | ".join(str(number) for number in numbers)
             rows.append(f"| {question} | {kind} | {yes_no.n} ({yes_no.positives}) | {row} |")
@@ -184,7 +188,8 @@ def calibration_section(report: EvaluationReport, fit: ProbeFit) -> str:
         (f"LVEF {report.lvef_lowest_class_range}", report.linear_probe.lvef_lowest_class),
         ("SHD", report.linear_probe.shd),
     ):
-        rows += ["", _reliability(question, yes_no)]
+        if yes_no is not None:
+            rows += ["", _reliability(question, yes_no)]
     return "\n".join(rows)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import groupby, islice
 from pathlib import Path
@@ -15,10 +16,13 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
 
 from inputs.cohort import SHD_FLAGS, derive_pairs, load_cohort
 from inputs.ecg_prepare import ecg_windows
-from models.bundle import Bundle
+from models.bundle import Bundle, BundleManifest
+from models.bundle_files import ECG_TOWER, PART_FILES, TOWER_COMPONENTS, read_manifest
 from training.cohort_arrays import (
     Arrays,
     clip_sources,
@@ -44,7 +48,7 @@ from training.probe_reports import (
     phenotype_reports,
 )
 from training.progress import Progress, silent
-from training.retrieval_report import RetrievalReport, retrieval_reports
+from training.retrieval_report import PHENOTYPES, RetrievalReport, retrieval_reports
 from training.shared_map import SharedMap, shared_map
 
 _BATCH = 64
@@ -67,7 +71,7 @@ class EvaluationReport(Record):
     """Whose linear probe of LVEF and SHD this is: one that is fitted here serves where the bundle has none."""
     linear_probe: ProbeReport
     knn_probe: ProbeReport | None
-    """None where too few train patients' ECGs are labelled to have five neighbours."""
+    """None where no train patient's ECG can be used."""
     flags: tuple[FlagReport, ...]
     phenotypes: tuple[PhenotypeReport, ...]
     few_shot: tuple[FewShotCurve, ...]
@@ -75,27 +79,39 @@ class EvaluationReport(Record):
     retrieval: tuple[RetrievalReport, ...]
     map: SharedMap | None = None
     """None unless asked for."""
+    not_measured: dict[str, str] = Field(default_factory=dict)
+    """Why what is named is missing as a whole; what is missing within a part is told there."""
 
     def headline(self) -> dict[str, Estimate]:
-        """The numbers that a person asks for first."""
-        without_own = self.retrieval_of("lvef_percent", own_patient_excluded=True).ecg_to_study
-        return {
-            f"AUROC, LVEF {self.lvef_lowest_class_range}": self.linear_probe.lvef_lowest_class.auroc,
-            "AUROC, SHD": self.linear_probe.shd.auroc,
-            "AUROC, LVEF classes (mean)": self.linear_probe.lvef_classes.auroc,
-            "precision@10, study of like LVEF, own patient excluded": without_own.precision_at_10,
-            "the same over random ranking": without_own.lift_at_10,
-        }
+        """The numbers that a person asks for first, as far as they were measured."""
+        probe, found = self.linear_probe, {}
+        for name, scores in (
+            (f"AUROC, LVEF {self.lvef_lowest_class_range}", probe.lvef_lowest_class),
+            ("AUROC, SHD", probe.shd),
+            ("AUROC, LVEF classes (mean)", probe.lvef_classes),
+        ):
+            if scores is not None:
+                found[name] = scores.auroc
+        without_own = self.retrieval_of("lvef_percent", own_patient_excluded=True)
+        if without_own is not None:
+            found["precision@10, study of like LVEF, own patient excluded"] = without_own.ecg_to_study.precision_at_10
+            found["the same over random ranking"] = without_own.ecg_to_study.lift_at_10
+        return found
 
     def summary(self) -> str:
         """The headline in a few lines."""
         rows = [f"{self.split}: {self.patients} patients, {self.ecgs} ECGs, {self.studies} studies"]
         return "\n".join(rows + [f"{name}: {estimate}" for name, estimate in self.headline().items()])
 
-    def retrieval_of(self, relevant: str, *, own_patient_excluded: bool) -> RetrievalReport:
-        return next(
-            r for r in self.retrieval if r.relevant == relevant and r.own_patient_excluded == own_patient_excluded
-        )
+    def retrieval_of(self, relevant: str, *, own_patient_excluded: bool) -> RetrievalReport | None:
+        same = (r for r in self.retrieval if (r.relevant, r.own_patient_excluded) == (relevant, own_patient_excluded))
+        return next(same, None)
+
+    def missing(self) -> list[str]:
+        """Why LVEF, SHD or retrieval has no scores, a clause for each reason; flags and phenotypes tell theirs."""
+        probes = (self.linear_probe, self.knn_probe)
+        reasons = [reason for probe in probes if probe is not None for reason in probe.not_measured.values()]
+        return list(dict.fromkeys([*reasons, *self.not_measured.values()]))
 
 
 def evaluate(
@@ -117,12 +133,14 @@ def evaluate(
     `work` keeps prepared ECGs and view vectors for another time; without it they go to a temporary folder.
     `window_days` pairs ECGs with studies; None takes what the bundle was trained with, or 7. `with_map` adds the map of
     the shared space, for plots.
-    Raises BundleError, CohortError, or ValueError for the train split, for a bundle without probes where no train
-    patients can fit them, and where the split is too small to measure.
+    What cannot be measured, for want of labels or of a part of the bundle, is told with its reason and keeps nothing
+    else from being measured. Raises BundleError, CohortError, or ValueError for the train split and for one of whose
+    ECGs none can be used.
     """
     if split == "train":
         raise ValueError("the train patients cannot be measured: their ECGs would be their own nearest neighbours")
-    bundle = Bundle.load(bundle_dir, device=device)
+    lacking = _lacking_for_retrieval(read_manifest(bundle_dir)[0])
+    bundle = Bundle.load(bundle_dir, device=device, parts=("ecg",) if lacking else ("ecg", "echo"))
     if window_days is None:
         window_days = _trained_window_days(bundle)
     cohort = load_cohort(cohort_dir)
@@ -132,58 +150,86 @@ def evaluate(
         tested = pairs_of_split(pairs, cohort, split)
         neighbours = pairs_of_split(pairs, cohort, "train")
         # Whoever is measured cannot also choose how strongly probes are regularised.
-        choosing = pairs_of_split(pairs, cohort, "calibration" if split == "val" else "val")
+        chooser = "calibration" if split == "val" else "val"
+        choosing = pairs_of_split(pairs, cohort, chooser)
         ecg_ids = pd.concat([tested["ecg_id"], neighbours["ecg_id"], choosing["ecg_id"]])
         signals, ecgs = prepared_signals(
             cohort, ecg_ids, bundle.manifest.ecg, folder, workers=workers, progress=progress
         )
-        clips = clip_sources(cohort, tested["study_id"])
-        views, skipped_clips = study_views(bundle, cohort, clips, folder, workers=workers, progress=progress)
-        labels = labels_and_flags(cohort)
-        tested = usable_pairs(tested, signals, views)
+        skipped_clips: dict[str, str] = {}
+        if lacking:
+            tested = _readable(tested, signals)
+        else:
+            clips = clip_sources(cohort, tested["study_id"])
+            views, skipped_clips = study_views(bundle, cohort, clips, folder, workers=workers, progress=progress)
+            tested = usable_pairs(tested, signals, views)
         if tested.empty:
             raise ValueError(f"no pair of an ECG and a study of the {split} patients can be used")
+        labels = labels_and_flags(cohort)
+        aligned = not set(TOWER_COMPONENTS[ECG_TOWER]) & set(bundle.manifest.absent)
         known, chooses = (
-            embed_ecgs(bundle, readable, labels, signals) if len(readable) else None
-            for readable in (part[part["ecg_id"].isin(list(signals))] for part in (neighbours, choosing))
+            embed_ecgs(bundle, readable, labels, signals, split=name, aligned=aligned) if len(readable) else None
+            for name, readable in (("train", _readable(neighbours, signals)), (chooser, _readable(choosing, signals)))
         )
-        test = embed_ecgs(bundle, tested, labels, signals)
-        study_embeddings = {name: bundle.pool_study(views[name]).embedding_D for name in tested["study_id"].unique()}
+        test = embed_ecgs(bundle, tested, labels, signals, split=split, aligned=aligned)
+        studies = tested["study_id"].unique()
+        study_embeddings = {} if lacking else {name: bundle.pool_study(views[name]).embedding_D for name in studies}
     classes = bundle.manifest.labels.lvef
-    if bundle.probes is not None:
-        linear_probe = bundle_probe_report(test, classes, bundle.probes.shd.threshold)
-    elif known is not None:
-        linear_probe = fitted_probe_report(known, chooses, test, classes)
+    served = None if test.lvef_EC is None else bundle.probes
+    not_measured = {}
+    if known is None:
+        reason = "nearest neighbours and few labels need ECGs of the train patients, and none can be used"
+        not_measured = dict.fromkeys(("knn_probe", "few_shot"), reason)
+    retrieval: tuple[RetrievalReport, ...] = ()
+    map_of_both = None
+    if lacking:
+        not_measured["retrieval"] = f"retrieval needs both towers, and this bundle has no {' and no '.join(lacking)}"
     else:
-        raise ValueError("the bundle has no probes, and the cohort no train patients' ECGs to fit them on")
+        assert test.embeddings_ED is not None
+        ecg_embeddings = dict(zip(test.labels.index, test.embeddings_ED, strict=True))
+        retrieval = retrieval_reports(tested, labels, ecg_embeddings, study_embeddings)
+        for phenotype, known_of in labels.loc[studies, list(PHENOTYPES)].notna().sum().items():
+            if known_of < 2:
+                needs = f"retrieval of studies of like {phenotype} needs two that have it"
+                not_measured[f"retrieval of {phenotype}"] = f"{needs}, and the {split} patients have {known_of}"
+        if with_map:
+            map_of_both = shared_map(
+                test.embeddings_ED,
+                test.truth("lvef_percent"),
+                np.stack(list(study_embeddings.values())),
+                labels.loc[studies, "lvef_percent"].to_numpy(dtype=np.float64),
+            )
     return EvaluationReport(
         bundle_id=bundle.id,
         split=split,
         simulated_cohort=_is_simulated(cohort_dir),
         patients=tested["patient_id"].nunique(),
         ecgs=tested["ecg_id"].nunique(),
-        studies=tested["study_id"].nunique(),
+        studies=len(studies),
         skipped_ecgs=ecgs.reasons(),
         skipped_clips=dict(Counter(skipped_clips.values())),
         lvef_lowest_class_range=classes.ranges[0],
-        linear_probe_from="train patients" if bundle.probes is None else "bundle",
-        linear_probe=linear_probe,
+        linear_probe_from="train patients" if served is None else "bundle",
+        linear_probe=fitted_probe_report(known, chooses, test, classes)
+        if served is None
+        else bundle_probe_report(test, classes, served.shd.threshold),
         knn_probe=None if known is None else knn_probe_report(known, test, classes),
         flags=flag_reports(known, chooses, test, SHD_FLAGS),
         phenotypes=phenotype_reports(known, test),
         few_shot=few_shot_curves(known, test, classes),
-        retrieval=retrieval_reports(
-            tested, labels, dict(zip(test.labels.index, test.embeddings_ED, strict=True)), study_embeddings
-        ),
-        map=shared_map(
-            test.embeddings_ED,
-            test.truth("lvef_percent"),
-            np.stack(list(study_embeddings.values())),
-            labels.loc[list(study_embeddings), "lvef_percent"].to_numpy(dtype=np.float64),
-        )
-        if with_map
-        else None,
+        retrieval=retrieval,
+        map=map_of_both,
+        not_measured=not_measured,
     )
+
+
+def _lacking_for_retrieval(manifest: BundleManifest) -> list[str]:
+    """Names of what both towers need and the bundle has not."""
+    return [name for files in PART_FILES.values() for name in files if name not in manifest.files] + [*manifest.absent]
+
+
+def _readable(pairs: pd.DataFrame, signals: Arrays) -> pd.DataFrame:
+    return pairs[pairs["ecg_id"].isin(list(signals))].reset_index(drop=True)
 
 
 def _trained_window_days(bundle: Bundle) -> float:
@@ -196,18 +242,26 @@ def _is_simulated(cohort_dir: Path) -> bool:
     return stamp.exists() and "simulator_version" in json.loads(stamp.read_text(encoding="utf-8"))
 
 
-def embed_ecgs(bundle: Bundle, pairs: pd.DataFrame, labels: pd.DataFrame, signals: Arrays) -> EmbeddedEcgs:
-    """Every ECG of `pairs` once."""
+def embed_ecgs(
+    bundle: Bundle,
+    pairs: pd.DataFrame,
+    labels: pd.DataFrame,
+    signals: Arrays,
+    *,
+    split: str = "measured",
+    aligned: bool = True,
+) -> EmbeddedEcgs:
+    """Every ECG of `pairs`, of patients of `split`, once; of a bundle that is not `aligned` the features alone."""
     by_ecg = ecg_labels(pairs, labels)
-    windows = (ecg_windows(signals[ecg_id], bundle.manifest.ecg) for ecg_id in by_ecg.index)
-    outputs = []
-    for _, alike in groupby(windows, key=len):
-        while batch := list(islice(alike, _BATCH)):
-            outputs.append(bundle.embed_ecgs(np.stack(batch)))
+    batches = _batches(ecg_windows(signals[ecg_id], bundle.manifest.ecg) for ecg_id in by_ecg.index)
+    if not aligned:
+        features_EF = np.concatenate([bundle.ecg_features(batch) for batch in batches])
+        return EmbeddedEcgs(by_ecg, features_EF, None, None, None, split=split)
+    outputs = [bundle.embed_ecgs(batch) for batch in batches]
     features_EF = np.concatenate([o.features_BF for o in outputs])
     embeddings_ED = np.concatenate([o.embeddings_BD for o in outputs])
     if bundle.probes is None:
-        return EmbeddedEcgs(by_ecg, features_EF, embeddings_ED, None, None)
+        return EmbeddedEcgs(by_ecg, features_EF, embeddings_ED, None, None, split=split)
     flags_EQ = np.concatenate([o.flags_BQ for o in outputs if o.flags_BQ is not None])
     return EmbeddedEcgs(
         by_ecg,
@@ -219,4 +273,12 @@ def embed_ecgs(bundle: Bundle, pairs: pd.DataFrame, labels: pd.DataFrame, signal
             name: FlagAnswers(flags_EQ[:, column], bundle.probes.flags[name].threshold)
             for column, name in enumerate(bundle.probes.flag_names)
         },
+        split,
     )
+
+
+def _batches(windows: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """Stacks of records that follow one another and have equally many windows."""
+    for _, alike in groupby(windows, key=len):
+        while batch := list(islice(alike, _BATCH)):
+            yield np.stack(batch)

@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.probes import LvefClasses
-from training.fit_probes import class_numbers
 from training.metrics import Record, Spread, binary_scores
-from training.probe_reports import EmbeddedEcgs, linear_probabilities, standardised
+from training.probe_reports import NO_YES, EmbeddedEcgs, lacking_answers, linear_probabilities, standardised
 
 SHARES = (0.01, 0.1, 1.0)
 _DRAWS = 10
@@ -30,7 +29,9 @@ class FewShotPoint(Record):
 
 
 class FewShotCurve(Record):
-    """One yes-no question. A patient is positive when any ECG is; without patients of both kinds there are no points.
+    """One yes-no question. A patient is positive when any ECG is.
+
+    Without train patients of both kinds and ECGs of both kinds to measure them on there are no points.
 
     Patients are drawn from both kinds in proportion, at least one of each. The regularisation (C 0.01) is one for all
     shares and not chosen, as a few labels cannot spare some: the last point is not the linear probe of a report.
@@ -42,6 +43,8 @@ class FewShotCurve(Record):
     n: int
     positives: int
     points: tuple[FewShotPoint, ...]
+    not_measured: str | None = None
+    """Why there are no points."""
 
 
 def few_shot_curves(known: EmbeddedEcgs | None, test: EmbeddedEcgs, classes: LvefClasses) -> tuple[FewShotCurve, ...]:
@@ -53,7 +56,7 @@ def few_shot_curves(known: EmbeddedEcgs | None, test: EmbeddedEcgs, classes: Lve
         return ()
 
     def lowest(data: EmbeddedEcgs) -> NDArray[np.float64]:
-        class_E = class_numbers(data.truth("lvef_percent"), classes)
+        class_E = data.lvef_class(classes)
         return np.where(np.isnan(class_E), np.nan, class_E == 0)
 
     return (
@@ -76,7 +79,11 @@ def _curve(
     owner_N = pd.factorize(known.labels["patient_id"].to_numpy()[has_N])[0]
     positive_P = np.bincount(owner_N, answer_N) > 0
     points = []
-    if positive_P.any() and not positive_P.all():
+    not_measured = lacking_answers(test.split, truth_E, NO_YES)
+    if not (positive_P.any() and not positive_P.all()):
+        counts = f"{positive_P.sum()} positive and {(~positive_P).sum()} negative"
+        not_measured = f"needs patients of each answer, and the labelled {known.split} patients are {counts}"
+    if not_measured is None:
         for share in SHARES:
             draws = [
                 labelled_patients(positive_P, share, np.random.default_rng(seed))
@@ -104,6 +111,7 @@ def _curve(
         n=len(answer_E),
         positives=int(answer_E.sum()),
         points=tuple(points),
+        not_measured=not_measured,
     )
 
 

@@ -148,7 +148,7 @@ def yes_no_report(
 
 def _yes_no_fields(truth_N: _Int64, probability_N: _Float64, patient_N: _Int64, threshold: float) -> dict[str, Any]:
     if len(np.unique(truth_N)) < 2:
-        raise ValueError("the patients of this split are all positive or all negative; a larger cohort is needed")
+        raise ValueError("scores need both answers, and one of them does not occur")
     positive_N, decided_N = truth_N == 1, probability_N > threshold
     return {
         "n": len(truth_N),
@@ -163,7 +163,7 @@ def classes_report(truth_N: _Int64, probability_NC: _Float64, patient_N: _Int64)
     classes = probability_NC.shape[1]
     counts = np.bincount(truth_N, minlength=classes)
     if not counts.all():
-        raise ValueError("a class does not occur among the patients of this split; a larger cohort is needed")
+        raise ValueError("scores need every class, and one of them does not occur")
     return ClassesReport(
         n=len(truth_N),
         class_counts=tuple(counts.tolist()),
@@ -175,7 +175,7 @@ def classes_report(truth_N: _Int64, probability_NC: _Float64, patient_N: _Int64)
 def regression_report(truth_N: _Float64, predicted_N: _Float64, patient_N: _Int64) -> RegressionReport:
     """ValueError where the truth does not vary."""
     if len(np.unique(truth_N)) < 2:
-        raise ValueError("a quantity that does not vary cannot be explained; a larger cohort is needed")
+        raise ValueError("a quantity that does not vary cannot be explained")
     error_N = predicted_N - truth_N
 
     def scores(weight_RN: _Float64) -> dict[str, _Float64]:

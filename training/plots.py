@@ -33,7 +33,7 @@ _PHENOTYPE_NAMES = {
 def draw_plots(report: EvaluationReport, folder: Path) -> tuple[Path, ...]:
     """Writes the pictures as PNG files into `folder`, which is made, and returns their paths.
 
-    What was not measured (few-shot curves without train patients, a map that was not asked for) has no picture.
+    What was not measured (curves without ECGs of both answers, a map that was not asked for) has no picture.
     """
     pictures: dict[str, Callable[[EvaluationReport], Figure | None]] = {
         "roc": _roc,
@@ -72,17 +72,18 @@ def _plain(axes: Axes) -> None:
     axes.tick_params(labelsize=8)
 
 
-def _questions(report: EvaluationReport) -> list[tuple[str, YesNoReport, YesNoReport | None]]:
-    """Each yes-no question with its linear probe and its nearest neighbours."""
-    knn = report.knn_probe
-    return [
+def _questions(report: EvaluationReport) -> list[tuple[str, YesNoReport | None, YesNoReport | None]]:
+    """Each yes-no question of which anything was measured, with its linear probe and its nearest neighbours."""
+    linear, knn = report.linear_probe, report.knn_probe
+    questions = [
         (
             f"LVEF {report.lvef_lowest_class_range}",
-            report.linear_probe.lvef_lowest_class,
+            linear.lvef_lowest_class,
             None if knn is None else knn.lvef_lowest_class,
         ),
-        ("Structural heart disease", report.linear_probe.shd, None if knn is None else knn.shd),
+        ("Structural heart disease", linear.shd, None if knn is None else knn.shd),
     ]
+    return [question for question in questions if any(question[1:])]
 
 
 def _title(axes: Axes, name: str, scores: YesNoScores) -> None:
@@ -93,29 +94,37 @@ def _interval(estimate: Estimate) -> str:
     return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
 
 
-def _roc(report: EvaluationReport) -> Figure:
-    figure = _figure(9, 4.9)
-    for axes, (name, linear, knn) in zip(figure.subplots(1, 2), _questions(report), strict=True):
+def _roc(report: EvaluationReport) -> Figure | None:
+    questions = _questions(report)
+    if not questions:
+        return None
+    figure = _figure(4.5 * len(questions), 4.9)
+    for axes, (name, linear, knn) in zip(figure.subplots(1, len(questions), squeeze=False)[0], questions, strict=True):
         axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":")
-        label = f"linear probe, AUROC {_interval(linear.auroc)}"
-        axes.plot(linear.roc.false_positive_rate, linear.roc.sensitivity, color=_BLUE, linewidth=2, label=label)
-        if knn is not None:
-            label = f"5 nearest neighbours, AUROC {_interval(knn.auroc)}"
-            axes.plot(knn.roc.false_positive_rate, knn.roc.sensitivity, color=_VERMILION, linestyle="--", label=label)
+        for scores, probe, style in (
+            (linear, "linear probe", {"color": _BLUE, "linewidth": 2}),
+            (knn, "5 nearest neighbours", {"color": _VERMILION, "linestyle": "--"}),
+        ):
+            if scores is not None:
+                label = f"{probe}, AUROC {_interval(scores.auroc)}"
+                axes.plot(scores.roc.false_positive_rate, scores.roc.sensitivity, label=label, **style)
+                _title(axes, name, scores)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         axes.set_xlabel("false positive rate (1 - specificity)")
         axes.set_ylabel("sensitivity")
         axes.legend(loc="lower right", fontsize=8, frameon=False)
-        _title(axes, name, linear)
         _plain(axes)
     return figure
 
 
-def _reliability(report: EvaluationReport) -> Figure:
+def _reliability(report: EvaluationReport) -> Figure | None:
     """The linear probes: the nearest neighbours' shares are not meant as probabilities."""
-    figure = _figure(9, 6.2)
-    grid = figure.subplots(2, 2, sharex=True, height_ratios=(3, 1))
-    for column, (name, linear, _) in enumerate(_questions(report)):
+    questions = [(name, linear) for name, linear, _ in _questions(report) if linear is not None]
+    if not questions:
+        return None
+    figure = _figure(4.5 * len(questions), 6.2)
+    grid = figure.subplots(2, len(questions), squeeze=False, sharex=True, height_ratios=(3, 1))
+    for column, (name, linear) in enumerate(questions):
         curve, counts = grid[0, column], grid[1, column]
         bins = linear.reliability
         curve.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":")
@@ -148,6 +157,9 @@ def _flags(report: EvaluationReport) -> Figure:
                 _whisker(axes, scores.auroc, row + shift, colour, marker)
         if flag.not_measured is not None:
             axes.text(0.505, row, f"not measured: {flag.not_measured}", va="center", fontsize=7.5, color=_GREY)
+        elif flag.knn_not_measured is not None:
+            reason = f"nearest neighbours not measured: {flag.knn_not_measured}"
+            axes.text(0.505, row - 0.22, reason, va="center", fontsize=7.5, color=_GREY)
     axes.axvline(0.5, color=_GREY, linewidth=1, linestyle=":")
     axes.set_ylim(0.4, len(report.flags) + 0.6)
     axes.set_yticks(
@@ -207,9 +219,11 @@ def _labelled(share: float, patients: int, ecgs: float, draws: int) -> str:
     return f"{share * 100:g} %\n{patients} patients\n{ecgs:.0f} ECGs\n{times}"
 
 
-def _retrieval(report: EvaluationReport) -> Figure:
+def _retrieval(report: EvaluationReport) -> Figure | None:
     """Studies of like phenotype without the query's own patient; the paired study, which is the own patient's, too."""
     shown = [found for found in report.retrieval if found.relevant == "pair" or found.own_patient_excluded]
+    if not shown:
+        return None
     figure = _figure(2.9 * len(shown) + 0.6, 6)
     grid = figure.subplots(2, len(shown), squeeze=False, sharex="col")
     for column, found in enumerate(shown):
@@ -228,8 +242,8 @@ def _retrieval(report: EvaluationReport) -> Figure:
             _precision_interval(precision, direction, colour, 10 * nudge)
         precision.set_title(_relevance(found), fontsize=9)
         precision.set_ylim(bottom=0)
-        recall.set(xscale="log", yscale="log")
-        recall.yaxis.set_major_formatter("{x:g}")
+        recall.set_ylim(bottom=0)
+        recall.set_xscale("log")
         ticks = [k for k in (1, 3, 10, 30, 100) if k <= max(found.ecg_to_study.curve.k, default=0)]
         recall.xaxis.set_minor_locator(NullLocator())
         recall.xaxis.set_major_locator(FixedLocator(ticks))
@@ -238,7 +252,7 @@ def _retrieval(report: EvaluationReport) -> Figure:
         _plain(precision)
         _plain(recall)
     grid[0, 0].set_ylabel("precision@k")
-    grid[1, 0].set_ylabel("recall@k (logarithmic)")
+    grid[1, 0].set_ylabel("recall@k")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=8, frameon=False)
     return figure

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
@@ -36,6 +37,9 @@ from training.metrics import (
 _NEIGHBOURS = 5
 _FEWEST = 5
 """A flag with fewer ECGs of either answer is counted, not measured."""
+NO_YES = ("no", "yes")
+_LVEF_CLASS = "LVEF class"
+_NO_KNOWN = "no ECG of the train patients can be used"
 _INVERSE_REGULARISATION = 0.01
 """C of a logistic regression where no labels are there to choose it by."""
 
@@ -55,9 +59,11 @@ _Int64 = NDArray[np.int64]
 class ProbeReport(Record):
     """What one kind of probe says of LVEF classes, of the lowest LVEF class against the rest, and of SHD."""
 
-    lvef_classes: ClassesReport
-    lvef_lowest_class: YesNoReport
-    shd: YesNoReport
+    lvef_classes: ClassesReport | None
+    lvef_lowest_class: YesNoReport | None
+    shd: YesNoReport | None
+    not_measured: dict[str, str] = Field(default_factory=dict)
+    """By field, why there are no scores."""
 
 
 class FlagReport(Record):
@@ -76,7 +82,9 @@ class FlagReport(Record):
     linear: YesNoScores | None
     knn: YesNoScores | None
     not_measured: str | None
-    """Why there are no scores."""
+    """Why the linear probe has no scores."""
+    knn_not_measured: str | None = None
+    """Why the nearest neighbours have none."""
 
     def in_words(self) -> str:
         """The flag's name as a person would say it; `moderate or greater` and the like are left out."""
@@ -108,15 +116,22 @@ class EmbeddedEcgs:
 
     labels: pd.DataFrame
     features_EF: _Float32
-    embeddings_ED: _Float32
+    embeddings_ED: _Float32 | None
+    """None of a bundle without alignment."""
     lvef_EC: _Float32 | None
     shd_E: _Float32 | None
     flags: Mapping[str, FlagAnswers] = field(default_factory=dict)
     """The flags that the bundle has a probe for."""
+    split: str = "measured"
+    """Whose ECGs they are, for sentences about them."""
 
     def truth(self, label: str) -> _Float64:
         """A label of every ECG, NaN where unknown."""
         return self.labels[label].to_numpy(dtype=np.float64)
+
+    def lvef_class(self, classes: LvefClasses) -> _Float64:
+        """The LVEF class of every ECG, NaN where unknown."""
+        return class_numbers(self.truth("lvef_percent"), classes)
 
     @property
     def patient_E(self) -> _Int64:
@@ -127,42 +142,53 @@ def bundle_probe_report(test: EmbeddedEcgs, classes: LvefClasses, shd_threshold:
     """The bundle's own linear probes, as it serves them."""
     assert test.lvef_EC is not None
     assert test.shd_E is not None
-    return _probe_report(test, classes, test.lvef_EC, test.shd_E, shd_threshold)
+    return _probe_report(test, classes, test.lvef_EC, FlagAnswers(test.shd_E, shd_threshold))
 
 
 def fitted_probe_report(
-    known: EmbeddedEcgs, choosing: EmbeddedEcgs | None, test: EmbeddedEcgs, classes: LvefClasses
+    known: EmbeddedEcgs | None, choosing: EmbeddedEcgs | None, test: EmbeddedEcgs, classes: LvefClasses
 ) -> ProbeReport:
     """Linear probes for a bundle without any, fitted on the known ECGs; SHD is decided at their share of positives.
 
-    `choosing` are ECGs of other patients that choose the regularisation. ValueError where the known ECGs do not show
-    every class.
+    `choosing` are ECGs of other patients that choose the regularisation. A probe needs known ECGs of every class.
     """
 
-    def lvef_class(data: EmbeddedEcgs) -> _Float64:
-        return class_numbers(data.truth("lvef_percent"), classes)
+    def fitted(label: str, names: Sequence[str], truth: Callable[[EmbeddedEcgs], _Float64]) -> _Float64 | str:
+        if known is None:
+            return f"the bundle has no probe of {label}, and {_NO_KNOWN} to fit one"
+        lacking = lacking_answers(known.split, truth(known), names)
+        if lacking is not None:
+            return f"the bundle has no probe of {label}, and fitting one {lacking}"
+        return _chosen_probabilities(known, choosing, test, truth)
 
-    def shd(data: EmbeddedEcgs) -> _Float64:
-        return data.truth("shd")
+    lvef_EC = fitted(_LVEF_CLASS, classes.ranges, lambda data: data.lvef_class(classes))
+    shd_EC = fitted("SHD", NO_YES, lambda data: data.truth("shd"))
+    if isinstance(shd_EC, str):
+        return _probe_report(test, classes, lvef_EC, shd_EC)
+    assert known is not None
+    threshold = float(np.nanmean(known.truth("shd")))
+    return _probe_report(test, classes, lvef_EC, FlagAnswers(shd_EC[:, 1], threshold))
 
-    for truth, count in ((lvef_class, len(classes.labels)), (shd, 2)):
-        if set(range(count)) - set(truth(known).tolist()):
-            raise ValueError("the bundle has no probes, and the train patients do not show every class to fit them on")
-    lvef_EC, shd_EC = (_chosen_probabilities(known, choosing, test, truth) for truth in (lvef_class, shd))
-    return _probe_report(test, classes, lvef_EC, shd_EC[:, 1], float(np.nanmean(shd(known))))
 
+def knn_probe_report(known: EmbeddedEcgs, test: EmbeddedEcgs, classes: LvefClasses) -> ProbeReport:
+    """Five nearest neighbours among the known ECGs, where five are labelled."""
 
-def knn_probe_report(known: EmbeddedEcgs, test: EmbeddedEcgs, classes: LvefClasses) -> ProbeReport | None:
-    """Five nearest neighbours among the known ECGs; None where fewer than five are labelled."""
-    lvef_N, shd_N = known.truth("lvef_percent"), known.truth("shd")
-    lvef_known, shd_known = np.isfinite(lvef_N), np.isfinite(shd_N)
-    if min(lvef_known.sum(), shd_known.sum()) < _NEIGHBOURS:
-        return None
-    lvef_EC = knn_probabilities(
-        known.features_EF[lvef_known], classes.class_of(lvef_N[lvef_known]), test.features_EF, len(classes.labels)
+    def shares(label: str, truth_N: _Float64, names: Sequence[str]) -> _Float64 | str:
+        has_N = np.isfinite(truth_N)
+        if has_N.sum() < _NEIGHBOURS:
+            count = f"the {known.split} patients have {has_N.sum()}"
+            return f"{label} by nearest neighbours needs {_NEIGHBOURS} labelled ECGs, and {count}"
+        return knn_probabilities(
+            known.features_EF[has_N], truth_N[has_N].astype(np.int64), test.features_EF, len(names)
+        )
+
+    shd_EC = shares("SHD", known.truth("shd"), NO_YES)
+    return _probe_report(
+        test,
+        classes,
+        shares("LVEF", known.lvef_class(classes), classes.ranges),
+        shd_EC if isinstance(shd_EC, str) else FlagAnswers(shd_EC[:, 1], 0.5),
     )
-    shd_EC = knn_probabilities(known.features_EF[shd_known], shd_N[shd_known].astype(np.int64), test.features_EF, 2)
-    return _probe_report(test, classes, lvef_EC, shd_EC[:, 1], 0.5)
 
 
 def flag_reports(
@@ -178,22 +204,27 @@ def _flag_report(
     truth_N = np.empty(0) if known is None else known.truth(flag)
     truth_E = test.truth(flag)
     train, here = ([int(np.sum(values == answer)) for answer in (1, 0)] for values in (truth_N, truth_E))
-    has_E, enough_to_fit = np.isfinite(truth_E), min(train) >= _FEWEST
+    has_E, answers = np.isfinite(truth_E), test.flags.get(flag)
+    too_few_here = lacking_answers(test.split, truth_E, NO_YES, _FEWEST)
+    too_few_known = _NO_KNOWN if known is None else lacking_answers(known.split, truth_N, NO_YES, _FEWEST)
+    linear_lacks = too_few_here or (too_few_known if answers is None else None)
+    knn_lacks = too_few_here or too_few_known
     linear, knn = None, None
-    if min(here) >= _FEWEST:
-        answer_E, patient_E = truth_E[has_E].astype(np.int64), test.patient_E[has_E]
-        answers = test.flags.get(flag)
-        if answers is None and known is not None and enough_to_fit:
+    answer_E, patient_E = truth_E[has_E].astype(np.int64), test.patient_E[has_E]
+    if linear_lacks is None:
+        if answers is None:
+            assert known is not None
             probability_EC = _chosen_probabilities(known, choosing, test, lambda data: data.truth(flag))
             answers = FlagAnswers(probability_EC[:, 1], threshold=float(np.nanmean(truth_N)))
-        if answers is not None:
-            probability_E = answers.probability_E[has_E].astype(np.float64)
-            linear = yes_no_scores(answer_E, probability_E, patient_E, threshold=answers.threshold)
-        if known is not None and enough_to_fit:
-            has_N = np.isfinite(truth_N)
-            answer_N = truth_N[has_N].astype(np.int64)
-            share_EC = knn_probabilities(known.features_EF[has_N], answer_N, test.features_EF[has_E], 2)
-            knn = yes_no_scores(answer_E, share_EC[:, 1], patient_E)
+        probability_E = answers.probability_E[has_E].astype(np.float64)
+        linear = yes_no_scores(answer_E, probability_E, patient_E, threshold=answers.threshold)
+    if knn_lacks is None:
+        assert known is not None
+        has_N = np.isfinite(truth_N)
+        share_EC = knn_probabilities(
+            known.features_EF[has_N], truth_N[has_N].astype(np.int64), test.features_EF[has_E], 2
+        )
+        knn = yes_no_scores(answer_E, share_EC[:, 1], patient_E)
     return FlagReport(
         flag=flag,
         train_positives=train[0],
@@ -203,9 +234,8 @@ def _flag_report(
         linear_from=None if linear is None else "bundle" if flag in test.flags else "train patients",
         linear=linear,
         knn=knn,
-        not_measured=None
-        if linear is not None
-        else f"fewer than {_FEWEST} of either answer (train: {train[0]} yes, {train[1]} no)",
+        not_measured=linear_lacks,
+        knn_not_measured=knn_lacks,
     )
 
 
@@ -241,9 +271,12 @@ def _phenotype_report(known: EmbeddedEcgs | None, test: EmbeddedEcgs, phenotype:
     has_N, has_E = np.isfinite(truth_N), np.isfinite(truth_E)
     not_measured, linear = None, None
     if known is None or has_N.sum() <= test.features_EF.shape[1] + 1:
-        not_measured = "no more labelled train ECGs than numbers to fit"
+        counts = f"{has_N.sum()} for {test.features_EF.shape[1] + 1}"
+        not_measured = f"no more labelled train ECGs than numbers to fit ({counts})"
     elif len(np.unique(truth_E[has_E])) < 2:
-        not_measured = "fewer than two different values to explain"
+        not_measured = (
+            f"fewer than two different values to explain in {has_E.sum()} labelled ECGs of the {test.split} patients"
+        )
     else:
         model = LinearRegression().fit(known.features_EF[has_N].astype(np.float64), truth_N[has_N])
         predicted_E = model.predict(test.features_EF[has_E].astype(np.float64))
@@ -280,25 +313,55 @@ def linear_probabilities(known_NF: _Float64, truth_N: _Int64, asked_EF: _Float64
     return probability_EC
 
 
+def lacking_answers(split: str, truth_E: _Float64, names: Sequence[str], fewest: int = 1) -> str | None:
+    """Why these ECGs cannot be fitted or scored, in counts; None where `fewest` or more have each of the answers.
+
+    `truth_E` holds numbers of the `names`, NaN where unknown.
+    """
+    counts = {name: int(np.sum(truth_E == number)) for number, name in enumerate(names)}
+    if min(counts.values()) >= fewest:
+        return None
+    if unknown := int(np.isnan(truth_E).sum()):
+        counts["unknown"] = unknown
+    found = ", ".join(f"{count} ({name})" for name, count in counts.items())
+    return f"needs {'' if fewest == 1 else f'{fewest} '}ECGs of each answer, and the {split} patients have {found}"
+
+
 def _probe_report(
-    test: EmbeddedEcgs,
-    classes: LvefClasses,
-    lvef_EC: NDArray[np.floating],
-    shd_E: NDArray[np.floating],
-    shd_threshold: float,
+    test: EmbeddedEcgs, classes: LvefClasses, lvef_EC: NDArray[np.floating] | str, shd: FlagAnswers | str
 ) -> ProbeReport:
-    lvef_percent, shd, patient_E = test.truth("lvef_percent"), test.truth("shd"), test.patient_E
-    has_lvef, has_shd = np.isfinite(lvef_percent), np.isfinite(shd)
-    lvef_class = classes.class_of(lvef_percent[has_lvef])
-    return ProbeReport(
-        lvef_classes=classes_report(lvef_class, lvef_EC[has_lvef].astype(np.float64), patient_E[has_lvef]),
-        lvef_lowest_class=yes_no_report(
-            (lvef_class == 0).astype(np.int64), lvef_EC[has_lvef, 0].astype(np.float64), patient_E[has_lvef]
-        ),
-        shd=yes_no_report(
-            shd[has_shd].astype(np.int64),
-            shd_E[has_shd].astype(np.float64),
-            patient_E[has_shd],
-            threshold=shd_threshold,
-        ),
+    """Where a probe has no answers, the reason stands in their place."""
+    class_E = test.lvef_class(classes)
+    lowest_E = np.where(np.isnan(class_E), np.nan, class_E == 0)
+    lowest = lvef_EC if isinstance(lvef_EC, str) else FlagAnswers(lvef_EC[:, 0], 0.5)
+    found = {
+        "lvef_classes": _classes(test, class_E, lvef_EC, classes.ranges),
+        "lvef_lowest_class": _yes_no(test, f"LVEF {classes.ranges[0]}", lowest_E, lowest),
+        "shd": _yes_no(test, "SHD", test.truth("shd"), shd),
+    }
+    not_measured = {name: part for name, part in found.items() if isinstance(part, str)}
+    return ProbeReport.model_validate({**found, **dict.fromkeys(not_measured), "not_measured": not_measured})
+
+
+def _classes(
+    test: EmbeddedEcgs, class_E: _Float64, probability_EC: NDArray[np.floating] | str, names: Sequence[str]
+) -> ClassesReport | str:
+    if isinstance(probability_EC, str):
+        return probability_EC
+    if lacking := lacking_answers(test.split, class_E, names):
+        return f"{_LVEF_CLASS} {lacking}"
+    has_E = np.isfinite(class_E)
+    truth_E, patient_E = class_E[has_E].astype(np.int64), test.patient_E[has_E]
+    return classes_report(truth_E, probability_EC[has_E].astype(np.float64), patient_E)
+
+
+def _yes_no(test: EmbeddedEcgs, label: str, truth_E: _Float64, answers: FlagAnswers | str) -> YesNoReport | str:
+    if isinstance(answers, str):
+        return answers
+    if lacking := lacking_answers(test.split, truth_E, NO_YES):
+        return f"{label} {lacking}"
+    has_E = np.isfinite(truth_E)
+    probability_E = answers.probability_E[has_E].astype(np.float64)
+    return yes_no_report(
+        truth_E[has_E].astype(np.int64), probability_E, test.patient_E[has_E], threshold=answers.threshold
     )

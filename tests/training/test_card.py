@@ -24,11 +24,10 @@ def patients(count, **parts):
     return ProbeData(features, lvef, shd, flags={"some_flag": shd.copy()}, shape=shape, **parts)
 
 
-def section(*splits):
+def section(*splits, lvef_measured=True):
     report = yes_no_report(np.arange(40) % 2, DRAW.uniform(size=40), np.arange(40))
-    measured = SimpleNamespace(
-        lvef_lowest_class_range="<= 40 %", linear_probe=SimpleNamespace(lvef_lowest_class=report, shd=report)
-    )
+    probe = SimpleNamespace(lvef_lowest_class=report if lvef_measured else None, shd=report)
+    measured = SimpleNamespace(lvef_lowest_class_range="<= 40 %", linear_probe=probe)
     return calibration_section(measured, fit_probes(*splits, LvefClasses()))
 
 
@@ -46,6 +45,14 @@ def test_the_card_tells_sets_flags_both_prevalences_and_what_the_score_is_measur
     assert "Too few cases" not in text
     # Of so many the bundle keeps a thousand scores; the percentile is measured on all.
     assert "is told against 1200 ECGs of patients who trained nothing, one of each" in text
+
+
+def test_the_card_has_reliability_tables_of_what_was_measured_alone():
+    splits = patients(60), patients(40), patients(30)
+    assert "LVEF <= 40 %: Brier score" in section(*splits)
+    text = section(*splits, lvef_measured=False)
+    assert "LVEF <= 40 %: Brier score" not in text
+    assert "SHD: Brier score" in text
 
 
 def test_the_card_names_what_a_cohort_was_too_small_for():

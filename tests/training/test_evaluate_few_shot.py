@@ -55,7 +55,16 @@ def test_few_labels_of_one_kind_of_patients_have_no_points_but_counts():
     _, shd = few_shot_curves(embedded(30, 5, shd=np.zeros(30)), embedded(30, 6), LvefClasses())
     assert shd.points == ()
     assert (shd.train_positive_patients, shd.train_negative_patients) == (0, 30)
+    assert "patients are 0 positive and 30 negative" in shd.not_measured
     assert few_shot_curves(None, embedded(30, 6), LvefClasses()) == ()
+
+
+def test_few_labels_are_not_measured_on_ecgs_of_one_answer():
+    lvef, shd = few_shot_curves(embedded(30, 5), embedded(30, 6, shd=np.ones(30)), LvefClasses())
+    assert len(lvef.points) == 3
+    assert lvef.not_measured is None
+    assert shd.points == ()
+    assert shd.not_measured == "needs ECGs of each answer, and the measured patients have 0 (no), 60 (yes)"
 
 
 def test_a_single_labelled_patient_of_each_kind_is_enough():

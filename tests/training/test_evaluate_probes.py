@@ -7,7 +7,16 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import f1_score, log_loss, r2_score, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from training.probe_reports import EmbeddedEcgs, FlagAnswers, flag_reports, knn_probabilities, phenotype_reports
+from models.probes import LvefClasses
+from training.probe_reports import (
+    EmbeddedEcgs,
+    FlagAnswers,
+    fitted_probe_report,
+    flag_reports,
+    knn_probabilities,
+    knn_probe_report,
+    phenotype_reports,
+)
 
 FLAGS = ("easy_flag", "rare_flag", "unknown_flag")
 
@@ -34,7 +43,8 @@ def embedded(ecgs, seed, *, rare=4):
 
 
 def test_every_flag_is_listed_measured_or_not_with_its_counts():
-    easy, rare, unknown = flag_reports(embedded(120, 0, rare=4), None, embedded(100, 1, rare=30), FLAGS)
+    known = replace(embedded(120, 0, rare=4), split="train")
+    easy, rare, unknown = flag_reports(known, None, embedded(100, 1, rare=30), FLAGS)
     assert easy.not_measured is None
     assert easy.linear.n == easy.knn.n == 97
     assert easy.positives + easy.negatives == 97
@@ -43,15 +53,66 @@ def test_every_flag_is_listed_measured_or_not_with_its_counts():
     assert (rare.train_positives, rare.train_negatives, rare.positives, rare.negatives) == (4, 116, 30, 70)
     assert rare.linear is None
     assert rare.knn is None
-    assert "train: 4 yes, 116 no" in rare.not_measured
+    assert "needs 5 ECGs of each answer, and the train patients have 116 (no), 4 (yes)" in rare.not_measured
     assert (unknown.train_positives, unknown.negatives) == (0, 0)
-    assert unknown.not_measured is not None
+    assert unknown.not_measured.endswith("the measured patients have 0 (no), 0 (yes), 100 (unknown)")
 
 
 @pytest.mark.parametrize(("train", "here", "measured"), [(5, 5, True), (4, 5, False), (5, 4, False)])
 def test_a_flag_needs_five_ecgs_of_either_answer_on_both_sides(train, here, measured):
     _, rare, _ = flag_reports(embedded(60, 2, rare=train), None, embedded(60, 3, rare=here), FLAGS)
     assert (rare.linear is not None) == (rare.knn is not None) == (rare.not_measured is None) == measured
+    assert (rare.knn_not_measured is None) == measured
+
+
+def test_a_flag_that_too_few_measured_ecgs_have_is_told_with_their_counts():
+    known, test = replace(embedded(60, 2, rare=5), split="train"), replace(embedded(60, 3, rare=3), split="val")
+    rare = flag_reports(known, None, test, FLAGS)[1]
+    assert rare.not_measured == "needs 5 ECGs of each answer, and the val patients have 57 (no), 3 (yes)"
+    assert rare.knn_not_measured == rare.not_measured
+
+
+@pytest.mark.parametrize(("train", "reason"), [(3, "the train patients have 117 (no), 3 (yes)"), (None, "no ECG")])
+def test_a_flag_with_a_probe_of_its_own_but_no_neighbours_says_why_it_has_none(train, reason):
+    known = None if train is None else replace(embedded(120, 0, rare=train), split="train")
+    served = replace(embedded(100, 1, rare=30), flags={"rare_flag": FlagAnswers(np.full(100, 0.2), 0.3)})
+    rare = flag_reports(known, None, served, FLAGS)[1]
+    assert rare.linear is not None
+    assert rare.not_measured is None
+    assert rare.knn is None
+    assert reason in rare.knn_not_measured
+
+
+def with_labels(data, split, **labels):
+    return replace(data, labels=data.labels.assign(**labels), split=split)
+
+
+def test_a_probe_that_lacks_a_class_or_labels_is_told_and_the_others_are_measured():
+    shd = (np.arange(120) % 4 == 0).astype(float)
+    known = with_labels(embedded(120, 0), "train", shd=shd, lvef_percent=np.where(shd, 30.0, 60.0))
+    test = with_labels(embedded(120, 1), "val", shd=shd, lvef_percent=np.tile([30.0, 45.0, 60.0, np.nan], 30))
+    fitted, knn = fitted_probe_report(known, None, test, LvefClasses()), knn_probe_report(known, test, LvefClasses())
+    assert fitted.shd.positives == knn.shd.positives == 30
+    assert fitted.lvef_classes is fitted.lvef_lowest_class is None
+    assert set(fitted.not_measured) == {"lvef_classes", "lvef_lowest_class"}
+    counts = "the train patients have 30 (<= 40 %), 0 (> 40 % and < 50 %), 90 (>= 50 %)"
+    assert all("LVEF class" in reason and counts in reason for reason in fitted.not_measured.values())
+    assert knn.lvef_classes.class_counts == (30, 30, 30)
+    assert knn.not_measured == {}
+
+    unlabelled = with_labels(known, "train", shd=np.where(np.arange(120) < 3, shd, np.nan))
+    knn = knn_probe_report(unlabelled, test, LvefClasses())
+    assert knn.lvef_classes is not None
+    assert knn.not_measured == {"shd": "SHD by nearest neighbours needs 5 labelled ECGs, and the train patients have 3"}
+
+    preserved = with_labels(known, "val", lvef_percent=np.full(120, 60.0))
+    knn = knn_probe_report(known, preserved, LvefClasses())
+    assert knn.shd is not None
+    assert knn.not_measured == {
+        "lvef_classes": "LVEF class needs ECGs of each answer, and the val patients have 0 (<= 40 %), "
+        "0 (> 40 % and < 50 %), 120 (>= 50 %)",
+        "lvef_lowest_class": "LVEF <= 40 % needs ECGs of each answer, and the val patients have 120 (no), 0 (yes)",
+    }
 
 
 def test_without_train_ecgs_no_flag_and_no_phenotype_is_measured():
@@ -133,4 +194,4 @@ def test_phenotypes_are_regressed_on_the_features():
 def test_a_regression_with_fewer_ecgs_than_numbers_to_fit_is_not_made():
     lvef = phenotype_reports(embedded(6, 0), embedded(100, 1))[0]
     assert lvef.linear is None
-    assert "labelled train ECGs" in lvef.not_measured
+    assert lvef.not_measured == "no more labelled train ECGs than numbers to fit (6 for 6)"

@@ -13,12 +13,17 @@ from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import training.shared_map as maps
+from cli.console import out
+from cli.demo import DEMO_BUNDLE
+from cli.evaluation_report import print_evaluation_report
 from cli.main import app
 from inputs.cohort import SHD_FLAGS
 from models.aligned import EcgTower, EchoTower
 from models.bundle import LabelDefinitions, write_bundle
+from models.bundle_files import read_manifest, without
 from models.echo_encoder import EchoEncoder
 from models.probes import Calibration, LvefProbe, Probes, ShdProbe
+from training.card import metrics_section
 from training.evaluate import EvaluationReport, evaluate
 from training.plots import draw_plots
 from training.retrieval_report import RankCurve
@@ -45,7 +50,8 @@ def umap(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", module)
 
 
-def random_bundle(out, micro_recipe, *, with_probes):
+def random_bundle(folder, micro_recipe, *, with_probes, echo=True, absent=()):
+    """Of random weights; `absent` are components that the bundle lacks."""
     sizes, draw = micro_recipe.architecture, np.random.default_rng(0)
 
     def row():
@@ -62,14 +68,17 @@ def random_bundle(out, micro_recipe, *, with_probes):
         torch.manual_seed(0)
         towers = {"ecg_tower": EcgTower(sizes), "echo_encoder": EchoEncoder(sizes.echo, sizes.view_dim)}
         towers["echo_tower"] = EchoTower(sizes)
+    without(towers["ecg_tower"], absent)
+    if not echo:
+        towers |= {"echo_encoder": None, "echo_tower": None}
     fields = {
         "id": "random", "created": datetime.now(UTC), "code_version": "0", "seeds": {}, "architecture": sizes,
         "ecg": micro_recipe.ecg, "echo": micro_recipe.echo, "labels": LabelDefinitions(shd_flags=SHD_FLAGS),
-        "metrics": {}, "training_data": {},
+        "metrics": {}, "training_data": {}, "absent": absent,
     }  # fmt: skip
     probes = probes if with_probes else None
-    write_bundle(out, manifest_fields=fields, **towers, probes=probes, card="Random.\n")
-    return out
+    write_bundle(folder, manifest_fields=fields, **towers, probes=probes, card="Random.\n")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +142,137 @@ def test_a_bundle_without_probes_is_measured_with_probes_fitted_on_the_train_pat
     same = {"bundle_id", "linear_probe_from", "linear_probe"}
     assert bare.model_dump(exclude=same) == report.model_dump(exclude=same)
 
-    ecgs = pd.read_csv(cohort_dir / "ecgs.csv")
-    shutil.copytree(cohort_dir, tmp_path / "lone")
-    ecgs[~ecgs["patient_id"].str.startswith("train")].to_csv(tmp_path / "lone" / "ecgs.csv", index=False)
-    with pytest.raises(ValueError, match="no probes"):
-        evaluate(bundle_dir, tmp_path / "lone", "test", work=work, workers=0, device="cpu")
+    lone = changed(cohort_dir, tmp_path / "lone", ecgs=lambda t: t[~t["patient_id"].str.startswith("train")])
+    found = evaluate(bundle_dir, lone, "test", work=work, workers=0, device="cpu")
+    assert found.retrieval == report.retrieval
+    assert found.linear_probe.shd is found.knn_probe is None
+    assert found.linear_probe.not_measured["shd"].startswith("the bundle has no probe of SHD, and no ECG of the train")
+    assert set(found.not_measured) == {"knn_probe", "few_shot"}
+    survives(found, tmp_path, "flags", "retrieval")
+
+
+def changed(cohort_dir, folder, **tables):
+    """The cohort with the rows of some of its tables changed by a function of the table."""
+    shutil.copytree(cohort_dir, folder)
+    for name, change in tables.items():
+        change(pd.read_csv(folder / f"{name}.csv", dtype=str)).to_csv(folder / f"{name}.csv", index=False)
+    return folder
+
+
+def survives(report, tmp_path, *pictures):
+    """What is read, printed, drawn and put on a card of a report with gaps; the words in it."""
+    assert EvaluationReport.model_validate_json(report.model_dump_json()) == report
+    with out.capture() as printed:
+        print_evaluation_report(report)
+    assert {path.stem for path in draw_plots(report, tmp_path / "plots")} == set(pictures)
+    for reason in report.missing():
+        assert f"Not measured: {reason}." in metrics_section(report)
+        assert reason in " ".join(printed.get().split())
+    return " ".join(printed.get().split())
+
+
+def blank(*columns):
+    return lambda table: table.assign(**dict.fromkeys(columns, ""))
+
+
+def all_preserved(table):
+    return table.assign(lvef_percent=table["lvef_percent"].where(~table["patient_id"].str.startswith("test"), "62"))
+
+
+@pytest.mark.parametrize(
+    ("change", "gone", "reason", "pictures"),
+    [
+        (
+            blank(*SHD_FLAGS),
+            {"shd"},
+            "SHD needs ECGs of each answer, and the test patients have 0 (no), 0 (yes), 8 (unknown)",
+            PICTURES[:-1],
+        ),
+        (
+            all_preserved,
+            {"lvef_classes", "lvef_lowest_class"},
+            (
+                "LVEF class needs ECGs of each answer, and the test patients have 0 (<= 40 %), 0 (> 40 % and < 50 %), "
+                "8 (>= 50 %)"
+            ),
+            PICTURES[:-1],
+        ),
+        (
+            blank("lvef_percent"),
+            {"lvef_classes", "lvef_lowest_class"},
+            "LVEF <= 40 % needs ECGs of each answer, and the test patients have 0 (no), 0 (yes), 8 (unknown)",
+            PICTURES[:-1],
+        ),
+        (
+            blank("lvef_percent", "lvedv_ml", "lvesv_ml", *SHD_FLAGS),
+            {"lvef_classes", "lvef_lowest_class", "shd"},
+            "retrieval of studies of like lvef_percent needs two that have it, and the test patients have 0",
+            ("flags", "retrieval"),
+        ),
+    ],
+)
+def test_what_lacks_labels_is_told_and_the_rest_is_measured(
+    report, cohort_dir, work, tmp_path, change, gone, reason, pictures
+):
+    cohort = changed(cohort_dir, tmp_path / "cohort", studies=change)
+    found = evaluate(work / "random", cohort, "test", work=work, workers=0, device="cpu")
+    assert set(found.linear_probe.not_measured) == gone
+    for part in ("lvef_classes", "lvef_lowest_class", "shd"):
+        expected = None if part in gone else getattr(report.linear_probe, part)
+        assert getattr(found.linear_probe, part) == expected
+    assert found.retrieval_of("pair", own_patient_excluded=False) == report.retrieval[0]
+    assert reason in found.missing()
+    survives(found, tmp_path, *pictures)
+
+
+@pytest.mark.parametrize(
+    ("absent", "lacks"),
+    [
+        ((), "no echo_encoder.safetensors and no echo_tower.safetensors"),
+        (("ecg_alignment_global_token",), "no ecg_alignment_global_token"),
+    ],
+)
+def test_the_probes_of_a_bundle_without_the_echo_part_or_without_alignment_are_measured(
+    cohort_dir, micro_recipe, work, tmp_path, absent, lacks
+):
+    whole = random_bundle(tmp_path / "whole", micro_recipe, with_probes=False)
+    part = random_bundle(tmp_path / "part", micro_recipe, with_probes=False, echo=bool(absent), absent=absent)
+    expected, found = (
+        evaluate(path, cohort_dir, "test", work=work, workers=0, device="cpu", with_map=path == part)
+        for path in (whole, part)
+    )
+    assert (found.retrieval, found.map) == ((), None)
+    assert found.not_measured["retrieval"].endswith(lacks)
+    apart = {"bundle_id", "retrieval", "not_measured"}
+    features = expected.model_dump(exclude=apart), found.model_dump(exclude=apart)
+    assert features[0] == features[1]
+    survives(found, tmp_path, *(name for name in PICTURES if name not in ("retrieval", "shared_space")))
+
+
+def test_stored_metrics_are_read_and_keep_their_shape():
+    def same_where_stored(stored, read):
+        if isinstance(stored, dict):
+            return all(same_where_stored(value, read[name]) for name, value in stored.items())
+        if isinstance(stored, list):
+            return len(stored) == len(read) and all(map(same_where_stored, stored, read))
+        return stored == read
+
+    stored = read_manifest(DEMO_BUNDLE)[0].metrics["test"]
+    read = EvaluationReport.model_validate(stored)
+    assert read.missing() == []
+    assert same_where_stored(stored, read.model_dump(mode="json"))
+
+
+def test_the_table_has_the_mean_over_lvef_classes_and_their_counts(report):
+    with out.capture() as printed:
+        print_evaluation_report(report)
+    rows = [line for line in printed.get().splitlines() if "LVEF class (mean)" in line]
+    for row, scores in zip(rows, (report.linear_probe.lvef_classes, report.knn_probe.lvef_classes), strict=True):
+        assert "8 (2/2/4)" in row
+        assert f"{scores.f1.value:.2f}" in row
+        for estimate in (scores.auroc, scores.auprc):
+            assert f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})" in row
+        assert row.split("│")[-2].strip() == f"{scores.balanced_accuracy.value:.2f}"
 
 
 @pytest.mark.parametrize(("measured", "chooses"), [("test", "val"), ("calibration", "val"), ("val", "calibration")])
@@ -223,6 +358,18 @@ def test_what_is_drawn_are_the_numbers_of_the_report(report, umap, figures, tmp_
     assert any(np.array_equal(line.get_ydata(), precision) for line in figures["retrieval"].axes[0].lines)
     assert sum(len(c.get_offsets()) for c in figures["shared_space"].axes[0].collections) == 12 + 9
     assert "2 of unknown LVEF" in figures["shared_space"].axes[0].get_title()
+
+
+def test_all_of_a_recall_curve_is_shown_also_where_nothing_is_found(report, figures, tmp_path):
+    draw_plots(report, tmp_path)
+    figure = figures["retrieval"]
+    figure.draw_without_rendering()
+    for axes in figure.axes[len(figure.axes) // 2 :]:
+        low, high = axes.get_ylim()
+        assert low == 0
+        assert all(low <= y <= high for line in axes.lines for y in line.get_ydata())
+        assert not any("times" in label.get_text() for label in axes.get_yticklabels(which="both"))
+    assert any(0 in line.get_ydata() for axes in figure.axes[len(figure.axes) // 2 :] for line in axes.lines)
 
 
 def test_retrieval_among_no_other_patient_is_drawn_as_nothing(report, figures, tmp_path):
