@@ -98,7 +98,7 @@ def _roc(report: EvaluationReport) -> Figure | None:
     questions = _questions(report)
     if not questions:
         return None
-    figure = _figure(4.5 * len(questions), 4.9)
+    figure = _figure(9, 4.9)
     for axes, (name, linear, knn) in zip(figure.subplots(1, len(questions), squeeze=False)[0], questions, strict=True):
         axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":")
         for scores, probe, style in (
@@ -122,7 +122,7 @@ def _reliability(report: EvaluationReport) -> Figure | None:
     questions = [(name, linear) for name, linear, _ in _questions(report) if linear is not None]
     if not questions:
         return None
-    figure = _figure(4.5 * len(questions), 6.2)
+    figure = _figure(9, 6.2)
     grid = figure.subplots(2, len(questions), squeeze=False, sharex=True, height_ratios=(3, 1))
     for column, (name, linear) in enumerate(questions):
         curve, counts = grid[0, column], grid[1, column]
@@ -224,7 +224,7 @@ def _retrieval(report: EvaluationReport) -> Figure | None:
     shown = [found for found in report.retrieval if found.relevant == "pair" or found.own_patient_excluded]
     if not shown:
         return None
-    figure = _figure(2.9 * len(shown) + 0.6, 6)
+    figure = _figure(max(9, 2.9 * len(shown) + 0.6), 6)
     grid = figure.subplots(2, len(shown), squeeze=False, sharex="col")
     for column, found in enumerate(shown):
         precision, recall = grid[0, column], grid[1, column]

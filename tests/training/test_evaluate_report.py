@@ -372,6 +372,17 @@ def test_all_of_a_recall_curve_is_shown_also_where_nothing_is_found(report, figu
     assert any(0 in line.get_ydata() for axes in figure.axes[len(figure.axes) // 2 :] for line in axes.lines)
 
 
+def test_a_picture_of_one_panel_has_room_for_its_legend_and_footer(report, figures, tmp_path):
+    lone = report.linear_probe.model_copy(update={"lvef_lowest_class": None})
+    gaps = {"linear_probe": lone, "knn_probe": None, "retrieval": report.retrieval[:1], "simulated_cohort": True}
+    draw_plots(report.model_copy(update=gaps), tmp_path)
+    for figure in figures.values():
+        figure.draw_without_rendering()
+        for shown in (*figure.texts, *figure.legends):
+            box = shown.get_window_extent()
+            assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+
+
 def test_retrieval_among_no_other_patient_is_drawn_as_nothing(report, figures, tmp_path):
     nothing = RankCurve(k=(), precision=(), random_precision=(), recall=(), random_recall=())
     alone = [
