@@ -119,7 +119,7 @@ def test_broken_files_are_left_out_and_counted(trained, cohort_dir, micro_recipe
     damaged = tmp_path / "cohort"
     shutil.copytree(cohort_dir, damaged)
     (damaged / "files" / "train3-0.avi").write_bytes(b"RIFF\0\0\0\0AVI broken")
-    (damaged / "files" / "train5.dat").unlink()
+    (damaged / "files" / "train5.dat").write_bytes(b"too short")
     bundle_dir = train(damaged, micro_recipe, tmp_path / "out", workers=0)
     about = json.loads((bundle_dir / "manifest.json").read_text())["training_data"]
     assert sum(about["skipped_ecgs"].values()) == 1
