@@ -24,7 +24,6 @@ from training.dataset import (
     PairedArrays,
     batches_per_epoch,
     choose_patches,
-    drop_views,
     epoch_batches,
     pad_views,
     pairs_per_epoch,
@@ -230,8 +229,6 @@ def _batches(
         own = shares[ranks.number]
         windows = random_windows([pairs.signals_LN[i] for i in pairs.ecg_P[own]], recipe.ecg.window_samples, draw)
         views, present = pad_views([pairs.views_VD[i] for i in pairs.study_P[own]], recipe.echo.max_views)
-        if recipe.view_dropout:
-            present = drop_views(present, recipe.view_dropout, draw)
         visible = None
         if recipe.patch_dropout:
             patches = recipe.architecture.ecg.leads * recipe.architecture.ecg.patches_per_lead

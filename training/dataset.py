@@ -89,14 +89,6 @@ def pad_views(views_VD: Sequence[NDArray[np.float32]], max_views: int) -> tuple[
     return padded, present
 
 
-def drop_views(present_BV: NDArray[np.bool_], probability: float, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """Without each present view by `probability`; a study that would lose all keeps one of them, any alike."""
-    luck_BV = np.where(present_BV, generator.random(present_BV.shape), -1.0)
-    kept_BV = luck_BV >= probability
-    kept_BV[np.arange(len(kept_BV)), luck_BV.argmax(axis=1)] = True
-    return kept_BV
-
-
 def choose_patches(
     windows: int, patches: int, hidden_share: float, generator: np.random.Generator
 ) -> NDArray[np.int64]:

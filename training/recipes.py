@@ -98,8 +98,6 @@ class Recipe(BaseModel):
     sigmoid_loss: bool = False
     """Judge every combination of ECG and study alone instead of ranking them; needs no weight of directions."""
     ecg_to_echo_weight: float = Field(default=0.5, ge=0, le=1)
-    view_dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Probability that a view of a training study is left out; one always stays."""
     patch_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of a window's patches that the ECG encoder does not read in training (FLIP, arXiv 2212.00794)."""
     weight_averaging: float = Field(default=0.0, ge=0, lt=1)
@@ -206,11 +204,6 @@ def learnt_temperature() -> Recipe:
     return demo().model_copy(update={"name": "learnt_temperature", "learn_temperature": True})
 
 
-def view_dropout() -> Recipe:
-    """The demo recipe with every third view of a study left out in training."""
-    return demo().model_copy(update={"name": "view_dropout", "view_dropout": 1 / 3})
-
-
 def sigmoid_loss() -> Recipe:
     """The demo recipe with the loss of SigLIP (arXiv 2303.15343), from its first temperature."""
     changes = {"name": "sigmoid_loss", "sigmoid_loss": True, "learn_temperature": True, "temperature": 0.1}
@@ -223,8 +216,7 @@ def study_bank() -> Recipe:
 
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
-    recipe.__name__: recipe
-    for recipe in (paper, demo, masked_ecg, learnt_temperature, view_dropout, sigmoid_loss, study_bank)
+    recipe.__name__: recipe for recipe in (paper, demo, masked_ecg, learnt_temperature, sigmoid_loss, study_bank)
 }
 
 

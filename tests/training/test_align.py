@@ -119,7 +119,7 @@ def test_a_run_in_chunks_has_the_losses_of_one_in_whole_batches(tmp_path, patch_
 
 
 OPTIONS = [
-    {"learn_temperature": True}, {"sigmoid_loss": True}, {"view_dropout": 0.5}, {"study_bank": 30},
+    {"learn_temperature": True}, {"sigmoid_loss": True}, {"study_bank": 30},
     {"patch_dropout": 0.5}, {"weight_averaging": 0.9},
 ]  # fmt: skip
 

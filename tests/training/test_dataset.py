@@ -4,7 +4,6 @@ import pytest
 from training.dataset import (
     PairedArrays,
     batches_per_epoch,
-    drop_views,
     epoch_batches,
     pad_views,
     pairs_per_epoch,
@@ -81,14 +80,3 @@ def test_views_are_padded_and_the_first_of_too_many_count():
 def test_pairs_of_unequal_length_are_refused():
     with pytest.raises(ValueError, match="one entry per pair"):
         PairedArrays([], [], np.zeros(2, np.int64), np.zeros(2, np.int64), np.zeros(1, np.int64))
-
-
-def test_views_are_dropped_by_chance_and_one_always_stays():
-    draw = np.random.default_rng(4)
-    present = np.tile(np.arange(5) < 4, (4000, 1))
-    kept = drop_views(present, 0.3, draw)
-    assert not kept[:, 4].any()
-    assert kept[:, :4].mean() == pytest.approx(0.7 + 0.3**4 / 4, abs=5 * np.sqrt(0.21 / 16000))
-    lone = drop_views(present, 0.999999, draw)
-    assert (lone.sum(axis=1) == 1).all()
-    assert np.abs(lone[:, :4].mean(axis=0) - 0.25).max() < 5 * np.sqrt(0.1875 / 4000)
