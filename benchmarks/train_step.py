@@ -30,7 +30,7 @@ from torch.utils.checkpoint import checkpoint
 
 from models.aligned import EcgTower, EchoTower
 from models.architecture import Architecture, EcgArchitecture
-from training.align import Batch, alignment_loss, alignment_optimizer, compiled, global_backward
+from training.align import Batch, alignment_optimizer, compiled, global_backward
 from training.distributed import ALONE
 from training.recipes import Recipe, paper
 
@@ -78,7 +78,7 @@ class PublishedStep:
         self.towers, self.recipe = copy.deepcopy(towers), recipe
         groups = [
             {key: value for key, value in group.items() if key in ("params", "lr", "weight_decay")}
-            for group in alignment_optimizer(*self.towers, alignment_loss(recipe), recipe).param_groups
+            for group in alignment_optimizer(*self.towers, recipe).param_groups
         ]
         self.optimizer = torch.optim.AdamW(groups, betas=recipe.betas)
 
@@ -101,12 +101,11 @@ class OurStep:
         self.towers, self.recipe = copy.deepcopy(towers), recipe
         ecg_tower, self.echo_tower = self.towers
         self.ecg_tower = compiled(ecg_tower, device) if recipe.compile else ecg_tower
-        self.loss = alignment_loss(recipe)
-        self.optimizer = alignment_optimizer(*self.towers, self.loss, recipe)
+        self.optimizer = alignment_optimizer(*self.towers, recipe)
 
     def backward(self, batch: Batch) -> Tensor:
         self.optimizer.zero_grad()
-        return global_backward(self.ecg_tower, self.echo_tower, self.loss, batch, self.recipe, ALONE)
+        return global_backward(self.ecg_tower, self.echo_tower, batch, self.recipe, ALONE)
 
     def __call__(self, batch: Batch) -> float:
         loss = self.backward(batch)

@@ -14,7 +14,6 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.aligned import EcgTower, EchoTower
@@ -30,9 +29,8 @@ from training.dataset import (
     random_windows,
 )
 from training.distributed import ALONE, Ranks
-from training.embed import embed_studies
 from training.loop import FitResult, run_epochs
-from training.loss import AlignmentLoss, StudyBank
+from training.loss import contrastive_loss
 from training.progress import Progress
 from training.recipes import Recipe
 from training.run_log import RunLog
@@ -49,8 +47,6 @@ class Batch:
     sizes: list[int]
     visible_BK: Tensor | None = None
     """The patches that the ECG encoder reads; None: all of them."""
-    bank: StudyBank | None = None
-    """Further negatives of the ECGs of all ranks, rank after rank."""
 
     def chunks(self, size: int | None) -> list[Batch]:
         """The same pairs, at most `size` at a time."""
@@ -79,9 +75,8 @@ def align_towers(
     Every rank must hold the same pairs and the same initial weights. ValueError when a batch has fewer pairs than there
     are ranks.
     """
-    loss = alignment_loss(recipe)
-    towers = nn.ModuleList([ecg_tower, echo_tower, loss]).to(device)
-    optimizer = alignment_optimizer(ecg_tower, echo_tower, loss, recipe)
+    towers = nn.ModuleList([ecg_tower, echo_tower]).to(device)
+    optimizer = alignment_optimizer(ecg_tower, echo_tower, recipe)
     # What is scored and saved is the tower itself, under its own names, whatever a step calls.
     called = compiled(ecg_tower, device) if recipe.compile else ecg_tower
 
@@ -89,8 +84,8 @@ def align_towers(
         "align",
         towers,
         optimizer,
-        lambda epoch: _batches(pairs, echo_tower, recipe, epoch, device, ranks),
-        lambda batch: global_backward(called, echo_tower, loss, batch, recipe, ranks),
+        lambda epoch: _batches(pairs, recipe, epoch, device, ranks),
+        lambda batch: global_backward(called, echo_tower, batch, recipe, ranks),
         score,
         schedule=Schedule(
             recipe.epochs, batches_per_epoch(pairs.patient_P, recipe.batch_size), recipe.warmup_epochs, recipe.lr_floor
@@ -106,19 +101,8 @@ def align_towers(
     )
 
 
-def alignment_loss(recipe: Recipe) -> AlignmentLoss:
-    return AlignmentLoss(
-        temperature=recipe.temperature,
-        learn_temperature=recipe.learn_temperature,
-        ecg_to_echo_weight=recipe.ecg_to_echo_weight,
-        sigmoid=recipe.sigmoid_loss,
-    )
-
-
-def alignment_optimizer(
-    ecg_tower: EcgTower, echo_tower: EchoTower, loss: AlignmentLoss, recipe: Recipe
-) -> torch.optim.AdamW:
-    """Fused AdamW with a rate for every layer; what the loss learns moves at the full rate."""
+def alignment_optimizer(ecg_tower: EcgTower, echo_tower: EchoTower, recipe: Recipe) -> torch.optim.AdamW:
+    """Fused AdamW with a rate for every layer of the ECG encoder, and one for the echo tower."""
     groups = [
         group
         for tower, rate in (
@@ -133,9 +117,6 @@ def alignment_optimizer(
             blocks=recipe.architecture.ecg.depth,
         )
     ]
-    if learnt := list(loss.parameters()):
-        rate = {"lr": recipe.learning_rate, "base_lr": recipe.learning_rate}
-        groups.append({"params": learnt, "names": list(dict(loss.named_parameters())), "weight_decay": 0.0, **rate})
     return torch.optim.AdamW(groups, betas=recipe.betas, fused=True)
 
 
@@ -156,10 +137,8 @@ def compiled(ecg_tower: EcgTower, device: torch.device) -> EcgTower:
     return cast("EcgTower", torch.compile(ecg_tower))
 
 
-def global_backward(
-    ecg_tower: EcgTower, echo_tower: EchoTower, loss: AlignmentLoss, batch: Batch, recipe: Recipe, ranks: Ranks
-) -> Tensor:
-    """Leaves in both towers and the loss, on every rank, the gradient of the global batch; returns the loss's value."""
+def global_backward(ecg_tower: EcgTower, echo_tower: EchoTower, batch: Batch, recipe: Recipe, ranks: Ranks) -> Tensor:
+    """Leaves in both towers, on every rank, the gradient of the global batch; returns the loss's value."""
     device = batch.windows_BLN.device
 
     def embed(part: Batch) -> tuple[Tensor, Tensor]:
@@ -168,49 +147,19 @@ def global_backward(
             return ecg_BD, echo_tower(part.views_BVD, part.present_BV).aligned_BD
 
     def loss_of(ecg_BD: Tensor, echo_BD: Tensor) -> Tensor:
-        value: Tensor = loss(ranks.gather(ecg_BD, batch.sizes), ranks.gather(echo_BD, batch.sizes), batch.bank)
-        return value
+        return contrastive_loss(
+            ranks.gather(ecg_BD, batch.sizes),
+            ranks.gather(echo_BD, batch.sizes),
+            temperature=recipe.temperature,
+            ecg_to_echo_weight=recipe.ecg_to_echo_weight,
+        )
 
     value = contrastive_backward(embed, batch.chunks(recipe.chunk_size), loss_of, device)
-    # Every rank has the whole loss, so what the loss itself learns already has its whole gradient everywhere.
     ranks.sum_gradients(chain(ecg_tower.parameters(), echo_tower.parameters()))
     return value
 
 
-class _EpochBank:
-    """Train studies embedded at the start of an epoch: negatives without a graph, and the staler the later in it.
-
-    Made of the weights and the epoch's number alone, so a resumed run has the same ones.
-    """
-
-    def __init__(
-        self, pairs: PairedArrays, echo_tower: EchoTower, recipe: Recipe, epoch: int, device: torch.device
-    ) -> None:
-        draw = np.random.default_rng([recipe.seed, epoch, 2**32 - 1])  # no rank's number
-        studies = len(pairs.views_VD)
-        self.study_M = draw.permutation(studies)[: recipe.study_bank]
-        patient_of_study = np.zeros(studies, np.int64)
-        patient_of_study[pairs.study_P] = pairs.patient_P
-        self.patient_M = patient_of_study[self.study_M]
-        training = echo_tower.training
-        echo_tower.eval()
-        with torch.no_grad():
-            vectors = embed_studies(
-                echo_tower, [pairs.views_VD[i] for i in self.study_M], recipe.echo.max_views, device
-            )
-        echo_tower.train(training)
-        self.echo_MD = torch.from_numpy(vectors).to(device)
-
-    def beside(self, pairs: PairedArrays, batch: NDArray[np.int64]) -> StudyBank:
-        """For a batch of pairs: neither studies of an ECG's own patient nor those that are in the batch anyway."""
-        allowed_BM = pairs.patient_P[batch][:, None] != self.patient_M[None]
-        allowed_BM &= ~np.isin(self.study_M, pairs.study_P[batch])[None]
-        return StudyBank(self.echo_MD, torch.from_numpy(allowed_BM).to(self.echo_MD.device))
-
-
-def _batches(
-    pairs: PairedArrays, echo_tower: EchoTower, recipe: Recipe, epoch: int, device: torch.device, ranks: Ranks
-) -> Iterator[Batch]:
+def _batches(pairs: PairedArrays, recipe: Recipe, epoch: int, device: torch.device, ranks: Ranks) -> Iterator[Batch]:
     """This rank's augmented batches of one epoch. Seeds every generator, torch's global one included.
 
     All ranks draw the same global batches; what is drawn for single pairs, each rank draws for itself.
@@ -223,7 +172,6 @@ def _batches(
         torch_seed = int(draw.integers(2**62))
     torch.manual_seed(torch_seed)  # stochastic depth and dropout
     augment_draw = torch.Generator(device).manual_seed(torch_seed)
-    bank = _EpochBank(pairs, echo_tower, recipe, epoch, device) if recipe.study_bank else None
     for batch in batches:
         shares = ranks.shares(batch)
         own = shares[ranks.number]
@@ -239,5 +187,4 @@ def _batches(
             torch.from_numpy(present).to(device),
             [len(share) for share in shares],
             visible,
-            None if bank is None else bank.beside(pairs, np.concatenate(shares)),
         )

@@ -93,17 +93,11 @@ class Recipe(BaseModel):
     lr_floor: float = Field(default=0.1, ge=0, le=1)
     """Share of the peak rate at the very start and at the end."""
     temperature: float = Field(gt=0)
-    """Where the temperature is learnt: its first value."""
-    learn_temperature: bool = False
-    sigmoid_loss: bool = False
-    """Judge every combination of ECG and study alone instead of ranking them; needs no weight of directions."""
     ecg_to_echo_weight: float = Field(default=0.5, ge=0, le=1)
     patch_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of a window's patches that the ECG encoder does not read in training (FLIP, arXiv 2212.00794)."""
     weight_averaging: float = Field(default=0.0, ge=0, lt=1)
     """What a step leaves of the running mean of the weights, which is scored and kept. 0: the weights themselves."""
-    study_bank: int = Field(default=0, ge=0)
-    """Train studies, drawn and embedded anew for each epoch, that are further negatives of every ECG."""
     patience: int = Field(ge=1)
     """Epochs without a better validation score after which training stops."""
     bf16: bool = False
@@ -117,8 +111,6 @@ class Recipe(BaseModel):
     def _fits_together(self) -> Recipe:
         if self.warmup_epochs >= self.epochs:
             raise ValueError("warmup_epochs must be shorter than the training")
-        if self.sigmoid_loss and self.study_bank:
-            raise ValueError("a study bank adds to what is ranked; the sigmoid loss ranks nothing")
         if self.echo_pretraining and (self.echo.padding != "black_frames" or self.echo.mask_outside_sector):
             raise ValueError("an echo encoder is pre-trained on unmasked clips padded with black frames only")
         return self
@@ -199,25 +191,7 @@ def masked_ecg() -> Recipe:
     )
 
 
-def learnt_temperature() -> Recipe:
-    """The demo recipe with a temperature that is learnt."""
-    return demo().model_copy(update={"name": "learnt_temperature", "learn_temperature": True})
-
-
-def sigmoid_loss() -> Recipe:
-    """The demo recipe with the loss of SigLIP (arXiv 2303.15343), from its first temperature."""
-    changes = {"name": "sigmoid_loss", "sigmoid_loss": True, "learn_temperature": True, "temperature": 0.1}
-    return demo().model_copy(update=changes)
-
-
-def study_bank() -> Recipe:
-    """The demo recipe with 1,024 further studies as negatives of every ECG."""
-    return demo().model_copy(update={"name": "study_bank", "study_bank": 1024})
-
-
-RECIPES: dict[str, Callable[[], Recipe]] = {
-    recipe.__name__: recipe for recipe in (paper, demo, masked_ecg, learnt_temperature, sigmoid_loss, study_bank)
-}
+RECIPES: dict[str, Callable[[], Recipe]] = {recipe.__name__: recipe for recipe in (paper, demo, masked_ecg)}
 
 
 def named_recipe(name: str) -> Recipe:

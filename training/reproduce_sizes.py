@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training.recipes import EchoPretraining, MaskedEcgPretraining, Recipe, demo, paper
 
-_NOT_OF_ALL_ARMS = ("weight_averaging", "patch_dropout", "study_bank")
+_NOT_OF_ALL_ARMS = ("weight_averaging", "patch_dropout")
 
 
 class Size(BaseModel):

@@ -2,7 +2,6 @@ import json
 import os
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from inputs.specs import EcgSpec, EchoSpec
 from models.aligned import EcgTower, EchoTower
 from models.architecture import Architecture, EcgArchitecture
 from models.architecture import demo as demo_architecture
-from training.align import _EpochBank, align_towers, alignment_loss, alignment_optimizer
+from training.align import align_towers, alignment_optimizer
 from training.checkpoint import load_checkpoint
 from training.dataset import PairedArrays
 from training.embed import embed_ecgs, embed_studies
@@ -85,7 +84,7 @@ def test_the_loop_learns_to_match_pairs(tmp_path):
 def test_the_echo_tower_learns_at_its_share_of_the_rate():
     recipe = tiny_recipe(learning_rate=1e-3, layer_decay=1.0, echo_tower_rate=0.25)
     ecg_tower, echo_tower = EcgTower(TINY), EchoTower(TINY)
-    groups = alignment_optimizer(ecg_tower, echo_tower, alignment_loss(recipe), recipe).param_groups
+    groups = alignment_optimizer(ecg_tower, echo_tower, recipe).param_groups
     rate_of = {id(parameter): group["base_lr"] for group in groups for parameter in group["params"]}
     assert {rate_of[id(p)] for p in ecg_tower.parameters() if p.requires_grad} == {1e-3}
     assert {rate_of[id(p)] for p in echo_tower.parameters()} == {2.5e-4}
@@ -118,10 +117,7 @@ def test_a_run_in_chunks_has_the_losses_of_one_in_whole_batches(tmp_path, patch_
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-OPTIONS = [
-    {"learn_temperature": True}, {"sigmoid_loss": True}, {"study_bank": 30},
-    {"patch_dropout": 0.5}, {"weight_averaging": 0.9},
-]  # fmt: skip
+OPTIONS = [{"patch_dropout": 0.5}, {"weight_averaging": 0.9}]
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: next(iter(option)))
@@ -139,18 +135,6 @@ def test_every_option_changes_training_and_resumes_to_the_same_weights(tmp_path,
     _, parts = run(tmp_path / "parts", recipe, score=lambda: 1.0)
     assert all(torch.equal(parts[name], value) for name, value in whole.items())
     assert any(not torch.equal(plain[name], value) for name, value in whole.items())
-
-
-def test_the_bank_leaves_out_the_same_patient_and_the_batch():
-    pairs = cohort_of_arrays(patients=12)
-    twice = replace(pairs, patient_P=pairs.patient_P // 2)
-    recipe = tiny_recipe(study_bank=9)
-    bank = _EpochBank(twice, EchoTower(TINY), recipe, 0, torch.device("cpu"))
-    batch = np.array([0, 3, 7])
-    allowed = bank.beside(twice, batch).allowed_BM
-    for row, pair in enumerate(batch):
-        for column, study in enumerate(bank.study_M):
-            assert bool(allowed[row, column]) == (study // 2 != pair // 2 and study not in batch)
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_run(tmp_path):

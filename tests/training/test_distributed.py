@@ -17,7 +17,6 @@ from models.bundle import verify_bundle
 from training.align import Batch, align_towers, global_backward
 from training.dataset import PairedArrays
 from training.distributed import ALONE, Ranks, torchrun_ranks
-from training.loss import AlignmentLoss
 from training.progress import silent
 from training.recipes import Recipe
 from training.run_log import RunLog
@@ -61,9 +60,8 @@ def gradients(recipe, batch, ranks):
     ecg_tower, echo_tower = towers(recipe)
     for tower in (ecg_tower, echo_tower):
         tower.eval()  # no stochastic depth: its draws are each rank's own
-    head = AlignmentLoss(temperature=0.1, learn_temperature=True, ecg_to_echo_weight=0.5, sigmoid=False)
-    loss = global_backward(ecg_tower, echo_tower, head, batch, recipe, ranks)
-    named = [*ecg_tower.named_parameters("ecg"), *echo_tower.named_parameters("echo"), *head.named_parameters("head")]
+    loss = global_backward(ecg_tower, echo_tower, batch, recipe, ranks)
+    named = [*ecg_tower.named_parameters("ecg"), *echo_tower.named_parameters("echo")]
     return loss, {name: p.grad for name, p in named if p.grad is not None}
 
 

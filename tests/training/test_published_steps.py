@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from published_implementation import Published
 
 from models.aligned import EcgTower, EchoTower
-from training.align import Batch, alignment_loss, alignment_optimizer, global_backward
+from training.align import Batch, alignment_optimizer, global_backward
 from training.distributed import ALONE
 from training.loss import contrastive_loss
 from training.recipes import paper
@@ -45,14 +45,13 @@ def four_steps(published):
     recipe, (ecg_tower, echo_tower) = paper(), published_towers(published)
     windows = published.drawn_windows(len(VIEW_COUNTS), tag=21)
     batch = Batch(windows, *published.drawn_views(VIEW_COUNTS, slots=16, tag=22), [len(VIEW_COUNTS)])
-    loss = alignment_loss(recipe)
-    optimizer = alignment_optimizer(ecg_tower, echo_tower, loss, recipe)
+    optimizer = alignment_optimizer(ecg_tower, echo_tower, recipe)
     schedule = Schedule(recipe.epochs, STEPS_PER_EPOCH, recipe.warmup_epochs, recipe.lr_floor)
     losses, gradients = [], {}
     for step in range(4):
         set_lr(optimizer.param_groups, schedule.factor(step))
         optimizer.zero_grad()
-        losses.append(global_backward(ecg_tower, echo_tower, loss, batch, recipe, ALONE).item())
+        losses.append(global_backward(ecg_tower, echo_tower, batch, recipe, ALONE).item())
         if step == 0:
             named = [*ecg_tower.named_parameters(), *echo_tower.named_parameters()]
             gradients = {name: p.grad.clone() for name, p in named if p.grad is not None}

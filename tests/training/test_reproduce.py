@@ -185,7 +185,7 @@ def test_the_sizes_give_the_masked_arm_the_budget_of_the_others(name):
     assert Size.model_validate_json(size.model_dump_json()) == size
 
 
-@pytest.mark.parametrize("change", [{"weight_averaging": 0.9}, {"patch_dropout": 0.5}, {"study_bank": 8}])
+@pytest.mark.parametrize("change", [{"weight_averaging": 0.9}, {"patch_dropout": 0.5}])
 def test_a_size_with_a_means_that_not_all_arms_have_is_refused_by_its_name(size, change):
     with pytest.raises(ValueError, match=f"not all arms have {next(iter(change))}"):
         Size(name="unfair", patients=40, cohort_seed=0, recipe=size.recipe.model_copy(update=change))
