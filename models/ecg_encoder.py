@@ -51,7 +51,9 @@ class EcgEncoder(nn.Module):
         if visible_BK is not None:
             patches_BTS = windows_BLN.reshape(len(windows_BLN), -1, sizes.patch_samples)
             windows_BLN = patches_BTS.gather(1, visible_BK[:, :, None].expand(-1, -1, sizes.patch_samples))
-            positions = positions[visible_BK]
+            # Not positions[visible_BK]: the gradient of that is summed by several threads in no fixed order.
+            everywhere_BTD = positions.expand(len(windows_BLN), -1, -1)
+            positions = everywhere_BTD.gather(1, visible_BK[:, :, None].expand(-1, -1, sizes.embed_dim))
         x_BTD: Tensor = self.patch_embed(windows_BLN)
         x_BTD = torch.cat([cls_11D.expand(x_BTD.shape[0], -1, -1), x_BTD + positions], dim=1)
         for block in self.blocks:

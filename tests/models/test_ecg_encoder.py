@@ -140,3 +140,20 @@ def test_half_precision_does_not_touch_the_folding():
         with torch.autocast("cpu", dtype=torch.bfloat16):
             half = encoder(windows)[:, 1:].mean(dim=1)
     assert nn.functional.cosine_similarity(exact, half.float()).min() >= 0.999
+
+
+def test_gradients_of_visible_patches_are_the_same_every_time_on_several_threads():
+    sizes = SIZES.model_copy(update={"leads": 12, "window_samples": 480})
+    encoder = random_encoder(6, sizes)
+    windows = torch.randn(64, 12, 480)
+    visible = torch.rand(64, 240).argsort(dim=1)[:, :120].sort(dim=1).values
+    threads, found = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        for _ in range(6):
+            encoder.zero_grad()
+            encoder(windows, visible).square().sum().backward()
+            found.append(encoder.pos_embed_y.weight.grad.clone())
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(found[0], other) for other in found)
