@@ -39,15 +39,14 @@ image-check: $(STAMP) ## build the image, start it as docker-compose.yml does, s
 	$(PY) -m deploy.image_check
 
 gpu-check: ## on a CUDA machine: does the GPU give the CPU's answers?
-	@command -v nvidia-smi >/dev/null || { echo "gpu-check cannot run here: there is no NVIDIA driver (nvidia-smi is missing)." >&2; exit 1; }
-	$(MAKE) VENV=.venv-gpu EXTRA=gpu gpu-check-here
+bench-gpu: ## on a CUDA machine: a training step beside the published one
+gpu-check bench-gpu:
+	@command -v nvidia-smi >/dev/null || { echo "$@ cannot run here: there is no NVIDIA driver (nvidia-smi is missing)." >&2; exit 1; }
+	$(MAKE) VENV=.venv-gpu EXTRA=gpu $@-here
 gpu-check-here: $(STAMP)
 	$(PY) -m pytest -m gpu
 	$(PY) -m deploy.gpu_check
 
-bench-gpu: ## on a CUDA machine: a training step beside the published one
-	@command -v nvidia-smi >/dev/null || { echo "bench-gpu cannot run here: there is no NVIDIA driver (nvidia-smi is missing)." >&2; exit 1; }
-	$(MAKE) VENV=.venv-gpu EXTRA=gpu bench-gpu-here
 bench-gpu-here: $(STAMP)
 	$(PY) -m benchmarks.train_step --device cuda --compile
 

@@ -252,7 +252,7 @@ def check_cohort(root: Path, *, window_days: float = 7.0) -> CohortReport:
             "n_pairs": len(pairs),
             "n_paired_ecgs": pairs["ecg_id"].nunique(),
             "n_paired_studies": pairs["study_id"].nunique(),
-            "pairs_per_split": tuple((split, int(rows.sum())) for split, rows in of_split.items()),
+            "pairs_per_split": tuple((split, int(of_P.sum())) for split, of_P in of_split.items()),
         }
     skipped = [finding for row in rows for finding in found_rows(*row)]
     return CohortReport(

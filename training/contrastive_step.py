@@ -27,7 +27,7 @@ def backward(
     """Adds the gradient of `loss_of(ecg_BD, echo_BD)` to every parameter behind `embed`; returns the loss.
 
     `embed` gives both sides of a chunk's pairs; it may draw from torch's global generators of the CPU and `device`,
-    and draws the same both times. One chunk is embedded once. Parameters inside `loss_of` get their gradient too.
+    and draws the same both times. One chunk is embedded once.
     """
     if len(chunks) == 1:
         outputs = embed(chunks[0])

@@ -26,13 +26,14 @@ from torch.nn import functional as F  # noqa: N812 - the name everyone uses
 from inputs.cohort import MEASUREMENTS
 from inputs.specs import EchoSpec
 from models.echo_encoder import EchoEncoder
+from training.cohort_arrays import LV_PHENOTYPES
 from training.loop import FitResult, run_epochs
 from training.progress import Progress
 from training.recipes import EchoPretraining
 from training.run_log import RunLog
 from training.schedule import Schedule
 
-PHENOTYPES = ("lvef_percent", "lvedv_ml", "lvesv_ml", *MEASUREMENTS)
+PHENOTYPES = (*LV_PHENOTYPES, *MEASUREMENTS)
 _LARGEST_TARGET_SD = 3.0
 """A few extreme hearts must not outweigh all others."""
 _CLIPS_FOR_STATISTICS = 2048

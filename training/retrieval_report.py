@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from training.cohort_arrays import LV_PHENOTYPES
 from training.metrics import Estimate, Record, bootstrap
 from training.retrieval import (
     exact_pairs,
@@ -21,7 +22,7 @@ from training.retrieval import (
     score_queries,
 )
 
-PHENOTYPES = ("lvef_percent", "lvedv_ml", "lvesv_ml", "lvsv_ml")
+PHENOTYPES = (*LV_PHENOTYPES, "lvsv_ml")
 _CURVE_RANKS = (1, 2, 3, 5, 10, 20, 50, 100)
 
 
