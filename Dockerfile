@@ -22,6 +22,9 @@ RUN python3 -m venv /opt/venv \
 COPY README.md ./
 COPY app app
 COPY cli cli
+COPY cohorts cohorts
+COPY embedding embedding
+COPY ground ground
 COPY index index
 COPY inputs inputs
 COPY models models

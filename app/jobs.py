@@ -23,8 +23,14 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
-from app.errors import JobRunning, NoSpace, NotFound, NotReady, Problem
-from app.frame import where
+from app.http.problems import (
+    JobRunning,
+    NoSpace,
+    NotFound,
+    NotReady,
+    Problem,
+)
+from app.logs import where
 from app.schemas import JobView, Progress
 
 log = structlog.get_logger(__name__)

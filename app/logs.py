@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging.config
+import traceback
 
 import structlog
 
@@ -56,3 +57,10 @@ def _without_traceback(
         event["kind"] = exc_info[0].__name__
         event["event"] = str(event["event"]).split("\n", 1)[0]
     return event
+
+
+def where(error: Exception) -> dict[str, str]:
+    """The kind of an unexpected error and our line that raised it. Never its message: that may quote an upload."""
+    frames = traceback.extract_tb(error.__traceback__)
+    chain = [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}:{frame.name}" for frame in frames[-6:]]
+    return {"kind": type(error).__name__, "at": " > ".join(chain)}

@@ -13,14 +13,20 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from app.auth import check_bind
-from app.connections import HeaderTimeoutProtocol
-from app.errors import install_handlers
-from app.frame import RequestFrame
+from app.access.keys import check_bind
+from app.http.connections import HeaderTimeoutProtocol
+from app.http.frame import RequestFrame
+from app.http.problems import install_handlers
 from app.logs import configure_logging
-from app.routes import docs, ecg, health, index, info, page
+from app.routes import (
+    ecg,
+    health,
+    index,
+    info,
+)
 from app.service import Service
 from app.settings import Settings
+from app.web import docs, page
 
 STATIC = Path(__file__).parent / "web" / "static"
 

@@ -11,10 +11,11 @@ from typing import Any
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, Field
 
-from app.pipeline import Answer
+from app.answering.pipeline import Answer
 from inputs.records import InputWarning
+from models.labels import SHD_ANSWERS
 from models.ood import UNUSUAL_PERCENTILE
-from models.probes import SHD_ANSWERS, PredictionSets
+from models.probes import PredictionSets
 
 
 class LvefClass(BaseModel):

@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.errors import NotFound
-from app.pipeline import Answer
+from app.answering.pipeline import Answer
+from app.http.problems import NotFound
 from app.predictions import Predictions, predictions_of, unusual_warnings
-from index.catalogue import CataloguedView, StudyCard
+from index.catalogue.cards import CataloguedView, StudyCard
 from index.generation import Generation
 from inputs.records import InputWarning
 

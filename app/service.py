@@ -8,19 +8,26 @@ from typing import Protocol, Self
 
 import structlog
 
-from app.auth import KeyRing, Sessions
-from app.batcher import Batcher
-from app.errors import NotReady
-from app.frame import where
+from app.access.keys import KeyRing
+from app.access.sessions import Sessions
+from app.answering.batcher import Batcher
+from app.answering.lane import (
+    Found,
+    Query,
+    retrieve,
+    warm_up,
+)
+from app.answering.pipeline import Pipeline, Reader
+from app.answering.snapshots import INDEX_CODES, Retriever
+from app.answering.workers import BoundedThreads
+from app.http.problems import NotReady
 from app.jobs import Command, RebuildJobs, rebuild_command
+from app.logs import where
 from app.metrics import Metrics
-from app.pipeline import Pipeline, Reader
-from app.retriever import INDEX_CODES, Found, Query, Retriever, retrieve, warm_up
 from app.settings import Settings
-from app.workers import BoundedThreads
 from index.store import IndexStore
-from inputs.ecg_prepare import compile_solver
-from inputs.guarded import GuardedReader
+from inputs.ecg.prepare import compile_solver
+from inputs.guarded.reader import GuardedReader
 from models.bundle import Bundle
 
 log = structlog.get_logger(__name__)

@@ -28,7 +28,12 @@ from rich.console import Console
 from rich.table import Table
 from scipy.sparse.linalg import spsolve
 
-from inputs.ecg_prepare import compile_solver, normalise_signal, prepare_ecg, resample_signal
+from inputs.ecg.prepare import (
+    compile_solver,
+    normalise_signal,
+    prepare_ecg,
+    resample_signal,
+)
 from inputs.records import STANDARD_LEADS, EcgRecording
 from inputs.specs import EcgSpec
 

@@ -25,8 +25,8 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.utils import iter_pixels, pixel_array
 from pydicom.uid import JPEGBaseline8Bit, UltrasoundMultiFrameImageStorage, generate_uid
 
-from inputs.echo_prepare import prepare_clip
-from inputs.echo_read import read_echo
+from inputs.echo.prepare import prepare_clip
+from inputs.echo.read import read_echo
 from inputs.specs import EchoSpec
 
 SPEC = EchoSpec()

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from index.catalogue import CataloguedView, StudyCard
+from index.catalogue.cards import CataloguedView, StudyCard
 from index.store import IndexStore
 from inputs.specs import EcgSpec, EchoSpec
-from models.aligned import EcgTower, EchoTower
 from models.architecture import Architecture
-from models.bundle import Bundle, LabelDefinitions, write_bundle
+from models.bundle import Bundle, write_bundle
 from models.echo_encoder import EchoEncoder
+from models.labels import LabelDefinitions
 from models.probes import Calibration, LvefProbe, Probes, ShdProbe
+from models.towers import EcgTower, EchoTower
 
 FLAGS = ("lvef_lte_45", "lvwt_gte_13", "aortic_stenosis", "pericardial_effusion")
 

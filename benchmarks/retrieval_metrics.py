@@ -16,7 +16,12 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from training.retrieval import RANKS_K, phenotype_pairs, phenotype_tolerance, retrieval_metrics
+from training.evaluation.retrieval import (
+    RANKS_K,
+    phenotype_pairs,
+    phenotype_tolerance,
+    retrieval_metrics,
+)
 
 ROUNDS = 3
 

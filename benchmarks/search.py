@@ -16,7 +16,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from index.faiss_index import FaissIndex, blas_from_batch
+from index.backends.faiss_backend import FaissIndex, blas_from_batch
 
 DIM = 512
 K = 10

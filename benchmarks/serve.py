@@ -33,8 +33,8 @@ from rich.table import Table
 from benchmarks.random_bundle import write_random_bundle, write_random_generation
 from cli.ready import NotReady, wait_until_ready
 from index.store import IndexStore
-from inputs.ecg_prepare import ecg_windows, prepare_ecg
-from inputs.ecg_read import read_ecg
+from inputs.ecg.prepare import ecg_windows, prepare_ecg
+from inputs.ecg.read import read_ecg
 from inputs.records import UploadedFile
 from models.architecture import demo, paper
 from models.bundle import Bundle

@@ -4,7 +4,7 @@
 
 published: the step as the method was published: a linear layer, `nn.MultiheadAttention` with its own projections and
            its weights returned, another linear layer; every block recomputed in the backward pass; plain AdamW.
-ours:      `training.align.global_backward` and its optimiser, as a training run calls them.
+ours:      `training.objectives.alignment.global_backward` and its optimiser, as a training run calls them.
 
 Both start from the same weights and take turns on the same batch, 16 view vectors to a study. Before anything is timed
 their losses and gradients must agree. Printed: the median step, pairs per second and how many times faster than the
@@ -28,10 +28,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everyone uses
 from torch.utils.checkpoint import checkpoint
 
-from models.aligned import EcgTower, EchoTower
 from models.architecture import Architecture, EcgArchitecture
-from training.align import Batch, alignment_optimizer, compiled, global_backward
-from training.distributed import ALONE
+from models.towers import EcgTower, EchoTower
+from training.engine.ranks import ALONE
+from training.objectives.alignment import (
+    Batch,
+    alignment_optimizer,
+    compiled,
+    global_backward,
+)
 from training.recipes import Recipe, paper
 
 VIEWS = 16

@@ -88,7 +88,7 @@ def _device() -> Finding:
 
 def _search_backend() -> Finding:
     try:
-        from index.faiss_index import FaissIndex
+        from index.backends.faiss_backend import FaissIndex
     except ImportError:
         return Finding("Search", "missing", "FAISS is not installed: install the extra `cpu` or `gpu`, not both.")
     index = FaissIndex(8)
@@ -99,7 +99,7 @@ def _search_backend() -> Finding:
 def _ecg_decoders() -> Finding:
     from pydicom.data import get_testdata_file
 
-    from inputs.ecg_read import read_ecg_path
+    from inputs.ecg.read import read_ecg_path
 
     path = get_testdata_file("waveform_ecg.dcm", download=False)
     if path is None:
@@ -111,7 +111,7 @@ def _ecg_decoders() -> Finding:
 def _echo_decoders() -> Finding:
     from pydicom.data import get_testdata_file
 
-    from inputs.echo_read import read_echo
+    from inputs.echo.read import read_echo
 
     path = get_testdata_file("examples_ybr_color.dcm", download=False)
     if path is None:
@@ -121,7 +121,7 @@ def _echo_decoders() -> Finding:
 
 
 def _baseline_solver() -> Finding:
-    from inputs.ecg_prepare import compile_solver
+    from inputs.ecg.prepare import compile_solver
 
     try:
         compile_solver()
@@ -131,7 +131,7 @@ def _baseline_solver() -> Finding:
 
 
 def _bundle() -> Finding:
-    from models.bundle_files import BundleError, verify_bundle
+    from models.bundle import BundleError, verify_bundle
 
     if not DEMO_BUNDLE.is_dir():
         return Finding("Demo bundle", "note", "not in this installation; give your own with --bundle")

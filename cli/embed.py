@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cli.console import ProgressCallback
-from inputs.ecg_prepare import ecg_windows, prepare_ecg
-from inputs.ecg_read import read_ecg_path
-from inputs.echo_prepare import prepare_clip
-from inputs.echo_read import read_echo
+from embedding.vectors import Vectors, ecg_vectors, study_vectors
+from inputs.ecg.prepare import ecg_windows, prepare_ecg
+from inputs.ecg.read import read_ecg_path
+from inputs.echo.prepare import prepare_clip
+from inputs.echo.read import read_echo
 from inputs.errors import InputError
 from models.bundle import Bundle
 
@@ -32,9 +33,6 @@ _ADVICE = {
         "to V6."
     ),
 }
-
-Vectors = dict[str, NDArray[np.float32]]
-"""Arrays of the .npz by name, one row per ECG, study or clip."""
 
 
 @dataclass
@@ -101,21 +99,6 @@ def embed_echo_studies(
     for row in rows:
         row["pool_weights"] = np.pad(row["pool_weights"], ((0, 0), (0, most - row["pool_weights"].shape[1])))
     return save_vectors(output, rows, ids=ids, skipped=skipped)
-
-
-def ecg_vectors(bundle: Bundle, windows_BWLN: NDArray[np.float32]) -> Vectors:
-    """`features` (B, F), and unit `embeddings` (B, D) unless the bundle lacks the alignment."""
-    if "ecg_alignment_global_token" in bundle.manifest.absent:
-        return {"features": bundle.ecg_features(windows_BWLN)}
-    answer = bundle.embed_ecgs(windows_BWLN)
-    return {"features": answer.features_BF, "embeddings": answer.embeddings_BD}
-
-
-def study_vectors(bundle: Bundle, views_BVD: NDArray[np.float32], present_BV: NDArray[np.bool_]) -> Vectors:
-    """`study_tokens`, `pool_weights` (B, V), and unit `embeddings` unless the bundle lacks the alignment."""
-    studies = bundle.pool_studies(views_BVD, present_BV)
-    vectors = {"study_tokens": studies.tokens_BP, "pool_weights": studies.pool_weights_BV}
-    return vectors if studies.embeddings_BD is None else {**vectors, "embeddings": studies.embeddings_BD}
 
 
 def save_vectors(

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cli.console import ProgressCallback
-from cli.embed import EmbedResult, ecg_vectors, save_vectors, study_vectors
-from inputs.ecg_prepare import ecg_windows
+from cli.embed import EmbedResult, save_vectors
+from embedding.vectors import ecg_vectors, study_vectors
+from inputs.ecg.prepare import ecg_windows
 from inputs.errors import UnreadableFile
 from inputs.specs import EcgSpec
 from models.bundle import Bundle

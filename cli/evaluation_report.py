@@ -9,9 +9,9 @@ from __future__ import annotations
 from rich.table import Table
 
 from cli.console import out
-from training.evaluate import EvaluationReport
-from training.few_shot import FewShotPoint
-from training.metrics import ClassesReport, Estimate, YesNoScores
+from training.evaluation.evaluate import EvaluationReport
+from training.evaluation.few_shot import FewShotPoint
+from training.evaluation.metrics import ClassesReport, Estimate, YesNoScores
 
 
 def print_evaluation_report(report: EvaluationReport) -> None:

@@ -12,10 +12,12 @@ from cli.demo import DemoFailed
 from cli.query import QueryRefused
 from index.base import IndexProblem
 from inputs.errors import InputError
-from models.bundle_files import BundleError
+from models.bundle import BundleError
 
 OUR_CODE = Path(__file__).resolve().parent.parent
-OUR_FOLDERS = ("app", "cli", "index", "inputs", "models", "simulator", "training")
+OUR_FOLDERS = (
+    "app", "cli", "cohorts", "embedding", "ground", "index", "inputs", "models", "simulator", "training",
+)  # fmt: skip
 
 
 def sentence_of(error: BaseException) -> str | None:

@@ -29,7 +29,7 @@ def keys_create(
     scope: ScopesOption = ["query"],  # noqa: B006
 ) -> None:
     """Make a key and print it once; only its hash is kept."""
-    from app.auth import create_key
+    from app.access.keys import create_key
 
     out.print(create_key(file, scopes=tuple(scope), name=name), markup=False)
 
@@ -37,7 +37,7 @@ def keys_create(
 @keys_app.command("list")
 def keys_list(file: KeysFileOption) -> None:
     """Every key's id, name, scopes and date; never the key."""
-    from app.auth import list_keys
+    from app.access.keys import list_keys
 
     for key in list_keys(file):
         out.print(f"{key.id}  {key.name}  {','.join(key.scopes)}  {key.created:%Y-%m-%d}", markup=False)
@@ -46,7 +46,7 @@ def keys_list(file: KeysFileOption) -> None:
 @keys_app.command("revoke")
 def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], file: KeysFileOption) -> None:
     """Make a key worthless; a running service notices without a restart."""
-    from app.auth import revoke_key
+    from app.access.keys import revoke_key
 
     revoke_key(file, key_id)
     out.print(f"Revoked {key_id}.", markup=False)

@@ -112,8 +112,8 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node N -m cli.main train ...
     """
-    from models.bundle_files import read_manifest
-    from training.distributed import torchrun_ranks
+    from models.bundle import read_manifest
+    from training.engine.ranks import torchrun_ranks
     from training.recipes import Recipe, named_recipe
     from training.train import train as run
 
@@ -156,7 +156,7 @@ def evaluate(
 ) -> None:
     """Probes, few labels, calibration and retrieval of a bundle on one split of a cohort."""
     from cli.evaluation_report import print_evaluation_report
-    from training.evaluate import evaluate as run
+    from training.evaluation.evaluate import evaluate as run
 
     with progress("Evaluating") as report:
         result = run(
@@ -174,7 +174,7 @@ def evaluate(
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
     if plots is not None:
-        from training.plots import draw_plots
+        from training.evaluation.plots import draw_plots
 
         for path in draw_plots(result, plots):
             out.print(f"{path}", markup=False, soft_wrap=True)
@@ -256,7 +256,7 @@ def bundle_import(
     ] = None,
 ) -> None:
     """Published weights to a bundle. Where two of them give the same part, the later option in this list counts."""
-    from cli.bundle_import import import_bundle
+    from models.published.importer import import_bundle
 
     if not (otis or echoprime or echo2ecg or components):
         raise typer.BadParameter("give at least one of --otis, --echoprime, --echo2ecg and --components")
@@ -269,7 +269,7 @@ def bundle_import(
 @bundle_app.command("show")
 def bundle_show(bundle: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
     """The manifest of a bundle, as JSON."""
-    from models.bundle_files import read_manifest
+    from models.bundle import read_manifest
 
     manifest, _ = read_manifest(bundle)
     out.print_json(manifest.model_dump_json())
@@ -278,7 +278,7 @@ def bundle_show(bundle: Annotated[Path, typer.Argument(exists=True, file_okay=Fa
 @bundle_app.command("verify")
 def bundle_verify(bundle: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
     """Check every file of a bundle against its manifest."""
-    from models.bundle_files import verify_bundle
+    from models.bundle import verify_bundle
 
     verify_bundle(bundle)
     out.print("The bundle verifies.")
@@ -294,8 +294,9 @@ def cohort_check(
     Rows count from 1, the header not counted. Ends with 1 for a cohort that contradicts itself, and with 0 for a sound
     one, also where training would refuse it: that is said as well.
     """
-    from cli.cohort_report import print_cohort_report, training_outlook, write_cohort_report
-    from inputs.cohort import check_cohort
+    from cli.cohort_report import print_cohort_report, write_cohort_report
+    from cohorts import check_cohort
+    from training.outlook import training_outlook
 
     report = check_cohort(cohort)
     outlook = None if report.problems else training_outlook(cohort)
@@ -371,7 +372,7 @@ def reproduce(
 ) -> None:
     """The paper's comparison on a simulated cohort: multi-view, single-view and ECG-only encoders in one table."""
     from cli.reproduce import print_comparison, run_reproduction
-    from training.reproduce_sizes import SIZES
+    from training.reproduce.sizes import SIZES
 
     with progress("Reproducing") as report:
         comparison = run_reproduction(

@@ -10,11 +10,11 @@ from rich.table import Table
 
 from cli.console import ProgressCallback, out
 from simulator.cohort import SIMULATOR_VERSION, find_simulation, simulate_cohort
-from training.metrics import Spread
-from training.reproduce import claimed, reproduce
-from training.reproduce_arms import ARMS
-from training.reproduce_sizes import Size
-from training.reproduce_table import Comparison, Origin
+from training.evaluation.metrics import Spread
+from training.reproduce.arms import ARMS
+from training.reproduce.run import claimed, reproduce
+from training.reproduce.sizes import Size
+from training.reproduce.table import Comparison, Origin
 
 
 def run_reproduction(

@@ -99,11 +99,11 @@ def compare_judgements(cpu: Bundle, gpu: Bundle) -> dict[str, float]:
 
 def _ordinary_ecgs(spec: EcgSpec) -> np.ndarray:
     """Prepared windows of simulated ECGs: what the demo bundle was trained on, as noise is not."""
-    from inputs.ecg_prepare import ecg_windows, prepare_ecg
+    from inputs.ecg.prepare import ecg_windows, prepare_ecg
     from inputs.records import STANDARD_LEADS, EcgRecording
-    from simulator.ecg import simulate_ecg
-    from simulator.ecg_recorder import choose_recorder
-    from simulator.electrics import sample_electrics
+    from simulator.ecg.heart import sample_electrics
+    from simulator.ecg.recorder import choose_recorder
+    from simulator.ecg.signal import simulate_ecg
     from simulator.patient import sample_patient
 
     ecgs = []
@@ -123,7 +123,7 @@ def _min_cosine(a_ND: np.ndarray, b_ND: np.ndarray) -> float:
 
 
 def _compare_search() -> dict[str, object]:
-    from index.faiss_index import FaissIndex
+    from index.backends.faiss_backend import FaissIndex
 
     rng = np.random.default_rng(SEED)
     vectors_ND = rng.standard_normal((20_000, 128)).astype(np.float32)

@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from index.backends.faiss_backend import FaissIndex
 from index.base import IndexDamaged, IndexMismatch
-from index.catalogue import Catalogue, CatalogueWriter, StudyCard
-from index.faiss_index import FaissIndex
+from index.catalogue.cards import StudyCard
+from index.catalogue.sqlite import Catalogue, CatalogueWriter
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"

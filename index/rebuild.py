@@ -23,20 +23,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cohorts import (
+    Cohort,
+    load_cohort,
+    shd_label,
+    tables_sha256,
+)
+from cohorts.tables import TableName
+from embedding.cache import EmbeddedView, EmbeddingCache
+from ground.findings import SHD_FLAGS
 from index.base import IndexNotWritten, IndexProblem
-from index.catalogue import CataloguedView, StudyCard
-from index.embedding_cache import EmbeddedView, EmbeddingCache
+from index.catalogue.cards import CataloguedView, StudyCard
 from index.generation import BuildParameters
 from index.store import IndexStore
-from inputs.cohort import SHD_FLAGS, Cohort, load_cohort, shd_label, tables_sha256
-from inputs.cohort_tables import TableName
-from inputs.echo_formats.opened import open_regular_file
-from inputs.echo_prepare import prepare_clip, thumbnail_jpeg
+from inputs.echo.prepare import prepare_clip, thumbnail_jpeg
 from inputs.errors import InputError, UnreadableFile
-from inputs.guarded import GuardedReader
+from inputs.guarded.reader import GuardedReader
+from inputs.opened import open_regular_file
 from inputs.specs import EchoSpec
-from models.bundle import Bundle
-from models.bundle_files import read_manifest
+from models.bundle import Bundle, read_manifest
 
 CLIPS_PER_BATCH = 8
 _CACHE_LAYOUT = "1"

@@ -1,1 +1,1 @@
-"""Outside files to checked arrays: reading, then preparing. Knows numpy; knows neither torch nor the web."""
+"""One outside file to checked arrays: reading, then preparing. Knows numpy; knows neither torch nor the web."""

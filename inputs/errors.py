@@ -42,7 +42,3 @@ class UnreadableFile(InputError):
 
 class UnusableRecording(InputError):
     """The file was read, but this recording cannot be prepared as the specification asks."""
-
-
-class CohortError(InputError):
-    """A cohort folder is incomplete or contradicts itself."""

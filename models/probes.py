@@ -18,60 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from torch import Tensor, nn
 
+from models.labels import Numbers
 from models.ood import OutOfDistribution
 
-Numbers = tuple[FiniteFloat, ...]
 Share = Annotated[float, Field(gt=0, lt=1)]
-
-SHD_ANSWERS = ("negative", "positive")
-"""What a prediction set of the SHD probe is made of, by class number."""
-
-
-class LvefClasses(BaseModel):
-    """Classes of the left-ventricular ejection fraction, lowest first, divided at the edges."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    labels: tuple[str, ...] = ("reduced", "mildly reduced", "preserved")
-    edges_percent: Numbers = (40.0, 50.0)
-    edge_belongs_below: tuple[bool, ...] = (True, False)
-    """One per edge: does a value exactly on it belong to the class below?"""
-
-    @model_validator(mode="after")
-    def _edges_fit(self) -> LvefClasses:
-        if not len(self.labels) == len(self.edges_percent) + 1 == len(self.edge_belongs_below) + 1:
-            raise ValueError("LVEF classes need one label more than edges, and one side per edge")
-        if not self.edges_percent or list(self.edges_percent) != sorted(set(self.edges_percent)):
-            raise ValueError("LVEF edges must increase")
-        return self
-
-    @property
-    def ranges(self) -> tuple[str, ...]:
-        """The classes in words: `<= 40 %`, `> 40 % and < 50 %`, `>= 50 %`."""
-        edges = list(zip(self.edges_percent, self.edge_belongs_below, strict=True))
-        under = [f"{'<=' if below else '<'} {edge:g} %" for edge, below in edges]
-        above = [f"{'>' if below else '>='} {edge:g} %" for edge, below in edges]
-        between = [f"{low} and {high}" for low, high in zip(above[:-1], under[1:], strict=True)]
-        return (under[0], *between, above[-1])
-
-    def class_of(self, lvef_percent_N: ArrayLike) -> NDArray[np.int64]:
-        """Class numbers (N,); ValueError where LVEF is unknown (NaN)."""
-        lvef_N = np.asarray(lvef_percent_N, dtype=np.float64)
-        if np.isnan(lvef_N).any():
-            raise ValueError("an unknown LVEF has no class; leave it out first")
-        edges = zip(self.edges_percent, self.edge_belongs_below, strict=True)
-        above = [lvef_N > edge if below else lvef_N >= edge for edge, below in edges]
-        return np.asarray(np.sum(above, axis=0), dtype=np.int64)
-
-
-class LabelDefinitions(BaseModel):
-    """What the probes' outputs mean. Stored in every bundle beside the numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    lvef: LvefClasses = LvefClasses()
-    shd_flags: tuple[str, ...] = Field(min_length=1)
-    shd_rule: str = "positive when any flag is true, negative when all are known and false, else unknown"
 
 
 class Calibration(BaseModel):

@@ -23,14 +23,13 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator, SeedSequence
 
-from inputs.cohort import SPLITS, write_cohort_tables
-from inputs.errors import CohortError
-from simulator.ecg import simulate_ecg
-from simulator.ecg_files import write_ecg
-from simulator.ecg_recorder import choose_recorder
-from simulator.echo import choose_machine, choose_views, render_view
-from simulator.echo_files import ClipFormat, write_clip
-from simulator.electrics import sample_electrics
+from cohorts.tables import SPLITS, CohortError, write_cohort_tables
+from simulator.ecg.files import write_ecg
+from simulator.ecg.heart import sample_electrics
+from simulator.ecg.recorder import choose_recorder
+from simulator.ecg.signal import simulate_ecg
+from simulator.echo.files import ClipFormat, write_clip
+from simulator.echo.views import choose_machine, choose_views, render_view
 from simulator.patient import Physiology, sample_patient
 from simulator.report import report_study
 
@@ -89,7 +88,7 @@ def simulate_cohort(
     replace: bool = False,
     progress: Progress | None = None,
 ) -> SimulationReport:
-    """Write a cohort folder (see `inputs.cohort`) with `truth.csv` and `cohort.json` beside its tables.
+    """Write a cohort folder (see `cohorts.folder`) with `truth.csv` and `cohort.json` beside its tables.
 
     The same simulation, finished, is found again and left as it is; one that a run left unfinished is begun anew.
     Another one is replaced if `replace` says so; any other folder must be empty (CohortError).

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.random import Generator
 
-from inputs.cohort import SHD_FLAGS
+from ground.findings import SHD_FLAGS
 
 Grade = int
 """0 none, 1 mild, 2 moderate, 3 severe (effusion: 0 none, 1 trace or small, 2 moderate, 3 large)."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.demo import DEMO_BUNDLE, DEMO_SEED
-from models.bundle_files import read_manifest, verify_bundle
+from models.bundle import read_manifest, verify_bundle
 
 END_TO_END_SEED = 4242
 """Of tests/test_end_to_end.py."""

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from pydicom.data import get_testdata_file
 
-from app.pipeline import Question, _prepare
-from inputs.ecg_prepare import ecg_windows
-from inputs.echo_prepare import prepare_clip
-from inputs.guarded import GuardedReader
+from app.answering.pipeline import Question, _prepare
+from embedding.prepared import clip_array, ecg_array
+from inputs.ecg.prepare import ecg_windows
+from inputs.echo.prepare import prepare_clip
+from inputs.guarded.reader import GuardedReader
 from inputs.records import UploadedFile
 from inputs.specs import EcgSpec, EchoSpec
-from training.prepare import clip_array, ecg_array
 
 ECG_FILE, ECHO_FILE = (
     Path(str(get_testdata_file(name, download=False))) for name in ("waveform_ecg.dcm", "examples_ybr_color.dcm")

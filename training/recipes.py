@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from inputs.specs import EcgSpec, EchoSpec
 from models import architecture as sizes
 from models.architecture import Architecture
-from models.probes import LvefClasses
-from training.augment import Augmentation
+from models.labels import LvefClasses
+from training.data.augment import Augmentation
 
 
 class EchoPretraining(BaseModel):

@@ -16,46 +16,44 @@ import numpy as np
 import pandas as pd
 import torch
 
-from inputs.cohort import (
-    SHD_FLAGS,
+from cohorts import (
     SPLITS,
+    CohortError,
     check_cohort,
     cohort_sha256,
     derive_pairs,
     load_cohort,
+    pairs_of_split,
+    study_labels,
     tables_sha256,
 )
-from inputs.errors import CohortError
-from models.aligned import EcgTower, EchoTower
-from models.bundle import Bundle, write_bundle
-from models.bundle_files import read_echo_encoder, read_manifest
+from embedding.prepared import spec_hash
+from embedding.store import ArrayStore
+from ground.findings import LV_PHENOTYPES, SHD_FLAGS
+from ground.progress import Progress, silent
+from models.bundle import Bundle, read_echo_encoder, read_manifest, write_bundle
 from models.device import resolve_device
-from models.probes import LabelDefinitions
-from training.align import align_towers
-from training.array_store import ArrayStore
-from training.card import echo_encoder_sentence, model_card
-from training.cohort_arrays import (
-    LV_PHENOTYPES,
+from models.labels import LabelDefinitions
+from models.towers import EcgTower, EchoTower
+from training.data.cohort_arrays import (
     clip_sources,
-    ecg_labels,
-    pairs_of_split,
     prepared_signals,
-    study_labels,
     study_views,
     to_arrays,
     usable_pairs,
 )
-from training.distributed import ALONE, Ranks
-from training.ecg_start import bundle_ecg_encoder, ecg_pretraining_key, pretrained_ecg_encoder
-from training.embed import validation_score
-from training.evaluate import evaluate
-from training.fit_probes import fit_probes
-from training.frozen_echo import check_start, echo_encoder_key, train_echo_encoder
-from training.prepare import spec_hash
-from training.probe_data import probe_data
-from training.progress import Progress, silent
+from training.encoders.ecg import bundle_ecg_encoder, ecg_pretraining_key, pretrained_ecg_encoder
+from training.encoders.echo import check_start, echo_encoder_key, train_echo_encoder
+from training.engine.ranks import ALONE, Ranks
+from training.engine.run_log import RunLog
+from training.evaluation.card import echo_encoder_sentence, model_card
+from training.evaluation.evaluate import evaluate
+from training.evaluation.validation import validation_score
+from training.objectives.alignment import align_towers
+from training.outlook import check_labels
+from training.probes.data import probe_data
+from training.probes.fit import fit_probes
 from training.recipes import Recipe
-from training.run_log import RunLog
 
 
 def train(
@@ -244,20 +242,6 @@ def train(
     write_bundle(out, manifest_fields=fields, **parts, probes=probes.probes, card=card)
     ranks.wait()
     return out
-
-
-def check_labels(split_pairs: dict[str, pd.DataFrame], labels: pd.DataFrame, recipe: Recipe) -> None:
-    """Refuses before the work, not after it, a cohort that cannot be trained on and measured."""
-    for split, pairs in split_pairs.items():
-        if pairs.empty:
-            sentence = f"No ECG of a {split} patient lies within {recipe.window_days:g} days of an echo study."
-            raise CohortError("no_pairs", sentence)
-        found = ecg_labels(pairs, labels)
-        lvef = found["lvef_percent"].dropna().to_numpy()
-        if len(np.unique(recipe.lvef_classes.class_of(lvef))) < len(recipe.lvef_classes.labels):
-            raise CohortError("labels_missing", f"The {split} patients do not show every LVEF class; more are needed.")
-        if found["shd"].nunique() < 2:
-            raise CohortError("labels_missing", f"The {split} patients all have SHD or all have none; more are needed.")
 
 
 def _run_key(recipe: Recipe, cohort_id: str, code_version: str, starts: tuple[Path | None, ...]) -> str:

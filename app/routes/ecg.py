@@ -9,9 +9,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from app.errors import PROBLEMS, NoSpace
-from app.pipeline import Answer, Question
-from app.routes.dependencies import QueryKey, ServiceDep
+from app.answering.pipeline import Answer, Question
+from app.http.dependencies import QueryKey, ServiceDep
+from app.http.problems import PROBLEMS, NoSpace
+from app.http.uploads import (
+    MULTIPART_BODY,
+    Upload,
+    read_upload,
+    while_connected,
+)
 from app.schemas import (
     EmbedAnswer,
     PredictAnswer,
@@ -23,7 +29,6 @@ from app.schemas import (
     search_answer,
 )
 from app.service import Service
-from app.uploads import MULTIPART_BODY, Upload, read_upload, while_connected
 from inputs.errors import NO_SPACE
 
 router = APIRouter(prefix="/v1", tags=["ECG"], dependencies=[QueryKey])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from app import metrics
-from app.routes.dependencies import ServiceDep
+from app.http.dependencies import ServiceDep
 from app.schemas import Readiness
 
 router = APIRouter(tags=["Operation"])

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
 
-from app.errors import PROBLEMS, InvalidParameter, NotFound
-from app.routes.dependencies import AdminKey, QueryKey, ServiceDep
+from app.http.dependencies import AdminKey, QueryKey, ServiceDep
+from app.http.problems import PROBLEMS, InvalidParameter, NotFound
 from app.schemas import IndexView, JobView, RebuildRequest, StudyDetail, study_detail
 from app.service import Service
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from app.errors import PROBLEMS
-from app.routes.dependencies import QueryKey, ServiceDep
+from app.http.dependencies import QueryKey, ServiceDep
+from app.http.problems import PROBLEMS
 from app.schemas import DEFAULT_K, DISCLAIMER, MAX_K
 
 router = APIRouter(prefix="/v1", tags=["Operation"], responses=PROBLEMS)

@@ -23,15 +23,16 @@ from fastapi import FastAPI
 from app.main import create_app, server_config
 from app.service import Service
 from app.settings import Settings
-from index.catalogue import CataloguedView, StudyCard
+from ground.findings import SHD_FLAGS
+from index.catalogue.cards import CataloguedView, StudyCard
 from index.store import IndexStore
-from inputs.cohort import SHD_FLAGS
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, EcgRecording, UploadedFile
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import paper
 from models.bundle import BundleManifest, EcgOutput
-from models.probes import LabelDefinitions, Probes
+from models.labels import LabelDefinitions
+from models.probes import Probes
 
 DIM = 8
 JPEG = b"\xff\xd8\xff\xe0 a still"

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from models.bundle import OodOutput
+from models.ood import OodOutput
 
 SETS = {"coverage": 0.9, "n_calibration": 157}
 SAYS_MORE = {

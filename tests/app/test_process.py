@@ -19,13 +19,14 @@ import pytest
 import torch
 from pydicom.data import get_testdata_file
 
-from index.catalogue import CataloguedView, StudyCard
+from index.catalogue.cards import CataloguedView, StudyCard
 from index.store import IndexStore
 from inputs.specs import EcgSpec, EchoSpec
-from models.aligned import EcgTower
 from models.architecture import demo
-from models.bundle import Bundle, LabelDefinitions, write_bundle
+from models.bundle import Bundle, write_bundle
+from models.labels import LabelDefinitions
 from models.probes import Calibration, LvefProbe, Probes, ShdProbe
+from models.towers import EcgTower
 
 SERVE = """
 import json, sys

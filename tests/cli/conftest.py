@@ -18,10 +18,11 @@ from published_implementation import Published
 from cli.failures import sentence_of
 from cli.main import app
 from inputs.specs import EcgSpec, EchoSpec
-from models.aligned import EcgTower, EchoTower
 from models.architecture import Architecture, EcgArchitecture, EchoArchitecture, EchoBlock
-from models.bundle import LabelDefinitions, write_bundle
+from models.bundle import write_bundle
 from models.echo_encoder import EchoEncoder
+from models.labels import LabelDefinitions
+from models.towers import EcgTower, EchoTower
 
 SIZES = Architecture(
     ecg=EcgArchitecture(window_samples=96, embed_dim=24, depth=1),

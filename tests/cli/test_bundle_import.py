@@ -15,7 +15,7 @@ FEATURES, UNIT, CLIPS = 2e-5, 2e-5, 1e-3
 
 @pytest.fixture(scope="module")
 def imported(published_components, tmp_path_factory):
-    from cli.bundle_import import import_bundle
+    from models.published.importer import import_bundle
 
     out = tmp_path_factory.mktemp("imported") / "bundle"
     return out, import_bundle(out, components=published_components)

@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import console
-from cli.cohort_report import training_outlook
 from cli.main import app
-from inputs.cohort import SHD_FLAGS, check_cohort, write_cohort_tables
-from inputs.errors import CohortError
+from cohorts import CohortError, check_cohort, write_cohort_tables
+from ground.findings import SHD_FLAGS
+from training.outlook import training_outlook
 from training.recipes import demo
 from training.train import train
 

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from cli import console, doctor, query
 from cli.failures import sentence_of
 from cli.main import app, train
+from cohorts import write_cohort_tables
+from ground.findings import SHD_FLAGS
 from index.base import IndexMissing
-from inputs.cohort import SHD_FLAGS, write_cohort_tables
 from inputs.errors import UnreadableFile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,7 +124,7 @@ def test_evaluate_keeps_what_it_prepares_where_it_is_told(tmp_path, monkeypatch)
         folders.append(work)
         raise Asked
 
-    monkeypatch.setattr("training.evaluate.evaluate", ask)
+    monkeypatch.setattr("training.evaluation.evaluate.evaluate", ask)
     for options in ((), ("--work", str(tmp_path / "kept"))):
         CliRunner().invoke(app, ["evaluate", str(tmp_path), str(tmp_path), *options])
     assert folders == [None, tmp_path / "kept"]

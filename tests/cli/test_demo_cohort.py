@@ -7,7 +7,7 @@ import pytest
 
 import simulator.cohort
 from cli.demo import DEMO_PATIENTS, DEMO_SEED, _make_cohort
-from inputs.errors import CohortError
+from cohorts import CohortError
 from simulator.cohort import SIMULATOR_VERSION, SimulationReport, find_simulation
 
 

@@ -10,8 +10,8 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from cli.embed import embed_ecg_files, embed_echo_studies
-from inputs.ecg_prepare import prepare_ecg
-from inputs.ecg_read import read_ecg_path
+from inputs.ecg.prepare import prepare_ecg
+from inputs.ecg.read import read_ecg_path
 from inputs.specs import EcgSpec
 from models.bundle import Bundle
 

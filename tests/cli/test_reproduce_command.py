@@ -7,9 +7,9 @@ import pytest
 
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import Architecture, EcgArchitecture, EchoArchitecture, EchoBlock
-from training import reproduce_sizes
 from training.recipes import EchoPretraining, Recipe
-from training.reproduce_arms import ARMS
+from training.reproduce import sizes as reproduce_sizes
+from training.reproduce.arms import ARMS
 
 DOZEN = reproduce_sizes.Size(
     name="small",

@@ -10,7 +10,8 @@ import pytest
 
 from deploy.gpu_check import CheckFailed, compare_judgements
 from inputs.specs import EcgSpec
-from models.bundle import EcgOutput, OodOutput
+from models.bundle import EcgOutput
+from models.ood import OodOutput
 
 SPEC = EcgSpec(windows="mean", max_windows=2)
 

@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 import pytest
 
+from cohorts import load_cohort
 from index.base import IndexDamaged, IndexProblem
 from index.rebuild import CLIPS_PER_BATCH, write_index
 from index.store import IndexStore
-from inputs.cohort import load_cohort
-from inputs.guarded import GuardedReader
+from inputs.guarded.reader import GuardedReader
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "index"))

@@ -12,13 +12,13 @@ import pytest
 from scipy.stats import betabinom
 
 from cli.demo import DEMO_BUNDLE
-from inputs.cohort import shd_label
-from inputs.ecg_prepare import ecg_windows, prepare_ecg
+from cohorts import shd_label
+from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.records import STANDARD_LEADS, EcgRecording
 from models.bundle import Bundle
-from simulator.ecg import simulate_ecg
-from simulator.ecg_recorder import choose_recorder
-from simulator.electrics import sample_electrics
+from simulator.ecg.heart import sample_electrics
+from simulator.ecg.recorder import choose_recorder
+from simulator.ecg.signal import simulate_ecg
 from simulator.patient import sample_patient
 from simulator.report import report_study
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.shared_map import shared_map
+from training.evaluation.shared_map import shared_map
 
 pytestmark = pytest.mark.drill
 

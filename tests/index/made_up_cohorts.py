@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+from cohorts import load_cohort, write_cohort_tables
+from ground.findings import SHD_FLAGS
 from index.rebuild import write_index
 from index.store import IndexStore
-from inputs.cohort import SHD_FLAGS, load_cohort, write_cohort_tables
 from inputs.errors import UnreadableFile
 from inputs.records import EchoClip
 from inputs.specs import EchoSpec

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from index.catalogue import CataloguedView, StudyCard
+from index.catalogue.cards import CataloguedView, StudyCard
 from index.store import IndexStore
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,11 +16,11 @@ import pytest
 from made_up_cohorts import FakeBundle, FakeReader, environment, make_cohort, rebuild, rebuild_command
 
 import index.rebuild
+from embedding.cache import EmbeddedView, EmbeddingCache
+from ground.findings import SHD_FLAGS
 from index.base import IndexBusy, IndexNotWritten
-from index.embedding_cache import EmbeddedView, EmbeddingCache
 from index.rebuild import CLIPS_PER_BATCH, is_current
 from index.store import IndexStore
-from inputs.cohort import SHD_FLAGS
 from inputs.specs import EchoSpec
 
 
@@ -48,7 +48,7 @@ def test_every_study_is_indexed_with_its_card_views_and_thumbnails(cohort, tmp_p
 
 
 def test_a_study_lies_where_its_own_views_put_it(cohort, tmp_path):
-    from inputs.echo_prepare import prepare_clip
+    from inputs.echo.prepare import prepare_clip
 
     rebuild(cohort, tmp_path / "index")
     generation = IndexStore(tmp_path / "index").open_current()

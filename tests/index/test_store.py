@@ -56,8 +56,8 @@ def test_a_written_generation_is_served_with_a_manifest_that_describes_it(tmp_pa
 
 def test_the_recall_in_the_manifest_is_measured_on_the_written_file(tmp_path, monkeypatch):
     from index import generation
+    from index.backends.faiss_backend import FaissIndex
     from index.base import Hits
-    from index.faiss_index import FaissIndex
 
     class ForgetsHalf(FaissIndex):
         def search(self, vectors_BD, k, allowed_N=None):

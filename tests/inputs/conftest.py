@@ -22,8 +22,6 @@ from inputs.records import STANDARD_LEADS, EcgRecording, UploadedFile
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from sound_tables import Tables, sound_tables
-
 MDC_NUMBERS = {"I": 1, "II": 2, "V1": 3, "V2": 4, "V3": 5, "V4": 6, "V5": 7, "V6": 8, "III": 61, "aVR": 62, "aVL": 63,
                "aVF": 64}  # fmt: skip
 
@@ -138,9 +136,3 @@ class EcgBuilder:
 @pytest.fixture(scope="session")
 def ecg() -> EcgBuilder:
     return EcgBuilder()
-
-
-@pytest.fixture
-def tables() -> Tables:
-    """A small sound cohort of three patients that a test breaks in one place."""
-    return sound_tables()

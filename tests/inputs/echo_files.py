@@ -21,7 +21,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from inputs.echo_read import read_echo
+from inputs.echo.read import read_echo
 from inputs.errors import UnreadableFile
 
 REAL_CLIP = Path(str(pydicom.examples.get_path("ybr_color")))

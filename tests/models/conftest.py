@@ -16,11 +16,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from published_implementation import Published
 
 from inputs.specs import EcgSpec, EchoSpec
-from models.aligned import EcgTower, EchoTower
 from models.architecture import demo, paper
-from models.bundle import LabelDefinitions, write_bundle
+from models.bundle import write_bundle
 from models.echo_encoder import EchoEncoder
+from models.labels import LabelDefinitions
 from models.probes import Calibration, LvefProbe, Probes, ShdProbe
+from models.towers import EcgTower, EchoTower
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ import torch
 from pydantic import ValidationError
 
 from inputs.specs import EcgSpec
-from models.aligned import EcgTower, EchoTower
 from models.architecture import Architecture, EcgArchitecture, EchoBlock, demo, paper
 from models.echo_encoder import EchoEncoder
+from models.towers import EcgTower, EchoTower
 
 
 def parameters(*modules: torch.nn.Module) -> int:

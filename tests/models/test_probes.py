@@ -9,7 +9,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from models.probes import LvefClasses, PredictionSets, ProbeHeads, Probes, reweighted
+from models.labels import LvefClasses
+from models.probes import (
+    PredictionSets,
+    ProbeHeads,
+    Probes,
+    reweighted,
+)
 
 YES_NO = {"weight_F": (1.0,), "bias": 0.0, "threshold": 0.5, "calibration": {"shift": (0.0,)}}
 LVEF = {"weight_CF": ((1.0,), (-1.0,)), "bias_C": (0.0, 0.0), "calibration": {"shift": (0.0, 0.0)}}

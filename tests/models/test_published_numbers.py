@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from models.aligned import EcgTower, EchoTower
 from models.architecture import paper
 from models.echo_encoder import EchoEncoder
 from models.layers import folded_projection
+from models.towers import EcgTower, EchoTower
 
 TOKENS, VECTORS, CLIPS = 5e-4, 2e-5, 1e-3
 

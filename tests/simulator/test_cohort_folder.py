@@ -9,18 +9,17 @@ import pandas as pd
 import pytest
 
 import simulator.cohort
-from inputs.cohort import (
-    MEASUREMENTS,
-    SHD_FLAGS,
+from cohorts import (
     SPLITS,
+    CohortError,
     check_cohort,
     derive_pairs,
     load_cohort,
     shd_labels,
 )
-from inputs.errors import CohortError
+from ground.findings import MEASUREMENTS, SHD_FLAGS
 from simulator.cohort import SIMULATOR_VERSION, find_simulation, simulate_cohort
-from simulator.echo import RenderedClip
+from simulator.echo.views import RenderedClip
 
 REAL_RENDERING = simulator.cohort.render_view
 

@@ -5,10 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inputs.cohort import SHD_FLAGS, SPLITS, write_cohort_tables
+from cohorts import SPLITS, write_cohort_tables
+from ground.findings import SHD_FLAGS
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import Architecture, EcgArchitecture, EchoArchitecture, EchoBlock
-from models.probes import LvefClasses
+from models.labels import LvefClasses
 from training.recipes import EchoPretraining, Recipe
 
 LVEF = (25.0, 45.0, 60.0, 65.0)

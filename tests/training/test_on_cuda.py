@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.aligned import EcgTower, EchoTower
 from models.bundle import Bundle
-from training.align import Batch, global_backward
-from training.distributed import ALONE
+from models.towers import EcgTower, EchoTower
+from training.engine.ranks import ALONE
+from training.objectives.alignment import Batch, global_backward
 from training.recipes import paper
 from training.train import train
 

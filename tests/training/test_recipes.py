@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from models.aligned import EcgTower, EchoTower
 from models.echo_encoder import EchoEncoder
+from models.towers import EcgTower, EchoTower
 from training.recipes import RECIPES, Recipe, demo, named_recipe, paper
 
 

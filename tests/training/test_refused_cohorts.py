@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from inputs.errors import CohortError
+from cohorts import CohortError
 from training.train import train
 
 

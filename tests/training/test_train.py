@@ -6,12 +6,19 @@ import pandas as pd
 import pytest
 import torch
 
-from inputs.errors import CohortError
-from models.bundle import Bundle, verify_bundle
-from models.bundle_files import BundleError, read_ecg_tower, read_manifest, without, write_bundle
-from training.checkpoint import load_checkpoint
-from training.ecg_start import bundle_ecg_encoder
-from training.evaluate import evaluate
+from cohorts import CohortError
+from models.bundle import (
+    Bundle,
+    BundleError,
+    read_ecg_tower,
+    read_manifest,
+    verify_bundle,
+    without,
+    write_bundle,
+)
+from training.encoders.ecg import bundle_ecg_encoder
+from training.engine.checkpoint import load_checkpoint
+from training.evaluation.evaluate import evaluate
 from training.recipes import MaskedEcgPretraining, Recipe
 from training.train import train
 

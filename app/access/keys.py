@@ -1,0 +1,188 @@
+"""API keys: random, kept only as hashes in one small file, noticed without a restart.
+
+A key has 256 random bits, so a plain SHA-256 protects it as well as a slow hash would. The file is replaced in one
+step, so a reader sees the old keys or the new ones. Once a keys file has been seen, a missing or damaged one lets
+nobody in.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import structlog
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from app.settings import Settings, SettingsError
+
+Scope = Literal["query", "admin"]
+SCOPES: tuple[Scope, ...] = ("query", "admin")
+KEY_PREFIX = "e2e_"
+
+log = structlog.get_logger(__name__)
+
+
+class ApiKey(BaseModel):
+    """What is kept of a key: everything but the key."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    scopes: tuple[Scope, ...]
+    sha256: str
+    created: AwareDatetime
+    expires: AwareDatetime | None = None
+
+    @property
+    def is_valid_now(self) -> bool:
+        return self.expires is None or datetime.now(UTC) < self.expires
+
+
+class _KeysFile(BaseModel):
+    schema_version: Literal[1] = 1
+    keys: tuple[ApiKey, ...] = ()
+
+
+def create_key(file: Path, scopes: Sequence[str], name: str, *, expires: datetime | None = None) -> str:
+    """Add a key and return it: the only moment at which it exists in clear. ValueError for an unknown scope."""
+    wrong = [scope for scope in scopes if scope not in SCOPES]
+    if wrong or not scopes:
+        raise ValueError(f"A key needs one or more of the scopes {' and '.join(SCOPES)}.")
+    if expires is not None and expires.tzinfo is None:
+        raise ValueError("The expiry needs a time zone.")
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    entry = ApiKey(
+        id=secrets.token_hex(4),
+        name=name,
+        scopes=tuple(scope for scope in SCOPES if scope in scopes),
+        sha256=_hash(key),
+        created=datetime.now(UTC),
+        expires=expires,
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(file):
+        _write(file, (*(list_keys(file) if file.exists() else ()), entry))
+    return key
+
+
+def list_keys(file: Path) -> tuple[ApiKey, ...]:
+    """Every key in the file, oldest first. ValueError when it is missing or damaged."""
+    try:
+        return _KeysFile.model_validate_json(file.read_bytes()).keys
+    except FileNotFoundError:
+        raise ValueError("There is no keys file there: `echo2ecg keys create` makes one.") from None
+    except ValidationError:
+        raise ValueError("The keys file is damaged: restore it, or remove it and make new keys.") from None
+
+
+def revoke_key(file: Path, key_id: str) -> None:
+    """Take a key out of the file. ValueError when no key has this id."""
+    with _locked(file):
+        keys = list_keys(file)
+        kept = tuple(key for key in keys if key.id != key_id)
+        if len(kept) == len(keys):
+            raise ValueError(f"No key has the id {key_id}: `echo2ecg keys list` shows them.")
+        _write(file, kept)
+
+
+def check_bind(settings: Settings) -> None:
+    """Refuse to be reachable from other machines without keys. Raises SettingsError."""
+    if settings.binds_to_loopback:
+        return
+    try:
+        keys = list_keys(settings.keys_file) if settings.keys_file else ()
+    except ValueError as error:
+        raise SettingsError(f"Address {settings.host} needs API keys. {error}") from None
+    if not any(key.is_valid_now for key in keys):
+        raise SettingsError(
+            f"Without API keys the service only binds to loopback, not to {settings.host}: "
+            "make one with `echo2ecg keys create` and set ECHO2ECG_KEYS_FILE, or use 127.0.0.1."
+        )
+
+
+class KeyRing:
+    """The keys in force right now. `enforced` is False only while no keys file has ever been seen."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._stamp: tuple[int, ...] | None = None
+        self._keys: tuple[ApiKey, ...] = ()
+        self._seen = False
+        self._reload_if_changed()
+
+    @property
+    def enforced(self) -> bool:
+        self._reload_if_changed()
+        return self._seen
+
+    def find(self, secret: str) -> ApiKey | None:
+        """The valid key with this secret, in a time that does not depend on how much of it is right."""
+        self._reload_if_changed()
+        presented = _hash(secret)
+        found = None
+        for key in self._keys:
+            if hmac.compare_digest(key.sha256, presented) and key.is_valid_now:
+                found = key
+        return found
+
+    def by_id(self, key_id: str) -> ApiKey | None:
+        """The valid key with this id, for a session that was opened with it."""
+        self._reload_if_changed()
+        return next((key for key in self._keys if key.id == key_id and key.is_valid_now), None)
+
+    def _reload_if_changed(self) -> None:
+        if self._file is None:
+            return
+        try:
+            status = self._file.stat()
+        except OSError:
+            self._keys, self._stamp = (), None
+            return
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if stamp == self._stamp:
+            return
+        self._seen = True
+        try:
+            self._keys = list_keys(self._file)
+        except (ValueError, OSError) as error:
+            self._keys = ()
+            log.error("keys_file_unreadable", reason=type(error).__name__)  # noqa: TRY400 - a traceback names paths
+        self._stamp = stamp
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Two commands at once must not lose each other's key."""
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _write(file: Path, keys: Sequence[ApiKey]) -> None:
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".keys-")  # mkstemp makes it 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as temporary:
+            temporary.write(_KeysFile(keys=tuple(keys)).model_dump_json(indent=2) + "\n")
+            temporary.flush()
+            os.fsync(temporary.fileno())
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""An ECG to its answer. Knows no HTTP."""

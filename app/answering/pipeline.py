@@ -1,0 +1,122 @@
+"""An ECG from upload to answer: one of the two straight lines of this project.
+
+Read (in a guarded child process), prepare, then through the batcher to the retriever's lane (embed, probe, search),
+then the catalogue. Knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.answering.batcher import Batcher
+from app.answering.lane import Found, Query
+from app.answering.snapshots import Retriever, Snapshot
+from app.answering.workers import BoundedThreads
+from index.catalogue.cards import StudyCard
+from inputs.ecg.prepare import ecg_windows, prepare_ecg
+from inputs.ecg.quality import check_ecg
+from inputs.records import EcgRecording, InputWarning, UploadedFile
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of one ECG. `k` studies, 0 for predictions alone; the rest helps to read NPY and CSV."""
+
+    k: int = 0
+    exclude_patient: str | None = None
+    rate_hz: float | None = None
+    unit: str | None = None
+    leads: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Everything an answer is made of. `cards` are in the order of `found.ids_K`."""
+
+    snapshot: Snapshot
+    recording: EcgRecording
+    warnings: tuple[InputWarning, ...]
+    found: Found
+    cards: Sequence[StudyCard]
+    timing_ms: dict[str, float]
+
+
+class Reader(Protocol):
+    """What parses uploads: `inputs.guarded.reader.GuardedReader`."""
+
+    def read_ecg(
+        self,
+        files: Sequence[UploadedFile],
+        *,
+        rate_hz: float | None = None,
+        unit: str | None = None,
+        leads: Sequence[str] | None = None,
+    ) -> EcgRecording: ...
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The parts an ECG goes through. Raises InputError, QueueFull or NotReady."""
+
+    reader: Reader
+    reading: BoundedThreads
+    retriever: Retriever
+    batcher: Batcher[Query, Found]
+
+    async def answer(self, files: Sequence[UploadedFile], question: Question) -> Answer:
+        clock = _Clock()
+        with clock.stage("read"):
+            recording = await self.reading.run(lambda: self._read(files, question))
+        snapshot = self.retriever.current
+        with clock.stage("prepare"):
+            query, warnings = await asyncio.to_thread(_prepare, recording, snapshot, question)
+        with clock.stage("queue"):
+            found, waited_s = await self.batcher.submit(query)
+        clock.set(queue=waited_s, embed=found.embed_s, search=found.search_s)
+        with clock.stage("catalogue"):
+            cards = await asyncio.to_thread(_cards, found, snapshot)
+        return Answer(snapshot, recording, warnings, found, cards, clock.timing_ms())
+
+    def _read(self, files: Sequence[UploadedFile], question: Question) -> EcgRecording:
+        return self.reader.read_ecg(files, rate_hz=question.rate_hz, unit=question.unit, leads=question.leads)
+
+
+def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) -> tuple[Query, tuple[InputWarning, ...]]:
+    spec = snapshot.bundle.manifest.ecg
+    warnings = recording.warnings + check_ecg(recording, spec).warnings
+    windows_WLN = ecg_windows(prepare_ecg(recording, spec), spec)
+    if question.k == 0:
+        return Query(snapshot, windows_WLN), warnings
+    allowed_N = snapshot.searchable.catalogue.allowed(exclude_patient=question.exclude_patient)
+    return Query(snapshot, windows_WLN, question.k, allowed_N), warnings
+
+
+def _cards(found: Found, snapshot: Snapshot) -> Sequence[StudyCard]:
+    return snapshot.searchable.catalogue.cards(found.ids_K) if len(found.ids_K) else ()
+
+
+class _Clock:
+    """Milliseconds per stage, in the order of the stages, and in all."""
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self._now = now
+        self._started = now()
+        self._stages: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = self._now()
+        yield
+        self._stages[name] = self._now() - started
+
+    def set(self, **seconds: float) -> None:
+        self._stages.update(seconds)
+
+    def timing_ms(self) -> dict[str, float]:
+        total = {"total": self._now() - self._started}
+        return {stage: round(seconds * 1000, 2) for stage, seconds in (self._stages | total).items()}

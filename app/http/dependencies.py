@@ -1,0 +1,88 @@
+"""Who asks, and which service they ask: what routes declare as parameters."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from fastapi import Depends, Request
+
+from app.access.keys import ApiKey, Scope
+from app.http.problems import Forbidden, Unauthorised
+from app.service import Service
+
+SESSION_COOKIE = "echo2ecg_session"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+async def get_service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceDep = Annotated[Service, Depends(get_service)]
+
+
+def find_caller(request: Request, service: Service) -> ApiKey | None:
+    """The key of this request: from a header, or from the page's session, which never carries `admin`."""
+    secret = request.headers.get("X-API-Key") or _bearer(request.headers.get("Authorization", ""))
+    if secret:
+        return service.keys.find(secret)
+    token = request.cookies.get(SESSION_COOKIE)
+    key_id = service.sessions.key_id(token) if token else None
+    key = service.keys.by_id(key_id) if key_id else None
+    return key.model_copy(update={"scopes": ("query",)}) if key and "query" in key.scopes else None
+
+
+def require(request: Request, service: Service, scope: Scope) -> None:
+    """Raises Unauthorised or Forbidden. Without a keys file everything is open, to this machine's own callers."""
+    refuse_other_sites(request, service)
+    if not service.keys.enforced:
+        return
+    key = find_caller(request, service)
+    if key is None:
+        raise Unauthorised
+    request.state.key_id = key.id
+    if scope not in key.scopes:
+        raise Forbidden("scope_missing", f"This key does not have the scope {scope}.")
+
+
+def refuse_other_sites(request: Request, service: Service) -> None:
+    """A browser must not act here on behalf of another site's page, nor a foreign name stand for this machine."""
+    host = _split(f"//{request.headers.get('host', '')}")
+    if not service.keys.enforced and host.hostname not in LOOPBACK_HOSTS:
+        raise Forbidden("foreign_host", "Without API keys the service only answers to this machine's own name.")
+    if request.method in SAFE_METHODS:
+        return
+    fetch_site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if fetch_site is not None:  # the browser's own word, which no page can set
+        own = fetch_site in ("none", "same-origin")
+    else:
+        own = origin is None or _split(origin).netloc == host.netloc
+    if not own:
+        raise Forbidden("cross_site", "This request comes from another site's page.")
+
+
+def _split(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:
+        raise Forbidden("foreign_host", "The Host or Origin of this request is not an address.") from None
+
+
+async def require_query(request: Request, service: ServiceDep) -> None:
+    require(request, service, "query")
+
+
+async def require_admin(request: Request, service: ServiceDep) -> None:
+    require(request, service, "admin")
+
+
+QueryKey = Depends(require_query)
+AdminKey = Depends(require_admin)
+
+
+def _bearer(header: str) -> str:
+    scheme, _, secret = header.partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""

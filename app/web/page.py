@@ -1,0 +1,116 @@
+"""The page for people: an upload form and the answer as tables. Works without scripts."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import ValidationError
+
+from app.http.dependencies import (
+    SESSION_COOKIE,
+    ServiceDep,
+    find_caller,
+    refuse_other_sites,
+    require,
+)
+from app.http.problems import (
+    EXPECTED,
+    Problem,
+    Unauthorised,
+    problem_of,
+    problem_of_validation,
+)
+from app.http.uploads import read_upload
+from app.routes.ecg import answer_upload, search_question
+from app.schemas import DEFAULT_K, MAX_K, SearchQuery, search_answer
+from app.service import Service
+from app.web import render
+
+router = APIRouter(include_in_schema=False)
+
+NOT_FILLED_IN = ""
+
+
+_NO_COOKIE = (
+    "The key is right, but the browser kept no session. Over plain HTTP it keeps one only where the service runs with "
+    "ECHO2ECG_SESSION_COOKIE_SECURE=false."
+)
+
+
+@router.get("/")
+async def show_page(request: Request, service: ServiceDep, logged_in: bool = False) -> HTMLResponse:
+    """The upload form, or the log-in form where keys are in force. `logged_in`: the log-in form sent them here."""
+    if service.keys.enforced and find_caller(request, service) is None:
+        return HTMLResponse(render("login.html", problem=_NO_COOKIE if logged_in else None))
+    return _form(service)
+
+
+@router.post("/")
+async def ask_by_form(request: Request, service: ServiceDep) -> HTMLResponse:
+    """The answer to an upload from the form, or the form again with what was wrong."""
+    try:
+        require(request, service, "query")
+        service.require_able()
+        upload = await read_upload(request, max_files=service.settings.max_upload_files)
+        query = SearchQuery.model_validate({n: v for n, v in upload.fields.items() if v != NOT_FILLED_IN})
+        answer, sha256 = await answer_upload(request, service, upload, search_question(query))
+        shown = search_answer(answer, request.state.request_id, sha256)
+    except Unauthorised as problem:
+        return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
+    except ValidationError as error:
+        return _form(service, problem_of_validation(_as_query(error)))
+    except EXPECTED as error:
+        return _form(service, problem_of(error))
+    return HTMLResponse(render("answer.html", answer=shown, known_leads=", ".join(shown.ecg.leads)))
+
+
+@router.post("/login")
+async def log_in(request: Request, service: ServiceDep, key: Annotated[str, Form(max_length=200)]) -> Response:
+    """Exchange a key for a session cookie."""
+    refuse_other_sites(request, service)
+    found = service.keys.find(key.strip())
+    if found is None or "query" not in found.scopes:
+        return HTMLResponse(render("login.html", problem="This key is not valid here."), HTTPStatus.UNAUTHORIZED)
+    response = RedirectResponse("/?logged_in=true", HTTPStatus.SEE_OTHER)
+    response.set_cookie(
+        SESSION_COOKIE,
+        service.sessions.open(found),
+        max_age=int(service.sessions.lifetime_s),
+        httponly=True,
+        samesite="strict",
+        secure=service.settings.session_cookie_secure,
+    )
+    return response
+
+
+@router.post("/logout")
+async def log_out(request: Request, service: ServiceDep) -> Response:
+    """Forget the session."""
+    refuse_other_sites(request, service)
+    service.sessions.close(request.cookies.get(SESSION_COOKIE, ""))
+    response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+    secure = service.settings.session_cookie_secure
+    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict", secure=secure)
+    return response
+
+
+def _form(service: Service, problem: Problem | None = None) -> HTMLResponse:
+    generation = service.retriever.current.generation
+    page = render(
+        "form.html",
+        problem=problem,
+        studies=generation.index.count if generation else 0,
+        bundle=service.retriever.current.bundle.id,
+        default_k=DEFAULT_K,
+        max_k=MAX_K,
+        with_keys=service.keys.enforced,
+    )
+    return HTMLResponse(page, problem.status_code if problem else HTTPStatus.OK, problem.headers if problem else None)
+
+
+def _as_query(error: ValidationError) -> list[dict[str, Any]]:
+    """As FastAPI names the place of a query parameter."""
+    return [{**e, "loc": ("query", *e["loc"])} for e in error.errors(include_url=False, include_input=False)]

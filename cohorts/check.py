@@ -1,0 +1,134 @@
+"""Everything that is wrong with a cohort folder, what is doubtful, and what training would leave out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cohorts.folder import read_tables
+from cohorts.pairs import derive_pairs
+from cohorts.rules import (
+    doubts,
+    file_problems,
+)
+from cohorts.tables import (
+    SPLITS,
+    CohortError,
+    CohortFinding,
+    found_rows,
+)
+
+
+@dataclass(frozen=True)
+class CohortReport:
+    """`problems` must be mended before training; `warnings` and `skipped` need not.
+
+    Counts are None where they cannot be told: all of them without four readable tables, those of pairs also where times
+    cannot be compared.
+    """
+
+    problems: tuple[CohortFinding, ...]
+    warnings: tuple[CohortFinding, ...] = ()
+    """Sound rows that are rarely meant so."""
+    skipped: tuple[CohortFinding, ...] = ()
+    """Sound rows that training leaves out."""
+    n_patients: int | None = None
+    n_ecgs: int | None = None
+    n_views: int | None = None
+    n_studies: int | None = None
+    n_pairs: int | None = None
+    n_paired_ecgs: int | None = None
+    n_paired_studies: int | None = None
+    pairs_per_split: tuple[tuple[str, int], ...] = ()
+    window_days: float = 7.0
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """What was found and paired, one sentence each."""
+        lines = []
+        if self.n_patients is not None:
+            lines.append(
+                f"{self.n_patients} patients, {self.n_ecgs} ECGs, {self.n_studies} studies, {self.n_views} views."
+            )
+        if self.n_pairs is not None:
+            per_split = ", ".join(f"{split} {count}" for split, count in self.pairs_per_split)
+            lines.append(
+                f"{self.n_pairs} pairs within {self.window_days:g} days, of {self.n_paired_ecgs} ECGs and "
+                f"{self.n_paired_studies} studies ({per_split})."
+            )
+        return tuple(lines)
+
+    def raise_if_refused(self) -> None:
+        """Raise CohortError with the first problem, and how many more there are."""
+        if not self.problems:
+            return
+        first = self.problems[0].as_error()
+        rest = len(self.problems) - 1
+        more = f" {rest} more kind{'s' if rest > 1 else ''} of problem found." if rest else ""
+        says_less = rest > 0 or self.problems[0].names_rows_in_part
+        hint = "`echo2ecg cohort check` lists them all." if says_less else ""
+        raise CohortError(first.code, first.message + more, hint=hint)
+
+
+def check_cohort(root: Path, *, window_days: float = 7.0) -> CohortReport:
+    """Read the tables, look for every file, derive the pairs. Never raises for a bad cohort.
+
+    Of the files only WFDB headers are opened, for the names of their signal files.
+    """
+    cohort, problems = read_tables(root)
+    if cohort is None:
+        return CohortReport(tuple(problems), window_days=window_days)
+    ecgs, echos, studies, splits = cohort.ecgs, cohort.echos, cohort.studies, cohort.splits
+    times_mixed = any(problem.code == "times_mixed" for problem in problems)
+    problems += file_problems(root, ecgs, "ecgs") + file_problems(root, echos, "echos")
+
+    patients = pd.concat([ecgs["patient_id"], studies["patient_id"]]).drop_duplicates()
+    rows = [
+        ("ecg_without_study", "ECGs of patients without any study", "ecgs", _lacks(ecgs, studies)),
+        ("study_without_ecg", "Studies of patients without any ECG", "studies", _lacks(studies, ecgs)),
+        ("study_without_views", "Studies without any view", "studies", _lacks(studies, echos, "study_id")),
+        ("ecg_without_split", "ECGs of patients that are in no split", "ecgs", _lacks(ecgs, splits)),
+        ("study_without_split", "Studies of patients that are in no split", "studies", _lacks(studies, splits)),
+        ("split_without_patient", "Patients without ECG or study", "splits", ~splits["patient_id"].isin(patients)),
+    ]
+    counts: dict[str, Any] = {
+        "n_patients": len(patients),
+        "n_ecgs": len(ecgs),
+        "n_views": len(echos),
+        "n_studies": len(studies),
+    }
+    if not times_mixed:
+        pairs = derive_pairs(cohort, window_days=window_days)
+        apart = f"within {window_days:g} days"
+        if len(pairs) == 0:
+            sentence = f"No ECG and study of the same patient lie {apart} of each other."
+            problems.append(CohortFinding("no_pairs", sentence, "ecgs", len(ecgs)))
+        far_ecgs = _lacks(ecgs, pairs, "ecg_id") & ~_lacks(ecgs, studies)
+        far_studies = _lacks(studies, pairs, "study_id") & ~_lacks(studies, ecgs)
+        rows += [
+            ("ecg_outside_window", f"ECGs without a study of the patient {apart}", "ecgs", far_ecgs),
+            ("study_outside_window", f"Studies without an ECG of the patient {apart}", "studies", far_studies),
+        ]
+        of_split = {split: pairs["patient_id"].isin(cohort.patients(split)) for split in SPLITS}
+        counts |= {
+            "n_pairs": len(pairs),
+            "n_paired_ecgs": pairs["ecg_id"].nunique(),
+            "n_paired_studies": pairs["study_id"].nunique(),
+            "pairs_per_split": tuple((split, int(of_P.sum())) for split, of_P in of_split.items()),
+        }
+    skipped = [finding for row in rows for finding in found_rows(*row)]
+    return CohortReport(
+        tuple(problems),
+        tuple(doubts(studies, times_mixed=times_mixed)),
+        tuple(skipped),
+        window_days=window_days,
+        **counts,
+    )
+
+
+def _lacks(frame: pd.DataFrame, other: pd.DataFrame, key: str = "patient_id") -> pd.Series[bool]:
+    """Rows of `frame` whose `key` is not in `other`."""
+    return ~frame[key].isin(other[key])

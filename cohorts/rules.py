@@ -1,0 +1,165 @@
+"""Rules that the rows of a cohort keep among each other and towards the files they name.
+
+Cells are checked where tables are read (`cohorts.tables`); what the rules mean for training is `cohorts.folder`'s
+business. Each rule returns what breaks it; of a bad cohort only `file_in` makes an error.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cohorts.tables import CohortError, CohortFinding, found_rows
+from inputs.ecg.formats import wfdb
+from inputs.errors import UnreadableFile
+from inputs.opened import open_regular_file
+
+
+def contradictions(
+    ecgs: pd.DataFrame, echos: pd.DataFrame, studies: pd.DataFrame, splits: pd.DataFrame
+) -> list[CohortFinding]:
+    """Rows that contradict each other: times of two kinds, duplicates, ids without a match, patients in two splits."""
+    problems = _times_of_two_kinds({"ecgs": ecgs, "echos": echos, "studies": studies})
+
+    for table, frame, key, code in (
+        ("ecgs", ecgs, ["ecg_id"], "ecg_twice"),
+        ("studies", studies, ["study_id"], "study_twice"),
+        ("echos", echos, ["study_id", "view_id"], "view_twice"),
+    ):
+        sentence = f"The same {' and '.join(key)} stands in more than one row"
+        problems += found_rows(code, sentence, table, frame.duplicated(key), first_like=_first_like(frame, key))
+
+    owner = studies.drop_duplicates("study_id").set_index("study_id")["patient_id"]
+    study_owner = echos["study_id"].map(owner)
+    no_study = study_owner.isna()
+    problems += found_rows("study_unmatched", "study_id is not in the table studies", "echos", no_study)
+    other = ~no_study & (study_owner != echos["patient_id"])
+    problems += found_rows("patient_differs", "patient_id is another than the study's", "echos", other)
+
+    distinct = splits.drop_duplicates(["patient_id", "split"])
+    twice = distinct.loc[distinct.duplicated("patient_id", keep=False), "patient_id"]
+    sentence = "The patient is in more than one split"
+    return problems + found_rows("patient_in_two_splits", sentence, "splits", splits["patient_id"].isin(twice))
+
+
+def doubts(studies: pd.DataFrame, *, times_mixed: bool) -> list[CohortFinding]:
+    """Rows that contradict nothing and are rarely meant so: LVEF as a fraction, one study under two ids."""
+    found, lvef = [], studies["lvef_percent"]
+    if lvef.max() <= 1:
+        sentence = "lvef_percent is at most 1 in every study; is it written as a fraction?"
+        found += found_rows("lvef_fraction", sentence, "studies", lvef.notna())
+    if not times_mixed:
+        key = ["patient_id", "acquired_at"]
+        again = studies.duplicated(key) & ~studies.duplicated([*key, "study_id"]) & studies["acquired_at"].notna()
+        sentence = "The patient has another study at the same time, under another study_id"
+        found += found_rows("study_again", sentence, "studies", again, first_like=_first_like(studies, key))
+    return found
+
+
+def _first_like(frame: pd.DataFrame, key: Sequence[str]) -> NDArray[np.int64]:
+    """For each row the position of the first that has the same `key`."""
+    positions = pd.Series(np.arange(len(frame)), index=frame.index)
+    groups = [frame[column] for column in key]
+    return positions.groupby(groups, sort=False, dropna=False).transform("first").to_numpy(np.int64)
+
+
+def _times_of_two_kinds(frames: dict[str, pd.DataFrame]) -> list[CohortFinding]:
+    zoned = {table for table, frame in frames.items() if len(frame) and frame["acquired_at"].dt.tz is not None}
+    naive = {table for table, frame in frames.items() if len(frame)} - zoned
+    if not zoned or not naive:
+        return []
+    rarer = min(zoned, naive, key=lambda tables: sum(len(frames[table]) for table in tables))
+    sentence = f"Times carry a zone in {_and(zoned)} and none in {_and(naive)}; write all of them one way"
+    return [
+        problem
+        for table in sorted(rarer)
+        for problem in found_rows("times_mixed", sentence, table, np.ones(len(frames[table]), dtype=bool))
+    ]
+
+
+def _and(names: set[str]) -> str:
+    return " and ".join(sorted(names))
+
+
+def file_in(root: Path, relative: str) -> Path:
+    """The real path of a file that a table names. Raises CohortError when it lies outside the cohort folder."""
+    return _in_real_folder(root.resolve(), relative)
+
+
+def _in_real_folder(real_root: Path, relative: str) -> Path:
+    try:
+        path = (real_root / relative).resolve()
+    except (ValueError, OSError, RuntimeError):  # a NUL in the name, a name too long, a loop of links
+        raise CohortError("path_invalid", "A path in a table is not a file name.") from None
+    if not path.is_relative_to(real_root):
+        raise CohortError("path_outside", "A path in a table leads outside the cohort folder.")
+    return path
+
+
+def file_problems(root: Path, frame: pd.DataFrame, table: str) -> list[CohortFinding]:
+    """Files named in a table that are not there, lie outside the folder or are not regular files.
+
+    Of the files only WFDB headers are opened: the files that they name must be there too.
+    """
+    real_root = root.resolve()
+    codes = np.array([_file_fault(real_root, path) for path in frame["path"]], dtype=object)
+    sentences = {
+        "path_outside": "The path leads outside the cohort folder",
+        "file_missing": "The file is not there",
+        "file_not_regular": "The path names something other than a regular file",
+        "signal_file_missing": "A file that the WFDB header names is not there",
+        "signal_file_not_regular": "The WFDB header names something other than a regular file",
+        "signal_file_outside": "The WFDB header names a file outside of its folder",
+    }
+    return [p for code, sentence in sentences.items() for p in found_rows(code, sentence, table, codes == code)]
+
+
+def _file_fault(real_root: Path, relative: str) -> str:
+    if relative == "":
+        return ""  # reported as path_missing when the table was read
+    try:
+        path = _in_real_folder(real_root, relative)
+        mode = os.stat(path).st_mode
+    except CohortError as error:
+        return "path_outside" if error.code == "path_outside" else "file_missing"
+    except OSError:
+        return "file_missing"
+    if not stat.S_ISREG(mode):
+        return "file_not_regular"
+    return _signal_file_fault(path) if PurePosixPath(relative).suffix.lower() == ".hea" else ""
+
+
+_FAULTS_OF_HEADERS = {
+    "file_missing": "signal_file_missing",
+    "not_a_regular_file": "signal_file_not_regular",
+    "file_not_in_upload": "signal_file_outside",
+}
+
+
+def _signal_file_fault(header: Path) -> str:
+    """What is wrong with the files that a WFDB header names, its segments' included. Links are not followed.
+
+    What else may be wrong with a header is found when it is read, as with files of every other kind.
+    """
+    try:
+        names = _named_beside(header)
+        for segment in [name for name in names if name.endswith(".hea")]:
+            names += _named_beside(header.with_name(segment))
+    except UnreadableFile as error:
+        return _FAULTS_OF_HEADERS.get(error.code, "")
+    try:
+        modes = [os.lstat(header.with_name(name)).st_mode for name in dict.fromkeys(names)]
+    except OSError:
+        return "signal_file_missing"
+    return "" if all(map(stat.S_ISREG, modes)) else "signal_file_not_regular"
+
+
+def _named_beside(header: Path) -> tuple[str, ...]:
+    with open_regular_file(header) as file:
+        return wfdb.named_files(file.read(wfdb.MAX_HEADER_BYTES + 1))

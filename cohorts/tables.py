@@ -1,0 +1,301 @@
+"""The four tables of a cohort folder: their columns, how they are written, how they are read and checked cell by cell.
+
+Knows nothing of pairs, splits or files: what the rows mean together is `cohorts.folder`'s business.
+
+`ecgs`, `echos`, `studies` and `splits` are each one CSV (UTF-8, comma) or one Parquet file. Columns are found by name
+and others are ignored. Ids are text, also when they look like numbers. Times are ISO 8601, in the whole cohort all
+naive or all zoned. An empty cell means unknown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ground.findings import MEASUREMENTS, SHD_FLAGS
+from inputs.errors import InputError
+
+SPLITS: tuple[str, ...] = ("train", "val", "calibration", "test")
+SEXES: tuple[str, ...] = ("female", "male")
+
+
+TableName = Literal["ecgs", "echos", "studies", "splits"]
+Kind = Literal["id", "time", "path", "text", "number", "flag", "sex", "split"]
+
+TABLES: dict[TableName, dict[str, Kind]] = {
+    "ecgs": {"patient_id": "id", "ecg_id": "id", "acquired_at": "time", "path": "path"},
+    "echos": {
+        "patient_id": "id",
+        "study_id": "id",
+        "view_id": "id",
+        "acquired_at": "time",
+        "path": "path",
+        "view": "text",
+    },
+    "studies": {
+        "patient_id": "id",
+        "study_id": "id",
+        "acquired_at": "time",
+        "age": "number",
+        "sex": "sex",
+        "lvef_percent": "number",
+        "lvedv_ml": "number",
+        "lvesv_ml": "number",
+        **dict.fromkeys(SHD_FLAGS, "flag"),
+        **dict.fromkeys(MEASUREMENTS, "number"),
+    },
+    "splits": {"patient_id": "id", "split": "split"},
+}
+OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", *MEASUREMENTS})
+
+_RANGES: dict[str, tuple[float, float]] = {"lvef_percent": (0, 100), "age": (0, 130)}
+_NEVER_NEGATIVE: tuple[float, float] = (0, np.inf)
+_FLAG_WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+_ROWS_IN_ERROR = 3
+_MAX_HEADER_BYTES = 64 * 1024
+
+
+class CohortError(InputError):
+    """A cohort folder is incomplete or contradicts itself."""
+
+
+@dataclass(frozen=True)
+class CohortFinding:
+    """One thing to say of one table, and of which of its rows, counted from 1 below the header.
+
+    `rows` holds all of them, none where it concerns the table as a whole. `repeats`, for duplicates, holds the earlier
+    row that each of `rows` repeats.
+    """
+
+    code: str
+    sentence: str
+    table: str
+    count: int
+    rows: tuple[int, ...] = ()
+    repeats: tuple[int, ...] = ()
+
+    def as_error(self) -> CohortError:
+        where = f" (table {self.table}, row {', '.join(map(str, self.rows[:_ROWS_IN_ERROR]))}"
+        where += " ...)" if self.names_rows_in_part else ")"
+        return CohortError(self.code, self.sentence.rstrip(".") + (where if self.rows else "") + ".")
+
+    @property
+    def names_rows_in_part(self) -> bool:
+        """Whether `as_error` leaves rows unsaid."""
+        return len(self.rows) > _ROWS_IN_ERROR
+
+
+def found_rows(
+    code: str,
+    sentence: str,
+    table: str,
+    found: NDArray[np.bool_] | pd.Series,
+    *,
+    first_like: NDArray[np.int64] | None = None,
+) -> list[CohortFinding]:
+    """A list with one finding of the rows where `found` is true, or an empty list.
+
+    `first_like`, for duplicates, has the position of the first row that is like each row.
+    """
+    positions = np.flatnonzero(np.asarray(found, dtype=bool))
+    if len(positions) == 0:
+        return []
+    rows = tuple((positions + 1).tolist())
+    repeats = () if first_like is None else tuple((first_like[positions] + 1).tolist())
+    return [CohortFinding(code, sentence, table, len(rows), rows, repeats)]
+
+
+def write_cohort_tables(
+    root: Path,
+    ecgs: pd.DataFrame,
+    echos: pd.DataFrame,
+    studies: pd.DataFrame,
+    splits: pd.DataFrame,
+    *,
+    table_format: Literal["csv", "parquet"] = "csv",
+) -> None:
+    """Write the four tables into `root`, each whole or not at all, columns in the documented order.
+
+    Frames hold the columns of `TABLES` (the optional ones may be absent, others are dropped); times are datetimes or
+    ISO 8601 text, flags True/False/None. Raises ValueError when a required column is missing.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    frames: dict[TableName, pd.DataFrame] = {"ecgs": ecgs, "echos": echos, "studies": studies, "splits": splits}
+    for name, frame in frames.items():
+        missing = [c for c in TABLES[name] if c not in frame.columns and c not in OPTIONAL_COLUMNS]
+        if missing:
+            raise ValueError(f"table {name} lacks the columns {', '.join(missing)}")
+        text = pd.DataFrame({c: _as_text(frame[c]) for c in TABLES[name] if c in frame.columns})
+        target = root / f"{name}.{table_format}"
+        partial = root / f".{name}.{table_format}.partial"
+        if table_format == "csv":
+            text.to_csv(partial, index=False, lineterminator="\n")
+        else:
+            text.to_parquet(partial, index=False)
+        os.replace(partial, target)
+
+
+def read_table(root: Path, name: TableName) -> tuple[pd.DataFrame, list[CohortFinding]]:
+    """One table with typed columns and what is wrong with its cells; a cell at fault reads as unknown.
+
+    ids, paths and text: str; times: datetime64[us], UTC where the file says a zone; numbers: float64, NaN unknown;
+    flags: nullable boolean. Raises CohortError when there is no such table, or its columns are not all there.
+    """
+    text = _read_text(root, name)
+    missing = [c for c in TABLES[name] if c not in text.columns and c not in OPTIONAL_COLUMNS]
+    if missing:
+        raise CohortError("column_missing", f"The table {name} lacks the column {', '.join(missing)}.")
+    columns: dict[str, pd.Series] = {}
+    problems: list[CohortFinding] = []
+    for column, kind in TABLES[name].items():
+        if column in text.columns:
+            columns[column], found = _PARSERS[kind](text[column], column, name)
+            problems += found
+    return pd.DataFrame(columns), problems
+
+
+def tables_sha256(root: Path, names: Iterable[TableName] = tuple(TABLES)) -> str:
+    """Of names and bytes of some tables' files in a cohort folder, in the order of `names`."""
+    digest = hashlib.sha256()
+    for path in itertools.chain.from_iterable(_table_files(root, name) for name in names):
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def _table_files(root: Path, name: TableName) -> list[Path]:
+    """The file that holds a table, where there is one; a cohort with both is refused when it is read."""
+    return [path for path in (root / f"{name}.csv", root / f"{name}.parquet") if path.is_file()]
+
+
+def _read_text(root: Path, name: TableName) -> pd.DataFrame:
+    """Every cell as text, empty where unknown; only Parquet's timestamps keep their type."""
+    there = _table_files(root, name)
+    if not there:
+        raise CohortError("table_missing", f"There is no {name}.csv or {name}.parquet in the cohort folder.")
+    if len(there) > 1:
+        raise CohortError("table_twice", f"There is both a {name}.csv and a {name}.parquet; remove one of them.")
+    try:
+        if there[0].suffix == ".csv":
+            with there[0].open("rb") as file:
+                header = file.readline(_MAX_HEADER_BYTES)
+            if b";" in header and b"," not in header:
+                sentence = f"{there[0].name} looks semicolon-separated; separate its cells with commas."
+                raise CohortError("table_semicolons", sentence)
+            frame = pd.read_csv(there[0], dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
+        else:
+            frame = pd.read_parquet(there[0])
+    except (ValueError, OSError, ArithmeticError) as error:  # pandas' and pyarrow's parser errors derive from these
+        raise CohortError("table_unreadable", f"{there[0].name} cannot be read as a table.") from error
+    frame = frame.reset_index(drop=True)
+    for column in frame.columns.intersection(list(TABLES[name])):
+        series = frame[column]
+        if TABLES[name][column] == "id" and pd.api.types.is_float_dtype(series.dtype):
+            raise CohortError(
+                "id_not_text", f"{column} in the table {name} holds floating-point numbers; write ids as text."
+            )
+        if not (TABLES[name][column] == "time" and pd.api.types.is_datetime64_any_dtype(series.dtype)):
+            frame[column] = _as_text(series)
+    return frame
+
+
+def _as_text(series: pd.Series) -> pd.Series:
+    if pd.api.types.is_string_dtype(series.dtype) and not series.hasnans:
+        return series.astype(str)
+    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+        return series.map(lambda t: "" if pd.isna(t) else t.isoformat()).astype(str)
+    words = {True: "true", False: "false"}
+    return series.map(
+        lambda v: "" if pd.isna(v) else words[bool(v)] if isinstance(v, bool | np.bool_) else str(v)
+    ).astype(str)
+
+
+Parsed = tuple[pd.Series, list[CohortFinding]]
+
+
+def _id(text: pd.Series, column: str, table: str) -> Parsed:
+    return text, found_rows("id_missing", f"{column} is empty", table, text == "")
+
+
+def _path(text: pd.Series, column: str, table: str) -> Parsed:
+    return text, found_rows("path_missing", f"{column} is empty", table, text == "")
+
+
+def _text(text: pd.Series, column: str, table: str) -> Parsed:
+    return text, []
+
+
+def _time(text: pd.Series, column: str, table: str) -> Parsed:
+    if pd.api.types.is_datetime64_any_dtype(text.dtype):
+        times, zoned = text, np.full(len(text), getattr(text.dtype, "tz", None) is not None)
+    else:
+        stripped = text.str.strip()
+        zoned = stripped.str.contains(r"[T ].*(?:[zZ]|[+-]\d\d:?(?:\d\d)?)$", regex=True).to_numpy(dtype=bool)
+        times = pd.to_datetime(stripped.where(stripped != ""), format="ISO8601", utc=True, errors="coerce")
+    missing = times.isna().to_numpy()
+    problems = found_rows("time_unreadable", f"{column} is not a date and time as ISO 8601 writes it", table, missing)
+    n_zoned = int((zoned & ~missing).sum())
+    mixed = 0 < n_zoned < int((~missing).sum())
+    if mixed:
+        rarer = zoned if n_zoned * 2 <= len(times) else ~zoned
+        sentence = f"{column} mixes times with and without a zone; write all of them one way"
+        problems += found_rows("times_mixed", sentence, table, rarer & ~missing)
+    times = pd.to_datetime(times, utc=True)
+    if n_zoned == 0 or mixed:
+        times = times.dt.tz_localize(None)
+    return times.dt.as_unit("us"), problems
+
+
+def _number(text: pd.Series, column: str, table: str) -> Parsed:
+    stripped = text.str.strip()
+    values = pd.to_numeric(stripped.where(stripped != ""), errors="coerce").astype("float64")
+    spelt_nan = stripped.str.lower().isin(["nan", "+nan", "-nan"])
+    not_finite = spelt_nan | np.isinf(values)
+    unreadable = values.isna() & (stripped != "") & ~spelt_nan
+    low, high = _RANGES.get(column, _NEVER_NEGATIVE)
+    outside = ((values < low) | (values > high)) & ~not_finite
+    wanted = f"lie between {low:g} and {high:g}" if np.isfinite(high) else "not be negative"
+    problems = [
+        *found_rows("number_unreadable", f"{column} is not a number", table, unreadable),
+        *found_rows("number_not_finite", f"{column} is not finite; leave the cell empty", table, not_finite),
+        *found_rows(f"{column}_out_of_range", f"{column} must {wanted}", table, outside),
+    ]
+    return values.where(~(not_finite | outside)), problems
+
+
+def _flag(text: pd.Series, column: str, table: str) -> Parsed:
+    stripped = text.str.strip().str.lower()
+    values = stripped.map(_FLAG_WORDS).astype("boolean")
+    bad = values.isna() & (stripped != "")
+    sentence = f"{column} must be true, false or empty"
+    return values, found_rows("flag_unknown_value", sentence, table, bad)
+
+
+def _one_of(words: tuple[str, ...], *, may_be_empty: bool, code: str) -> Callable[[pd.Series, str, str], Parsed]:
+    def parse(text: pd.Series, column: str, table: str) -> Parsed:
+        known = text.isin([*words, ""] if may_be_empty else words)
+        sentence = f"{column} must be one of {', '.join(words)}{' or empty' if may_be_empty else ''}"
+        return text.where(known, ""), found_rows(code, sentence, table, ~known)
+
+    return parse
+
+
+_PARSERS: dict[Kind, Callable[[pd.Series, str, str], Parsed]] = {
+    "id": _id,
+    "path": _path,
+    "text": _text,
+    "time": _time,
+    "number": _number,
+    "flag": _flag,
+    "sex": _one_of(SEXES, may_be_empty=True, code="sex_unknown_value"),
+    "split": _one_of(SPLITS, may_be_empty=False, code="split_unknown_name"),
+}

@@ -1,0 +1,1 @@
+"""Files to vectors, once and for all: what training, the index rebuild and `embed` share."""

@@ -1,0 +1,206 @@
+"""Study cards, views and thumbnails of one generation, in SQLite through SQLAlchemy Core.
+
+Knows nothing of vectors. A catalogue is written once, with `CatalogueWriter`, and only read afterwards.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from index.base import IndexDamaged
+from index.catalogue.cards import CataloguedView, StudyCard
+
+_metadata = sa.MetaData()
+_studies = sa.Table(
+    "studies",
+    _metadata,
+    sa.Column("row_id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.String, nullable=False, unique=True),
+    sa.Column("patient_id", sa.String, nullable=False, index=True),
+    sa.Column("acquired_at", sa.String, index=True),  # ISO 8601, zoned times in UTC: order of text is order of time
+    sa.Column("age", sa.Float, index=True),
+    sa.Column("sex", sa.String),
+    sa.Column("lvef_percent", sa.Float, index=True),
+    sa.Column("lvedv_ml", sa.Float),
+    sa.Column("lvesv_ml", sa.Float),
+    sa.Column("flags", sa.JSON, nullable=False),
+    sa.Column("shd", sa.Boolean),
+)
+_views = sa.Table(
+    "views",
+    _metadata,
+    sa.Column("row_id", sa.ForeignKey("studies.row_id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("view_id", sa.String, nullable=False),
+    sa.Column("view", sa.String),
+    sa.Column("pool_weight", sa.Float, nullable=False),
+)
+_thumbnails = sa.Table(
+    "thumbnails",
+    _metadata,
+    sa.Column("study_id", sa.String, primary_key=True),
+    sa.Column("view_id", sa.String, primary_key=True),
+    sa.Column("jpeg", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+_CONNECTIONS = 4
+_ROWS_AT_ONCE = 500
+
+
+class Catalogue:
+    """Read access to one catalogue file, from any thread. The file must not change while it is open."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        with engine.connect() as connection:
+            row_ids = connection.scalars(sa.select(_studies.c.row_id).order_by(_studies.c.row_id)).all()
+        self._row_ids_N = np.array(row_ids, dtype=np.int64)
+
+    @classmethod
+    def open(cls, path: Path) -> Catalogue:
+        """Open a catalogue that `CatalogueWriter` wrote. Raises IndexDamaged when it is none."""
+        uri = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
+        engine = sa.create_engine(
+            "sqlite://",
+            creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False),
+            poolclass=sa.QueuePool,
+            pool_size=_CONNECTIONS,
+            max_overflow=0,
+        )
+        try:
+            # All connections open their file now: a generation stays readable after its folder has been deleted.
+            connections = [engine.connect() for _ in range(_CONNECTIONS)]
+            for connection in connections:
+                connection.scalar(sa.select(sa.func.count()).select_from(_studies))
+                connection.close()
+            return cls(engine)
+        except sa.exc.DBAPIError as error:
+            engine.dispose()
+            raise IndexDamaged("The catalogue cannot be read.") from error
+
+    @property
+    def count(self) -> int:
+        return len(self._row_ids_N)
+
+    def card(self, study_id: str) -> StudyCard | None:
+        """The card of a study, or None where there is no such study."""
+        cards = self._cards(_studies.c.study_id == study_id)
+        return cards[0] if cards else None
+
+    def cards(self, row_ids: Sequence[int] | NDArray[np.int64]) -> list[StudyCard]:
+        """The cards of some rows, in the order asked for. Raises KeyError for a row that is not there."""
+        wanted = [int(row_id) for row_id in row_ids]
+        by_row = {card.row_id: card for card in self._cards(_studies.c.row_id.in_(wanted))}
+        return [by_row[row_id] for row_id in wanted]
+
+    def allowed(self, *, exclude_patient: str | None = None) -> NDArray[np.int64] | None:
+        """Row ids that a search may return, ascending; None where nothing is excluded."""
+        if exclude_patient is None:
+            return None
+        query = sa.select(_studies.c.row_id).where(_studies.c.patient_id == exclude_patient)
+        with self._engine.connect() as connection:
+            excluded = connection.scalars(query).all()
+        return np.setdiff1d(self._row_ids_N, excluded, assume_unique=True) if excluded else None
+
+    def thumbnail(self, study_id: str, view_id: str) -> bytes | None:
+        """A JPEG, or None where there is none."""
+        where = (_thumbnails.c.study_id == study_id) & (_thumbnails.c.view_id == view_id)
+        with self._engine.connect() as connection:
+            return connection.scalar(sa.select(_thumbnails.c.jpeg).where(where))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _cards(self, condition: sa.ColumnElement[bool]) -> list[StudyCard]:
+        chosen = sa.select(_studies.c.row_id).where(condition)
+        with self._engine.connect() as connection:
+            studies = connection.execute(sa.select(_studies).where(condition)).mappings().all()
+            views = connection.execute(
+                sa.select(_views).where(_views.c.row_id.in_(chosen)).order_by(_views.c.row_id, _views.c.position)
+            ).all()
+        views_by_row: dict[int, list[CataloguedView]] = {study["row_id"]: [] for study in studies}
+        for view in views:
+            views_by_row[view.row_id].append(CataloguedView(view.view_id, view.view, view.pool_weight))
+        return [_card(dict(study), tuple(views_by_row[study["row_id"]])) for study in studies]
+
+
+def _card(study: Mapping[str, Any], views: tuple[CataloguedView, ...]) -> StudyCard:
+    acquired_at = study["acquired_at"]
+    return StudyCard(
+        **{**study, "acquired_at": None if acquired_at is None else datetime.fromisoformat(acquired_at), "views": views}
+    )
+
+
+class CatalogueWriter:
+    """Writes a new catalogue file; complete when the `with` block ends without an exception."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._engine = sa.create_engine("sqlite://", creator=self._connect, poolclass=sa.StaticPool)
+        self._waiting: dict[str, list[dict[str, Any]]] = {table.name: [] for table in _metadata.sorted_tables}
+        self.count = 0
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path)
+        # Nobody reads the file before it is complete, flushed and renamed, so a journal would protect nothing.
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    def __enter__(self) -> Self:
+        _metadata.create_all(self._engine)
+        return self
+
+    def add(self, card: StudyCard, thumbnails: Mapping[str, bytes]) -> None:
+        """Append a study; `thumbnails` are JPEGs by view_id. ValueError for a second study or view of the same id."""
+        if len({view.view_id for view in card.views}) < len(card.views):
+            raise ValueError("the views of a study must have different ids")
+        study = {column: getattr(card, column) for column in _studies.columns.keys()}  # noqa: SIM118 - no mapping
+        study["acquired_at"] = _iso(card.acquired_at)
+        study["flags"] = dict(card.flags)
+        self._waiting["studies"].append(study)
+        self._waiting["views"] += [
+            {"row_id": card.row_id, "position": i, **vars(view)} for i, view in enumerate(card.views)
+        ]
+        self._waiting["thumbnails"] += [
+            {"study_id": card.study_id, "view_id": view_id, "jpeg": jpeg} for view_id, jpeg in thumbnails.items()
+        ]
+        self.count += 1
+        if len(self._waiting["studies"]) >= _ROWS_AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            with self._engine.begin() as connection:
+                for table in _metadata.sorted_tables:
+                    if rows := self._waiting[table.name]:
+                        connection.execute(sa.insert(table), rows)
+                        self._waiting[table.name] = []
+        except sa.exc.IntegrityError as error:
+            raise ValueError("a study id or row id is in the catalogue already") from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._flush()
+        finally:
+            self._engine.dispose()
+
+
+def _iso(time: datetime | None) -> str | None:
+    if time is None:
+        return None
+    return (time if time.tzinfo is None else time.astimezone(UTC)).isoformat(timespec="seconds")

@@ -1,0 +1,1 @@
+"""ECG files to prepared windows."""

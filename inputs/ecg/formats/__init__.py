@@ -1,0 +1,1 @@
+"""One ECG format, one file."""

@@ -1,0 +1,1 @@
+"""Echo clips to prepared arrays."""

@@ -1,0 +1,1 @@
+"""One clip format, one file."""

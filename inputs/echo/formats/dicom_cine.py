@@ -1,0 +1,247 @@
+"""DICOM ultrasound multi-frame objects: header, frame rate, and frames as RGB.
+
+JPEG baseline takes a fast path through libjpeg-turbo when it gives the colours that pydicom gives; every other
+syntax, and a JPEG whose colours libjpeg would guess wrongly, is decoded by pydicom frame by frame.
+Letters in array names: T frames, H rows, W columns, C colours (RGB).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import logging
+import math
+import struct
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames, parse_basic_offsets, parse_fragments
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.utils import iter_pixels
+from pydicom.uid import UID, JPEGBaseline8Bit
+
+from inputs.errors import InputError, UnreadableFile
+from inputs.opened import BoundedReader, frames_to_read, sane_rate_hz
+from inputs.records import EchoClip
+
+_ULTRASOUND = frozenset(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("3.1", "3", "6.1", "6"))
+_SECONDARY_CAPTURE = frozenset(f"1.2.840.10008.5.1.4.1.1.7.{n}" for n in ("2", "3", "4"))
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_COLOUR_TOLERANCE = 8
+"""Grey levels by which two right JPEG decoders may differ at a pixel; a wrong colour transform is off by tens."""
+
+_TAGS: list[str] = [
+    *("SOPClassUID", "Modality", "Manufacturer", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
+    *("PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation", "PlanarConfiguration"),
+    *("FrameTime", "FrameTimeVector", "CineRate", "RecommendedDisplayFrameRate"),
+    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    *(
+        f"{colour}PaletteColorLookupTable{part}"
+        for colour in ("Red", "Green", "Blue")
+        for part in ("Descriptor", "Data")
+    ),
+    *(f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
+]
+
+_REMEMBERED_KINDS = 1000
+_fast_path_agrees: dict[tuple[object, ...], bool] = {}
+
+
+def read_dicom_cine(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
+    """Every `every`-th of the first `max_frames` frames (all when None) of the cine. Raises UnreadableFile."""
+    try:
+        with _quiet_pydicom():
+            return _read(file, max_frames, every)
+    except InputError:
+        raise
+    except Exception:
+        # pydicom and its plugins raise nearly every kind of exception on damaged files, and their messages quote
+        # the header, so neither the kind nor the chain is passed on.
+        raise UnreadableFile("dicom_damaged", "The DICOM file is damaged or not as the standard asks.") from None
+
+
+def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
+    if _DEFLATED in file.read(4096):
+        raise UnreadableFile("dicom_deflated", "Deflated DICOM files are not read.", hint="Export it uncompressed.")
+    file.seek(0)
+    header = dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+    syntax = UID(header.file_meta.TransferSyntaxUID)
+    pixels_at = file.tell()
+    _check_is_ultrasound(header, file, pixels_at)
+
+    rows, columns = int(header.Rows), int(header.Columns)
+    n_frames = int(header.get("NumberOfFrames") or 1)
+    wanted = frames_to_read(n_frames, rows, columns, max_frames)
+    indices = range(0, wanted, every)
+    if syntax.is_compressed:
+        start = _first_fragment(file, pixels_at)
+    elif file.size - pixels_at < _uncompressed_bytes(header) * n_frames:
+        raise UnreadableFile("file_truncated", "The file ends before its last frame.")
+
+    if syntax == JPEGBaseline8Bit and int(header.BitsAllocated) == 8:
+        jpegs = _jpegs(header, file, start, wanted)
+        frames_THWC = _decode_jpegs(header, file, {index: jpegs[index] for index in indices})
+    else:
+        frames_THWC = _decode_slowly(header, file, indices)
+    return EchoClip(frames_THWC, sane_rate_hz(_frame_rate_hz(header), every), "dicom", frame_step=every)
+
+
+def _check_is_ultrasound(header: Dataset, file: BoundedReader, pixels_at: int) -> None:
+    sop_class = str(header.get("SOPClassUID", ""))
+    captured = sop_class in _SECONDARY_CAPTURE and header.get("Modality") == "US"
+    if sop_class not in _ULTRASOUND and not captured:
+        raise UnreadableFile("not_ultrasound", "This DICOM object is not an ultrasound clip.")
+    if pixels_at + 12 > file.size or "Rows" not in header or "Columns" not in header:
+        raise UnreadableFile("no_pixels", "This DICOM object holds no images.")
+
+
+def _uncompressed_bytes(header: Dataset) -> int:
+    """Of one frame. YBR_FULL_422 stores two chroma samples for two pixels: 16 instead of 24 bits each."""
+    samples = 2 if header.PhotometricInterpretation == "YBR_FULL_422" else int(header.SamplesPerPixel)
+    return math.ceil(int(header.Rows) * int(header.Columns) * samples * int(header.BitsAllocated) / 8)
+
+
+def _first_fragment(file: BoundedReader, pixels_at: int) -> int:
+    """Where the encapsulated pixel data begins. Raises UnreadableFile when its last fragment is cut short."""
+    file.seek(pixels_at)
+    group, element, _vr, length = struct.unpack("<HH4sL", file.read(12))
+    if (group, element, length) != (0x7FE0, 0x0010, 0xFFFFFFFF):
+        raise UnreadableFile("no_pixels", "This DICOM object holds no images.")
+    start = file.tell()
+    parse_basic_offsets(file)
+    _n, offsets = parse_fragments(file)
+    if not offsets:
+        raise UnreadableFile("no_pixels", "This DICOM object holds no images.")
+    file.seek(offsets[-1] + 4)
+    (last_length,) = struct.unpack("<L", file.read(4))
+    if file.tell() + last_length > file.size:
+        raise UnreadableFile("file_truncated", "The file ends before its last frame.")
+    return start
+
+
+def _jpegs(header: Dataset, file: BoundedReader, start: int, wanted: int) -> list[bytes]:
+    tables = None
+    if "ExtendedOffsetTable" in header:
+        tables = (header.ExtendedOffsetTable, header.ExtendedOffsetTableLengths)
+    file.seek(start)
+    frames = generate_frames(file, number_of_frames=int(header.NumberOfFrames), extended_offsets=tables)
+    jpegs = list(itertools.islice(frames, wanted))
+    if len(jpegs) < wanted:
+        raise UnreadableFile("frames_missing", "The file holds fewer frames than it declares.")
+    return jpegs
+
+
+def _decode_jpegs(header: Dataset, file: BoundedReader, jpegs: dict[int, bytes]) -> NDArray[np.uint8]:
+    rows, columns, samples = int(header.Rows), int(header.Columns), int(header.SamplesPerPixel)
+    frames_THWC = np.empty((len(jpegs), rows, columns, 3), np.uint8)
+    if any(simplejpeg.decode_jpeg_header(jpeg, strict=False)[:2] != (rows, columns) for jpeg in jpegs.values()):
+        raise UnreadableFile("frame_size", "A frame has another size than the header says.")
+    fast = _fast_path_is_right(header, file, jpegs[0])
+    for target_HWC, (index, jpeg) in zip(frames_THWC, jpegs.items(), strict=True):
+        if not fast or not _decode_fast(jpeg, samples, target_HWC):
+            target_HWC[:] = _decode_slowly(header, file, range(index, index + 1))[0]
+    return frames_THWC
+
+
+def _decode_fast(jpeg: bytes, samples: int, out_HWC: NDArray[np.uint8]) -> bool:
+    try:
+        if samples == 3:
+            simplejpeg.decode_jpeg(jpeg, colorspace="RGB", buffer=out_HWC)
+        else:
+            out_HWC[:] = simplejpeg.decode_jpeg(jpeg, colorspace="GRAY")
+    except ValueError:  # damaged, or only unusual: pydicom's decoder may judge
+        return False
+    return True
+
+
+def _fast_path_is_right(header: Dataset, file: BoundedReader, jpeg: bytes) -> bool:
+    """Whether libjpeg-turbo gives this kind of frame the colours that pydicom gives it.
+
+    libjpeg guesses the colour transform from the JPEG's own markers, DICOM states it in PhotometricInterpretation. One
+    comparison per process holds for all files with the same header, manufacturer, markers and sampling.
+    """
+    photometric = str(header.PhotometricInterpretation)
+    if photometric not in ("RGB", "YBR_FULL", "YBR_FULL_422", "MONOCHROME2"):
+        return False
+    markers = jpeg[: max(2, jpeg.find(b"\xff\xdb", 0, 1 << 16))]  # all that comes before the quantisation tables
+    _, _, colours, sampling = simplejpeg.decode_jpeg_header(jpeg, strict=False)
+    digest = hashlib.sha256(markers).digest()
+    key = (header.get("Manufacturer"), photometric, int(header.SamplesPerPixel), colours, sampling, digest)
+    if key not in _fast_path_agrees:
+        if len(_fast_path_agrees) >= _REMEMBERED_KINDS:
+            _fast_path_agrees.clear()
+        reference_HWC = _decode_slowly(header, file, range(1))[0]
+        fast_HWC = np.empty_like(reference_HWC)
+        agrees = _decode_fast(jpeg, int(header.SamplesPerPixel), fast_HWC)
+        worst = int(np.abs(fast_HWC.astype(np.int16) - reference_HWC).max())
+        _fast_path_agrees[key] = agrees and worst <= _COLOUR_TOLERANCE
+    return _fast_path_agrees[key]
+
+
+def _decode_slowly(header: Dataset, file: BoundedReader, indices: range) -> NDArray[np.uint8]:
+    # pydicom's iterator forgets after one frame that uncompressed YBR_FULL_422 is sub-sampled: one iterator per frame.
+    calls = [indices]
+    if header.PhotometricInterpretation == "YBR_FULL_422" and not header.file_meta.TransferSyntaxUID.is_compressed:
+        calls = [range(index, index + 1) for index in indices]
+    frames = itertools.chain.from_iterable(iter_pixels(file, indices=call) for call in calls)
+
+    frames_THWC = np.empty((len(indices), int(header.Rows), int(header.Columns), 3), np.uint8)
+    to_rgb = _to_rgb(header)
+    for target_HWC, frame in zip(frames_THWC, frames, strict=True):
+        target_HWC[:] = to_rgb(frame)
+    return frames_THWC
+
+
+def _to_rgb(header: Dataset) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
+    """What turns pydicom's frame, already RGB where it was YBR, into 8-bit RGB or one grey channel to broadcast."""
+    photometric = str(header.PhotometricInterpretation)
+    if photometric == "PALETTE COLOR":
+        table = apply_color_lut(np.arange(1 << int(header.BitsAllocated), dtype=np.uint32), header)
+        table = (table >> 8 if table.max() > 255 else table).astype(np.uint8)
+        return lambda frame: cast(NDArray[np.uint8], table[frame])
+    if int(header.get("PixelRepresentation") or 0) != 0:
+        raise UnreadableFile("pixels_signed", "Signed pixel values are not read.")
+    shift = max(0, int(header.BitsStored) - 8)
+    inverted = 255 if photometric == "MONOCHROME1" else 0
+
+    def convert(frame: NDArray[Any]) -> NDArray[np.uint8]:
+        frame = (frame >> shift).astype(np.uint8) ^ np.uint8(inverted)
+        return frame[:, :, None] if frame.ndim == 2 else frame
+
+    return convert
+
+
+def _frame_rate_hz(header: Dataset) -> float:
+    """From FrameTime, FrameTimeVector, CineRate or RecommendedDisplayFrameRate, whichever is there first; 0 unknown."""
+    with contextlib.suppress(ValueError, TypeError, ZeroDivisionError):
+        if frame_ms := float(header.get("FrameTime") or 0):
+            return 1000 / frame_ms
+        # The first entry is the time before the first frame: 0 by the standard, not in every file.
+        if steps_ms := [float(step) for step in list(header.get("FrameTimeVector") or [])[1:]]:
+            return 1000 * len(steps_ms) / sum(steps_ms)
+        return float(header.get("CineRate") or header.get("RecommendedDisplayFrameRate") or 0)
+    return 0.0
+
+
+@contextlib.contextmanager
+def _quiet_pydicom() -> Iterator[None]:
+    """pydicom warns and logs with values from the header in the text, which may be a patient's.
+
+    Warning filters and loggers belong to the whole process, so read clips in processes, not in threads.
+    """
+    logger = logging.getLogger("pydicom")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before

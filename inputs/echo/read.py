@@ -1,0 +1,39 @@
+"""Reads one cine loop from a file: DICOM ultrasound multi-frame, AVI or MP4, told apart by content and never by name.
+
+Reading only: nothing is cropped, scaled or judged (`inputs.echo.prepare`), and nothing that names a patient is kept.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inputs.echo.formats.dicom_cine import read_dicom_cine
+from inputs.echo.formats.video import read_video
+from inputs.errors import UnreadableFile
+from inputs.opened import open_regular_file
+from inputs.records import EchoClip
+
+
+def read_echo(path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
+    """Read a clip, or its first `max_frames` frames, or every `every`-th of these.
+
+    Nothing else is decoded, but by video codecs whose frames need the ones before them.
+
+    Only a regular file is opened, never through a link at its last step. Raises UnreadableFile for anything that is
+    not a whole clip of at least two frames; its message holds no path and nothing from the header.
+    """
+    if max_frames is not None and max_frames < 2:
+        raise ValueError("max_frames must be at least 2")
+    if every < 1:
+        raise ValueError("every must be at least 1")
+    with open_regular_file(path) as file:
+        start = file.read(132)
+        if start[128:132] == b"DICM" or start[:4] == b"\x02\x00\x00\x00":
+            return read_dicom_cine(file, max_frames, every)
+        if start[:4] == b"RIFF" and start[8:12] == b"AVI ":
+            return read_video(file, "avi", max_frames, every)
+        if start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+            return read_video(file, "mp4", max_frames, every)
+    raise UnreadableFile(
+        "not_an_echo_clip", "This file is not a DICOM, AVI or MP4 clip.", hint="Send an ultrasound cine loop."
+    )

@@ -1,0 +1,98 @@
+"""The reading child: `python -m inputs.guarded.child`, started by the reader with pipes on stdin and stdout.
+
+It imports the parsers, puts limits on itself, and answers one request at a time until its stdin closes.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from inputs.ecg.read import read_ecg
+from inputs.errors import NO_SPACE, InputError
+from inputs.guarded.messages import (
+    Message,
+    Part,
+    pack_clip,
+    pack_error,
+    pack_no_space,
+    pack_recording,
+    read_message,
+    write_message,
+)
+from inputs.records import UploadedFile
+
+
+def main() -> int:
+    # Parsers print; only this module may write to the pipe, and nothing may reach a log.
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    limits, _ = read_message(requests)
+    import wfdb  # noqa: F401  (the slowest import, made before the first request)
+
+    _limit_process(limits)
+    write_message(answers, {"kind": "ready"})
+    while True:
+        try:
+            request = read_message(requests)
+        except EOFError:
+            return 0
+        _limit_cpu(limits["cpu_s"])
+        write_message(answers, *_answer(request))
+
+
+def _answer(request: Message) -> tuple[dict[str, Any], list[Part]]:
+    """The recording or clip, or why there is none. Other exceptions, out of memory for one, end this process."""
+    header, parts = request
+    try:
+        if header["kind"] == "echo":
+            from inputs.echo.read import read_echo
+
+            return pack_clip(read_echo(Path(header["path"]), max_frames=header["max_frames"], every=header["every"]))
+        tempfile.tempdir = header["folder"]
+        files = [UploadedFile(name, bytes(data)) for name, data in zip(header["names"], parts, strict=True)]
+        return pack_recording(read_ecg(files, **header["options"]))
+    except InputError as error:
+        return pack_error(error), []
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        return pack_no_space(error), []
+
+
+def _limit_process(limits: dict[str, Any]) -> None:
+    """Limits for good. Memory counts from what the imports already took."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    memory = pages * resource.getpagesize() + limits["memory_bytes"]
+    for kind, value in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_FSIZE, limits["file_bytes"]),
+        (resource.RLIMIT_NOFILE, limits["open_files"]),
+        (resource.RLIMIT_CORE, 0),  # a core dump would hold the upload
+    ):
+        allowed = _within_hard_limit(kind, value)
+        resource.setrlimit(kind, (allowed, allowed))
+
+
+def _limit_cpu(seconds: int) -> None:
+    """RLIMIT_CPU counts from the start of the process, so each request moves it."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(used.ru_utime + used.ru_stime) + 1 + seconds
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (_within_hard_limit(resource.RLIMIT_CPU, soft), hard))
+
+
+def _within_hard_limit(kind: int, value: int) -> int:
+    """What the host already limits stays limited: nobody but root may raise it."""
+    hard = resource.getrlimit(kind)[1]
+    return value if hard == resource.RLIM_INFINITY else min(value, hard)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

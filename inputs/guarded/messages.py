@@ -1,0 +1,187 @@
+"""What passes between a service and its reading child: a JSON header and raw bytes, never pickled objects.
+
+A parser that a hostile file has taken over must not take over the service too, so everything that comes back is
+checked here: kinds, sizes, names and the length of every sentence. Anything odd is a ValueError.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from inputs.ecg.leads import OTHER_LEADS
+from inputs.errors import NO_SPACE, InputError, UnreadableFile, UnusableRecording
+from inputs.records import STANDARD_LEADS, EcgRecording, EchoClip, InputWarning
+
+MAX_HEADER_BYTES = 64 * 1024
+MAX_BODY_BYTES = 2 * 2**30
+MAX_ECG_BYTES = 64 * 2**20
+"""The largest ECG that a child may answer with; clips may be as large as a body."""
+_MAX_PARTS = 64
+_MAX_SENTENCE = 400
+
+_LEADS = frozenset(STANDARD_LEADS + OTHER_LEADS)
+_ERRORS: dict[str, type[InputError]] = {"UnreadableFile": UnreadableFile, "UnusableRecording": UnusableRecording}
+
+Part = bytes | bytearray | memoryview
+Message = tuple[dict[str, Any], list[bytearray]]
+
+
+def write_message(stream: BinaryIO, header: Mapping[str, Any], parts: Sequence[Part] = ()) -> None:
+    """Send `header` and the bytes of `parts`."""
+    views = [memoryview(part).cast("B") for part in parts]
+    text = json.dumps({**header, "sizes": [view.nbytes for view in views]}).encode()
+    stream.write(struct.pack("!I", len(text)) + text)
+    for view in views:
+        stream.write(view)
+    stream.flush()
+
+
+def read_message(stream: BinaryIO, max_body_bytes: int = MAX_BODY_BYTES) -> Message:
+    """Receive what `write_message` sent. Raises EOFError when the other side has gone, ValueError on nonsense."""
+    (length,) = struct.unpack("!I", _read_exactly(stream, 4))
+    if length > MAX_HEADER_BYTES:
+        raise ValueError("header too long")
+    header = json.loads(_read_exactly(stream, length))
+    sizes = header.pop("sizes", None) if isinstance(header, dict) else None
+    if not isinstance(sizes, list) or len(sizes) > _MAX_PARTS or not all(type(size) is int for size in sizes):
+        raise ValueError("no message")
+    if any(size < 0 for size in sizes) or sum(sizes) > max_body_bytes:
+        raise ValueError("message too large")
+    return header, [_read_exactly(stream, size) for size in sizes]
+
+
+def _read_exactly(stream: BinaryIO, size: int) -> bytearray:
+    data = bytearray(size)
+    view, filled = memoryview(data), 0
+    while filled < size:
+        count = stream.readinto(view[filled:])  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError
+        filled += count
+    return data
+
+
+def pack_recording(recording: EcgRecording) -> tuple[dict[str, Any], list[Part]]:
+    header = {
+        "kind": "ecg",
+        "shape": recording.signal_mv.shape,
+        "rate_hz": recording.rate_hz,
+        "leads": recording.lead_names,
+        "format": recording.source_format,
+        "warnings": [_packed_warning(warning) for warning in recording.warnings],
+    }
+    return header, [np.ascontiguousarray(recording.signal_mv, np.float32).data]
+
+
+def unpack_recording(message: Message) -> EcgRecording:
+    header, (samples,) = _expect(message, "ecg")
+    leads, rate_hz = _leads(header["leads"]), header["rate_hz"]
+    shape = _shape(header["shape"], 2)
+    if not isinstance(rate_hz, float) or not math.isfinite(rate_hz):
+        raise ValueError("no rate")
+    signal_mv = np.frombuffer(samples, np.float32).reshape(shape)
+    return EcgRecording(signal_mv, rate_hz, leads, _word(header["format"]), _warnings(header["warnings"]))
+
+
+def pack_clip(clip: EchoClip) -> tuple[dict[str, Any], list[Part]]:
+    header = {
+        "kind": "echo",
+        "shape": clip.frames_THWC.shape,
+        "rate_hz": clip.frame_rate_hz,
+        "frame_step": clip.frame_step,
+        "format": clip.source_format,
+        "warnings": [_packed_warning(warning) for warning in clip.warnings],
+    }
+    return header, [np.ascontiguousarray(clip.frames_THWC).data]
+
+
+def unpack_clip(message: Message) -> EchoClip:
+    header, (pixels,) = _expect(message, "echo")
+    rate_hz, frame_step = header["rate_hz"], header["frame_step"]
+    if rate_hz is not None and not (isinstance(rate_hz, float) and math.isfinite(rate_hz)):
+        raise ValueError("no frame rate")
+    if type(frame_step) is not int or frame_step < 1:
+        raise ValueError("no frame step")
+    frames_THWC = np.frombuffer(pixels, np.uint8).reshape(_shape(header["shape"], 4))
+    return EchoClip(frames_THWC, rate_hz, _word(header["format"]), _warnings(header["warnings"]), frame_step)
+
+
+def pack_error(error: InputError) -> dict[str, Any]:
+    kind = "UnusableRecording" if isinstance(error, UnusableRecording) else "UnreadableFile"
+    return {
+        "kind": "error",
+        "error": kind,
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "leads": error.leads,
+    }
+
+
+def pack_no_space(error: OSError) -> dict[str, Any]:
+    """That temporary files found no room; `error.errno` is one of NO_SPACE."""
+    return {"kind": "no_space", "errno": error.errno}
+
+
+def raise_if_error(message: Message) -> None:
+    """Raise the InputError, or the lack of room, that the child reports, if that is what it answers."""
+    header = message[0]
+    if header.get("kind") == "no_space" and header["errno"] in NO_SPACE:
+        raise OSError(header["errno"], os.strerror(header["errno"]))
+    if header.get("kind") == "error":
+        kind = _ERRORS[_word(header["error"], r"\w{1,40}")]
+        raise kind(
+            _word(header["code"]),
+            _sentence(header["message"]),
+            hint=_sentence(header["hint"]),
+            leads=_leads(header["leads"]),
+        )
+
+
+def _expect(message: Message, kind: str) -> Message:
+    header, parts = message
+    if header.get("kind") != kind or len(parts) != 1:
+        raise ValueError("another answer than asked for")
+    return message
+
+
+def _packed_warning(warning: InputWarning) -> list[Any]:
+    return [warning.code, warning.message, warning.leads]
+
+
+def _warnings(packed: Sequence[Any]) -> tuple[InputWarning, ...]:
+    return tuple(
+        InputWarning(_word(code), _sentence(message), _leads(leads)) for code, message, leads in packed[:_MAX_PARTS]
+    )
+
+
+def _shape(shape: Sequence[Any], dimensions: int) -> tuple[int, ...]:
+    if len(shape) != dimensions or not all(type(size) is int and size >= 0 for size in shape):
+        raise ValueError("no shape")
+    return tuple(shape)
+
+
+def _leads(names: Sequence[Any]) -> tuple[str, ...]:
+    if not all(name in _LEADS for name in names):
+        raise ValueError("unknown lead")
+    return tuple(names)
+
+
+def _word(text: Any, pattern: str = r"[a-z0-9_]{1,40}") -> str:
+    if not isinstance(text, str) or not re.fullmatch(pattern, text):
+        raise ValueError("not a word")
+    return text
+
+
+def _sentence(text: Any) -> str:
+    if not isinstance(text, str) or len(text) > _MAX_SENTENCE or (text and not text.isprintable()):
+        raise ValueError("not a sentence")
+    return text

@@ -1,0 +1,265 @@
+"""A model on disk: a folder a person can read, checked byte by byte when it is loaded. No pickle, no code.
+
+    manifest.json                what this is: sizes, preparation, labels, metrics, and the sha256 of every other file
+    ecg_tower.safetensors        ECG encoder, token aggregator, alignment
+    echo_encoder.safetensors     one clip to one view vector
+    echo_tower.safetensors       view projection, pooling, alignment
+    probes.json                  features to LVEF and SHD probabilities
+    README.md                    the model card
+
+A bundle may lack parts (without probes it gives features only); what it has is strict. This file knows the folder;
+`models/bundle/loaded.py` knows what to do with its contents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from inputs.specs import EcgSpec
+from models.bundle.manifest import (
+    _BLANK,
+    CARD,
+    ECG_TOWER,
+    ECHO_ENCODER,
+    ECHO_TOWER,
+    MANIFEST,
+    PROBES,
+    SCHEMA_VERSION,
+    BundleError,
+    BundleManifest,
+)
+from models.compare import first_difference
+from models.ecg_shape import SHAPE_SIZES, describable
+from models.echo_encoder import EchoEncoder
+from models.ood import OutOfDistribution
+from models.probes import Probes
+from models.towers import EcgTower, EchoTower
+
+_Module = TypeVar("_Module", bound=nn.Module)
+
+
+def read_manifest(path: Path) -> tuple[BundleManifest, str]:
+    """The manifest and the sha256 of its file. BundleError when it is missing, changed or of another schema."""
+    try:
+        raw = (path / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleError(f"this is no model bundle: {MANIFEST} is missing or unreadable") from error
+    try:
+        fields = json.loads(raw)
+        version, claimed = fields["schema_version"], str(fields["manifest_sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{MANIFEST} is damaged") from error
+    if version != SCHEMA_VERSION:
+        raise BundleError(f"{MANIFEST} has schema version {version}, but this code reads version {SCHEMA_VERSION}")
+    if hashlib.sha256(raw.replace(claimed.encode(), _BLANK.encode())).hexdigest() != claimed:
+        raise BundleError(f"{MANIFEST} is damaged or was changed by hand: it does not match its own sha256")
+    try:
+        return BundleManifest.model_validate(fields), hashlib.sha256(raw).hexdigest()
+    except ValidationError as error:
+        raise BundleError(f"{MANIFEST} does not fit its schema: {_first_problem(error)}") from error
+
+
+def check_card(path: Path, manifest: BundleManifest) -> None:
+    """BundleError when the model card is not the one the bundle was written with."""
+    _check_file(path, manifest, CARD)
+
+
+def read_probes(path: Path, manifest: BundleManifest) -> Probes | None:
+    """The probes, or None in a bundle that has none."""
+    if PROBES not in manifest.files:
+        return None
+    _check_file(path, manifest, PROBES)
+    try:
+        probes = Probes.model_validate_json((path / PROBES).read_bytes())
+    except ValidationError as error:
+        raise BundleError(f"{PROBES} does not fit its schema: {_first_problem(error)}") from error
+    problem = _probe_problem(probes, manifest)
+    if problem:
+        raise BundleError(f"{PROBES} does not fit the bundle: {problem}")
+    return probes
+
+
+def read_ecg_tower(path: Path, manifest: BundleManifest) -> EcgTower:
+    """The ECG tower as trained (attention not folded), on the CPU, without the manifest's absent components."""
+    with torch.device("meta"):
+        tower = without(EcgTower(manifest.architecture), manifest.absent)
+    return _read_weights(path, manifest, ECG_TOWER, tower)
+
+
+def read_echo_encoder(path: Path, manifest: BundleManifest) -> EchoEncoder:
+    """The echo encoder, on the CPU."""
+    with torch.device("meta"):
+        encoder = EchoEncoder(manifest.architecture.echo, manifest.architecture.view_dim)
+    return _read_weights(path, manifest, ECHO_ENCODER, encoder)
+
+
+def read_echo_tower(path: Path, manifest: BundleManifest) -> EchoTower:
+    """The view projection, pooling and alignment, on the CPU, without the manifest's absent components."""
+    with torch.device("meta"):
+        tower = without(EchoTower(manifest.architecture), manifest.absent)
+    return _read_weights(path, manifest, ECHO_TOWER, tower)
+
+
+def verify_bundle(path: Path) -> None:
+    """Check every file of a bundle: hashes, keys, shapes and numbers. BundleError says what is wrong first."""
+    manifest, _ = read_manifest(path)
+    check_card(path, manifest)
+    read_probes(path, manifest)
+    for name, read in ((ECHO_TOWER, read_echo_tower), (ECG_TOWER, read_ecg_tower), (ECHO_ENCODER, read_echo_encoder)):
+        if name in manifest.files:
+            read(path, manifest)
+
+
+def write_bundle(
+    path: Path,
+    *,
+    manifest_fields: Mapping[str, Any],
+    ecg_tower: EcgTower | None,
+    echo_encoder: EchoEncoder | None,
+    echo_tower: EchoTower | None,
+    probes: Probes | None,
+    card: str,
+) -> BundleManifest:
+    """Write a bundle under a temporary name beside `path` and rename it, so that it is there whole or not at all.
+
+    manifest_fields: every field of BundleManifest except schema_version, files and manifest_sha256; `absent` only when
+    a tower has gaps. ValueError when `path` exists already, or when weights or probes do not fit the architecture.
+    """
+    if path.exists():
+        raise ValueError(f"{path.name} exists already; a bundle is never changed in place")
+    draft = BundleManifest.model_validate({**manifest_fields, "files": {}})
+    problem = None if probes is None else _probe_problem(probes, draft)
+    if problem:
+        raise ValueError(f"the probes do not fit the bundle: {problem}")
+    modules = {ECG_TOWER: ecg_tower, ECHO_ENCODER: echo_encoder, ECHO_TOWER: echo_tower}
+    with torch.device("meta"):
+        expected: dict[str, nn.Module] = {
+            ECG_TOWER: without(EcgTower(draft.architecture), draft.absent),
+            ECHO_ENCODER: EchoEncoder(draft.architecture.echo, draft.architecture.view_dim),
+            ECHO_TOWER: without(EchoTower(draft.architecture), draft.absent),
+        }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    try:
+        for name, module in modules.items():
+            if module is not None:
+                weights = {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in module.state_dict().items()}
+                difference = first_difference(expected[name], {k: tuple(v.shape) for k, v in weights.items()})
+                if difference:
+                    raise ValueError(f"{name} would not fit the architecture: {difference}")
+                save_file(weights, temporary / name)
+        if probes is not None:
+            (temporary / PROBES).write_text(probes.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (temporary / CARD).write_text(card, encoding="utf-8")
+        files = {file.name: _sha256(file) for file in sorted(temporary.iterdir())}
+        manifest = _write_manifest(temporary / MANIFEST, draft.model_copy(update={"files": files}))
+        # Temporary folders and safetensors files are for their owner only; a finished bundle is for every reader.
+        temporary.chmod(0o755)
+        for file in temporary.iterdir():
+            file.chmod(0o644)
+            _fsync(file)
+        _fsync(temporary)
+        temporary.rename(path)
+        _fsync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return manifest
+
+
+def without(tower: _Module, absent: Iterable[str]) -> _Module:
+    """The same tower with some components taken out; running into the gap is an AttributeError."""
+    for name in absent:
+        if hasattr(tower, name):
+            delattr(tower, name)
+    return tower
+
+
+def _write_manifest(file: Path, manifest: BundleManifest) -> BundleManifest:
+    blank = manifest.model_copy(update={"manifest_sha256": _BLANK}).model_dump_json(indent=1) + "\n"
+    digest = hashlib.sha256(blank.encode()).hexdigest()
+    # The blank stands last in the file and in no other place: no file has a hash of zeros.
+    file.write_text(blank.replace(_BLANK, digest), encoding="utf-8")
+    return manifest.model_copy(update={"manifest_sha256": digest})
+
+
+def _read_weights(path: Path, manifest: BundleManifest, name: str, module: _Module) -> _Module:
+    """Fill a module built without memory (on the meta device), one tensor at a time: no second copy of the weights."""
+    _check_file(path, manifest, name)
+    try:
+        with safe_open(path / name, framework="pt", device="cpu") as file:
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 - not a dict
+            difference = first_difference(module, shapes)
+            if difference:
+                raise BundleError(f"{name} does not fit the architecture: {difference}")
+            # The tensors may be views of the mapped file; a loaded model must not change or fault when the file does.
+            module.load_state_dict(
+                {key: file.get_tensor(key).to(torch.float32, copy=True) for key in shapes}, assign=True
+            )
+    except SafetensorError as error:
+        raise BundleError(f"{name} is damaged") from error
+    return module.eval().requires_grad_(requires_grad=False)
+
+
+def _probe_problem(probes: Probes, manifest: BundleManifest) -> str | None:
+    features, classes = len(probes.feature_mean_F), len(probes.lvef.bias_C)
+    if features != manifest.architecture.features_dim:
+        return f"the probes take {features} features, the encoder gives {manifest.architecture.features_dim}"
+    if classes != len(manifest.labels.lvef.labels):
+        return f"the LVEF probe has {classes} classes, the label definitions {len(manifest.labels.lvef.labels)}"
+    unnamed = sorted(set(probes.flags) - set(manifest.labels.shd_flags))
+    if unnamed:
+        return f"there is a probe for {unnamed[0]}, which is no SHD flag of the label definitions"
+    return None if probes.ood is None else _ood_problem(probes.ood, manifest.ecg)
+
+
+def _ood_problem(ood: OutOfDistribution, spec: EcgSpec) -> str | None:
+    if not describable(spec):
+        return "the out-of-distribution score needs longer windows of all twelve leads"
+    found = {"leads": ood.leads.mean_S, "texture": ood.texture.mean_S, "direction": ood.direction.weight_S}
+    for kind, numbers in found.items():
+        if len(numbers) != SHAPE_SIZES[kind]:
+            return f"the {kind} part of ood takes {len(numbers)} numbers, an ECG gives {SHAPE_SIZES[kind]}"
+    return None
+
+
+def _check_file(path: Path, manifest: BundleManifest, name: str) -> None:
+    if name not in manifest.files:
+        raise BundleError(f"this bundle has no {name}")
+    try:
+        found = _sha256(path / name)
+    except OSError as error:
+        raise BundleError(f"{name} is missing or unreadable") from error
+    if found != manifest.files[name]:
+        raise BundleError(f"{name} is damaged or was changed: its sha256 is not the one in {MANIFEST}")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Published weights, by the layout they are published in."""

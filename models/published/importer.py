@@ -1,0 +1,130 @@
+"""Published weights to a bundle, and a report of what each file gave and what is missing for which use."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from ground.findings import SHD_FLAGS
+from inputs.specs import EcgSpec, EchoSpec
+from models.architecture import paper
+from models.bundle import write_bundle
+from models.labels import LabelDefinitions
+from models.published.components import (
+    COMPONENT_FILES,
+    USES,
+    Assembled,
+    Contribution,
+    assemble,
+    read_components,
+    read_echo2ecg,
+    read_echoprime,
+    read_otis,
+)
+
+LICENCES = """\
+Echo2ECG's ECG encoder started from OTiS, and its echo encoder is EchoPrime's: the terms of all three matter.
+
+- Echo2ECG: MIT.
+- OTiS: MIT.
+- EchoPrime: its README says MIT, while its LICENSE file is academic and non-commercial; ask its authors before using
+  the echo encoder for anything else."""
+
+
+def import_bundle(
+    out_dir: Path,
+    *,
+    otis: Path | None = None,
+    echoprime: Path | None = None,
+    echo2ecg: Path | None = None,
+    components: Path | None = None,
+) -> list[str]:
+    """Write a bundle of the published weights given; where two give the same component, the later argument counts.
+
+    Returns the report, one sentence a line. CheckpointError for a file that is not what its argument asks for;
+    ValueError when nothing is given or `out_dir` exists.
+    """
+    if out_dir.exists():
+        raise ValueError(f"{out_dir.name} exists already; a bundle is never changed in place")
+    contributions = [
+        *([read_otis(otis)] if otis else []),
+        *([read_echoprime(echoprime)] if echoprime else []),
+        *([read_echo2ecg(echo2ecg)] if echo2ecg else []),
+        *(read_components(components) if components else []),
+    ]
+    if not contributions:
+        raise ValueError("give at least one of --otis, --echoprime, --echo2ecg and --components")
+    assembled = assemble(contributions)
+    left_alone = (
+        sorted(p.name for p in components.iterdir() if p.name not in COMPONENT_FILES.values()) if components else []
+    )
+    report = [*(_gave(contribution) for contribution in contributions), *assembled.notes, *_uses(assembled)]
+    if left_alone:
+        report.append(f"Left alone in the components folder: {', '.join(left_alone)}.")
+    hashes = [contribution.sha256 for contribution in contributions]
+    bundle_id = f"published-{hashlib.sha256(''.join(hashes).encode()).hexdigest()[:12]}"
+    fields = {
+        "id": bundle_id,
+        "created": datetime.now(UTC),
+        "code_version": version("echo2ecg"),
+        "seeds": {},
+        "architecture": paper(),
+        "ecg": EcgSpec(),
+        "echo": EchoSpec(),
+        "labels": LabelDefinitions(shd_flags=SHD_FLAGS),
+        "metrics": {},
+        "training_data": {
+            "trained_here": False,
+            "imported_files": [{"file": c.file, "source": c.source, "sha256": c.sha256} for c in contributions],
+        },
+        "absent": assembled.absent,
+    }
+    write_bundle(
+        out_dir,
+        manifest_fields=fields,
+        ecg_tower=assembled.ecg_tower,
+        echo_encoder=assembled.echo_encoder,
+        echo_tower=assembled.echo_tower,
+        probes=None,
+        card=_card(bundle_id, contributions, assembled),
+    )
+    return report
+
+
+def _gave(contribution: Contribution) -> str:
+    ignored = f"; ignored {', '.join(contribution.ignored)}" if contribution.ignored else ""
+    notes = "".join(f"; {note}" for note in contribution.notes)
+    return f"{contribution.file} ({contribution.source}) gave {', '.join(contribution.components)}{notes}{ignored}."
+
+
+def _uses(assembled: Assembled) -> list[str]:
+    missing = {use: assembled.missing_for(use) for use in USES}
+    return [f"{use}: {'missing ' + ', '.join(names) if names else 'complete'}." for use, names in missing.items()]
+
+
+def _card(bundle_id: str, contributions: Sequence[Contribution], assembled: Assembled) -> str:
+    sections = [
+        f"# {bundle_id}",
+        (
+            "Published weights of the Echo2ECG method (arXiv 2603.08505) or of what it starts from, converted. "
+            "**These weights were not made here**: writing this bundle trained, tuned and evaluated nothing."
+        ),
+        "**Research software, not a medical device.** It must not inform decisions about a patient.",
+        "## Where each component is from",
+        "\n".join(
+            ["| component | file | source |", "|---|---|---|"]
+            + [f"| {name} | {given.file} | {given.source} |" for name, given in assembled.origin.items()]
+        ),
+        "## The files",
+        "\n".join(f"- {_gave(given)} sha256 {given.sha256}" for given in contributions),
+        *(["## To know", "\n".join(f"- {note}" for note in assembled.notes)] if assembled.notes else []),
+        "## What it can be used for",
+        "\n".join(f"- {line}" for line in _uses(assembled)),
+        "There are no probes: LVEF and SHD probabilities need probes fitted on labelled ECGs.",
+        "## Licences",
+        LICENCES,
+    ]
+    return "\n\n".join(sections) + "\n"

@@ -1,0 +1,168 @@
+"""Writes clips as machines export them: DICOM Ultrasound Multi-frame (JPEG baseline or uncompressed) and MJPEG AVI.
+
+The same clip and identifiers give the same bytes. Files carry pseudonyms only: no name, birth date or burned-in text.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import av
+import simplejpeg
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.tag import Tag
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit, UltrasoundMultiFrameImageStorage
+
+from simulator.dicom_identity import IMPLEMENTATION, derived_uid
+from simulator.echo.views import RenderedClip
+
+ClipFormat = Literal["dicom_jpeg", "dicom_raw", "avi"]
+
+_FRAME_TIME = Tag(0x0018, 0x1063)
+_SPATIAL_2D, _TISSUE, _COLOUR_FLOW, _CENTIMETRE = 1, 1, 2, 3
+
+
+def write_clip(
+    clip: RenderedClip,
+    path_stem: Path,
+    kind: ClipFormat,
+    *,
+    patient_id: str,
+    study_id: str,
+    view_id: str,
+    acquired_at: datetime,
+    uid_seed: int,
+) -> Path:
+    """Clip -> `path_stem` with .dcm or .avi appended; returns that path. ValueError for another kind.
+
+    An AVI holds frames and rate only; identifiers and time go into DICOM. UIDs follow from `uid_seed` and the
+    identifiers, under the 2.25 root for UUIDs, so that clips of one study share its Study Instance UID.
+    """
+    if kind == "avi":
+        path = path_stem.with_name(path_stem.name + ".avi")
+        _write_avi(clip, path)
+        return path
+    if kind not in ("dicom_jpeg", "dicom_raw"):
+        raise ValueError(f"kind must be dicom_jpeg, dicom_raw or avi, not {kind!r}")
+    path = path_stem.with_name(path_stem.name + ".dcm")
+    study = (str(uid_seed), patient_id, study_id)
+    dataset = _new_dataset(_uid(*study, view_id), ExplicitVRLittleEndian if kind == "dicom_raw" else JPEGBaseline8Bit)
+    dataset.StudyInstanceUID = _uid(*study)
+    dataset.SeriesInstanceUID = _uid(*study, "series")
+    _describe_study(dataset, patient_id, study_id, acquired_at)
+    _describe_cine(dataset, clip)
+    if kind == "dicom_raw":
+        dataset.PhotometricInterpretation = "RGB"
+        dataset.LossyImageCompression = "00"
+        pixels = clip.frames_THWC.tobytes()
+        dataset.PixelData = pixels + b"\0" * (len(pixels) % 2)
+        dataset["PixelData"].VR = "OB"
+    else:
+        dataset.PhotometricInterpretation = "YBR_FULL_422"
+        dataset.LossyImageCompression = "01"
+        dataset.LossyImageCompressionMethod = "ISO_10918_1"
+        frames = _jpeg_frames(clip)
+        dataset.LossyImageCompressionRatio = round(clip.frames_THWC.nbytes / sum(map(len, frames)), 1)
+        dataset.PixelData = encapsulate(frames, has_bot=True)
+        dataset["PixelData"].VR = "OB"
+        dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def _jpeg_frames(clip: RenderedClip) -> list[bytes]:
+    return [
+        simplejpeg.encode_jpeg(
+            frame, quality=clip.jpeg_quality, colorspace="RGB", colorsubsampling="422", fastdct=False
+        )
+        for frame in clip.frames_THWC
+    ]
+
+
+def _new_dataset(instance_uid: UID, transfer_syntax: UID) -> Dataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = UltrasoundMultiFrameImageStorage
+    meta.MediaStorageSOPInstanceUID = instance_uid
+    meta.TransferSyntaxUID = transfer_syntax
+    meta.ImplementationClassUID = IMPLEMENTATION
+    dataset = Dataset()
+    dataset.file_meta = meta
+    dataset.SOPClassUID = UltrasoundMultiFrameImageStorage
+    dataset.SOPInstanceUID = instance_uid
+    return dataset
+
+
+def _describe_study(dataset: Dataset, patient_id: str, study_id: str, acquired_at: datetime) -> None:
+    dataset.PatientID = patient_id
+    dataset.StudyID = study_id[:16]
+    dataset.Modality = "US"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "", "0001"]
+    for empty in ("PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "ReferringPhysicianName"):
+        setattr(dataset, empty, "")
+    dataset.Manufacturer = "Simulated"
+    date, time = acquired_at.strftime("%Y%m%d"), acquired_at.strftime("%H%M%S")
+    dataset.StudyDate = dataset.SeriesDate = dataset.ContentDate = date
+    dataset.StudyTime = dataset.SeriesTime = dataset.ContentTime = time
+    dataset.AcquisitionDateTime = acquired_at.strftime("%Y%m%d%H%M%S%z")
+    dataset.SeriesNumber = 1
+    dataset.InstanceNumber = 1
+    dataset.BurnedInAnnotation = "NO"
+
+
+def _describe_cine(dataset: Dataset, clip: RenderedClip) -> None:
+    frames, rows, columns, samples = clip.frames_THWC.shape
+    dataset.SamplesPerPixel = samples
+    dataset.PlanarConfiguration = 0
+    dataset.NumberOfFrames = frames
+    dataset.FrameIncrementPointer = _FRAME_TIME
+    dataset.FrameTime = f"{1000.0 / clip.frame_rate_hz:.6f}"
+    dataset.CineRate = round(clip.frame_rate_hz)
+    dataset.Rows, dataset.Columns = rows, columns
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit = 7
+    dataset.PixelRepresentation = 0
+    dataset.UltrasoundColorDataPresent = int(clip.colour)
+    regions = [_region(clip, _TISSUE)]
+    if clip.colour:
+        regions.append(_region(clip, _COLOUR_FLOW))
+    dataset.SequenceOfUltrasoundRegions = DicomSequence(regions)
+
+
+def _region(clip: RenderedClip, data_type: int) -> Dataset:
+    region = Dataset()
+    region.RegionSpatialFormat = _SPATIAL_2D
+    region.RegionDataType = data_type
+    region.RegionFlags = 0
+    x0, y0, x1, y1 = clip.region_px
+    region.RegionLocationMinX0, region.RegionLocationMinY0 = x0, y0
+    region.RegionLocationMaxX1, region.RegionLocationMaxY1 = x1, y1
+    region.PhysicalUnitsXDirection = region.PhysicalUnitsYDirection = _CENTIMETRE
+    region.PhysicalDeltaX = region.PhysicalDeltaY = clip.cm_per_px
+    return region
+
+
+def _uid(*parts: str) -> UID:
+    return derived_uid("\x1f".join(parts))
+
+
+def _write_avi(clip: RenderedClip, path: Path) -> None:
+    """The frames are compressed here rather than by the container's encoder: one JPEG quality for both formats."""
+    rate = Fraction(clip.frame_rate_hz).limit_denominator(1001)
+    _, height, width, _ = clip.frames_THWC.shape
+    with av.open(str(path), "w", format="avi", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("mjpeg", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuvj422p"
+        stream.time_base = 1 / rate
+        for index, jpeg in enumerate(_jpeg_frames(clip)):
+            packet = av.Packet(jpeg)
+            packet.stream = stream
+            packet.time_base = 1 / rate
+            packet.pts = packet.dts = index
+            packet.duration = 1
+            packet.is_keyframe = True
+            container.mux(packet)

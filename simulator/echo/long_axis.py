@@ -1,0 +1,346 @@
+"""Planes along the heart's long axis: four chambers (apical, subcostal), two chambers, and the parasternal plane.
+
+A scene reads only the physiology it is handed; `simulator.echo.views` hides beforehand what its view cannot show.
+Coordinates, levels and array letters as in `simulator.echo.scene`; (z, w) as in `simulator.echo.ventricle`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.echo.cycle import Cycle
+from simulator.echo.scene import (
+    ATRIAL_WALL_DB,
+    BLOOD_DB,
+    MITRAL_JET_CM2,
+    MUSCLE_DB,
+    PERICARDIUM_DB,
+    TRICUSPID_JET_CM2,
+    VALVE_DB,
+    Flow,
+    Scene,
+    Variation,
+    effusion_cm,
+    jet_size,
+    tricuspid_colour,
+    ventricular_volume_ml,
+)
+from simulator.echo.ventricle import (
+    Floats,
+    Ventricle,
+    ellipse,
+    leaflet,
+    long_axis_ventricle,
+    offset_open,
+    plume,
+)
+from simulator.patient import Physiology
+
+_APICAL_WALL_CM = 0.85
+_RV_WALL_CM = 0.4
+_RV_SQUEEZE = (0.30, 0.22, 0.13, 0.07)
+_AV_OPENING = (1.0, 0.72, 0.45, 0.24)
+_AV_THICKNESS_CM = (0.14, 0.26, 0.38, 0.50)
+_AORTIC_JET_CM2 = (0.0, 1.3, 3.3, 6.5)
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """Where the heart's long axis lies in the picture: (z, w) -> apex + z * axis + w * across."""
+
+    apex_cm: tuple[float, float]
+    axis: tuple[float, float]
+    across: tuple[float, float]
+
+    def place(self, outline_zw: Floats) -> Floats:
+        z, w = outline_zw[..., :1], outline_zw[..., 1:]
+        return np.asarray(np.array(self.apex_cm) + z * np.array(self.axis) + w * np.array(self.across))
+
+
+def four_chamber(seen: Physiology, cycle: Cycle, vary: Variation, *, subcostal: bool) -> Scene:
+    """Both ventricles and both atria: apical (LV on the right of the picture) or from below the ribs (RV on top)."""
+    plane = _plane((6.2, 9.0), -74.0, vary) if subcostal else _plane((0.7, 1.9), 8.0, vary)
+    septum = apex = lateral = 1.0
+    if seen.infarct == "anterior":
+        septum, apex = 0.45, 0.0
+    elif seen.infarct == "lateral":
+        lateral = 0.1
+    lv = _ventricle(seen, cycle, vary, minus_motion=septum, plus_motion=lateral, apex_motion=apex)
+    scene = _scene(plane, lv)
+    septal, free = _right_ventricle(seen, cycle, vary, lv)
+    rv_wall = offset_open(free, _RV_WALL_CM)
+    rim = effusion_cm(seen, vary)
+    _pericardium(scene, plane, lv, rim, plus_side_only=True)
+    for distance, level_db in _sac(rim):
+        outer = offset_open(rv_wall, distance * _taper(rv_wall.shape[1], start=True, end=False))
+        scene.paint(plane.place(np.concatenate([septal, outer[:, ::-1]], axis=1)), level_db)
+
+    base_T, mitral_w_T = lv.length_T, 0.5 * (lv.base_minus_T + lv.base_plus_T)
+    annulus_T = 0.5 * (septal[:, 0, 0] + free[:, 0, 0])
+    tv_T = 0.5 * (septal[:, 0, 1] + free[:, 0, 1])
+    ra_half = 2.0 * (seen.rv_basal_cm / 3.3) ** 0.5
+    ra_z_T = annulus_T + 0.75 * 2.3
+    scene.paint(plane.place(np.concatenate([septal, rv_wall[:, ::-1]], axis=1)), MUSCLE_DB)
+    scene.paint(plane.place(ellipse(ra_z_T, tv_T, np.array(2.6), np.array(ra_half + 0.25))), ATRIAL_WALL_DB)
+    la_half_T, la_long_T = _left_atrium(seen, cycle)
+    la_z_T = base_T + 0.92 * la_long_T
+    scene.paint(plane.place(np.concatenate([septal, free[:, ::-1]], axis=1)), BLOOD_DB)
+    scene.paint(plane.place(ellipse(ra_z_T, tv_T, np.array(2.35), np.array(ra_half))), BLOOD_DB)
+    scene.paint(plane.place(ellipse(la_z_T, np.array(0.2), la_long_T + 0.25, la_half_T + 0.25)), ATRIAL_WALL_DB)
+    scene.paint(plane.place(lv.epicardium_TNX), MUSCLE_DB)
+    scene.paint(plane.place(ellipse(la_z_T, np.array(0.2), la_long_T, la_half_T)), BLOOD_DB)
+    scene.paint(plane.place(lv.cavity_TNX), BLOOD_DB)
+    _inflow_valve(scene, plane, base_T, mitral_w_T, 0.5 * (lv.base_plus_T - lv.base_minus_T), cycle.mitral_T)
+    _inflow_valve(
+        scene, plane, annulus_T, tv_T, 0.46 * np.abs(septal[:, 0, 1] - free[:, 0, 1]), cycle.mitral_T, tilt=0.15
+    )
+
+    inflow = _jet(plane, base_T, mitral_w_T, 180.0, np.full_like(base_T, 5.0), np.array(2.0))
+    scene.flows.append(Flow(inflow, cycle.mitral_T, 0.45, 0.12))
+    tv_inflow = _jet(plane, annulus_T, tv_T, 180.0, np.full_like(base_T, 3.2), np.array(1.8))
+    scene.flows.append(Flow(tv_inflow, 0.8 * cycle.mitral_T, 0.35, 0.12))
+    angle = 14.0 * vary.jet_direction
+    mr_T, mr_width_T = jet_size(MITRAL_JET_CM2[seen.mitral_regurgitation], vary.jet, cycle)
+    if seen.mitral_regurgitation:
+        jet = _jet(plane, base_T - 0.3, mitral_w_T, angle, mr_T, mr_width_T)
+        scene.flows.append(Flow(jet, cycle.systole_T, -0.75, 0.85))
+    tr_T, tr_width_T = jet_size(TRICUSPID_JET_CM2[seen.tricuspid_regurgitation], vary.second_jet, cycle)
+    if seen.tricuspid_regurgitation:
+        jet = _jet(plane, annulus_T - 0.3, tv_T, 12.0 - angle, tr_T, tr_width_T)
+        scene.flows.append(Flow(jet, cycle.systole_T, *tricuspid_colour(seen)))
+    return scene
+
+
+def two_chamber(seen: Physiology, cycle: Cycle, vary: Variation) -> Scene:
+    """LV and LA alone: inferior wall on the left of the picture, anterior wall on the right."""
+    plane = _plane((-0.2, 1.9), 2.0, vary)
+    inferior = anterior = apex = 1.0
+    if seen.infarct == "anterior":
+        anterior, apex = 0.1, 0.0
+    elif seen.infarct == "inferior":
+        inferior = 0.05
+    lv = _ventricle(seen, cycle, vary, minus_motion=inferior, plus_motion=anterior, apex_motion=apex)
+    scene = _scene(plane, lv)
+    _pericardium(scene, plane, lv, rim_cm=0.0, plus_side_only=False)
+    base_T, mitral_w_T = lv.length_T, 0.5 * (lv.base_minus_T + lv.base_plus_T)
+    la_half_T, la_long_T = _left_atrium(seen, cycle)
+    la_z_T = base_T + 0.92 * la_long_T
+    scene.paint(plane.place(ellipse(la_z_T, np.array(-0.1), la_long_T + 0.3, la_half_T + 0.3)), ATRIAL_WALL_DB)
+    scene.paint(plane.place(lv.epicardium_TNX), MUSCLE_DB)
+    scene.paint(plane.place(ellipse(la_z_T, np.array(-0.1), la_long_T, la_half_T)), BLOOD_DB)
+    scene.paint(plane.place(lv.cavity_TNX), BLOOD_DB)
+    _inflow_valve(scene, plane, base_T, mitral_w_T, 0.5 * (lv.base_plus_T - lv.base_minus_T), cycle.mitral_T)
+
+    inflow = _jet(plane, base_T, mitral_w_T, 180.0, np.full_like(base_T, 5.0), np.array(2.0))
+    scene.flows.append(Flow(inflow, cycle.mitral_T, 0.45, 0.12))
+    if seen.mitral_regurgitation:
+        length_T, width_T = jet_size(MITRAL_JET_CM2[seen.mitral_regurgitation], vary.jet, cycle)
+        jet = _jet(plane, base_T - 0.3, mitral_w_T, 14.0 * vary.jet_direction, length_T, width_T)
+        scene.flows.append(Flow(jet, cycle.systole_T, -0.75, 0.85))
+    return scene
+
+
+def long_axis(seen: Physiology, cycle: Cycle, vary: Variation, *, apical: bool) -> Scene:
+    """LV, aorta and LA in their common plane: from the sternum (PLAX) or from the apex (A3C)."""
+    posterior = 0.08 if seen.infarct == "lateral" else 1.0
+    lv = _ventricle(
+        seen,
+        cycle,
+        vary,
+        minus_wall_cm=seen.septum_cm,
+        plus_wall_cm=seen.posterior_wall_cm,
+        plus_motion=posterior,
+    )
+    length_ed, radius_ed = float(lv.length_T.max()), float(lv.radius_T.max())
+    if apical:
+        plane = _plane((0.2, 1.9), 4.0, vary, mirrored=True)
+    else:
+        plane = _plane((1.6 - length_ed, 4.3 + seen.septum_cm + radius_ed), 93.0, vary, mirrored=True)
+    scene = _scene(plane, lv)
+    base_T = lv.length_T
+    one_T = np.ones_like(base_T)
+
+    rv_w = -(radius_ed + seen.septum_cm + 1.25)
+    rv_half_T = 1.25 * (1.0 - 0.18 * cycle.emptying_T)
+    rv_z = 0.82 * length_ed
+    rv_wall = ellipse(rv_z * one_T, rv_w * one_T, np.array(3.9), rv_half_T + 0.4)
+    rim = effusion_cm(seen, vary)
+    for distance, level_db in _sac(rim):
+        outer = ellipse(rv_z * one_T, rv_w * one_T, np.array(3.9 + distance), rv_half_T + 0.4 + distance)
+        scene.paint(plane.place(outer), level_db)
+    _pericardium(scene, plane, lv, rim, plus_side_only=True)
+    scene.paint(plane.place(rv_wall), MUSCLE_DB)
+    scene.paint(plane.place(ellipse(rv_z * one_T, rv_w * one_T, np.array(3.6), rv_half_T)), BLOOD_DB)
+
+    la_half_T, la_long_T = _left_atrium(seen, cycle)
+    la_half_T = 0.8 * la_half_T
+    aorta_w_T = 0.55 * lv.base_minus_T
+    la_z_T, la_w_T = base_T + 0.92 * la_long_T, aorta_w_T + 1.55 + la_half_T
+    aorta_z = np.array([-0.5, 0.0, 0.5, 1.2, 2.0, 2.6, 4.0, 9.0])
+    aorta_half = np.array([1.0, 1.0, 1.2, 1.5, 1.35, 1.25, 1.45, 1.5])
+    aorta = _tube(base_T, aorta_w_T, aorta_z, aorta_half)
+    scene.paint(plane.place(ellipse(la_z_T, la_w_T, la_long_T + 0.25, la_half_T + 0.25)), ATRIAL_WALL_DB)
+    scene.paint(plane.place(_tube(base_T, aorta_w_T, aorta_z, aorta_half + 0.25)), ATRIAL_WALL_DB)
+    scene.paint(plane.place(lv.epicardium_TNX), MUSCLE_DB)
+    scene.paint(plane.place(ellipse(la_z_T, la_w_T, la_long_T, la_half_T)), BLOOD_DB)
+    scene.paint(plane.place(lv.cavity_TNX), BLOOD_DB)
+    scene.paint(plane.place(aorta), BLOOD_DB)
+    hinge_low_T, hinge_high_T = aorta_w_T + 1.1, np.maximum(lv.base_plus_T, aorta_w_T + 2.4)
+    mitral_w_T = 0.5 * (hinge_low_T + hinge_high_T)
+    _inflow_valve(scene, plane, base_T, mitral_w_T, 0.5 * (hinge_high_T - hinge_low_T), cycle.mitral_T, tilt=0.1)
+    _aortic_valve(scene, plane, seen, vary, cycle, base_T + 0.35, aorta_w_T)
+
+    inflow = _jet(plane, base_T, mitral_w_T, 185.0, 4.5 * one_T, np.array(1.9))
+    scene.flows.append(Flow(inflow, cycle.mitral_T, 0.45, 0.12))
+    stenosis = seen.aortic_stenosis / 3.0
+    outflow = _jet(plane, base_T - 1.2 * (1.0 - stenosis), aorta_w_T, -6.0, 5.0 * one_T, np.array(2.3 - 0.4 * stenosis))
+    scene.flows.append(Flow(outflow, cycle.aortic_T, -0.45 - 0.4 * stenosis, 0.12 + 0.85 * stenosis))
+    if seen.aortic_regurgitation:
+        length_T, width_T = jet_size(_AORTIC_JET_CM2[seen.aortic_regurgitation], vary.jet, cycle)
+        jet = _jet(plane, base_T + 0.3, aorta_w_T, 178.0 - 10.0 * vary.jet_direction, length_T, 0.8 * width_T)
+        scene.flows.append(Flow(jet, 1.0 - cycle.systole_T, 0.75, 0.85))
+    if seen.mitral_regurgitation:
+        length_T, width_T = jet_size(MITRAL_JET_CM2[seen.mitral_regurgitation], vary.second_jet, cycle)
+        jet = _jet(plane, base_T - 0.2, mitral_w_T, 12.0 + 10.0 * vary.jet_direction, length_T, width_T)
+        scene.flows.append(Flow(jet, cycle.systole_T, -0.75, 0.85))
+    return scene
+
+
+def _plane(apex_cm: tuple[float, float], axis_deg: float, vary: Variation, *, mirrored: bool = False) -> _Plane:
+    """axis_deg: from straight down towards the right of the picture. Tilt and shift of the hand come on top."""
+    angle = np.deg2rad(axis_deg + 4.5 * float(np.clip(vary.tilt, -2.5, 2.5)))
+    shift_x, shift_y = (float(np.clip(v, -2.5, 2.5)) for v in (vary.shift_x, vary.shift_y))
+    apex = (apex_cm[0] + 0.45 * shift_x, apex_cm[1] + 0.25 * shift_y)
+    side = -1.0 if mirrored else 1.0
+    return _Plane(
+        apex, (float(np.sin(angle)), float(np.cos(angle))), (side * float(np.cos(angle)), -side * float(np.sin(angle)))
+    )
+
+
+def _ventricle(
+    seen: Physiology,
+    cycle: Cycle,
+    vary: Variation,
+    *,
+    minus_wall_cm: float = _APICAL_WALL_CM,
+    plus_wall_cm: float = _APICAL_WALL_CM,
+    minus_motion: float = 1.0,
+    plus_motion: float = 1.0,
+    apex_motion: float = 1.0,
+) -> Ventricle:
+    return long_axis_ventricle(
+        ventricular_volume_ml(seen, cycle),
+        edv_ml=seen.lvedv_ml,
+        minus_wall_cm=minus_wall_cm,
+        plus_wall_cm=plus_wall_cm,
+        roundness=vary.roundness,
+        minus_motion=minus_motion,
+        plus_motion=plus_motion,
+        apex_motion=apex_motion,
+    )
+
+
+def _scene(plane: _Plane, lv: Ventricle) -> Scene:
+    middle = plane.place(np.array([0.5 * float(lv.length_T.max()), 0.0]))
+    return Scene(centre_cm=(float(middle[0]), float(middle[1])), squeeze_cm_T=lv.radius_T.max() - lv.radius_T)
+
+
+def _sac(rim_cm: float) -> list[tuple[float, float]]:
+    """Distances from the heart and levels, outermost first: the bright sac, then fluid if there is any."""
+    sac = [(rim_cm + 0.22, PERICARDIUM_DB)]
+    return [*sac, (rim_cm, BLOOD_DB)] if rim_cm > 0.0 else sac
+
+
+def _pericardium(scene: Scene, plane: _Plane, lv: Ventricle, rim_cm: float, *, plus_side_only: bool) -> None:
+    """The sac around the left ventricle, closing on the heart at the base; the septum has none."""
+    epicardium = lv.epicardium_TNX
+    closing_N = _taper(epicardium.shape[1], start=True, end=True)
+    if plus_side_only:
+        closing_N = closing_N / (1.0 + np.exp(-14.0 * np.linspace(-1.0, 1.0, len(closing_N)) - 4.0))
+    for distance, level_db in _sac(rim_cm):
+        scene.paint(plane.place(offset_open(epicardium, distance * closing_N)), level_db)
+
+
+def _taper(points: int, *, start: bool, end: bool) -> Floats:
+    along = np.linspace(0.0, 1.0, points)
+    rise_N = np.minimum(along / 0.06, 1.0) if start else np.ones(points)
+    fall_N = np.minimum((1.0 - along) / 0.06, 1.0) if end else np.ones(points)
+    return np.asarray(rise_N * fall_N)
+
+
+def _left_atrium(seen: Physiology, cycle: Cycle) -> tuple[Floats, Floats]:
+    """Half width and half length over time of an ellipsoid that holds the indexed volume at end systole."""
+    largest_ml = seen.la_volume_index * seen.body_surface_m2
+    volume_T = largest_ml * (0.5 + 0.5 * cycle.emptying_T)
+    half_T = (3.0 * volume_T / (4.0 * np.pi * 1.2)) ** (1.0 / 3.0)
+    return half_T, 1.2 * half_T
+
+
+def _right_ventricle(seen: Physiology, cycle: Cycle, vary: Variation, lv: Ventricle) -> tuple[Floats, Floats]:
+    """Septal border and free wall of the RV cavity, annulus first, in (z, w). The lateral annulus travels the TAPSE."""
+    length_ed = float(lv.length_T.max())
+    squeeze = _RV_SQUEEZE[seen.rv_dysfunction] * float(np.exp(0.15 * np.clip(vary.right_ventricle, -2.0, 2.0)))
+    width_T = seen.rv_basal_cm * (1.0 - squeeze * cycle.emptying_T)
+    septal_z_T = 0.97 * lv.length_T
+    lateral_z_T = 0.97 * length_ed - seen.tapse_cm * cycle.emptying_T
+    apex_z = length_ed * (0.30 - 0.06 * (seen.rv_basal_cm - 3.3))
+    along = np.linspace(0.0, 1.0, 16)
+    septal_z = septal_z_T[:, None] + along * (apex_z - septal_z_T)[:, None]
+    free_z = lateral_z_T[:, None] + along * (apex_z - lateral_z_T)[:, None]
+    stations = lv.cavity_TNX.shape[1] // 2 + 1
+    border = lv.epicardium_TNX[:, :stations][:, ::-1]
+    septal_w, free_w = (
+        np.stack([np.interp(z, b[:, 0], b[:, 1]) for z, b in zip(rows, border, strict=True)])
+        for rows in (septal_z, free_z)
+    )
+    free_w = free_w - width_T[:, None] * (1.0 - along**1.9)
+    return np.stack([septal_z, septal_w - 0.05], axis=-1), np.stack([free_z, free_w], axis=-1)
+
+
+def _inflow_valve(
+    scene: Scene,
+    plane: _Plane,
+    annulus_z_T: Floats,
+    centre_w_T: Floats,
+    half_T: Floats,
+    opening_T: Floats,
+    tilt: float = 0.0,
+) -> None:
+    """Mitral or tricuspid leaflets: they meet just inside the ventricle in systole and part in diastole."""
+    reach_T = 0.55 + 1.35 * opening_T
+    for side in (-1.0, 1.0):
+        hinge = np.stack([annulus_z_T, centre_w_T + side * half_T], axis=-1)
+        tip_w_T = centre_w_T + side * (0.03 + 0.75 * opening_T) * half_T + tilt * half_T
+        tip = np.stack([annulus_z_T - reach_T, tip_w_T], axis=-1)
+        scene.paint(plane.place(leaflet(hinge, tip, side * 0.15, 0.20)), VALVE_DB)
+
+
+def _aortic_valve(
+    scene: Scene, plane: _Plane, seen: Physiology, vary: Variation, cycle: Cycle, z_T: Floats, w_T: Floats
+) -> None:
+    """Two cusps in the root; a stenotic valve is thick, bright and hardly opens."""
+    opening = _AV_OPENING[seen.aortic_stenosis] * float(np.exp(0.12 * np.clip(vary.aortic_valve, -2.0, 2.0)))
+    thickness = _AV_THICKNESS_CM[seen.aortic_stenosis]
+    for side in (-1.0, 1.0):
+        hinge = np.stack([z_T - 0.2, w_T + side * 1.1], axis=-1)
+        parted_T = np.minimum(opening, 1.0) * cycle.aortic_T
+        tip = np.stack([z_T + 0.25 + 0.8 * parted_T, w_T + side * (0.04 + 0.95 * parted_T)], axis=-1)
+        scene.paint(plane.place(leaflet(hinge, tip, 0.0, thickness)), VALVE_DB + 2.0 * seen.aortic_stenosis)
+
+
+def _tube(base_T: Floats, centre_w_T: Floats, z_N: Floats, half_N: Floats) -> Floats:
+    """The aortic root and ascending aorta, leaning away from the left atrium."""
+    z = base_T[:, None] + z_N
+    centre = centre_w_T[:, None] - 0.22 * np.maximum(z_N, 0.0)
+    near, far = np.stack([z, centre - half_N], axis=-1), np.stack([z, centre + half_N], axis=-1)
+    return np.concatenate([near, far[:, ::-1]], axis=1)
+
+
+def _jet(plane: _Plane, z_T: Floats, w_T: Floats, angle_deg: float, length_T: Floats, width_T: Floats) -> Floats:
+    """A plume from (z, w); angle 0 points from the ventricle to the atrium, 180 into the ventricle."""
+    angle = np.deg2rad(angle_deg)
+    origin = np.stack([z_T, w_T], axis=-1)
+    towards = np.broadcast_to(np.array([np.cos(angle), np.sin(angle)]), origin.shape)
+    return plane.place(plume(origin, towards, length_T, np.broadcast_to(width_T, length_T.shape)))

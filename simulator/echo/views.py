@@ -1,0 +1,287 @@
+"""Echo clips of invented patients: a beating geometric heart seen from standard views.
+
+A finding shows only where a sonographer would see it. Each view lists the fields of `Physiology` it may read; before a
+scene is built every other field is replaced by a standard heart's, so a hidden finding cannot leave a trace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from simulator.echo.cycle import BEATS_DRAWN, Cycle, cardiac_cycle
+from simulator.echo.image import (
+    MOST_FRAMES,
+    ColourBox,
+    EchoMachine,
+    draw_frames,
+    sector_of,
+)
+from simulator.echo.long_axis import four_chamber, long_axis, two_chamber
+from simulator.echo.scene import Scene, Variation
+from simulator.echo.short_axis import base_short_axis, short_axis
+from simulator.patient import Infarct, Physiology
+
+__all__ = [
+    "VIEWS",
+    "EchoMachine",
+    "RenderedClip",
+    "choose_machine",
+    "choose_views",
+    "only_visible",
+    "render_view",
+]
+
+_FEWEST_FRAMES = 32
+_BEATS_SHOWN = 1.3
+
+_RHYTHM = ("heart_rate_bpm", "rhythm")
+_LV = ("lvedv_ml", "lvesv_ml")
+_WALLS = ("septum_cm", "posterior_wall_cm")
+_LA = ("la_volume_index", "height_cm", "weight_kg")
+_RV = ("rv_basal_cm", "tapse_cm", "rv_dysfunction")
+
+
+@dataclass(frozen=True)
+class _View:
+    """fields: what this view may read of the physiology. infarcts: whose wall motion lies in this plane."""
+
+    fields: tuple[str, ...]
+    infarcts: tuple[Infarct, ...]
+    depth_cm: float
+    colour_box: ColourBox | None = None
+
+
+_PLAX = _View((*_RHYTHM, *_LV, *_WALLS, *_LA, "aortic_stenosis", "effusion"), ("lateral",), 16.5)
+_PSAX = _View((*_RHYTHM, *_LV, *_WALLS, "pasp_mmhg", "effusion"), ("anterior", "inferior", "lateral"), 14.5)
+_A4C = _View((*_RHYTHM, *_LV, *_LA, *_RV, "effusion"), ("anterior", "lateral"), 18.0)
+_A2C = _View((*_RHYTHM, *_LV, *_LA), ("anterior", "inferior"), 18.0)
+_A3C = _View((*_RHYTHM, *_LV, "aortic_stenosis"), ("lateral",), 17.0)
+_SUBCOSTAL = _View((*_RHYTHM, *_RV, "effusion"), (), 20.0)
+
+
+def _with_colour(view: _View, box: ColourBox, *flows: str) -> _View:
+    return replace(view, fields=(*view.fields, *flows), colour_box=box)
+
+
+_VIEWS: dict[str, _View] = {
+    "PLAX": _PLAX,
+    "PSAX": _PSAX,
+    "A4C": _A4C,
+    "A2C": _A2C,
+    "A3C": _A3C,
+    "SUBCOSTAL": _SUBCOSTAL,
+    "PLAX_COLOUR": _with_colour(
+        _PLAX, ColourBox((4.0, 15.0), (-22.0, 34.0)), "aortic_regurgitation", "mitral_regurgitation"
+    ),
+    "A4C_COLOUR": _with_colour(
+        _A4C,
+        ColourBox((6.0, 17.2), (-32.0, 27.0)),
+        "mitral_regurgitation",
+        "tricuspid_regurgitation",
+        "tr_velocity_m_s",
+    ),
+    "A2C_COLOUR": _with_colour(_A2C, ColourBox((6.0, 17.2), (-20.0, 20.0)), "mitral_regurgitation"),
+    "A3C_COLOUR": _with_colour(_A3C, ColourBox((4.5, 15.5), (-18.0, 26.0)), "aortic_regurgitation"),
+    "PSAX_COLOUR": _View(
+        (*_RHYTHM, "tricuspid_regurgitation", "tr_velocity_m_s", "pulmonary_regurgitation"),
+        (),
+        14.0,
+        ColourBox((2.5, 11.0), (-34.0, 34.0)),
+    ),
+}
+VIEWS: tuple[str, ...] = tuple(_VIEWS)
+"""Colour views show blood flow; PSAX_COLOUR is taken at the base, through the aortic valve."""
+
+_STANDARD_HEART = Physiology(
+    age_years=50.0,
+    sex="female",
+    height_cm=170.0,
+    weight_kg=70.0,
+    rhythm="sinus",
+    heart_rate_bpm=70.0,
+    lvef_percent=62.0,
+    lvedv_ml=110.0,
+    lvesv_ml=42.0,
+    septum_cm=0.9,
+    posterior_wall_cm=0.9,
+    lv_mass_g=140.0,
+    la_volume_index=26.0,
+    rv_basal_cm=3.3,
+    tapse_cm=2.2,
+    rv_dysfunction=0,
+    pasp_mmhg=25.0,
+    tr_velocity_m_s=2.2,
+    aortic_stenosis=0,
+    aortic_regurgitation=0,
+    mitral_regurgitation=0,
+    tricuspid_regurgitation=0,
+    pulmonary_regurgitation=0,
+    effusion=0,
+    infarct="none",
+    site=0,
+)
+
+
+@dataclass(frozen=True)
+class RenderedClip:
+    """frames_THWC: uint8 RGB. colour: blood flow is shown.
+
+    region_px: the sector's rectangle x0, y0, x1, y1, inclusive, inside the frame.
+    """
+
+    frames_THWC: NDArray[np.uint8]
+    frame_rate_hz: float
+    view: str
+    colour: bool
+    cm_per_px: float
+    region_px: tuple[int, int, int, int]
+    jpeg_quality: int
+
+
+def only_visible(physiology: Physiology, view: str) -> Physiology:
+    """The physiology as this view can show it: every field outside the view's list is a standard heart's."""
+    spec = _VIEWS[view]
+    seen = replace(_STANDARD_HEART, **{name: getattr(physiology, name) for name in spec.fields})
+    return replace(seen, infarct=physiology.infarct) if physiology.infarct in spec.infarcts else seen
+
+
+_GREY_CHANCE = {"PLAX": 0.93, "PSAX": 0.82, "A4C": 0.96, "A2C": 0.78, "A3C": 0.66, "SUBCOSTAL": 0.55}
+_COLOUR_LESIONS = {
+    "PLAX_COLOUR": ("mitral_regurgitation", "aortic_regurgitation", "aortic_stenosis"),
+    "A4C_COLOUR": ("mitral_regurgitation", "tricuspid_regurgitation"),
+    "A2C_COLOUR": ("mitral_regurgitation",),
+    "A3C_COLOUR": ("aortic_regurgitation", "aortic_stenosis"),
+    "PSAX_COLOUR": ("tricuspid_regurgitation", "pulmonary_regurgitation"),
+}
+_COLOUR_COMMON = {"PLAX_COLOUR": 1.0, "A4C_COLOUR": 1.0, "A2C_COLOUR": 0.3, "A3C_COLOUR": 0.6, "PSAX_COLOUR": 0.7}
+_REPEAT_CHANCE = 0.10
+
+
+def choose_views(physiology: Physiology, rng: Generator) -> tuple[str, ...]:
+    """Which clips a study has: grey views may be missing or repeated, colour is likelier where it shows a lesion.
+
+    A normal heart is also looked at in colour, and a lesion is sometimes missed: a colour clip does not prove a lesion,
+    but it is commoner with one, so that its presence tells something of the label. There is always a PLAX or an A4C.
+    """
+    views: list[str] = []
+    for view, chance in _GREY_CHANCE.items():
+        present, repeated = rng.random(2)
+        if present < chance:
+            views.extend([view] * (2 if repeated < _REPEAT_CHANCE else 1))
+    if "PLAX" not in views and "A4C" not in views:
+        views.insert(0, "A4C")
+    for view, lesions in _COLOUR_LESIONS.items():
+        worst = max(int(getattr(physiology, lesion)) for lesion in lesions)
+        chance = _COLOUR_COMMON[view] * (0.40, 0.55, 0.75, 0.80)[worst]
+        if rng.random() < chance:
+            views.append(view)
+    return tuple(views)
+
+
+@dataclass(frozen=True)
+class _Vendor:
+    sizes_hw: tuple[tuple[int, int], ...]
+    frame_rates_hz: tuple[float, ...]
+    sector_deg: tuple[float, float]
+    dynamic_range_db: tuple[float, float]
+    blur_beams: tuple[float, float]
+    speckle: tuple[float, float]
+    tint: tuple[float, float, float]
+    jpeg_quality: tuple[int, ...]
+    ecg_trace_chance: float
+
+
+_VENDORS = (
+    _Vendor(
+        ((240, 320), (300, 400)), (25.0, 30.0, 33.0, 50.0), (74.0, 84.0), (56.0, 66.0), (1.0, 1.6), (0.75, 1.0),
+        (1.0, 1.0, 1.0), (62, 75), 0.95,
+    ),
+    _Vendor(
+        ((240, 320), (300, 400)), (30.0, 40.0, 50.0, 60.0), (78.0, 90.0), (60.0, 72.0), (0.8, 1.3), (0.65, 0.85),
+        (1.0, 0.93, 0.80), (70, 80), 0.9,
+    ),
+    _Vendor(
+        ((240, 320), (360, 480)), (25.0, 30.0, 46.0), (70.0, 80.0), (50.0, 60.0), (1.3, 2.1), (0.8, 1.05),
+        (0.86, 0.95, 1.0), (58, 66), 0.7,
+    ),
+)  # fmt: skip
+_SITE_VENDORS = ((0.60, 0.30, 0.10), (0.25, 0.60, 0.15), (0.30, 0.10, 0.60))
+
+
+def choose_machine(site: int, rng: Generator) -> EchoMachine:
+    """A machine and its settings for one study; the mixture depends on the site alone. ValueError for another site."""
+    if not 0 <= site < len(_SITE_VENDORS):
+        raise ValueError(f"site must be 0..{len(_SITE_VENDORS) - 1}, not {site}")
+    vendor = _VENDORS[int(rng.choice(len(_VENDORS), p=_SITE_VENDORS[site]))]
+    height, width = vendor.sizes_hw[int(rng.integers(len(vendor.sizes_hw)))]
+    return EchoMachine(
+        frame_height=height,
+        frame_width=width,
+        frame_rate_hz=vendor.frame_rates_hz[int(rng.integers(len(vendor.frame_rates_hz)))],
+        depth_scale=float(np.exp(rng.normal(0.0, 0.05))),
+        sector_deg=float(rng.uniform(*vendor.sector_deg)),
+        gain_db=float(rng.normal(0.0, 2.5)),
+        dynamic_range_db=float(rng.uniform(*vendor.dynamic_range_db)),
+        attenuation_db_per_cm=float(rng.uniform(0.1, 0.7)),
+        speckle=float(rng.uniform(*vendor.speckle)),
+        blur_beams=float(rng.uniform(*vendor.blur_beams)),
+        blur_depths=float(rng.uniform(0.7, 1.1)),
+        shadow_db=float(rng.uniform(6.0, 22.0)),
+        rim_loss_db=float(rng.uniform(2.0, 14.0)),
+        haze_db=float(rng.uniform(-64.0, -52.0)),
+        tint=vendor.tint,
+        ecg_trace=bool(rng.random() < vendor.ecg_trace_chance),
+        jpeg_quality=int(vendor.jpeg_quality[int(rng.integers(len(vendor.jpeg_quality)))]),
+    )
+
+
+def render_view(physiology: Physiology, view: str, machine: EchoMachine, rng: Generator) -> RenderedClip:
+    """One cine of a bit over a beat, 32 to 48 frames, most starting at the R wave. ValueError for an unknown view."""
+    if view not in _VIEWS:
+        raise ValueError(f"unknown view {view!r}; known are {', '.join(VIEWS)}")
+    seen = only_visible(physiology, view)
+    spec = _VIEWS[view]
+    # Every draw happens in the same order and number whatever the physiology, so equal seeds differ only by disease.
+    vary = Variation.draw(rng)
+    interval_noise = rng.standard_normal(BEATS_DRAWN)
+    depth_noise, gain_noise, start_noise, ungated = rng.normal(), rng.normal(), rng.normal(), rng.random()
+    setting = replace(machine, gain_db=machine.gain_db + 1.2 * float(gain_noise))
+    sector = sector_of(setting, spec.depth_cm * machine.depth_scale * float(np.exp(0.03 * depth_noise)))
+    beat_s = 60.0 / seen.heart_rate_bpm
+    frames = int(np.clip(np.ceil(_BEATS_SHOWN * beat_s * machine.frame_rate_hz), _FEWEST_FRAMES, MOST_FRAMES))
+    start_s = 0.04 * float(np.clip(start_noise, -2.0, 2.0)) - (beat_s * ungated * 8.0 if ungated < 0.12 else 0.0)
+    cycle = cardiac_cycle(
+        start_s + np.arange(frames) / machine.frame_rate_hz,
+        heart_rate_bpm=seen.heart_rate_bpm,
+        rhythm=seen.rhythm,
+        interval_noise=interval_noise,
+    )
+    scene = _build_scene(view.removesuffix("_COLOUR") if view != "PSAX_COLOUR" else view, seen, cycle, vary)
+    frames_THWC = draw_frames(scene, cycle, setting, sector, rng, spec.colour_box)
+    return RenderedClip(
+        frames_THWC=frames_THWC,
+        frame_rate_hz=machine.frame_rate_hz,
+        view=view,
+        colour=spec.colour_box is not None,
+        cm_per_px=1.0 / sector.px_per_cm,
+        region_px=sector.region_px,
+        jpeg_quality=machine.jpeg_quality,
+    )
+
+
+def _build_scene(plane: str, seen: Physiology, cycle: Cycle, vary: Variation) -> Scene:
+    match plane:
+        case "PLAX" | "A3C":
+            return long_axis(seen, cycle, vary, apical=plane == "A3C")
+        case "A4C" | "SUBCOSTAL":
+            return four_chamber(seen, cycle, vary, subcostal=plane == "SUBCOSTAL")
+        case "A2C":
+            return two_chamber(seen, cycle, vary)
+        case "PSAX":
+            return short_axis(seen, cycle, vary)
+        case _:
+            return base_short_axis(seen, cycle, vary)

@@ -1,0 +1,135 @@
+"""Keys: made, kept as hashes, noticed without a restart; and where the service may bind."""
+
+from __future__ import annotations
+
+import json
+import stat
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.access.keys import (
+    KeyRing,
+    check_bind,
+    create_key,
+    list_keys,
+    revoke_key,
+)
+from app.access.sessions import Sessions
+from app.settings import Settings, SettingsError
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "keys" / "keys.json"
+
+
+def settings(tmp_path, **changes):
+    return Settings(bundle_dir=tmp_path, index_dir=tmp_path, **changes)
+
+
+def test_the_file_holds_hashes_and_no_key_and_only_its_owner_reads_it(file):
+    key = create_key(file, ("query", "admin"), "first")
+    assert len(key) >= 40
+    assert key not in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    (entry,) = list_keys(file)
+    assert (entry.name, entry.scopes) == ("first", ("query", "admin"))
+    assert abs(datetime.now(UTC) - entry.created) < timedelta(minutes=1)
+
+
+def test_two_keys_differ_and_both_are_kept(file):
+    first, second = create_key(file, ("query",), "a"), create_key(file, ("query",), "b")
+    assert first != second
+    ring = KeyRing(file)
+    assert [ring.find(first).name, ring.find(second).name] == ["a", "b"]
+
+
+@pytest.mark.parametrize("scopes", [(), ("root",), ("query", "root")])
+def test_an_unknown_scope_is_refused(file, scopes):
+    with pytest.raises(ValueError, match="query and admin"):
+        create_key(file, scopes, "x")
+    assert not file.exists()
+
+
+def test_a_new_key_works_and_a_revoked_one_does_not_without_a_restart(file):
+    first = create_key(file, ("query",), "a")
+    ring = KeyRing(file)
+    second = create_key(file, ("query",), "b")
+    assert ring.find(second) is not None
+    revoke_key(file, ring.find(first).id)
+    assert ring.find(first) is None
+    assert ring.find(second) is not None
+
+
+def test_revoking_what_is_not_there_says_so(file):
+    create_key(file, ("query",), "a")
+    with pytest.raises(ValueError, match="No key has the id"):
+        revoke_key(file, "00000000")
+
+
+def test_an_expired_key_is_worthless(file):
+    now = datetime.now(UTC)
+    old = create_key(file, ("query",), "old", expires=now - timedelta(seconds=1))
+    new = create_key(file, ("query",), "new", expires=now + timedelta(hours=1))
+    ring = KeyRing(file)
+    assert ring.find(old) is None
+    assert ring.find(new) is not None
+
+
+@pytest.mark.parametrize("wrong", ["", "e2e_wrong", "\udcff\udcfe", "é" * 100])
+def test_a_wrong_key_is_not_found(file, wrong):
+    create_key(file, ("query",), "a")
+    assert KeyRing(file).find(wrong) is None
+
+
+def test_keys_are_in_force_from_the_moment_the_file_appears_and_stay_so(file):
+    ring = KeyRing(file)
+    assert not ring.enforced
+    key = create_key(file, ("query",), "a")
+    assert ring.enforced
+    file.unlink()
+    assert ring.enforced
+    assert ring.find(key) is None, "a missing file lets nobody in"
+
+
+@pytest.mark.parametrize("content", ["", "{", json.dumps({"schema_version": 1, "keys": [{"id": "x"}]})])
+def test_a_damaged_file_lets_nobody_in(file, content):
+    key = create_key(file, ("query",), "a")
+    ring = KeyRing(file)
+    assert ring.find(key) is not None
+    file.write_text(content)
+    assert ring.enforced
+    assert ring.find(key) is None
+
+
+def test_without_keys_only_loopback(tmp_path, file):
+    for host in ("127.0.0.1", "::1", "localhost"):
+        check_bind(settings(tmp_path, host=host))
+    for host in ("0.0.0.0", "::", "192.168.1.4", "my-host"):
+        with pytest.raises(SettingsError, match="loopback"):
+            check_bind(settings(tmp_path, host=host))
+        with pytest.raises(SettingsError, match="keys create"):
+            check_bind(settings(tmp_path, host=host, keys_file=file))
+
+
+def test_with_a_valid_key_any_address_and_with_an_expired_one_not(tmp_path, file):
+    create_key(file, ("query",), "old", expires=datetime.now(UTC) - timedelta(seconds=1))
+    with pytest.raises(SettingsError):
+        check_bind(settings(tmp_path, host="0.0.0.0", keys_file=file))
+    create_key(file, ("query",), "new")
+    check_bind(settings(tmp_path, host="0.0.0.0", keys_file=file))
+
+
+def test_a_session_ends(file):
+    create_key(file, ("query",), "a")
+    (key,) = list_keys(file)
+    now_s = 100.0
+    sessions = Sessions(lifetime_s=60, now=lambda: now_s)
+    token = sessions.open(key)
+    assert sessions.key_id(token) == key.id
+    now_s += 61
+    assert sessions.key_id(token) is None
+    token = sessions.open(key)
+    sessions.close(token)
+    assert sessions.key_id(token) is None

@@ -1,0 +1,94 @@
+"""The page, as a browser without scripts uses it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from app.access.keys import create_key
+
+
+@pytest.fixture
+def running(start_app):
+    with start_app() as running:
+        yield running
+
+
+def test_the_form_posts_to_where_the_answer_comes_from(running):
+    page = running.client.get("/")
+    assert page.status_code == 200
+    form = re.search(r"<form[^>]*>", page.text)[0]
+    assert 'method="post"' in form
+    assert 'action="/"' in form
+    assert 'enctype="multipart/form-data"' in form
+    assert 'name="files" type="file"' in page.text
+
+
+def test_a_plain_form_post_gives_the_answer_as_tables(running):
+    empty = {"exclude_patient": "", "rate_hz": "", "unit": "", "leads": ""}
+    page = running.client.post("/", files={"files": ("ecg.dcm", b"1")}, data={"k": "3", **empty})
+    assert page.status_code == 200
+    assert page.text.count("<tr>") + page.text.count("<tr class") == 1 + 4 + 1 + 3
+    answer = running.search(1, k=3).json()
+    for hit in answer["neighbours"]:
+        assert hit["study_id"] in page.text
+        assert hit["views"][0]["thumbnail_url"] in page.text
+    assert "not a medical device" in page.text
+
+
+def test_the_page_needs_no_script_and_allows_none(running):
+    for page in (running.client.get("/"), running.client.post("/", files={"files": b"1"}), running.client.get("/docs")):
+        assert page.status_code == 200
+        assert "<script" not in page.text
+        assert "style=" not in page.text
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert page.headers["x-content-type-options"] == "nosniff"
+
+
+def test_an_unusable_upload_shows_the_form_again_with_the_reason(running):
+    page = running.client.post("/", files={"files": b"SECRET"})
+    assert page.status_code == 422
+    assert "This is not an ECG." in page.text
+    assert "<form" in page.text
+    assert "SECRET" not in page.text
+    page = running.client.post("/", files={"files": b"1"}, data={"k": "1000"})
+    assert page.status_code == 422
+    page = running.client.post("/", files={"files": ("", b"")}, data={"k": "3"})
+    assert page.status_code == 400
+
+
+def test_what_a_study_is_called_is_escaped(running, index_dir):
+    page = running.client.post("/", files={"files": b"1"}, data={"unit": "<script>alert(1)</script>"})
+    assert page.status_code == 422
+    assert "<script>" not in page.text
+
+
+def test_with_keys_the_page_asks_for_one_and_then_works(start_app, tmp_path):
+    key = create_key(tmp_path / "keys.json", ("query",), "reader")
+    with start_app(keys_file=tmp_path / "keys.json") as running:
+        assert 'action="/login"' in running.client.get("/").text
+        assert running.client.post("/", files={"files": b"1"}).status_code == 401
+        running.client.post("/login", data={"key": key})
+        assert 'enctype="multipart/form-data"' in running.client.get("/").text
+        assert running.client.post("/", files={"files": b"1"}).status_code == 200
+
+
+def test_a_browser_that_drops_the_session_over_plain_http_is_told_why(start_app, tmp_path):
+    key = create_key(tmp_path / "keys.json", ("query",), "reader")
+    with start_app(keys_file=tmp_path / "keys.json", session_cookie_secure=True) as running:
+        page = running.client.post("/login", data={"key": key}, follow_redirects=True)
+        assert 'action="/login"' in page.text
+        assert "ECHO2ECG_SESSION_COOKIE_SECURE=false" in page.text
+    with start_app(keys_file=tmp_path / "keys.json") as running:
+        page = running.client.post("/login", data={"key": key}, follow_redirects=True)
+        assert 'enctype="multipart/form-data"' in page.text
+
+
+def test_the_api_page_lists_every_route(running):
+    page = running.client.get("/docs").text
+    for place in ("/v1/search", "/v1/predict", "/v1/embed", "/v1/index/rebuild", "/v1/jobs/{job_id}", "/readyz"):
+        assert place in page
+    assert "exclude_patient" in page

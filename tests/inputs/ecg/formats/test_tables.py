@@ -1,0 +1,208 @@
+"""NPY and CSV: files that do not know their own rate or unit, read only when somebody says."""
+
+from __future__ import annotations
+
+import io
+import pickle
+
+import numpy as np
+import pytest
+
+from inputs.ecg.read import read_ecg
+from inputs.errors import UnreadableFile
+from inputs.records import STANDARD_LEADS, UploadedFile
+
+EIGHT = (0, 1, 6, 7, 8, 9, 10, 11)
+KNOWN = {"rate_hz": 500.0, "unit": "mV"}
+
+
+def refusal(file: UploadedFile, **options) -> UnreadableFile:
+    with pytest.raises(UnreadableFile) as caught:
+        read_ecg([file], **options)
+    return caught.value
+
+
+def codes(recording) -> list[str]:
+    return [warning.code for warning in recording.warnings]
+
+
+def header_only(text: bytes, data: bytes = b"") -> UploadedFile:
+    text += b" " * (-(len(text) + 11) % 64) + b"\n"
+    return UploadedFile("ecg.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f4", "<f8", ">f4", "<f2"])
+def test_array_is_read_in_either_orientation_and_any_float(ecg, transposed, order, dtype):
+    signal = ecg.signal_mv()
+    array = np.asarray(signal.T if transposed else signal, dtype, order=order)
+    recording = read_ecg([ecg.npy(array)], **KNOWN)
+    np.testing.assert_allclose(recording.signal_mv, signal, rtol=1e-3, atol=1e-3)
+    assert recording.lead_names == STANDARD_LEADS
+    assert (recording.rate_hz, recording.source_format, codes(recording)) == (500.0, "npy", ["lead_order_assumed"])
+
+
+def test_eight_leads_are_i_ii_and_v1_to_v6(ecg):
+    recording = read_ecg([ecg.npy(ecg.signal_mv()[list(EIGHT)])], **KNOWN)
+    assert recording.lead_names == tuple(STANDARD_LEADS[row] for row in EIGHT)
+
+
+def test_named_leads_are_taken_at_their_word_and_without_a_warning(ecg):
+    order = [11, 3, 0, 1]
+    names = [STANDARD_LEADS[row].lower() for row in order]
+    recording = read_ecg([ecg.npy(ecg.signal_mv()[order])], **KNOWN, leads=names)
+    assert recording.lead_names == ("V6", "aVR", "I", "II")
+    assert codes(recording) == []
+
+
+def test_integers_in_microvolt_become_millivolt(ecg):
+    counts = np.round(1000 * ecg.signal_mv()).astype(np.int16)
+    counts[3, :10] = -32768
+    found = read_ecg([ecg.npy(counts)], rate_hz=500.0, unit="uV").signal_mv
+    assert np.isnan(found[3, :10]).all()
+    np.testing.assert_allclose(found[:, 10:], ecg.signal_mv()[:, 10:], rtol=0, atol=0.00051)
+
+
+def test_array_without_a_rate_is_refused_naming_the_parameters(ecg):
+    error = refusal(ecg.npy(ecg.signal_mv()))
+    assert error.code == "rate_missing"
+    assert "rate_hz" in error.hint
+    assert "unit" in error.hint
+
+
+def test_integers_without_a_unit_are_refused_and_floats_taken_as_millivolt(ecg):
+    assert refusal(ecg.npy(np.ones((12, 5000), np.int16)), rate_hz=500.0).code == "unit_missing"
+    assert "unit_assumed" in codes(read_ecg([ecg.npy(ecg.signal_mv())], rate_hz=500.0))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((3, 12, 50)), np.float64(1), np.zeros(5000), np.zeros((12, 50), complex),
+        np.array([["a"] * 12] * 50), np.zeros((12, 50), bool), np.zeros((12, 0)), np.zeros((11, 5000)),
+    ],
+    ids=["3d", "0d", "1d", "complex", "text", "bool", "empty", "eleven"],
+)  # fmt: skip
+def test_array_that_is_no_ecg_is_refused(ecg, array):
+    refusal(ecg.npy(array), **KNOWN)
+
+
+def test_pickled_array_is_refused_and_not_unpickled(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    stream = io.BytesIO()
+    np.save(stream, np.array([Trap()], object), allow_pickle=True)
+    refusal(UploadedFile("ecg.npy", stream.getvalue()), **KNOWN)
+    refusal(UploadedFile("ecg.npy", pickle.dumps(Trap())), **KNOWN)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        header_only(b"{'descr': '<f8', 'fortran_order': False, 'shape': (12, 1125899906842624), }"),
+        header_only(b"{'descr': '<f8', 'fortran_order': False, 'shape': (12, 5000), }", bytes(100)),
+        header_only(b"{'descr': '<f8', 'fortran_order': False, 'shape': (12, 10), }", bytes(961)),
+        header_only(b"__import__('os').getcwd()"),
+        UploadedFile("ecg.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\xff{"),
+        UploadedFile("ecg.npy", b"\x93NUMPY\x09\x00\x10\x00{"),
+    ],
+    ids=["petabytes", "cut", "too much", "code", "header of 4 GB", "version 9"],
+)
+def test_header_that_lies_is_refused(file):
+    refusal(file, **KNOWN)
+
+
+def test_columns_are_found_by_name_in_any_order(ecg):
+    order = [3, 7, 0, 11, 1, 5, 2, 6, 4, 8, 10, 9]
+    file = ecg.csv(ecg.signal_mv()[order], [STANDARD_LEADS[row] for row in order])
+    recording = read_ecg([file], **KNOWN)
+    np.testing.assert_allclose(recording.signal_mv[[2, 4]], ecg.signal_mv()[:2], rtol=0, atol=0.00006)
+    assert (recording.source_format, codes(recording)) == ("csv", [])
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
+def test_any_usual_separator_is_recognised(ecg, separator):
+    recording = read_ecg([ecg.csv(separator=separator)], **KNOWN)
+    np.testing.assert_allclose(recording.signal_mv, ecg.signal_mv(), rtol=0, atol=0.00006)
+
+
+def test_decimal_commas_are_numbers(ecg):
+    file = ecg.csv(separator=";")
+    file = UploadedFile(file.name, file.data.replace(b".", b","))
+    np.testing.assert_allclose(read_ecg([file], **KNOWN).signal_mv, ecg.signal_mv(), rtol=0, atol=0.00006)
+
+
+def test_byte_order_mark_and_windows_line_ends_do_not_matter(ecg):
+    file = ecg.csv()
+    dressed = UploadedFile(file.name, b"\xef\xbb\xbf" + file.data.replace(b"\n", b"\r\n") + b"\r\n")
+    np.testing.assert_array_equal(read_ecg([dressed], **KNOWN).signal_mv, read_ecg([file], **KNOWN).signal_mv)
+
+
+def test_table_without_rate_or_unit_is_refused_naming_the_parameters(ecg):
+    error = refusal(ecg.csv())
+    assert error.code == "rate_missing"
+    assert "rate_hz" in error.hint
+    assert "unit" in error.hint
+    assert refusal(ecg.csv(), rate_hz=500.0).code == "unit_missing"
+
+
+def test_units_in_the_header_row_are_used(ecg):
+    header = [f"{lead} (uV)" if lead == "V1" else f"{lead} [mV]" for lead in STANDARD_LEADS]
+    signal = ecg.signal_mv()
+    signal[6] *= 1000
+    recording = read_ecg([ecg.csv(signal, header)], rate_hz=500.0)
+    np.testing.assert_allclose(recording.signal_mv, ecg.signal_mv(), rtol=0, atol=0.00006)
+
+
+@pytest.mark.parametrize(("name", "per_second"), [("time_s", 1.0), ("Time (ms)", 1000.0), ("t [s]", 1.0)])
+def test_time_column_with_a_unit_gives_the_rate(ecg, name, per_second):
+    signal = ecg.signal_mv(rate_hz=360.0)
+    times = np.arange(signal.shape[1]) / 360.0 * per_second
+    recording = read_ecg([ecg.csv(np.vstack([times, signal]), [name, *STANDARD_LEADS])], unit="mV")
+    assert recording.rate_hz == pytest.approx(360.0)
+    assert codes(recording) == []
+
+
+def test_column_of_sample_numbers_gives_no_rate(ecg):
+    signal = ecg.signal_mv()
+    table = np.vstack([np.arange(signal.shape[1]), signal])
+    assert refusal(ecg.csv(table, ["TS", *STANDARD_LEADS]), unit="mV").code == "rate_missing"
+    assert codes(read_ecg([ecg.csv(table, ["TS", *STANDARD_LEADS])], **KNOWN)) == ["channels_ignored"]
+
+
+def test_time_that_contradicts_the_parameter_or_jumps_is_refused(ecg):
+    signal = ecg.signal_mv()
+    times = np.arange(signal.shape[1]) / 500.0
+    file = ecg.csv(np.vstack([times, signal]), ["time_s", *STANDARD_LEADS])
+    assert refusal(file, rate_hz=250.0, unit="mV").code == "rate_conflict"
+    times[2500:] += 1.0
+    file = ecg.csv(np.vstack([times, signal]), ["time_s", *STANDARD_LEADS])
+    assert refusal(file, unit="mV").code == "rate_missing"
+
+
+def test_cells_that_say_nothing_are_missing_samples(ecg):
+    lines = ecg.csv().data.decode().split("\n")
+    for row, cell in enumerate(["", "NaN", "null", "-32768", "inf", "1e999", "1e308"], start=1):
+        lines[row] = ",".join([cell, *lines[row].split(",")[1:]])
+    found = read_ecg([UploadedFile("ecg.csv", "\n".join(lines).encode())], **KNOWN).signal_mv
+    assert np.argwhere(np.isnan(found)).tolist() == [[0, sample] for sample in range(7)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,2,3\n4,5,6\n", "I,II\n1,2\n3\n", "I,II\n1,two\n", "I,II\n", "I,i\n1,2\n", "a,b\n1,2\n",
+        "I,II\n1,2,3\n", "I,\0II\n1,2\n", ",".join(["I", *["x"] * 300]) + "\n" + ",".join(["1"] * 301),
+    ],
+    ids=["no header", "ragged", "word", "no rows", "twice", "no leads", "wide row", "nul", "300 columns"],
+)  # fmt: skip
+def test_table_that_is_no_ecg_is_refused(text):
+    refusal(UploadedFile("ecg.csv", text.encode()), **KNOWN)
+
+
+def test_parameters_for_a_file_that_states_its_own_are_a_warning(ecg):
+    assert codes(read_ecg(ecg.wfdb(), unit="uV")) == ["parameter_ignored"]

@@ -1,0 +1,73 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ground.progress import silent
+from models.echo_encoder import EchoEncoder
+from training.engine.run_log import RunLog
+from training.objectives.echo_phenotypes import ClipSet, phenotype_targets, pretrain_echo_encoder
+
+
+def clip_set(draw, count, spec, *, unknown=0.0):
+    """Brightness says the first phenotype; the second is noise."""
+    hidden = draw.uniform(-1.5, 1.5, count)
+    clips = [
+        np.clip(90 + 50 * h + 10 * draw.standard_normal((spec.frames, spec.size, spec.size, 3)), 0, 255).astype(
+            np.uint8
+        )
+        for h in hidden
+    ]
+    targets = np.column_stack([hidden, draw.standard_normal(count)]).astype(np.float32)
+    targets[draw.uniform(size=targets.shape) < unknown] = np.nan
+    return ClipSet(clips, targets)
+
+
+def test_what_clips_show_is_learnt_although_labels_are_missing(micro_recipe, tmp_path):
+    draw = np.random.default_rng(0)
+    settings = micro_recipe.echo_pretraining.model_copy(update={"epochs": 8, "patience": 8})
+    torch.manual_seed(0)
+    encoder = EchoEncoder(micro_recipe.architecture.echo, micro_recipe.architecture.view_dim)
+    with RunLog(tmp_path) as log:
+        result = pretrain_echo_encoder(
+            encoder, micro_recipe.architecture.view_dim, ["seen", "noise"],
+            clip_set(draw, 96, micro_recipe.echo, unknown=0.3), clip_set(draw, 40, micro_recipe.echo),
+            settings, micro_recipe.echo, seed=0, device=torch.device("cpu"), folder=tmp_path, log=log, progress=silent,
+        )  # fmt: skip
+    assert result.r2["seen"] > 0.7
+    assert result.r2["noise"] < 0.2
+    assert not encoder.training
+
+
+def test_view_vectors_have_mean_0_and_variance_1_over_the_train_clips(micro_recipe, tmp_path):
+    spec, view_dim = micro_recipe.echo, micro_recipe.architecture.view_dim
+    torch.manual_seed(0)
+    encoder = EchoEncoder(micro_recipe.architecture.echo, view_dim)
+    train = clip_set(np.random.default_rng(0), 40, spec)
+    with RunLog(tmp_path) as log:
+        pretrain_echo_encoder(
+            encoder, view_dim, ["seen", "noise"], train, clip_set(np.random.default_rng(1), 16, spec),
+            micro_recipe.echo_pretraining, spec, seed=0, device=torch.device("cpu"), folder=tmp_path, log=log,
+            progress=silent,
+        )  # fmt: skip
+    clips = (np.stack(train.clips_THWC).astype(np.float32) - np.float32(spec.mean)) / np.float32(spec.std)
+    with torch.inference_mode():
+        views = encoder(torch.from_numpy(clips.transpose(0, 4, 1, 2, 3))).numpy()
+    np.testing.assert_allclose(views.mean(axis=0), 0, atol=1e-4)
+    assert views.var() == pytest.approx(1, rel=1e-3)
+
+
+def test_targets_are_standardised_by_the_train_studies_and_constant_columns_dropped():
+    studies = pd.DataFrame(
+        {
+            "lvef_percent": [40.0, 60.0, 99.0],
+            "lvedv_ml": [100.0, None, 120.0],
+            "lvesv_ml": [50.0, 50.0, 80.0],
+            "tapse_cm": [2.0, 1.0, None],
+            "lvef_lte_45_flag": pd.array([True, False, None], dtype="boolean"),
+        }
+    )
+    names, targets = phenotype_targets(studies, np.array([True, True, False]))
+    assert names == ["lvef_percent", "tapse_cm"], "a flag is no measurement"
+    np.testing.assert_allclose(targets, [[-1, 1], [1, -1], [3, np.nan]])
+    assert targets[2, 0] == pytest.approx(3.0), "far outside the train range: clipped"

@@ -1,0 +1,256 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from models.ecg_shape import SHAPE_SIZES, EcgShape
+from models.labels import LvefClasses
+from models.probes import ProbeHeads
+from training.probes.fit import ProbeData, fit_probes, one_per_patient
+from training.probes.fit_ood import OodData, fit_ood
+
+DRAW = np.random.default_rng(8)
+DIRECTION = DRAW.standard_normal((2, 6)) * np.array([[3.0, 0.1, 1, 1, 10, 1]])
+
+
+def patients(count, *, shd_shift=0.0):
+    """Six features of very different scale; LVEF and the odds of SHD are linear in them."""
+    features = DRAW.standard_normal((count, 6)) / DIRECTION[0]
+    lvef = 50 + 8 * (features @ DIRECTION[0]) / np.sqrt(6) + DRAW.normal(0, 4, count)
+    odds = 1.5 * (features * DIRECTION[0]) @ np.array([1, -1, 0.5, 0, 0, 0]) + shd_shift
+    shd = (DRAW.uniform(size=count) < 1 / (1 + np.exp(-odds))).astype(float)
+    return ProbeData(features.astype(np.float32), lvef, shd), 1 / (1 + np.exp(-odds))
+
+
+def rows_of(data, rows):
+    names = None if data.patients is None else np.array(data.patients)[rows].tolist()
+    return ProbeData(data.features_NF[rows], data.lvef_percent_N[rows], data.shd_N[rows], names)
+
+
+def shape_of(count):
+    """Random numbers in the place of what an ECG looks like."""
+    return EcgShape(*(torch.from_numpy(DRAW.standard_normal((count, size))).float() for size in SHAPE_SIZES.values()))
+
+
+def predicted(probes, features):
+    with torch.inference_mode():
+        lvef, shd, _ = ProbeHeads(probes)(torch.from_numpy(features))
+    return lvef.numpy(), shd.numpy()
+
+
+def test_probes_recover_the_probabilities_behind_the_labels():
+    train, val, calibration = (patients(4000)[0] for _ in range(3))
+    fit = fit_probes(train, val, calibration, LvefClasses())
+    test, true_probability = patients(4000)
+    lvef, shd = predicted(fit.probes, test.features_NF)
+    assert np.abs(shd - true_probability).mean() < 0.03
+    assert (lvef.argmax(axis=1) == LvefClasses().class_of(test.lvef_percent_N)).mean() > 0.7
+
+
+def test_calibration_follows_its_own_split_and_leaves_the_ranking_alone():
+    train, val = patients(3000)[0], patients(1000)[0]
+    usual = fit_probes(train, val, patients(4000)[0], LvefClasses())
+    shifted = fit_probes(train, val, patients(4000, shd_shift=-1.5)[0], LvefClasses())
+    test, true_probability = patients(3000, shd_shift=-1.5)
+    _, before = predicted(usual.probes, test.features_NF)
+    _, after = predicted(shifted.probes, test.features_NF)
+    assert np.abs(after - true_probability).mean() < 0.04 < np.abs(before - true_probability).mean()
+    assert np.diff(after[np.argsort(before)]).min() > -1e-6
+
+
+def test_unknown_labels_are_left_out_of_training():
+    train, val, calibration = (patients(2000)[0] for _ in range(3))
+    hidden = ProbeData(train.features_NF.copy(), train.lvef_percent_N.copy(), train.shd_N.copy())
+    hidden.shd_N[1000:] = np.nan
+    fit = fit_probes(hidden, val, calibration, LvefClasses())
+    assert (fit.choices["shd_train_ecgs"], fit.choices["lvef_train_ecgs"]) == (1000, 2000)
+
+
+def test_ecgs_without_a_label_and_the_shares_of_train_are_told_for_the_card():
+    train, val, calibration = (patients(2000)[0] for _ in range(3))
+    calibration.shd_N[:150] = np.nan
+    calibration.lvef_percent_N[:70] = np.nan
+    choices = fit_probes(train, val, calibration, LvefClasses()).choices
+    assert choices["shd_calibration_unlabelled_ecgs"] == 150
+    assert choices["lvef_calibration_unlabelled_ecgs"] == 70
+    shares = [choices[f"lvef_train_prevalence_{number}"] for number in range(3)]
+    lvef = train.lvef_percent_N
+    assert shares == pytest.approx([(lvef <= 40).mean(), ((lvef > 40) & (lvef < 50)).mean(), (lvef >= 50).mean()])
+
+
+def test_threshold_lies_where_sensitivity_and_specificity_of_val_are_greatest():
+    train, val, calibration = (patients(2000)[0] for _ in range(3))
+    fit = fit_probes(train, val, calibration, LvefClasses())
+    _, shd = predicted(fit.probes, val.features_NF)
+
+    def youden(threshold):
+        return (shd > threshold)[val.shd_N == 1].mean() + (shd <= threshold)[val.shd_N == 0].mean()
+
+    assert youden(fit.probes.shd.threshold) == pytest.approx(max(youden(t) for t in np.linspace(0, 1, 2001)), abs=2e-3)
+
+
+def test_perfectly_separated_labels_stay_finite():
+    features = np.linspace(-1, 1, 200, dtype=np.float32)[:, None]
+    data = ProbeData(features, 50 + 30 * features[:, 0].astype(float), (features[:, 0] < 0).astype(float))
+    fit = fit_probes(data, data, data, LvefClasses())
+    lvef, shd = predicted(fit.probes, features)
+    assert np.isfinite(lvef).all()
+    assert shd[0] > 0.9 > 0.1 > shd[-1]
+
+
+def test_a_feature_that_never_changes_does_no_harm():
+    sets = [patients(1000)[0] for _ in range(3)]
+    constant = [
+        ProbeData(np.column_stack([d.features_NF, np.ones(1000, np.float32)]), d.lvef_percent_N, d.shd_N) for d in sets
+    ]
+    assert fit_probes(*constant, LvefClasses()).probes.feature_std_F[-1] == 1.0
+
+
+def test_a_split_without_one_of_the_classes_is_refused_by_name():
+    train, val, calibration = (patients(500)[0] for _ in range(3))
+    calibration.shd_N[:] = 0
+    with pytest.raises(ValueError, match="calibration patients do not show every class of SHD"):
+        fit_probes(train, val, calibration, LvefClasses())
+
+
+def within_sampling_error(covered, *, n_calibration, coverage=0.9):
+    """Is the share covered of n new patients one that conformal sets give in 999 of 1000 cases?
+
+    Over calibrations coverage is Beta(k, n + 1 - k) with k = ceil((n + 1) coverage) (Vovk 2012); over new patients it
+    is binomial. Both are drawn.
+    """
+    draw, k = np.random.default_rng(5), int(np.ceil((n_calibration + 1) * coverage))
+    shares = draw.binomial(len(covered), draw.beta(k, n_calibration + 1 - k, size=20_000)) / len(covered)
+    low, high = np.quantile(shares, [0.0005, 0.9995])
+    return low <= np.mean(covered) <= high
+
+
+@pytest.mark.parametrize("size", [400, 3000])
+def test_prediction_sets_cover_new_patients_as_often_as_they_say(size):
+    train, val, calibration = patients(1500)[0], patients(500)[0], patients(size)[0]
+    probes = fit_probes(train, val, calibration, LvefClasses()).probes
+    new, _ = patients(2000)
+    lvef, shd = predicted(probes, new.features_NF)
+    lvef_truth = LvefClasses().class_of(new.lvef_percent_N)
+    for sets, probability, truth in (
+        (probes.lvef.sets, lvef, lvef_truth),
+        (probes.shd.sets, np.column_stack([1 - shd, shd]), new.shd_N),
+    ):
+        assert abs(sets.n_calibration - size / 2) < 4 * np.sqrt(size / 4)
+        found = [sets.classes(row) for row in probability]
+        # That the most probable class is always in can only add to the coverage.
+        unforced = [1 - row[int(t)] <= sets.quantile for row, t in zip(probability, truth, strict=True)]
+        assert within_sampling_error(unforced, n_calibration=sets.n_calibration)
+        assert np.mean([t in s for s, t in zip(found, truth, strict=True)]) >= np.mean(unforced)
+        assert min(map(len, found)) >= 1
+        assert np.mean([len(s) for s in found]) < probability.shape[1]
+
+
+def test_a_patient_either_calibrates_or_sizes_sets_and_counts_once_there():
+    train, val, calibration = (patients(1000)[0] for _ in range(3))
+    names = [f"patient-{row // 4}" for row in range(1000)]
+    fit = fit_probes(train, val, replace(calibration, patients=names), LvefClasses())
+    sized, calibrated = fit.probes.shd.sets.n_calibration, fit.choices["shd_calibration_ecgs"]
+    assert calibrated % 4 == 0
+    assert sized == 250 - calibrated / 4
+    one_N = one_per_patient(names)
+    assert one_N.sum() == 250
+    assert len({name for name, chosen in zip(names, one_N, strict=True) if chosen}) == 250
+
+
+def test_copies_of_a_patients_ecg_count_once_in_the_sets():
+    train, val, calibration = patients(1000)[0], patients(500)[0], patients(600)[0]
+    names = np.array([f"patient-{row}" for row in range(600)])
+    often = np.concatenate([np.arange(600), np.repeat(np.flatnonzero(calibration.shd_N == 1), 5)])
+    copied = ProbeData(
+        calibration.features_NF[often],
+        calibration.lvef_percent_N[often],
+        calibration.shd_N[often],
+        names[often].tolist(),
+    )
+    once = fit_probes(train, val, replace(calibration, patients=names.tolist()), LvefClasses()).probes
+    again = fit_probes(train, val, copied, LvefClasses()).probes
+    assert again.shd.sets.n_calibration == once.shd.sets.n_calibration
+    assert again.shd.prevalence > once.shd.prevalence, "calibration itself uses every ECG"
+
+
+def test_where_patients_are_few_all_of_them_calibrate_and_there_are_no_sets():
+    train, val, calibration = patients(1000)[0], patients(500)[0], patients(30)[0]
+    fit = fit_probes(train, val, calibration, LvefClasses())
+    assert fit.probes.lvef.sets is None
+    assert fit.choices["lvef_calibration_ecgs"] == 30
+
+
+def test_probes_say_which_prevalence_they_hold_for():
+    train, val, everyone = patients(2000)[0], patients(1000)[0], patients(4000)[0]
+    kept = np.flatnonzero((everyone.shd_N == 0) | (np.arange(4000) % 8 == 0))
+    rare = rows_of(everyone, kept)  # the positives are those they were, only fewer
+    probes = fit_probes(train, val, rare, LvefClasses()).probes
+    new, truth = patients(3000)
+    moved = probes.with_prevalence(shd=float(np.mean(new.shd_N)))
+    assert probes.shd.prevalence == pytest.approx(rare.shd_N.mean(), abs=0.02)
+    assert sum(probes.lvef.prevalence_C) == pytest.approx(1)
+    before, after = (np.abs(predicted(p, new.features_NF)[1] - truth).mean() for p in (probes, moved))
+    assert after < 0.05 < 0.2 < before
+
+
+def test_a_flag_has_a_probe_where_enough_had_it_and_is_named_where_not():
+    sets = [patients(count)[0] for count in (800, 300, 300)]
+    draw = np.random.default_rng(4)
+
+    def with_flags(data):
+        common = (data.features_NF[:, 0] * DIRECTION[0, 0] + draw.normal(0, 0.3, len(data.shd_N)) > 1).astype(float)
+        unknown = np.where(draw.uniform(size=len(common)) < 0.5, np.nan, common)
+        rare = (np.arange(len(common)) < 4).astype(float)
+        return replace(data, flags={"common": common, "half_unknown": unknown, "rare": rare})
+
+    fit = fit_probes(*map(with_flags, sets), LvefClasses())
+    assert fit.probes.flag_names == ("common", "half_unknown")
+    assert fit.too_few == ("rare",)
+    new = with_flags(patients(2000)[0])
+    with torch.inference_mode():
+        flags = ProbeHeads(fit.probes)(torch.from_numpy(new.features_NF)).flags_BQ.numpy()
+    for column in (0, 1):
+        found = (flags[:, column] > fit.probes.flags[fit.probes.flag_names[column]].threshold) == (
+            new.flags["common"] == 1
+        )
+        assert found.mean() > 0.7
+        assert flags[:, column].mean() == pytest.approx(new.flags["common"].mean(), abs=0.06)
+
+
+@pytest.mark.parametrize("rare_in", ["train", "val", "calibration"])
+def test_many_ecgs_of_few_patients_are_too_few_for_a_flag(rare_in):
+    """Forty ECGs with the flag in every split, of forty patients or of four."""
+    splits = {name: patients(400)[0] for name in ("train", "val", "calibration")}
+
+    def fit(patient_of):
+        named = {
+            name: replace(
+                data,
+                flags={"flag": (np.arange(400) < 40).astype(float)},
+                patients=[patient_of(name, row) for row in range(400)],
+            )
+            for name, data in splits.items()
+        }
+        return fit_probes(named["train"], named["val"], named["calibration"], LvefClasses())
+
+    assert fit(lambda name, row: f"{row}").too_few == ()
+    assert fit(lambda name, row: f"{row // 10 if name == rare_in else row}").too_few == ("flag",)
+
+
+def test_how_unusual_is_told_against_one_ecg_of_each_calibration_patient():
+    train, val, calibration = (replace(patients(count)[0], shape=shape_of(count)) for count in (300, 120, 300))
+    names = [f"patient-{row // 2}" for row in range(300)]
+    fit = fit_probes(train, val, replace(calibration, patients=names), LvefClasses())
+    one = one_per_patient(names)
+    held_out = OodData(calibration.features_NF[one], EcgShape(*(kind[one] for kind in calibration.shape)))
+    expected = fit_ood(OodData(train.features_NF, train.shape), OodData(val.features_NF, val.shape), held_out)
+    assert len(fit.probes.ood.held_out_scores) == fit.choices["ood_held_out_ecgs"] == 150
+    assert fit.probes.ood == expected
+
+
+def test_of_many_held_out_ecgs_the_card_is_told_all_of_them():
+    train, val, calibration = (replace(patients(count)[0], shape=shape_of(count)) for count in (300, 120, 1200))
+    fit = fit_probes(train, val, calibration, LvefClasses())
+    assert (len(fit.probes.ood.held_out_scores), fit.choices["ood_held_out_ecgs"]) == (1000, 1200)

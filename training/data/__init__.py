@@ -1,0 +1,1 @@
+"""Files and tables as arrays and batches."""

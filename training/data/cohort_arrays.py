@@ -1,0 +1,88 @@
+"""What training and evaluation need of a cohort: pairs and labels by split, prepared ECGs, view vectors of studies.
+
+Letters: L leads, N samples, V views, D length of a view vector, P pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cohorts import Cohort
+from embedding.clips import cache_view_vectors
+from embedding.prepared import (
+    Sources,
+    ecg_array,
+    fill_store,
+    hash_clips,
+    hash_ecgs,
+    spec_hash,
+)
+from embedding.store import ArrayStore
+from ground.progress import Progress
+from inputs.specs import EcgSpec
+from models.bundle import Bundle
+from training.data.batches import PairedArrays
+
+Arrays = Mapping[str, NDArray[np.float32]]
+
+
+def usable_pairs(pairs: pd.DataFrame, signals: Arrays, views: Arrays) -> pd.DataFrame:
+    """The pairs of which both sides could be read."""
+    return pairs[pairs["ecg_id"].isin(list(signals)) & pairs["study_id"].isin(list(views))].reset_index(drop=True)
+
+
+def to_arrays(pairs: pd.DataFrame, signals: Arrays, views: Arrays) -> PairedArrays:
+    """Pairs by number instead of by name."""
+    ecg_P, ecg_ids = pd.factorize(pairs["ecg_id"])
+    study_P, study_ids = pd.factorize(pairs["study_id"])
+    patient_P, _ = pd.factorize(pairs["patient_id"])
+    return PairedArrays(
+        [signals[name] for name in ecg_ids],
+        [views[name] for name in study_ids],
+        ecg_P.astype(np.int64),
+        study_P.astype(np.int64),
+        patient_P.astype(np.int64),
+    )
+
+
+def prepared_signals(
+    cohort: Cohort, ecg_ids: pd.Series, spec: EcgSpec, folder: Path, *, workers: int, progress: Progress
+) -> tuple[dict[str, NDArray[np.float32]], Sources]:
+    """Prepared records (L, N), memory-mapped, of the ECGs that can be used."""
+    wanted = cohort.ecgs[cohort.ecgs["ecg_id"].isin(ecg_ids)]
+    paths = [cohort.file_path(path) for path in wanted["path"].tolist()]
+    sources = hash_ecgs(dict(zip(wanted["ecg_id"].tolist(), paths, strict=True)))
+    with ArrayStore(folder / f"ecgs-{spec_hash(spec)}", np.float32) as store:
+        usable = fill_store(store, sources, ecg_array, spec, workers=workers, stage="prepare ECGs", progress=progress)
+        return {name: np.asarray(store[source.sha256]) for name, source in usable.files.items()}, usable
+
+
+def clip_sources(cohort: Cohort, study_ids: pd.Series) -> Sources:
+    """Clips of the studies, by the row they have in the cohort's table."""
+    wanted = cohort.echos[cohort.echos["study_id"].isin(study_ids)]
+    paths = [cohort.file_path(path) for path in wanted["path"].tolist()]
+    return hash_clips(dict(zip(wanted.index.astype(str).tolist(), paths, strict=True)))
+
+
+def study_views(
+    bundle: Bundle,
+    cohort: Cohort,
+    clips: Sources,
+    folder: Path,
+    *,
+    workers: int,
+    progress: Progress,
+    decoded: ArrayStore | None = None,
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
+    """View vectors (V, D) of every study that has any, in the order of the cohort's table, and the clips left out."""
+    vectors, skipped = cache_view_vectors(bundle, clips, folder, workers=workers, progress=progress, decoded=decoded)
+    study_of_clip = dict(zip(cohort.echos.index.astype(str), cohort.echos["study_id"], strict=True))
+    by_study: dict[str, list[NDArray[np.float32]]] = {}
+    for name, vector in vectors.items():
+        by_study.setdefault(study_of_clip[name], []).append(vector)
+    return {study_id: np.stack(rows) for study_id, rows in by_study.items()}, skipped

@@ -1,0 +1,107 @@
+"""ECGs of one split as a bundle sees them, with the labels of their nearest study.
+
+Letters: E ECGs, F features, D dimensions, C classes, Q flags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cohorts import ecg_labels
+from inputs.ecg.prepare import ecg_windows
+from models.bundle import Bundle
+from models.labels import LvefClasses, class_numbers
+from training.data.cohort_arrays import (
+    Arrays,
+)
+
+_Float32 = NDArray[np.float32]
+_Float64 = NDArray[np.float64]
+_Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FlagAnswers:
+    """What a probe says of one flag; positive above the threshold."""
+
+    probability_E: NDArray[np.floating]
+    threshold: float
+
+
+@dataclass(frozen=True)
+class EmbeddedEcgs:
+    """ECGs of one split as the bundle sees them, with the labels of their nearest study (rows as `ecg_labels`)."""
+
+    labels: pd.DataFrame
+    features_EF: _Float32
+    embeddings_ED: _Float32 | None
+    """None of a bundle without alignment."""
+    lvef_EC: _Float32 | None
+    shd_E: _Float32 | None
+    flags: Mapping[str, FlagAnswers] = field(default_factory=dict)
+    """The flags that the bundle has a probe for."""
+    split: str = "measured"
+    """Whose ECGs they are, for sentences about them."""
+
+    def truth(self, label: str) -> _Float64:
+        """A label of every ECG, NaN where unknown."""
+        return self.labels[label].to_numpy(dtype=np.float64)
+
+    def lvef_class(self, classes: LvefClasses) -> _Float64:
+        """The LVEF class of every ECG, NaN where unknown."""
+        return class_numbers(self.truth("lvef_percent"), classes)
+
+    @property
+    def patient_E(self) -> _Int64:
+        return pd.factorize(self.labels["patient_id"])[0].astype(np.int64)
+
+
+_BATCH = 64
+
+
+def embed_ecgs(
+    bundle: Bundle,
+    pairs: pd.DataFrame,
+    labels: pd.DataFrame,
+    signals: Arrays,
+    *,
+    split: str = "measured",
+    aligned: bool = True,
+) -> EmbeddedEcgs:
+    """Every ECG of `pairs`, of patients of `split`, once; of a bundle that is not `aligned` the features alone."""
+    by_ecg = ecg_labels(pairs, labels)
+    batches = _batches(ecg_windows(signals[ecg_id], bundle.manifest.ecg) for ecg_id in by_ecg.index)
+    if not aligned:
+        features_EF = np.concatenate([bundle.ecg_features(batch) for batch in batches])
+        return EmbeddedEcgs(by_ecg, features_EF, None, None, None, split=split)
+    outputs = [bundle.embed_ecgs(batch) for batch in batches]
+    features_EF = np.concatenate([o.features_BF for o in outputs])
+    embeddings_ED = np.concatenate([o.embeddings_BD for o in outputs])
+    if bundle.probes is None:
+        return EmbeddedEcgs(by_ecg, features_EF, embeddings_ED, None, None, split=split)
+    flags_EQ = np.concatenate([o.flags_BQ for o in outputs if o.flags_BQ is not None])
+    return EmbeddedEcgs(
+        by_ecg,
+        features_EF,
+        embeddings_ED,
+        np.concatenate([o.lvef_BC for o in outputs if o.lvef_BC is not None]),
+        np.concatenate([o.shd_B for o in outputs if o.shd_B is not None]),
+        {
+            name: FlagAnswers(flags_EQ[:, column], bundle.probes.flags[name].threshold)
+            for column, name in enumerate(bundle.probes.flag_names)
+        },
+        split,
+    )
+
+
+def _batches(windows: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """Stacks of records that follow one another and have equally many windows."""
+    for _, alike in groupby(windows, key=len):
+        while batch := list(islice(alike, _BATCH)):
+            yield np.stack(batch)

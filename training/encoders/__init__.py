@@ -1,0 +1,1 @@
+"""Where the encoders of a run come from."""

@@ -1,0 +1,139 @@
+"""Where the frozen echo encoder of a run comes from, when no published one is used: trained on the cohort's own clips.
+
+Letters: S studies, P phenotypes, N clips.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from cohorts import Cohort, CohortError
+from embedding.prepared import clip_bytes, fill_store
+from embedding.store import ArrayStore
+from ground.progress import Progress
+from models.bundle import ECHO_ENCODER, BundleError, read_manifest, write_bundle
+from models.compare import first_difference, first_setting
+from models.echo_encoder import EchoEncoder
+from training.data.cohort_arrays import clip_sources
+from training.engine.run_log import RunLog
+from training.objectives.echo_phenotypes import ClipSet, phenotype_targets, pretrain_echo_encoder
+from training.recipes import Recipe
+
+
+def check_start(start: Path, recipe: Recipe) -> None:
+    """BundleError unless the bundle has an echo encoder of the recipe's sizes, for clips as the recipe prepares."""
+    manifest, _ = read_manifest(start)
+    if ECHO_ENCODER not in manifest.files:
+        raise BundleError("this bundle has no echo encoder to start from")
+    theirs, ours = manifest.architecture, recipe.architecture
+    with torch.device("meta"):
+        given, wanted = (EchoEncoder(sizes.echo, sizes.view_dim) for sizes in (theirs, ours))
+    difference = first_difference(wanted, {name: tuple(tensor.shape) for name, tensor in given.state_dict().items()})
+    difference = difference or first_setting(theirs.echo, ours.echo)
+    if difference:
+        raise BundleError(f"the echo encoder of {manifest.id} does not fit the recipe {recipe.name}: {difference}")
+    if difference := first_setting(manifest.echo, recipe.echo):
+        raise BundleError(f"the echo encoder of {manifest.id} takes clips prepared otherwise: {difference}")
+
+
+def echo_encoder_key(recipe: Recipe, cohort_id: str, code_version: str) -> str:
+    """Short name of all that decides the encoder, and of nothing that only decides the alignment after it."""
+    assert recipe.echo_pretraining is not None
+    decisive = {
+        "pretraining": recipe.echo_pretraining.model_dump(),
+        "architecture": recipe.architecture.echo.model_dump(),
+        "view_dim": recipe.architecture.view_dim,
+        "echo": recipe.echo.model_dump(),
+        "seed": recipe.seed,
+        "cohort": cohort_id,
+        "code": code_version,
+    }
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:12]
+
+
+def train_echo_encoder(
+    cohort: Cohort,
+    recipe: Recipe,
+    decoded: ArrayStore,
+    folder: Path,
+    manifest_fields: Mapping[str, Any],
+    *,
+    device: torch.device,
+    workers: int,
+    progress: Progress,
+) -> Path:
+    """The echo encoder as a bundle of its own, `folder/bundle`; a finished one is not trained again.
+
+    It sees every readable clip of the train patients, paired with an ECG or not; `decoded` keeps them. How well the
+    validation patients' clips were predicted stands in the bundle's metrics.
+    """
+    assert recipe.echo_pretraining is not None
+    bundle_dir = folder / "bundle"
+    if bundle_dir.exists():
+        return bundle_dir
+    train_patients, val_patients = cohort.patients("train"), cohort.patients("val")
+    studies = cohort.studies[cohort.studies["patient_id"].isin(train_patients | val_patients)].reset_index(drop=True)
+    in_train_S = studies["patient_id"].isin(train_patients).to_numpy()
+    phenotypes, targets_SP = phenotype_targets(studies, in_train_S)
+    clips = fill_store(
+        decoded,
+        clip_sources(cohort, studies["study_id"]),
+        clip_bytes,
+        recipe.echo,
+        workers=workers,
+        stage="prepare clips",
+        progress=progress,
+    )
+    study_id_N = cohort.echos["study_id"].to_numpy()[[int(name) for name in clips.files]]
+    study_N = pd.Index(studies["study_id"]).get_indexer(study_id_N)
+    arrays = [np.asarray(decoded[source.sha256]) for source in clips.files.values()]
+
+    def clip_set(chosen_N: NDArray[np.bool_]) -> ClipSet:
+        return ClipSet([arrays[i] for i in np.flatnonzero(chosen_N)], targets_SP[study_N[chosen_N]])
+
+    train, val = clip_set(in_train_S[study_N]), clip_set(~in_train_S[study_N])
+    if not train.clips_THWC or not val.clips_THWC:
+        raise CohortError("no_clips", "No echo clip of the train patients, or none of the val patients, can be read.")
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        encoder = EchoEncoder(recipe.architecture.echo, recipe.architecture.view_dim)
+    with RunLog(folder) as log:
+        result = pretrain_echo_encoder(
+            encoder,
+            recipe.architecture.view_dim,
+            phenotypes,
+            train,
+            val,
+            recipe.echo_pretraining,
+            recipe.echo,
+            seed=recipe.seed,
+            device=device,
+            folder=folder,
+            log=log,
+            progress=progress,
+        )
+    metrics = {
+        "train_clips": len(train.clips_THWC),
+        "val_clips": len(val.clips_THWC),
+        "best_epoch": result.fit.best_epoch,
+        "val_r2": result.r2,
+    }
+    write_bundle(
+        bundle_dir,
+        manifest_fields={**manifest_fields, "metrics": metrics},
+        ecg_tower=None,
+        echo_encoder=encoder,
+        echo_tower=None,
+        probes=None,
+        card="The echo encoder of an unfinished training run.\n",
+    )
+    return bundle_dir

@@ -1,0 +1,1 @@
+"""Epochs, checkpoints, ranks and rates: how anything is trained."""

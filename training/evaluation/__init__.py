@@ -1,0 +1,1 @@
+"""How well a bundle does, on how many and how sure."""

@@ -1,0 +1,239 @@
+"""A finished bundle on one split of a cohort: probes, calibration, few labels, retrieval, with how many and how sure.
+
+Everything is computed by the bundle as it will serve. Letters: E ECGs, S studies, F features, D dimensions, C classes.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from cohorts import derive_pairs, labels_and_flags, load_cohort, pairs_of_split
+from ground.findings import SHD_FLAGS
+from ground.progress import Progress, silent
+from models.bundle import (
+    ECG_TOWER,
+    PART_FILES,
+    TOWER_COMPONENTS,
+    Bundle,
+    BundleManifest,
+    read_manifest,
+)
+from training.data.cohort_arrays import (
+    Arrays,
+    clip_sources,
+    prepared_signals,
+    study_views,
+    usable_pairs,
+)
+from training.data.embedded import embed_ecgs
+from training.evaluation.few_shot import FewShotCurve, few_shot_curves
+from training.evaluation.metrics import Estimate, Record
+from training.evaluation.probe_reports import (
+    FlagReport,
+    PhenotypeReport,
+    ProbeReport,
+    bundle_probe_report,
+    fitted_probe_report,
+    flag_reports,
+    knn_probe_report,
+    phenotype_reports,
+)
+from training.evaluation.retrieval_report import PHENOTYPES, RetrievalReport, retrieval_reports
+from training.evaluation.shared_map import SharedMap, shared_map
+
+
+class EvaluationReport(Record):
+    """Intervals are 95 % percentile bootstraps over patients."""
+
+    bundle_id: str
+    split: str
+    simulated_cohort: bool
+    """Does the cohort say that a simulator invented it?"""
+    patients: int
+    ecgs: int
+    studies: int
+    skipped_ecgs: dict[str, int]
+    skipped_clips: dict[str, int]
+    lvef_lowest_class_range: str
+    linear_probe_from: Literal["bundle", "train patients"]
+    """Whose linear probe of LVEF and SHD this is: one that is fitted here serves where the bundle has none."""
+    linear_probe: ProbeReport
+    knn_probe: ProbeReport | None
+    """None where no train patient's ECG can be used."""
+    flags: tuple[FlagReport, ...]
+    phenotypes: tuple[PhenotypeReport, ...]
+    few_shot: tuple[FewShotCurve, ...]
+    """Empty where no train patient's ECG can be used."""
+    retrieval: tuple[RetrievalReport, ...]
+    map: SharedMap | None = None
+    """None unless asked for."""
+    not_measured: dict[str, str] = Field(default_factory=dict)
+    """Why what is named is missing as a whole; what is missing within a part is told there."""
+
+    def headline(self) -> dict[str, Estimate]:
+        """The numbers that a person asks for first, as far as they were measured."""
+        probe, found = self.linear_probe, {}
+        for name, scores in (
+            (f"AUROC, LVEF {self.lvef_lowest_class_range}", probe.lvef_lowest_class),
+            ("AUROC, SHD", probe.shd),
+            ("AUROC, LVEF classes (mean)", probe.lvef_classes),
+        ):
+            if scores is not None:
+                found[name] = scores.auroc
+        without_own = self.retrieval_of("lvef_percent", own_patient_excluded=True)
+        if without_own is not None:
+            found["precision@10, study of like LVEF, own patient excluded"] = without_own.ecg_to_study.precision_at_10
+            found["the same over random ranking"] = without_own.ecg_to_study.lift_at_10
+        return found
+
+    def summary(self) -> str:
+        """The headline in a few lines."""
+        rows = [f"{self.split}: {self.patients} patients, {self.ecgs} ECGs, {self.studies} studies"]
+        return "\n".join(rows + [f"{name}: {estimate}" for name, estimate in self.headline().items()])
+
+    def retrieval_of(self, relevant: str, *, own_patient_excluded: bool) -> RetrievalReport | None:
+        same = (r for r in self.retrieval if (r.relevant, r.own_patient_excluded) == (relevant, own_patient_excluded))
+        return next(same, None)
+
+    def missing(self) -> list[str]:
+        """Why LVEF, SHD or retrieval has no scores, a clause for each reason; flags and phenotypes tell theirs."""
+        probes = (self.linear_probe, self.knn_probe)
+        reasons = [reason for probe in probes if probe is not None for reason in probe.not_measured.values()]
+        return list(dict.fromkeys([*reasons, *self.not_measured.values()]))
+
+
+def evaluate(
+    bundle_dir: Path,
+    cohort_dir: Path,
+    split: str,
+    *,
+    work: Path | None = None,
+    device: str = "auto",
+    workers: int = 2,
+    window_days: float | None = None,
+    with_map: bool = False,
+    progress: Progress = silent,
+) -> EvaluationReport:
+    """Measures a bundle on the patients of `split`; probes that are not the bundle's learn from the train patients.
+
+    Their regularisation is chosen on the val patients, or on the calibration patients where val is measured.
+
+    `work` keeps prepared ECGs and view vectors for another time; without it they go to a temporary folder.
+    `window_days` pairs ECGs with studies; None takes what the bundle was trained with, or 7. `with_map` adds the map of
+    the shared space, for plots.
+    What cannot be measured, for want of labels or of a part of the bundle, is told with its reason and keeps nothing
+    else from being measured. Raises BundleError, CohortError, or ValueError for the train split and for one of whose
+    ECGs none can be used.
+    """
+    if split == "train":
+        raise ValueError("the train patients cannot be measured: their ECGs would be their own nearest neighbours")
+    lacking = _lacking_for_retrieval(read_manifest(bundle_dir)[0])
+    bundle = Bundle.load(bundle_dir, device=device, parts=("ecg",) if lacking else ("ecg", "echo"))
+    if window_days is None:
+        window_days = _trained_window_days(bundle)
+    cohort = load_cohort(cohort_dir)
+    pairs = derive_pairs(cohort, window_days=window_days)
+    with ExitStack() as stack:
+        folder = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="echo2ecg-evaluate-")))
+        tested = pairs_of_split(pairs, cohort, split)
+        neighbours = pairs_of_split(pairs, cohort, "train")
+        # Whoever is measured cannot also choose how strongly probes are regularised.
+        chooser = "calibration" if split == "val" else "val"
+        choosing = pairs_of_split(pairs, cohort, chooser)
+        ecg_ids = pd.concat([tested["ecg_id"], neighbours["ecg_id"], choosing["ecg_id"]])
+        signals, ecgs = prepared_signals(
+            cohort, ecg_ids, bundle.manifest.ecg, folder, workers=workers, progress=progress
+        )
+        skipped_clips: dict[str, str] = {}
+        if lacking:
+            tested = _readable(tested, signals)
+        else:
+            clips = clip_sources(cohort, tested["study_id"])
+            views, skipped_clips = study_views(bundle, cohort, clips, folder, workers=workers, progress=progress)
+            tested = usable_pairs(tested, signals, views)
+        if tested.empty:
+            raise ValueError(f"no pair of an ECG and a study of the {split} patients can be used")
+        labels = labels_and_flags(cohort)
+        aligned = not set(TOWER_COMPONENTS[ECG_TOWER]) & set(bundle.manifest.absent)
+        known, chooses = (
+            embed_ecgs(bundle, readable, labels, signals, split=name, aligned=aligned) if len(readable) else None
+            for name, readable in (("train", _readable(neighbours, signals)), (chooser, _readable(choosing, signals)))
+        )
+        test = embed_ecgs(bundle, tested, labels, signals, split=split, aligned=aligned)
+        studies = tested["study_id"].unique()
+        study_embeddings = {} if lacking else {name: bundle.pool_study(views[name]).embedding_D for name in studies}
+    classes = bundle.manifest.labels.lvef
+    served = None if test.lvef_EC is None else bundle.probes
+    not_measured = {}
+    if known is None:
+        reason = "nearest neighbours and few labels need ECGs of the train patients, and none can be used"
+        not_measured = dict.fromkeys(("knn_probe", "few_shot"), reason)
+    retrieval: tuple[RetrievalReport, ...] = ()
+    map_of_both = None
+    if lacking:
+        not_measured["retrieval"] = f"retrieval needs both towers, and this bundle has no {' and no '.join(lacking)}"
+    else:
+        assert test.embeddings_ED is not None
+        ecg_embeddings = dict(zip(test.labels.index, test.embeddings_ED, strict=True))
+        retrieval = retrieval_reports(tested, labels, ecg_embeddings, study_embeddings)
+        for phenotype, known_of in labels.loc[studies, list(PHENOTYPES)].notna().sum().items():
+            if known_of < 2:
+                needs = f"retrieval of studies of like {phenotype} needs two that have it"
+                not_measured[f"retrieval of {phenotype}"] = f"{needs}, and the {split} patients have {known_of}"
+        if with_map:
+            map_of_both = shared_map(
+                test.embeddings_ED,
+                test.truth("lvef_percent"),
+                np.stack(list(study_embeddings.values())),
+                labels.loc[studies, "lvef_percent"].to_numpy(dtype=np.float64),
+            )
+    return EvaluationReport(
+        bundle_id=bundle.id,
+        split=split,
+        simulated_cohort=_is_simulated(cohort_dir),
+        patients=tested["patient_id"].nunique(),
+        ecgs=tested["ecg_id"].nunique(),
+        studies=len(studies),
+        skipped_ecgs=ecgs.reasons(),
+        skipped_clips=dict(Counter(skipped_clips.values())),
+        lvef_lowest_class_range=classes.ranges[0],
+        linear_probe_from="train patients" if served is None else "bundle",
+        linear_probe=fitted_probe_report(known, chooses, test, classes)
+        if served is None
+        else bundle_probe_report(test, classes, served.shd.threshold),
+        knn_probe=None if known is None else knn_probe_report(known, test, classes),
+        flags=flag_reports(known, chooses, test, SHD_FLAGS),
+        phenotypes=phenotype_reports(known, test),
+        few_shot=few_shot_curves(known, test, classes),
+        retrieval=retrieval,
+        map=map_of_both,
+        not_measured=not_measured,
+    )
+
+
+def _lacking_for_retrieval(manifest: BundleManifest) -> list[str]:
+    """Names of what both towers need and the bundle has not."""
+    return [name for files in PART_FILES.values() for name in files if name not in manifest.files] + [*manifest.absent]
+
+
+def _readable(pairs: pd.DataFrame, signals: Arrays) -> pd.DataFrame:
+    return pairs[pairs["ecg_id"].isin(list(signals))].reset_index(drop=True)
+
+
+def _trained_window_days(bundle: Bundle) -> float:
+    window_days = bundle.manifest.training_data.get("window_days", 7.0)
+    return float(window_days) if isinstance(window_days, int | float) else 7.0
+
+
+def _is_simulated(cohort_dir: Path) -> bool:
+    stamp = cohort_dir / "cohort.json"
+    return stamp.exists() and "simulator_version" in json.loads(stamp.read_text(encoding="utf-8"))

@@ -1,0 +1,146 @@
+"""Retrieval of one split, both ways, with and without the query's own patient: what is found, and what chance finds.
+
+Letters: E ECGs, S studies, D dimensions, R table rows, Q queries, T targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ground.findings import LV_PHENOTYPES
+from training.evaluation.metrics import Estimate, Record, bootstrap
+from training.evaluation.retrieval import (
+    exact_pairs,
+    phenotype_pairs,
+    phenotype_tolerance,
+    random_precision_Q,
+    random_recall,
+    score_queries,
+)
+
+PHENOTYPES = (*LV_PHENOTYPES, "lvsv_ml")
+_CURVE_RANKS = (1, 2, 3, 5, 10, 20, 50, 100)
+
+
+class RankCurve(Record):
+    """What is found among the first k, and what chance finds; k goes up to 100 or to what every query may choose."""
+
+    k: tuple[int, ...]
+    precision: tuple[float, ...]
+    random_precision: tuple[float, ...]
+    recall: tuple[float, ...]
+    random_recall: tuple[float, ...]
+
+
+class DirectionReport(Record):
+    """One direction of retrieval. `lift_at_10` is precision@10 over what random ranking gives; 0 where that is 0."""
+
+    queries: int
+    targets: int
+    metrics: dict[str, float]
+    precision_at_10: Estimate
+    random_precision: float
+    """At 10, on average."""
+    lift_at_10: Estimate
+    curve: RankCurve
+
+
+class RetrievalReport(Record):
+    """Retrieval of the query's own study (`relevant` is "pair") or of studies with a like phenotype.
+
+    Relevant are studies within `tolerance` (half a standard deviation) of the query's phenotype.
+    """
+
+    relevant: str
+    tolerance: float | None
+    own_patient_excluded: bool
+    ecg_to_study: DirectionReport
+    study_to_ecg: DirectionReport
+
+
+def retrieval_reports(
+    pairs: pd.DataFrame,
+    labels: pd.DataFrame,
+    ecg_embeddings: Mapping[str, NDArray[np.float32]],
+    study_embeddings: Mapping[str, NDArray[np.float32]],
+) -> tuple[RetrievalReport, ...]:
+    """Every ECG and study of `pairs` (patient_id, ecg_id, study_id) against each other, by unit embeddings (D,).
+
+    `labels` has the PHENOTYPES by study_id. A phenotype that is known of fewer than two studies is left out.
+    """
+    reports = []
+    for relevant in ("pair", *PHENOTYPES):
+        known = pairs if relevant == "pair" else pairs[labels.loc[pairs["study_id"], relevant].notna().to_numpy()]
+        if relevant != "pair" and known["study_id"].nunique() < 2:
+            continue
+        ecg_R, ecg_ids = pd.factorize(known["ecg_id"])
+        study_R, study_ids = pd.factorize(known["study_id"])
+        patient_R, _ = pd.factorize(known["patient_id"])
+        patient_E = patient_R[np.unique(ecg_R, return_index=True)[1]]
+        patient_S = patient_R[np.unique(study_R, return_index=True)[1]]
+        ecg_ED = np.stack([ecg_embeddings[name] for name in ecg_ids])
+        similarity_ES = ecg_ED @ np.stack([study_embeddings[name] for name in study_ids]).T
+        if relevant == "pair":
+            tolerance = None
+            forward_ES = exact_pairs(ecg_R, study_R, len(ecg_ids), len(study_ids))
+            backward_SE = forward_ES.T
+        else:
+            value_R = labels.loc[known["study_id"], relevant].to_numpy(dtype=np.float64)
+            tolerance = phenotype_tolerance(study_R, value_R)
+            forward_ES = phenotype_pairs(ecg_R, study_R, study_R, value_R, tolerance)
+            backward_SE = phenotype_pairs(study_R, ecg_R, study_R, value_R, tolerance)
+        # Without the query's own patient there is no exact pair to find.
+        for excluded in (False,) if relevant == "pair" else (False, True):
+            own_ES = patient_E[:, None] == patient_S[None, :] if excluded else None
+            own_SE = None if own_ES is None else own_ES.T
+            reports.append(
+                RetrievalReport(
+                    relevant=relevant,
+                    tolerance=tolerance,
+                    own_patient_excluded=excluded,
+                    ecg_to_study=_direction(similarity_ES, forward_ES, own_ES, patient_E),
+                    study_to_ecg=_direction(similarity_ES.T, backward_SE, own_SE, patient_S),
+                )
+            )
+    return tuple(reports)
+
+
+def _direction(
+    similarity_QT: NDArray[np.float32],
+    relevant_QT: NDArray[np.bool_],
+    excluded_QT: NDArray[np.bool_] | None,
+    patient_Q: NDArray[np.int64],
+) -> DirectionReport:
+    queries, targets = similarity_QT.shape
+    choices = targets if excluded_QT is None else targets - int(excluded_QT.sum(axis=1).max())
+    ranks = tuple(k for k in _CURVE_RANKS if k <= choices)
+    scores = score_queries(similarity_QT, relevant_QT, excluded_QT, more_ranks=ranks)
+    precision_Q = scores.precision_Q(10)
+    chance_Q = random_precision_Q(relevant_QT, excluded_QT, 10)
+
+    def scores_at_10(weight_RQ: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        # Chance varies with the patients drawn just as what is found does, so their ratio is drawn as one.
+        found_R, chance_R = weight_RQ @ precision_Q, weight_RQ @ chance_Q
+        with np.errstate(divide="ignore", invalid="ignore"):  # a draw in which nothing is relevant: left out
+            return {"precision": found_R / weight_RQ.sum(axis=1), "lift": found_R / chance_R}
+
+    at_10 = bootstrap(scores_at_10, patient_Q)
+    return DirectionReport(
+        queries=queries,
+        targets=targets,
+        metrics=scores.metrics().as_dict(),
+        precision_at_10=at_10["precision"],
+        random_precision=float(chance_Q.mean()),
+        lift_at_10=at_10["lift"] if chance_Q.any() else Estimate(value=0.0, low=0.0, high=0.0),
+        curve=RankCurve(
+            k=ranks,
+            precision=tuple(float(scores.precision_Q(k).mean()) for k in ranks),
+            random_precision=tuple(float(random_precision_Q(relevant_QT, excluded_QT, k).mean()) for k in ranks),
+            recall=tuple(float(scores.recall_Q(k).mean()) for k in ranks),
+            random_recall=tuple(random_recall(relevant_QT, excluded_QT, k) for k in ranks),
+        ),
+    )

@@ -1,0 +1,201 @@
+"""Trains an echo encoder on the training patients' clips, for recipes whose echo encoder is not a published one.
+
+A single clip is regressed on the phenotypes of its study, each standardised and unknown ones left out; what a view
+cannot show becomes noise that it learns to ignore. The regression head is thrown away, view vectors are brought to
+mean 0 and variance 1, and the encoder is then frozen.
+
+Letters: N clips, P phenotypes, B clips of a batch, T frames, H rows, W columns, C colours, D view-vector length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name everyone uses
+
+from ground.findings import LV_PHENOTYPES, MEASUREMENTS
+from ground.progress import Progress
+from inputs.specs import EchoSpec
+from models.echo_encoder import EchoEncoder
+from training.engine.loop import FitResult, run_epochs
+from training.engine.run_log import RunLog
+from training.engine.schedule import Schedule
+from training.recipes import EchoPretraining
+
+PHENOTYPES = (*LV_PHENOTYPES, *MEASUREMENTS)
+_LARGEST_TARGET_SD = 3.0
+"""A few extreme hearts must not outweigh all others."""
+_CLIPS_FOR_STATISTICS = 2048
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Clips before normalisation, (T, H, W, C) uint8 each, and the standardised phenotypes of their studies."""
+
+    clips_THWC: Sequence[NDArray[np.uint8]]
+    targets_NP: NDArray[np.float32]
+    """NaN where a phenotype is unknown."""
+
+
+@dataclass(frozen=True)
+class PretrainingResult:
+    """`r2` is the share of each phenotype's variance that single validation clips explain, at best 1."""
+
+    fit: FitResult
+    r2: dict[str, float]
+
+
+def phenotype_targets(studies: pd.DataFrame, train: NDArray[np.bool_]) -> tuple[list[str], NDArray[np.float32]]:
+    """Names and standardised values (studies, P) of the phenotypes that vary among the `train` studies."""
+    names = [name for name in PHENOTYPES if name in studies.columns]
+    values = studies[names].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    known = values[train]
+    varies = [bool(np.isfinite(column).sum() >= 2 and np.nanstd(column) > 0) for column in known.T]
+    values, known = values[:, varies], known[:, varies]
+    standard = (values - np.nanmean(known, axis=0)) / np.nanstd(known, axis=0)
+    clipped = np.clip(standard, -_LARGEST_TARGET_SD, _LARGEST_TARGET_SD).astype(np.float32)
+    return [name for name, keep in zip(names, varies, strict=True) if keep], clipped
+
+
+def pretrain_echo_encoder(
+    encoder: EchoEncoder,
+    view_dim: int,
+    phenotypes: Sequence[str],
+    train: ClipSet,
+    val: ClipSet,
+    settings: EchoPretraining,
+    spec: EchoSpec,
+    *,
+    seed: int,
+    device: torch.device,
+    folder: Path,
+    log: RunLog,
+    progress: Progress,
+) -> PretrainingResult:
+    """Trains `encoder` in place and leaves it with the weights of the epoch that predicts validation clips best."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        head = nn.Sequential(nn.LayerNorm(view_dim), nn.Linear(view_dim, len(phenotypes)))
+    model = nn.Sequential(encoder, *head).to(device)
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    undecayed = [p for p in model.parameters() if p.ndim <= 1]
+    rate = {"lr": settings.learning_rate, "base_lr": settings.learning_rate}
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay, **rate},
+        {"params": undecayed, "weight_decay": 0.0, **rate},
+    ]
+    optimizer = torch.optim.AdamW(groups, fused=True)
+    normalise = _Normaliser(spec, device)
+    clips = len(train.clips_THWC)
+    steps = math.ceil(clips / settings.batch_size)
+
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        draw = np.random.default_rng([seed, epoch])
+        torch.manual_seed(int(draw.integers(2**62)))
+        for rows in np.array_split(draw.permutation(clips), steps):
+            disturbed = np.stack([_disturbed(train.clips_THWC[i], settings, draw) for i in rows])
+            yield normalise(torch.from_numpy(disturbed)), torch.from_numpy(train.targets_NP[rows]).to(device)
+
+    def backward(batch: tuple[Tensor, Tensor]) -> Tensor:
+        loss = _masked_loss(model(batch[0]), batch[1])
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def predict_val() -> Tensor:
+        edges = range(0, len(val.clips_THWC) + settings.batch_size, settings.batch_size)
+        parts = [val.clips_THWC[a:b] for a, b in pairwise(edges)]
+        return torch.cat([model(normalise(torch.from_numpy(np.stack(part)))).cpu() for part in parts if len(part)])
+
+    def score() -> float:
+        return -float(_masked_loss(predict_val(), torch.from_numpy(val.targets_NP)))
+
+    result = run_epochs(
+        "pretrain echo",
+        model,
+        optimizer,
+        batches,
+        backward,
+        score,
+        schedule=Schedule(settings.epochs, steps, settings.warmup_epochs, floor=0.02),
+        patience=settings.patience,
+        items_per_epoch=clips,
+        items="clips",
+        folder=folder,
+        log=log,
+        progress=progress,
+    )
+    with torch.inference_mode():
+        r2 = _explained(phenotypes, predict_val().numpy(), val.targets_NP)
+        some = np.linspace(0, clips - 1, min(clips, _CLIPS_FOR_STATISTICS)).round().astype(int)
+        batches_of = np.array_split(some, math.ceil(len(some) / settings.batch_size))
+        stacks = (np.stack([train.clips_THWC[i] for i in rows]) for rows in batches_of)
+        _standardise(encoder, torch.cat([encoder(normalise(torch.from_numpy(stack))) for stack in stacks]))
+    return PretrainingResult(result, r2)
+
+
+def _standardise(encoder: EchoEncoder, views_ND: Tensor) -> None:
+    """Folds into the last layer what brings vectors like these to mean 0 and variance 1 over all channels.
+
+    Attention pooling takes views as they come: long vectors would make it choose one view, and what all views share
+    would fill the embedding.
+    """
+    mean_D = views_ND.mean(dim=0)
+    scale = 1 / (views_ND - mean_D).square().mean().sqrt().clamp(min=1e-6)
+    last = cast("nn.Linear", encoder.head[0])
+    last.weight.copy_(last.weight * scale)
+    last.bias.copy_((last.bias - mean_D) * scale)
+
+
+class _Normaliser:
+    """(B, T, H, W, C) uint8 to (B, C, T, H, W) float32 on the device, as preparation does it."""
+
+    def __init__(self, spec: EchoSpec, device: torch.device) -> None:
+        self.device = device
+        self.mean = torch.tensor(spec.mean, device=device)
+        self.std = torch.tensor(spec.std, device=device)
+
+    def __call__(self, clips_BTHWC: Tensor) -> Tensor:
+        clips = (clips_BTHWC.to(self.device).float() - self.mean) / self.std
+        return clips.permute(0, 4, 1, 2, 3).contiguous()
+
+
+def _disturbed(clip_THWC: NDArray[np.uint8], settings: EchoPretraining, draw: np.random.Generator) -> NDArray[np.uint8]:
+    """Moved by some pixels, black where nothing comes in, and made brighter or darker."""
+    rows, columns = clip_THWC.shape[1:3]
+    reach = settings.shift_pixels
+    padded = np.pad(clip_THWC, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
+    down, right = draw.integers(0, 2 * reach + 1, size=2)
+    gain = math.exp(draw.normal(0, settings.gain_sd))
+    levels = np.clip(np.rint(np.arange(256) * gain), 0, 255).astype(np.uint8)
+    moved: NDArray[np.uint8] = levels[padded[:, down : down + rows, right : right + columns]]
+    return moved
+
+
+def _masked_loss(predicted_BP: Tensor, target_BP: Tensor) -> Tensor:
+    """Huber loss over what is known; 0 where nothing is."""
+    known_BP = torch.isfinite(target_BP)
+    loss_BP = F.smooth_l1_loss(predicted_BP, target_BP.nan_to_num(), reduction="none")
+    return (loss_BP * known_BP).sum() / known_BP.sum().clamp(min=1)
+
+
+def _explained(
+    names: Sequence[str], predicted_NP: NDArray[np.float32], target_NP: NDArray[np.float32]
+) -> dict[str, float]:
+    """By phenotype; those that do not vary among the known values are left out."""
+    r2 = {}
+    for name, predicted_N, target_N in zip(names, predicted_NP.T, target_NP.T, strict=True):
+        known_N = np.isfinite(target_N)
+        if known_N.any() and np.var(target_N[known_N]) > 0:
+            residual = np.mean((target_N[known_N] - predicted_N[known_N]) ** 2)
+            r2[name] = float(1 - residual / np.var(target_N[known_N]))
+    return r2

@@ -1,0 +1,79 @@
+"""What training would say to a cohort, before any work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cohorts import (
+    SPLITS,
+    CohortError,
+    derive_pairs,
+    ecg_labels,
+    load_cohort,
+    pairs_of_split,
+    study_labels,
+)
+from training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class TrainingOutlook:
+    """ECGs with a known label, by split, and the sentence that training would refuse the cohort with, if it would."""
+
+    refusal: str | None
+    ecgs_with_lvef: dict[str, int]
+    ecgs_with_shd: dict[str, int]
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        lines = [
+            f"ECGs with a known {name}: {', '.join(f'{split} {n}' for split, n in counts.items())}."
+            for name, counts in (("LVEF", self.ecgs_with_lvef), ("SHD", self.ecgs_with_shd))
+        ]
+        if self.refusal is not None:
+            lines.append(f"Training would refuse this cohort: {self.refusal}")
+        return tuple(lines)
+
+
+def training_outlook(cohort_dir: Path) -> TrainingOutlook:
+    """What `train` would find in a cohort without a contradiction, with the window and classes of its default recipe.
+
+    Nothing that `train` reads later is read: it may still refuse a cohort of unreadable files.
+    """
+    from cohorts import ecg_labels
+    from training.recipes import demo
+
+    recipe = demo()
+    cohort = load_cohort(cohort_dir)
+    labels = study_labels(cohort)
+    pairs = derive_pairs(cohort, window_days=recipe.window_days)
+    split_pairs = {split: pairs_of_split(pairs, cohort, split) for split in SPLITS}
+    known = {split: ecg_labels(of_split, labels).notna().sum() for split, of_split in split_pairs.items()}
+    refusal = None
+    try:
+        check_labels(split_pairs, labels, recipe)
+    except CohortError as error:
+        refusal = error.message
+    return TrainingOutlook(
+        refusal,
+        {split: int(count["lvef_percent"]) for split, count in known.items()},
+        {split: int(count["shd"]) for split, count in known.items()},
+    )
+
+
+def check_labels(split_pairs: dict[str, pd.DataFrame], labels: pd.DataFrame, recipe: Recipe) -> None:
+    """Refuses before the work, not after it, a cohort that cannot be trained on and measured."""
+    for split, pairs in split_pairs.items():
+        if pairs.empty:
+            sentence = f"No ECG of a {split} patient lies within {recipe.window_days:g} days of an echo study."
+            raise CohortError("no_pairs", sentence)
+        found = ecg_labels(pairs, labels)
+        lvef = found["lvef_percent"].dropna().to_numpy()
+        if len(np.unique(recipe.lvef_classes.class_of(lvef))) < len(recipe.lvef_classes.labels):
+            raise CohortError("labels_missing", f"The {split} patients do not show every LVEF class; more are needed.")
+        if found["shd"].nunique() < 2:
+            raise CohortError("labels_missing", f"The {split} patients all have SHD or all have none; more are needed.")

@@ -1,0 +1,75 @@
+"""The arms of the comparison: five ways to an ECG encoder of one architecture, with one budget.
+
+All see the same train ECGs, the same number of times, prepared alike, in batches of one size, and start from the same
+weights for the same seed. What disturbs the masked arm's windows is the mask instead of the augmentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+
+from ground.progress import Progress
+from models.towers import EcgTower, EchoTower
+from training.engine.loop import FitResult
+from training.engine.run_log import RunLog
+from training.evaluation.validation import validation_score
+from training.objectives.alignment import align_towers
+from training.objectives.masked_ecg import pretrain_ecg_encoder
+from training.objectives.single_view import SingleViewTower
+from training.objectives.supervised import train_supervised
+from training.recipes import Recipe
+from training.reproduce.data import ComparisonData
+from training.reproduce.sizes import Size
+
+Arm = Literal["multi-view", "single-view", "masked_ecg", "supervised", "random"]
+ARMS: tuple[Arm, ...] = get_args(Arm)
+
+
+@dataclass(frozen=True)
+class TrainedArm:
+    """In evaluation mode, on the device. Only an aligned arm has an echo tower, only a trained one a fit."""
+
+    ecg_tower: EcgTower
+    echo_tower: EchoTower | None
+    fit: FitResult | None
+
+
+def train_arm(
+    arm: Arm, seed: int, size: Size, data: ComparisonData, *, device: torch.device, folder: Path, progress: Progress
+) -> TrainedArm:
+    """Trains one arm, or goes on from `folder`, or loads what is finished there."""
+    recipe = size.recipe.model_copy(update={"seed": seed})
+    echo_tower: EchoTower | None = None
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        ecg_tower = EcgTower(recipe.architecture)
+        if arm in ("multi-view", "single-view"):
+            echo_tower = (EchoTower if arm == "multi-view" else SingleViewTower)(recipe.architecture)
+    if arm == "random":
+        return TrainedArm(ecg_tower.to(device).eval(), None, None)
+    with RunLog(folder) as log:
+        how: dict[str, Any] = {"device": device, "folder": folder, "log": log, "progress": progress}
+        if echo_tower is not None:
+            fit = _align(ecg_tower, echo_tower, recipe, data, how)
+        elif arm == "masked_ecg":
+            train_LN, val_LN = data.train.ecgs.signals_LN, data.val.ecgs.signals_LN
+            fit = pretrain_ecg_encoder(ecg_tower.ecg_encoder, train_LN, val_LN, size.masked_ecg, seed=seed, **how)
+        else:
+            fit = train_supervised(ecg_tower, data.train.ecgs, data.val.ecgs, recipe, **how)
+    return TrainedArm(ecg_tower.to(device).eval(), echo_tower, fit)
+
+
+def _align(
+    ecg_tower: EcgTower, echo_tower: EchoTower, recipe: Recipe, data: ComparisonData, how: dict[str, Any]
+) -> FitResult:
+    # The first window of a validation record alone: with all of them scoring would take as long as training.
+    quick = recipe.model_copy(update={"ecg": recipe.ecg.model_copy(update={"windows": "first"})})
+
+    def score() -> float:
+        return validation_score(ecg_tower, echo_tower, data.val.pairs, data.val.phenotypes_SP, quick, how["device"])
+
+    return align_towers(ecg_tower, echo_tower, data.train.pairs, score, recipe, **how)

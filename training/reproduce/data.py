@@ -1,0 +1,151 @@
+"""What all arms of a comparison share: one frozen echo encoder, prepared ECGs, view vectors and labels, by split.
+
+Letters: P pairs, E ECGs, S studies, L leads, N samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from cohorts import (
+    Cohort,
+    CohortError,
+    check_cohort,
+    derive_pairs,
+    ecg_labels,
+    load_cohort,
+    study_labels,
+)
+from embedding.prepared import spec_hash
+from embedding.store import ArrayStore
+from ground.findings import LV_PHENOTYPES, SHD_FLAGS
+from ground.progress import Progress
+from models.bundle import Bundle
+from models.labels import LabelDefinitions, LvefClasses
+from training.data.batches import PairedArrays
+from training.data.cohort_arrays import (
+    Arrays,
+    clip_sources,
+    prepared_signals,
+    study_views,
+    to_arrays,
+    usable_pairs,
+)
+from training.encoders.echo import train_echo_encoder
+from training.objectives.supervised import UNKNOWN, LabelledEcgs
+from training.recipes import Recipe
+
+SPLITS_OF_PART = {"train": ("train",), "val": ("val", "calibration"), "test": ("test",)}
+"""Nothing is calibrated in a comparison, so the patients for it help to choose epochs and probes."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The patients of one purpose: pairs, and the labels of every ECG and of every study in `pairs`."""
+
+    pairs: PairedArrays
+    ecgs: LabelledEcgs
+    phenotypes_SP: NDArray[np.float64]
+    """LV_PHENOTYPES of each study; NaN where unknown."""
+
+    @property
+    def patients(self) -> int:
+        return len(np.unique(self.pairs.patient_P))
+
+
+@dataclass(frozen=True)
+class ComparisonData:
+    train: Part
+    val: Part
+    test: Part
+
+
+def comparison_data(
+    cohort_dir: Path, recipe: Recipe, work: Path, *, device: torch.device, workers: int, progress: Progress
+) -> ComparisonData:
+    """Everything that is made once for all arms and seeds; `work` keeps it, finished or not.
+
+    CohortError for a cohort that contradicts itself or does not show every class in every part.
+    """
+    check_cohort(cohort_dir, window_days=recipe.window_days).raise_if_refused()
+    cohort = load_cohort(cohort_dir)
+    labels = study_labels(cohort)
+    pairs = derive_pairs(cohort, window_days=recipe.window_days)
+    signals, _ = prepared_signals(cohort, pairs["ecg_id"], recipe.ecg, work, workers=workers, progress=progress)
+    with ArrayStore(work / f"clips-{spec_hash(recipe.echo)}", np.uint8) as decoded:
+        echo_encoder = train_echo_encoder(
+            cohort,
+            recipe,
+            decoded,
+            work / "echo",
+            _manifest_fields(recipe),
+            device=device,
+            workers=workers,
+            progress=progress,
+        )
+        views, _ = study_views(
+            Bundle.load(echo_encoder, device=str(device), parts=("echo",)),
+            cohort,
+            clip_sources(cohort, pairs["study_id"]),
+            work,
+            workers=workers,
+            progress=progress,
+            decoded=decoded,
+        )
+    usable = usable_pairs(pairs, signals, views)
+    parts = {
+        name: _part(name, usable[usable["patient_id"].isin(_patients(cohort, name))], labels, signals, views, recipe)
+        for name in SPLITS_OF_PART
+    }
+    return ComparisonData(**parts)
+
+
+def _patients(cohort: Cohort, part: str) -> frozenset[str]:
+    return frozenset[str]().union(*(cohort.patients(split) for split in SPLITS_OF_PART[part]))
+
+
+def _part(name: str, pairs: pd.DataFrame, labels: pd.DataFrame, signals: Arrays, views: Arrays, recipe: Recipe) -> Part:
+    arrays = to_arrays(pairs, signals, views)
+    by_ecg = ecg_labels(pairs, labels).loc[pairs["ecg_id"].unique()]
+    lvef_class_E = _lvef_classes(by_ecg["lvef_percent"].to_numpy(), recipe.lvef_classes)
+    shd_E = by_ecg["shd"].fillna(UNKNOWN).to_numpy(np.int64)
+    if missing := set(range(len(recipe.lvef_classes.labels))) - set(lvef_class_E.tolist()):
+        lacking = ", ".join(recipe.lvef_classes.labels[c] for c in sorted(missing))
+        raise CohortError("labels_missing", f"No {name} patient has an LVEF that is {lacking}; more are needed.")
+    if not {0, 1} <= set(shd_E.tolist()):
+        raise CohortError("labels_missing", f"The {name} patients all have SHD or all have none; more are needed.")
+    return Part(
+        arrays,
+        LabelledEcgs(arrays.signals_LN, pd.factorize(by_ecg["patient_id"])[0].astype(np.int64), lvef_class_E, shd_E),
+        labels.loc[pairs["study_id"].unique(), list(LV_PHENOTYPES)].to_numpy(np.float64),
+    )
+
+
+def _lvef_classes(lvef_percent_E: NDArray[np.float64], classes: LvefClasses) -> NDArray[np.int64]:
+    known_E = np.isfinite(lvef_percent_E)
+    class_E = np.full(len(known_E), UNKNOWN, np.int64)
+    class_E[known_E] = classes.class_of(lvef_percent_E[known_E])
+    return class_E
+
+
+def _manifest_fields(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "id": f"{recipe.name}-echo",
+        "created": datetime.now(UTC),
+        "code_version": version("echo2ecg"),
+        "seeds": {"training": recipe.seed},
+        "architecture": recipe.architecture,
+        "ecg": recipe.ecg,
+        "echo": recipe.echo,
+        "labels": LabelDefinitions(lvef=recipe.lvef_classes, shd_flags=SHD_FLAGS),
+        "training_data": {},
+    }
