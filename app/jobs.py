@@ -14,7 +14,6 @@ import os
 import secrets
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -32,6 +31,7 @@ from app.http.problems import (
 )
 from app.logs import where
 from app.schemas import JobView, Progress
+from ground.disk import READ_ONLY, is_no_space, write_whole
 
 log = structlog.get_logger(__name__)
 
@@ -207,14 +207,7 @@ class RebuildJobs:
 
     def _save(self, job: _StoredJob) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self._folder, prefix=".job-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as temporary:
-                temporary.write(job.model_dump_json(indent=2))
-            Path(name).replace(self._file(job.id))
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(self._file(job.id), job.model_dump_json(indent=2))
 
     def _save_quietly(self, job: _StoredJob) -> None:
         """A full disk must not end a running job; the state in memory is still right."""
@@ -247,9 +240,9 @@ def _take_line(job: _StoredJob, line: bytes) -> None:
 
 
 def _cannot_start(error: OSError) -> Problem:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_no_space(error):
         return NoSpace()
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+    if error.errno in READ_ONLY:
         return NotReady("index_read_only", "The index folder cannot be written, so nothing can be rebuilt.")
     return NotReady("job_not_started", "The rebuild could not be started.")
 

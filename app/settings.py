@@ -15,12 +15,17 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
+from ground.errors import Refusal
+
 ENV_PREFIX = "ECHO2ECG_"
 CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
 
 
-class SettingsError(ValueError):
+class SettingsError(Refusal):
     """The settings cannot be served; one sentence says which and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__("settings", sentence)
 
 
 class Settings(BaseSettings):

@@ -18,6 +18,7 @@ from typing import Any
 from cli.console import err, out, progress
 from cli.query import ask, print_answer
 from cli.ready import NotReady, wait_until_ready
+from ground.errors import Refusal
 
 DEMO_BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "demo"
 DEMO_SEED = 20_260_308
@@ -28,7 +29,7 @@ REAL_ECG = "waveform_ecg.dcm"
 """A real, anonymous 12-lead ECG (1000 Hz, DICOM) that pydicom ships with its test files."""
 
 
-class DemoFailed(Exception):
+class DemoFailed(Refusal):
     """The demo cannot go on; one sentence says why."""
 
 
@@ -99,7 +100,7 @@ def _real_ecg() -> Path:
 
     found = get_testdata_file(REAL_ECG, download=False)
     if found is None:
-        raise DemoFailed(f"pydicom's test file {REAL_ECG} is missing: reinstall pydicom.")
+        raise DemoFailed("sample_missing", f"pydicom's test file {REAL_ECG} is missing: reinstall pydicom.")
     return Path(str(found))
 
 
@@ -113,7 +114,7 @@ def _free_port(wanted: int) -> int:
             except OSError:
                 continue
             return port
-    raise DemoFailed(f"No free port between {wanted} and {wanted + 99}.")
+    raise DemoFailed("no_port", f"No free port between {wanted} and {wanted + 99}.")
 
 
 @contextmanager
@@ -129,7 +130,7 @@ def _server(index: Path, cohort: Path, port: int, *, device: str, log: Path) -> 
         wait_until_ready(url, timeout_s=READY_TIMEOUT_S, process=process)
         yield url
     except NotReady as error:
-        raise DemoFailed(f"The service {error}; {log} says why.") from None
+        raise DemoFailed("not_started", f"The service {error}; {log} says why.") from None
     finally:
         process.send_signal(signal.SIGTERM)
         try:

@@ -50,7 +50,7 @@ def _tried(subject: str, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
     except InputError as error:
-        return Finding(subject, "missing", error.message)
+        return Finding(subject, "missing", error.sentence)
     except (ImportError, OSError) as error:  # PackageNotFoundError is an ImportError
         return Finding(subject, "missing", f"{type(error).__name__}: {error}; install the package again.")
 

@@ -63,7 +63,7 @@ def embed_ecg_files(
             windows_WLN = ecg_windows(prepare_ecg(recording, bundle.manifest.ecg), bundle.manifest.ecg)
         except InputError as error:
             hint = _ADVICE.get(error.code, error.hint) if error.hint else ""
-            skipped.append(f"{path.name}: {error.message} {hint}".rstrip())
+            skipped.append(f"{path.name}: {error.sentence} {hint}".rstrip())
         else:
             rows.append(ecg_vectors(bundle, windows_WLN[None]))
             ids.append(path.name)
@@ -87,7 +87,7 @@ def embed_echo_studies(
                 clip = read_echo(path, max_frames=spec.frames_needed, every=spec.stride)
                 clips.append(prepare_clip(clip, spec))
             except InputError as error:
-                skipped.append(f"{folder.name}/{path.name}: {error.message}")
+                skipped.append(f"{folder.name}/{path.name}: {error.sentence}")
         if clips:
             views_VD = bundle.embed_clips(np.stack(clips))
             rows.append(study_vectors(bundle, views_VD[None], np.ones((1, len(views_VD)), bool)))

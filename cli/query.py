@@ -11,11 +11,12 @@ from rich.console import JustifyMethod
 from rich.table import Table
 
 from cli.console import out
+from ground.errors import Refusal
 
 TIMEOUT_S = 60.0
 
 
-class QueryRefused(Exception):
+class QueryRefused(Refusal):
     """The service answered with a problem; the sentence is the service's own."""
 
 
@@ -29,7 +30,7 @@ def ask(
         f"{url.rstrip('/')}/v1/search", files=parts, params=dict(parameters), headers=headers, timeout=TIMEOUT_S
     )
     if response.is_error:
-        raise QueryRefused(_sentence(response))
+        raise QueryRefused("query_refused", _sentence(response))
     answer: dict[str, Any] = response.json()
     return answer
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.metadata import version
 from pathlib import Path
 
 from rich.table import Table
 
 from cli.console import ProgressCallback, out
+from ground.disk import short_name_of
 from simulator.cohort import SIMULATOR_VERSION, find_simulation, simulate_cohort
 from training.evaluation.metrics import Spread
 from training.reproduce.arms import ARMS
@@ -27,7 +27,7 @@ def run_reproduction(
         cohort_seed=size.cohort_seed,
         simulator_version=SIMULATOR_VERSION,
         code_version=version("echo2ecg"),
-        settings_sha256=hashlib.sha256(size.model_dump_json().encode()).hexdigest()[:12],
+        settings_sha256=short_name_of(size.model_dump_json()),
     )
     with claimed(folder, origin):
         cohort = folder / "cohort"

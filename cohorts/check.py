@@ -70,7 +70,7 @@ class CohortReport:
         more = f" {rest} more kind{'s' if rest > 1 else ''} of problem found." if rest else ""
         says_less = rest > 0 or self.problems[0].names_rows_in_part
         hint = "`echo2ecg cohort check` lists them all." if says_less else ""
-        raise CohortError(first.code, first.message + more, hint=hint)
+        raise CohortError(first.code, first.sentence + more, hint=hint)
 
 
 def check_cohort(root: Path, *, window_days: float = 7.0) -> CohortReport:

@@ -7,7 +7,6 @@ at the first fault, `check_cohort` lists them all, what is doubtful, and what tr
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from cohorts.tables import (
     read_table,
     tables_sha256,
 )
+from ground.disk import sha256
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Cohort:
 
 
 def _serves_calibration(patient_id: str) -> bool:
-    return hashlib.sha256(patient_id.encode()).digest()[0] % 2 == 1
+    return sha256(patient_id.encode()).digest()[0] % 2 == 1
 
 
 def load_cohort(root: Path) -> Cohort:
@@ -76,7 +76,7 @@ def read_tables(root: Path) -> tuple[Cohort | None, list[CohortFinding]]:
         try:
             frames[name], found = read_table(root, name)
         except CohortError as error:
-            found = [CohortFinding(error.code, error.message, name, 1)]
+            found = [CohortFinding(error.code, error.sentence, name, 1)]
         problems += found
     if len(frames) < len(TABLES):
         return None, problems
@@ -89,10 +89,10 @@ def cohort_sha256(cohort: Cohort) -> str:
     A short way to tell cohorts apart: no ECG or clip is opened, so one that changes and keeps its size is not noticed,
     nor are the signal files that a WFDB header names. Raises CohortError for a file that is not there.
     """
-    digest = hashlib.sha256(tables_sha256(cohort.root).encode())
+    digest = sha256(tables_sha256(cohort.root).encode())
     stamp = cohort.root / "cohort.json"
     if stamp.is_file():
-        digest.update(hashlib.sha256(stamp.read_bytes()).digest())
+        digest.update(sha256(stamp.read_bytes()).digest())
     for relative in (*cohort.ecgs["path"], *cohort.echos["path"]):
         try:
             size = (cohort.root / relative).stat().st_size

@@ -9,9 +9,7 @@ naive or all zoned. An empty cell means unknown.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ground.disk import sha256, written_whole
 from ground.findings import MEASUREMENTS, SHD_FLAGS
 from inputs.errors import InputError
 
@@ -135,13 +134,11 @@ def write_cohort_tables(
         if missing:
             raise ValueError(f"table {name} lacks the columns {', '.join(missing)}")
         text = pd.DataFrame({c: _as_text(frame[c]) for c in TABLES[name] if c in frame.columns})
-        target = root / f"{name}.{table_format}"
-        partial = root / f".{name}.{table_format}.partial"
-        if table_format == "csv":
-            text.to_csv(partial, index=False, lineterminator="\n")
-        else:
-            text.to_parquet(partial, index=False)
-        os.replace(partial, target)
+        with written_whole(root / f"{name}.{table_format}") as file:
+            if table_format == "csv":
+                text.to_csv(file, index=False, lineterminator="\n", mode="wb", encoding="utf-8")
+            else:
+                text.to_parquet(file, index=False)
 
 
 def read_table(root: Path, name: TableName) -> tuple[pd.DataFrame, list[CohortFinding]]:
@@ -165,7 +162,7 @@ def read_table(root: Path, name: TableName) -> tuple[pd.DataFrame, list[CohortFi
 
 def tables_sha256(root: Path, names: Iterable[TableName] = tuple(TABLES)) -> str:
     """Of names and bytes of some tables' files in a cohort folder, in the order of `names`."""
-    digest = hashlib.sha256()
+    digest = sha256()
     for path in itertools.chain.from_iterable(_table_files(root, name) for name in names):
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)}\n".encode() + content)

@@ -8,7 +8,6 @@ one then embeds everything once more.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
@@ -19,6 +18,8 @@ from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ground.disk import sha256
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS views (
@@ -113,4 +114,4 @@ class EmbeddingCache:
 
 def _checksum(file_sha256: str, vector: bytes, thumbnail_jpeg: bytes) -> bytes:
     parts = (file_sha256.encode(), vector, thumbnail_jpeg)
-    return hashlib.sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts)).digest()
+    return sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts)).digest()

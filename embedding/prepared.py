@@ -8,7 +8,6 @@ Letters: L leads, N samples, T frames, H rows, W columns, C colours.
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from embedding.store import ArrayStore
+from ground.disk import sha256, sha256_of, short_name_of
 from ground.progress import Progress
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.ecg.read import gather_files, read_ecg_path
@@ -54,7 +54,7 @@ class Sources:
 
 def spec_hash(spec: BaseModel) -> str:
     """Short name of a specification: what was prepared by another one is another thing."""
-    return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:12]
+    return short_name_of(spec.model_dump_json())
 
 
 def hash_ecgs(paths: Mapping[str, Path]) -> Sources:
@@ -71,18 +71,18 @@ def _hashed(paths: Mapping[str, Path], parts: Callable[[Path], list[bytes]] | No
     for name, path in paths.items():
         try:
             if parts is None:
-                with open(path, "rb") as file:
-                    digest = hashlib.file_digest(file, "sha256")
+                digest = sha256_of(path)
             else:
-                digest = hashlib.sha256()
+                whole = sha256()
                 for data in parts(path):
-                    digest.update(hashlib.sha256(data).digest())
+                    whole.update(sha256(data).digest())
+                digest = whole.hexdigest()
         except InputError as error:
-            skipped[name] = error.message
+            skipped[name] = error.sentence
         except OSError:
             skipped[name] = "The file cannot be opened."
         else:
-            files[name] = SourceFile(path, digest.hexdigest())
+            files[name] = SourceFile(path, digest)
     return Sources(files, skipped)
 
 
@@ -98,11 +98,11 @@ def fill_store(
 ) -> Sources:
     """Prepares what the store does not hold yet; returns the sources that it has arrays for."""
     waiting = {source.sha256: source.path for source in sources.files.values() if source.sha256 not in store}
-    for done, (sha256, result) in enumerate(prepared(waiting, prepare, spec, workers=workers), start=1):
+    for done, (key, result) in enumerate(prepared(waiting, prepare, spec, workers=workers), start=1):
         if isinstance(result, str):
-            store.add_note(sha256, result)
+            store.add_note(key, result)
         else:
-            store.add(sha256, result)
+            store.add(key, result)
         progress(done, len(waiting), stage)
     store.sync()
     unusable = {name: store.note(s.sha256) for name, s in sources.files.items() if store.note(s.sha256)}
@@ -133,7 +133,7 @@ def _attempt(prepare: Callable[[Path, _Spec], NDArray[Any]], path: Path, spec: _
     try:
         return prepare(path, spec)
     except InputError as error:
-        return error.message
+        return error.sentence
 
 
 def ecg_array(path: Path, spec: EcgSpec) -> NDArray[np.float32]:

@@ -7,7 +7,6 @@ store, keyed by what it was made from. A store survives being killed at any mome
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from dataclasses import dataclass
@@ -17,6 +16,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from ground.disk import hold
+from ground.errors import Refusal
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class _Entry:
 class ArrayStore:
     """Appends by one process; arrays share a dtype and may differ in shape. `note` says why a key has no values.
 
-    ValueError while another process, or another store of this one, has the folder open.
+    Refusal while another process, or another store of this one, has the folder open.
     """
 
     def __init__(self, folder: Path, dtype: DTypeLike) -> None:
@@ -40,11 +42,9 @@ class ArrayStore:
         self._entries: dict[str, _Entry] = {}
         self._mapped: NDArray[Any] | None = None
         self._values_file = open(self._values_path, "ab")  # noqa: SIM115 - lives as long as the store
-        try:
-            fcntl.flock(self._values_file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released with the file, also by a kill
-        except BlockingIOError:
+        if not hold(self._values_file):
             self._values_file.close()
-            raise ValueError(f"another run is using this work folder ({folder.parent.name})") from None
+            raise Refusal("work_folder_busy", f"another run is using this work folder ({folder.parent.name})")
         entries_path = folder / "entries.jsonl"
         whole = self._read_entries(entries_path)
         # Half a line or values without a line are what a kill leaves; they are cut off before anything is added.

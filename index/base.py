@@ -11,9 +11,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ground.errors import Refusal
 
-class IndexProblem(Exception):
-    """What can be wrong with an index. `str(problem)` is one sentence for a person, without paths or patient data.
+
+class IndexProblem(Refusal):
+    """What can be wrong with an index: one sentence for a person, without paths or patient data.
 
     IndexProblem
     ├── IndexMissing      nothing was built here yet
@@ -23,29 +25,45 @@ class IndexProblem(Exception):
     └── IndexNotWritten   a new generation could not be written; the previous one is untouched
     """
 
+    kind = "index_problem"
+    """The stable code of all refusals of a class."""
+
+    def __init__(self, sentence: str, *, hint: str = "") -> None:
+        super().__init__(self.kind, sentence, hint=hint)
+
 
 class IndexMissing(IndexProblem):
     """There is no generation at all."""
+
+    kind = "index_missing"
 
 
 class IndexDamaged(IndexProblem):
     """A generation on disk does not verify. The sentence names the generation and the file, never a full path."""
 
+    kind = "index_damaged"
+
 
 class IndexMismatch(IndexProblem):
     """The index was built by another bundle than the one asked to search it."""
+
+    kind = "index_mismatch"
 
 
 class IndexBusy(IndexProblem):
     """Another process writes to the index folder. `pid` is that process, None where it could not be learnt."""
 
-    def __init__(self, message: str, *, pid: int | None = None) -> None:
-        super().__init__(message)
+    kind = "index_busy"
+
+    def __init__(self, sentence: str, *, pid: int | None = None) -> None:
+        super().__init__(sentence)
         self.pid = pid
 
 
 class IndexNotWritten(IndexProblem):
     """No space, no permission, or nothing worth indexing."""
+
+    kind = "index_not_written"
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,7 @@ Knows nothing of other generations or of which one is current: that is `index.st
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -23,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ground.disk import flush_file, flush_folder, sha256, sha256_of_open, write_flushed
 from index.backends.faiss_backend import FaissIndex
 from index.base import IndexDamaged, IndexMismatch
 from index.catalogue.cards import StudyCard
@@ -135,7 +134,7 @@ class GenerationWriter:
         self._on_step("vectors written")
         recall_at_10, recall_queries = _measured_recall(FaissIndex.load(self._folder / _VECTORS), self._index)
         for path in self._folder.iterdir():
-            _flush_file(path)
+            flush_file(path)
         self._on_step("files flushed")
         manifest = GenerationManifest(
             schema_version=SCHEMA_VERSION,
@@ -158,7 +157,7 @@ class GenerationWriter:
         write_flushed(self._folder / MANIFEST_HASH, _hash_line(content))
         flush_folder(self._folder)
         self._on_step("temporary folder flushed")
-        return hashlib.sha256(content).hexdigest()
+        return sha256(content).hexdigest()
 
     def _flush_vectors(self) -> None:
         if self._waiting:
@@ -194,35 +193,13 @@ def verified_manifest(folder: Path) -> GenerationManifest:
     return manifest
 
 
-def write_flushed(path: Path, content: bytes) -> None:
-    """Write a file and wait until the disk has it."""
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def flush_folder(path: Path) -> None:
-    """Wait until the disk has the names in a folder."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _flush_file(path: Path) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-
-
 def _hash_line(manifest_content: bytes) -> bytes:
-    return f"{hashlib.sha256(manifest_content).hexdigest()}  {MANIFEST}\n".encode()
+    return f"{sha256(manifest_content).hexdigest()}  {MANIFEST}\n".encode()
 
 
 def _file_entry(path: Path) -> FileEntry:
     with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of_open(file)
         return FileEntry(sha256=digest, size=file.tell())
 
 

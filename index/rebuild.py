@@ -9,7 +9,6 @@ Letters: V numbers of a view vector, S views of a study.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import Counter, deque
@@ -31,6 +30,7 @@ from cohorts import (
 )
 from cohorts.tables import TableName
 from embedding.cache import EmbeddedView, EmbeddingCache
+from ground.disk import sha256, sha256_of_open
 from ground.findings import SHD_FLAGS
 from index.base import IndexNotWritten, IndexProblem
 from index.catalogue.cards import CataloguedView, StudyCard
@@ -221,7 +221,7 @@ def _embed_views(
     for done, (row, clip) in enumerate(_ahead(read, rows, workers, workers + CLIPS_PER_BATCH), start=1):
         key = (row["study_id"], row["view_id"])
         if isinstance(clip, InputError):
-            views.skipped.append(SkippedView(*key, clip.message))
+            views.skipped.append(SkippedView(*key, clip.sentence))
         elif clip.prepared_CTHW is None:
             views.sha256_by_view[key] = clip.sha256
             views.reused += 1
@@ -238,7 +238,7 @@ def _embed_views(
 def _read_clip(path: Path, spec: EchoSpec, cache: EmbeddingCache, reader: GuardedReader) -> _Clip:
     """Hash a file and, if it is new, decode and prepare it. Raises InputError."""
     with open_regular_file(path) as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of_open(file)
     if sha256 in cache:
         return _Clip(sha256)
     clip = reader.read_echo(path, max_frames=spec.frames_needed, every=spec.stride)
@@ -304,7 +304,7 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _embedder(bundle: Bundle) -> str:
     """Names what a view vector depends on besides the file."""
     spec = json.dumps(bundle.manifest.echo.model_dump(mode="json"), sort_keys=True)
-    return hashlib.sha256(f"{_CACHE_LAYOUT} {bundle.echo_encoder_sha256} {spec}".encode()).hexdigest()
+    return sha256(f"{_CACHE_LAYOUT} {bundle.echo_encoder_sha256} {spec}".encode()).hexdigest()
 
 
 def _ahead(

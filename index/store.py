@@ -27,13 +27,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ground.disk import NO_SPACE, READ_ONLY, flush_folder, write_flushed
 from index.base import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexNotWritten
-from index.generation import MANIFEST_HASH, BuildParameters, Generation, GenerationWriter, flush_folder, write_flushed
+from index.generation import MANIFEST_HASH, BuildParameters, Generation, GenerationWriter
 
 KEPT_GENERATIONS = 2
-
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class IndexStore:
@@ -115,14 +113,14 @@ class IndexStore:
         exception nothing half-written is left and CURRENT is what it was.
         """
         with contextlib.ExitStack() as stack:
-            with _plain_disk_errors(_READ_ONLY, "The index folder cannot be written to."):
+            with _plain_disk_errors(READ_ONLY, "The index folder cannot be written to."):
                 self._generations.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(self._lock())
                 self._on_step("locked")
                 self._remove_temporary()
             stack.callback(self._remove_temporary)
             stack.enter_context(
-                _plain_disk_errors(_NO_SPACE, "There is no space left for a new index generation; nothing was changed.")
+                _plain_disk_errors(NO_SPACE, "There is no space left for a new index generation; nothing was changed.")
             )
             newest = max(map(int, self._ids()), default=0)
             generation_id = f"{newest + 1:06d}"
@@ -227,7 +225,7 @@ def _busy(lock_content: bytes) -> IndexBusy:
 
 
 @contextlib.contextmanager
-def _plain_disk_errors(numbers: set[int], sentence: str) -> Iterator[None]:
+def _plain_disk_errors(numbers: frozenset[int], sentence: str) -> Iterator[None]:
     """Turn OSErrors of some numbers, and SQLite's word for a full disk, into IndexNotWritten."""
     try:
         yield

@@ -1,39 +1,31 @@
-"""What can be wrong with a file somebody gave us.
+"""What can be wrong with a file somebody gave us: refusals (`ground.errors`) with the leads they concern.
 
     InputError
-    ├── UnreadableFile        this file is not an ECG, an echo clip or a table we can read   (raised by readers)
-    ├── UnusableRecording     it was read, but cannot be used: leads missing, flat, too short (raised by preparation)
-    └── CohortError           a cohort folder contradicts itself                              (raised by cohort loading)
+    ├── UnreadableFile        this file is not an ECG or an echo clip that we can read        (raised by readers)
+    └── UnusableRecording     it was read, but cannot be used: leads missing, flat, too short (raised by preparation)
 
-Each carries a stable `code`, one sentence for a person and, where it helps, what to do. Messages never hold a
-server path, a header's free text or anything that could identify a patient.
+Sentences never hold a server path, a header's free text or anything that could identify a patient.
 """
 
 from __future__ import annotations
 
 import errno
 
-NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-"""An OSError with one of these while temporary files are written says nothing about the file that is read."""
+from ground.disk import NO_SPACE
+from ground.errors import Refusal
+
+NO_ROOM_TO_READ = (NO_SPACE - {errno.EFBIG}) | {errno.EROFS}
+"""An OSError with one of these while temporary files are written says nothing about the file that is read.
+
+EFBIG does: it is the limit that a reading child has, met by what a parser made of the file."""
 
 
-class InputError(Exception):
-    """`code` is stable and machine-readable; `str(error)` is one sentence; `hint` says what would help."""
+class InputError(Refusal):
+    """`leads` are those that the sentence is about."""
 
-    def __init__(self, code: str, message: str, *, hint: str = "", leads: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.hint = hint
+    def __init__(self, code: str, sentence: str, *, hint: str = "", leads: tuple[str, ...] = ()) -> None:
+        super().__init__(code, sentence, hint=hint)
         self.leads = leads
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # Worker processes raise errors across a pickle; keyword arguments need help to survive it.
-        return (_rebuild, (type(self), self.code, self.message, self.hint, self.leads))
-
-
-def _rebuild(kind: type[InputError], code: str, message: str, hint: str, leads: tuple[str, ...]) -> InputError:
-    return kind(code, message, hint=hint, leads=leads)
 
 
 class UnreadableFile(InputError):

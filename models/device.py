@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from ground.errors import Refusal
+
 
 def resolve_device(name: str) -> torch.device:
     """`auto` is the first CUDA device where there is one, else the CPU; ValueError when the named one is not here."""
@@ -12,11 +14,14 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"no such device: {name!r}; use auto, cpu, cuda or cuda:N") from None
+        raise Refusal("device_unknown", f"no such device: {name!r}; use auto, cpu, cuda or cuda:N") from None
     if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"device {name!r} is not supported; use auto, cpu, cuda or cuda:N")
+        raise Refusal("device_unsupported", f"device {name!r} is not supported; use auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device cuda was asked for, but this machine has none that torch can use")
+        raise Refusal("device_missing", "device cuda was asked for, but this machine has none that torch can use")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device {name} was asked for, but there are only {torch.cuda.device_count()} CUDA devices")
+        raise Refusal(
+            "device_missing",
+            f"device {name} was asked for, but there are only {torch.cuda.device_count()} CUDA devices",
+        )
     return device

@@ -7,10 +7,8 @@ folder that looks complete.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +22,7 @@ import pandas as pd
 from numpy.random import Generator, SeedSequence
 
 from cohorts.tables import SPLITS, CohortError, write_cohort_tables
+from ground.disk import sha256, write_whole
 from simulator.ecg.files import write_ecg
 from simulator.ecg.heart import sample_electrics
 from simulator.ecg.recorder import choose_recorder
@@ -188,7 +187,7 @@ def _simulate_patient(task: _Task) -> _Rows:
     electrics = sample_electrics(electrical)
     ecg_days, study_days = _plan(calendar)
     first_day = _CALENDAR_START + timedelta(days=int(calendar.integers(0, 1800)))
-    tag = hashlib.sha256(str(task.seed).encode()).hexdigest()[:6]
+    tag = sha256(str(task.seed).encode()).hexdigest()[:6]
     name = f"{tag}-{task.number:05d}"
     rows = _Rows(patient_id=f"P{name}", ecgs=[], echos=[], studies=[], truth=[])
 
@@ -296,6 +295,4 @@ def _splits(patient_ids: list[str], seed: int) -> list[dict[str, str]]:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(content, indent=2) + "\n")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 
 from pydicom.uid import UID
+
+from ground.disk import sha256
 
 IMPLEMENTATION = UID("2.25.302931460173094217305180431127504826211")
 
 
 def derived_uid(name: str) -> UID:
     """A DICOM UID under the 2.25 root for UUIDs; the same name gives the same one."""
-    digest = hashlib.sha256(name.encode()).digest()
+    digest = sha256(name.encode()).digest()
     return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=4).int}")

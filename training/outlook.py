@@ -57,7 +57,7 @@ def training_outlook(cohort_dir: Path) -> TrainingOutlook:
     try:
         check_labels(split_pairs, labels, recipe)
     except CohortError as error:
-        refusal = error.message
+        refusal = error.sentence
     return TrainingOutlook(
         refusal,
         {split: int(count["lvef_percent"]) for split, count in known.items()},

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ground.errors import Refusal
 from inputs.specs import EcgSpec, EchoSpec
 from models import architecture as sizes
 from models.architecture import Architecture
@@ -197,5 +198,5 @@ RECIPES: dict[str, Callable[[], Recipe]] = {recipe.__name__: recipe for recipe i
 def named_recipe(name: str) -> Recipe:
     """The recipe of that name; ValueError names the ones there are."""
     if name not in RECIPES:
-        raise ValueError(f"there is no recipe {name!r}; the recipes are {', '.join(RECIPES)}")
+        raise Refusal("recipe_unknown", f"there is no recipe {name!r}; the recipes are {', '.join(RECIPES)}")
     return RECIPES[name]()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections import Counter
@@ -29,6 +28,8 @@ from cohorts import (
 )
 from embedding.prepared import spec_hash
 from embedding.store import ArrayStore
+from ground.disk import sha256
+from ground.errors import Refusal
 from ground.findings import LV_PHENOTYPES, SHD_FLAGS
 from ground.progress import Progress, silent
 from models.bundle import Bundle, read_echo_encoder, read_manifest, write_bundle
@@ -79,14 +80,16 @@ def train(
     Raises CohortError, BundleError, or ValueError with a sentence that says what is wrong.
     """
     if out.exists():
-        raise ValueError(f"{out.name} exists already; a bundle is never changed in place, so name another folder")
+        raise Refusal(
+            "bundle_exists", f"{out.name} exists already; a bundle is never changed in place, so name another folder"
+        )
     if (recipe.echo_pretraining is None) == (start is None):
         wants = "trains its own echo encoder" if start else "needs a bundle with an echo encoder to start from"
-        raise ValueError(f"the recipe {recipe.name} {wants}")
+        raise Refusal("start_not_fitting", f"the recipe {recipe.name} {wants}")
     if start is not None:
         check_start(start, recipe)
     if recipe.ecg_pretraining is not None and ecg_start is not None:
-        raise ValueError(f"the recipe {recipe.name} pre-trains its own ECG encoder")
+        raise Refusal("start_not_fitting", f"the recipe {recipe.name} pre-trains its own ECG encoder")
     torch_device = resolve_device(device)
     ecg_encoder, ecg_origin = None, "Its weights started at random."
     if ecg_start is not None:
@@ -246,7 +249,7 @@ def train(
 
 def _run_key(recipe: Recipe, cohort_id: str, code_version: str, starts: tuple[Path | None, ...]) -> str:
     """Short name of everything that decides a run: another recipe, cohort, start or code is another run."""
-    digest = hashlib.sha256(f"{recipe.model_dump_json()} {cohort_id} {code_version}".encode())
+    digest = sha256(f"{recipe.model_dump_json()} {cohort_id} {code_version}".encode())
     for start in starts:
         digest.update(b"" if start is None else (start / "manifest.json").read_bytes())
     return digest.hexdigest()[:12]

@@ -7,14 +7,9 @@ nobody in.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import hmac
-import os
 import secrets
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -23,6 +18,8 @@ import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from app.settings import Settings, SettingsError
+from ground.disk import locked_folder, sha256, write_whole
+from ground.errors import Refusal
 
 Scope = Literal["query", "admin"]
 SCOPES: tuple[Scope, ...] = ("query", "admin")
@@ -54,12 +51,12 @@ class _KeysFile(BaseModel):
 
 
 def create_key(file: Path, scopes: Sequence[str], name: str, *, expires: datetime | None = None) -> str:
-    """Add a key and return it: the only moment at which it exists in clear. ValueError for an unknown scope."""
+    """Add a key and return it: the only moment at which it exists in clear. Refusal for an unknown scope."""
     wrong = [scope for scope in scopes if scope not in SCOPES]
     if wrong or not scopes:
-        raise ValueError(f"A key needs one or more of the scopes {' and '.join(SCOPES)}.")
+        raise Refusal("scope_unknown", f"A key needs one or more of the scopes {' and '.join(SCOPES)}.")
     if expires is not None and expires.tzinfo is None:
-        raise ValueError("The expiry needs a time zone.")
+        raise Refusal("expiry_unzoned", "The expiry needs a time zone.")
     key = KEY_PREFIX + secrets.token_urlsafe(32)
     entry = ApiKey(
         id=secrets.token_hex(4),
@@ -70,28 +67,28 @@ def create_key(file: Path, scopes: Sequence[str], name: str, *, expires: datetim
         expires=expires,
     )
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(file):
+    with locked_folder(file.parent):  # two commands at once must not lose each other's key
         _write(file, (*(list_keys(file) if file.exists() else ()), entry))
     return key
 
 
 def list_keys(file: Path) -> tuple[ApiKey, ...]:
-    """Every key in the file, oldest first. ValueError when it is missing or damaged."""
+    """Every key in the file, oldest first. Refusal when it is missing or damaged."""
     try:
         return _KeysFile.model_validate_json(file.read_bytes()).keys
     except FileNotFoundError:
-        raise ValueError("There is no keys file there: `echo2ecg keys create` makes one.") from None
+        raise Refusal("keys_missing", "There is no keys file there: `echo2ecg keys create` makes one.") from None
     except ValidationError:
-        raise ValueError("The keys file is damaged: restore it, or remove it and make new keys.") from None
+        raise Refusal("keys_damaged", "The keys file is damaged: restore it, or remove it and make new keys.") from None
 
 
 def revoke_key(file: Path, key_id: str) -> None:
-    """Take a key out of the file. ValueError when no key has this id."""
-    with _locked(file):
+    """Take a key out of the file. Refusal when no key has this id."""
+    with locked_folder(file.parent):  # two commands at once must not lose each other's key
         keys = list_keys(file)
         kept = tuple(key for key in keys if key.id != key_id)
         if len(kept) == len(keys):
-            raise ValueError(f"No key has the id {key_id}: `echo2ecg keys list` shows them.")
+            raise Refusal("key_unknown", f"No key has the id {key_id}: `echo2ecg keys list` shows them.")
         _write(file, kept)
 
 
@@ -101,7 +98,7 @@ def check_bind(settings: Settings) -> None:
         return
     try:
         keys = list_keys(settings.keys_file) if settings.keys_file else ()
-    except ValueError as error:
+    except Refusal as error:
         raise SettingsError(f"Address {settings.host} needs API keys. {error}") from None
     if not any(key.is_valid_now for key in keys):
         raise SettingsError(
@@ -154,35 +151,15 @@ class KeyRing:
         self._seen = True
         try:
             self._keys = list_keys(self._file)
-        except (ValueError, OSError) as error:
+        except (Refusal, OSError) as error:
             self._keys = ()
             log.error("keys_file_unreadable", reason=type(error).__name__)  # noqa: TRY400 - a traceback names paths
         self._stamp = stamp
 
 
 def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Two commands at once must not lose each other's key."""
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
+    return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _write(file: Path, keys: Sequence[ApiKey]) -> None:
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".keys-")  # mkstemp makes it 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as temporary:
-            temporary.write(_KeysFile(keys=tuple(keys)).model_dump_json(indent=2) + "\n")
-            temporary.flush()
-            os.fsync(temporary.fileno())
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(file, _KeysFile(keys=tuple(keys)).model_dump_json(indent=2) + "\n", private=True)

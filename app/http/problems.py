@@ -120,7 +120,7 @@ class UnusableUpload(Problem):
 
     def __init__(self, error: InputError) -> None:
         super().__init__(
-            error.code, error.message, hint=error.hint, extra={"leads": list(error.leads)} if error.leads else None
+            error.code, error.sentence, hint=error.hint, extra={"leads": list(error.leads)} if error.leads else None
         )
 
 

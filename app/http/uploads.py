@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -18,7 +17,8 @@ from app.http.problems import (
     Problem,
     TookTooLong,
 )
-from inputs.errors import NO_SPACE
+from ground.disk import sha256
+from inputs.errors import NO_ROOM_TO_READ
 from inputs.records import UploadedFile
 
 Result = TypeVar("Result")
@@ -60,7 +60,7 @@ class Upload:
 
     def sha256(self) -> str:
         """Of the file's bytes; of several parts, of their bytes one after another as they were sent."""
-        digest = hashlib.sha256()
+        digest = sha256()
         for file in self.files:
             digest.update(file.data)
         return digest.hexdigest()
@@ -84,7 +84,7 @@ async def read_upload(request: Request, *, max_files: int) -> Upload:
             hint=SEND_FILES_HINT,
         ) from None
     except OSError as error:
-        if error.errno in NO_SPACE:
+        if error.errno in NO_ROOM_TO_READ:
             raise NoSpace from error
         raise
     files = tuple(file for file in files if file.name or file.data)  # a browser's empty file field

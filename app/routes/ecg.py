@@ -29,7 +29,7 @@ from app.schemas import (
     search_answer,
 )
 from app.service import Service
-from inputs.errors import NO_SPACE
+from inputs.errors import NO_ROOM_TO_READ
 
 router = APIRouter(prefix="/v1", tags=["ECG"], dependencies=[QueryKey])
 
@@ -75,7 +75,7 @@ async def answer_upload(request: Request, service: Service, upload: Upload, ques
     try:
         answer = await while_connected(request, work, timeout_s=service.settings.answer_timeout_s)
     except OSError as error:
-        if error.errno in NO_SPACE:
+        if error.errno in NO_ROOM_TO_READ:
             raise NoSpace from error
         raise
     service.metrics.observe_stages(answer.timing_ms)

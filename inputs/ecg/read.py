@@ -16,7 +16,7 @@ from inputs.ecg.formats import (
     npy,
     wfdb,
 )
-from inputs.errors import NO_SPACE, InputError, UnreadableFile
+from inputs.errors import NO_ROOM_TO_READ, InputError, UnreadableFile
 from inputs.opened import open_regular_file
 from inputs.records import EcgRecording, InputWarning, UploadedFile
 
@@ -49,14 +49,14 @@ def read_ecg(
     """Read one ECG from the parts of an upload: a single file, a WFDB header with its files, or a zip of either.
 
     rate_hz, unit and leads describe NPY and CSV files, which may not do so themselves; other formats state their own.
-    Raises UnreadableFile with a stable code and a hint, OSError when temporary files find no room (NO_SPACE).
+    Raises UnreadableFile with a stable code and a hint, OSError when temporary files find no room (NO_ROOM_TO_READ).
     """
     try:
         return _read(files, rate_hz, unit, leads)
     except (InputError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in NO_SPACE:
+        if isinstance(error, OSError) and error.errno in NO_ROOM_TO_READ:
             raise  # no room for temporary files: the file may be whole
         # Parsers raise a dozen unrelated types on damaged files, with header text in the message: drop it.
         raise UnreadableFile(

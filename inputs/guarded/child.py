@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from inputs.ecg.read import read_ecg
-from inputs.errors import NO_SPACE, InputError
+from inputs.errors import NO_ROOM_TO_READ, InputError
 from inputs.guarded.messages import (
     Message,
     Part,
@@ -61,7 +61,7 @@ def _answer(request: Message) -> tuple[dict[str, Any], list[Part]]:
     except InputError as error:
         return pack_error(error), []
     except OSError as error:
-        if error.errno not in NO_SPACE:
+        if error.errno not in NO_ROOM_TO_READ:
             raise
         return pack_no_space(error), []
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from inputs.ecg.leads import OTHER_LEADS
-from inputs.errors import NO_SPACE, InputError, UnreadableFile, UnusableRecording
+from inputs.errors import NO_ROOM_TO_READ, InputError, UnreadableFile, UnusableRecording
 from inputs.records import STANDARD_LEADS, EcgRecording, EchoClip, InputWarning
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -120,21 +120,21 @@ def pack_error(error: InputError) -> dict[str, Any]:
         "kind": "error",
         "error": kind,
         "code": error.code,
-        "message": error.message,
+        "message": error.sentence,
         "hint": error.hint,
         "leads": error.leads,
     }
 
 
 def pack_no_space(error: OSError) -> dict[str, Any]:
-    """That temporary files found no room; `error.errno` is one of NO_SPACE."""
+    """That temporary files found no room; `error.errno` is one of NO_ROOM_TO_READ."""
     return {"kind": "no_space", "errno": error.errno}
 
 
 def raise_if_error(message: Message) -> None:
     """Raise the InputError, or the lack of room, that the child reports, if that is what it answers."""
     header = message[0]
-    if header.get("kind") == "no_space" and header["errno"] in NO_SPACE:
+    if header.get("kind") == "no_space" and header["errno"] in NO_ROOM_TO_READ:
         raise OSError(header["errno"], os.strerror(header["errno"]))
     if header.get("kind") == "error":
         kind = _ERRORS[_word(header["error"], r"\w{1,40}")]

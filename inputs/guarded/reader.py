@@ -84,7 +84,7 @@ class GuardedReader:
     ) -> EcgRecording:
         """`inputs.ecg.read.read_ecg` in a child. Raises UnreadableFile, code `reading_failed` when the child died.
 
-        OSError with one of `inputs.errors.NO_SPACE` when temporary files find no room, which is no file's fault.
+        OSError with one of `inputs.errors.NO_ROOM_TO_READ` when temporary files find no room, which is no file's fault.
         """
         if len(files) > _MAX_FILES:
             raise UnreadableFile(

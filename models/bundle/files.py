@@ -13,9 +13,7 @@ A bundle may lack parts (without probes it gives features only); what it has is 
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -28,6 +26,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from ground.disk import flush_file, flush_folder, sha256, sha256_of
+from ground.errors import Refusal
 from inputs.specs import EcgSpec
 from models.bundle.manifest import (
     _BLANK,
@@ -64,10 +64,10 @@ def read_manifest(path: Path) -> tuple[BundleManifest, str]:
         raise BundleError(f"{MANIFEST} is damaged") from error
     if version != SCHEMA_VERSION:
         raise BundleError(f"{MANIFEST} has schema version {version}, but this code reads version {SCHEMA_VERSION}")
-    if hashlib.sha256(raw.replace(claimed.encode(), _BLANK.encode())).hexdigest() != claimed:
+    if sha256(raw.replace(claimed.encode(), _BLANK.encode())).hexdigest() != claimed:
         raise BundleError(f"{MANIFEST} is damaged or was changed by hand: it does not match its own sha256")
     try:
-        return BundleManifest.model_validate(fields), hashlib.sha256(raw).hexdigest()
+        return BundleManifest.model_validate(fields), sha256(raw).hexdigest()
     except ValidationError as error:
         raise BundleError(f"{MANIFEST} does not fit its schema: {_first_problem(error)}") from error
 
@@ -139,7 +139,7 @@ def write_bundle(
     a tower has gaps. ValueError when `path` exists already, or when weights or probes do not fit the architecture.
     """
     if path.exists():
-        raise ValueError(f"{path.name} exists already; a bundle is never changed in place")
+        raise Refusal("bundle_exists", f"{path.name} exists already; a bundle is never changed in place")
     draft = BundleManifest.model_validate({**manifest_fields, "files": {}})
     problem = None if probes is None else _probe_problem(probes, draft)
     if problem:
@@ -164,16 +164,16 @@ def write_bundle(
         if probes is not None:
             (temporary / PROBES).write_text(probes.model_dump_json(indent=1) + "\n", encoding="utf-8")
         (temporary / CARD).write_text(card, encoding="utf-8")
-        files = {file.name: _sha256(file) for file in sorted(temporary.iterdir())}
+        files = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
         manifest = _write_manifest(temporary / MANIFEST, draft.model_copy(update={"files": files}))
         # Temporary folders and safetensors files are for their owner only; a finished bundle is for every reader.
         temporary.chmod(0o755)
         for file in temporary.iterdir():
             file.chmod(0o644)
-            _fsync(file)
-        _fsync(temporary)
+            flush_file(file)
+        flush_folder(temporary)
         temporary.rename(path)
-        _fsync(path.parent)
+        flush_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return manifest
@@ -189,7 +189,7 @@ def without(tower: _Module, absent: Iterable[str]) -> _Module:
 
 def _write_manifest(file: Path, manifest: BundleManifest) -> BundleManifest:
     blank = manifest.model_copy(update={"manifest_sha256": _BLANK}).model_dump_json(indent=1) + "\n"
-    digest = hashlib.sha256(blank.encode()).hexdigest()
+    digest = sha256(blank.encode()).hexdigest()
     # The blank stands last in the file and in no other place: no file has a hash of zeros.
     file.write_text(blank.replace(_BLANK, digest), encoding="utf-8")
     return manifest.model_copy(update={"manifest_sha256": digest})
@@ -239,27 +239,14 @@ def _check_file(path: Path, manifest: BundleManifest, name: str) -> None:
     if name not in manifest.files:
         raise BundleError(f"this bundle has no {name}")
     try:
-        found = _sha256(path / name)
+        found = sha256_of(path / name)
     except OSError as error:
         raise BundleError(f"{name} is missing or unreadable") from error
     if found != manifest.files[name]:
         raise BundleError(f"{name} is damaged or was changed: its sha256 is not the one in {MANIFEST}")
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _first_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(map(str, first["loc"]))
     return f"{where}: {first['msg']}" if where else str(first["msg"])
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from ground.errors import Refusal
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import Architecture
 from models.labels import LabelDefinitions
@@ -44,8 +45,11 @@ SCHEMA_VERSION = 1
 _BLANK = "0" * 64
 
 
-class BundleError(Exception):
+class BundleError(Refusal):
     """A bundle is damaged, incomplete or not what it says it is. One sentence; names files, never a folder's path."""
+
+    def __init__(self, sentence: str, *, code: str = "bundle_refused", hint: str = "") -> None:
+        super().__init__(code, sentence, hint=hint)
 
 
 class BundleManifest(BaseModel):

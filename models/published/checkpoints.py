@@ -9,7 +9,6 @@ the weights become inert stand-ins, so their libraries need not be installed. Wh
 
 from __future__ import annotations
 
-import hashlib
 import io
 import pickletools
 import zipfile
@@ -22,7 +21,8 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from inputs.errors import InputError
+from ground.disk import sha256_of_open
+from ground.errors import Refusal
 
 MAX_FILE_BYTES = 4 << 30
 MAX_PICKLE_BYTES = 16 << 20
@@ -34,7 +34,7 @@ _READ_BYTES = 1 << 20
 _AGAIN = "Download it again."
 
 
-class CheckpointError(InputError):
+class CheckpointError(Refusal):
     """A checkpoint is not what its place asks for, or asks for what no weights need. Names the file, never its path."""
 
 
@@ -82,7 +82,7 @@ def read_checkpoint(file: Path) -> tuple[object, str]:
     if file.stat().st_size > MAX_FILE_BYTES:
         raise CheckpointError("too_large", f"{file.name} is larger than {MAX_FILE_BYTES >> 30} GiB.")
     with file.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        sha256 = sha256_of_open(stream)
         is_zip = zipfile.is_zipfile(stream)
         stream.seek(0)
         pickled = _pickle_of(stream, file.name) if is_zip else stream.read(MAX_PICKLE_BYTES)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from ground.disk import short_name_of
+from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import paper
@@ -48,7 +49,7 @@ def import_bundle(
     ValueError when nothing is given or `out_dir` exists.
     """
     if out_dir.exists():
-        raise ValueError(f"{out_dir.name} exists already; a bundle is never changed in place")
+        raise Refusal("bundle_exists", f"{out_dir.name} exists already; a bundle is never changed in place")
     contributions = [
         *([read_otis(otis)] if otis else []),
         *([read_echoprime(echoprime)] if echoprime else []),
@@ -56,7 +57,7 @@ def import_bundle(
         *(read_components(components) if components else []),
     ]
     if not contributions:
-        raise ValueError("give at least one of --otis, --echoprime, --echo2ecg and --components")
+        raise Refusal("nothing_to_import", "give at least one of --otis, --echoprime, --echo2ecg and --components")
     assembled = assemble(contributions)
     left_alone = (
         sorted(p.name for p in components.iterdir() if p.name not in COMPONENT_FILES.values()) if components else []
@@ -65,7 +66,7 @@ def import_bundle(
     if left_alone:
         report.append(f"Left alone in the components folder: {', '.join(left_alone)}.")
     hashes = [contribution.sha256 for contribution in contributions]
-    bundle_id = f"published-{hashlib.sha256(''.join(hashes).encode()).hexdigest()[:12]}"
+    bundle_id = f"published-{short_name_of(''.join(hashes))}"
     fields = {
         "id": bundle_id,
         "created": datetime.now(UTC),

@@ -211,7 +211,7 @@ def test_an_index_folder_that_cannot_be_written_refuses_the_rebuild_and_serves_o
     def read_only(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("app.jobs.tempfile.mkstemp", read_only)
+    monkeypatch.setattr("ground.disk.tempfile.mkstemp", read_only)
     response = running.client.post("/v1/index/rebuild")
     assert (response.status_code, response.json()["code"]) == (503, "index_read_only")
     assert running.search(1).status_code == 200

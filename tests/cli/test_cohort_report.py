@@ -74,8 +74,8 @@ def test_the_check_foretells_the_sentence_that_training_refuses_a_sound_cohort_w
     assert code == 0
     with pytest.raises(CohortError, match=words) as refused:
         train(root, demo(), tmp_path / "out", workers=0)
-    assert f"Training would refuse this cohort: {refused.value.message}" in output
-    assert training_outlook(root).refusal == refused.value.message
+    assert f"Training would refuse this cohort: {refused.value.sentence}" in output
+    assert training_outlook(root).refusal == refused.value.sentence
 
 
 def test_the_json_has_every_row_number_where_the_tables_show_the_first_ten(tmp_path):

@@ -310,7 +310,7 @@ def test_a_refusal_points_to_the_check_only_where_the_check_says_more(
         check_cohort(tables.write(tmp_path)).raise_if_refused()
     assert refused.value.code == "lvef_percent_out_of_range"
     assert ("cohort check" in refused.value.hint) == lists_more
-    assert (" ..." in refused.value.message) == lists_more
+    assert (" ..." in refused.value.sentence) == lists_more
 
 
 def test_a_long_list_of_rows_is_given_in_full(tmp_path: Path, tables: Tables):

@@ -46,6 +46,6 @@ def test_training_refuses_a_contradiction_in_a_sentence_before_any_work(
     with pytest.raises(CohortError) as refused:
         train(broken, micro_recipe, tmp_path / "out", workers=0)
     assert refused.value.code == code
-    assert words in refused.value.message
-    assert "train1" not in refused.value.message  # no ids
+    assert words in refused.value.sentence
+    assert "train1" not in refused.value.sentence  # no ids
     assert not list(tmp_path.glob("out*"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from cohorts import Cohort, CohortError
+from ground.disk import short_name_of
 from ground.progress import Progress
 from models.bundle import BundleError, BundleManifest, read_ecg_tower
 from models.compare import first_difference, first_setting
@@ -59,7 +59,7 @@ def ecg_pretraining_key(recipe: Recipe, cohort_id: str, code_version: str) -> st
         "cohort": cohort_id,
         "code": code_version,
     }
-    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:12]
+    return short_name_of(json.dumps(decisive))
 
 
 def pretrained_ecg_encoder(

@@ -5,7 +5,6 @@ Letters: S studies, P phenotypes, N clips.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from cohorts import Cohort, CohortError
 from embedding.prepared import clip_bytes, fill_store
 from embedding.store import ArrayStore
+from ground.disk import short_name_of
 from ground.progress import Progress
 from models.bundle import ECHO_ENCODER, BundleError, read_manifest, write_bundle
 from models.compare import first_difference, first_setting
@@ -57,7 +57,7 @@ def echo_encoder_key(recipe: Recipe, cohort_id: str, code_version: str) -> str:
         "cohort": cohort_id,
         "code": code_version,
     }
-    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:12]
+    return short_name_of(json.dumps(decisive))
 
 
 def train_echo_encoder(

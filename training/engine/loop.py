@@ -16,6 +16,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from ground.errors import Refusal
 from ground.progress import Progress
 from models.compare import first_difference
 from training.engine.checkpoint import load_checkpoint, save_checkpoint
@@ -71,7 +72,10 @@ def run_epochs(
         state = load_checkpoint(last)
         difference = first_difference(module, {name: tuple(value.shape) for name, value in state["module"].items()})
         if difference:
-            raise ValueError(f"{last.name} is of another architecture: {difference}; --no-resume starts afresh")
+            raise Refusal(
+                "checkpoint_of_another",
+                f"{last.name} is of another architecture: {difference}; --no-resume starts afresh",
+            )
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         result = FitResult(**state["result"])
@@ -99,7 +103,7 @@ def run_epochs(
         seconds = time.monotonic() - started
         values = {"loss": loss_sum / schedule.steps_per_epoch, "items_per_s": items_per_epoch / seconds}
         if not math.isfinite(values["loss"]):
-            raise ValueError(f"the loss of {stage} is no longer a number; lower the learning rate")
+            raise Refusal("loss_not_finite", f"the loss of {stage} is no longer a number; lower the learning rate")
 
         module.eval()
         with mean.in_place(), torch.inference_mode():

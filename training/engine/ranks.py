@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import Parameter
 
+from ground.errors import Refusal
 from models.device import resolve_device
 
 _LONGEST_WAIT = timedelta(days=2)
@@ -41,7 +42,9 @@ class Ranks:
     def shares(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Rows of a global batch by rank; sizes differ by one at most. ValueError when a rank would get none."""
         if len(rows) < self.count:
-            raise ValueError(f"a batch of {len(rows)} pairs cannot be shared among {self.count} processes")
+            raise Refusal(
+                "too_many_ranks", f"a batch of {len(rows)} pairs cannot be shared among {self.count} processes"
+            )
         return [rows[number :: self.count] for number in range(self.count)]
 
     def gather(self, own_BD: Tensor, sizes: Sequence[int]) -> Tensor:

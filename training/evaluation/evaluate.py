@@ -17,6 +17,7 @@ import pandas as pd
 from pydantic import Field
 
 from cohorts import derive_pairs, labels_and_flags, load_cohort, pairs_of_split
+from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from ground.progress import Progress, silent
 from models.bundle import (
@@ -135,7 +136,10 @@ def evaluate(
     ECGs none can be used.
     """
     if split == "train":
-        raise ValueError("the train patients cannot be measured: their ECGs would be their own nearest neighbours")
+        raise Refusal(
+            "split_not_measured",
+            "the train patients cannot be measured: their ECGs would be their own nearest neighbours",
+        )
     lacking = _lacking_for_retrieval(read_manifest(bundle_dir)[0])
     bundle = Bundle.load(bundle_dir, device=device, parts=("ecg",) if lacking else ("ecg", "echo"))
     if window_days is None:
@@ -161,7 +165,7 @@ def evaluate(
             views, skipped_clips = study_views(bundle, cohort, clips, folder, workers=workers, progress=progress)
             tested = usable_pairs(tested, signals, views)
         if tested.empty:
-            raise ValueError(f"no pair of an ECG and a study of the {split} patients can be used")
+            raise Refusal("nothing_to_measure", f"no pair of an ECG and a study of the {split} patients can be used")
         labels = labels_and_flags(cohort)
         aligned = not set(TOWER_COMPONENTS[ECG_TOWER]) & set(bundle.manifest.absent)
         known, chooses = (

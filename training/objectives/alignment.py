@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ground.errors import Refusal
 from ground.progress import Progress
 from models.towers import EcgTower, EchoTower
 from training.data.augment import augment
@@ -130,9 +131,10 @@ def compiled(ecg_tower: EcgTower, device: torch.device) -> EcgTower:
         torch.compile(torch.sin)(torch.zeros(8, device=device))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(
+        raise Refusal(
+            "compile_unavailable",
             "the recipe wants torch.compile, which does not work on this machine; install a C++ compiler "
-            f"(Debian: apt-get install g++) or train without it ({reason})"
+            f"(Debian: apt-get install g++) or train without it ({reason})",
         ) from error
     return cast("EcgTower", torch.compile(ecg_tower))
 

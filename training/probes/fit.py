@@ -9,7 +9,6 @@ Letters: N ECGs, F features, C classes.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
 from sklearn.metrics import roc_curve
 
+from ground.disk import sha256
+from ground.errors import Refusal
 from models.ecg_shape import EcgShape
 from models.labels import LvefClasses, class_numbers
 from models.ood import OutOfDistribution
@@ -119,7 +120,7 @@ def fit_probes(train: ProbeData, val: ProbeData, calibration: ProbeData, classes
         for name, found in splits.named().items():
             if set(range(count)) - set(found.y_N.tolist()):
                 sentence = f"the {name} patients do not show every class of {question}; a larger cohort is needed"
-                raise ValueError(sentence)
+                raise Refusal("labels_missing", sentence)
     lvef_probe, lvef_choices = _fit_lvef(lvef, len(classes.labels))
     shd_probe, shd_choices = _fit_yes_no(shd, with_sets=True)
     flags: dict[str, ShdProbe] = {}
@@ -241,7 +242,7 @@ def _halves(calibration: _Labelled, count: int) -> tuple[_Labelled, _Labelled | 
 
 
 def _sizes_sets(patient: str) -> bool:
-    return hashlib.sha256(f"prediction sets {patient}".encode()).digest()[0] % 2 == 1
+    return sha256(f"prediction sets {patient}".encode()).digest()[0] % 2 == 1
 
 
 def one_per_patient(patients: Sequence[str] | NDArray[np.str_]) -> NDArray[np.bool_]:

@@ -5,7 +5,6 @@ Whoever calls it makes the cohort: training knows no simulator. What is finished
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ground.disk import hold, write_whole
+from ground.errors import Refusal
 from ground.progress import Progress, silent
 from models.device import resolve_device
 from training.reproduce.arms import ARMS, Arm, train_arm
@@ -25,7 +26,6 @@ from training.reproduce.table import (
     Comparison,
     Origin,
     write_comparison,
-    write_whole,
 )
 
 _STAMP = "comparison.json"
@@ -41,13 +41,13 @@ def claimed(out: Path, origin: Origin) -> Iterator[None]:
     stamp = out / _STAMP
     if not stamp.exists():
         if any(out.iterdir()):
-            raise ValueError(f"{out.name} is not empty and holds no comparison; name a new or an empty folder")
+            raise Refusal(
+                "folder_not_empty", f"{out.name} is not empty and holds no comparison; name a new or an empty folder"
+            )
         write_whole(stamp, origin.model_dump_json(indent=2) + "\n")
     with open(stamp, encoding="utf-8") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released with the file, also by a kill
-        except BlockingIOError:
-            raise ValueError(f"another run is using {out.name}") from None
+        if not hold(held):
+            raise Refusal("folder_busy", f"another run is using {out.name}")
         _check_same(out, held.read(), origin)
         yield
 
@@ -56,12 +56,15 @@ def _check_same(out: Path, text: str, origin: Origin) -> None:
     try:
         theirs = Origin.model_validate_json(text).model_dump()
     except ValidationError:
-        raise ValueError(f"{out.name} holds a comparison that cannot be read; name another folder") from None
+        raise Refusal(
+            "comparison_unreadable", f"{out.name} holds a comparison that cannot be read; name another folder"
+        ) from None
     for name, ours in origin.model_dump().items():
         if theirs[name] != ours:
             what = name.replace("_", " ")
-            raise ValueError(
-                f"{out.name} holds another comparison ({what} {theirs[name]} instead of {ours}); name another folder"
+            raise Refusal(
+                "comparison_of_another",
+                f"{out.name} holds another comparison ({what} {theirs[name]} instead of {ours}); name another folder",
             )
 
 

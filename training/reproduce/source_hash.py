@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
+
+from ground.disk import sha256
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("cohorts", "embedding", "ground", "inputs", "models", "training")
@@ -12,7 +13,7 @@ _PACKAGES = ("cohorts", "embedding", "ground", "inputs", "models", "training")
 
 def source_sha256(root: Path = _ROOT) -> str:
     """First 12 digits of the SHA-256 of names and contents of all sources that decide a trained model's numbers."""
-    digest = hashlib.sha256()
+    digest = sha256()
     for path in sorted(path for package in _PACKAGES for path in (root / package).rglob("*.py")):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode() + content)

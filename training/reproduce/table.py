@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from ground.disk import write_whole
 from training.evaluation.metrics import Record, Spread
 from training.reproduce.arms import ARMS, Arm
 from training.reproduce.measure import PROBES
@@ -145,10 +145,3 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     """`table.md` for people and `table.json` for programs, each whole or not at all."""
     write_whole(folder / "table.md", as_markdown(comparison))
     write_whole(folder / "table.json", comparison.model_dump_json(indent=2) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """A reader, or a run after a kill, finds the whole text or what was there before."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

@@ -8,7 +8,6 @@ Letters in array names: T frames, H rows, W columns, C colours (RGB).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import logging
 import math
@@ -27,6 +26,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import UID, JPEGBaseline8Bit
 
+from ground.disk import sha256
 from inputs.errors import InputError, UnreadableFile
 from inputs.opened import BoundedReader, frames_to_read, sane_rate_hz
 from inputs.records import EchoClip
@@ -172,7 +172,7 @@ def _fast_path_is_right(header: Dataset, file: BoundedReader, jpeg: bytes) -> bo
         return False
     markers = jpeg[: max(2, jpeg.find(b"\xff\xdb", 0, 1 << 16))]  # all that comes before the quantisation tables
     _, _, colours, sampling = simplejpeg.decode_jpeg_header(jpeg, strict=False)
-    digest = hashlib.sha256(markers).digest()
+    digest = sha256(markers).digest()
     key = (header.get("Manufacturer"), photometric, int(header.SamplesPerPixel), colours, sampling, digest)
     if key not in _fast_path_agrees:
         if len(_fast_path_agrees) >= _REMEMBERED_KINDS:

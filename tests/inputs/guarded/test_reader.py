@@ -20,7 +20,7 @@ from pydicom.data import get_testdata_file
 from inputs.ecg.prepare import prepare_ecg
 from inputs.ecg.read import read_ecg
 from inputs.echo.read import read_echo
-from inputs.errors import NO_SPACE, UnreadableFile
+from inputs.errors import NO_ROOM_TO_READ, UnreadableFile
 from inputs.guarded import messages as guarded_messages
 from inputs.guarded.messages import (
     pack_error,
@@ -94,7 +94,7 @@ def refuse_to_start(*_: object, **__: object) -> None:
     raise OSError(11, "Resource temporarily unavailable")
 
 
-@pytest.mark.parametrize("number", sorted(NO_SPACE))
+@pytest.mark.parametrize("number", sorted(NO_ROOM_TO_READ))
 def test_no_room_for_temporary_files_is_not_the_files_fault(ecg, monkeypatch, number):
     def full(*_: object, **__: object) -> None:
         raise OSError(number, "full")

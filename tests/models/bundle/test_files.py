@@ -187,7 +187,7 @@ def test_a_kill_while_writing_leaves_no_bundle_under_the_name(tmp_path, manifest
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("models.bundle.files.os.fsync", killed)
+    monkeypatch.setattr("ground.disk.os.fsync", killed)
     with pytest.raises(KeyboardInterrupt):
         write_bundle(tmp_path / "b", manifest_fields=manifest_fields, **demo_modules, probes=None, card="#")
     assert not (tmp_path / "b").exists()
