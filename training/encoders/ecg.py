@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from cohorts import Cohort, CohortError
 from ground.disk import short_name_of
-from ground.progress import Progress
 from models.bundle import BundleError, BundleManifest, read_ecg_tower
 from models.compare import first_difference, first_setting
+from models.device import Machine
 from models.ecg_encoder import EcgEncoder
 from training.data.cohort_arrays import prepared_signals
 from training.engine.loop import FitResult
-from training.engine.run_log import RunLog
+from training.engine.place import Place
 from training.objectives.masked_ecg import pretrain_ecg_encoder
 from training.recipes import Recipe
 
@@ -63,40 +63,25 @@ def ecg_pretraining_key(recipe: Recipe, cohort_id: str, code_version: str) -> st
 
 
 def pretrained_ecg_encoder(
-    cohort: Cohort,
-    recipe: Recipe,
-    work: Path,
-    folder: Path,
-    *,
-    device: torch.device,
-    workers: int,
-    progress: Progress,
+    cohort: Cohort, recipe: Recipe, work: Path, place: Place, machine: Machine
 ) -> tuple[EcgEncoder, FitResult]:
     """An encoder trained on every readable ECG of the train patients, paired with a study or not.
 
-    `work` keeps prepared ECGs, `folder` the checkpoints: what is finished there is loaded, what is not goes on.
+    `work` keeps prepared ECGs, `place` the checkpoints: what is finished there is loaded, what is not goes on.
     """
     assert recipe.ecg_pretraining is not None
 
     def signals_of(split: str) -> list[NDArray[np.float32]]:
         ecg_ids = cohort.ecgs["ecg_id"][cohort.ecgs["patient_id"].isin(cohort.patients(split))]
-        signals, _ = prepared_signals(cohort, ecg_ids, recipe.ecg, work, workers=workers, progress=progress)
+        signals, _ = prepared_signals(
+            cohort, ecg_ids, recipe.ecg, work, workers=machine.workers, progress=machine.progress
+        )
         return list(signals.values())
 
     train, val = signals_of("train"), signals_of("val")
     if not train or not val:
         raise CohortError("no_ecgs", "No ECG of the train patients, or none of the val patients, can be used.")
     encoder = random_ecg_encoder(recipe)
-    with RunLog(folder) as log:
-        fit = pretrain_ecg_encoder(
-            encoder,
-            train,
-            val,
-            recipe.ecg_pretraining,
-            seed=recipe.seed,
-            device=device,
-            folder=folder,
-            log=log,
-            progress=progress,
-        )
+    with place.logged() as place:
+        fit = pretrain_ecg_encoder(encoder, train, val, recipe.ecg_pretraining, place, machine, seed=recipe.seed)
     return encoder, fit

@@ -19,12 +19,12 @@ from cohorts import Cohort, CohortError
 from embedding.prepared import clip_bytes, fill_store
 from embedding.store import ArrayStore
 from ground.disk import short_name_of
-from ground.progress import Progress
 from models.bundle import ECHO_ENCODER, BundleError, read_manifest, write_bundle
 from models.compare import first_difference, first_setting
+from models.device import Machine
 from models.echo_encoder import EchoEncoder
 from training.data.cohort_arrays import clip_sources
-from training.engine.run_log import RunLog
+from training.engine.place import Place
 from training.objectives.echo_phenotypes import ClipSet, phenotype_targets, pretrain_echo_encoder
 from training.recipes import Recipe
 
@@ -64,20 +64,17 @@ def train_echo_encoder(
     cohort: Cohort,
     recipe: Recipe,
     decoded: ArrayStore,
-    folder: Path,
+    place: Place,
     manifest_fields: Mapping[str, Any],
-    *,
-    device: torch.device,
-    workers: int,
-    progress: Progress,
+    machine: Machine,
 ) -> Path:
-    """The echo encoder as a bundle of its own, `folder/bundle`; a finished one is not trained again.
+    """The echo encoder as a bundle of its own in `place`, under the name `bundle`; a finished one is not trained again.
 
     It sees every readable clip of the train patients, paired with an ECG or not; `decoded` keeps them. How well the
     validation patients' clips were predicted stands in the bundle's metrics.
     """
     assert recipe.echo_pretraining is not None
-    bundle_dir = folder / "bundle"
+    bundle_dir = place.folder / "bundle"
     if bundle_dir.exists():
         return bundle_dir
     train_patients, val_patients = cohort.patients("train"), cohort.patients("val")
@@ -89,9 +86,9 @@ def train_echo_encoder(
         clip_sources(cohort, studies["study_id"]),
         clip_bytes,
         recipe.echo,
-        workers=workers,
+        workers=machine.workers,
         stage="prepare clips",
-        progress=progress,
+        progress=machine.progress,
     )
     study_id_N = cohort.echos["study_id"].to_numpy()[[int(name) for name in clips.files]]
     study_N = pd.Index(studies["study_id"]).get_indexer(study_id_N)
@@ -106,21 +103,8 @@ def train_echo_encoder(
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         encoder = EchoEncoder(recipe.architecture.echo, recipe.architecture.view_dim)
-    with RunLog(folder) as log:
-        result = pretrain_echo_encoder(
-            encoder,
-            recipe.architecture.view_dim,
-            phenotypes,
-            train,
-            val,
-            recipe.echo_pretraining,
-            recipe.echo,
-            seed=recipe.seed,
-            device=device,
-            folder=folder,
-            log=log,
-            progress=progress,
-        )
+    with place.logged() as place:
+        result = pretrain_echo_encoder(encoder, phenotypes, train, val, recipe, place, machine)
     metrics = {
         "train_clips": len(train.clips_THWC),
         "val_clips": len(val.clips_THWC),

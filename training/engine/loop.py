@@ -11,20 +11,39 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ground.errors import Refusal
-from ground.progress import Progress
+from ground.progress import Progress, silent
 from models.compare import first_difference
 from training.engine.checkpoint import load_checkpoint, save_checkpoint
+from training.engine.place import Place
 from training.engine.ranks import ALONE, Ranks
-from training.engine.run_log import RunLog
 from training.engine.schedule import Schedule, set_lr
 
 _Batch = TypeVar("_Batch")
+
+
+@dataclass(frozen=True)
+class Objective(Generic[_Batch]):
+    """What a stage trains on and for.
+
+    `batches(epoch)` must draw all randomness of its epoch from generators that it seeds by the epoch, torch's global
+    one included. `backward(batch)` adds the gradient of a batch to the parameters and returns its loss; with several
+    ranks both are the global batch's, so that all ranks make the same steps. `score()` is of the weights as they are
+    then, higher is better. An epoch shows `items_per_epoch` of what `items` calls them.
+    """
+
+    stage: str
+    """Its name in checkpoints, log and messages."""
+    batches: Callable[[int], Iterable[_Batch]]
+    backward: Callable[[_Batch], Tensor]
+    score: Callable[[], float]
+    items_per_epoch: int
+    items: str = "items"
 
 
 @dataclass(frozen=True)
@@ -37,77 +56,34 @@ class FitResult:
 
 
 def run_epochs(
-    stage: str,
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
-    batches: Callable[[int], Iterable[_Batch]],
-    backward: Callable[[_Batch], Tensor],
-    score: Callable[[], float],
-    *,
+    objective: Objective[_Batch],
     schedule: Schedule,
-    patience: int,
+    place: Place,
+    *,
     averaging: float = 0.0,
-    items_per_epoch: int,
-    items: str = "items",
-    folder: Path,
-    log: RunLog | None,
-    progress: Progress,
+    progress: Progress = silent,
     ranks: Ranks = ALONE,
 ) -> FitResult:
-    """Trains `module` until the schedule ends, or until `patience` epochs brought no better score (higher is better).
+    """Trains `module` until the schedule ends, or until its `patience` of epochs brought no better score.
 
-    `backward(batch)` adds the gradient of a batch to the parameters and returns its loss; with several `ranks` both are
-    the global batch's, so that all ranks make the same steps. Rank 0 alone scores and writes.
-    `batches(epoch)` must draw all randomness of its epoch from generators that it seeds by the epoch, torch's global
-    one included. Then a run that was stopped and goes on from `folder` ends with the weights of one that was not.
-    With `averaging` above 0 a running mean of the weights is scored and kept instead of the last weights: each step
-    leaves that share of it, less at first (exponential moving average).
-    The caller's random state is put back. Raises ValueError when the loss is no longer a number, or when what is in
-    `folder` are the checkpoints of a module of other sizes.
+    A run that was stopped and goes on from `place` ends with the weights of one that was not. Rank 0 alone scores and
+    writes. With `averaging` above 0 a running mean of the weights is scored and kept instead of the last weights: each
+    step leaves that share of it, less at first (exponential moving average).
+    The caller's random state is put back. Refusal when the loss is no longer a number, or when what is in `place` are
+    the checkpoints of a module of other sizes.
     """
-    last, best = folder / f"{stage}-last.pt", folder / f"{stage}-best.pt"
-    result = FitResult(best_epoch=-1, best_score=-math.inf, epochs_run=0)
-    kept = None
-    if last.exists():
-        state = load_checkpoint(last)
-        difference = first_difference(module, {name: tuple(value.shape) for name, value in state["module"].items()})
-        if difference:
-            raise Refusal(
-                "checkpoint_of_another",
-                f"{last.name} is of another architecture: {difference}; --no-resume starts afresh",
-            )
-        module.load_state_dict(state["module"])
-        optimizer.load_state_dict(state["optimizer"])
-        result = FitResult(**state["result"])
-        kept = state.get("mean")  # checkpoints from before there was averaging have none
+    last, best = (place.folder / f"{objective.stage}-{which}.pt" for which in ("last", "best"))
+    result, kept = _gone_on_from(last, module, optimizer)
     mean = _RunningMean(module, averaging, kept)
-
     total_steps = schedule.epochs * schedule.steps_per_epoch
-    while result.epochs_run < schedule.epochs and result.epochs_run - 1 - result.best_epoch < patience:
+    while result.epochs_run < schedule.epochs and result.epochs_run - 1 - result.best_epoch < schedule.patience:
         epoch = result.epochs_run
-        started = time.monotonic()
-        loss_sum = 0.0
-        module.train()
-        with torch.random.fork_rng():
-            for step, batch in enumerate(batches(epoch), start=epoch * schedule.steps_per_epoch):
-                set_lr(optimizer.param_groups, schedule.factor(step))
-                optimizer.zero_grad()
-                loss = backward(batch)
-                optimizer.step()
-                mean.add(step)
-                loss_sum += loss.item()
-                done = step + 1 - epoch * schedule.steps_per_epoch
-                speed = items_per_epoch * done / schedule.steps_per_epoch / (time.monotonic() - started)
-                numbers = f"loss {loss_sum / done:.4g}, {speed:.3g} {items}/s"
-                progress(step + 1, total_steps, f"{stage}, epoch {epoch + 1} of {schedule.epochs}: {numbers}")
-        seconds = time.monotonic() - started
-        values = {"loss": loss_sum / schedule.steps_per_epoch, "items_per_s": items_per_epoch / seconds}
-        if not math.isfinite(values["loss"]):
-            raise Refusal("loss_not_finite", f"the loss of {stage} is no longer a number; lower the learning rate")
-
+        values = _train_one_epoch(module, optimizer, objective, schedule, mean, epoch=epoch, progress=progress)
         module.eval()
         with mean.in_place(), torch.inference_mode():
-            values["validation_score"] = ranks.from_main(score() if ranks.is_main else 0.0)
+            values["validation_score"] = ranks.from_main(objective.score() if ranks.is_main else 0.0)
             better = result.best_epoch < 0 or values["validation_score"] > result.best_score
             if better and ranks.is_main:
                 save_checkpoint(best, {"module": module.state_dict()})
@@ -119,16 +95,69 @@ def run_epochs(
         if ranks.is_main:
             state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "result": vars(result)}
             save_checkpoint(last, state | {"mean": mean.weights})
-        if log is not None:
-            log.write(stage, epoch, values)
-        numbers = f"loss {values['loss']:.4g}, {values['items_per_s']:.3g} {items}/s"
+        if place.log is not None:
+            place.log.write(objective.stage, epoch, values)
+        numbers = f"loss {values['loss']:.4g}, {values['items_per_s']:.3g} {objective.items}/s"
         numbers += f", validation score {values['validation_score']:.4g}"
-        progress((epoch + 1) * schedule.steps_per_epoch, total_steps, f"{stage}, epoch {epoch + 1}: {numbers}")
+        done = (epoch + 1) * schedule.steps_per_epoch
+        progress(done, total_steps, f"{objective.stage}, epoch {epoch + 1}: {numbers}")
 
     ranks.wait()
     module.load_state_dict(load_checkpoint(best)["module"])
     module.eval()
     return result
+
+
+def _gone_on_from(
+    last: Path, module: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[FitResult, dict[str, Tensor] | None]:
+    """How far the run is whose last checkpoint this is, and its running mean; its weights are then in the module."""
+    if not last.exists():
+        return FitResult(best_epoch=-1, best_score=-math.inf, epochs_run=0), None
+    state = load_checkpoint(last)
+    difference = first_difference(module, {name: tuple(value.shape) for name, value in state["module"].items()})
+    if difference:
+        raise Refusal(
+            "checkpoint_of_another",
+            f"{last.name} is of another architecture: {difference}; --no-resume starts afresh",
+        )
+    module.load_state_dict(state["module"])
+    optimizer.load_state_dict(state["optimizer"])
+    return FitResult(**state["result"]), state.get("mean")  # checkpoints from before there was averaging have none
+
+
+def _train_one_epoch(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    objective: Objective[_Batch],
+    schedule: Schedule,
+    mean: _RunningMean,
+    *,
+    epoch: int,
+    progress: Progress,
+) -> dict[str, float]:
+    """Every batch of an epoch once; returns its mean loss and its speed."""
+    started = time.monotonic()
+    loss_sum, first = 0.0, epoch * schedule.steps_per_epoch
+    module.train()
+    with torch.random.fork_rng():
+        for step, batch in enumerate(objective.batches(epoch), start=first):
+            set_lr(optimizer.param_groups, schedule.factor(step))
+            optimizer.zero_grad()
+            loss = objective.backward(batch)
+            optimizer.step()
+            mean.add(step)
+            loss_sum += loss.item()
+            done = step + 1 - first
+            speed = objective.items_per_epoch * done / schedule.steps_per_epoch / (time.monotonic() - started)
+            numbers = f"loss {loss_sum / done:.4g}, {speed:.3g} {objective.items}/s"
+            where = f"{objective.stage}, epoch {epoch + 1} of {schedule.epochs}"
+            progress(step + 1, schedule.epochs * schedule.steps_per_epoch, f"{where}: {numbers}")
+    seconds = time.monotonic() - started
+    loss_mean = loss_sum / schedule.steps_per_epoch
+    if not math.isfinite(loss_mean):
+        raise Refusal("loss_not_finite", f"the loss of {objective.stage} is no longer a number; lower the learning rate")
+    return {"loss": loss_mean, "items_per_s": objective.items_per_epoch / seconds}
 
 
 class _RunningMean:

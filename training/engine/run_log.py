@@ -7,13 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from torch.utils.tensorboard import SummaryWriter
+from ground.extras import require
+
+
+def require_tensorboard() -> None:
+    """ExtraMissing, in one sentence, where TensorBoard is not installed: to be said before a run begins."""
+    require("tensorboard", "A training run writes its log for TensorBoard, which")
 
 
 class RunLog:
     """Appends one JSON object per event to `log.jsonl` and the same numbers to TensorBoard, in one folder."""
 
     def __init__(self, folder: Path) -> None:
+        require_tensorboard()
+        from torch.utils.tensorboard import SummaryWriter  # an extra: whoever only serves has no TensorBoard
+
         folder.mkdir(parents=True, exist_ok=True)
         self._lines = open(folder / "log.jsonl", "a", encoding="utf-8")  # noqa: SIM115 - lives as long as the log
         self._tensorboard = SummaryWriter(str(folder / "tensorboard"))

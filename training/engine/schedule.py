@@ -60,12 +60,14 @@ def parameter_groups(
 
 @dataclass(frozen=True)
 class Schedule:
-    """How all rates move: linearly from `floor` over the warm-up, then by a cosine back to `floor`."""
+    """How long a stage trains, and how all rates move: linearly from `floor` over the warm-up, then by a cosine back."""
 
     epochs: int
     steps_per_epoch: int
     warmup_epochs: float
     floor: float
+    patience: float = math.inf
+    """Epochs without a better score after which it ends; without it all epochs are run."""
 
     def factor(self, step: int) -> float:
         """Factor on every base rate at optimiser step `step`, counted from 0."""

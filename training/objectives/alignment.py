@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ground.errors import Refusal
-from ground.progress import Progress
+from models.device import Machine
 from models.towers import EcgTower, EchoTower
 from training.data.augment import augment
 from training.data.batches import (
@@ -29,9 +28,9 @@ from training.data.batches import (
     pairs_per_epoch,
     random_windows,
 )
-from training.engine.loop import FitResult, run_epochs
+from training.engine.loop import FitResult, Objective, run_epochs
+from training.engine.place import Place
 from training.engine.ranks import ALONE, Ranks
-from training.engine.run_log import RunLog
 from training.engine.schedule import Schedule, parameter_groups
 from training.objectives.contrastive_step import backward as contrastive_backward
 from training.objectives.contrastive_step import contrastive_loss
@@ -64,40 +63,45 @@ def align_towers(
     pairs: PairedArrays,
     score: Callable[[], float],
     recipe: Recipe,
+    place: Place,
+    machine: Machine,
     *,
-    device: torch.device,
-    folder: Path,
-    log: RunLog | None,
-    progress: Progress,
     ranks: Ranks = ALONE,
 ) -> FitResult:
-    """Trains both towers in place, on `device`, and leaves them with the weights of the best-scoring epoch.
+    """Trains both towers in place, on the machine's device, and leaves them with the weights of the best-scoring epoch.
 
-    Every rank must hold the same pairs and the same initial weights. ValueError when a batch has fewer pairs than there
+    Every rank must hold the same pairs and the same initial weights. Refusal when a batch has fewer pairs than there
     are ranks.
     """
+    device = machine.device
     towers = nn.ModuleList([ecg_tower, echo_tower]).to(device)
     optimizer = alignment_optimizer(ecg_tower, echo_tower, recipe)
     # What is scored and saved is the tower itself, under its own names, whatever a step calls.
     called = compiled(ecg_tower, device) if recipe.compile else ecg_tower
 
-    return run_epochs(
+    objective = Objective(
         "align",
-        towers,
-        optimizer,
-        lambda epoch: _batches(pairs, recipe, epoch, device, ranks),
-        lambda batch: global_backward(called, echo_tower, batch, recipe, ranks),
-        score,
-        schedule=Schedule(
-            recipe.epochs, batches_per_epoch(pairs.patient_P, recipe.batch_size), recipe.warmup_epochs, recipe.lr_floor
-        ),
-        patience=recipe.patience,
-        averaging=recipe.weight_averaging,
+        batches=lambda epoch: _batches(pairs, recipe, epoch, device, ranks),
+        backward=lambda batch: global_backward(called, echo_tower, batch, recipe, ranks),
+        score=score,
         items_per_epoch=pairs_per_epoch(pairs.patient_P, recipe.batch_size),
         items="pairs",
-        folder=folder,
-        log=log,
-        progress=progress,
+    )
+    schedule = Schedule(
+        recipe.epochs,
+        batches_per_epoch(pairs.patient_P, recipe.batch_size),
+        recipe.warmup_epochs,
+        recipe.lr_floor,
+        recipe.patience,
+    )
+    return run_epochs(
+        towers,
+        optimizer,
+        objective,
+        schedule,
+        place,
+        averaging=recipe.weight_averaging,
+        progress=machine.progress,
         ranks=ranks,
     )
 
@@ -125,7 +129,7 @@ def compiled(ecg_tower: EcgTower, device: torch.device) -> EcgTower:
     """The ECG tower behind `torch.compile`, sharing its parameters.
 
     The echo tower stays as it is: nearly all the work is the ECG's, and a new number of views compiles again.
-    ValueError when this machine cannot compile, before a training run finds out: a CPU needs a C++ compiler.
+    Refusal when this machine cannot compile, before a training run finds out: a CPU needs a C++ compiler.
     """
     try:
         torch.compile(torch.sin)(torch.zeros(8, device=device))

@@ -13,7 +13,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -24,13 +23,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everyone uses
 
 from ground.findings import LV_PHENOTYPES, MEASUREMENTS
-from ground.progress import Progress
 from inputs.specs import EchoSpec
+from models.device import Machine
 from models.echo_encoder import EchoEncoder
-from training.engine.loop import FitResult, run_epochs
-from training.engine.run_log import RunLog
+from training.engine.loop import FitResult, Objective, run_epochs
+from training.engine.place import Place
 from training.engine.schedule import Schedule
-from training.recipes import EchoPretraining
+from training.recipes import EchoPretraining, Recipe
 
 PHENOTYPES = (*LV_PHENOTYPES, *MEASUREMENTS)
 _LARGEST_TARGET_SD = 3.0
@@ -69,20 +68,19 @@ def phenotype_targets(studies: pd.DataFrame, train: NDArray[np.bool_]) -> tuple[
 
 def pretrain_echo_encoder(
     encoder: EchoEncoder,
-    view_dim: int,
     phenotypes: Sequence[str],
     train: ClipSet,
     val: ClipSet,
-    settings: EchoPretraining,
-    spec: EchoSpec,
-    *,
-    seed: int,
-    device: torch.device,
-    folder: Path,
-    log: RunLog,
-    progress: Progress,
+    recipe: Recipe,
+    place: Place,
+    machine: Machine,
 ) -> PretrainingResult:
-    """Trains `encoder` in place and leaves it with the weights of the epoch that predicts validation clips best."""
+    """Trains `encoder` in place and leaves it with the weights of the epoch that predicts validation clips best.
+
+    `phenotypes` names the columns of the clips' targets.
+    """
+    assert recipe.echo_pretraining is not None
+    settings, view_dim, seed, device = recipe.echo_pretraining, recipe.architecture.view_dim, recipe.seed, machine.device
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         head = nn.Sequential(nn.LayerNorm(view_dim), nn.Linear(view_dim, len(phenotypes)))
@@ -95,7 +93,7 @@ def pretrain_echo_encoder(
         {"params": undecayed, "weight_decay": 0.0, **rate},
     ]
     optimizer = torch.optim.AdamW(groups, fused=True)
-    normalise = _Normaliser(spec, device)
+    normalise = _Normaliser(recipe.echo, device)
     clips = len(train.clips_THWC)
     steps = math.ceil(clips / settings.batch_size)
 
@@ -119,21 +117,9 @@ def pretrain_echo_encoder(
     def score() -> float:
         return -float(_masked_loss(predict_val(), torch.from_numpy(val.targets_NP)))
 
-    result = run_epochs(
-        "pretrain echo",
-        model,
-        optimizer,
-        batches,
-        backward,
-        score,
-        schedule=Schedule(settings.epochs, steps, settings.warmup_epochs, floor=0.02),
-        patience=settings.patience,
-        items_per_epoch=clips,
-        items="clips",
-        folder=folder,
-        log=log,
-        progress=progress,
-    )
+    objective = Objective("pretrain echo", batches, backward, score, items_per_epoch=clips, items="clips")
+    schedule = Schedule(settings.epochs, steps, settings.warmup_epochs, floor=0.02, patience=settings.patience)
+    result = run_epochs(model, optimizer, objective, schedule, place, progress=machine.progress)
     with torch.inference_mode():
         r2 = _explained(phenotypes, predict_val().numpy(), val.targets_NP)
         some = np.linspace(0, clips - 1, min(clips, _CLIPS_FOR_STATISTICS)).round().astype(int)

@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ground.progress import Progress
+from models.device import Machine
 from models.ecg_encoder import EcgBlock, EcgEncoder, time_positions
 from training.data.batches import choose_patches, random_windows
-from training.engine.loop import FitResult, run_epochs
-from training.engine.run_log import RunLog
+from training.engine.loop import FitResult, Objective, run_epochs
+from training.engine.place import Place
 from training.engine.schedule import Schedule
 from training.recipes import MaskedEcgPretraining
 
@@ -36,18 +35,17 @@ def pretrain_ecg_encoder(
     train_LN: Sequence[NDArray[np.float32]],
     val_LN: Sequence[NDArray[np.float32]],
     settings: MaskedEcgPretraining,
+    place: Place,
+    machine: Machine,
     *,
     seed: int,
-    device: torch.device,
-    folder: Path,
-    log: RunLog | None,
-    progress: Progress,
 ) -> FitResult:
-    """Trains `encoder` in place and leaves it, on `device`, with the weights of the best epoch on validation ECGs.
+    """Trains `encoder` in place and leaves it, on the device, with the weights of the best epoch on validation ECGs.
 
-    train_LN, val_LN: prepared records (L, N) of any length from a window on. A finished run in `folder` is loaded, an
+    train_LN, val_LN: prepared records (L, N) of any length from a window on. A finished run in `place` is loaded, an
     unfinished one goes on.
     """
+    device = machine.device
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MaskedReconstruction(encoder, settings).to(device)
@@ -83,21 +81,9 @@ def pretrain_ecg_encoder(
             total += len(part) * float(model(windows, model.choose_visible(len(part), draw).to(device)))
         return -total / len(val_LN)
 
-    return run_epochs(
-        "pretrain ecg",
-        model,
-        optimizer,
-        batches,
-        backward,
-        score,
-        schedule=Schedule(settings.epochs, steps, settings.warmup_epochs, settings.lr_floor),
-        patience=settings.patience,
-        items_per_epoch=len(train_LN),
-        items="ECGs",
-        folder=folder,
-        log=log,
-        progress=progress,
-    )
+    objective = Objective("pretrain ecg", batches, backward, score, items_per_epoch=len(train_LN), items="ECGs")
+    schedule = Schedule(settings.epochs, steps, settings.warmup_epochs, settings.lr_floor, settings.patience)
+    return run_epochs(model, optimizer, objective, schedule, place, progress=machine.progress)
 
 
 class MaskedReconstruction(nn.Module):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ground.progress import Progress
 from inputs.ecg.prepare import ecg_windows
+from models.device import Machine
 from models.towers import EcgTower
 from training.data.augment import augment
 from training.data.batches import (
@@ -26,8 +25,8 @@ from training.data.batches import (
     pairs_per_epoch,
     random_windows,
 )
-from training.engine.loop import FitResult, run_epochs
-from training.engine.run_log import RunLog
+from training.engine.loop import FitResult, Objective, run_epochs
+from training.engine.place import Place
 from training.engine.schedule import Schedule, parameter_groups
 from training.evaluation.metrics import binary_scores, multiclass_scores
 from training.recipes import Recipe
@@ -75,18 +74,16 @@ def train_supervised(
     train: LabelledEcgs,
     val: LabelledEcgs,
     recipe: Recipe,
-    *,
-    device: torch.device,
-    folder: Path,
-    log: RunLog | None,
-    progress: Progress,
+    place: Place,
+    machine: Machine,
 ) -> FitResult:
-    """Trains `tower`'s features in place, on `device`, and leaves them as they were after the best epoch.
+    """Trains `tower`'s features in place, on the machine's device, and leaves them as they were after the best epoch.
 
     Batches, windows, augmentation and optimiser are the alignment's; the loss is the sum of both questions'
     cross-entropies. The best epoch has the best mean of AUROC over the LVEF classes and AUROC of SHD on `val`, which
     must show every class.
     """
+    device = machine.device
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         model = LabelClassifier(tower, len(recipe.lvef_classes.labels)).to(device)
@@ -120,23 +117,22 @@ def train_supervised(
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    return run_epochs(
+    objective = Objective(
         "supervised",
-        model,
-        optimizer,
         batches,
         backward,
-        lambda: _validation_auroc(model, val, recipe, device),
-        schedule=Schedule(
-            recipe.epochs, batches_per_epoch(train.patient_E, recipe.batch_size), recipe.warmup_epochs, recipe.lr_floor
-        ),
-        patience=recipe.patience,
+        score=lambda: _validation_auroc(model, val, recipe, device),
         items_per_epoch=pairs_per_epoch(train.patient_E, recipe.batch_size),
         items="ECGs",
-        folder=folder,
-        log=log,
-        progress=progress,
     )
+    schedule = Schedule(
+        recipe.epochs,
+        batches_per_epoch(train.patient_E, recipe.batch_size),
+        recipe.warmup_epochs,
+        recipe.lr_floor,
+        recipe.patience,
+    )
+    return run_epochs(model, optimizer, objective, schedule, place, progress=machine.progress)
 
 
 def _known_cross_entropy(logits_BC: Tensor, class_B: Tensor) -> Tensor:
