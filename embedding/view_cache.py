@@ -103,7 +103,9 @@ class ViewCache:
             return work(self._connected())
 
     def _remove(self) -> None:
-        for suffix in ("", "-wal", "-shm") if self._path is not None else ():
+        if self._path is None:
+            return
+        for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 self._path.with_name(self._path.name + suffix).unlink()
 
