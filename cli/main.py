@@ -191,10 +191,11 @@ def index_rebuild(
 ) -> None:
     """Embed a folder of studies and write a new generation of the index."""
     from index.rebuild import rebuild_index
+    from models.device import Machine
 
     try:
         with progress("Embedding studies", style) as report:
-            result = rebuild_index(bundle, cohort, index, device=device, workers=workers, progress=report)
+            result = rebuild_index(bundle, cohort, index, Machine.named(device, workers=workers, progress=report))
     except Exception as error:
         from cli.failures import sentence_of
 
@@ -295,11 +296,11 @@ def cohort_check(
     one, also where training would refuse it: that is said as well.
     """
     from cli.cohort_report import print_cohort_report, write_cohort_report
-    from cohorts import check_cohort
+    from cohorts import examine_cohort
     from training.outlook import training_outlook
 
-    report = check_cohort(cohort)
-    outlook = None if report.problems else training_outlook(cohort)
+    report, opened = examine_cohort(cohort)
+    outlook = None if opened is None else training_outlook(opened)
     print_cohort_report(report, outlook)
     if json_file is not None:
         write_cohort_report(json_file, report, outlook)

@@ -105,5 +105,5 @@ class Retriever:
     def _open(self, bundle: Bundle) -> Generation:
         generation = self._store.open_current(bundle.sha256)
         if bundle.device.type == "cuda":
-            generation.index.move_to_gpu()  # where it cannot, `notice` says why and the CPU answers
+            generation.index.place_on(str(bundle.device))  # where it cannot, `notice` says why and the CPU answers
         return generation

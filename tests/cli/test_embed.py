@@ -14,6 +14,7 @@ from inputs.ecg.prepare import prepare_ecg
 from inputs.ecg.read import read_ecg_path
 from inputs.specs import EcgSpec
 from models.bundle import Bundle
+from models.device import Machine
 
 ECG_FILE, ECHO_FILE = (
     Path(str(get_testdata_file(name, download=False))) for name in ("waveform_ecg.dcm", "examples_ybr_color.dcm")
@@ -312,9 +313,9 @@ def test_progress_counts_what_is_skipped_too(small_bundle, tmp_path):
         folder.mkdir()
     shutil.copyfile(ECHO_FILE, study / "clip.dcm")
     bundle, said = small_bundle(), []
-    common = {"device": "cpu", "progress": lambda done, total, message="": said.append((done, total, message))}
-    ecgs = embed_ecg_files([ECG_FILE, broken], bundle, tmp_path / "e.npz", rate_hz=None, unit=None, **common)
-    studies = embed_echo_studies([study, empty], bundle, tmp_path / "s.npz", **common)
+    machine = Machine.named("cpu", workers=1, progress=lambda *told: said.append(told))
+    ecgs = embed_ecg_files([ECG_FILE, broken], bundle, tmp_path / "e.npz", machine, rate_hz=None, unit=None)
+    studies = embed_echo_studies([study, empty], bundle, tmp_path / "s.npz", machine, work=None)
     assert said == [(1, 2, ECG_FILE.name), (2, 2, "broken.dcm"), (1, 2, "study"), (2, 2, "empty")]
     assert (ecgs.written, len(ecgs.skipped), studies.written, len(studies.skipped)) == (1, 1, 1, 1)
 

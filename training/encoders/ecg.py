@@ -73,9 +73,7 @@ def pretrained_ecg_encoder(
 
     def signals_of(split: str) -> list[NDArray[np.float32]]:
         ecg_ids = cohort.ecgs["ecg_id"][cohort.ecgs["patient_id"].isin(cohort.patients(split))]
-        signals, _ = prepared_signals(
-            cohort, ecg_ids, recipe.ecg, work, workers=machine.workers, progress=machine.progress
-        )
+        signals, _ = prepared_signals(cohort, ecg_ids, recipe.ecg, work, machine)
         return list(signals.values())
 
     train, val = signals_of("train"), signals_of("val")

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from cohorts import Cohort, CohortError
-from embedding.prepared import clip_bytes, fill_store
+from embedding.ecgs import fill_store
+from embedding.prepared import clip_bytes
 from embedding.store import ArrayStore
 from ground.disk import short_name_of
 from models.bundle import ECHO_ENCODER, BundleError, read_manifest, write_bundle
@@ -86,9 +87,8 @@ def train_echo_encoder(
         clip_sources(cohort, studies["study_id"]),
         clip_bytes,
         recipe.echo,
-        workers=machine.workers,
+        machine,
         stage="prepare clips",
-        progress=machine.progress,
     )
     study_id_N = cohort.echos["study_id"].to_numpy()[[int(name) for name in clips.files]]
     study_N = pd.Index(studies["study_id"]).get_indexer(study_id_N)
