@@ -113,6 +113,7 @@ def train(
     On several GPUs: torchrun --nproc-per-node N -m cli.main train ...
     """
     from models.bundle import read_manifest
+    from models.device import Machine
     from training.engine.ranks import torchrun_ranks
     from training.recipes import Recipe, named_recipe
     from training.train import train as run
@@ -128,12 +129,10 @@ def train(
             cohort,
             chosen,
             out_dir,
+            Machine.named(own_device, workers=workers, progress=report),
             start=start,
             ecg_start=ecg_start,
-            device=own_device,
             resume=resume,
-            workers=workers,
-            progress=report,
             ranks=ranks,
         )
     if ranks.is_main:
@@ -156,19 +155,12 @@ def evaluate(
 ) -> None:
     """Probes, few labels, calibration and retrieval of a bundle on one split of a cohort."""
     from cli.evaluation_report import print_evaluation_report
+    from models.device import Machine
     from training.evaluation.evaluate import evaluate as run
 
     with progress("Evaluating") as report:
-        result = run(
-            bundle,
-            cohort,
-            split,
-            work=work,
-            device=device,
-            workers=workers,
-            with_map=plots is not None,
-            progress=report,
-        )
+        machine = Machine.named(device, workers=workers, progress=report)
+        result = run(bundle, cohort, split, machine, work=work, with_map=plots is not None)
     print_evaluation_report(result)  # first: it survives a report that cannot be written
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
@@ -373,12 +365,12 @@ def reproduce(
 ) -> None:
     """The paper's comparison on a simulated cohort: multi-view, single-view and ECG-only encoders in one table."""
     from cli.reproduce import print_comparison, run_reproduction
+    from models.device import Machine
     from training.reproduce.sizes import SIZES
 
     with progress("Reproducing") as report:
-        comparison = run_reproduction(
-            out_dir, SIZES[size](), seeds=seeds, device=device, workers=workers, progress=report
-        )
+        machine = Machine.named(device, workers=workers, progress=report)
+        comparison = run_reproduction(out_dir, SIZES[size](), machine, seeds=seeds)
     print_comparison(comparison)
     out.print(f"Table written: {out_dir / 'table.md'}", markup=False)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from cli.console import ProgressCallback, out
+from cli.console import out
 from ground.disk import short_name_of
+from models.device import Machine
 from simulator.cohort import SIMULATOR_VERSION, find_simulation, simulate_cohort
 from training.evaluation.metrics import Spread
 from training.reproduce.arms import ARMS
@@ -17,9 +18,7 @@ from training.reproduce.sizes import Size
 from training.reproduce.table import Comparison, Origin
 
 
-def run_reproduction(
-    folder: Path, size: Size, *, seeds: int, device: str, workers: int, progress: ProgressCallback
-) -> Comparison:
+def run_reproduction(folder: Path, size: Size, machine: Machine, *, seeds: int) -> Comparison:
     """Simulates the cohort of `size` where it is not there yet, then goes on with what is not finished."""
     origin = Origin(
         size=size.name,
@@ -36,10 +35,10 @@ def run_reproduction(
                 cohort,
                 patients=size.patients,
                 seed=size.cohort_seed,
-                workers=workers,
-                progress=lambda done, total: progress(done, total, "simulate patients"),
+                workers=machine.workers,
+                progress=lambda done, total: machine.progress(done, total, "simulate patients"),
             )
-        return reproduce(cohort, size, origin, folder, seeds=seeds, device=device, workers=workers, progress=progress)
+        return reproduce(cohort, size, origin, folder, machine, seeds=seeds)
 
 
 def print_comparison(comparison: Comparison) -> None:

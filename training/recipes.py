@@ -196,7 +196,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {recipe.__name__: recipe for recipe i
 
 
 def named_recipe(name: str) -> Recipe:
-    """The recipe of that name; ValueError names the ones there are."""
+    """The recipe of that name; a Refusal names the ones there are."""
     if name not in RECIPES:
         raise Refusal("recipe_unknown", f"there is no recipe {name!r}; the recipes are {', '.join(RECIPES)}")
     return RECIPES[name]()

@@ -20,9 +20,9 @@ from embedding.store import ArrayStore
 from ground.disk import sha256
 from ground.errors import Refusal
 from ground.findings import LV_PHENOTYPES, SHD_FLAGS
-from ground.progress import Progress, silent
+from ground.progress import silent
 from models.bundle import Bundle, read_echo_encoder, read_manifest, write_bundle
-from models.device import Machine, resolve_device
+from models.device import Machine
 from models.labels import LabelDefinitions
 from models.towers import EcgTower, EchoTower
 from training.data.cohort_arrays import (
@@ -34,8 +34,8 @@ from training.data.cohort_arrays import (
 )
 from training.encoders.ecg import bundle_ecg_encoder, ecg_pretraining_key, pretrained_ecg_encoder
 from training.encoders.echo import check_start, echo_encoder_key, train_echo_encoder
+from training.engine.place import Place
 from training.engine.ranks import ALONE, Ranks
-from training.engine.run_log import RunLog
 from training.evaluation.card import echo_encoder_sentence, model_card
 from training.evaluation.evaluate import evaluate
 from training.evaluation.validation import validation_score
@@ -50,13 +50,11 @@ def train(
     cohort_dir: Path,
     recipe: Recipe,
     out: Path,
+    machine: Machine,
     *,
     start: Path | None = None,
     ecg_start: Path | None = None,
-    device: str = "auto",
     resume: bool = True,
-    workers: int = 2,
-    progress: Progress = silent,
     ranks: Ranks = ALONE,
 ) -> Path:
     """Trains on a cohort folder as `recipe` says and writes the bundle `out`; returns `out`.
@@ -66,7 +64,7 @@ def train(
     in `<out>.work` and found again by a later run: prepared ECGs and view vectors by the content of their files,
     checkpoints by recipe and cohort. `resume=False` starts this run's checkpoints afresh. Of several `ranks` the first
     prepares, scores and writes; all of them align.
-    Raises CohortError, BundleError, or ValueError with a sentence that says what is wrong.
+    Raises CohortError, BundleError or another Refusal that says what is wrong.
     """
     if out.exists():
         raise Refusal(
@@ -79,7 +77,6 @@ def train(
         check_start(start, recipe)
     if recipe.ecg_pretraining is not None and ecg_start is not None:
         raise Refusal("start_not_fitting", f"the recipe {recipe.name} pre-trains its own ECG encoder")
-    torch_device = resolve_device(device)
     ecg_encoder, ecg_origin = None, "Its weights started at random."
     if ecg_start is not None:
         manifest, _ = read_manifest(ecg_start)
@@ -87,8 +84,7 @@ def train(
         ecg_origin = f"Its weights started from the bundle {manifest.id}."
     work = out.with_name(f"{out.name}.work")
     if not ranks.is_main:
-        progress = silent
-    machine = Machine(torch_device, workers, progress)
+        machine = machine.telling(silent)
 
     # The cohort: pairs of one patient within the window, each patient in one split, every label in every split.
     opened = open_checked_cohort(cohort_dir, recipe.window_days)
@@ -110,11 +106,11 @@ def train(
         "metrics": {},
         "training_data": _describe(opened, split_pairs, recipe) | {"tables_sha256": opened.tables_sha256},
     }
-    run = work / f"run-{run_key}"
+    run = Place(work / f"run-{run_key}", resume=resume)
 
     with ranks.in_turn():
-        if not resume and ranks.is_main:
-            shutil.rmtree(run, ignore_errors=True)
+        if ranks.is_main:
+            run.begin()
 
         # ECGs, read and prepared once. Test patients' files stay closed until the evaluation.
         seen = pd.concat([split_pairs[split] for split in ("train", "val", "calibration")])
@@ -124,24 +120,20 @@ def train(
         with ArrayStore(work / f"clips-{spec_hash(recipe.echo)}", np.uint8) as decoded:
             echo_dir = start
             if echo_dir is None:
-                folder = work / f"echo-{echo_encoder_key(recipe, cohort_id, code_version)}"
-                if not resume and ranks.is_main:
-                    shutil.rmtree(folder, ignore_errors=True)
-                echo_dir = train_echo_encoder(
-                    cohort, recipe, decoded, folder, fields, device=torch_device, workers=workers, progress=progress
-                )
-            echo_bundle = Bundle.load(echo_dir, device=device, parts=("echo",))
+                place = Place(work / f"echo-{echo_encoder_key(recipe, cohort_id, code_version)}", resume=resume)
+                if ranks.is_main:
+                    place.begin()
+                echo_dir = train_echo_encoder(cohort, recipe, decoded, place, fields, machine)
+            echo_bundle = Bundle.load(echo_dir, device=str(machine.device), parts=("echo",))
             clips = clip_sources(cohort, pd.concat([split_pairs["train"], split_pairs["val"]])["study_id"])
             views, skipped_clips = study_views(echo_bundle, cohort, clips, work, machine, decoded=decoded)
 
         # The ECG encoder, where the recipe trains it on ECGs alone first.
         if recipe.ecg_pretraining is not None:
-            folder = work / f"ecg-{ecg_pretraining_key(recipe, cohort_id, code_version)}"
-            if not resume and ranks.is_main:
-                shutil.rmtree(folder, ignore_errors=True)
-            ecg_encoder, ecg_fit = pretrained_ecg_encoder(
-                cohort, recipe, work, folder, device=torch_device, workers=workers, progress=progress
-            )
+            place = Place(work / f"ecg-{ecg_pretraining_key(recipe, cohort_id, code_version)}", resume=resume)
+            if ranks.is_main:
+                place.begin()
+            ecg_encoder, ecg_fit = pretrained_ecg_encoder(cohort, recipe, work, place, machine)
             ecg_origin = (
                 "It learnt first to fill in hidden patches of the train patients' ECGs "
                 f"({ecg_fit.epochs_run} epochs, the best of them {ecg_fit.best_epoch + 1})."
@@ -163,17 +155,15 @@ def train(
     if not scored:
         raise CohortError("labels_missing", "The studies of the val patients that can be read show a single LVEF.")
     val_phenotypes_SP = val_labels[scored].to_numpy(np.float64)
-    with RunLog(run) if ranks.is_main else nullcontext() as log:
+    with run.logged() if ranks.is_main else nullcontext(run) as place:
         fit = align_towers(
             ecg_tower,
             echo_tower,
             to_arrays(train_pairs, signals, views),
-            lambda: validation_score(ecg_tower, echo_tower, val_arrays, val_phenotypes_SP, recipe, torch_device),
+            lambda: validation_score(ecg_tower, echo_tower, val_arrays, val_phenotypes_SP, recipe, machine.device),
             recipe,
-            device=torch_device,
-            folder=run,
-            log=log,
-            progress=progress,
+            place,
+            machine,
             ranks=ranks,
         )
     if not ranks.is_main:
@@ -186,7 +176,8 @@ def train(
         "echo_encoder": read_echo_encoder(echo_dir, echo_bundle.manifest),
         "echo_tower": echo_tower,
     }
-    aligned = Bundle.load(_write_draft(run / "aligned", fields, parts, None), device=device, parts=("ecg",))
+    draft = _write_draft(run.folder / "aligned", fields, parts, None)
+    aligned = Bundle.load(draft, device=str(machine.device), parts=("ecg",))
     on_train, on_val, on_calibration = (
         probe_data(aligned, labels, split_pairs[split], signals) for split in ("train", "val", "calibration")
     )
@@ -194,13 +185,7 @@ def train(
 
     # Measured on the test patients by the very bundle; then written with what was found.
     report = evaluate(
-        _write_draft(run / "probed", fields, parts, probes.probes),
-        opened,
-        "test",
-        work=work,
-        device=device,
-        workers=workers,
-        progress=progress,
+        _write_draft(run.folder / "probed", fields, parts, probes.probes), opened, "test", machine, work=work
     )
     skipped = {"skipped_ecgs": ecgs.reasons(), "skipped_clips": dict(Counter(skipped_clips.values()))}
     fields["training_data"] |= skipped

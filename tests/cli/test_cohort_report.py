@@ -10,9 +10,12 @@ from cli import console
 from cli.main import app
 from cohorts import CohortError, check_cohort, open_cohort, write_cohort_tables
 from ground.findings import SHD_FLAGS
+from models.device import Machine
 from training.outlook import training_outlook
 from training.recipes import demo
 from training.train import train
+
+CPU = Machine.named("cpu", workers=0)
 
 LVEF = (30.0, 45.0, 60.0)
 
@@ -73,7 +76,7 @@ def test_the_check_foretells_the_sentence_that_training_refuses_a_sound_cohort_w
     code, output = check(root)
     assert code == 0
     with pytest.raises(CohortError, match=words) as refused:
-        train(root, demo(), tmp_path / "out", workers=0)
+        train(root, demo(), tmp_path / "out", CPU)
     assert f"Training would refuse this cohort: {refused.value.sentence}" in output
     assert training_outlook(open_cohort(root)).refusal == refused.value.sentence
 

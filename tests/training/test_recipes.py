@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from ground.errors import Refusal
 from models.echo_encoder import EchoEncoder
 from models.towers import EcgTower, EchoTower
 from training.recipes import RECIPES, Recipe, demo, named_recipe, paper
@@ -37,7 +38,7 @@ def test_the_paper_recipe_has_the_published_values():
 
 
 def test_an_unknown_recipe_is_refused_with_the_names_there_are():
-    with pytest.raises(ValueError, match="paper, demo"):
+    with pytest.raises(Refusal, match="paper, demo"):
         named_recipe("Paper")
 
 

@@ -6,7 +6,10 @@ import pandas as pd
 import pytest
 
 from cohorts import CohortError
+from models.device import Machine
 from training.train import train
+
+CPU = Machine.named("cpu", workers=0)
 
 
 def set_cell(column, value):
@@ -44,7 +47,7 @@ def test_training_refuses_a_contradiction_in_a_sentence_before_any_work(
     rows = pd.read_csv(broken / f"{table}.csv", dtype=str, keep_default_na=False)
     change(rows).to_csv(broken / f"{table}.csv", index=False)
     with pytest.raises(CohortError) as refused:
-        train(broken, micro_recipe, tmp_path / "out", workers=0)
+        train(broken, micro_recipe, tmp_path / "out", CPU)
     assert refused.value.code == code
     assert words in refused.value.sentence
     assert "train1" not in refused.value.sentence  # no ids

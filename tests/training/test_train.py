@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cohorts import CohortError
+from ground.errors import Refusal
 from models.bundle import (
     Bundle,
     BundleError,
@@ -16,11 +17,14 @@ from models.bundle import (
     without,
     write_bundle,
 )
+from models.device import Machine
 from training.encoders.ecg import bundle_ecg_encoder
 from training.engine.checkpoint import load_checkpoint
 from training.evaluation.evaluate import evaluate
 from training.recipes import MaskedEcgPretraining, Recipe
 from training.train import train
+
+CPU = Machine.named("cpu", workers=0)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +32,13 @@ def trained(cohort_dir, micro_recipe, tmp_path_factory):
     """One finished run: the bundle's folder and the messages on the way."""
     messages = []
     out = tmp_path_factory.mktemp("bundles") / "micro"
-    train(cohort_dir, micro_recipe, out, workers=0, progress=lambda done, total, message: messages.append(message))
+    train(cohort_dir, micro_recipe, out, listened_to(messages))
     return out, messages
+
+
+def listened_to(messages):
+    """A machine whose messages are kept."""
+    return CPU.telling(lambda done, total, message: messages.append(message))
 
 
 def weights(bundle_dir):
@@ -47,7 +56,7 @@ def test_a_run_ends_with_a_bundle_that_verifies_and_answers(trained):
 
 def test_the_bundles_metrics_are_what_evaluate_measures(trained, cohort_dir):
     bundle_dir, _ = trained
-    report = evaluate(bundle_dir, cohort_dir, "test", workers=0, device="cpu")
+    report = evaluate(bundle_dir, cohort_dir, "test", CPU)
     stored = json.loads((bundle_dir / "manifest.json").read_text())["metrics"]["test"]
     assert json.loads(report.model_dump_json()) == stored
     assert report.patients == 8
@@ -76,7 +85,7 @@ def test_a_cohort_that_says_it_is_simulated_is_called_simulated(cohort_dir, micr
     shutil.copytree(cohort_dir, stamped)
     (stamped / "cohort.json").write_text(json.dumps({"patients": 40, "seed": 3, "simulator_version": "1"}))
     shutil.copytree(trained[0].with_name("micro.work"), tmp_path / "b.work")
-    card = (train(stamped, micro_recipe, tmp_path / "b", workers=0) / "README.md").read_text()
+    card = (train(stamped, micro_recipe, tmp_path / "b", CPU) / "README.md").read_text()
     assert "every patient, ECG and echo clip is invented" in card
     assert "echo2ecg simulate invented --patients 40 --seed 3" in card
 
@@ -93,18 +102,15 @@ def test_a_run_interrupted_in_either_training_ends_with_the_same_weights(trained
 
     for words in ("pretrain echo, epoch 2: ", "align, epoch 3: "):
         with pytest.raises(KeyboardInterrupt):
-            train(cohort_dir, micro_recipe, tmp_path / "micro", workers=0, progress=stop_at(words))
-    train(cohort_dir, micro_recipe, tmp_path / "micro", workers=0)
+            train(cohort_dir, micro_recipe, tmp_path / "micro", CPU.telling(stop_at(words)))
+    train(cohort_dir, micro_recipe, tmp_path / "micro", CPU)
     assert weights(tmp_path / "micro") == weights(whole)
 
 
 def test_a_second_run_prepares_and_embeds_nothing_again(trained, cohort_dir, micro_recipe, tmp_path):
     shutil.copytree(trained[0].with_name("micro.work"), tmp_path / "again.work")
     messages = []
-    train(
-        cohort_dir, micro_recipe, tmp_path / "again", workers=0,
-        progress=lambda done, total, message: messages.append(message),
-    )  # fmt: skip
+    train(cohort_dir, micro_recipe, tmp_path / "again", listened_to(messages))
     assert not {m.split(",")[0] for m in messages}
     assert weights(tmp_path / "again") == weights(trained[0])
 
@@ -113,10 +119,7 @@ def test_another_alignment_keeps_the_echo_encoder_that_is_there(trained, cohort_
     shutil.copytree(trained[0].with_name("micro.work"), tmp_path / "cooler.work")
     cooler = micro_recipe.model_copy(update={"temperature": 0.5, "epochs": 2})
     messages = []
-    bundle_dir = train(
-        cohort_dir, cooler, tmp_path / "cooler", workers=0,
-        progress=lambda done, total, message: messages.append(message),
-    )  # fmt: skip
+    bundle_dir = train(cohort_dir, cooler, tmp_path / "cooler", listened_to(messages))
     assert {m.split(",")[0] for m in messages} == {"align"}
     assert weights(bundle_dir)["echo_encoder.safetensors"] == weights(trained[0])["echo_encoder.safetensors"]
     assert weights(bundle_dir)["ecg_tower.safetensors"] != weights(trained[0])["ecg_tower.safetensors"]
@@ -127,24 +130,24 @@ def test_broken_files_are_left_out_and_counted(trained, cohort_dir, micro_recipe
     shutil.copytree(cohort_dir, damaged)
     (damaged / "files" / "train3-0.avi").write_bytes(b"RIFF\0\0\0\0AVI broken")
     (damaged / "files" / "train5.dat").write_bytes(b"too short")
-    bundle_dir = train(damaged, micro_recipe, tmp_path / "out", workers=0)
+    bundle_dir = train(damaged, micro_recipe, tmp_path / "out", CPU)
     about = json.loads((bundle_dir / "manifest.json").read_text())["training_data"]
     assert sum(about["skipped_ecgs"].values()) == 1
     assert sum(about["skipped_clips"].values()) == 1
 
 
 def test_an_existing_bundle_is_never_written_over(trained, cohort_dir, micro_recipe):
-    with pytest.raises(ValueError, match="exists already"):
-        train(cohort_dir, micro_recipe, trained[0], workers=0)
+    with pytest.raises(Refusal, match="exists already"):
+        train(cohort_dir, micro_recipe, trained[0], CPU)
 
 
 def test_a_recipe_without_echo_pretraining_starts_from_a_bundles_echo_encoder(
     trained, cohort_dir, micro_recipe, tmp_path
 ):
     bare = micro_recipe.model_copy(update={"echo_pretraining": None, "name": "bare", "epochs": 2})
-    with pytest.raises(ValueError, match="needs a bundle"):
-        train(cohort_dir, bare, tmp_path / "bare", workers=0)
-    bundle_dir = train(cohort_dir, bare, tmp_path / "bare", start=trained[0], workers=0)
+    with pytest.raises(Refusal, match="needs a bundle"):
+        train(cohort_dir, bare, tmp_path / "bare", CPU)
+    bundle_dir = train(cohort_dir, bare, tmp_path / "bare", CPU, start=trained[0])
     assert weights(bundle_dir)["echo_encoder.safetensors"] == weights(trained[0])["echo_encoder.safetensors"]
     card = (bundle_dir / "README.md").read_text()
     assert "echo2ecg train cohort --recipe bare --start micro --out bare" in card
@@ -156,7 +159,7 @@ def test_an_echo_encoder_that_takes_other_clips_than_the_recipe_is_refused(train
     other = micro_recipe.echo.model_copy(update={"stride": 3})
     bare = micro_recipe.model_copy(update={"echo_pretraining": None, "echo": other})
     with pytest.raises(BundleError, match="clips prepared otherwise: stride is 2 instead of 3"):
-        train(cohort_dir, bare, tmp_path / "bare", start=trained[0], workers=0)
+        train(cohort_dir, bare, tmp_path / "bare", CPU, start=trained[0])
     assert not list(tmp_path.glob("bare*"))
 
 
@@ -170,34 +173,34 @@ def changed_tables(cohort_dir, folder, **tables):
 
 def test_a_cohort_without_volumes_is_trained_and_measured_on_lvef_alone(cohort_dir, micro_recipe, tmp_path):
     bare = changed_tables(cohort_dir, tmp_path / "cohort", studies=lambda t: t.assign(lvedv_ml="", lvesv_ml=""))
-    out = train(bare, micro_recipe, tmp_path / "out", workers=0)
+    out = train(bare, micro_recipe, tmp_path / "out", CPU)
     retrieval = json.loads((out / "manifest.json").read_text())["metrics"]["test"]["retrieval"]
     assert {report["relevant"] for report in retrieval} == {"pair", "lvef_percent"}
 
 
 def test_without_train_ecgs_everything_but_the_nearest_neighbours_is_measured(trained, cohort_dir, tmp_path):
     lone = changed_tables(cohort_dir, tmp_path / "c", ecgs=lambda t: t[~t["patient_id"].str.startswith("train")])
-    report = evaluate(trained[0], lone, "test", workers=0, device="cpu")
+    report = evaluate(trained[0], lone, "test", CPU)
     assert report.knn_probe is None
-    assert report.linear_probe == evaluate(trained[0], cohort_dir, "test", workers=0, device="cpu").linear_probe
+    assert report.linear_probe == evaluate(trained[0], cohort_dir, "test", CPU).linear_probe
 
 
 def test_the_train_split_is_not_measured(trained, cohort_dir):
-    with pytest.raises(ValueError, match="own nearest neighbours"):
-        evaluate(trained[0], cohort_dir, "train", workers=0)
+    with pytest.raises(Refusal, match="own nearest neighbours"):
+        evaluate(trained[0], cohort_dir, "train", CPU)
 
 
 def test_a_cohort_that_lists_a_file_that_is_not_there_is_refused_before_any_work(cohort_dir, micro_recipe, tmp_path):
     lacking = changed_tables(cohort_dir, tmp_path / "cohort")
     (lacking / "files" / "train3.hea").unlink()
     with pytest.raises(CohortError):
-        train(lacking, micro_recipe, tmp_path / "out", workers=0)
+        train(lacking, micro_recipe, tmp_path / "out", CPU)
     assert not list(tmp_path.glob("out*"))
 
 
 def test_an_ecg_encoder_is_taken_from_a_bundle_and_the_card_says_so(trained, cohort_dir, micro_recipe, tmp_path):
     kept = micro_recipe.model_copy(update={"echo_pretraining": None, "epochs": 2, "learning_rate": 1e-12})
-    bundle_dir = train(cohort_dir, kept, tmp_path / "kept", start=trained[0], ecg_start=trained[0], workers=0)
+    bundle_dir = train(cohort_dir, kept, tmp_path / "kept", CPU, start=trained[0], ecg_start=trained[0])
     theirs, ours = (read_ecg_tower(path, read_manifest(path)[0]) for path in (trained[0], bundle_dir))
     for name, value in theirs.ecg_encoder.state_dict().items():
         torch.testing.assert_close(ours.ecg_encoder.state_dict()[name], value, rtol=0, atol=1e-9, msg=name)
@@ -212,7 +215,7 @@ def test_an_ecg_encoder_of_other_sizes_is_refused_by_its_first_difference(traine
         update={"architecture": micro_recipe.architecture.model_copy(update={"ecg": ecg}), "name": "wider"}
     )
     with pytest.raises(BundleError, match=r"recipe wider: cls_token is \(1, 1, 24\) instead of \(1, 1, 36\)"):
-        train(cohort_dir, other, tmp_path / "out", ecg_start=trained[0], workers=0)
+        train(cohort_dir, other, tmp_path / "out", CPU, ecg_start=trained[0])
 
 
 def test_a_bundle_with_gaps_gives_the_ecg_encoder_that_it_has(trained, micro_recipe, tmp_path):
@@ -240,13 +243,10 @@ def test_masked_pretraining_gives_the_alignment_its_start(trained, cohort_dir, m
     )  # fmt: skip
     masked = micro_recipe.model_copy(update={"name": "masked", "ecg_pretraining": pretraining, "learning_rate": 1e-12})
     shutil.copytree(trained[0].with_name("micro.work"), tmp_path / "masked.work")
-    with pytest.raises(ValueError, match="pre-trains its own"):
-        train(cohort_dir, masked, tmp_path / "masked", ecg_start=trained[0], workers=0)
+    with pytest.raises(Refusal, match="pre-trains its own"):
+        train(cohort_dir, masked, tmp_path / "masked", CPU, ecg_start=trained[0])
     messages = []
-    bundle_dir = train(
-        cohort_dir, masked, tmp_path / "masked", workers=0,
-        progress=lambda done, total, message: messages.append(message),
-    )  # fmt: skip
+    bundle_dir = train(cohort_dir, masked, tmp_path / "masked", listened_to(messages))
     assert {m.split(",")[0] for m in messages} == {"pretrain ecg", "align"}
     (checkpoint,) = (tmp_path / "masked.work").glob("ecg-*/pretrain ecg-best.pt")
     pretrained = load_checkpoint(checkpoint)["module"]
@@ -263,10 +263,10 @@ def test_a_split_without_every_label_is_refused_before_any_work(cohort_dir, micr
     rows = studies.splitlines(keepends=True)
     (lacking / "studies.csv").write_text("".join(r.replace("true", "false") if "s-val" in r else r for r in rows))
     with pytest.raises(CohortError, match="val patients"):
-        train(lacking, micro_recipe, tmp_path / "out", workers=0)
+        train(lacking, micro_recipe, tmp_path / "out", CPU)
     assert not list(tmp_path.glob("out*"))
 
 
 def test_a_cohort_without_pairs_in_the_window_is_refused(cohort_dir, micro_recipe, tmp_path):
     with pytest.raises(CohortError, match=r"within 0\.5 days"):
-        train(cohort_dir, micro_recipe.model_copy(update={"window_days": 0.5}), tmp_path / "out", workers=0)
+        train(cohort_dir, micro_recipe.model_copy(update={"window_days": 0.5}), tmp_path / "out", CPU)

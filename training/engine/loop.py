@@ -156,7 +156,9 @@ def _train_one_epoch(
     seconds = time.monotonic() - started
     loss_mean = loss_sum / schedule.steps_per_epoch
     if not math.isfinite(loss_mean):
-        raise Refusal("loss_not_finite", f"the loss of {objective.stage} is no longer a number; lower the learning rate")
+        raise Refusal(
+            "loss_not_finite", f"the loss of {objective.stage} is no longer a number; lower the learning rate"
+        )
     return {"loss": loss_mean, "items_per_s": objective.items_per_epoch / seconds}
 
 

@@ -40,7 +40,7 @@ class Ranks:
         return self.number == 0
 
     def shares(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Rows of a global batch by rank; sizes differ by one at most. ValueError when a rank would get none."""
+        """Rows of a global batch by rank; sizes differ by one at most. Refusal when a rank would get none."""
         if len(rows) < self.count:
             raise Refusal(
                 "too_many_ranks", f"a batch of {len(rows)} pairs cannot be shared among {self.count} processes"

@@ -60,7 +60,7 @@ def parameter_groups(
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long a stage trains, and how all rates move: linearly from `floor` over the warm-up, then by a cosine back."""
+    """How long a stage trains, and how its rates move: linearly from `floor` over the warm-up, back by a cosine."""
 
     epochs: int
     steps_per_epoch: int

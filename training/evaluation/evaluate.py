@@ -18,7 +18,6 @@ from pydantic import Field
 from cohorts import OpenCohort, open_cohort
 from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
-from ground.progress import Progress, silent
 from models.bundle import (
     ECG_TOWER,
     PART_FILES,
@@ -116,13 +115,11 @@ def evaluate(
     bundle_dir: Path,
     cohort: Path | OpenCohort,
     split: str,
+    machine: Machine,
     *,
     work: Path | None = None,
-    device: str = "auto",
-    workers: int = 2,
     window_days: float | None = None,
     with_map: bool = False,
-    progress: Progress = silent,
 ) -> EvaluationReport:
     """Measures a bundle on the patients of `split`; probes that are not the bundle's learn from the train patients.
 
@@ -133,7 +130,7 @@ def evaluate(
     or 7. `with_map` adds the map of
     the shared space, for plots.
     What cannot be measured, for want of labels or of a part of the bundle, is told with its reason and keeps nothing
-    else from being measured. Raises BundleError, CohortError, or ValueError for the train split and for one of whose
+    else from being measured. Raises BundleError, CohortError, or a Refusal for the train split and for one of whose
     ECGs none can be used.
     """
     if split == "train":
@@ -142,11 +139,10 @@ def evaluate(
             "the train patients cannot be measured: their ECGs would be their own nearest neighbours",
         )
     lacking = _lacking_for_retrieval(read_manifest(bundle_dir)[0])
-    bundle = Bundle.load(bundle_dir, device=device, parts=("ecg",) if lacking else ("ecg", "echo"))
+    bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",) if lacking else ("ecg", "echo"))
     if isinstance(cohort, Path):
         cohort = open_cohort(cohort, _trained_window_days(bundle) if window_days is None else window_days)
     tables, labels = cohort.tables, cohort.labels
-    machine = Machine(bundle.device, workers, progress)
     with ExitStack() as stack:
         folder = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="echo2ecg-evaluate-")))
         tested = cohort.split(split)

@@ -80,7 +80,8 @@ def pretrain_echo_encoder(
     `phenotypes` names the columns of the clips' targets.
     """
     assert recipe.echo_pretraining is not None
-    settings, view_dim, seed, device = recipe.echo_pretraining, recipe.architecture.view_dim, recipe.seed, machine.device
+    settings, seed, device = recipe.echo_pretraining, recipe.seed, machine.device
+    view_dim = recipe.architecture.view_dim
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         head = nn.Sequential(nn.LayerNorm(view_dim), nn.Linear(view_dim, len(phenotypes)))

@@ -102,7 +102,7 @@ class _Splits:
 def fit_probes(train: ProbeData, val: ProbeData, calibration: ProbeData, classes: LvefClasses) -> ProbeFit:
     """LVEF and SHD probes with calibration, thresholds and prediction sets; flags; the out-of-distribution score.
 
-    ValueError where a split lacks one of the classes of LVEF or SHD.
+    Refusal where a split lacks one of the classes of LVEF or SHD.
     """
     features = train.features_NF.astype(np.float64)
     mean_F, std_F = features.mean(axis=0), features.std(axis=0)

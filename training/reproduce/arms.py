@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 
-from ground.progress import Progress
+from models.device import Machine
 from models.towers import EcgTower, EchoTower
 from training.engine.loop import FitResult
-from training.engine.run_log import RunLog
+from training.engine.place import Place
 from training.evaluation.validation import validation_score
 from training.objectives.alignment import align_towers
 from training.objectives.masked_ecg import pretrain_ecg_encoder
@@ -38,9 +38,7 @@ class TrainedArm:
     fit: FitResult | None
 
 
-def train_arm(
-    arm: Arm, seed: int, size: Size, data: ComparisonData, *, device: torch.device, folder: Path, progress: Progress
-) -> TrainedArm:
+def train_arm(arm: Arm, seed: int, size: Size, data: ComparisonData, folder: Path, machine: Machine) -> TrainedArm:
     """Trains one arm, or goes on from `folder`, or loads what is finished there."""
     recipe = size.recipe.model_copy(update={"seed": seed})
     echo_tower: EchoTower | None = None
@@ -50,26 +48,26 @@ def train_arm(
         if arm in ("multi-view", "single-view"):
             echo_tower = (EchoTower if arm == "multi-view" else SingleViewTower)(recipe.architecture)
     if arm == "random":
-        return TrainedArm(ecg_tower.to(device).eval(), None, None)
-    with RunLog(folder) as log:
-        how: dict[str, Any] = {"device": device, "folder": folder, "log": log, "progress": progress}
+        return TrainedArm(ecg_tower.to(machine.device).eval(), None, None)
+    with Place(folder).logged() as place:
         if echo_tower is not None:
-            fit = _align(ecg_tower, echo_tower, recipe, data, how)
+            fit = _align(ecg_tower, echo_tower, recipe, data, place, machine)
         elif arm == "masked_ecg":
             train_LN, val_LN = data.train.ecgs.signals_LN, data.val.ecgs.signals_LN
-            fit = pretrain_ecg_encoder(ecg_tower.ecg_encoder, train_LN, val_LN, size.masked_ecg, seed=seed, **how)
+            encoder, settings = ecg_tower.ecg_encoder, size.masked_ecg
+            fit = pretrain_ecg_encoder(encoder, train_LN, val_LN, settings, place, machine, seed=seed)
         else:
-            fit = train_supervised(ecg_tower, data.train.ecgs, data.val.ecgs, recipe, **how)
-    return TrainedArm(ecg_tower.to(device).eval(), echo_tower, fit)
+            fit = train_supervised(ecg_tower, data.train.ecgs, data.val.ecgs, recipe, place, machine)
+    return TrainedArm(ecg_tower.to(machine.device).eval(), echo_tower, fit)
 
 
 def _align(
-    ecg_tower: EcgTower, echo_tower: EchoTower, recipe: Recipe, data: ComparisonData, how: dict[str, Any]
+    ecg_tower: EcgTower, echo_tower: EchoTower, recipe: Recipe, data: ComparisonData, place: Place, machine: Machine
 ) -> FitResult:
     # The first window of a validation record alone: with all of them scoring would take as long as training.
     quick = recipe.model_copy(update={"ecg": recipe.ecg.model_copy(update={"windows": "first"})})
 
     def score() -> float:
-        return validation_score(ecg_tower, echo_tower, data.val.pairs, data.val.phenotypes_SP, quick, how["device"])
+        return validation_score(ecg_tower, echo_tower, data.val.pairs, data.val.phenotypes_SP, quick, machine.device)
 
-    return align_towers(ecg_tower, echo_tower, data.train.pairs, score, recipe, **how)
+    return align_towers(ecg_tower, echo_tower, data.train.pairs, score, recipe, place, machine)

@@ -13,14 +13,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from cohorts import Cohort, CohortError, ecg_labels, open_checked_cohort
 from embedding.sources import spec_hash
 from embedding.store import ArrayStore
 from ground.findings import LV_PHENOTYPES, SHD_FLAGS
-from ground.progress import Progress
 from models.bundle import Bundle
 from models.device import Machine
 from models.labels import LabelDefinitions, LvefClasses
@@ -34,6 +32,7 @@ from training.data.cohort_arrays import (
     usable_pairs,
 )
 from training.encoders.echo import train_echo_encoder
+from training.engine.place import Place
 from training.objectives.supervised import UNKNOWN, LabelledEcgs
 from training.recipes import Recipe
 
@@ -62,35 +61,20 @@ class ComparisonData:
     test: Part
 
 
-def comparison_data(
-    cohort_dir: Path, recipe: Recipe, work: Path, *, device: torch.device, workers: int, progress: Progress
-) -> ComparisonData:
+def comparison_data(cohort_dir: Path, recipe: Recipe, work: Path, machine: Machine) -> ComparisonData:
     """Everything that is made once for all arms and seeds; `work` keeps it, finished or not.
 
     CohortError for a cohort that contradicts itself or does not show every class in every part.
     """
     opened = open_checked_cohort(cohort_dir, recipe.window_days)
     cohort, labels, pairs = opened.tables, opened.labels, opened.pairs
-    signals, _ = prepared_signals(cohort, pairs["ecg_id"], recipe.ecg, work, Machine(device, workers, progress))
+    signals, _ = prepared_signals(cohort, pairs["ecg_id"], recipe.ecg, work, machine)
     with ArrayStore(work / f"clips-{spec_hash(recipe.echo)}", np.uint8) as decoded:
-        echo_encoder = train_echo_encoder(
-            cohort,
-            recipe,
-            decoded,
-            work / "echo",
-            _manifest_fields(recipe),
-            device=device,
-            workers=workers,
-            progress=progress,
-        )
-        views, _ = study_views(
-            Bundle.load(echo_encoder, device=str(device), parts=("echo",)),
-            cohort,
-            clip_sources(cohort, pairs["study_id"]),
-            work,
-            Machine(device, workers, progress),
-            decoded=decoded,
-        )
+        place = Place(work / "echo")
+        echo_dir = train_echo_encoder(cohort, recipe, decoded, place, _manifest_fields(recipe), machine)
+        echo_bundle = Bundle.load(echo_dir, device=str(machine.device), parts=("echo",))
+        clips = clip_sources(cohort, pairs["study_id"])
+        views, _ = study_views(echo_bundle, cohort, clips, work, machine, decoded=decoded)
     usable = usable_pairs(pairs, signals, views)
     parts = {
         name: _part(name, usable[usable["patient_id"].isin(_patients(cohort, name))], labels, signals, views, recipe)

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from ground.disk import hold, write_whole
 from ground.errors import Refusal
-from ground.progress import Progress, silent
-from models.device import resolve_device
+from ground.progress import Progress
+from models.device import Machine
 from training.reproduce.arms import ARMS, Arm, train_arm
 from training.reproduce.data import ComparisonData, comparison_data
 from training.reproduce.measure import measure, random_ranking
@@ -35,7 +35,7 @@ _STAMP = "comparison.json"
 def claimed(out: Path, origin: Origin) -> Iterator[None]:
     """The folder `out` for this comparison and this process alone, until the block ends.
 
-    ValueError for a folder of another comparison or of something else, and while another process has it.
+    Refusal for a folder of another comparison or of something else, and while another process has it.
     """
     out.mkdir(parents=True, exist_ok=True)
     stamp = out / _STAMP
@@ -73,25 +73,20 @@ def reproduce(
     size: Size,
     origin: Origin,
     out: Path,
+    machine: Machine,
     *,
     seeds: int,
-    device: str = "auto",
-    workers: int = 2,
-    progress: Progress = silent,
 ) -> Comparison:
     """Trains and measures every arm with the seeds 0 to `seeds` - 1 in the folder `out`; returns what the table says.
 
     The table is written anew after every arm, of what is finished by then. `out/arms/<arm>-<seed>` holds an arm: it is
     trained again when it is deleted.
-    Raises CohortError, or ValueError with a sentence that says what is wrong.
+    Raises CohortError or another Refusal that says what is wrong.
     """
-    torch_device = resolve_device(device)
     source = source_sha256()  # now: what is edited while the arms train, they are not made by
 
     # One echo encoder, one preparation of ECGs, one set of view vectors for all arms and seeds.
-    data = comparison_data(
-        cohort_dir, size.recipe, out / "shared", device=torch_device, workers=workers, progress=progress
-    )
+    data = comparison_data(cohort_dir, size.recipe, out / "shared", machine)
     comparison = Comparison(
         origin=origin,
         counts=_counts(data),
@@ -110,13 +105,11 @@ def reproduce(
                 continue
             started = time.monotonic()
             folder = _arm_folder(out, arm, seed)
-            trained = train_arm(
-                arm, seed, size, data, device=torch_device, folder=folder, progress=_named(progress, arm, seed)
-            )
+            trained = train_arm(arm, seed, size, data, folder, machine.telling(_named(machine.progress, arm, seed)))
             result = ArmResult(
                 arm=arm,
                 seed=seed,
-                metrics=measure(trained, data, size.recipe, torch_device),
+                metrics=measure(trained, data, size.recipe, machine.device),
                 epochs_run=0 if trained.fit is None else trained.fit.epochs_run,
                 best_epoch=None if trained.fit is None else trained.fit.best_epoch,
                 seconds=time.monotonic() - started,

@@ -6,16 +6,20 @@ import pytest
 import torch
 from torch import nn
 
+from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
-from ground.progress import silent
 from models.bundle import BundleError, read_manifest, write_bundle
+from models.device import Machine
 from models.echo_encoder import EchoEncoder
 from models.labels import LabelDefinitions
 from models.towers import EcgTower
 from training.encoders.ecg import bundle_ecg_encoder
-from training.engine.loop import run_epochs
+from training.engine.loop import Objective, run_epochs
+from training.engine.place import Place
 from training.engine.schedule import Schedule
 from training.train import train
+
+CPU = Machine.named("cpu", workers=0)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +52,7 @@ def with_echo(recipe, **sizes):
 
 def refusal_of_start(cohort_dir, recipe, start, tmp_path):
     with pytest.raises(BundleError) as refused:
-        train(cohort_dir, recipe, tmp_path / "out", start=start, workers=0)
+        train(cohort_dir, recipe, tmp_path / "out", CPU, start=start)
     assert not list(tmp_path.glob("out*"))
     return str(refused.value)
 
@@ -91,12 +95,12 @@ def test_an_ecg_encoder_with_other_heads_is_refused_though_all_shapes_are_the_sa
 
 def run(module, folder, epochs):
     groups = [{"params": list(module.parameters()), "base_lr": 0.1}]
-    return run_epochs(
-        "fit", module, torch.optim.SGD(groups, lr=0.1), lambda epoch: [torch.ones(4, 3)],
-        lambda batch: backward(module(batch).square().mean()), lambda: 0.0,
-        schedule=Schedule(epochs=epochs, steps_per_epoch=1, warmup_epochs=0, floor=0.1), patience=9, items_per_epoch=4,
-        folder=folder, log=None, progress=silent,
+    objective = Objective(
+        "fit", lambda epoch: [torch.ones(4, 3)], lambda batch: backward(module(batch).square().mean()), lambda: 0.0,
+        items_per_epoch=4,
     )  # fmt: skip
+    schedule = Schedule(epochs=epochs, steps_per_epoch=1, warmup_epochs=0, floor=0.1)
+    return run_epochs(module, torch.optim.SGD(groups, lr=0.1), objective, schedule, Place(folder))
 
 
 def backward(loss):
@@ -108,7 +112,7 @@ def test_checkpoints_of_another_architecture_are_not_gone_on_from(tmp_path):
     run(nn.Linear(3, 2), tmp_path, epochs=1)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(
-        ValueError,
+        Refusal,
         match=r"fit-last\.pt is of another architecture: weight is \(2, 3\) instead of \(5, 3\); --no-resume",
     ):
         run(nn.Linear(3, 5), tmp_path, epochs=2)

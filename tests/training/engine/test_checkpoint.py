@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ground.errors import Refusal
 from training.engine.checkpoint import load_checkpoint, save_checkpoint
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -44,7 +45,7 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path, kept):
     path = tmp_path / "last.pt"
     save_checkpoint(path, {"epoch": 1, "weights": torch.zeros(10_000)})
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ValueError, match=r"the checkpoint last.pt is damaged; --no-resume starts afresh"):
+    with pytest.raises(Refusal, match=r"the checkpoint last.pt is damaged; --no-resume starts afresh"):
         load_checkpoint(path)
 
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from ground.progress import silent
-from training.engine.loop import run_epochs
+from training.engine.loop import Objective, run_epochs
+from training.engine.place import Place
 from training.engine.schedule import Schedule
 
 
@@ -24,11 +24,12 @@ def train(folder, *, averaging, seen_at_score=None, epochs=3, steps=4):
             seen_at_score.append(module.weight.detach().clone())
         return 0.0 if seen_at_score is None else float(len(seen_at_score))
 
-    run_epochs(
-        "try", module, optimizer, lambda epoch: [float(epoch * steps + s) for s in range(steps)], backward, score,
-        schedule=Schedule(epochs, steps, 0, 1.0), patience=epochs, averaging=averaging, items_per_epoch=steps,
-        folder=folder, log=None, progress=silent,
-    )  # fmt: skip
+    def batches(epoch):
+        return [float(epoch * steps + s) for s in range(steps)]
+
+    objective = Objective("try", batches, backward, score, items_per_epoch=steps)
+    schedule = Schedule(epochs, steps, 0, 1.0, patience=epochs)
+    run_epochs(module, optimizer, objective, schedule, Place(folder), averaging=averaging)
     return module.weight.detach().numpy()[0]
 
 
@@ -83,10 +84,7 @@ def test_a_score_that_fails_leaves_the_modules_own_weights(tmp_path, averaging):
         raise KeyboardInterrupt
 
     before = module.weight.detach().clone()
+    objective = Objective("try", lambda epoch: [0.0], backward, fail, items_per_epoch=1)
     with pytest.raises(KeyboardInterrupt):
-        run_epochs(
-            "try", module, optimizer, lambda epoch: [0.0], backward, fail,
-            schedule=Schedule(1, 1, 0, 1.0), patience=1, averaging=averaging, items_per_epoch=1, folder=tmp_path,
-            log=None, progress=silent,
-        )  # fmt: skip
+        run_epochs(module, optimizer, objective, Schedule(1, 1, 0, 1.0), Place(tmp_path), averaging=averaging)
     torch.testing.assert_close(module.weight.detach(), before - 1)

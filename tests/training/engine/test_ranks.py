@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,20 +10,21 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from ground.progress import silent
+from ground.errors import Refusal
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import Architecture, EcgArchitecture
 from models.architecture import demo as demo_architecture
 from models.bundle import verify_bundle
+from models.device import Machine
 from models.towers import EcgTower, EchoTower
 from training.data.batches import PairedArrays
+from training.engine.place import Place
 from training.engine.ranks import ALONE, Ranks, torchrun_ranks
-from training.engine.run_log import RunLog
 from training.objectives.alignment import Batch, align_towers, global_backward
 from training.recipes import Recipe
 from training.train import train
 
-CPU = torch.device("cpu")
+CPU = Machine.named("cpu", workers=0)
 
 
 def tiny_recipe(**changes):
@@ -76,13 +78,10 @@ def fit(recipe, folder, ranks):
     """Weights after some epochs; the score prefers the last, and rank 1's must not count."""
     ecg_tower, echo_tower = towers(recipe)
     scores = iter(range(10)) if ranks.is_main else iter(range(10, 0, -1))
-    log = RunLog(folder) if ranks.is_main else None
-    result = align_towers(
-        ecg_tower, echo_tower, pairs_of_arrays(), lambda: float(next(scores)), recipe,
-        device=CPU, folder=folder, log=log, progress=silent, ranks=ranks,
-    )  # fmt: skip
-    if log:
-        log.close()
+    with Place(folder).logged() if ranks.is_main else nullcontext(Place(folder)) as place:
+        result = align_towers(
+            ecg_tower, echo_tower, pairs_of_arrays(), lambda: float(next(scores)), recipe, place, CPU, ranks=ranks
+        )
     return vars(result), {
         f"{i}.{k}": v for i, t in enumerate((ecg_tower, echo_tower)) for k, v in t.state_dict().items()
     }
@@ -151,7 +150,7 @@ def test_rank_0_goes_first_and_the_others_find_what_it_left(two_ranks):
 
 
 def test_a_batch_smaller_than_the_ranks_is_refused():
-    with pytest.raises(ValueError, match="3 pairs cannot be shared among 4"):
+    with pytest.raises(Refusal, match="3 pairs cannot be shared among 4"):
         Ranks(0, 4).shares(np.arange(3))
 
 
@@ -166,7 +165,8 @@ def whole_run_of_two(number, port, cohort_dir, recipe, out):
     os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     with torchrun_ranks("cpu") as (ranks, device):
-        assert train(cohort_dir, recipe, out, device=device, resume=False, workers=0, ranks=ranks).exists()
+        machine = Machine.named(device, workers=0)
+        assert train(cohort_dir, recipe, out, machine, resume=False, ranks=ranks).exists()
 
 
 def test_a_whole_run_on_two_ranks_ends_with_one_bundle(cohort_dir, micro_recipe, tmp_path):

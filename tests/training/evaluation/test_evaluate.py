@@ -19,6 +19,7 @@ from cli.evaluation_report import print_evaluation_report
 from cli.main import app
 from ground.findings import SHD_FLAGS
 from models.bundle import read_manifest, without, write_bundle
+from models.device import Machine
 from models.echo_encoder import EchoEncoder
 from models.labels import LabelDefinitions
 from models.probes import Calibration, LvefProbe, Probes, ShdProbe
@@ -28,6 +29,8 @@ from training.evaluation.evaluate import EvaluationReport, evaluate
 from training.evaluation.plots import draw_plots
 from training.evaluation.retrieval_report import RankCurve
 from training.evaluation.shared_map import shared_map
+
+CPU = Machine.named("cpu", workers=0)
 
 PICTURES = ("roc", "reliability", "flags", "few_shot", "retrieval", "shared_space")
 
@@ -89,7 +92,7 @@ def work(tmp_path_factory):
 @pytest.fixture(scope="module")
 def report(cohort_dir, micro_recipe, work):
     bundle_dir = random_bundle(work / "random", micro_recipe, with_probes=True)
-    return evaluate(bundle_dir, cohort_dir, "test", work=work, workers=0, device="cpu")
+    return evaluate(bundle_dir, cohort_dir, "test", CPU, work=work)
 
 
 def with_map(report):
@@ -135,7 +138,7 @@ def test_a_bundle_without_probes_is_measured_with_probes_fitted_on_the_train_pat
     report, cohort_dir, micro_recipe, work, tmp_path
 ):
     bundle_dir = random_bundle(tmp_path / "bare", micro_recipe, with_probes=False)
-    bare = evaluate(bundle_dir, cohort_dir, "test", work=work, workers=0, device="cpu")
+    bare = evaluate(bundle_dir, cohort_dir, "test", CPU, work=work)
     assert (report.linear_probe_from, bare.linear_probe_from) == ("bundle", "train patients")
     assert bare.linear_probe != report.linear_probe
     assert bare.linear_probe.shd.threshold == report.flags[0].train_positives / 16  # their share of positives
@@ -143,7 +146,7 @@ def test_a_bundle_without_probes_is_measured_with_probes_fitted_on_the_train_pat
     assert bare.model_dump(exclude=same) == report.model_dump(exclude=same)
 
     lone = changed(cohort_dir, tmp_path / "lone", ecgs=lambda t: t[~t["patient_id"].str.startswith("train")])
-    found = evaluate(bundle_dir, lone, "test", work=work, workers=0, device="cpu")
+    found = evaluate(bundle_dir, lone, "test", CPU, work=work)
     assert found.retrieval == report.retrieval
     assert found.linear_probe.shd is found.knn_probe is None
     assert found.linear_probe.not_measured["shd"].startswith("the bundle has no probe of SHD, and no ECG of the train")
@@ -215,7 +218,7 @@ def test_what_lacks_labels_is_told_and_the_rest_is_measured(
     report, cohort_dir, work, tmp_path, change, gone, reason, pictures
 ):
     cohort = changed(cohort_dir, tmp_path / "cohort", studies=change)
-    found = evaluate(work / "random", cohort, "test", work=work, workers=0, device="cpu")
+    found = evaluate(work / "random", cohort, "test", CPU, work=work)
     assert set(found.linear_probe.not_measured) == gone
     for part in ("lvef_classes", "lvef_lowest_class", "shd"):
         expected = None if part in gone else getattr(report.linear_probe, part)
@@ -238,8 +241,7 @@ def test_the_probes_of_a_bundle_without_the_echo_part_or_without_alignment_are_m
     whole = random_bundle(tmp_path / "whole", micro_recipe, with_probes=False)
     part = random_bundle(tmp_path / "part", micro_recipe, with_probes=False, echo=bool(absent), absent=absent)
     expected, found = (
-        evaluate(path, cohort_dir, "test", work=work, workers=0, device="cpu", with_map=path == part)
-        for path in (whole, part)
+        evaluate(path, cohort_dir, "test", CPU, work=work, with_map=path == part) for path in (whole, part)
     )
     assert (found.retrieval, found.map) == ((), None)
     assert found.not_measured["retrieval"].endswith(lacks)
@@ -290,7 +292,7 @@ def test_no_measured_patient_chooses_the_regularisation(
     monkeypatch.setattr("training.evaluation.evaluate.fitted_probe_report", ask)
     bundle_dir = random_bundle(tmp_path / "bare", micro_recipe, with_probes=False)
     with pytest.raises(Asked):
-        evaluate(bundle_dir, cohort_dir, measured, work=work, workers=0, device="cpu")
+        evaluate(bundle_dir, cohort_dir, measured, CPU, work=work)
 
 
 def test_few_label_curves_of_a_small_cohort_have_patients_of_both_kinds(report):

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from ground.errors import Refusal
 from ground.progress import silent
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import Architecture, EcgArchitecture
 from models.architecture import demo as demo_architecture
+from models.device import Machine
 from models.towers import EcgTower, EchoTower
 from training.data.batches import PairedArrays
 from training.engine.checkpoint import load_checkpoint
-from training.engine.run_log import RunLog
+from training.engine.place import Place
 from training.evaluation.retrieval import retrieval_metrics
 from training.evaluation.validation import embed_ecgs, embed_studies
 from training.objectives.alignment import align_towers, alignment_optimizer
@@ -64,11 +66,9 @@ def run(folder: Path, recipe, *, progress=silent, score=None):
         study = embed_studies(echo_tower, pairs.views_VD, 128, cpu)
         return retrieval_metrics(ecg @ study.T, np.eye(len(pairs), dtype=bool)).mean_average_precision
 
-    with RunLog(folder) as log:
-        result = align_towers(
-            ecg_tower, echo_tower, pairs, score or mean_average_precision, recipe,
-            device=cpu, folder=folder, log=log, progress=progress,
-        )  # fmt: skip
+    with Place(folder).logged() as place:
+        machine = Machine(cpu, progress=progress)
+        result = align_towers(ecg_tower, echo_tower, pairs, score or mean_average_precision, recipe, place, machine)
     weights = {
         f"{name}.{k}": v for name, m in (("ecg", ecg_tower), ("echo", echo_tower)) for k, v in m.state_dict().items()
     }
@@ -161,11 +161,8 @@ def test_the_callers_random_state_is_left_alone(tmp_path):
     recipe = tiny_recipe(epochs=2)
     ecg_tower, echo_tower = EcgTower(recipe.architecture), EchoTower(recipe.architecture)
     torch.manual_seed(7)
-    with RunLog(tmp_path) as log:
-        align_towers(
-            ecg_tower, echo_tower, cohort_of_arrays(), lambda: 0.0, recipe,
-            device=torch.device("cpu"), folder=tmp_path, log=log, progress=silent,
-        )  # fmt: skip
+    machine = Machine.named("cpu")
+    align_towers(ecg_tower, echo_tower, cohort_of_arrays(), lambda: 0.0, recipe, Place(tmp_path), machine)
     assert torch.equal(torch.rand(1), expected)
 
 
@@ -190,7 +187,7 @@ def test_a_machine_that_cannot_compile_says_so_in_one_sentence(tmp_path, monkeyp
         raise RuntimeError("No working C++ compiler found\n\nand a page of advice")
 
     monkeypatch.setattr(torch, "compile", no_compiler)
-    with pytest.raises(ValueError, match=r"apt-get install g\+\+\).*\(No working C\+\+ compiler found\)$"):
+    with pytest.raises(Refusal, match=r"apt-get install g\+\+\).*\(No working C\+\+ compiler found\)$"):
         run(tmp_path, tiny_recipe(compile=True))
 
 

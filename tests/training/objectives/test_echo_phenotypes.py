@@ -3,10 +3,12 @@ import pandas as pd
 import pytest
 import torch
 
-from ground.progress import silent
+from models.device import Machine
 from models.echo_encoder import EchoEncoder
-from training.engine.run_log import RunLog
+from training.engine.place import Place
 from training.objectives.echo_phenotypes import ClipSet, phenotype_targets, pretrain_echo_encoder
+
+CPU = Machine.named("cpu", workers=0)
 
 
 def clip_set(draw, count, spec, *, unknown=0.0):
@@ -28,12 +30,10 @@ def test_what_clips_show_is_learnt_although_labels_are_missing(micro_recipe, tmp
     settings = micro_recipe.echo_pretraining.model_copy(update={"epochs": 8, "patience": 8})
     torch.manual_seed(0)
     encoder = EchoEncoder(micro_recipe.architecture.echo, micro_recipe.architecture.view_dim)
-    with RunLog(tmp_path) as log:
-        result = pretrain_echo_encoder(
-            encoder, micro_recipe.architecture.view_dim, ["seen", "noise"],
-            clip_set(draw, 96, micro_recipe.echo, unknown=0.3), clip_set(draw, 40, micro_recipe.echo),
-            settings, micro_recipe.echo, seed=0, device=torch.device("cpu"), folder=tmp_path, log=log, progress=silent,
-        )  # fmt: skip
+    recipe = micro_recipe.model_copy(update={"echo_pretraining": settings})
+    train, val = clip_set(draw, 96, recipe.echo, unknown=0.3), clip_set(draw, 40, recipe.echo)
+    with Place(tmp_path).logged() as place:
+        result = pretrain_echo_encoder(encoder, ["seen", "noise"], train, val, recipe, place, CPU)
     assert result.r2["seen"] > 0.7
     assert result.r2["noise"] < 0.2
     assert not encoder.training
@@ -44,12 +44,9 @@ def test_view_vectors_have_mean_0_and_variance_1_over_the_train_clips(micro_reci
     torch.manual_seed(0)
     encoder = EchoEncoder(micro_recipe.architecture.echo, view_dim)
     train = clip_set(np.random.default_rng(0), 40, spec)
-    with RunLog(tmp_path) as log:
-        pretrain_echo_encoder(
-            encoder, view_dim, ["seen", "noise"], train, clip_set(np.random.default_rng(1), 16, spec),
-            micro_recipe.echo_pretraining, spec, seed=0, device=torch.device("cpu"), folder=tmp_path, log=log,
-            progress=silent,
-        )  # fmt: skip
+    val = clip_set(np.random.default_rng(1), 16, spec)
+    with Place(tmp_path).logged() as place:
+        pretrain_echo_encoder(encoder, ["seen", "noise"], train, val, micro_recipe, place, CPU)
     clips = (np.stack(train.clips_THWC).astype(np.float32) - np.float32(spec.mean)) / np.float32(spec.std)
     with torch.inference_mode():
         views = encoder(torch.from_numpy(clips.transpose(0, 4, 1, 2, 3))).numpy()

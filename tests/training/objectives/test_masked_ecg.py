@@ -4,9 +4,10 @@ import torch
 
 from ground.progress import silent
 from models.architecture import EcgArchitecture
+from models.device import Machine
 from models.ecg_encoder import EcgEncoder
 from training.engine.checkpoint import load_checkpoint
-from training.engine.run_log import RunLog
+from training.engine.place import Place
 from training.engine.schedule import Schedule
 from training.objectives.masked_ecg import MaskedReconstruction, pretrain_ecg_encoder, reconstruction_loss
 from training.recipes import MaskedEcgPretraining
@@ -35,11 +36,9 @@ def records(count, seed):
 
 def run(folder, settings=SETTINGS, progress=silent):
     model = encoder()
-    with RunLog(folder) as log:
-        result = pretrain_ecg_encoder(
-            model, records(64, 1), records(24, 2), settings, seed=0, device=torch.device("cpu"), folder=folder,
-            log=log, progress=progress,
-        )  # fmt: skip
+    with Place(folder).logged() as place:
+        machine = Machine.named("cpu", progress=progress)
+        result = pretrain_ecg_encoder(model, records(64, 1), records(24, 2), settings, place, machine, seed=0)
     return result, model.state_dict()
 
 

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from ground.progress import silent
+from models.device import Machine
 from models.towers import EcgTower
-from training.engine.run_log import RunLog
+from training.engine.place import Place
 from training.objectives.supervised import UNKNOWN, LabelledEcgs, train_supervised
 
 
@@ -31,10 +32,8 @@ def labelled(count, seed, *, unknown=0):
 def run(recipe, folder, train, val, progress=silent):
     torch.manual_seed(0)
     tower = EcgTower(recipe.architecture)
-    with RunLog(folder) as log:
-        fit = train_supervised(
-            tower, train, val, recipe, device=torch.device("cpu"), folder=folder, log=log, progress=progress
-        )
+    with Place(folder).logged() as place:
+        fit = train_supervised(tower, train, val, recipe, place, Machine.named("cpu", progress=progress))
     return tower, fit
 
 

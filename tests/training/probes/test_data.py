@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from cohorts import derive_pairs, load_cohort, pairs_of_split
+from cohorts import derive_pairs, labels_and_flags, load_cohort, pairs_of_split
 from ground.findings import SHD_FLAGS
-from ground.progress import silent
 from inputs.ecg.prepare import ecg_windows
 from inputs.specs import EcgSpec
 from models.bundle import EcgOutput
+from models.device import Machine
 from models.ecg_shape import describe_windows
 from training.data.cohort_arrays import prepared_signals
 from training.probes.data import probe_data
@@ -27,12 +27,12 @@ def embed(windows_BWLN):
 def test_features_labels_flags_patients_and_shape_go_row_by_row(cohort_dir, tmp_path):
     cohort = load_cohort(cohort_dir)
     pairs = pairs_of_split(derive_pairs(cohort), cohort, "val")
-    signals, _ = prepared_signals(cohort, pairs["ecg_id"], SPEC, tmp_path, workers=0, progress=silent)
+    signals, _ = prepared_signals(cohort, pairs["ecg_id"], SPEC, tmp_path, Machine.named("cpu", workers=0))
     gone = pairs["ecg_id"].iloc[0]
     signals = {name: signal for name, signal in signals.items() if name != gone}
     bundle = SimpleNamespace(manifest=SimpleNamespace(ecg=SPEC), probes=None, embed_ecgs=embed)
 
-    data = probe_data(bundle, cohort, pairs, signals)
+    data = probe_data(bundle, labels_and_flags(cohort), pairs, signals)
 
     assert len(data.patients) == len(pairs) - 1
     assert set(data.flags) == set(SHD_FLAGS)

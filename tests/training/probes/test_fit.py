@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from ground.errors import Refusal
 from models.ecg_shape import SHAPE_SIZES, EcgShape
 from models.labels import LvefClasses
 from models.probes import ProbeHeads
@@ -110,7 +111,7 @@ def test_a_feature_that_never_changes_does_no_harm():
 def test_a_split_without_one_of_the_classes_is_refused_by_name():
     train, val, calibration = (patients(500)[0] for _ in range(3))
     calibration.shd_N[:] = 0
-    with pytest.raises(ValueError, match="calibration patients do not show every class of SHD"):
+    with pytest.raises(Refusal, match="calibration patients do not show every class of SHD"):
         fit_probes(train, val, calibration, LvefClasses())
 
 

@@ -6,11 +6,14 @@ import pytest
 import torch
 
 from cohorts import CohortError
+from ground.errors import Refusal
+from models.device import Machine
 from training.reproduce.arms import ARMS
 from training.reproduce.run import claimed, reproduce
 from training.reproduce.sizes import SIZES, Size
 from training.reproduce.table import Origin
 
+CPU = Machine.named("cpu", workers=0)
 ORIGIN = Origin(
     size="micro", patients=40, cohort_seed=0, simulator_version="1", code_version="0.1.0", settings_sha256="abc"
 )
@@ -27,7 +30,7 @@ def run(cohort_dir, size, out, *, seeds=2, messages=None):
         if messages is not None:
             messages.append(message)
 
-    return reproduce(cohort_dir, size, ORIGIN, out, seeds=seeds, device="cpu", workers=0, progress=progress)
+    return reproduce(cohort_dir, size, ORIGIN, out, CPU.telling(progress), seeds=seeds)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +130,7 @@ def test_a_killed_comparison_shows_what_is_finished_and_ends_with_the_same_numbe
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        reproduce(cohort_dir, size, ORIGIN, out, seeds=2, device="cpu", workers=0, progress=stop)
+        reproduce(cohort_dir, size, ORIGIN, out, CPU.telling(stop), seeds=2)
     early = (out / "table.md").read_text()
     assert "Not finished, and not in the table: supervised 0, random 0, multi-view 1," in early
     assert len(json.loads((out / "table.json").read_text())["results"]) == 3
@@ -156,13 +159,13 @@ def test_a_folder_of_another_comparison_is_refused_by_what_differs(tmp_path):
         ({"settings_sha256": "abd"}, "settings sha256 abc instead of abd"),
     ):
         other = ORIGIN.model_copy(update=changed)
-        with pytest.raises(ValueError, match=words), claimed(tmp_path / "out", other):
+        with pytest.raises(Refusal, match=words), claimed(tmp_path / "out", other):
             pass
 
 
 def test_a_folder_with_something_else_in_it_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(ValueError, match="holds no comparison"), claimed(tmp_path, ORIGIN):
+    with pytest.raises(Refusal, match="holds no comparison"), claimed(tmp_path, ORIGIN):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -170,7 +173,7 @@ def test_a_folder_with_something_else_in_it_is_refused_and_left_alone(tmp_path):
 def test_two_runs_do_not_share_a_folder(tmp_path):
     with (
         claimed(tmp_path / "out", ORIGIN),
-        pytest.raises(ValueError, match="another run is using out"),
+        pytest.raises(Refusal, match="another run is using out"),
         claimed(tmp_path / "out", ORIGIN),
     ):
         pass
