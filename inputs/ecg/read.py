@@ -17,10 +17,9 @@ from inputs.ecg.formats import (
     wfdb,
 )
 from inputs.errors import NO_ROOM_TO_READ, InputError, UnreadableFile
+from inputs.limits import MAX_ECG_FILE_BYTES
 from inputs.opened import open_regular_file
 from inputs.records import EcgRecording, InputWarning, UploadedFile
-
-MAX_FILE_BYTES = 64 * 2**20
 
 _READABLE = "Send WFDB (.hea with its .dat or .mat), DICOM ECG, NPY or CSV."
 
@@ -135,6 +134,6 @@ def _read_table(data: bytes, rate_hz: float | None, unit: str | None, leads: Seq
 
 def _read_whole(path: Path) -> bytes:
     with open_regular_file(path) as file:
-        if file.size > MAX_FILE_BYTES:
-            raise UnreadableFile("file_too_large", f"The file is larger than {MAX_FILE_BYTES >> 20} MiB.")
+        if file.size > MAX_ECG_FILE_BYTES:
+            raise UnreadableFile("file_too_large", f"The file is larger than {MAX_ECG_FILE_BYTES >> 20} MiB.")
         return file.read()

@@ -10,12 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inputs.errors import UnreadableFile
+from inputs.limits import MAX_CHANNELS, MAX_SAMPLES, MAX_VALUES
 from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning
-
-MAX_CHANNELS = 64
-MAX_VALUES = 10_000_000
-MAX_SAMPLES = 600_000
-"""Per lead: ten minutes at 1000 Hz. A resting ECG is 10 s; this is no reader for Holter recordings."""
 
 ABSURD_MV = 1e6
 """No electrode sees a kilovolt: infinite and absurd values count as missing, before they overflow anything."""

@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inputs.ecg.formats.base import (
-    MAX_CHANNELS,
-    MAX_SAMPLES,
     Channel,
     agreed_rate,
     build_recording,
@@ -20,6 +18,7 @@ from inputs.ecg.formats.base import (
 )
 from inputs.ecg.leads import lead_from_name
 from inputs.errors import UnreadableFile
+from inputs.limits import MAX_SAMPLES, MAX_TABLE_COLUMNS
 from inputs.records import EcgRecording, InputWarning
 
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "µs": 1e-6}
@@ -99,9 +98,9 @@ def _rows(data: bytes) -> list[list[str]]:
     except csv.Error as error:
         raise UnreadableFile("unreadable_file", "The table has no recognisable delimiter.") from error
     width = len(rows[0])
-    if width > 4 * MAX_CHANNELS:
+    if width > MAX_TABLE_COLUMNS:
         raise UnreadableFile(
-            "too_many_channels", f"The table has {width} columns; at most {4 * MAX_CHANNELS} are read."
+            "too_many_channels", f"The table has {width} columns; at most {MAX_TABLE_COLUMNS} are read."
         )
     if dialect.delimiter != ",":
         rows[1:] = [[cell.replace(",", ".") for cell in row] for row in rows[1:]]  # decimal commas

@@ -29,9 +29,8 @@ from inputs.ecg.formats.base import (
 )
 from inputs.ecg.leads import lead_from_code, lead_from_name
 from inputs.errors import UnreadableFile
+from inputs.limits import MAX_INFLATED_DICOM_BYTES
 from inputs.records import EcgRecording, InputWarning
-
-MAX_INFLATED_BYTES = 64 * 2**20
 
 _UNDEFINED = 0xFFFFFFFF
 _WAVEFORM = "1.2.840.10008.5.1.4.1.1.9."
@@ -82,7 +81,7 @@ def _meta_end(data: bytes) -> int | None:
 
 def _inflate(data: bytes) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(data, MAX_INFLATED_BYTES)
+    inflated = inflater.decompress(data, MAX_INFLATED_DICOM_BYTES)
     if not inflater.eof:
         raise UnreadableFile("unreadable_file", "The deflated DICOM file is damaged or too large.")
     return inflated

@@ -27,11 +27,8 @@ from inputs.ecg.formats.base import (
 )
 from inputs.ecg.leads import lead_from_name
 from inputs.errors import UnreadableFile
+from inputs.limits import MAX_WFDB_HEADER_BYTES, MAX_WFDB_SAMPLES_PER_FRAME, MAX_WFDB_SEGMENTS
 from inputs.records import EcgRecording, InputWarning
-
-MAX_HEADER_BYTES = 256 * 1024
-MAX_SEGMENTS = 64
-MAX_SAMPLES_PER_FRAME = 64
 
 # Bits per sample; FLAC (5xx) is compressed and checked by its own decoder. Format 0, "no signal file", is refused.
 _BITS = {8: 8, 16: 16, 24: 24, 32: 32, 61: 16, 80: 8, 160: 16, 212: 12, 310: 32 / 3, 311: 32 / 3}
@@ -99,7 +96,7 @@ def named_files(data: bytes) -> tuple[str, ...]:
 
 def parse_header(data: bytes) -> Header:
     """Read a header strictly. Raises UnreadableFile; counts are within limits afterwards."""
-    if len(data) > MAX_HEADER_BYTES:
+    if len(data) > MAX_WFDB_HEADER_BYTES:
         raise UnreadableFile("unreadable_file", "The WFDB header is too large.")
     lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
@@ -122,10 +119,10 @@ def parse_header(data: bytes) -> Header:
 
 
 def _parse_segments(lines: Sequence[str], announced: int) -> tuple[tuple[str, int], ...]:
-    if announced != len(lines) or not 1 <= announced <= MAX_SEGMENTS:
+    if announced != len(lines) or not 1 <= announced <= MAX_WFDB_SEGMENTS:
         raise UnreadableFile(
             "unreadable_file",
-            f"The WFDB header announces {announced} segments and describes {len(lines)} (at most {MAX_SEGMENTS}).",
+            f"The WFDB header announces {announced} segments and describes {len(lines)} (at most {MAX_WFDB_SEGMENTS}).",
         )
     matches = [_SEGMENT.fullmatch(line) for line in lines]
     segments = tuple((match["name"], int(match["samples"])) for match in matches if match is not None)
@@ -154,7 +151,7 @@ def _parse_signal(line: str) -> Signal:
     if format_ not in _BITS and format_ not in _FLAC:
         raise UnreadableFile("unsupported_format", f"WFDB signal format {format_} is not read.")
     per_frame = _count(match["per_frame"] or "1")
-    if not 1 <= per_frame <= MAX_SAMPLES_PER_FRAME:
+    if not 1 <= per_frame <= MAX_WFDB_SAMPLES_PER_FRAME:
         raise UnreadableFile("unreadable_file", "The WFDB header has an impossible number of samples per frame.")
     # A gain that is absent or 0 means "uncalibrated", for which the format prescribes 200 per millivolt.
     gain = _number(match["gain"]) if match["gain"] else 0.0

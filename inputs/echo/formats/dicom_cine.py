@@ -27,8 +27,9 @@ from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import UID, JPEGBaseline8Bit
 
 from ground.disk import sha256
+from inputs.echo.formats.base import frames_to_read, sane_rate_hz
 from inputs.errors import InputError, UnreadableFile
-from inputs.opened import BoundedReader, frames_to_read, sane_rate_hz
+from inputs.opened import BoundedReader
 from inputs.records import EchoClip
 
 _ULTRASOUND = frozenset(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("3.1", "3", "6.1", "6"))

@@ -13,14 +13,10 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from inputs.echo.formats.base import frames_to_read, sane_rate_hz
 from inputs.errors import InputError, UnreadableFile
-from inputs.opened import (
-    MAX_DECODED_BYTES,
-    MAX_FRAMES,
-    BoundedReader,
-    frames_to_read,
-    sane_rate_hz,
-)
+from inputs.limits import MAX_DECODED_BYTES, MAX_FRAMES
+from inputs.opened import BoundedReader
 from inputs.records import EchoClip
 
 Container = Literal["avi", "mp4"]

@@ -29,7 +29,8 @@ from inputs.guarded.messages import (
     unpack_recording,
     write_message,
 )
-from inputs.guarded.reader import GuardedReader, Limits
+from inputs.guarded.reader import GuardedReader
+from inputs.limits import ChildLimits
 from inputs.records import InputWarning, UploadedFile
 from inputs.specs import EcgSpec
 
@@ -81,7 +82,7 @@ def test_child_gives_the_same_recording_and_the_same_prepared_bits(reader, ecg):
 
 
 def test_a_successor_that_cannot_be_started_costs_no_slot(ecg, monkeypatch):
-    with GuardedReader(Limits(files_per_child=1)) as reader:
+    with GuardedReader(ChildLimits(files_per_child=1)) as reader:
         reader.warm()
         with monkeypatch.context() as broken:
             broken.setattr("inputs.guarded.reader.subprocess.Popen", refuse_to_start)
@@ -184,7 +185,7 @@ def test_two_threads_read_at_once_in_two_children(ecg):
 
 
 def test_child_that_takes_too_much_memory_dies_and_the_next_request_is_served(ecg, temporary):
-    with GuardedReader(Limits(memory_bytes=64 * 2**20)) as reader:
+    with GuardedReader(ChildLimits(memory_bytes=64 * 2**20)) as reader:
         ready(reader)
         hungry = ecg.npy(np.zeros((12, 600_000), np.float64))  # 58 MB of its own, and more to read it
         assert refusal(reader, [hungry], rate_hz=1000.0, unit="mV").code == "reading_failed"
@@ -197,7 +198,7 @@ def stop(pid: int) -> None:
 
 
 def test_child_that_hangs_is_killed_at_the_wall_limit_and_nothing_is_left(ecg, temporary):
-    with GuardedReader(Limits(wall_s=0.5)) as reader:
+    with GuardedReader(ChildLimits(wall_s=0.5)) as reader:
         pid = ready(reader)
         stop(pid)
         error = refusal(reader, ecg.wfdb())
@@ -211,7 +212,7 @@ def test_child_that_computes_too_long_is_ended_by_its_cpu_limit(ecg):
     """A table of 600,000 rows takes seconds to read; a child with one second of processor time does not get there."""
     row = b"\n" + b",".join([b"0.1"] * 12)
     table = UploadedFile("ecg.csv", b",".join([b"I", b"II", *[b"x"] * 10]) + row * 599_000)
-    with GuardedReader(Limits(cpu_s=0, wall_s=60.0)) as reader:
+    with GuardedReader(ChildLimits(cpu_s=0, wall_s=60.0)) as reader:
         ready(reader)
         assert refusal(reader, [table], rate_hz=1000.0, unit="mV").code == "reading_failed"
 
@@ -236,7 +237,7 @@ def test_child_killed_during_a_request_fails_that_request_only(ecg):
 
 
 def test_child_is_replaced_after_its_share_of_files(ecg):
-    with GuardedReader(Limits(files_per_child=2)) as reader:
+    with GuardedReader(ChildLimits(files_per_child=2)) as reader:
         pids = []
         for _ in range(3):
             pids.append(ready(reader))
@@ -260,7 +261,7 @@ def test_closing_ends_the_children_and_further_reading(ecg):
 
 
 def test_child_that_cannot_start_is_no_fault_of_the_file(ecg):
-    with GuardedReader(Limits(start_s=0.001)) as reader, pytest.raises(RuntimeError, match="did not start"):
+    with GuardedReader(ChildLimits(start_s=0.001)) as reader, pytest.raises(RuntimeError, match="did not start"):
         reader.read_ecg(ecg.wfdb())
 
 
