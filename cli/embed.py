@@ -19,6 +19,7 @@ from inputs.ecg.read import read_ecg_path
 from inputs.echo.prepare import prepare_clip
 from inputs.echo.read import read_echo
 from inputs.errors import InputError
+from inputs.records import ReadHints
 from models.bundle import Bundle
 
 ECHO_SUFFIXES = ("", ".dcm", ".avi", ".mp4")
@@ -59,7 +60,7 @@ def embed_ecg_files(
     skipped, ids, rows = [], [], []
     for done, path in enumerate(files, start=1):
         try:
-            recording = read_ecg_path(path, rate_hz=rate_hz, unit=unit)
+            recording = read_ecg_path(path, ReadHints(rate_hz, unit))
             windows_WLN = ecg_windows(prepare_ecg(recording, bundle.manifest.ecg), bundle.manifest.ecg)
         except InputError as error:
             hint = _ADVICE.get(error.code, error.hint) if error.hint else ""

@@ -20,7 +20,7 @@ from app.answering.workers import BoundedThreads
 from index.catalogue.cards import StudyCard
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.ecg.quality import check_ecg
-from inputs.records import EcgRecording, InputWarning, UploadedFile
+from inputs.records import EcgRecording, InputWarning, ReadHints, UploadedFile
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,7 @@ class Answer:
 class Reader(Protocol):
     """What parses uploads: `inputs.guarded.reader.GuardedReader`."""
 
-    def read_ecg(
-        self,
-        files: Sequence[UploadedFile],
-        *,
-        rate_hz: float | None = None,
-        unit: str | None = None,
-        leads: Sequence[str] | None = None,
-    ) -> EcgRecording: ...
+    def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording: ...
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ class Pipeline:
         return Answer(snapshot, recording, warnings, found, cards, clock.timing_ms())
 
     def _read(self, files: Sequence[UploadedFile], question: Question) -> EcgRecording:
-        return self.reader.read_ecg(files, rate_hz=question.rate_hz, unit=question.unit, leads=question.leads)
+        return self.reader.read_ecg(files, ReadHints(question.rate_hz, question.unit, question.leads))
 
 
 def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) -> tuple[Query, tuple[InputWarning, ...]]:

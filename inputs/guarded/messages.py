@@ -30,13 +30,13 @@ from inputs.records import STANDARD_LEADS, EcgRecording, EchoClip, InputWarning
 _LEADS = frozenset(STANDARD_LEADS + OTHER_LEADS)
 _ERRORS: dict[str, type[InputError]] = {"UnreadableFile": UnreadableFile, "UnusableRecording": UnusableRecording}
 
-Part = bytes | bytearray | memoryview
+Block = bytes | bytearray | memoryview
 Message = tuple[dict[str, Any], list[bytearray]]
 
 
-def write_message(stream: BinaryIO, header: Mapping[str, Any], parts: Sequence[Part] = ()) -> None:
-    """Send `header` and the bytes of `parts`."""
-    views = [memoryview(part).cast("B") for part in parts]
+def write_message(stream: BinaryIO, header: Mapping[str, Any], blocks: Sequence[Block] = ()) -> None:
+    """Send `header` and the bytes of `blocks`."""
+    views = [memoryview(block).cast("B") for block in blocks]
     text = json.dumps({**header, "sizes": [view.nbytes for view in views]}).encode()
     stream.write(struct.pack("!I", len(text)) + text)
     for view in views:
@@ -69,7 +69,7 @@ def _read_exactly(stream: BinaryIO, size: int) -> bytearray:
     return data
 
 
-def pack_recording(recording: EcgRecording) -> tuple[dict[str, Any], list[Part]]:
+def pack_recording(recording: EcgRecording) -> tuple[dict[str, Any], list[Block]]:
     header = {
         "kind": "ecg",
         "shape": recording.signal_mv.shape,
@@ -91,7 +91,7 @@ def unpack_recording(message: Message) -> EcgRecording:
     return EcgRecording(signal_mv, rate_hz, leads, _word(header["format"]), _warnings(header["warnings"]))
 
 
-def pack_clip(clip: EchoClip) -> tuple[dict[str, Any], list[Part]]:
+def pack_clip(clip: EchoClip) -> tuple[dict[str, Any], list[Block]]:
     header = {
         "kind": "echo",
         "shape": clip.frames_THWC.shape,
@@ -147,8 +147,8 @@ def raise_if_error(message: Message) -> None:
 
 
 def _expect(message: Message, kind: str) -> Message:
-    header, parts = message
-    if header.get("kind") != kind or len(parts) != 1:
+    header, blocks = message
+    if header.get("kind") != kind or len(blocks) != 1:
         raise ValueError("another answer than asked for")
     return message
 

@@ -23,8 +23,8 @@ from typing import Any, BinaryIO, Self, TypeVar, cast
 
 from inputs.errors import UnreadableFile
 from inputs.guarded.messages import (
+    Block,
     Message,
-    Part,
     raise_if_error,
     read_message,
     unpack_clip,
@@ -32,7 +32,7 @@ from inputs.guarded.messages import (
     write_message,
 )
 from inputs.limits import MAX_ECG_ANSWER_BYTES, MAX_MESSAGE_BODY_BYTES, MAX_UPLOAD_PARTS, ChildLimits
-from inputs.records import EcgRecording, EchoClip, UploadedFile
+from inputs.records import NO_HINTS, EcgRecording, EchoClip, ReadHints, UploadedFile
 
 Result = TypeVar("Result")
 
@@ -55,14 +55,7 @@ class GuardedReader:
         self._lock = threading.Lock()
         self._closed = False
 
-    def read_ecg(
-        self,
-        files: Sequence[UploadedFile],
-        *,
-        rate_hz: float | None = None,
-        unit: str | None = None,
-        leads: Sequence[str] | None = None,
-    ) -> EcgRecording:
+    def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording:
         """`inputs.ecg.read.read_ecg` in a child. Raises UnreadableFile, code `reading_failed` when the child died.
 
         OSError with one of `inputs.errors.NO_ROOM_TO_READ` when temporary files find no room, which is no file's fault.
@@ -77,7 +70,7 @@ class GuardedReader:
                 "kind": "ecg",
                 "folder": folder,
                 "names": [file.name[:200] for file in files],
-                "options": {"rate_hz": rate_hz, "unit": unit, "leads": None if leads is None else list(leads)},
+                "options": asdict(hints),
             }
             return self._ask(header, [file.data for file in files], unpack_recording)
         finally:
@@ -88,11 +81,11 @@ class GuardedReader:
         header = {"kind": "echo", "path": os.fspath(path.absolute()), "max_frames": max_frames, "every": every}
         return self._ask(header, [], unpack_clip)
 
-    def _ask(self, header: Mapping[str, Any], parts: Sequence[Part], unpack: Callable[[Message], Result]) -> Result:
+    def _ask(self, header: Mapping[str, Any], blocks: Sequence[Block], unpack: Callable[[Message], Result]) -> Result:
         child = self._idle.get()
         try:
             child = self._kept(child) or self._start()  # an idle one may have been killed from outside
-            answer = child.ask(header, parts)
+            answer = child.ask(header, blocks)
             try:
                 raise_if_error(answer)
                 return unpack(answer)
@@ -195,13 +188,13 @@ class _Child:
             raise RuntimeError("the reading child did not start") from error
         self._ready = True
 
-    def ask(self, header: Mapping[str, Any], parts: Sequence[Part]) -> Message:
+    def ask(self, header: Mapping[str, Any], blocks: Sequence[Block]) -> Message:
         """Send a request and wait for its answer, within the wall limit."""
         self.wait_until_ready()
         self.served += 1
-        return self._exchange(header, parts, self._limits.wall_s)
+        return self._exchange(header, blocks, self._limits.wall_s)
 
-    def _exchange(self, header: Mapping[str, Any], parts: Sequence[Part], seconds: float) -> Message:
+    def _exchange(self, header: Mapping[str, Any], blocks: Sequence[Block], seconds: float) -> Message:
         late = threading.Event()
 
         def end() -> None:
@@ -211,7 +204,7 @@ class _Child:
         timer = threading.Timer(seconds, end)
         timer.start()
         try:
-            write_message(self._requests, header, parts)
+            write_message(self._requests, header, blocks)
             return read_message(
                 self._answers, MAX_ECG_ANSWER_BYTES if header.get("kind") == "ecg" else MAX_MESSAGE_BODY_BYTES
             )

@@ -31,7 +31,7 @@ from inputs.guarded.messages import (
 )
 from inputs.guarded.reader import GuardedReader
 from inputs.limits import ChildLimits
-from inputs.records import InputWarning, UploadedFile
+from inputs.records import InputWarning, ReadHints, UploadedFile
 from inputs.specs import EcgSpec
 
 
@@ -61,7 +61,7 @@ def ready(reader: GuardedReader) -> int:
 
 def refusal(reader: GuardedReader, files, **options) -> UnreadableFile:
     with pytest.raises(UnreadableFile) as caught:
-        reader.read_ecg(files, **options)
+        reader.read_ecg(files, ReadHints(**options))
     return caught.value
 
 
@@ -72,7 +72,8 @@ def test_child_gives_the_same_recording_and_the_same_prepared_bits(reader, ecg):
         ([ecg.csv()], {"rate_hz": 500.0, "unit": "mV"}),
         ([ecg.npy(ecg.signal_mv()[:2])], {"rate_hz": 500.0, "unit": "mV", "leads": ("I", "II")}),
     ):
-        guarded, direct = reader.read_ecg(files, **options), read_ecg(files, **options)
+        hints = ReadHints(**options)
+        guarded, direct = reader.read_ecg(files, hints), read_ecg(files, hints)
         np.testing.assert_array_equal(guarded.signal_mv, direct.signal_mv)
         assert (guarded.rate_hz, guarded.lead_names, guarded.source_format, guarded.warnings) == (
             direct.rate_hz, direct.lead_names, direct.source_format, direct.warnings,
