@@ -1,9 +1,35 @@
-"""What a format of echo clips is, and the questions that every reader of one answers alike."""
+"""What a format of echo clips is, and what all their readers ask of a clip.
+
+A new format is one file beside this one that ends with its `EchoFormat`, a place in `inputs.echo.formats.FORMATS`, and
+a sample in the test that every format runs through.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_DECODED_BYTES, MAX_FRAMES, MAX_SIDE_PX
+from inputs.opened import BoundedReader
+from inputs.records import EchoClip
+
+START_BYTES = 132
+"""How many bytes from its start tell what a clip is: DICOM's preamble and mark."""
+
+
+@dataclass(frozen=True)
+class EchoFormat:
+    """One format of clips: how its files are told from others, and who reads them. It knows nothing of names.
+
+    name: what `EchoClip.source_format` says of a file read with it.
+    recognises: whether the first START_BYTES bytes of a file are of this format.
+    read: every n-th of the first so many frames (all when None) of an opened file. Raises UnreadableFile.
+    """
+
+    name: str
+    recognises: Callable[[bytes], bool]
+    read: Callable[[BoundedReader, int | None, int], EchoClip]
 
 
 def frames_to_read(n_frames: int, rows: int, columns: int, max_frames: int | None) -> int:
