@@ -61,7 +61,8 @@ def embed_ecg_files(
     for done, path in enumerate(files, start=1):
         try:
             recording = read_ecg_path(path, ReadHints(rate_hz, unit))
-            windows_WLN = ecg_windows(prepare_ecg(recording, bundle.manifest.ecg), bundle.manifest.ecg)
+            prepared = prepare_ecg(recording, bundle.manifest.ecg)
+            windows_WLN = ecg_windows(prepared.signal_LN, bundle.manifest.ecg)
         except InputError as error:
             hint = _ADVICE.get(error.code, error.hint) if error.hint else ""
             skipped.append(f"{path.name}: {error.sentence} {hint}".rstrip())

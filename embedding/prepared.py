@@ -138,7 +138,7 @@ def _attempt(prepare: Callable[[Path, _Spec], NDArray[Any]], path: Path, spec: _
 
 def ecg_array(path: Path, spec: EcgSpec) -> NDArray[np.float32]:
     """The whole prepared record (L, N), long enough for a window."""
-    signal_LN = prepare_ecg(read_ecg_path(path), spec)
+    signal_LN = prepare_ecg(read_ecg_path(path), spec).signal_LN
     ecg_windows(signal_LN, spec)
     return signal_LN
 

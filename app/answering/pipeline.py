@@ -19,7 +19,6 @@ from app.answering.snapshots import Retriever, Snapshot
 from app.answering.workers import BoundedThreads
 from index.catalogue.cards import StudyCard
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
-from inputs.ecg.quality import check_ecg
 from inputs.records import EcgRecording, InputWarning, ReadHints, UploadedFile
 
 
@@ -81,12 +80,12 @@ class Pipeline:
 
 def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) -> tuple[Query, tuple[InputWarning, ...]]:
     spec = snapshot.bundle.manifest.ecg
-    warnings = recording.warnings + check_ecg(recording, spec).warnings
-    windows_WLN = ecg_windows(prepare_ecg(recording, spec), spec)
+    prepared = prepare_ecg(recording, spec)
+    windows_WLN = ecg_windows(prepared.signal_LN, spec)
     if question.k == 0:
-        return Query(snapshot, windows_WLN), warnings
+        return Query(snapshot, windows_WLN), prepared.warnings
     allowed_N = snapshot.searchable.catalogue.allowed(exclude_patient=question.exclude_patient)
-    return Query(snapshot, windows_WLN, question.k, allowed_N), warnings
+    return Query(snapshot, windows_WLN, question.k, allowed_N), prepared.warnings
 
 
 def _cards(found: Found, snapshot: Snapshot) -> Sequence[StudyCard]:

@@ -99,7 +99,7 @@ def test_signals_of_another_size_than_preparation_gives_are_embedded_with_a_warn
 
 def test_prepared_recordings_get_no_warning(command, small_bundle, tmp_path):
     spec = EcgSpec()
-    prepared = prepare_ecg(read_ecg_path(ECG_FILE), spec)[None]
+    prepared = prepare_ecg(read_ecg_path(ECG_FILE), spec).signal_LN[None]
     np.save(tmp_path / "in.npy", prepared[:, :, : spec.window_samples])
     arguments = ("--bundle", small_bundle(), "-o", tmp_path / "o.npz", "--device", "cpu")
     code, said, _ = command("embed", "ecg", "--prepared", tmp_path / "in.npy", *arguments)

@@ -62,7 +62,7 @@ def read(name: str):
 @pytest.mark.parametrize("name", TWELVE)
 def test_twelve_lead_file_is_read_and_prepared_without_a_quality_warning(name):
     recording = read(name)
-    prepared = prepare_ecg(recording, SPEC)
+    prepared = prepare_ecg(recording, SPEC).signal_LN
     assert prepared.shape[0] == 12
     assert np.isfinite(prepared).all()
     assert {warning.code for warning in check_ecg(recording, SPEC).warnings} <= {"leads_derived"}
@@ -123,8 +123,8 @@ def test_dicom_and_aecg_of_the_same_ecg_agree_to_the_count():
 
 
 def test_float_integer_and_eight_lead_arrays_of_one_ecg_prepare_alike():
-    twelve, integers, eight = (prepare_ecg(read(name), SPEC) for name in TWELVE[7:10])
-    record = prepare_ecg(read("wfdb/cinc2021/E07500.hea"), SPEC)
+    twelve, integers, eight = (prepare_ecg(read(name), SPEC).signal_LN for name in TWELVE[7:10])
+    record = prepare_ecg(read("wfdb/cinc2021/E07500.hea"), SPEC).signal_LN
     np.testing.assert_allclose(twelve, record, rtol=0, atol=1e-4)
     np.testing.assert_allclose(integers, record, rtol=0, atol=1e-4)
     assert np.corrcoef(eight.ravel(), record.ravel())[0, 1] > 0.999
