@@ -19,6 +19,7 @@ from ground.progress import silent
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.ecg.read import gather_files
 from inputs.errors import InputError
+from inputs.records import NO_HINTS, ReadHints
 from models.bundle import Bundle
 from models.device import Machine
 
@@ -50,9 +51,7 @@ def embed_ecg_files(
     bundle_dir: Path,
     output: Path,
     machine: Machine,
-    *,
-    rate_hz: float | None,
-    unit: str | None,
+    hints: ReadHints = NO_HINTS,
 ) -> EmbedResult:
     """Write `ids` (N,) and what `ecg_vectors` gives; a file that cannot be used is skipped. No file without a row."""
     bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",))
@@ -62,8 +61,8 @@ def embed_ecg_files(
 
         def windows_of(path: Path) -> NDArray[np.float32] | InputError:
             try:
-                recording = reader.read_ecg(gather_files(path), rate_hz=rate_hz, unit=unit)
-                return ecg_windows(prepare_ecg(recording, spec), spec)
+                recording = reader.read_ecg(gather_files(path), hints)
+                return ecg_windows(prepare_ecg(recording, spec).signal_LN, spec)
             except InputError as error:
                 return error
 
