@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from embedding.clips import ClipRow, embed_clips, open_view_cache
 from embedding.local import in_order, reading
 from embedding.vectors import Vectors, ecg_vectors, study_vectors
+from ground.disk import written_whole
 from ground.progress import silent
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.ecg.read import gather_files
@@ -119,7 +120,7 @@ def save_vectors(
     arrays: dict[str, NDArray[np.generic]] = {} if ids is None else {"ids": np.array(ids)}
     arrays |= {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("wb") as file:
+    with written_whole(output) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
     absent = {"features", "study_tokens"} & arrays.keys() and "embeddings" not in arrays
     notes = ["embeddings are left out: the bundle lacks the alignment that they need."] if absent else []
