@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from embedding.clips import ClipRow, embed_clips, open_view_cache
 from embedding.local import in_order, reading
 from embedding.vectors import Vectors, ecg_vectors, study_vectors
+from ground.disk import written_whole
 from ground.progress import silent
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.ecg.read import gather_files
 from inputs.errors import InputError
+from inputs.records import NO_HINTS, ReadHints
 from models.bundle import Bundle
 from models.device import Machine
 
@@ -50,9 +52,7 @@ def embed_ecg_files(
     bundle_dir: Path,
     output: Path,
     machine: Machine,
-    *,
-    rate_hz: float | None,
-    unit: str | None,
+    hints: ReadHints = NO_HINTS,
 ) -> EmbedResult:
     """Write `ids` (N,) and what `ecg_vectors` gives; a file that cannot be used is skipped. No file without a row."""
     bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",))
@@ -62,8 +62,8 @@ def embed_ecg_files(
 
         def windows_of(path: Path) -> NDArray[np.float32] | InputError:
             try:
-                recording = reader.read_ecg(gather_files(path), rate_hz=rate_hz, unit=unit)
-                return ecg_windows(prepare_ecg(recording, spec), spec)
+                recording = reader.read_ecg(gather_files(path), hints)
+                return ecg_windows(prepare_ecg(recording, spec).signal_LN, spec)
             except InputError as error:
                 return error
 
@@ -120,7 +120,7 @@ def save_vectors(
     arrays: dict[str, NDArray[np.generic]] = {} if ids is None else {"ids": np.array(ids)}
     arrays |= {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("wb") as file:
+    with written_whole(output) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
     absent = {"features", "study_tokens"} & arrays.keys() and "embeddings" not in arrays
     notes = ["embeddings are left out: the bundle lacks the alignment that they need."] if absent else []

@@ -35,6 +35,7 @@ def embed_ecg(
     """ECG files, or prepared ECGs, to vectors: ids (of files), features, embeddings."""
     from cli.embed import embed_ecg_files
     from cli.embed_prepared import embed_prepared_ecgs
+    from inputs.records import ReadHints
     from models.device import Machine
 
     _check_one_source(files, prepared, "FILE... or --prepared")
@@ -45,7 +46,7 @@ def embed_ecg(
             result = embed_prepared_ecgs(prepared, bundle, output, device=device, progress=report)
         else:
             machine = Machine.named(device, workers=workers, progress=report)
-            result = embed_ecg_files(files or [], bundle, output, machine, rate_hz=rate_hz, unit=unit)
+            result = embed_ecg_files(files or [], bundle, output, machine, ReadHints(rate_hz, unit))
     _tell_embedded(result, output)
 
 

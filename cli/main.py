@@ -163,8 +163,10 @@ def evaluate(
         result = run(bundle, cohort, split, machine, work=work, with_map=plots is not None)
     print_evaluation_report(result)  # first: it survives a report that cannot be written
     if json_file is not None:
+        from ground.disk import write_whole
+
         json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_whole(json_file, result.model_dump_json(indent=2) + "\n")
     if plots is not None:
         from training.evaluation.plots import draw_plots
 

@@ -113,7 +113,7 @@ def _ordinary_ecgs(spec: EcgSpec) -> np.ndarray:
         recorder = choose_recorder(patient.site, rng)
         signal_mv = simulate_ecg(patient.at(0.0), electrics=electrics, recorder=recorder, rng=rng)
         recording = EcgRecording(signal_mv, recorder.rate_hz, STANDARD_LEADS, "simulated")
-        ecgs.append(ecg_windows(prepare_ecg(recording, spec), spec))
+        ecgs.append(ecg_windows(prepare_ecg(recording, spec).signal_LN, spec))
     return np.stack(ecgs)
 
 

@@ -18,7 +18,7 @@ from inputs.ecg.read import read_ecg
 from inputs.echo.read import read_echo
 from inputs.errors import InputError
 from inputs.guarded.reader import GuardedReader
-from inputs.records import EcgRecording, EchoClip, UploadedFile
+from inputs.records import NO_HINTS, EcgRecording, EchoClip, ReadHints, UploadedFile
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -30,9 +30,7 @@ _MAY_PASS = frozenset({"reading_failed"})
 class Reader(Protocol):
     """What reads files of unknown origin; both raise UnreadableFile."""
 
-    def read_ecg(
-        self, files: Sequence[UploadedFile], *, rate_hz: float | None = None, unit: str | None = None
-    ) -> EcgRecording: ...
+    def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording: ...
 
     def read_echo(self, path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip: ...
 
@@ -58,10 +56,8 @@ def reading(workers: int) -> Iterator[Reader]:
 class _ThisProcess:
     """For tests and debuggers: a file's parser runs where they can see it."""
 
-    def read_ecg(
-        self, files: Sequence[UploadedFile], *, rate_hz: float | None = None, unit: str | None = None
-    ) -> EcgRecording:
-        return read_ecg(files, rate_hz=rate_hz, unit=unit)
+    def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording:
+        return read_ecg(files, hints)
 
     def read_echo(self, path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
         return read_echo(path, max_frames=max_frames, every=every)

@@ -21,7 +21,7 @@ from inputs.specs import EcgSpec, EchoSpec
 
 def ecg_array(path: Path, spec: EcgSpec, reader: Reader) -> NDArray[np.float32]:
     """The whole prepared record (L, N), long enough for a window. Raises InputError."""
-    signal_LN = prepare_ecg(reader.read_ecg(gather_files(path)), spec)
+    signal_LN = prepare_ecg(reader.read_ecg(gather_files(path)), spec).signal_LN
     ecg_windows(signal_LN, spec)
     return signal_LN
 

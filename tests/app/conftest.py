@@ -27,7 +27,7 @@ from ground.findings import SHD_FLAGS
 from index.catalogue.cards import CataloguedView, StudyCard
 from index.store import IndexStore
 from inputs.errors import UnreadableFile
-from inputs.records import STANDARD_LEADS, EcgRecording, UploadedFile
+from inputs.records import STANDARD_LEADS, EcgRecording, ReadHints, UploadedFile
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import paper
 from models.bundle import BundleManifest, EcgOutput
@@ -98,12 +98,12 @@ class FakeBundle:
 class FakeReader:
     """Makes an ECG from the number in the upload; refuses what does not hold one."""
 
-    def read_ecg(self, files: Sequence[UploadedFile], **options: Any) -> EcgRecording:
+    def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
         text = files[0].data.decode("latin-1")
         if not text.isdecimal():
             raise UnreadableFile("not_an_ecg", "This is not an ECG.", hint="Send WFDB or DICOM.")
         signal = np.random.default_rng(int(text)).standard_normal((12, 5000)).astype(np.float32)
-        rate_hz = options["rate_hz"] or 500.0
+        rate_hz = hints.rate_hz or 500.0
         leads = STANDARD_LEADS
         if int(text) == 404:  # an ECG without V3
             leads, signal = tuple(lead for lead in leads if lead != "V3"), np.delete(signal, 8, axis=0)
