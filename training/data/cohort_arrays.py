@@ -18,6 +18,7 @@ from embedding.ecgs import prepared_ecgs
 from embedding.local import reading
 from embedding.sources import Sources, hash_clips
 from embedding.store import ArrayStore
+from ground.progress import silent
 from inputs.specs import EcgSpec
 from models.bundle import Bundle
 from models.device import Machine
@@ -78,6 +79,8 @@ def study_views(
     rows = [ClipRow(name, source.path, source.sha256) for name, source in clips.files.items()]
     by_study: dict[str, list[NDArray[np.float32]]] = {}
     with open_view_cache(folder, bundle) as cache, reading(machine.workers) as reader:
+        if all(row.sha256 is not None and cache.get(row.sha256) is not None for row in rows):
+            machine = machine.telling(silent)  # nothing is made anew, so there is no progress to tell
         embedded = embed_clips(bundle, rows, cache, reader, machine, decoded=decoded)
         for row in rows:
             view = cache.get(embedded.sha256_of[row.key]) if row.key in embedded.sha256_of else None
