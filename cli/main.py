@@ -115,12 +115,13 @@ def train(
     from models.bundle import read_manifest
     from models.device import Machine
     from training.engine.ranks import torchrun_ranks
-    from training.recipes import Recipe, named_recipe
+    from training.recipes import named_recipe
     from training.train import train as run
 
-    given = {"seed": seed, "bf16": bf16, "compile": compile_, "chunk_size": chunk_size}
-    given = {name: value for name, value in given.items() if value is not None}
-    chosen = Recipe.model_validate(named_recipe(recipe).model_dump() | given)
+    given = {"bf16": bf16, "compile": compile_, "chunk_size": chunk_size}
+    chosen = named_recipe(recipe).aligned_with(**{name: value for name, value in given.items() if value is not None})
+    if seed is not None:
+        chosen = chosen.model_copy(update={"seed": seed})
     with torchrun_ranks(device) as (ranks, own_device), progress("Training") as report:
         if ranks.is_main and start and not ecg_start and "ecg_encoder" not in read_manifest(start)[0].absent:
             sentence = "The ECG encoder starts from random weights; {0}'s is used with --ecg-start {0}."

@@ -1,5 +1,8 @@
 """A cohort folder small enough to train on in seconds: real files, a hidden number per patient behind all of them."""
 
+import sys
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -10,7 +13,9 @@ from ground.findings import SHD_FLAGS
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import Architecture, EcgArchitecture, EchoArchitecture, EchoBlock
 from models.labels import LvefClasses
-from training.recipes import EchoPretraining, Recipe
+from training.recipes import Alignment, EchoPretraining, Recipe
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `tiny`
 
 LVEF = (25.0, 45.0, 60.0, 65.0)
 PATIENTS_PER_SPLIT = dict(zip(SPLITS, (16, 8, 8, 8), strict=True))
@@ -103,12 +108,14 @@ def micro_recipe():
             shift_pixels=1,
             gain_sd=0.05,
         ),
-        epochs=4,
-        batch_size=8,
-        learning_rate=3e-3,
-        weight_decay=0.01,
-        layer_decay=0.9,
-        warmup_epochs=1,
-        temperature=0.1,
-        patience=4,
+        alignment=Alignment(
+            epochs=4,
+            batch_size=8,
+            learning_rate=3e-3,
+            weight_decay=0.01,
+            layer_decay=0.9,
+            warmup_epochs=1,
+            temperature=0.1,
+            patience=4,
+        ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,8 +15,8 @@ from models.labels import LvefClasses
 from training.data.augment import Augmentation
 
 
-class EchoPretraining(BaseModel):
-    """How an echo encoder is trained before it is frozen: single clips to the phenotypes of their study."""
+class Stage(BaseModel):
+    """What every stage of training states about its optimisation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,6 +25,11 @@ class EchoPretraining(BaseModel):
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     warmup_epochs: float = Field(ge=0)
+
+
+class EchoPretraining(Stage):
+    """How an echo encoder is trained before it is frozen: single clips to the phenotypes of their study."""
+
     patience: int = Field(ge=1)
     """Epochs without a better validation loss after which it stops."""
     shift_pixels: int = Field(ge=0)
@@ -32,16 +38,9 @@ class EchoPretraining(BaseModel):
     """Standard deviation of the logarithm of the brightness factor of a training clip."""
 
 
-class MaskedEcgPretraining(BaseModel):
+class MaskedEcgPretraining(Stage):
     """How an ECG encoder is trained before the alignment: hide most patches of an ECG and reconstruct them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    warmup_epochs: float = Field(ge=0)
     lr_floor: float = Field(default=0.02, ge=0, le=1)
     """Share of the peak rate at the very start and at the end."""
     patience: int = Field(ge=1)
@@ -61,40 +60,22 @@ class MaskedEcgPretraining(BaseModel):
         return self
 
 
-class Recipe(BaseModel):
-    """Everything that decides a training run but the cohort and the machine."""
+class Alignment(Stage):
+    """How both towers are trained together: pairs of an ECG and a study, one contrastive loss."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    architecture: Architecture
-    ecg: EcgSpec
-    echo: EchoSpec
-    lvef_classes: LvefClasses = LvefClasses()
-    echo_pretraining: EchoPretraining | None
-    """None: the echo encoder comes from the bundle that training starts from."""
-    ecg_pretraining: MaskedEcgPretraining | None = None
-    """None: the ECG encoder starts from a bundle's, where one is named, or from random weights."""
-    augmentation: Augmentation = Augmentation()
-    window_days: float = Field(default=7.0, ge=0)
-    """An ECG and a study of one patient belong together when they are at most this far apart."""
-    seed: int = 0
-
-    epochs: int = Field(ge=1)
     batch_size: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
     """Peak rate outside the ECG encoder and of its last block."""
     echo_tower_rate: float = Field(default=1.0, gt=0)
     """Share of `learning_rate` at which the echo tower learns."""
     betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = Field(ge=0)
     layer_decay: float = Field(gt=0, le=1)
     """Each ECG encoder block learns this much slower than the one after it."""
-    warmup_epochs: float = Field(ge=0)
     lr_floor: float = Field(default=0.1, ge=0, le=1)
     """Share of the peak rate at the very start and at the end."""
     temperature: float = Field(gt=0)
     ecg_to_echo_weight: float = Field(default=0.5, ge=0, le=1)
+    augmentation: Augmentation = Augmentation()
     patch_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of a window's patches that the ECG encoder does not read in training (FLIP, arXiv 2212.00794)."""
     weight_averaging: float = Field(default=0.0, ge=0, lt=1)
@@ -109,12 +90,42 @@ class Recipe(BaseModel):
     """Pairs embedded at once, for small memories; the loss still sees the whole batch. None: as many as there are."""
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Recipe:
+    def _warms_up_in_time(self) -> Alignment:
         if self.warmup_epochs >= self.epochs:
             raise ValueError("warmup_epochs must be shorter than the training")
+        return self
+
+
+class Recipe(BaseModel):
+    """Everything that decides a training run but the cohort and the machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    architecture: Architecture
+    ecg: EcgSpec
+    echo: EchoSpec
+    lvef_classes: LvefClasses = LvefClasses()
+    window_days: float = Field(default=7.0, ge=0)
+    """An ECG and a study of one patient belong together when they are at most this far apart."""
+    seed: int = 0
+
+    echo_pretraining: EchoPretraining | None
+    """None: the echo encoder comes from the bundle that training starts from."""
+    ecg_pretraining: MaskedEcgPretraining | None = None
+    """None: the ECG encoder starts from a bundle's, where one is named, or from random weights."""
+    alignment: Alignment
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Recipe:
         if self.echo_pretraining and (self.echo.padding != "black_frames" or self.echo.mask_outside_sector):
             raise ValueError("an echo encoder is pre-trained on unmasked clips padded with black frames only")
         return self
+
+    def aligned_with(self, **settings: Any) -> Recipe:
+        """The same recipe with some settings of its alignment replaced, checked as a new one's are."""
+        alignment = Alignment.model_validate(self.alignment.model_dump() | settings)
+        return self.model_copy(update={"alignment": alignment})
 
 
 def paper() -> Recipe:
@@ -129,14 +140,16 @@ def paper() -> Recipe:
         ecg=EcgSpec(),
         echo=EchoSpec(),
         echo_pretraining=None,
-        epochs=50,
-        batch_size=256,
-        learning_rate=5e-4,
-        weight_decay=1e-7,
-        layer_decay=0.75,
-        warmup_epochs=2,
-        temperature=0.5,
-        patience=50,
+        alignment=Alignment(
+            epochs=50,
+            batch_size=256,
+            learning_rate=5e-4,
+            weight_decay=1e-7,
+            layer_decay=0.75,
+            warmup_epochs=2,
+            temperature=0.5,
+            patience=50,
+        ),
     )
 
 
@@ -158,25 +171,28 @@ def demo() -> Recipe:
             shift_pixels=4,
             gain_sd=0.15,
         ),
-        # Milder than published: with some thousand ECGs, learning that a tracing upside down, backwards or out of phase
-        # is the same heart costs more than it regularises. Hidden patches regularise instead, and halve the work.
-        augmentation=Augmentation(
-            fourier_probability=0.0, rescale_sd=0.1, time_flip_probability=0.0, sign_flip_probability=0.0
+        alignment=Alignment(
+            # Milder than published: with some thousand ECGs, learning that a tracing upside down, backwards or out of
+            # phase is the same heart costs more than it regularises. Hidden patches regularise instead, and halve the
+            # work.
+            augmentation=Augmentation(
+                fourier_probability=0.0, rescale_sd=0.1, time_flip_probability=0.0, sign_flip_probability=0.0
+            ),
+            patch_dropout=0.5,
+            weight_averaging=0.99,
+            epochs=24,
+            batch_size=64,
+            learning_rate=2e-3,
+            # The published rate for the echo tower: at the rate that an ECG encoder needs to start from random weights,
+            # its chain of linear maps ends in two directions, where a few studies are near every ECG.
+            echo_tower_rate=0.25,
+            weight_decay=0.05,
+            layer_decay=0.9,
+            warmup_epochs=2,
+            temperature=0.5,
+            patience=24,
+            bf16=True,
         ),
-        patch_dropout=0.5,
-        weight_averaging=0.99,
-        epochs=24,
-        batch_size=64,
-        learning_rate=2e-3,
-        # The published rate for the echo tower: at the rate that an ECG encoder needs to start from random weights, its
-        # chain of linear maps ends in two directions, where a few studies are near every ECG.
-        echo_tower_rate=0.25,
-        weight_decay=0.05,
-        layer_decay=0.9,
-        warmup_epochs=2,
-        temperature=0.5,
-        patience=24,
-        bf16=True,
     )
 
 

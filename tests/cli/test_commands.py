@@ -105,13 +105,12 @@ def test_trains_options_go_over_the_recipe_and_what_is_left_out_stays_the_recipe
     options = ["--recipe", "paper", "--bf16", "--compile", "--chunk-size", "64", "--seed", "0"]
     for given in ([], ["--fp32"], options):
         assert CliRunner().invoke(app, [*arguments, *given]).exit_code == 0
-    changed = {"bf16": True, "compile": True, "chunk_size": 64, "seed": 0}
     assert chosen == [
         demo(),
-        demo().model_copy(update={"bf16": False}),
-        paper().model_copy(update=changed),
+        demo().aligned_with(bf16=False),
+        paper().aligned_with(bf16=True, compile=True, chunk_size=64).model_copy(update={"seed": 0}),
     ]
-    assert demo().bf16
+    assert demo().alignment.bf16
 
 
 def test_evaluate_keeps_what_it_prepares_where_it_is_told(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import Architecture, EcgArchitecture, EchoArchitecture, EchoBlock
-from training.recipes import EchoPretraining, Recipe
+from training.recipes import Alignment, EchoPretraining, Recipe
 from training.reproduce import sizes as reproduce_sizes
 from training.reproduce.arms import ARMS
 
@@ -43,14 +43,16 @@ DOZEN = reproduce_sizes.Size(
             shift_pixels=1,
             gain_sd=0.1,
         ),
-        epochs=1,
-        batch_size=8,
-        learning_rate=1e-3,
-        weight_decay=0.01,
-        layer_decay=0.9,
-        warmup_epochs=0,
-        temperature=0.5,
-        patience=1,
+        alignment=Alignment(
+            epochs=1,
+            batch_size=8,
+            learning_rate=1e-3,
+            weight_decay=0.01,
+            layer_decay=0.9,
+            warmup_epochs=0,
+            temperature=0.5,
+            patience=1,
+        ),
     ),
 )
 

@@ -3,7 +3,6 @@
 from collections import Counter
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 import cohorts.folder
@@ -14,6 +13,7 @@ from models.device import Machine
 from training.evaluation.evaluate import evaluate
 from training.train import train
 
+CPU = Machine.named("cpu", workers=0)
 ONCE_EACH = dict.fromkeys(("ecgs", "echos", "splits", "studies"), 1)
 
 
@@ -54,11 +54,11 @@ def quick_recipe(micro_recipe):
 
 
 def test_train_evaluate_and_rebuild_read_every_table_once_each(cohort_dir, quick_recipe, counted, tmp_path):
-    bundle = train(cohort_dir, quick_recipe, tmp_path / "bundle", device="cpu", workers=0)
+    bundle = train(cohort_dir, quick_recipe, tmp_path / "bundle", CPU)
     assert counted == {"read": ONCE_EACH, "parsed": ONCE_EACH}
-    evaluate(bundle, cohort_dir, "test", device="cpu", workers=0)
+    evaluate(bundle, cohort_dir, "test", CPU)
     assert counted["parsed"] == dict.fromkeys(ONCE_EACH, 2)
-    rebuild_index(bundle, cohort_dir, tmp_path / "index", Machine(torch.device("cpu"), workers=0))
+    rebuild_index(bundle, cohort_dir, tmp_path / "index", CPU)
     assert counted == {kind: dict.fromkeys(ONCE_EACH, 3) for kind in ("read", "parsed")}
 
 

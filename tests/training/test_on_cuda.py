@@ -45,7 +45,7 @@ def test_a_step_of_the_papers_recipe_has_the_cpus_loss_and_gradients():
 
 @pytest.mark.parametrize("bf16", [False, True])
 def test_a_cohort_becomes_a_bundle(cohort_dir, micro_recipe, tmp_path, bf16):
-    recipe = micro_recipe.model_copy(update={"bf16": bf16})
+    recipe = micro_recipe.aligned_with(bf16=bf16)
     train(cohort_dir, recipe, tmp_path / "bundle", Machine.named("cuda", workers=1))
     windows = np.random.default_rng(0).standard_normal((2, 3, 12, 480)).astype(np.float32)
     answers = [Bundle.load(tmp_path / "bundle", device=device).embed_ecgs(windows) for device in ("cpu", "cuda")]

@@ -117,7 +117,7 @@ def test_a_second_run_prepares_and_embeds_nothing_again(trained, cohort_dir, mic
 
 def test_another_alignment_keeps_the_echo_encoder_that_is_there(trained, cohort_dir, micro_recipe, tmp_path):
     shutil.copytree(trained[0].with_name("micro.work"), tmp_path / "cooler.work")
-    cooler = micro_recipe.model_copy(update={"temperature": 0.5, "epochs": 2})
+    cooler = micro_recipe.aligned_with(temperature=0.5, epochs=2)
     messages = []
     bundle_dir = train(cohort_dir, cooler, tmp_path / "cooler", listened_to(messages))
     assert {m.split(",")[0] for m in messages} == {"align"}
@@ -144,7 +144,7 @@ def test_an_existing_bundle_is_never_written_over(trained, cohort_dir, micro_rec
 def test_a_recipe_without_echo_pretraining_starts_from_a_bundles_echo_encoder(
     trained, cohort_dir, micro_recipe, tmp_path
 ):
-    bare = micro_recipe.model_copy(update={"echo_pretraining": None, "name": "bare", "epochs": 2})
+    bare = micro_recipe.aligned_with(epochs=2).model_copy(update={"echo_pretraining": None, "name": "bare"})
     with pytest.raises(Refusal, match="needs a bundle"):
         train(cohort_dir, bare, tmp_path / "bare", CPU)
     bundle_dir = train(cohort_dir, bare, tmp_path / "bare", CPU, start=trained[0])
@@ -199,7 +199,7 @@ def test_a_cohort_that_lists_a_file_that_is_not_there_is_refused_before_any_work
 
 
 def test_an_ecg_encoder_is_taken_from_a_bundle_and_the_card_says_so(trained, cohort_dir, micro_recipe, tmp_path):
-    kept = micro_recipe.model_copy(update={"echo_pretraining": None, "epochs": 2, "learning_rate": 1e-12})
+    kept = micro_recipe.aligned_with(epochs=2, learning_rate=1e-12).model_copy(update={"echo_pretraining": None})
     bundle_dir = train(cohort_dir, kept, tmp_path / "kept", CPU, start=trained[0], ecg_start=trained[0])
     theirs, ours = (read_ecg_tower(path, read_manifest(path)[0]) for path in (trained[0], bundle_dir))
     for name, value in theirs.ecg_encoder.state_dict().items():
@@ -241,7 +241,8 @@ def test_masked_pretraining_gives_the_alignment_its_start(trained, cohort_dir, m
         epochs=2, batch_size=8, learning_rate=1e-3, weight_decay=0.01, warmup_epochs=1, patience=2,
         decoder_dim=16, decoder_depth=1, decoder_heads=2,
     )  # fmt: skip
-    masked = micro_recipe.model_copy(update={"name": "masked", "ecg_pretraining": pretraining, "learning_rate": 1e-12})
+    kept = micro_recipe.aligned_with(learning_rate=1e-12)
+    masked = kept.model_copy(update={"name": "masked", "ecg_pretraining": pretraining})
     shutil.copytree(trained[0].with_name("micro.work"), tmp_path / "masked.work")
     with pytest.raises(Refusal, match="pre-trains its own"):
         train(cohort_dir, masked, tmp_path / "masked", CPU, ecg_start=trained[0])

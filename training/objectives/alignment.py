@@ -73,34 +73,29 @@ def align_towers(
     Every rank must hold the same pairs and the same initial weights. Refusal when a batch has fewer pairs than there
     are ranks.
     """
-    device = machine.device
+    settings, device = recipe.alignment, machine.device
     towers = nn.ModuleList([ecg_tower, echo_tower]).to(device)
     optimizer = alignment_optimizer(ecg_tower, echo_tower, recipe)
     # What is scored and saved is the tower itself, under its own names, whatever a step calls.
-    called = compiled(ecg_tower, device) if recipe.compile else ecg_tower
+    called = compiled(ecg_tower, device) if settings.compile else ecg_tower
 
     objective = Objective(
         "align",
         batches=lambda epoch: _batches(pairs, recipe, epoch, device, ranks),
         backward=lambda batch: global_backward(called, echo_tower, batch, recipe, ranks),
         score=score,
-        items_per_epoch=pairs_per_epoch(pairs.patient_P, recipe.batch_size),
+        items_per_epoch=pairs_per_epoch(pairs.patient_P, settings.batch_size),
         items="pairs",
     )
-    schedule = Schedule(
-        recipe.epochs,
-        batches_per_epoch(pairs.patient_P, recipe.batch_size),
-        recipe.warmup_epochs,
-        recipe.lr_floor,
-        recipe.patience,
-    )
+    steps = batches_per_epoch(pairs.patient_P, settings.batch_size)
+    schedule = Schedule(settings.epochs, steps, settings.warmup_epochs, settings.lr_floor, settings.patience)
     return run_epochs(
         towers,
         optimizer,
         objective,
         schedule,
         place,
-        averaging=recipe.weight_averaging,
+        averaging=settings.weight_averaging,
         progress=machine.progress,
         ranks=ranks,
     )
@@ -108,21 +103,22 @@ def align_towers(
 
 def alignment_optimizer(ecg_tower: EcgTower, echo_tower: EchoTower, recipe: Recipe) -> torch.optim.AdamW:
     """Fused AdamW with a rate for every layer of the ECG encoder, and one for the echo tower."""
+    settings = recipe.alignment
     groups = [
         group
         for tower, rate in (
-            (ecg_tower, recipe.learning_rate),
-            (echo_tower, recipe.learning_rate * recipe.echo_tower_rate),
+            (ecg_tower, settings.learning_rate),
+            (echo_tower, settings.learning_rate * settings.echo_tower_rate),
         )
         for group in parameter_groups(
             tower.named_parameters(),
             learning_rate=rate,
-            layer_decay=recipe.layer_decay,
-            weight_decay=recipe.weight_decay,
+            layer_decay=settings.layer_decay,
+            weight_decay=settings.weight_decay,
             blocks=recipe.architecture.ecg.depth,
         )
     ]
-    return torch.optim.AdamW(groups, betas=recipe.betas, fused=True)
+    return torch.optim.AdamW(groups, betas=settings.betas, fused=True)
 
 
 def compiled(ecg_tower: EcgTower, device: torch.device) -> EcgTower:
@@ -145,10 +141,10 @@ def compiled(ecg_tower: EcgTower, device: torch.device) -> EcgTower:
 
 def global_backward(ecg_tower: EcgTower, echo_tower: EchoTower, batch: Batch, recipe: Recipe, ranks: Ranks) -> Tensor:
     """Leaves in both towers, on every rank, the gradient of the global batch; returns the loss's value."""
-    device = batch.windows_BLN.device
+    settings, device = recipe.alignment, batch.windows_BLN.device
 
     def embed(part: Batch) -> tuple[Tensor, Tensor]:
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.bf16):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.bf16):
             _, ecg_BD = ecg_tower(part.windows_BLN, part.visible_BK)
             return ecg_BD, echo_tower(part.views_BVD, part.present_BV).aligned_BD
 
@@ -156,11 +152,11 @@ def global_backward(ecg_tower: EcgTower, echo_tower: EchoTower, batch: Batch, re
         return contrastive_loss(
             ranks.gather(ecg_BD, batch.sizes),
             ranks.gather(echo_BD, batch.sizes),
-            temperature=recipe.temperature,
-            ecg_to_echo_weight=recipe.ecg_to_echo_weight,
+            temperature=settings.temperature,
+            ecg_to_echo_weight=settings.ecg_to_echo_weight,
         )
 
-    value = contrastive_backward(embed, batch.chunks(recipe.chunk_size), loss_of, device)
+    value = contrastive_backward(embed, batch.chunks(settings.chunk_size), loss_of, device)
     ranks.sum_gradients(chain(ecg_tower.parameters(), echo_tower.parameters()))
     return value
 
@@ -170,9 +166,10 @@ def _batches(pairs: PairedArrays, recipe: Recipe, epoch: int, device: torch.devi
 
     All ranks draw the same global batches; what is drawn for single pairs, each rank draws for itself.
     """
+    settings = recipe.alignment
     draw = np.random.default_rng([recipe.seed, epoch])
     torch_seed = int(draw.integers(2**62))
-    batches = epoch_batches(pairs.patient_P, recipe.batch_size, draw)
+    batches = epoch_batches(pairs.patient_P, settings.batch_size, draw)
     if not ranks.is_main:
         draw = np.random.default_rng([recipe.seed, epoch, ranks.number])
         torch_seed = int(draw.integers(2**62))
@@ -184,11 +181,11 @@ def _batches(pairs: PairedArrays, recipe: Recipe, epoch: int, device: torch.devi
         windows = random_windows([pairs.signals_LN[i] for i in pairs.ecg_P[own]], recipe.ecg.window_samples, draw)
         views, present = pad_views([pairs.views_VD[i] for i in pairs.study_P[own]], recipe.echo.max_views)
         visible = None
-        if recipe.patch_dropout:
+        if settings.patch_dropout:
             patches = recipe.architecture.ecg.leads * recipe.architecture.ecg.patches_per_lead
-            visible = torch.from_numpy(choose_patches(len(own), patches, recipe.patch_dropout, draw)).to(device)
+            visible = torch.from_numpy(choose_patches(len(own), patches, settings.patch_dropout, draw)).to(device)
         yield Batch(
-            augment(torch.from_numpy(windows).to(device), recipe.augmentation, augment_draw),
+            augment(torch.from_numpy(windows).to(device), settings.augmentation, augment_draw),
             torch.from_numpy(views).to(device),
             torch.from_numpy(present).to(device),
             [len(share) for share in shares],

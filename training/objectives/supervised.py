@@ -70,12 +70,7 @@ class _Batch(NamedTuple):
 
 
 def train_supervised(
-    tower: EcgTower,
-    train: LabelledEcgs,
-    val: LabelledEcgs,
-    recipe: Recipe,
-    place: Place,
-    machine: Machine,
+    tower: EcgTower, train: LabelledEcgs, val: LabelledEcgs, recipe: Recipe, place: Place, machine: Machine
 ) -> FitResult:
     """Trains `tower`'s features in place, on the machine's device, and leaves them as they were after the best epoch.
 
@@ -83,35 +78,35 @@ def train_supervised(
     cross-entropies. The best epoch has the best mean of AUROC over the LVEF classes and AUROC of SHD on `val`, which
     must show every class.
     """
-    device = machine.device
+    settings, device = recipe.alignment, machine.device
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         model = LabelClassifier(tower, len(recipe.lvef_classes.labels)).to(device)
     tower.to(device)
     groups = parameter_groups(
         model.named_parameters(),
-        learning_rate=recipe.learning_rate,
-        layer_decay=recipe.layer_decay,
-        weight_decay=recipe.weight_decay,
+        learning_rate=settings.learning_rate,
+        layer_decay=settings.layer_decay,
+        weight_decay=settings.weight_decay,
         blocks=recipe.architecture.ecg.depth,
     )
-    optimizer = torch.optim.AdamW(groups, betas=recipe.betas, fused=True)
+    optimizer = torch.optim.AdamW(groups, betas=settings.betas, fused=True)
 
     def batches(epoch: int) -> Iterator[_Batch]:
         draw = np.random.default_rng([recipe.seed, epoch])
         torch_seed = int(draw.integers(2**62))
         torch.manual_seed(torch_seed)
         augment_draw = torch.Generator(device).manual_seed(torch_seed)
-        for rows in epoch_batches(train.patient_E, recipe.batch_size, draw):
+        for rows in epoch_batches(train.patient_E, settings.batch_size, draw):
             windows = random_windows([train.signals_LN[i] for i in rows], recipe.ecg.window_samples, draw)
             yield _Batch(
-                augment(torch.from_numpy(windows).to(device), recipe.augmentation, augment_draw),
+                augment(torch.from_numpy(windows).to(device), settings.augmentation, augment_draw),
                 torch.from_numpy(train.lvef_class_E[rows]).to(device),
                 torch.from_numpy(train.shd_E[rows]).to(device),
             )
 
     def backward(batch: _Batch) -> Tensor:
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.bf16):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.bf16):
             lvef_BC, shd_B2 = model(batch.windows_BLN)
         loss = _known_cross_entropy(lvef_BC, batch.lvef_class_B) + _known_cross_entropy(shd_B2, batch.shd_B)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -122,16 +117,11 @@ def train_supervised(
         batches,
         backward,
         score=lambda: _validation_auroc(model, val, recipe, device),
-        items_per_epoch=pairs_per_epoch(train.patient_E, recipe.batch_size),
+        items_per_epoch=pairs_per_epoch(train.patient_E, settings.batch_size),
         items="ECGs",
     )
-    schedule = Schedule(
-        recipe.epochs,
-        batches_per_epoch(train.patient_E, recipe.batch_size),
-        recipe.warmup_epochs,
-        recipe.lr_floor,
-        recipe.patience,
-    )
+    steps = batches_per_epoch(train.patient_E, settings.batch_size)
+    schedule = Schedule(settings.epochs, steps, settings.warmup_epochs, settings.lr_floor, settings.patience)
     return run_epochs(model, optimizer, objective, schedule, place, progress=machine.progress)
 
 

@@ -24,23 +24,24 @@ class Size(BaseModel):
     def _budgets_can_be_equal(self) -> Size:
         if self.recipe.echo_pretraining is None:
             raise ValueError("a comparison trains its own echo encoder")
-        if self.recipe.patience < self.recipe.epochs:
+        if self.recipe.alignment.patience < self.recipe.alignment.epochs:
             raise ValueError("an arm that stops early would not have the budget of the others")
-        if uncommon := [name for name in _NOT_OF_ALL_ARMS if getattr(self.recipe, name)]:
+        if uncommon := [name for name in _NOT_OF_ALL_ARMS if getattr(self.recipe.alignment, name)]:
             raise ValueError(f"not all arms have {' and '.join(uncommon)}")
         return self
 
     @property
     def masked_ecg(self) -> MaskedEcgPretraining:
         """The masked arm with the passes, batches and schedule of the others."""
+        others = self.recipe.alignment
         return MaskedEcgPretraining(
-            epochs=self.recipe.epochs,
-            batch_size=self.recipe.batch_size,
-            learning_rate=self.recipe.learning_rate,
-            weight_decay=self.recipe.weight_decay,
-            warmup_epochs=self.recipe.warmup_epochs,
-            lr_floor=self.recipe.lr_floor,
-            patience=self.recipe.epochs,
+            epochs=others.epochs,
+            batch_size=others.batch_size,
+            learning_rate=others.learning_rate,
+            weight_decay=others.weight_decay,
+            warmup_epochs=others.warmup_epochs,
+            lr_floor=others.lr_floor,
+            patience=others.epochs,
         )
 
 
@@ -50,15 +51,16 @@ def small() -> Size:
     assert recipe.echo_pretraining is not None
     echo_pretraining = recipe.echo_pretraining.model_copy(update={"epochs": 10, "patience": 10})
     # Few pairs give few steps an epoch: smaller batches make more of them.
-    budget = {"epochs": 20, "patience": 20, "batch_size": 32, "echo_pretraining": echo_pretraining}
+    budget = {"epochs": 20, "patience": 20, "batch_size": 32}
     # The demo's own means, which not all arms have.
     plain = {"patch_dropout": 0.0, "weight_averaging": 0.0}
+    recipe = recipe.aligned_with(**budget, **plain)
     return Size(
         name="small",
         patients=300,
         # Chosen by counts of labels alone: 17 of the 94 test ECGs are of the lowest LVEF class, as in the population.
         cohort_seed=20_260_404,
-        recipe=recipe.model_copy(update={"name": "reproduce-small", **budget, **plain}),
+        recipe=recipe.model_copy(update={"name": "reproduce-small", "echo_pretraining": echo_pretraining}),
     )
 
 
@@ -78,9 +80,9 @@ def full() -> Size:
         name="full",
         patients=2_400,
         cohort_seed=20_260_402,
-        recipe=paper().model_copy(
-            update={"name": "reproduce-full", "echo_pretraining": echo_pretraining, "bf16": True}
-        ),
+        recipe=paper()
+        .aligned_with(bf16=True)
+        .model_copy(update={"name": "reproduce-full", "echo_pretraining": echo_pretraining}),
     )
 
 

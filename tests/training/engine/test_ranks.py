@@ -9,11 +9,9 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from tiny import tiny_architecture, tiny_recipe
 
 from ground.errors import Refusal
-from inputs.specs import EcgSpec, EchoSpec
-from models.architecture import Architecture, EcgArchitecture
-from models.architecture import demo as demo_architecture
 from models.bundle import verify_bundle
 from models.device import Machine
 from models.towers import EcgTower, EchoTower
@@ -21,28 +19,14 @@ from training.data.batches import PairedArrays
 from training.engine.place import Place
 from training.engine.ranks import ALONE, Ranks, torchrun_ranks
 from training.objectives.alignment import Batch, align_towers, global_backward
-from training.recipes import Recipe
 from training.train import train
 
 CPU = Machine.named("cpu", workers=0)
 
 
-def tiny_recipe(**changes):
-    sizes = Architecture(
-        ecg=EcgArchitecture(leads=3, window_samples=48, patch_samples=12, embed_dim=24, depth=2, heads=2),
-        echo=demo_architecture().echo,
-        view_dim=6,
-        projection_dim=16,
-        embedding_dim=8,
-        pool_heads=2,
-    )
-    values = {
-        "name": "tiny", "architecture": sizes, "echo": EchoSpec(size=64), "echo_pretraining": None,
-        "ecg": EcgSpec(leads=("I", "II", "III"), normalisation_groups=((0, 3),), window_samples=48),
-        "epochs": 3, "batch_size": 9, "learning_rate": 3e-3, "weight_decay": 0.01, "layer_decay": 0.75,
-        "warmup_epochs": 1, "temperature": 0.1, "patience": 10,
-    }  # fmt: skip
-    return Recipe(**(values | changes))
+def three_epochs(**settings):
+    """Batches of nine, which two ranks cannot share evenly."""
+    return tiny_recipe(tiny_architecture(), epochs=3, batch_size=9, **settings)
 
 
 def towers(recipe):
@@ -92,9 +76,9 @@ def rank_of_two(number, port, folder):
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=number, world_size=2)
     ranks = Ranks(number, 2)
     shares = ranks.shares(np.arange(9))
-    loss, grads = gradients(tiny_recipe(), part(shares[number], [len(s) for s in shares]), ranks)
+    loss, grads = gradients(three_epochs(), part(shares[number], [len(s) for s in shares]), ranks)
     run = folder / "run"
-    fitted = fit(tiny_recipe(patch_dropout=0.5, weight_averaging=0.9, chunk_size=2), run, ranks)
+    fitted = fit(three_epochs(patch_dropout=0.5, weight_averaging=0.9, chunk_size=2), run, ranks)
     order = []
     with ranks.in_turn():
         order = [(run / "first").exists(), (run / "first").touch()][:1]
@@ -117,7 +101,7 @@ def two_ranks(tmp_path_factory):
 
 
 def test_loss_and_gradients_of_two_ranks_equal_those_of_one_process(two_ranks):
-    loss, grads = gradients(tiny_recipe(), part(np.arange(9), [9]), ALONE)
+    loss, grads = gradients(three_epochs(), part(np.arange(9), [9]), ALONE)
     for rank in two_ranks[0]:
         torch.testing.assert_close(rank["loss"], loss)
         assert rank["grads"].keys() == grads.keys()
@@ -126,14 +110,14 @@ def test_loss_and_gradients_of_two_ranks_equal_those_of_one_process(two_ranks):
 
 
 def test_negatives_of_the_other_rank_count(two_ranks):
-    alone, _ = gradients(tiny_recipe(), part(np.arange(0, 9, 2), [5]), ALONE)
+    alone, _ = gradients(three_epochs(), part(np.arange(0, 9, 2), [5]), ALONE)
     assert not torch.isclose(alone, two_ranks[0][0]["loss"], rtol=1e-3)
 
 
 def test_a_run_leaves_both_ranks_with_the_same_weights_and_rank_0s_scores(two_ranks):
     (first, weights), (second, other_weights) = (rank["fitted"] for rank in two_ranks[0])
     assert first == second == {"best_epoch": 2, "best_score": 2.0, "epochs_run": 3}
-    untrained = {f"{i}.{k}": v for i, t in enumerate(towers(tiny_recipe())) for k, v in t.state_dict().items()}
+    untrained = {f"{i}.{k}": v for i, t in enumerate(towers(three_epochs())) for k, v in t.state_dict().items()}
     for name, value in weights.items():
         assert torch.equal(value, other_weights[name]), name
     assert any(not torch.equal(value, untrained[name]) for name, value in weights.items())
@@ -174,4 +158,4 @@ def test_a_whole_run_on_two_ranks_ends_with_one_bundle(cohort_dir, micro_recipe,
     mp.spawn(whole_run_of_two, (free_port(), cohort_dir, micro_recipe, out), nprocs=2)
     verify_bundle(out)
     (run,) = out.with_name("micro.work").glob("run-*")
-    assert len((run / "log.jsonl").read_text().splitlines()) == micro_recipe.epochs
+    assert len((run / "log.jsonl").read_text().splitlines()) == micro_recipe.alignment.epochs

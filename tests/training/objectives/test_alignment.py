@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny import tiny_architecture, tiny_recipe
 
 from ground.errors import Refusal
 from ground.progress import silent
-from inputs.specs import EcgSpec, EchoSpec
-from models.architecture import Architecture, EcgArchitecture
-from models.architecture import demo as demo_architecture
 from models.device import Machine
 from models.towers import EcgTower, EchoTower
 from training.data.batches import PairedArrays
@@ -21,27 +19,8 @@ from training.engine.place import Place
 from training.evaluation.retrieval import retrieval_metrics
 from training.evaluation.validation import embed_ecgs, embed_studies
 from training.objectives.alignment import align_towers, alignment_optimizer
-from training.recipes import Recipe
 
-TINY = Architecture(
-    ecg=EcgArchitecture(leads=3, window_samples=48, patch_samples=12, embed_dim=24, depth=2, heads=2),
-    echo=demo_architecture().echo,
-    view_dim=6,
-    projection_dim=16,
-    embedding_dim=8,
-    pool_heads=2,
-    pool_dropout=0.1,
-)
-ECG = EcgSpec(leads=("I", "II", "III"), normalisation_groups=((0, 3),), window_samples=48, windows="mean")
-
-
-def tiny_recipe(**changes):
-    values = {
-        "name": "tiny", "architecture": TINY, "ecg": ECG, "echo": EchoSpec(size=64), "echo_pretraining": None,
-        "epochs": 4, "batch_size": 16, "learning_rate": 3e-3, "weight_decay": 0.01, "layer_decay": 0.75,
-        "warmup_epochs": 1, "temperature": 0.1, "patience": 10,
-    }  # fmt: skip
-    return Recipe(**(values | changes))
+TINY = tiny_architecture(pool_dropout=0.1)
 
 
 def cohort_of_arrays(patients=60, seed=0):
@@ -76,13 +55,13 @@ def run(folder: Path, recipe, *, progress=silent, score=None):
 
 
 def test_the_loop_learns_to_match_pairs(tmp_path):
-    result, _ = run(tmp_path, tiny_recipe(epochs=25))
+    result, _ = run(tmp_path, tiny_recipe(TINY, epochs=25))
     chance = np.mean([1 / rank for rank in range(1, 61)])
     assert result.best_score > 3 * chance
 
 
 def test_the_echo_tower_learns_at_its_share_of_the_rate():
-    recipe = tiny_recipe(learning_rate=1e-3, layer_decay=1.0, echo_tower_rate=0.25)
+    recipe = tiny_recipe(TINY, learning_rate=1e-3, layer_decay=1.0, echo_tower_rate=0.25)
     ecg_tower, echo_tower = EcgTower(TINY), EchoTower(TINY)
     groups = alignment_optimizer(ecg_tower, echo_tower, recipe).param_groups
     rate_of = {id(parameter): group["base_lr"] for group in groups for parameter in group["params"]}
@@ -91,15 +70,15 @@ def test_the_echo_tower_learns_at_its_share_of_the_rate():
 
 
 def test_a_stopped_and_resumed_run_ends_with_the_same_weights(tmp_path):
-    whole, whole_weights = run(tmp_path / "whole", tiny_recipe())
+    whole, whole_weights = run(tmp_path / "whole", tiny_recipe(TINY))
 
     def stop_after_two(done, total, message):
         if "epoch 2: loss" in message:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "parts", tiny_recipe(), progress=stop_after_two)
-    parts, parts_weights = run(tmp_path / "parts", tiny_recipe())
+        run(tmp_path / "parts", tiny_recipe(TINY), progress=stop_after_two)
+    parts, parts_weights = run(tmp_path / "parts", tiny_recipe(TINY))
     assert parts == whole
     for name, value in whole_weights.items():
         assert torch.equal(parts_weights[name], value), name
@@ -111,7 +90,7 @@ def test_a_run_in_chunks_has_the_losses_of_one_in_whole_batches(tmp_path, patch_
     losses = []
     for size in (None, 6):  # 60 pairs in batches of 15
         folder = tmp_path / str(size)
-        recipe = tiny_recipe(architecture=still, epochs=2, chunk_size=size, patch_dropout=patch_dropout)
+        recipe = tiny_recipe(still, epochs=2, chunk_size=size, patch_dropout=patch_dropout)
         run(folder, recipe, score=lambda: 0.0)
         losses.append([json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
@@ -122,8 +101,8 @@ OPTIONS = [{"patch_dropout": 0.5}, {"weight_averaging": 0.9}]
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: next(iter(option)))
 def test_every_option_changes_training_and_resumes_to_the_same_weights(tmp_path, option):
-    recipe = tiny_recipe(epochs=2, **option)
-    _, plain = run(tmp_path / "plain", tiny_recipe(epochs=2), score=iter([0.0, 1.0]).__next__)
+    recipe = tiny_recipe(TINY, epochs=2, **option)
+    _, plain = run(tmp_path / "plain", tiny_recipe(TINY, epochs=2), score=iter([0.0, 1.0]).__next__)
     _, whole = run(tmp_path / "whole", recipe, score=iter([0.0, 1.0]).__next__)
 
     def stop_after_one(done, total, message):
@@ -139,16 +118,18 @@ def test_every_option_changes_training_and_resumes_to_the_same_weights(tmp_path,
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_run(tmp_path):
     scores = iter([0.1, 0.5, 0.3, 0.2, 0.9])
-    result, weights = run(tmp_path, tiny_recipe(epochs=5, patience=2), score=lambda: next(scores))
+    result, weights = run(tmp_path, tiny_recipe(TINY, epochs=5, patience=2), score=lambda: next(scores))
     assert (result.best_epoch, result.best_score, result.epochs_run) == (1, 0.5, 4)
     assert next(scores) == 0.9
-    _, two_epochs = run(tmp_path / "two", tiny_recipe(epochs=5, patience=2), score=iter([0.1, 0.5, 0, 0]).__next__)
+    _, two_epochs = run(
+        tmp_path / "two", tiny_recipe(TINY, epochs=5, patience=2), score=iter([0.1, 0.5, 0, 0]).__next__
+    )
     for name, value in two_epochs.items():
         assert torch.equal(weights[name], value), name
 
 
 def test_every_epoch_is_logged_as_a_json_line_and_to_tensorboard(tmp_path):
-    run(tmp_path, tiny_recipe(epochs=2))
+    run(tmp_path, tiny_recipe(TINY, epochs=2))
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     assert len(lines) == 2
     assert '"validation_score"' in lines[0]
@@ -158,7 +139,7 @@ def test_every_epoch_is_logged_as_a_json_line_and_to_tensorboard(tmp_path):
 def test_the_callers_random_state_is_left_alone(tmp_path):
     torch.manual_seed(7)
     expected = torch.rand(1)
-    recipe = tiny_recipe(epochs=2)
+    recipe = tiny_recipe(TINY, epochs=2)
     ecg_tower, echo_tower = EcgTower(recipe.architecture), EchoTower(recipe.architecture)
     torch.manual_seed(7)
     machine = Machine.named("cpu")
@@ -175,7 +156,7 @@ def test_a_compiled_run_has_the_losses_and_names_of_a_plain_one(tmp_path, monkey
     losses, names = [], []
     for compiled in (False, True):
         folder = tmp_path / str(compiled)
-        run(folder, tiny_recipe(architecture=still, epochs=1, warmup_epochs=0, compile=compiled), score=lambda: 0.0)
+        run(folder, tiny_recipe(still, epochs=1, warmup_epochs=0, compile=compiled), score=lambda: 0.0)
         losses.append([json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()])
         names.append(list(load_checkpoint(folder / "align-last.pt")["module"]))
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
@@ -188,12 +169,12 @@ def test_a_machine_that_cannot_compile_says_so_in_one_sentence(tmp_path, monkeyp
 
     monkeypatch.setattr(torch, "compile", no_compiler)
     with pytest.raises(Refusal, match=r"apt-get install g\+\+\).*\(No working C\+\+ compiler found\)$"):
-        run(tmp_path, tiny_recipe(compile=True))
+        run(tmp_path, tiny_recipe(TINY, compile=True))
 
 
 def test_every_step_reports_loss_and_speed(tmp_path):
     said = []
-    run(tmp_path, tiny_recipe(epochs=2), progress=lambda *step: said.append(step), score=lambda: 0.0)
+    run(tmp_path, tiny_recipe(TINY, epochs=2), progress=lambda *step: said.append(step), score=lambda: 0.0)
     steps = [(done, message) for done, total, message in said if "validation score" not in message]
     assert [done for done, _ in steps] == list(range(1, 9))  # 60 pairs in four batches, twice
     assert all(re.fullmatch(r"align, epoch [12] of 2: loss [\d.]+, [\d.e+]+ pairs/s", message) for _, message in steps)

@@ -2,23 +2,14 @@ import copy
 
 import pytest
 import torch
+from tiny import tiny_architecture
 from torch import nn
 
-from models.architecture import Architecture, EcgArchitecture
-from models.architecture import demo as demo_architecture
 from models.towers import EcgTower, EchoTower
 from training.objectives.contrastive_step import backward, contrastive_loss
 
 CPU = torch.device("cpu")
-SIZES = Architecture(
-    ecg=EcgArchitecture(leads=3, window_samples=48, patch_samples=12, embed_dim=24, depth=3, heads=2, drop_path=0.5),
-    echo=demo_architecture().echo,
-    view_dim=6,
-    projection_dim=16,
-    embedding_dim=8,
-    pool_heads=2,
-    pool_dropout=0.3,
-)
+SIZES = tiny_architecture(depth=3, drop_path=0.5, pool_dropout=0.3)
 
 
 class Towers(nn.Module):

@@ -43,10 +43,11 @@ def published():
 def four_steps(published):
     """Losses of the four steps, and the first one's gradients, by the code of a training run."""
     recipe, (ecg_tower, echo_tower) = paper(), published_towers(published)
+    settings = recipe.alignment
     windows = published.drawn_windows(len(VIEW_COUNTS), tag=21)
     batch = Batch(windows, *published.drawn_views(VIEW_COUNTS, slots=16, tag=22), [len(VIEW_COUNTS)])
     optimizer = alignment_optimizer(ecg_tower, echo_tower, recipe)
-    schedule = Schedule(recipe.epochs, STEPS_PER_EPOCH, recipe.warmup_epochs, recipe.lr_floor)
+    schedule = Schedule(settings.epochs, STEPS_PER_EPOCH, settings.warmup_epochs, settings.lr_floor)
     losses, gradients = [], {}
     for step in range(4):
         set_lr(optimizer.param_groups, schedule.factor(step))
@@ -88,5 +89,5 @@ def test_loss_of_four_pairs_with_1_3_17_and_128_views_is_the_published_one(publi
     ecg_tower, echo_tower = published_towers(published)
     with torch.no_grad():
         ecgs, studies = ecg_tower(published.ecg_windows)[1], echo_tower(*published.views).aligned_BD
-    loss = contrastive_loss(ecgs, studies, temperature=paper().temperature)
+    loss = contrastive_loss(ecgs, studies, temperature=paper().alignment.temperature)
     assert loss.item() == pytest.approx(float(NUMBERS["clip_loss_of_the_4_pairs"]), abs=2e-5)

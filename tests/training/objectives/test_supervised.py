@@ -11,7 +11,7 @@ from training.objectives.supervised import UNKNOWN, LabelledEcgs, train_supervis
 
 @pytest.fixture(scope="module")
 def recipe(micro_recipe):
-    return micro_recipe.model_copy(update={"epochs": 5, "patience": 5})
+    return micro_recipe.aligned_with(epochs=5, patience=5)
 
 
 def labelled(count, seed, *, unknown=0):
@@ -51,7 +51,7 @@ def test_what_labels_a_tracing_is_learnt_and_stands_in_the_towers_features(recip
 
 
 def test_unknown_labels_teach_nothing(recipe, tmp_path):
-    short = recipe.model_copy(update={"epochs": 2, "patience": 2, "warmup_epochs": 0.5, "weight_decay": 0.0})
+    short = recipe.aligned_with(epochs=2, patience=2, warmup_epochs=0.5, weight_decay=0.0)
     val = labelled(30, 2)
     nothing = labelled(24, 1, unknown=24)
     tower, _ = run(short, tmp_path / "nothing", nothing, val)
@@ -61,7 +61,7 @@ def test_unknown_labels_teach_nothing(recipe, tmp_path):
 
 
 def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(recipe, tmp_path):
-    short = recipe.model_copy(update={"epochs": 3, "patience": 3})
+    short = recipe.aligned_with(epochs=3, patience=3)
     train, val = labelled(24, 1, unknown=3), labelled(30, 2)
     whole, _ = run(short, tmp_path / "whole", train, val)
 

@@ -22,7 +22,7 @@ ORIGIN = Origin(
 @pytest.fixture(scope="module")
 def size(micro_recipe):
     shorter = {"epochs": 2, "patience": 2, "warmup_epochs": 0.5}
-    return Size(name="micro", patients=40, cohort_seed=0, recipe=micro_recipe.model_copy(update=shorter))
+    return Size(name="micro", patients=40, cohort_seed=0, recipe=micro_recipe.aligned_with(**shorter))
 
 
 def run(cohort_dir, size, out, *, seeds=2, messages=None):
@@ -54,7 +54,7 @@ def test_every_arm_is_trained_with_every_seed_on_one_echo_encoder(finished):
 
 def test_every_trained_arm_has_the_same_number_of_passes_over_the_same_ecgs(finished, size):
     out, comparison, _ = finished
-    assert {r.epochs_run for r in comparison.results if r.arm != "random"} == {size.recipe.epochs}
+    assert {r.epochs_run for r in comparison.results if r.arm != "random"} == {size.recipe.alignment.epochs}
     steps = {}
     for arm in ARMS[:-1]:
         last = next((out / "arms" / f"{arm}-0").glob("*-last.pt"))
@@ -182,16 +182,16 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
 @pytest.mark.parametrize("name", SIZES)
 def test_the_sizes_give_the_masked_arm_the_budget_of_the_others(name):
     size = SIZES[name]()
-    masked, recipe = size.masked_ecg, size.recipe
+    masked, others = size.masked_ecg, size.recipe.alignment
     for equal in ("epochs", "batch_size", "patience", "learning_rate", "warmup_epochs", "lr_floor", "weight_decay"):
-        assert getattr(masked, equal) == getattr(recipe, equal), equal
+        assert getattr(masked, equal) == getattr(others, equal), equal
     assert Size.model_validate_json(size.model_dump_json()) == size
 
 
 @pytest.mark.parametrize("change", [{"weight_averaging": 0.9}, {"patch_dropout": 0.5}])
 def test_a_size_with_a_means_that_not_all_arms_have_is_refused_by_its_name(size, change):
     with pytest.raises(ValueError, match=f"not all arms have {next(iter(change))}"):
-        Size(name="unfair", patients=40, cohort_seed=0, recipe=size.recipe.model_copy(update=change))
+        Size(name="unfair", patients=40, cohort_seed=0, recipe=size.recipe.aligned_with(**change))
 
 
 def test_the_table_says_which_labels_each_arm_was_given(finished):
