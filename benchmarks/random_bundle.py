@@ -12,7 +12,7 @@ from index.catalogue.cards import CataloguedView, StudyCard
 from index.store import IndexStore
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import Architecture
-from models.bundle import Bundle, write_bundle
+from models.bundle import Bundle, BundleDraft, write_bundle
 from models.echo_encoder import EchoEncoder
 from models.labels import LabelDefinitions
 from models.probes import Calibration, LvefProbe, Probes, ShdProbe
@@ -34,18 +34,18 @@ def write_random_bundle(path: Path, architecture: Architecture, *, with_echo: bo
     )
     write_bundle(
         path,
-        manifest_fields={
-            "id": "random-weights",
-            "created": datetime.now(UTC),
-            "code_version": "0",
-            "seeds": {"weights": 0},
-            "architecture": architecture,
-            "ecg": EcgSpec(window_samples=architecture.ecg.window_samples),
-            "echo": EchoSpec(frames=architecture.echo.frames, size=architecture.echo.size),
-            "labels": LabelDefinitions(shd_flags=FLAGS),
-            "metrics": {},
-            "training_data": {},
-        },
+        BundleDraft(
+            id="random-weights",
+            created=datetime.now(UTC),
+            code_version="0",
+            seeds={"weights": 0},
+            architecture=architecture,
+            ecg=EcgSpec(window_samples=architecture.ecg.window_samples),
+            echo=EchoSpec(frames=architecture.echo.frames, size=architecture.echo.size),
+            labels=LabelDefinitions(shd_flags=FLAGS),
+            metrics={},
+            training_data={},
+        ),
         ecg_tower=EcgTower(architecture),
         echo_encoder=EchoEncoder(architecture.echo, architecture.view_dim) if with_echo else None,
         echo_tower=EchoTower(architecture) if with_echo else None,

@@ -123,7 +123,7 @@ def train(
     if seed is not None:
         chosen = chosen.model_copy(update={"seed": seed})
     with torchrun_ranks(device) as (ranks, own_device), progress("Training") as report:
-        if ranks.is_main and start and not ecg_start and "ecg_encoder" not in read_manifest(start)[0].absent:
+        if ranks.is_main and start and not ecg_start and read_manifest(start)[0].gives("ecg_encoder"):
             sentence = "The ECG encoder starts from random weights; {0}'s is used with --ecg-start {0}."
             err.print(sentence.format(start.name), markup=False, soft_wrap=True)
         run(
@@ -135,6 +135,7 @@ def train(
             ecg_start=ecg_start,
             resume=resume,
             ranks=ranks,
+            say=lambda sentence: err.print(sentence, markup=False, soft_wrap=True),
         )
     if ranks.is_main:
         out.print(f"Bundle written: {out_dir}", markup=False)
@@ -156,9 +157,12 @@ def evaluate(
 ) -> None:
     """Probes, few labels, calibration and retrieval of a bundle on one split of a cohort."""
     from cli.evaluation_report import print_evaluation_report
+    from ground.extras import require
     from models.device import Machine
     from training.evaluation.evaluate import evaluate as run
 
+    if plots is not None:
+        require("matplotlib", "Drawing the report")  # now, and not after an hour of measuring
     with progress("Evaluating") as report:
         machine = Machine.named(device, workers=workers, progress=report)
         result = run(bundle, cohort, split, machine, work=work, with_map=plots is not None)

@@ -16,7 +16,7 @@ Vectors = dict[str, NDArray[np.float32]]
 
 def ecg_vectors(bundle: Bundle, windows_BWLN: NDArray[np.float32]) -> Vectors:
     """`features` (B, F), and unit `embeddings` (B, D) unless the bundle lacks the alignment."""
-    if "ecg_alignment_global_token" in bundle.manifest.absent:
+    if not bundle.manifest.gives("ecg_embeddings"):
         return {"features": bundle.ecg_features(windows_BWLN)}
     answer = bundle.embed_ecgs(windows_BWLN)
     return {"features": answer.features_BF, "embeddings": answer.embeddings_BD}

@@ -23,8 +23,10 @@ from models.bundle.manifest import (
     PART_FILES,
     PROBES,
     TOWER_COMPONENTS,
+    BundleDraft,
     BundleError,
     BundleManifest,
+    Use,
 )
 
 __all__ = [
@@ -37,11 +39,13 @@ __all__ = [
     "PROBES",
     "TOWER_COMPONENTS",
     "Bundle",
+    "BundleDraft",
     "BundleError",
     "BundleManifest",
     "EcgOutput",
     "PooledStudies",
     "StudyOutput",
+    "Use",
     "check_card",
     "clips_per_chunk",
     "ecgs_per_chunk",

@@ -16,9 +16,9 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -38,6 +38,7 @@ from models.bundle.manifest import (
     MANIFEST,
     PROBES,
     SCHEMA_VERSION,
+    BundleDraft,
     BundleError,
     BundleManifest,
 )
@@ -125,22 +126,20 @@ def verify_bundle(path: Path) -> None:
 
 def write_bundle(
     path: Path,
+    draft: BundleDraft,
     *,
-    manifest_fields: Mapping[str, Any],
-    ecg_tower: EcgTower | None,
-    echo_encoder: EchoEncoder | None,
-    echo_tower: EchoTower | None,
-    probes: Probes | None,
+    ecg_tower: EcgTower | None = None,
+    echo_encoder: EchoEncoder | None = None,
+    echo_tower: EchoTower | None = None,
+    probes: Probes | None = None,
     card: str,
 ) -> BundleManifest:
     """Write a bundle under a temporary name beside `path` and rename it, so that it is there whole or not at all.
 
-    manifest_fields: every field of BundleManifest except schema_version, files and manifest_sha256; `absent` only when
-    a tower has gaps. ValueError when `path` exists already, or when weights or probes do not fit the architecture.
+    Refusal when `path` exists already, ValueError when weights or probes do not fit the architecture.
     """
     if path.exists():
         raise Refusal("bundle_exists", f"{path.name} exists already; a bundle is never changed in place")
-    draft = BundleManifest.model_validate({**manifest_fields, "files": {}})
     problem = None if probes is None else _probe_problem(probes, draft)
     if problem:
         raise ValueError(f"the probes do not fit the bundle: {problem}")
@@ -165,7 +164,7 @@ def write_bundle(
             (temporary / PROBES).write_text(probes.model_dump_json(indent=1) + "\n", encoding="utf-8")
         (temporary / CARD).write_text(card, encoding="utf-8")
         files = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
-        manifest = _write_manifest(temporary / MANIFEST, draft.model_copy(update={"files": files}))
+        manifest = _write_manifest(temporary / MANIFEST, BundleManifest(**dict(draft), files=files))
         # Temporary folders and safetensors files are for their owner only; a finished bundle is for every reader.
         temporary.chmod(0o755)
         for file in temporary.iterdir():
@@ -213,7 +212,7 @@ def _read_weights(path: Path, manifest: BundleManifest, name: str, module: _Modu
     return module.eval().requires_grad_(requires_grad=False)
 
 
-def _probe_problem(probes: Probes, manifest: BundleManifest) -> str | None:
+def _probe_problem(probes: Probes, manifest: BundleDraft) -> str | None:
     features, classes = len(probes.feature_mean_F), len(probes.lvef.bias_C)
     if features != manifest.architecture.features_dim:
         return f"the probes take {features} features, the encoder gives {manifest.architecture.features_dim}"

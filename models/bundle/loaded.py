@@ -38,9 +38,9 @@ from models.bundle.manifest import (
     ECHO_ENCODER,
     ECHO_TOWER,
     PART_FILES,
-    TOWER_COMPONENTS,
     BundleError,
     BundleManifest,
+    Use,
 )
 from models.device import resolve_device
 from models.ecg_shape import describe_windows
@@ -133,7 +133,7 @@ class Bundle:
         # A distance fitted on exact features says nothing of rounded ones.
         ood = None if probes is None or precision == "bf16" else probes.ood
         self._ood_head = None if ood is None else OodHead(ood).to(device)
-        if ecg_tower is not None and "ecg_encoder" not in manifest.absent:
+        if ecg_tower is not None and manifest.gives("ecg_encoder"):
             ecg_tower.ecg_encoder = ecg_tower.ecg_encoder.folded()
         self._ecg_tower = None if ecg_tower is None else ecg_tower.eval().to(device)
         self._echo_encoder = None if echo_encoder is None else echo_encoder.eval().to(device)
@@ -193,7 +193,7 @@ class Bundle:
         Over several windows the features are averaged, and so are the unit embeddings, which then get unit length
         again: every window counts alike, however long its aligned vector is. Probes see the averaged features.
         """
-        tower = self._ecg(windows_BWLN, needs=TOWER_COMPONENTS[ECG_TOWER])
+        tower = self._ecg(windows_BWLN, "ecg_embeddings")
         B, W = windows_BWLN.shape[:2]
         with self._inference():
             outputs = [tower(windows) for windows in self._window_chunks(windows_BWLN)]
@@ -240,7 +240,7 @@ class Bundle:
 
     def ecg_features(self, windows_BWLN: _Float32) -> _Float32:
         """The features (B, F) of `embed_ecgs` alone, which a bundle without alignment has too."""
-        tower = self._ecg(windows_BWLN, needs=("ecg_encoder", "token_aggregator"))
+        tower = self._ecg(windows_BWLN, "ecg_features")
         B, W = windows_BWLN.shape[:2]
         with self._inference():
             features = [tower.features(windows).float() for windows in self._window_chunks(windows_BWLN)]
@@ -263,7 +263,7 @@ class Bundle:
 
         view_embeddings_VD are the views taken alone, without pooling: what each would be similar to by itself.
         """
-        tower = self._echo(needs=TOWER_COMPONENTS[ECHO_TOWER])
+        tower = self._echo("study_embeddings")
         if views_VD.ndim != 2 or len(views_VD) == 0:
             raise ValueError("a study needs at least one view vector, as an array (views, view_dim)")
         with self._inference():
@@ -282,8 +282,8 @@ class Bundle:
 
         Absent slots may hold anything. Of more than `max_views` present views of a study, the first ones count.
         """
-        tower = self._echo(needs=("echo_projection_for_agg", "echo_view_aggregator"))
-        aligned = "echo_alignment_global_token" not in self.manifest.absent
+        tower = self._echo("study_tokens")
+        aligned = self.manifest.gives("study_embeddings")
         counted_BV = view_present_BV & (view_present_BV.cumsum(axis=1) <= self.manifest.echo.max_views)
         with self._inference():
             tokens_BP, weights_BV = tower.pool(self._tensor(views_BVW), torch.from_numpy(counted_BV).to(self.device))
@@ -294,29 +294,28 @@ class Bundle:
                 _numpy(weights_BV.float()),
             )
 
-    def _ecg(self, windows_BWLN: _Float32, needs: Sequence[str]) -> EcgTower:
+    def _ecg(self, windows_BWLN: _Float32, use: Use) -> EcgTower:
         if self._ecg_tower is None:
             raise self._without(ECG_TOWER)
-        self._check_present(needs)
+        self._check_gives(use)
         if windows_BWLN.ndim != 4 or 0 in windows_BWLN.shape:
             raise ValueError(f"ECG windows must be (batch, windows, leads, samples), not {windows_BWLN.shape}")
         if not np.isfinite(windows_BWLN).all():
             raise ValueError("ECG windows must be finite")
         return self._ecg_tower
 
-    def _echo(self, needs: Sequence[str]) -> EchoTower:
+    def _echo(self, use: Use) -> EchoTower:
         if self._echo_tower is None:
             raise self._without(ECHO_TOWER)
-        self._check_present(needs)
+        self._check_gives(use)
         return self._echo_tower
 
     def _without(self, file: str) -> BundleError:
         lacks = f"{file} was not loaded" if file in self.manifest.files else f"this bundle has no {file}"
         return BundleError(f"{lacks}, which these vectors need")
 
-    def _check_present(self, needs: Sequence[str]) -> None:
-        missing = [component for component in needs if component in self.manifest.absent]
-        if missing:
+    def _check_gives(self, use: Use) -> None:
+        if missing := self.manifest.lacks(use):
             raise BundleError(f"this bundle has no {' and no '.join(missing)}, which these vectors need")
 
     def _window_chunks(self, windows_BWLN: _Float32) -> Iterator[Tensor]:

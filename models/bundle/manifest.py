@@ -13,35 +13,49 @@ from models.architecture import Architecture
 from models.labels import LabelDefinitions
 
 MANIFEST = "manifest.json"
-
-
 ECG_TOWER = "ecg_tower.safetensors"
-
-
 ECHO_ENCODER = "echo_encoder.safetensors"
-
-
 ECHO_TOWER = "echo_tower.safetensors"
-
-
 PROBES = "probes.json"
-
-
 CARD = "README.md"
 
-
 PART_FILES: dict[str, tuple[str, ...]] = {"ecg": (ECG_TOWER,), "echo": (ECHO_ENCODER, ECHO_TOWER)}
-
 
 TOWER_COMPONENTS: dict[str, tuple[str, ...]] = {
     ECG_TOWER: ("ecg_encoder", "token_aggregator", "ecg_alignment_global_token"),
     ECHO_TOWER: ("echo_projection_for_agg", "echo_view_aggregator", "echo_alignment_global_token"),
 }
 
+Use = Literal[
+    "ecg_encoder",
+    "ecg_features",
+    "ecg_embeddings",
+    "predictions",
+    "view_vectors",
+    "study_tokens",
+    "study_embeddings",
+    "retrieval",
+]
+"""What a bundle may be asked for."""
+
+_ECG_FEATURES = TOWER_COMPONENTS[ECG_TOWER][:2]
+_NEEDS: dict[Use, dict[str, tuple[str, ...]]] = {
+    "ecg_encoder": {ECG_TOWER: ("ecg_encoder",)},
+    "ecg_features": {ECG_TOWER: _ECG_FEATURES},
+    "ecg_embeddings": {ECG_TOWER: TOWER_COMPONENTS[ECG_TOWER]},
+    "predictions": {ECG_TOWER: _ECG_FEATURES, PROBES: ()},
+    "view_vectors": {ECHO_ENCODER: ()},
+    "study_tokens": {ECHO_TOWER: TOWER_COMPONENTS[ECHO_TOWER][:2]},
+    "study_embeddings": {ECHO_TOWER: TOWER_COMPONENTS[ECHO_TOWER]},
+    "retrieval": {
+        ECG_TOWER: TOWER_COMPONENTS[ECG_TOWER],
+        ECHO_ENCODER: (),
+        ECHO_TOWER: TOWER_COMPONENTS[ECHO_TOWER],
+    },
+}
+"""The files and, of a tower's file, the components that each use takes."""
 
 SCHEMA_VERSION = 1
-
-
 _BLANK = "0" * 64
 
 
@@ -52,8 +66,8 @@ class BundleError(Refusal):
         super().__init__(code, sentence, hint=hint)
 
 
-class BundleManifest(BaseModel):
-    """What a bundle is. `manifest_sha256` is the hash of manifest.json itself with this one value blanked by zeros."""
+class BundleDraft(BaseModel):
+    """What whoever makes a bundle says of it; the rest of the manifest follows from the files."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,19 +84,39 @@ class BundleManifest(BaseModel):
     training_data: dict[str, JsonValue]
     absent: tuple[str, ...] = ()
     """Components that a tower's file lacks, as when only some weights were imported; see `TOWER_COMPONENTS`."""
-    files: dict[str, str]
-    """sha256 of every file beside the manifest."""
-    manifest_sha256: str = _BLANK
 
     @model_validator(mode="after")
-    def _agrees_with_itself(self) -> BundleManifest:
+    def _agrees_with_itself(self) -> BundleDraft:
         ecg, echo = self.architecture.ecg, self.architecture.echo
         if (len(self.ecg.leads), self.ecg.window_samples) != (ecg.leads, ecg.window_samples):
             raise ValueError("the ECG specification prepares other windows than the ECG encoder takes")
         if (self.echo.frames, self.echo.size) != (echo.frames, echo.size):
             raise ValueError("the echo specification prepares other clips than the echo encoder takes")
-        if not set(self.files) <= {ECG_TOWER, ECHO_ENCODER, ECHO_TOWER, PROBES, CARD}:
-            raise ValueError("a file is listed that does not belong in a bundle")
         if not set(self.absent) <= {name for names in TOWER_COMPONENTS.values() for name in names}:
             raise ValueError("a component is listed as absent that no tower has")
         return self
+
+
+class BundleManifest(BundleDraft):
+    """What a bundle is. `manifest_sha256` is the hash of manifest.json itself with this one value blanked by zeros."""
+
+    files: dict[str, str]
+    """sha256 of every file beside the manifest."""
+    manifest_sha256: str = _BLANK
+
+    @model_validator(mode="after")
+    def _lists_files_of_a_bundle(self) -> BundleManifest:
+        if not set(self.files) <= {ECG_TOWER, ECHO_ENCODER, ECHO_TOWER, PROBES, CARD}:
+            raise ValueError("a file is listed that does not belong in a bundle")
+        return self
+
+    def gives(self, use: Use) -> bool:
+        """Whether the bundle has all that this takes."""
+        return not self.lacks(use)
+
+    def lacks(self, use: Use) -> tuple[str, ...]:
+        """The files that this takes and the bundle has not, then the components that its files lack."""
+        needs = _NEEDS[use]
+        files = tuple(name for name in needs if name not in self.files)
+        components = {component for of_file in needs.values() for component in of_file}
+        return files + tuple(name for name in self.absent if name in components)

@@ -12,7 +12,7 @@ from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import paper
-from models.bundle import write_bundle
+from models.bundle import BundleDraft, write_bundle
 from models.labels import LabelDefinitions
 from models.published.components import (
     COMPONENT_FILES,
@@ -46,7 +46,7 @@ def import_bundle(
     """Write a bundle of the published weights given; where two give the same component, the later argument counts.
 
     Returns the report, one sentence a line. CheckpointError for a file that is not what its argument asks for;
-    ValueError when nothing is given or `out_dir` exists.
+    Refusal when nothing is given or `out_dir` exists.
     """
     if out_dir.exists():
         raise Refusal("bundle_exists", f"{out_dir.name} exists already; a bundle is never changed in place")
@@ -67,29 +67,28 @@ def import_bundle(
         report.append(f"Left alone in the components folder: {', '.join(left_alone)}.")
     hashes = [contribution.sha256 for contribution in contributions]
     bundle_id = f"published-{short_name_of(''.join(hashes))}"
-    fields = {
-        "id": bundle_id,
-        "created": datetime.now(UTC),
-        "code_version": version("echo2ecg"),
-        "seeds": {},
-        "architecture": paper(),
-        "ecg": EcgSpec(),
-        "echo": EchoSpec(),
-        "labels": LabelDefinitions(shd_flags=SHD_FLAGS),
-        "metrics": {},
-        "training_data": {
+    draft = BundleDraft(
+        id=bundle_id,
+        created=datetime.now(UTC),
+        code_version=version("echo2ecg"),
+        seeds={},
+        architecture=paper(),
+        ecg=EcgSpec(),
+        echo=EchoSpec(),
+        labels=LabelDefinitions(shd_flags=SHD_FLAGS),
+        metrics={},
+        training_data={
             "trained_here": False,
             "imported_files": [{"file": c.file, "source": c.source, "sha256": c.sha256} for c in contributions],
         },
-        "absent": assembled.absent,
-    }
+        absent=assembled.absent,
+    )
     write_bundle(
         out_dir,
-        manifest_fields=fields,
+        draft,
         ecg_tower=assembled.ecg_tower,
         echo_encoder=assembled.echo_encoder,
         echo_tower=assembled.echo_tower,
-        probes=None,
         card=_card(bundle_id, contributions, assembled),
     )
     return report

@@ -17,9 +17,7 @@ from cohorts import ecg_labels
 from inputs.ecg.prepare import ecg_windows
 from models.bundle import Bundle
 from models.labels import LvefClasses, class_numbers
-from training.data.cohort_arrays import (
-    Arrays,
-)
+from training.data.cohort_arrays import Arrays
 
 _Float32 = NDArray[np.float32]
 _Float64 = NDArray[np.float64]
@@ -72,12 +70,11 @@ def embed_ecgs(
     signals: Arrays,
     *,
     split: str = "measured",
-    aligned: bool = True,
 ) -> EmbeddedEcgs:
-    """Every ECG of `pairs`, of patients of `split`, once; of a bundle that is not `aligned` the features alone."""
+    """Every ECG of `pairs`, of patients of `split`, once; of a bundle without alignment the features alone."""
     by_ecg = ecg_labels(pairs, labels)
     batches = _batches(ecg_windows(signals[ecg_id], bundle.manifest.ecg) for ecg_id in by_ecg.index)
-    if not aligned:
+    if not bundle.manifest.gives("ecg_embeddings"):
         features_EF = np.concatenate([bundle.ecg_features(batch) for batch in batches])
         return EmbeddedEcgs(by_ecg, features_EF, None, None, None, split=split)
     outputs = [bundle.embed_ecgs(batch) for batch in batches]

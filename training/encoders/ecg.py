@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,17 @@ from models.compare import first_difference, first_setting
 from models.device import Machine
 from models.ecg_encoder import EcgEncoder
 from training.data.cohort_arrays import prepared_signals
-from training.engine.loop import FitResult
 from training.engine.place import Place
 from training.objectives.masked_ecg import pretrain_ecg_encoder
 from training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class EcgStart:
+    """The encoder that an ECG tower starts from (None: random weights), and where it is from, for the model card."""
+
+    encoder: EcgEncoder | None = None
+    origin: str = "Its weights started at random."
 
 
 def bundle_ecg_encoder(path: Path, manifest: BundleManifest, recipe: Recipe) -> EcgEncoder:
@@ -27,7 +35,7 @@ def bundle_ecg_encoder(path: Path, manifest: BundleManifest, recipe: Recipe) -> 
 
     Stochastic depth has no weights: the recipe's counts.
     """
-    if "ecg_encoder" in manifest.absent:
+    if not manifest.gives("ecg_encoder"):
         raise BundleError("this bundle has no ECG encoder to start from")
     weights = read_ecg_tower(path, manifest).ecg_encoder.state_dict()
     encoder = random_ecg_encoder(recipe)
@@ -62,9 +70,7 @@ def ecg_pretraining_key(recipe: Recipe, cohort_id: str, code_version: str) -> st
     return short_name_of(json.dumps(decisive))
 
 
-def pretrained_ecg_encoder(
-    cohort: Cohort, recipe: Recipe, work: Path, place: Place, machine: Machine
-) -> tuple[EcgEncoder, FitResult]:
+def pretrained_ecg_encoder(cohort: Cohort, recipe: Recipe, work: Path, place: Place, machine: Machine) -> EcgStart:
     """An encoder trained on every readable ECG of the train patients, paired with a study or not.
 
     `work` keeps prepared ECGs, `place` the checkpoints: what is finished there is loaded, what is not goes on.
@@ -82,4 +88,8 @@ def pretrained_ecg_encoder(
     encoder = random_ecg_encoder(recipe)
     with place.logged() as place:
         fit = pretrain_ecg_encoder(encoder, train, val, recipe.ecg_pretraining, place, machine, seed=recipe.seed)
-    return encoder, fit
+    origin = (
+        "It learnt first to fill in hidden patches of the train patients' ECGs "
+        f"({fit.epochs_run} epochs, the best of them {fit.best_epoch + 1})."
+    )
+    return EcgStart(encoder, origin)

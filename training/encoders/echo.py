@@ -6,9 +6,7 @@ Letters: S studies, P phenotypes, N clips.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +18,7 @@ from embedding.ecgs import fill_store
 from embedding.prepared import clip_bytes
 from embedding.store import ArrayStore
 from ground.disk import short_name_of
-from models.bundle import ECHO_ENCODER, BundleError, read_manifest, write_bundle
+from models.bundle import BundleDraft, BundleError, read_manifest, write_bundle
 from models.compare import first_difference, first_setting
 from models.device import Machine
 from models.echo_encoder import EchoEncoder
@@ -33,7 +31,7 @@ from training.recipes import Recipe
 def check_start(start: Path, recipe: Recipe) -> None:
     """BundleError unless the bundle has an echo encoder of the recipe's sizes, for clips as the recipe prepares."""
     manifest, _ = read_manifest(start)
-    if ECHO_ENCODER not in manifest.files:
+    if not manifest.gives("view_vectors"):
         raise BundleError("this bundle has no echo encoder to start from")
     theirs, ours = manifest.architecture, recipe.architecture
     with torch.device("meta"):
@@ -66,7 +64,7 @@ def train_echo_encoder(
     recipe: Recipe,
     decoded: ArrayStore,
     place: Place,
-    manifest_fields: Mapping[str, Any],
+    draft: BundleDraft,
     machine: Machine,
 ) -> Path:
     """The echo encoder as a bundle of its own in `place`, under the name `bundle`; a finished one is not trained again.
@@ -113,11 +111,8 @@ def train_echo_encoder(
     }
     write_bundle(
         bundle_dir,
-        manifest_fields={**manifest_fields, "metrics": metrics},
-        ecg_tower=None,
+        draft.model_copy(update={"metrics": metrics}),
         echo_encoder=encoder,
-        echo_tower=None,
-        probes=None,
         card="The echo encoder of an unfinished training run.\n",
     )
     return bundle_dir

@@ -12,7 +12,7 @@ from ground.extras import require
 
 def require_tensorboard() -> None:
     """ExtraMissing, in one sentence, where TensorBoard is not installed: to be said before a run begins."""
-    require("tensorboard", "A training run writes its log for TensorBoard, which")
+    require("tensorboard", "A training run")
 
 
 class RunLog:

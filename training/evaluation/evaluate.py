@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,14 +19,7 @@ from pydantic import Field
 from cohorts import OpenCohort, open_cohort
 from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
-from models.bundle import (
-    ECG_TOWER,
-    PART_FILES,
-    TOWER_COMPONENTS,
-    Bundle,
-    BundleManifest,
-    read_manifest,
-)
+from models.bundle import Bundle, read_manifest
 from models.device import Machine
 from training.data.cohort_arrays import (
     Arrays,
@@ -34,7 +28,7 @@ from training.data.cohort_arrays import (
     study_views,
     usable_pairs,
 )
-from training.data.embedded import embed_ecgs
+from training.data.embedded import EmbeddedEcgs, embed_ecgs
 from training.evaluation.few_shot import FewShotCurve, few_shot_curves
 from training.evaluation.metrics import Estimate, Record
 from training.evaluation.probe_reports import (
@@ -48,7 +42,7 @@ from training.evaluation.probe_reports import (
     phenotype_reports,
 )
 from training.evaluation.retrieval_report import PHENOTYPES, RetrievalReport, retrieval_reports
-from training.evaluation.shared_map import SharedMap, shared_map
+from training.evaluation.shared_map import SharedMap, require_umap, shared_map
 
 
 class EvaluationReport(Record):
@@ -127,100 +121,130 @@ def evaluate(
 
     `work` keeps prepared ECGs and view vectors for another time; without it they go to a temporary folder.
     `window_days` pairs ECGs with studies of a cohort that is not open yet; None takes what the bundle was trained with,
-    or 7. `with_map` adds the map of
-    the shared space, for plots.
+    or 7. `with_map` adds the map of the shared space, for plots.
     What cannot be measured, for want of labels or of a part of the bundle, is told with its reason and keeps nothing
-    else from being measured. Raises BundleError, CohortError, or a Refusal for the train split and for one of whose
-    ECGs none can be used.
+    else from being measured. Raises BundleError, CohortError, or a Refusal for the train split, for one of whose ECGs
+    none can be used, and for a map where what lays it out is not installed.
     """
     if split == "train":
         raise Refusal(
             "split_not_measured",
             "the train patients cannot be measured: their ECGs would be their own nearest neighbours",
         )
-    lacking = _lacking_for_retrieval(read_manifest(bundle_dir)[0])
+    lacking = read_manifest(bundle_dir)[0].lacks("retrieval")
+    if with_map and not lacking:
+        require_umap()
     bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",) if lacking else ("ecg", "echo"))
     if isinstance(cohort, Path):
         cohort = open_cohort(cohort, _trained_window_days(bundle) if window_days is None else window_days)
-    tables, labels = cohort.tables, cohort.labels
     with ExitStack() as stack:
         folder = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="echo2ecg-evaluate-")))
-        tested = cohort.split(split)
-        neighbours = cohort.split("train")
-        # Whoever is measured cannot also choose how strongly probes are regularised.
-        chooser = "calibration" if split == "val" else "val"
-        choosing = cohort.split(chooser)
-        ecg_ids = pd.concat([tested["ecg_id"], neighbours["ecg_id"], choosing["ecg_id"]])
-        signals, ecgs = prepared_signals(tables, ecg_ids, bundle.manifest.ecg, folder, machine)
-        skipped_clips: dict[str, str] = {}
-        if lacking:
-            tested = _readable(tested, signals)
-        else:
-            clips = clip_sources(tables, tested["study_id"])
-            views, skipped_clips = study_views(bundle, tables, clips, folder, machine)
-            tested = usable_pairs(tested, signals, views)
-        if tested.empty:
-            raise Refusal("nothing_to_measure", f"no pair of an ECG and a study of the {split} patients can be used")
-        aligned = not set(TOWER_COMPONENTS[ECG_TOWER]) & set(bundle.manifest.absent)
-        known, chooses = (
-            embed_ecgs(bundle, readable, labels, signals, split=name, aligned=aligned) if len(readable) else None
-            for name, readable in (("train", _readable(neighbours, signals)), (chooser, _readable(choosing, signals)))
-        )
-        test = embed_ecgs(bundle, tested, labels, signals, split=split, aligned=aligned)
-        studies = tested["study_id"].unique()
-        study_embeddings = {} if lacking else {name: bundle.pool_study(views[name]).embedding_D for name in studies}
+        found = _embedded(bundle, cohort, split, folder, machine)
+    test, known, choosing = found.test, found.known, found.choosing
     classes = bundle.manifest.labels.lvef
     served = None if test.lvef_EC is None else bundle.probes
-    not_measured = {}
-    if known is None:
-        reason = "nearest neighbours and few labels need ECGs of the train patients, and none can be used"
-        not_measured = dict.fromkeys(("knn_probe", "few_shot"), reason)
-    retrieval: tuple[RetrievalReport, ...] = ()
-    map_of_both = None
-    if lacking:
-        not_measured["retrieval"] = f"retrieval needs both towers, and this bundle has no {' and no '.join(lacking)}"
-    else:
-        assert test.embeddings_ED is not None
-        ecg_embeddings = dict(zip(test.labels.index, test.embeddings_ED, strict=True))
-        retrieval = retrieval_reports(tested, labels, ecg_embeddings, study_embeddings)
-        for phenotype, known_of in labels.loc[studies, list(PHENOTYPES)].notna().sum().items():
-            if known_of < 2:
-                needs = f"retrieval of studies of like {phenotype} needs two that have it"
-                not_measured[f"retrieval of {phenotype}"] = f"{needs}, and the {split} patients have {known_of}"
-        if with_map:
-            map_of_both = shared_map(
-                test.embeddings_ED,
-                test.truth("lvef_percent"),
-                np.stack(list(study_embeddings.values())),
-                labels.loc[studies, "lvef_percent"].to_numpy(dtype=np.float64),
-            )
     return EvaluationReport(
         bundle_id=bundle.id,
         split=split,
         simulated_cohort=cohort.about.is_simulated,
-        patients=tested["patient_id"].nunique(),
-        ecgs=tested["ecg_id"].nunique(),
-        studies=len(studies),
-        skipped_ecgs=ecgs.reasons(),
-        skipped_clips=dict(Counter(skipped_clips.values())),
+        patients=found.pairs["patient_id"].nunique(),
+        ecgs=found.pairs["ecg_id"].nunique(),
+        studies=found.pairs["study_id"].nunique(),
+        skipped_ecgs=found.skipped_ecgs,
+        skipped_clips=found.skipped_clips,
         lvef_lowest_class_range=classes.ranges[0],
         linear_probe_from="train patients" if served is None else "bundle",
-        linear_probe=fitted_probe_report(known, chooses, test, classes)
+        linear_probe=fitted_probe_report(known, choosing, test, classes)
         if served is None
         else bundle_probe_report(test, classes, served.shd.threshold),
         knn_probe=None if known is None else knn_probe_report(known, test, classes),
-        flags=flag_reports(known, chooses, test, SHD_FLAGS),
+        flags=flag_reports(known, choosing, test, SHD_FLAGS),
         phenotypes=phenotype_reports(known, test),
         few_shot=few_shot_curves(known, test, classes),
-        retrieval=retrieval,
-        map=map_of_both,
-        not_measured=not_measured,
+        retrieval=() if lacking else _retrieval(found, cohort.labels),
+        map=_map(found, cohort.labels) if with_map and not lacking else None,
+        not_measured=_not_measured(found, lacking, cohort.labels),
     )
 
 
-def _lacking_for_retrieval(manifest: BundleManifest) -> list[str]:
-    """Names of what both towers need and the bundle has not."""
-    return [name for files in PART_FILES.values() for name in files if name not in manifest.files] + [*manifest.absent]
+@dataclass(frozen=True)
+class _Embedded:
+    """What is measured: the usable pairs of a split, and everybody's vectors as the bundle gives them."""
+
+    pairs: pd.DataFrame
+    test: EmbeddedEcgs
+    known: EmbeddedEcgs | None
+    """Of the train patients; None where no ECG of theirs can be used."""
+    choosing: EmbeddedEcgs | None
+    """Of the patients who choose how strongly probes are regularised."""
+    studies: Arrays
+    """Unit embeddings (D,) by study_id; empty without retrieval."""
+    skipped_ecgs: dict[str, int]
+    skipped_clips: dict[str, int]
+
+
+def _embedded(bundle: Bundle, cohort: OpenCohort, split: str, folder: Path, machine: Machine) -> _Embedded:
+    tables, labels = cohort.tables, cohort.labels
+    tested, neighbours = cohort.split(split), cohort.split("train")
+    # Whoever is measured cannot also choose how strongly probes are regularised.
+    chooser = "calibration" if split == "val" else "val"
+    choosing = cohort.split(chooser)
+    ecg_ids = pd.concat([tested["ecg_id"], neighbours["ecg_id"], choosing["ecg_id"]])
+    signals, ecgs = prepared_signals(tables, ecg_ids, bundle.manifest.ecg, folder, machine)
+    views: Arrays = {}
+    skipped_clips: dict[str, str] = {}
+    if bundle.manifest.gives("retrieval"):
+        views, skipped_clips = study_views(bundle, tables, clip_sources(tables, tested["study_id"]), folder, machine)
+        tested = usable_pairs(tested, signals, views)
+    else:
+        tested = _readable(tested, signals)
+    if tested.empty:
+        raise Refusal("nothing_to_measure", f"no pair of an ECG and a study of the {split} patients can be used")
+    of_train, of_choosers = (
+        embed_ecgs(bundle, readable, labels, signals, split=name) if len(readable) else None
+        for name, readable in (("train", _readable(neighbours, signals)), (chooser, _readable(choosing, signals)))
+    )
+    return _Embedded(
+        pairs=tested,
+        test=embed_ecgs(bundle, tested, labels, signals, split=split),
+        known=of_train,
+        choosing=of_choosers,
+        studies={name: bundle.pool_study(views[name]).embedding_D for name in tested["study_id"].unique() if views},
+        skipped_ecgs=ecgs.reasons(),
+        skipped_clips=dict(Counter(skipped_clips.values())),
+    )
+
+
+def _retrieval(found: _Embedded, labels: pd.DataFrame) -> tuple[RetrievalReport, ...]:
+    assert found.test.embeddings_ED is not None
+    ecg_embeddings = dict(zip(found.test.labels.index, found.test.embeddings_ED, strict=True))
+    return retrieval_reports(found.pairs, labels, ecg_embeddings, found.studies)
+
+
+def _map(found: _Embedded, labels: pd.DataFrame) -> SharedMap | None:
+    assert found.test.embeddings_ED is not None
+    return shared_map(
+        found.test.embeddings_ED,
+        found.test.truth("lvef_percent"),
+        np.stack(list(found.studies.values())),
+        labels.loc[list(found.studies), "lvef_percent"].to_numpy(dtype=np.float64),
+    )
+
+
+def _not_measured(found: _Embedded, lacking: tuple[str, ...], labels: pd.DataFrame) -> dict[str, str]:
+    """By what is missing as a whole, why."""
+    reasons = {}
+    if found.known is None:
+        reason = "nearest neighbours and few labels need ECGs of the train patients, and none can be used"
+        reasons = dict.fromkeys(("knn_probe", "few_shot"), reason)
+    if lacking:
+        reasons["retrieval"] = f"retrieval needs both towers, and this bundle has no {' and no '.join(lacking)}"
+        return reasons
+    for phenotype, known_of in labels.loc[list(found.studies), list(PHENOTYPES)].notna().sum().items():
+        if known_of < 2:
+            needs = f"retrieval of studies of like {phenotype} needs two that have it"
+            reasons[f"retrieval of {phenotype}"] = f"{needs}, and the {found.test.split} patients have {known_of}"
+    return reasons
 
 
 def _readable(pairs: pd.DataFrame, signals: Arrays) -> pd.DataFrame:

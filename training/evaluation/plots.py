@@ -14,6 +14,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from ground.findings import phenotype_of
 from training.evaluation.evaluate import EvaluationReport
 from training.evaluation.few_shot import FewShotCurve
 from training.evaluation.metrics import Estimate, YesNoReport, YesNoScores
@@ -22,12 +23,6 @@ from training.evaluation.shared_map import MapPoints, SharedMap
 
 _BLUE, _VERMILION, _GREY = "#0072B2", "#D55E00", "#6E6E6E"
 _DPI = 150
-_PHENOTYPE_NAMES = {
-    "lvef_percent": ("LVEF", "%"),
-    "lvedv_ml": ("LV end-diastolic volume", "ml"),
-    "lvesv_ml": ("LV end-systolic volume", "ml"),
-    "lvsv_ml": ("LV stroke volume", "ml"),
-}
 
 
 def draw_plots(report: EvaluationReport, folder: Path) -> tuple[Path, ...]:
@@ -269,8 +264,8 @@ def _relevance(found: RetrievalReport) -> str:
     counts = f"{found.ecg_to_study.queries} ECGs, {found.ecg_to_study.targets} studies"
     if found.relevant == "pair":
         return f"the paired study\n{counts}\n"
-    name, unit = _PHENOTYPE_NAMES[found.relevant]
-    return f"{name} within {found.tolerance:.1f} {unit}\n{counts}\nown patient excluded"
+    phenotype = phenotype_of(found.relevant)
+    return f"{phenotype.words} within {found.tolerance:.1f} {phenotype.unit}\n{counts}\nown patient excluded"
 
 
 def _shared_space(report: EvaluationReport) -> Figure | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.linear_model import LinearRegression
 
-from ground.findings import LV_PHENOTYPES
+from ground.findings import LV_PHENOTYPES, short_flag_words
 from models.labels import LvefClasses
 from training.data.embedded import EmbeddedEcgs, FlagAnswers
 from training.evaluation.metrics import (
@@ -44,14 +44,6 @@ _FEWEST = 5
 NO_YES = ("no", "yes")
 _LVEF_CLASS = "LVEF class"
 _NO_KNOWN = "no ECG of the train patients can be used"
-
-_FLAG_WORDS = {
-    "lvef_lte_45_flag": "LVEF <= 45 %",
-    "lvwt_gte_13_flag": "LV wall >= 13 mm",
-    "rv_systolic_dysfunction_moderate_or_greater_flag": "RV systolic dysfunction",
-    "pasp_gte_45_flag": "PASP >= 45 mmHg",
-    "tr_max_gte_32_flag": "TR velocity >= 3.2 m/s",
-}
 
 _Float32 = NDArray[np.float32]
 _Float64 = NDArray[np.float64]
@@ -90,7 +82,7 @@ class FlagReport(Record):
 
     def in_words(self) -> str:
         """The flag's name as a person would say it; `moderate or greater` and the like are left out."""
-        return _FLAG_WORDS.get(self.flag) or self.flag.split("_flag")[0].split("_moderate")[0].replace("_", " ")
+        return short_flag_words(self.flag)
 
 
 class PhenotypeReport(Record):
@@ -169,7 +161,7 @@ def _flag_report(
 ) -> FlagReport:
     truth_N = np.empty(0) if known is None else known.truth(flag)
     truth_E = test.truth(flag)
-    train, here = ([int(np.sum(values == answer)) for answer in (1, 0)] for values in (truth_N, truth_E))
+    train_counts, test_counts = ([int(np.sum(values == answer)) for answer in (1, 0)] for values in (truth_N, truth_E))
     has_E, answers = np.isfinite(truth_E), test.flags.get(flag)
     too_few_here = lacking_answers(test.split, truth_E, NO_YES, _FEWEST)
     too_few_known = _NO_KNOWN if known is None else lacking_answers(known.split, truth_N, NO_YES, _FEWEST)
@@ -193,10 +185,10 @@ def _flag_report(
         knn = yes_no_scores(answer_E, share_EC[:, 1], patient_E)
     return FlagReport(
         flag=flag,
-        train_positives=train[0],
-        train_negatives=train[1],
-        positives=here[0],
-        negatives=here[1],
+        train_positives=train_counts[0],
+        train_negatives=train_counts[1],
+        positives=test_counts[0],
+        negatives=test_counts[1],
         linear_from=None if linear is None else "bundle" if flag in test.flags else "train patients",
         linear=linear,
         knn=knn,

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ground.findings import LV_PHENOTYPES
+from ground.findings import LV_PHENOTYPES, STROKE_VOLUME
 from training.evaluation.metrics import Estimate, Record, bootstrap
 from training.evaluation.retrieval import (
     exact_pairs,
@@ -22,7 +22,7 @@ from training.evaluation.retrieval import (
     score_queries,
 )
 
-PHENOTYPES = (*LV_PHENOTYPES, "lvsv_ml")
+PHENOTYPES = (*LV_PHENOTYPES, STROKE_VOLUME)
 _CURVE_RANKS = (1, 2, 3, 5, 10, 20, 50, 100)
 
 

@@ -6,10 +6,12 @@ Letters: N points, D dimensions.
 from __future__ import annotations
 
 import warnings
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ground.extras import require
 from training.evaluation.metrics import Record
 
 _MOST_POINTS = 2000
@@ -37,6 +39,13 @@ class SharedMap(Record):
     studies: MapPoints
 
 
+def require_umap() -> ModuleType:
+    """ExtraMissing, in one sentence, where UMAP is not installed. Numba compiles it on import, which takes seconds."""
+    with warnings.catch_warnings():  # of what no reader of a plot can mend
+        warnings.simplefilter("ignore")
+        return require("umap", "The map of the shared space")
+
+
 def shared_map(ecg_ED: _Float32, ecg_lvef_E: _Float64, study_SD: _Float32, study_lvef_S: _Float64) -> SharedMap | None:
     """Unit embeddings of both kinds, with LVEF (NaN where unknown), on one map. None where they are too few for one."""
     draw = np.random.default_rng(0)
@@ -46,11 +55,10 @@ def shared_map(ecg_ED: _Float32, ecg_lvef_E: _Float64, study_SD: _Float32, study
     points_ND = np.concatenate([ecg_ED[ecg_rows], study_SD[study_rows]])
     if len(points_ND) < _FEWEST_POINTS:
         return None
-    with warnings.catch_warnings():  # UMAP's import and its PCA start warn of what no reader of a plot can mend
+    umap = require_umap()
+    with warnings.catch_warnings():  # its PCA start warns of what no reader of a plot can mend
         warnings.simplefilter("ignore")
-        from umap import UMAP  # numba compiles it on import, which takes seconds
-
-        layout = UMAP(
+        layout = umap.UMAP(
             n_neighbors=min(_NEIGHBOURS, len(points_ND) - 1), metric="cosine", init="pca", random_state=0, n_jobs=1
         )
         layout_N2 = layout.fit_transform(points_ND)

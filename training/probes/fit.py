@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 
 import numpy as np
@@ -62,14 +62,56 @@ class ProbeData:
 
 
 @dataclass(frozen=True)
-class ProbeFit:
-    """`choices`, for the model card: what was chosen, on how many ECGs. `too_few`: the flags without a probe.
+class LvefChoices:
+    """What was chosen for the probe of LVEF classes, and on how many ECGs."""
 
-    Names begin with the question, as in `lvef_train_ecgs`; `lvef_train_prevalence_0` is the share of class 0.
-    """
+    inverse_regularisation: float
+    train_ecgs: int
+    calibration_ecgs: int
+    calibration_unlabelled_ecgs: int
+    train_prevalence_C: tuple[float, ...]
+    """Share of each class among the train ECGs."""
+
+
+@dataclass(frozen=True)
+class YesNoChoices:
+    """The same for a yes-no probe."""
+
+    inverse_regularisation: float
+    train_ecgs: int
+    calibration_ecgs: int
+    calibration_unlabelled_ecgs: int
+    threshold: float
+    train_prevalence: float
+
+
+@dataclass(frozen=True)
+class ProbeChoices:
+    """For the model card and the manifest."""
+
+    lvef: LvefChoices
+    shd: YesNoChoices
+    flags: Mapping[str, YesNoChoices]
+    """Of the flags that have a probe."""
+    ood_held_out_ecgs: int | None
+    """ECGs that percentiles are told against; None without an out-of-distribution score."""
+
+    def as_metrics(self) -> dict[str, float]:
+        """Flat: names begin with the question, as in `lvef_train_ecgs`; `lvef_train_prevalence_0` is of class 0."""
+        lvef = asdict(self.lvef)
+        shares_C = lvef.pop("train_prevalence_C")
+        lvef |= {f"train_prevalence_{number}": share for number, share in enumerate(shares_C)}
+        of = {"lvef": lvef, "shd": asdict(self.shd), **{flag: asdict(choices) for flag, choices in self.flags.items()}}
+        metrics = {f"{question}_{name}": value for question, found in of.items() for name, value in found.items()}
+        return metrics if self.ood_held_out_ecgs is None else metrics | {"ood_held_out_ecgs": self.ood_held_out_ecgs}
+
+
+@dataclass(frozen=True)
+class ProbeFit:
+    """`choices`: what was chosen, on how many ECGs. `too_few`: the flags without a probe."""
 
     probes: Probes
-    choices: dict[str, float]
+    choices: ProbeChoices
     too_few: tuple[str, ...] = ()
 
 
@@ -125,15 +167,14 @@ def fit_probes(train: ProbeData, val: ProbeData, calibration: ProbeData, classes
     shd_probe, shd_choices = _fit_yes_no(shd, with_sets=True)
     flags: dict[str, ShdProbe] = {}
     too_few: list[str] = []
-    flag_choices: dict[str, float] = {}
+    flag_choices: dict[str, YesNoChoices] = {}
     for name in train.flags:
         flag = labelled(partial(_flag_values, name=name))
         if any(_rarer(found) < _FEWEST_OF_A_FLAG[split] for split, found in flag.named().items()):
             too_few.append(name)
             continue
-        flags[name], found_choices = _fit_yes_no(flag, with_sets=False)
-        flag_choices |= {f"{name}_{choice}": value for choice, value in found_choices.items()}
-    ood, ood_choices = _fit_ood(train, val, calibration)
+        flags[name], flag_choices[name] = _fit_yes_no(flag, with_sets=False)
+    ood, held_out_ecgs = _fit_ood(train, val, calibration)
     probes = Probes(
         feature_mean_F=tuple(mean_F.tolist()),
         feature_std_F=tuple(std_F.tolist()),
@@ -142,10 +183,7 @@ def fit_probes(train: ProbeData, val: ProbeData, calibration: ProbeData, classes
         flags=flags,
         ood=ood,
     )
-    choices = {f"lvef_{name}": value for name, value in lvef_choices.items()}
-    choices |= {f"shd_{name}": value for name, value in shd_choices.items()} | flag_choices
-    choices |= {f"ood_{name}": value for name, value in ood_choices.items()}
-    return ProbeFit(probes, choices, tuple(too_few))
+    return ProbeFit(probes, ProbeChoices(lvef_choices, shd_choices, flag_choices, held_out_ecgs), tuple(too_few))
 
 
 def _labelled(x_NF: _Float64, value_N: _Float64, patients: Sequence[str] | None) -> _Labelled:
@@ -163,7 +201,7 @@ def _rarer(labelled: _Labelled) -> int:
     return min(len(np.unique(labelled.patients[labelled.y_N == answer])) for answer in (0, 1))
 
 
-def _fit_lvef(splits: _Splits, count: int) -> tuple[LvefProbe, dict[str, float]]:
+def _fit_lvef(splits: _Splits, count: int) -> tuple[LvefProbe, LvefChoices]:
     model, inverse_regularisation = best_regression(
         splits.train.x_NF, splits.train.y_N, splits.val.x_NF, splits.val.y_N
     )
@@ -180,13 +218,16 @@ def _fit_lvef(splits: _Splits, count: int) -> tuple[LvefProbe, dict[str, float]]
         prevalence_C=tuple((np.bincount(fitting.y_N, minlength=count) / len(fitting.y_N)).tolist()),
         sets=sets,
     )
-    train_shares = np.bincount(splits.train.y_N, minlength=count) / len(splits.train.y_N)
-    return probe, _choices(splits, fitting, inverse_regularisation) | {
-        f"train_prevalence_{number}": share for number, share in enumerate(train_shares.tolist())
-    }
+    return probe, LvefChoices(
+        inverse_regularisation=inverse_regularisation,
+        train_ecgs=len(splits.train.y_N),
+        calibration_ecgs=len(fitting.y_N),
+        calibration_unlabelled_ecgs=splits.calibration.unlabelled,
+        train_prevalence_C=tuple((np.bincount(splits.train.y_N, minlength=count) / len(splits.train.y_N)).tolist()),
+    )
 
 
-def _fit_yes_no(splits: _Splits, *, with_sets: bool) -> tuple[ShdProbe, dict[str, float]]:
+def _fit_yes_no(splits: _Splits, *, with_sets: bool) -> tuple[ShdProbe, YesNoChoices]:
     model, inverse_regularisation = best_regression(
         splits.train.x_NF, splits.train.y_N, splits.val.x_NF, splits.val.y_N
     )
@@ -212,19 +253,14 @@ def _fit_yes_no(splits: _Splits, *, with_sets: bool) -> tuple[ShdProbe, dict[str
         prevalence=float(fitting.y_N.mean()),
         sets=sets,
     )
-    return probe, _choices(splits, fitting, inverse_regularisation) | {
-        "threshold": threshold,
-        "train_prevalence": float(splits.train.y_N.mean()),
-    }
-
-
-def _choices(splits: _Splits, fitting: _Labelled, inverse_regularisation: float) -> dict[str, float]:
-    return {
-        "inverse_regularisation": inverse_regularisation,
-        "train_ecgs": len(splits.train.y_N),
-        "calibration_ecgs": len(fitting.y_N),
-        "calibration_unlabelled_ecgs": splits.calibration.unlabelled,
-    }
+    return probe, YesNoChoices(
+        inverse_regularisation=inverse_regularisation,
+        train_ecgs=len(splits.train.y_N),
+        calibration_ecgs=len(fitting.y_N),
+        calibration_unlabelled_ecgs=splits.calibration.unlabelled,
+        threshold=threshold,
+        train_prevalence=float(splits.train.y_N.mean()),
+    )
 
 
 def _halves(calibration: _Labelled, count: int) -> tuple[_Labelled, _Labelled | None]:
@@ -261,17 +297,16 @@ def _prediction_sets(probability_NC: _Float64, y_N: _Int64) -> PredictionSets:
     return PredictionSets(coverage=COVERAGE, quantile=float(scores_N[rank - 1]), n_calibration=len(scores_N))
 
 
-def _fit_ood(
-    train: ProbeData, val: ProbeData, calibration: ProbeData
-) -> tuple[OutOfDistribution | None, dict[str, float]]:
+def _fit_ood(train: ProbeData, val: ProbeData, calibration: ProbeData) -> tuple[OutOfDistribution | None, int | None]:
+    """The score, and how many ECGs its percentiles are of."""
     if train.shape is None or val.shape is None or calibration.shape is None:
-        return None, {}
+        return None, None
     one_N = np.ones(len(calibration.features_NF), dtype=bool)
     if calibration.patients is not None:
         one_N = one_per_patient(calibration.patients)
     held_out = OodData(calibration.features_NF[one_N], EcgShape(*(kind_NS[one_N] for kind_NS in calibration.shape)))
     ood = fit_ood(OodData(train.features_NF, train.shape), OodData(val.features_NF, val.shape), held_out)
-    return ood, {} if ood is None else {"held_out_ecgs": int(one_N.sum())}
+    return ood, None if ood is None else int(one_N.sum())
 
 
 def _fit_calibration(logits_NC: _Float64, y_N: _Int64) -> tuple[float, _Float64]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from cohorts import Cohort, CohortError, ecg_labels, open_checked_cohort
 from embedding.sources import spec_hash
 from embedding.store import ArrayStore
 from ground.findings import LV_PHENOTYPES, SHD_FLAGS
-from models.bundle import Bundle
+from models.bundle import Bundle, BundleDraft
 from models.device import Machine
 from models.labels import LabelDefinitions, LvefClasses
 from training.data.batches import PairedArrays
@@ -71,7 +70,7 @@ def comparison_data(cohort_dir: Path, recipe: Recipe, work: Path, machine: Machi
     signals, _ = prepared_signals(cohort, pairs["ecg_id"], recipe.ecg, work, machine)
     with ArrayStore(work / f"clips-{spec_hash(recipe.echo)}", np.uint8) as decoded:
         place = Place(work / "echo")
-        echo_dir = train_echo_encoder(cohort, recipe, decoded, place, _manifest_fields(recipe), machine)
+        echo_dir = train_echo_encoder(cohort, recipe, decoded, place, _draft(recipe), machine)
         echo_bundle = Bundle.load(echo_dir, device=str(machine.device), parts=("echo",))
         clips = clip_sources(cohort, pairs["study_id"])
         views, _ = study_views(echo_bundle, cohort, clips, work, machine, decoded=decoded)
@@ -111,15 +110,16 @@ def _lvef_classes(lvef_percent_E: NDArray[np.float64], classes: LvefClasses) -> 
     return class_E
 
 
-def _manifest_fields(recipe: Recipe) -> dict[str, Any]:
-    return {
-        "id": f"{recipe.name}-echo",
-        "created": datetime.now(UTC),
-        "code_version": version("echo2ecg"),
-        "seeds": {"training": recipe.seed},
-        "architecture": recipe.architecture,
-        "ecg": recipe.ecg,
-        "echo": recipe.echo,
-        "labels": LabelDefinitions(lvef=recipe.lvef_classes, shd_flags=SHD_FLAGS),
-        "training_data": {},
-    }
+def _draft(recipe: Recipe) -> BundleDraft:
+    return BundleDraft(
+        id=f"{recipe.name}-echo",
+        created=datetime.now(UTC),
+        code_version=version("echo2ecg"),
+        seeds={"training": recipe.seed},
+        architecture=recipe.architecture,
+        ecg=recipe.ecg,
+        echo=recipe.echo,
+        labels=LabelDefinitions(lvef=recipe.lvef_classes, shd_flags=SHD_FLAGS),
+        metrics={},
+        training_data={},
+    )

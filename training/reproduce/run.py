@@ -16,6 +16,7 @@ from ground.disk import hold, write_whole
 from ground.errors import Refusal
 from ground.progress import Progress
 from models.device import Machine
+from training.engine.run_log import require_tensorboard
 from training.reproduce.arms import ARMS, Arm, train_arm
 from training.reproduce.data import ComparisonData, comparison_data
 from training.reproduce.measure import measure, random_ranking
@@ -83,6 +84,7 @@ def reproduce(
     trained again when it is deleted.
     Raises CohortError or another Refusal that says what is wrong.
     """
+    require_tensorboard()
     source = source_sha256()  # now: what is edited while the arms train, they are not made by
 
     # One echo encoder, one preparation of ECGs, one set of view vectors for all arms and seeds.
@@ -103,23 +105,31 @@ def reproduce(
         for arm in ARMS:
             if (arm, seed) in done:
                 continue
-            started = time.monotonic()
-            folder = _arm_folder(out, arm, seed)
-            trained = train_arm(arm, seed, size, data, folder, machine.telling(_named(machine.progress, arm, seed)))
-            result = ArmResult(
-                arm=arm,
-                seed=seed,
-                metrics=measure(trained, data, size.recipe, machine.device),
-                epochs_run=0 if trained.fit is None else trained.fit.epochs_run,
-                best_epoch=None if trained.fit is None else trained.fit.best_epoch,
-                seconds=time.monotonic() - started,
-                source_sha256=source,
-            )
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / "result.json", result.model_dump_json(indent=2) + "\n")
+            named = machine.telling(_named(machine.progress, arm, seed))
+            result = _trained_and_measured(arm, seed, size, data, _arm_folder(out, arm, seed), named, source)
             comparison = comparison.model_copy(update={"results": (*comparison.results, result)})
             write_comparison(comparison, out)
     return comparison
+
+
+def _trained_and_measured(
+    arm: Arm, seed: int, size: Size, data: ComparisonData, folder: Path, machine: Machine, source: str
+) -> ArmResult:
+    """One arm, as it is written into `folder`."""
+    started = time.monotonic()
+    trained = train_arm(arm, seed, size, data, folder, machine)
+    result = ArmResult(
+        arm=arm,
+        seed=seed,
+        metrics=measure(trained, data, size.recipe, machine.device),
+        epochs_run=0 if trained.fit is None else trained.fit.epochs_run,
+        best_epoch=None if trained.fit is None else trained.fit.best_epoch,
+        seconds=time.monotonic() - started,
+        source_sha256=source,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "result.json", result.model_dump_json(indent=2) + "\n")
+    return result
 
 
 def _arm_folder(out: Path, arm: Arm, seed: int) -> Path:

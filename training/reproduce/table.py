@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ground.disk import write_whole
+from ground.findings import LV_PHENOTYPES, phenotype_of
 from training.evaluation.metrics import Record, Spread
 from training.reproduce.arms import ARMS, Arm
 from training.reproduce.measure import PROBES
@@ -27,7 +28,6 @@ _WHAT_THE_MASKED_ARM_HAS_OF_ITS_OWN = (
     "matrices only and float32 whatever the others compute in."
 )
 _PROBE_NAMES = {"knn": "kNN", "linear": "linear probe"}
-_PHENOTYPE_NAMES = {"lvef_percent": "LVEF", "lvedv_ml": "LVEDV", "lvesv_ml": "LVESV"}
 
 
 class Origin(Record):
@@ -124,9 +124,9 @@ def metric_names(lvef_lowest_class_range: str) -> dict[str, str]:
         for probe in PROBES
     }
     return probed | {
-        f"{metric}_{phenotype}": f"{name}, like {short}"
+        f"{metric}_{phenotype}": f"{name}, like {phenotype_of(phenotype).short}"
         for metric, name in (("precision_at_10", "precision@10"), ("map", "mAP"))
-        for phenotype, short in _PHENOTYPE_NAMES.items()
+        for phenotype in LV_PHENOTYPES
     }
 
 

@@ -30,7 +30,7 @@ def test_features_labels_flags_patients_and_shape_go_row_by_row(cohort_dir, tmp_
     signals, _ = prepared_signals(cohort, pairs["ecg_id"], SPEC, tmp_path, Machine.named("cpu", workers=0))
     gone = pairs["ecg_id"].iloc[0]
     signals = {name: signal for name, signal in signals.items() if name != gone}
-    bundle = SimpleNamespace(manifest=SimpleNamespace(ecg=SPEC), probes=None, embed_ecgs=embed)
+    bundle = SimpleNamespace(manifest=SimpleNamespace(ecg=SPEC, gives=lambda use: True), probes=None, embed_ecgs=embed)
 
     data = probe_data(bundle, labels_and_flags(cohort), pairs, signals)
 

@@ -1,0 +1,145 @@
+"""A training run, decided before any work: on what, from what, under which name, and where it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+from pydantic import JsonValue
+
+from cohorts import SPLITS, OpenCohort, open_checked_cohort
+from ground.disk import sha256
+from ground.errors import Refusal
+from ground.findings import SHD_FLAGS
+from models.bundle import BundleDraft, read_manifest
+from models.labels import LabelDefinitions
+from training.encoders.ecg import EcgStart, bundle_ecg_encoder, ecg_pretraining_key
+from training.encoders.echo import check_start, echo_encoder_key
+from training.engine.place import Place
+from training.outlook import check_labels
+from training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is decided by. Nothing of it changes while the run goes on."""
+
+    recipe: Recipe
+    cohort: OpenCohort
+    pairs: Mapping[str, pd.DataFrame]
+    """An ECG and a study of one patient within the recipe's window, by split."""
+    draft: BundleDraft
+    """What the bundle will say of itself, but for what is only known at the end."""
+    out: Path
+    work: Path
+    """What is expensive is kept here: prepared ECGs and view vectors by content, checkpoints by recipe and cohort."""
+    start: Path | None
+    """The bundle whose echo encoder is used; None: it is trained here."""
+    ecg_start: EcgStart
+    """What the ECG tower starts from, unless the recipe trains an encoder first."""
+    start_names: Mapping[str, str]
+    """By option of the command, the bundles that give weights."""
+    echo_place: Place | None
+    ecg_place: Place | None
+    run_place: Place
+
+    def begin(self) -> None:
+        """Makes room for a run that shall start afresh."""
+        for place in (self.echo_place, self.ecg_place, self.run_place):
+            if place is not None:
+                place.begin()
+
+    def leaves_behind(self) -> str | None:
+        """A sentence where the work folder holds runs that could be gone on from, and none of them is this one."""
+        checkpoints = [path.parent for path in self.work.glob("run-*/*-last.pt")]
+        if not self.run_place.resume or not checkpoints or self.run_place.folder in checkpoints:
+            return None
+        return (
+            f"Checkpoints of another recipe, cohort or version are in {self.work.name}; "
+            "this run starts its epochs afresh."
+        )
+
+
+def plan_run(
+    cohort_dir: Path, recipe: Recipe, out: Path, *, start: Path | None, ecg_start: Path | None, resume: bool
+) -> Plan:
+    """Raises CohortError, BundleError or another Refusal for a run that cannot end well: see `training.train.train`."""
+    if out.exists():
+        raise Refusal(
+            "bundle_exists", f"{out.name} exists already; a bundle is never changed in place, so name another folder"
+        )
+    if (recipe.echo_pretraining is None) == (start is None):
+        wants = "trains its own echo encoder" if start else "needs a bundle with an echo encoder to start from"
+        raise Refusal("start_not_fitting", f"the recipe {recipe.name} {wants}")
+    if start is not None:
+        check_start(start, recipe)
+    if recipe.ecg_pretraining is not None and ecg_start is not None:
+        raise Refusal("start_not_fitting", f"the recipe {recipe.name} pre-trains its own ECG encoder")
+    given = EcgStart()
+    if ecg_start is not None:
+        manifest, _ = read_manifest(ecg_start)
+        encoder = bundle_ecg_encoder(ecg_start, manifest, recipe)
+        given = EcgStart(encoder, f"Its weights started from the bundle {manifest.id}.")
+
+    # The cohort: pairs of one patient within the window, each patient in one split, every label in every split.
+    cohort = open_checked_cohort(cohort_dir, recipe.window_days)
+    pairs = {split: cohort.split(split) for split in SPLITS}
+    check_labels(pairs, cohort.labels, recipe)
+
+    code_version = version("echo2ecg")
+    decides = cohort.sha256, code_version
+    key = _run_key(recipe, *decides, (start, ecg_start))
+    work = out.with_name(f"{out.name}.work")
+    echo, ecg = (recipe.echo_pretraining is not None), (recipe.ecg_pretraining is not None)
+    return Plan(
+        recipe=recipe,
+        cohort=cohort,
+        pairs=pairs,
+        draft=BundleDraft(
+            id=f"{recipe.name}-{key}",
+            created=datetime.now(UTC),
+            code_version=code_version,
+            seeds={"training": recipe.seed},
+            architecture=recipe.architecture,
+            ecg=recipe.ecg,
+            echo=recipe.echo,
+            labels=LabelDefinitions(lvef=recipe.lvef_classes, shd_flags=SHD_FLAGS),
+            metrics={},
+            training_data=_described(cohort, pairs, recipe),
+        ),
+        out=out,
+        work=work,
+        start=start,
+        ecg_start=given,
+        start_names={
+            option: path.resolve().name
+            for option, path in (("--start", start), ("--ecg-start", ecg_start))
+            if path is not None
+        },
+        echo_place=Place(work / f"echo-{echo_encoder_key(recipe, *decides)}", resume=resume) if echo else None,
+        ecg_place=Place(work / f"ecg-{ecg_pretraining_key(recipe, *decides)}", resume=resume) if ecg else None,
+        run_place=Place(work / f"run-{key}", resume=resume),
+    )
+
+
+def _run_key(recipe: Recipe, cohort_id: str, code_version: str, starts: tuple[Path | None, ...]) -> str:
+    """Short name of everything that decides a run: another recipe, cohort, start or code is another run."""
+    digest = sha256(f"{recipe.model_dump_json()} {cohort_id} {code_version}".encode())
+    for start in starts:
+        digest.update(b"" if start is None else (start / "manifest.json").read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _described(cohort: OpenCohort, pairs: Mapping[str, pd.DataFrame], recipe: Recipe) -> dict[str, JsonValue]:
+    """Counts by split, the whole recipe and, for a cohort that says so itself, where it is from."""
+    counts = {
+        f"{split}_{what}": int(of_split[column].nunique())
+        for split, of_split in pairs.items()
+        for what, column in (("patients", "patient_id"), ("ecgs", "ecg_id"), ("studies", "study_id"))
+    }
+    settings = {"window_days": recipe.window_days, "recipe": recipe.model_dump(mode="json")}
+    return dict(cohort.about.written) | counts | settings | {"tables_sha256": cohort.tables_sha256}
