@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.console import ProgressCallback
 from embedding.vectors import Vectors, ecg_vectors, study_vectors
+from ground.progress import Progress
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.ecg.read import read_ecg_path
 from inputs.echo.prepare import prepare_clip
@@ -52,7 +52,7 @@ def embed_ecg_files(
     rate_hz: float | None,
     unit: str | None,
     device: str,
-    progress: ProgressCallback,
+    progress: Progress,
 ) -> EmbedResult:
     """Write `ids` (N,) and what `ecg_vectors` gives; a file that cannot be used is skipped. No file without a row."""
     bundle = Bundle.load(bundle_dir, device=device, parts=("ecg",))
@@ -72,7 +72,7 @@ def embed_ecg_files(
 
 
 def embed_echo_studies(
-    studies: Sequence[Path], bundle_dir: Path, output: Path, *, device: str, progress: ProgressCallback
+    studies: Sequence[Path], bundle_dir: Path, output: Path, *, device: str, progress: Progress
 ) -> EmbedResult:
     """Write `ids` (N,) and what `study_vectors` gives, weights padded with 0 to the study with most views."""
     bundle = Bundle.load(bundle_dir, device=device, parts=("echo",))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from cli.console import ProgressCallback, out
+from cli.console import out
 from ground.disk import short_name_of
+from ground.progress import Progress
 from simulator.cohort import SIMULATOR_VERSION, find_simulation, simulate_cohort
 from training.evaluation.metrics import Spread
 from training.reproduce.arms import ARMS
@@ -18,7 +19,7 @@ from training.reproduce.table import Comparison, Origin
 
 
 def run_reproduction(
-    folder: Path, size: Size, *, seeds: int, device: str, workers: int, progress: ProgressCallback
+    folder: Path, size: Size, *, seeds: int, device: str, workers: int, progress: Progress
 ) -> Comparison:
     """Simulates the cohort of `size` where it is not there yet, then goes on with what is not finished."""
     origin = Origin(
@@ -37,7 +38,7 @@ def run_reproduction(
                 patients=size.patients,
                 seed=size.cohort_seed,
                 workers=workers,
-                progress=lambda done, total: progress(done, total, "simulate patients"),
+                progress=lambda done, total, _: progress(done, total, "simulate patients"),
             )
         return reproduce(cohort, size, origin, folder, seeds=seeds, device=device, workers=workers, progress=progress)
 

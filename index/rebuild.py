@@ -9,10 +9,12 @@ Letters: V numbers of a view vector, S views of a study.
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +33,9 @@ from cohorts import (
 from cohorts.tables import TableName
 from embedding.cache import EmbeddedView, EmbeddingCache
 from ground.disk import sha256, sha256_of_open
+from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
+from ground.progress import Failure, Progress, Report, lines_to
 from index.base import IndexNotWritten, IndexProblem
 from index.catalogue.cards import CataloguedView, StudyCard
 from index.generation import BuildParameters
@@ -48,7 +52,6 @@ _CACHE_LAYOUT = "1"
 _TABLES_READ: tuple[TableName, ...] = ("echos", "studies")
 """All that a rebuild reads: ECGs and splits may change without a new index."""
 
-Progress = Callable[[int, int, str], None]
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -324,3 +327,38 @@ def _ahead(
             yield first, result.result()
     finally:
         threads.shutdown(cancel_futures=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The rebuild as the program that the service's jobs run: it prints the lines of `ground.progress`.
+
+    Exit code 1 after a line that says why; whoever asked for the job reads it, so it names no path of the server.
+    """
+    options = argparse.ArgumentParser(prog="python -m index.rebuild", description="A new generation of the index.")
+    for name in ("--bundle", "--cohort", "--index"):
+        options.add_argument(name, type=Path, required=True)
+    options.add_argument("--device", default="auto")
+    options.add_argument("--workers", type=int, default=2)
+    given = options.parse_args(argv)
+    try:
+        report = rebuild_index(
+            given.bundle,
+            given.cohort,
+            given.index,
+            device=given.device,
+            workers=given.workers,
+            progress=lines_to(sys.stdout),
+        )
+    except Refusal as refusal:
+        sys.stdout.write(Failure(refusal.in_full).to_line())
+        return 1
+    except OSError as error:
+        if error.strerror:  # the text of the whole error may name a file
+            sys.stdout.write(Failure(error.strerror).to_line())
+        raise
+    sys.stdout.write(Report(report.to_dict()).to_line())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
