@@ -29,7 +29,7 @@ from index.store import IndexStore
 from inputs.ecg.prepare import compile_solver
 from inputs.errors import NO_ROOM_TO_READ
 from inputs.guarded.reader import GuardedReader
-from models.bundle import Bundle, Embedder
+from models.bundle import Bundle, BundleError, Embedder
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +81,8 @@ class Service:
     def load(cls, settings: Settings) -> Self:
         """With the real bundle and reader. Raises BundleError."""
         bundle = Bundle.load(settings.bundle_dir, device=settings.device, parts=("ecg",))
+        if "retrieval" not in bundle.gives:
+            raise BundleError("this bundle cannot be served: it gives no ECG embeddings to search with")
         reader = GuardedReader(workers=settings.reader_workers)
         return cls(settings, bundle, reader, rebuild_command(settings.bundle_dir, settings.index_dir, settings.device))
 

@@ -224,3 +224,15 @@ def test_a_damaged_bundle_ends_the_start_with_one_sentence(folder, tmp_path):
     with pytest.raises(BundleError) as refused:
         create_app(Settings(bundle_dir=tmp_path / "nothing", index_dir=folder / "index"))
     assert str(tmp_path) not in str(refused.value)
+
+
+def test_a_bundle_that_gives_nothing_to_search_with_is_not_served(tmp_path, make_bundle, monkeypatch):
+    from app.main import create_app
+    from app.settings import Settings
+    from models.bundle import BundleError
+
+    embedder = make_bundle()
+    embedder.gives = frozenset({"ecg_features"})
+    monkeypatch.setattr("app.service.Bundle.load", lambda *_, **__: embedder)
+    with pytest.raises(BundleError, match="no ECG embeddings to search with"):
+        create_app(Settings(bundle_dir=tmp_path, index_dir=tmp_path))
