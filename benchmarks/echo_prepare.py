@@ -67,8 +67,8 @@ def prepare_per_frame(frames: list[NDArray[np.uint8]]) -> NDArray[np.float64]:
         if cut:
             frame = frame[:, cut:-cut] if width > height else frame[cut:-cut]
         by, bx = int(frame.shape[0] * SPEC.zoom), int(frame.shape[1] * SPEC.zoom)
-        frame = cv2.resize(frame[by:-by, bx:-bx], (SPEC.size, SPEC.size), interpolation=cv2.INTER_CUBIC)
-        prepared.append((frame.astype(np.float64) - SPEC.mean) / SPEC.std)
+        resized = cv2.resize(frame[by:-by, bx:-bx], (SPEC.size, SPEC.size), interpolation=cv2.INTER_CUBIC)
+        prepared.append((resized.astype(np.float64) - SPEC.mean) / SPEC.std)
     return np.stack(prepared).transpose(3, 0, 1, 2)
 
 

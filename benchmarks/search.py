@@ -11,12 +11,16 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-import faiss
+import faiss as _faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from index.backends.faiss_backend import FaissIndex, blas_from_batch
+
+faiss: Any = _faiss  # its type stubs do not know what its Python layer adds
 
 DIM = 512
 K = 10
@@ -57,9 +61,9 @@ def main() -> None:
         report(
             f"batch {batch}",
             [
-                lambda q=queries_BD: ours.search(q, K).ids_BK,
-                lambda q=queries_BD: plain_faiss(q),
-                lambda q=queries_BD: plain_numpy(q),
+                partial(our_ids, ours, queries_BD),
+                partial(plain_faiss, queries_BD),
+                partial(plain_numpy, queries_BD),
             ],
             options.rounds,
         )
@@ -87,9 +91,15 @@ def main() -> None:
 
             report(
                 f"{name}, batch {batch}",
-                [lambda q=queries_BD, a=allowed_N: ours.search(q, K, a).ids_BK, faiss_with_selector, numpy_rows],
+                [partial(our_ids, ours, queries_BD, allowed_N), faiss_with_selector, numpy_rows],
                 options.rounds,
             )
+
+
+def our_ids(
+    index: FaissIndex, queries_BD: NDArray[np.float32], allowed_N: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    return index.search(queries_BD, K, allowed_N).ids_BK
 
 
 def report(name: str, contenders: list[Callable[[], NDArray[np.int64]]], rounds: int) -> None:

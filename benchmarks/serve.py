@@ -60,7 +60,7 @@ def serve_plainly() -> None:
     def search(files: list[UploadFile], k: int = 10) -> dict[str, Any]:
         recording = read_ecg([UploadedFile(part.filename or "", part.file.read()) for part in files])
         spec = bundle.manifest.ecg
-        windows_WLN = ecg_windows(prepare_ecg(recording, spec), spec)
+        windows_WLN = ecg_windows(prepare_ecg(recording, spec).signal_LN, spec)
         with lock:
             ecg = bundle.embed_ecgs(windows_WLN[None])
             hits = generation.index.search(ecg.embeddings_BD, k)

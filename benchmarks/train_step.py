@@ -20,11 +20,12 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name everyone uses
 from torch.utils.checkpoint import checkpoint
 
@@ -62,12 +63,13 @@ def published_vectors(ecg_tower: EcgTower, echo_tower: EchoTower, batch: Batch) 
     return ecg_BD, echo_tower.echo_alignment_global_token(token_B1P[:, 0])
 
 
-def published_block(block: nn.Module, x_BTD: Tensor) -> Tensor:
+def published_block(block: Any, x_BTD: Tensor) -> Tensor:
     attention = block.attn
     q, k, v = attention.qkv(block.norm1(x_BTD)).chunk(3, dim=2)
     mixed_BTD, _weights = attention.mha(q, k, v, need_weights=True)
     x_BTD = x_BTD + attention.proj(mixed_BTD)
-    return x_BTD + block.mlp.fc2(F.gelu(block.mlp.fc1(block.norm2(x_BTD))))
+    mixed: Tensor = x_BTD + block.mlp.fc2(F.gelu(block.mlp.fc1(block.norm2(x_BTD))))
+    return mixed
 
 
 def published_loss(ecg_BD: Tensor, echo_BD: Tensor, recipe: Recipe) -> Tensor:
@@ -90,7 +92,7 @@ class PublishedStep:
     def backward(self, batch: Batch) -> Tensor:
         self.optimizer.zero_grad()
         loss = published_loss(*published_vectors(*self.towers, batch), self.recipe)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
     def __call__(self, batch: Batch) -> float:
@@ -221,7 +223,7 @@ def main() -> None:
             if on_cuda:
                 torch.cuda.reset_peak_memory_stats(device)
                 before = torch.cuda.memory_allocated(device)
-            times[name].append(seconds(lambda step=step: step(batch), device))
+            times[name].append(seconds(partial(step, batch), device))
             step.optimizer.zero_grad()
             if on_cuda:
                 memory[name] = torch.cuda.max_memory_allocated(device) - before

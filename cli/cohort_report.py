@@ -15,6 +15,7 @@ from cohorts import (
     CohortFinding,
     CohortReport,
 )
+from ground.disk import write_whole
 from training.outlook import TrainingOutlook
 
 _ROWS_SHOWN = 10
@@ -58,4 +59,4 @@ def write_cohort_report(file: Path, report: CohortReport, outlook: TrainingOutlo
         "training": asdict(outlook) if outlook else None,
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_whole(file, json.dumps(content, indent=2) + "\n")

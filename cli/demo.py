@@ -86,12 +86,14 @@ def _make_cohort(cohort: Path) -> bool:
 
 def _make_index(cohort: Path, index: Path, *, device: str, cohort_changed: bool) -> None:
     from index.rebuild import is_current, rebuild_index
+    from models.device import Machine
 
     if not cohort_changed and is_current(DEMO_BUNDLE, cohort, index):
         out.print(f"Index: reusing {index}", markup=False)
         return
     with progress("Embedding studies") as report:
-        result = rebuild_index(DEMO_BUNDLE, cohort, index, device=device, workers=os.cpu_count() or 1, progress=report)
+        machine = Machine.named(device, workers=os.cpu_count() or 1, progress=report)
+        result = rebuild_index(DEMO_BUNDLE, cohort, index, machine)
     out.print(f"Index: {result.studies} simulated studies, {result.views} views, in {result.seconds:.0f} s.")
 
 

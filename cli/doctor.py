@@ -92,7 +92,7 @@ def _search_backend() -> Finding:
     except ImportError:
         return Finding("Search", "missing", "FAISS is not installed: install the extra `cpu` or `gpu`, not both.")
     index = FaissIndex(8)
-    moved = index.move_to_gpu()
+    moved = index.place_on("cuda")
     return Finding("Search", "fine", index.backend if moved else f"{index.backend}; {index.notice}".rstrip("; "))
 
 

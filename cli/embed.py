@@ -12,14 +12,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from embedding.clips import ClipRow, embed_clips, open_view_cache
+from embedding.local import in_order, reading
 from embedding.vectors import Vectors, ecg_vectors, study_vectors
-from ground.progress import Progress
+from ground.disk import written_whole
+from ground.progress import silent
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
-from inputs.ecg.read import read_ecg_path
-from inputs.echo.prepare import prepare_clip
-from inputs.echo.read import read_echo
+from inputs.ecg.read import gather_files
 from inputs.errors import InputError
+from inputs.records import NO_HINTS, ReadHints
 from models.bundle import Bundle
+from models.device import Machine
 
 ECHO_SUFFIXES = ("", ".dcm", ".avi", ".mp4")
 
@@ -48,57 +51,64 @@ def embed_ecg_files(
     files: Sequence[Path],
     bundle_dir: Path,
     output: Path,
-    *,
-    rate_hz: float | None,
-    unit: str | None,
-    device: str,
-    progress: Progress,
+    machine: Machine,
+    hints: ReadHints = NO_HINTS,
 ) -> EmbedResult:
     """Write `ids` (N,) and what `ecg_vectors` gives; a file that cannot be used is skipped. No file without a row."""
-    bundle = Bundle.load(bundle_dir, device=device, parts=("ecg",))
+    bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",))
+    spec = bundle.manifest.ecg
     skipped, ids, rows = [], [], []
-    for done, path in enumerate(files, start=1):
-        try:
-            recording = read_ecg_path(path, rate_hz=rate_hz, unit=unit)
-            windows_WLN = ecg_windows(prepare_ecg(recording, bundle.manifest.ecg), bundle.manifest.ecg)
-        except InputError as error:
-            hint = _ADVICE.get(error.code, error.hint) if error.hint else ""
-            skipped.append(f"{path.name}: {error.sentence} {hint}".rstrip())
-        else:
-            rows.append(ecg_vectors(bundle, windows_WLN[None]))
-            ids.append(path.name)
-        progress(done, len(files), path.name)
+    with reading(machine.workers) as reader:
+
+        def windows_of(path: Path) -> NDArray[np.float32] | InputError:
+            try:
+                recording = reader.read_ecg(gather_files(path), hints)
+                return ecg_windows(prepare_ecg(recording, spec).signal_LN, spec)
+            except InputError as error:
+                return error
+
+        results = in_order(windows_of, files, workers=machine.workers, ahead=4 * machine.workers)
+        for done, (path, windows_WLN) in enumerate(results, start=1):
+            if isinstance(windows_WLN, InputError):
+                hint = _ADVICE.get(windows_WLN.code, windows_WLN.hint) if windows_WLN.hint else ""
+                skipped.append(f"{path.name}: {windows_WLN.sentence} {hint}".rstrip())
+            else:
+                rows.append(ecg_vectors(bundle, windows_WLN[None]))
+                ids.append(path.name)
+            machine.progress(done, len(files), path.name)
     return save_vectors(output, rows, ids=ids, skipped=skipped)
 
 
 def embed_echo_studies(
-    studies: Sequence[Path], bundle_dir: Path, output: Path, *, device: str, progress: Progress
+    studies: Sequence[Path], bundle_dir: Path, output: Path, machine: Machine, *, work: Path | None
 ) -> EmbedResult:
-    """Write `ids` (N,) and what `study_vectors` gives, weights padded with 0 to the study with most views."""
-    bundle = Bundle.load(bundle_dir, device=device, parts=("echo",))
-    spec = bundle.manifest.echo
+    """Write `ids` (N,) and what `study_vectors` gives, weights padded with 0 to the study with most views.
+
+    `work` keeps view vectors for another time.
+    """
+    bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("echo",))
     skipped, ids, rows = [], [], []
-    for done, folder in enumerate(studies, start=1):
-        clips: list[NDArray[np.float32]] = []
-        for path in sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in ECHO_SUFFIXES):
-            if len(clips) == spec.max_views:
-                break
-            try:
-                clip = read_echo(path, max_frames=spec.frames_needed, every=spec.stride)
-                clips.append(prepare_clip(clip, spec))
-            except InputError as error:
-                skipped.append(f"{folder.name}/{path.name}: {error.sentence}")
-        if clips:
-            views_VD = bundle.embed_clips(np.stack(clips))
-            rows.append(study_vectors(bundle, views_VD[None], np.ones((1, len(views_VD)), bool)))
-            ids.append(folder.name)
-        else:
-            skipped.append(f"{folder.name}: no readable clip.")
-        progress(done, len(studies), folder.name)
+    with open_view_cache(work, bundle) as cache, reading(machine.workers) as reader:
+        for done, folder in enumerate(studies, start=1):
+            clips = [ClipRow(path.name, path) for path in _clip_files(folder)]
+            embedded = embed_clips(bundle, clips, cache, reader, machine.telling(silent))
+            skipped += [f"{folder.name}/{name}: {reason}" for name, reason in embedded.skipped.items()]
+            views = [view for sha256 in embedded.sha256_of.values() if (view := cache.get(sha256)) is not None]
+            if views:
+                views_VD = np.stack([view.vector_V for view in views[: bundle.manifest.echo.max_views]])
+                rows.append(study_vectors(bundle, views_VD[None], np.ones((1, len(views_VD)), bool)))
+                ids.append(folder.name)
+            else:
+                skipped.append(f"{folder.name}: no readable clip.")
+            machine.progress(done, len(studies), folder.name)
     most = max((row["pool_weights"].shape[1] for row in rows), default=0)
     for row in rows:
         row["pool_weights"] = np.pad(row["pool_weights"], ((0, 0), (0, most - row["pool_weights"].shape[1])))
     return save_vectors(output, rows, ids=ids, skipped=skipped)
+
+
+def _clip_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in ECHO_SUFFIXES)
 
 
 def save_vectors(
@@ -110,7 +120,7 @@ def save_vectors(
     arrays: dict[str, NDArray[np.generic]] = {} if ids is None else {"ids": np.array(ids)}
     arrays |= {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("wb") as file:
+    with written_whole(output) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
     absent = {"features", "study_tokens"} & arrays.keys() and "embeddings" not in arrays
     notes = ["embeddings are left out: the bundle lacks the alignment that they need."] if absent else []

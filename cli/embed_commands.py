@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.console import err, out, progress
-from cli.options import BundleOption, DeviceOption
+from cli.options import BundleOption, DeviceOption, WorkersOption
 
 if TYPE_CHECKING:
     from cli.embed import EmbedResult
@@ -30,10 +30,13 @@ def embed_ecg(
     rate_hz: Annotated[float | None, typer.Option(help="For NPY and CSV: samples per second.")] = None,
     unit: Annotated[str | None, typer.Option(help="For NPY and CSV: mV, uV or V.")] = None,
     device: DeviceOption = "auto",
+    workers: WorkersOption = 2,
 ) -> None:
     """ECG files, or prepared ECGs, to vectors: ids (of files), features, embeddings."""
     from cli.embed import embed_ecg_files
     from cli.embed_prepared import embed_prepared_ecgs
+    from inputs.records import ReadHints
+    from models.device import Machine
 
     _check_one_source(files, prepared, "FILE... or --prepared")
     if prepared is not None and (rate_hz is not None or unit is not None):
@@ -42,9 +45,8 @@ def embed_ecg(
         if prepared is not None:
             result = embed_prepared_ecgs(prepared, bundle, output, device=device, progress=report)
         else:
-            result = embed_ecg_files(
-                files or [], bundle, output, rate_hz=rate_hz, unit=unit, device=device, progress=report
-            )
+            machine = Machine.named(device, workers=workers, progress=report)
+            result = embed_ecg_files(files or [], bundle, output, machine, ReadHints(rate_hz, unit))
     _tell_embedded(result, output)
 
 
@@ -61,19 +63,23 @@ def embed_echo(
             dir_okay=False,
         ),
     ] = None,
+    work: Annotated[Path | None, typer.Option(help="Keep view vectors here for another time.", file_okay=False)] = None,
     device: DeviceOption = "auto",
+    workers: WorkersOption = 2,
 ) -> None:
     """Echo studies, one folder of clips each or their view vectors: ids (of folders), study_tokens, embeddings,
     pool_weights."""
     from cli.embed import embed_echo_studies
     from cli.embed_prepared import embed_prepared_views
+    from models.device import Machine
 
     _check_one_source(studies, views, "STUDY_DIR... or --views")
     with progress("Embedding") as report:
         if views is not None:
             result = embed_prepared_views(views, bundle, output, device=device, progress=report)
         else:
-            result = embed_echo_studies(studies or [], bundle, output, device=device, progress=report)
+            machine = Machine.named(device, workers=workers, progress=report)
+            result = embed_echo_studies(studies or [], bundle, output, machine, work=work)
     _tell_embedded(result, output)
 
 

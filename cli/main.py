@@ -171,8 +171,10 @@ def evaluate(
         )
     print_evaluation_report(result)  # first: it survives a report that cannot be written
     if json_file is not None:
+        from ground.disk import write_whole
+
         json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_whole(json_file, result.model_dump_json(indent=2) + "\n")
     if plots is not None:
         from training.evaluation.plots import draw_plots
 
@@ -191,10 +193,11 @@ def index_rebuild(
 ) -> None:
     """Embed a folder of studies and write a new generation of the index."""
     from index.rebuild import rebuild_index
+    from models.device import Machine
 
     try:
         with progress("Embedding studies", style) as report:
-            result = rebuild_index(bundle, cohort, index, device=device, workers=workers, progress=report)
+            result = rebuild_index(bundle, cohort, index, Machine.named(device, workers=workers, progress=report))
     except Exception as error:
         from cli.failures import sentence_of
 
@@ -295,11 +298,11 @@ def cohort_check(
     one, also where training would refuse it: that is said as well.
     """
     from cli.cohort_report import print_cohort_report, write_cohort_report
-    from cohorts import check_cohort
+    from cohorts import examine_cohort
     from training.outlook import training_outlook
 
-    report = check_cohort(cohort)
-    outlook = None if report.problems else training_outlook(cohort)
+    report, opened = examine_cohort(cohort)
+    outlook = None if opened is None else training_outlook(opened)
     print_cohort_report(report, outlook)
     if json_file is not None:
         write_cohort_report(json_file, report, outlook)

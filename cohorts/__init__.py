@@ -1,26 +1,43 @@
-"""Many files and tables to patients, pairs, labels and splits. Knows neither torch nor models."""
+"""Many files and tables to patients, pairs, labels and splits. Knows neither torch nor models.
+
+This is the one door: other rooms import from here (the simulator, which only writes tables, from `cohorts.tables`).
+"""
 
 from __future__ import annotations
 
-from cohorts.check import CohortReport, check_cohort
-from cohorts.folder import Cohort, cohort_sha256, load_cohort
+from cohorts.check import CohortReport
+from cohorts.folder import Cohort, load_cohort
 from cohorts.labels import ecg_labels, labels_and_flags, shd_label, shd_labels, study_labels
+from cohorts.opened import CohortAbout, OpenCohort, check_cohort, examine_cohort, open_checked_cohort, open_cohort
 from cohorts.pairs import derive_pairs, pairs_of_split
-from cohorts.tables import SEXES, SPLITS, CohortError, CohortFinding, tables_sha256, write_cohort_tables
+from cohorts.tables import (
+    ECHO_TABLES,
+    SEXES,
+    SPLITS,
+    CohortError,
+    CohortFinding,
+    tables_sha256,
+    write_cohort_tables,
+)
 
 __all__ = [
+    "ECHO_TABLES",
     "SEXES",
     "SPLITS",
     "Cohort",
+    "CohortAbout",
     "CohortError",
     "CohortFinding",
     "CohortReport",
+    "OpenCohort",
     "check_cohort",
-    "cohort_sha256",
     "derive_pairs",
     "ecg_labels",
+    "examine_cohort",
     "labels_and_flags",
     "load_cohort",
+    "open_checked_cohort",
+    "open_cohort",
     "pairs_of_split",
     "shd_label",
     "shd_labels",

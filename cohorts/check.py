@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from cohorts.folder import read_tables
+from cohorts.folder import TablesRead
 from cohorts.pairs import derive_pairs
 from cohorts.rules import (
     doubts,
@@ -73,14 +72,15 @@ class CohortReport:
         raise CohortError(first.code, first.sentence + more, hint=hint)
 
 
-def check_cohort(root: Path, *, window_days: float = 7.0) -> CohortReport:
-    """Read the tables, look for every file, derive the pairs. Never raises for a bad cohort.
+def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
+    """Everything that can be said of tables that were read; every file that they name is looked for.
 
     Of the files only WFDB headers are opened, for the names of their signal files.
     """
-    cohort, problems = read_tables(root)
+    cohort, problems = read.cohort, list(read.problems)
     if cohort is None:
         return CohortReport(tuple(problems), window_days=window_days)
+    root = cohort.root
     ecgs, echos, studies, splits = cohort.ecgs, cohort.echos, cohort.studies, cohort.splits
     times_mixed = any(problem.code == "times_mixed" for problem in problems)
     problems += file_problems(root, ecgs, "ecgs") + file_problems(root, echos, "echos")

@@ -1,8 +1,8 @@
-"""A cohort folder: ECGs, echo views, studies and patient splits, with the pairs and labels that follow from them.
+"""The four tables of a cohort folder together: ECGs, echo views, studies and patient splits.
 
 The folder is what every data-set adapter and the simulator write and what training and the index rebuild read. The
-columns of its tables are in `cohorts.tables`, the rules they keep in `cohorts.rules`. `load_cohort` refuses
-at the first fault, `check_cohort` lists them all, what is doubtful, and what training would leave out.
+columns of its tables are in `cohorts.tables`, the rules they keep in `cohorts.rules`, what follows from them in
+`cohorts.opened`.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from cohorts.rules import (
     file_in,
 )
 from cohorts.tables import (
+    ECHO_TABLES,
     SPLITS,
     TABLES,
     CohortError,
     CohortFinding,
-    read_table,
-    tables_sha256,
+    TablesHash,
+    parse_table,
+    read_table_file,
 )
 from ground.disk import sha256
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """Four typed tables (see `cohorts.tables.read_table`) and the folder that their paths start at."""
+    """Four typed tables (see `cohorts.tables.parse_table`) and the folder that their paths start at."""
 
     root: Path
     ecgs: pd.DataFrame
@@ -60,36 +62,52 @@ def _serves_calibration(patient_id: str) -> bool:
     return sha256(patient_id.encode()).digest()[0] % 2 == 1
 
 
+@dataclass(frozen=True)
+class TablesRead:
+    """A folder's tables after one reading, sound or not. `cohort` is None unless all four could be read."""
+
+    cohort: Cohort | None
+    problems: tuple[CohortFinding, ...]
+    tables_sha256: str
+    echo_tables_sha256: str
+
+
 def load_cohort(root: Path) -> Cohort:
     """Read the four tables of a cohort folder; files are not opened. Raises CohortError at the first contradiction."""
-    cohort, problems = read_tables(root)
-    if problems or cohort is None:
-        raise problems[0].as_error()
-    return cohort
+    read = read_tables(root)
+    if read.problems or read.cohort is None:
+        raise read.problems[0].as_error()
+    return read.cohort
 
 
-def read_tables(root: Path) -> tuple[Cohort | None, list[CohortFinding]]:
-    """The tables, None unless all four could be read, and everything that is wrong with them."""
+def read_tables(root: Path) -> TablesRead:
+    """Each table's file is read once, for its hash and for its rows; everything that is wrong is listed."""
     frames: dict[str, pd.DataFrame] = {}
     problems: list[CohortFinding] = []
+    all_four, echo_side = TablesHash(), TablesHash()
     for name in TABLES:
         try:
-            frames[name], found = read_table(root, name)
+            file = read_table_file(root, name)
+            all_four.add(file)
+            if name in ECHO_TABLES:
+                echo_side.add(file)
+            frames[name], wrong = parse_table(file, name)
         except CohortError as error:
-            found = [CohortFinding(error.code, error.sentence, name, 1)]
-        problems += found
-    if len(frames) < len(TABLES):
-        return None, problems
-    return Cohort(root, **frames), problems + contradictions(**frames)
+            wrong = [CohortFinding(error.code, error.sentence, name, 1)]
+        problems += wrong
+    cohort = Cohort(root, **frames) if len(frames) == len(TABLES) else None
+    if cohort is not None:
+        problems += contradictions(**frames)
+    return TablesRead(cohort, tuple(problems), all_four.hexdigest(), echo_side.hexdigest())
 
 
-def cohort_sha256(cohort: Cohort) -> str:
+def cohort_sha256(cohort: Cohort, hash_of_tables: str) -> str:
     """Of the tables, of `cohort.json` where it is there, and of name and size of every file that the tables name.
 
     A short way to tell cohorts apart: no ECG or clip is opened, so one that changes and keeps its size is not noticed,
     nor are the signal files that a WFDB header names. Raises CohortError for a file that is not there.
     """
-    digest = sha256(tables_sha256(cohort.root).encode())
+    digest = sha256(hash_of_tables.encode())
     stamp = cohort.root / "cohort.json"
     if stamp.is_file():
         digest.update(sha256(stamp.read_bytes()).digest())

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cohorts.tables import CohortError, CohortFinding, found_rows
 from inputs.ecg.formats import wfdb
 from inputs.errors import UnreadableFile
+from inputs.limits import MAX_WFDB_HEADER_BYTES
 from inputs.opened import open_regular_file
 
 
@@ -162,4 +163,4 @@ def _signal_file_fault(header: Path) -> str:
 
 def _named_beside(header: Path) -> tuple[str, ...]:
     with open_regular_file(header) as file:
-        return wfdb.named_files(file.read(wfdb.MAX_HEADER_BYTES + 1))
+        return wfdb.named_files(file.read(MAX_WFDB_HEADER_BYTES + 1))

@@ -9,6 +9,7 @@ naive or all zoned. An empty cell means unknown.
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ TABLES: dict[TableName, dict[str, Kind]] = {
     },
     "splits": {"patient_id": "id", "split": "split"},
 }
+ECHO_TABLES: tuple[TableName, ...] = ("echos", "studies")
+"""All that an index is built from."""
 OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", *MEASUREMENTS})
 
 _RANGES: dict[str, tuple[float, float]] = {"lvef_percent": (0, 100), "age": (0, 130)}
@@ -141,13 +144,51 @@ def write_cohort_tables(
                 text.to_parquet(file, index=False)
 
 
-def read_table(root: Path, name: TableName) -> tuple[pd.DataFrame, list[CohortFinding]]:
+@dataclass(frozen=True)
+class TableFile:
+    """The file of one table, read whole."""
+
+    name: str
+    content: bytes
+
+    @property
+    def is_csv(self) -> bool:
+        return self.name.endswith(".csv")
+
+
+class TablesHash:
+    """Of names and bytes of some tables' files, in the order in which they are added."""
+
+    def __init__(self) -> None:
+        self._digest = sha256()
+
+    def add(self, file: TableFile) -> None:
+        self._digest.update(f"{file.name} {len(file.content)}\n".encode() + file.content)
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+def read_table_file(root: Path, name: TableName) -> TableFile:
+    """The bytes of a table. Raises CohortError when there is none, two of it, or a file that cannot be read."""
+    there = _table_files(root, name)
+    if not there:
+        raise CohortError("table_missing", f"There is no {name}.csv or {name}.parquet in the cohort folder.")
+    if len(there) > 1:
+        raise CohortError("table_twice", f"There is both a {name}.csv and a {name}.parquet; remove one of them.")
+    try:
+        return TableFile(there[0].name, there[0].read_bytes())
+    except OSError as error:
+        raise _unreadable(there[0].name) from error
+
+
+def parse_table(file: TableFile, name: TableName) -> tuple[pd.DataFrame, list[CohortFinding]]:
     """One table with typed columns and what is wrong with its cells; a cell at fault reads as unknown.
 
     ids, paths and text: str; times: datetime64[us], UTC where the file says a zone; numbers: float64, NaN unknown;
-    flags: nullable boolean. Raises CohortError when there is no such table, or its columns are not all there.
+    flags: nullable boolean. Raises CohortError for what is no table, or does not have all the columns.
     """
-    text = _read_text(root, name)
+    text = _text_cells(file, name)
     missing = [c for c in TABLES[name] if c not in text.columns and c not in OPTIONAL_COLUMNS]
     if missing:
         raise CohortError("column_missing", f"The table {name} lacks the column {', '.join(missing)}.")
@@ -155,17 +196,16 @@ def read_table(root: Path, name: TableName) -> tuple[pd.DataFrame, list[CohortFi
     problems: list[CohortFinding] = []
     for column, kind in TABLES[name].items():
         if column in text.columns:
-            columns[column], found = _PARSERS[kind](text[column], column, name)
-            problems += found
+            columns[column], wrong = _PARSERS[kind](text[column], column, name)
+            problems += wrong
     return pd.DataFrame(columns), problems
 
 
 def tables_sha256(root: Path, names: Iterable[TableName] = tuple(TABLES)) -> str:
-    """Of names and bytes of some tables' files in a cohort folder, in the order of `names`."""
-    digest = sha256()
+    """As `TablesHash`, without parsing: of some tables' files in a cohort folder, in the order of `names`."""
+    digest = TablesHash()
     for path in itertools.chain.from_iterable(_table_files(root, name) for name in names):
-        content = path.read_bytes()
-        digest.update(f"{path.name} {len(content)}\n".encode() + content)
+        digest.add(TableFile(path.name, path.read_bytes()))
     return digest.hexdigest()
 
 
@@ -174,25 +214,25 @@ def _table_files(root: Path, name: TableName) -> list[Path]:
     return [path for path in (root / f"{name}.csv", root / f"{name}.parquet") if path.is_file()]
 
 
-def _read_text(root: Path, name: TableName) -> pd.DataFrame:
+def _unreadable(file_name: str) -> CohortError:
+    return CohortError("table_unreadable", f"{file_name} cannot be read as a table.")
+
+
+def _text_cells(file: TableFile, name: TableName) -> pd.DataFrame:
     """Every cell as text, empty where unknown; only Parquet's timestamps keep their type."""
-    there = _table_files(root, name)
-    if not there:
-        raise CohortError("table_missing", f"There is no {name}.csv or {name}.parquet in the cohort folder.")
-    if len(there) > 1:
-        raise CohortError("table_twice", f"There is both a {name}.csv and a {name}.parquet; remove one of them.")
+    stream = io.BytesIO(file.content)
     try:
-        if there[0].suffix == ".csv":
-            with there[0].open("rb") as file:
-                header = file.readline(_MAX_HEADER_BYTES)
+        if file.is_csv:
+            header = stream.readline(_MAX_HEADER_BYTES)
+            stream.seek(0)
             if b";" in header and b"," not in header:
-                sentence = f"{there[0].name} looks semicolon-separated; separate its cells with commas."
+                sentence = f"{file.name} looks semicolon-separated; separate its cells with commas."
                 raise CohortError("table_semicolons", sentence)
-            frame = pd.read_csv(there[0], dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
+            frame = pd.read_csv(stream, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
         else:
-            frame = pd.read_parquet(there[0])
+            frame = pd.read_parquet(stream)
     except (ValueError, OSError, ArithmeticError) as error:  # pandas' and pyarrow's parser errors derive from these
-        raise CohortError("table_unreadable", f"{there[0].name} cannot be read as a table.") from error
+        raise _unreadable(file.name) from error
     frame = frame.reset_index(drop=True)
     for column in frame.columns.intersection(list(TABLES[name])):
         series = frame[column]

@@ -113,7 +113,7 @@ def _ordinary_ecgs(spec: EcgSpec) -> np.ndarray:
         recorder = choose_recorder(patient.site, rng)
         signal_mv = simulate_ecg(patient.at(0.0), electrics=electrics, recorder=recorder, rng=rng)
         recording = EcgRecording(signal_mv, recorder.rate_hz, STANDARD_LEADS, "simulated")
-        ecgs.append(ecg_windows(prepare_ecg(recording, spec), spec))
+        ecgs.append(ecg_windows(prepare_ecg(recording, spec).signal_LN, spec))
     return np.stack(ecgs)
 
 
@@ -132,7 +132,7 @@ def _compare_search() -> dict[str, object]:
     cpu, gpu = FaissIndex(128), FaissIndex(128)
     cpu.add(ids_N, vectors_ND)
     gpu.add(ids_N, vectors_ND)
-    if not gpu.move_to_gpu():
+    if not gpu.place_on("cuda"):
         raise CheckFailed(gpu.notice or "the index could not be moved to the GPU")
     queries_BD, allowed_N = vectors_ND[:64] + 0.05, ids_N[::7]
     for allowed in (None, allowed_N):

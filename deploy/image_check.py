@@ -69,7 +69,7 @@ def run(*command: str, **kwargs: Any) -> str:
     if done.returncode:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-25:])
         raise CheckFailed(f"{' '.join(command[:6])} ... ended with {done.returncode}:\n{tail}")
-    return done.stdout
+    return str(done.stdout)
 
 
 def _simulate_cohort() -> None:

@@ -1,7 +1,7 @@
 """Prepared arrays under string keys, appended to one file and read back memory-mapped.
 
-Every training input that is expensive to make (prepared ECGs, decoded clips, frozen view vectors) is kept in such a
-store, keyed by what it was made from. A store survives being killed at any moment: an entry counts once its line in
+Prepared ECGs and decoded clips, which are expensive to make and too large for a database, are kept in such a store,
+keyed by what they were made from. A store survives being killed at any moment: an entry counts once its line in
 `entries.jsonl` is complete, and that line is written after the values. It knows nothing of what the arrays mean.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -79,6 +80,10 @@ class ArrayStore:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def __iter__(self) -> Iterator[str]:
+        """All keys, those without an array too."""
+        return iter(list(self._entries))
 
     def note(self, key: str) -> str:
         """Empty for an array, otherwise the reason there is none."""

@@ -31,7 +31,13 @@ def written_whole(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
 
     Content and name are then on the disk. On any failure `path` is as it was and nothing is left beside it; what a kill
     leaves (`.<name>.<random>.partial`) the next write of the same file removes. `private`: for the owner's eyes alone.
+    A link is followed; what is no regular file, such as a terminal or a pipe, is written to as it is.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        with open(path, "wb") as file:
+            yield file
+        return
     for leftover in path.parent.glob(f".{path.name}.*.partial"):
         _remove_unless_held(leftover)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")

@@ -5,8 +5,10 @@ Letters: B queries, N stored vectors, D dimensions, K neighbours.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,11 +77,36 @@ class Hits:
 
 
 class StudyIndex(Protocol):
-    """Inner product over unit-length float32 vectors; ids are int64 and given by the caller.
+    """Vectors of studies that can be searched, kept in one file: what a generation holds and a query asks.
 
-    `search` with `allowed` (int64 ids) returns the exact best among the allowed; without it, the best among all, exact
-    unless `exact` is False. Ties come in ascending id order. Not thread-safe: one lane calls it.
+    Inner product over unit-length float32 vectors; ids are int64 and given by the caller. Not thread-safe: one lane
+    calls it. A back-end is made empty with `StudyIndex(dim)` and listed in `index.backends` under its `name`.
     """
+
+    name: ClassVar[str]
+    """What a generation's manifest calls the back-end, such as `faiss-flat`."""
+    file_name: ClassVar[str]
+    """Of its file in a generation's folder."""
+
+    def __init__(self, dim: int) -> None: ...
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """What `save` wrote. Raises IndexDamaged for anything else; a hash of the file was verified before."""
+        ...
+
+    def save(self, write: Callable[[bytes], Any]) -> None:
+        """The file's bytes, piece by piece, wherever the vectors lie now. Errors of `write` come through."""
+        ...
+
+    def place_on(self, device: str) -> bool:
+        """Search on `cpu`, `cuda` or `cuda:N` from now on. Where that cannot be, False, and `notice` says why."""
+        ...
+
+    @property
+    def notice(self) -> str | None:
+        """A sentence where something runs otherwise than asked for, such as a GPU that had to be left alone."""
+        ...
 
     @property
     def dim(self) -> int: ...
@@ -89,14 +116,34 @@ class StudyIndex(Protocol):
 
     @property
     def backend(self) -> str:
-        """A short name such as `faiss-cpu-flat` for answers and logs."""
+        """How it searches at this moment, such as `faiss-gpu-flat`, for answers and logs."""
         ...
 
     @property
     def exact(self) -> bool: ...
 
-    def add(self, ids_N: NDArray[np.int64], vectors_ND: NDArray[np.float32]) -> None: ...
+    @property
+    def ids_N(self) -> NDArray[np.int64]:
+        """The id of every stored vector, in the order of `vectors_ND`."""
+        ...
 
-    def remove(self, ids_N: NDArray[np.int64]) -> int: ...
+    @property
+    def vectors_ND(self) -> NDArray[np.float32]:
+        """The stored vectors, against which recall is measured; valid until the index changes."""
+        ...
 
-    def search(self, vectors_BD: NDArray[np.float32], k: int, allowed_N: NDArray[np.int64] | None = None) -> Hits: ...
+    def add(self, ids_N: NDArray[np.int64], vectors_ND: NDArray[np.float32]) -> None:
+        """Append unit-length vectors. Raises ValueError for ids that are negative or taken and for unfit vectors."""
+        ...
+
+    def remove(self, ids_N: NDArray[np.int64]) -> int:
+        """Drop vectors; ids that are not there are ignored. Returns how many went."""
+        ...
+
+    def search(self, vectors_BD: NDArray[np.float32], k: int, allowed_N: NDArray[np.int64] | None = None) -> Hits:
+        """The `k` nearest of every query. Raises ValueError for unfit queries or k < 1.
+
+        With `allowed_N` (int64 ids) the exact best among the allowed; without it the best among all, exact unless
+        `exact` is False. Ties come in ascending id order.
+        """
+        ...

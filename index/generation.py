@@ -2,7 +2,7 @@
 
     manifest.json      what it holds, which bundle made it, sha256 and size of every other file
     manifest.sha256    the manifest's own hash, as `sha256sum --check` reads it
-    index.faiss        the vectors, always in CPU form
+    index.faiss        the vectors, always in CPU form (another search engine has another file)
     catalogue.sqlite   cards and thumbnails
     report.json        of the job that made it
 
@@ -22,15 +22,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ground.disk import flush_file, flush_folder, sha256, sha256_of_open, write_flushed
-from index.backends.faiss_backend import FaissIndex
-from index.base import IndexDamaged, IndexMismatch
+from index.backends import DEFAULT_BACKEND, backend_named
+from index.base import IndexDamaged, IndexMismatch, StudyIndex
 from index.catalogue.cards import StudyCard
 from index.catalogue.sqlite import Catalogue, CatalogueWriter
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 MANIFEST_HASH = "manifest.sha256"
-_VECTORS = "index.faiss"
 _CATALOGUE = "catalogue.sqlite"
 _STUDIES_AT_ONCE = 1024
 
@@ -57,6 +56,8 @@ class GenerationManifest(BaseModel):
     bundle_sha256: str
     dim: int
     metric: str
+    backend: str = DEFAULT_BACKEND
+    """Of `index.backends`; manifests from before there was a choice do not say it."""
     count: int
     build: dict[str, str | int | float | bool | None]
     recall_at_10: float
@@ -69,7 +70,7 @@ class Generation:
     """One verified generation, open for reading. `degraded` says in a sentence why it is not the current one, if so."""
 
     def __init__(
-        self, manifest: GenerationManifest, index: FaissIndex, catalogue: Catalogue, degraded: str | None
+        self, manifest: GenerationManifest, index: StudyIndex, catalogue: Catalogue, degraded: str | None
     ) -> None:
         self.id = manifest.id
         self.manifest = manifest
@@ -87,7 +88,8 @@ class Generation:
                 "rebuild the index with this bundle or serve the other one."
             )
         try:
-            index = FaissIndex.load(folder / _VECTORS)
+            engine = backend_named(manifest.backend)
+            index = engine.open(folder / engine.file_name)
             catalogue = Catalogue.open(folder / _CATALOGUE)
         except IndexDamaged as error:
             raise IndexDamaged(f"Generation {manifest.id} is damaged. {error}") from error
@@ -109,7 +111,8 @@ class GenerationWriter:
         self.catalogue = CatalogueWriter(folder / _CATALOGUE)
         self._folder = folder
         self._on_step = on_step
-        self._index = FaissIndex(dim)
+        self._engine = backend_named(DEFAULT_BACKEND)
+        self._index = self._engine(dim)
         self._waiting: list[tuple[int, NDArray[np.float32]]] = []
 
     def add(self, card: StudyCard, vector_D: NDArray[np.float32], thumbnails: Mapping[str, bytes]) -> None:
@@ -129,10 +132,11 @@ class GenerationWriter:
         """Write vectors and manifest and flush everything to disk. Returns the manifest's sha256."""
         self._on_step("catalogue written")
         self._flush_vectors()
-        with open(self._folder / _VECTORS, "wb") as file:
+        vectors = self._folder / self._engine.file_name
+        with open(vectors, "wb") as file:
             self._index.save(file.write)
         self._on_step("vectors written")
-        recall_at_10, recall_queries = _measured_recall(FaissIndex.load(self._folder / _VECTORS), self._index)
+        recall_at_10, recall_queries = _measured_recall(self._engine.open(vectors), self._index)
         for path in self._folder.iterdir():
             flush_file(path)
         self._on_step("files flushed")
@@ -145,6 +149,7 @@ class GenerationWriter:
             bundle_sha256=bundle_sha256,
             dim=self._index.dim,
             metric="inner_product",
+            backend=self._engine.name,
             count=self._index.count,
             build=dict(build),
             recall_at_10=recall_at_10,
@@ -203,7 +208,7 @@ def _file_entry(path: Path) -> FileEntry:
         return FileEntry(sha256=digest, size=file.tell())
 
 
-def _measured_recall(written: FaissIndex, original: FaissIndex, n_queries: int = 64) -> tuple[float, int]:
+def _measured_recall(written: StudyIndex, original: StudyIndex, n_queries: int = 64) -> tuple[float, int]:
     """Share of the ten best by plain numpy over `original` that `written` returns, and the number of queries asked."""
     vectors_ND, row_ids_N = original.vectors_ND, original.ids_N
     if not len(vectors_ND):

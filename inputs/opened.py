@@ -1,4 +1,4 @@
-"""Opening a file that may be hostile, and the limits that hold for every clip."""
+"""Opening a file that may be hostile."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ import stat
 from pathlib import Path
 
 from inputs.errors import UnreadableFile
-
-MAX_FILE_BYTES = 4 << 30
-MAX_SIDE_PX = 4096
-MAX_FRAMES = 10_000
-MAX_DECODED_BYTES = 2 << 30
+from inputs.limits import MAX_FILE_BYTES
 
 _OPEN_FLAGS = (
     os.O_RDONLY
@@ -60,22 +56,3 @@ def open_regular_file(path: Path) -> BoundedReader:
             raise UnreadableFile("file_empty", "The file is empty.")
         raise UnreadableFile("file_too_large", f"The file is larger than {MAX_FILE_BYTES >> 30} GiB.")
     return BoundedReader(io.FileIO(descriptor, "rb"), status.st_size)
-
-
-def frames_to_read(n_frames: int, rows: int, columns: int, max_frames: int | None) -> int:
-    """How many frames to decode. Raises UnreadableFile when there is no clip in the file, or far too much of one."""
-    if n_frames < 2:
-        raise UnreadableFile("still_image", "This is a still image, not a clip.", hint="Send a cine loop.")
-    if n_frames > MAX_FRAMES:
-        raise UnreadableFile("too_many_frames", f"The clip says it has more than {MAX_FRAMES} frames.")
-    if not (0 < rows <= MAX_SIDE_PX and 0 < columns <= MAX_SIDE_PX):
-        raise UnreadableFile("frame_size", f"Frames must be between 1 and {MAX_SIDE_PX} pixels high and wide.")
-    wanted = n_frames if max_frames is None else min(n_frames, max_frames)
-    if wanted * rows * columns * 3 > MAX_DECODED_BYTES:
-        raise UnreadableFile("clip_too_large", f"The decoded clip would be larger than {MAX_DECODED_BYTES >> 30} GiB.")
-    return wanted
-
-
-def sane_rate_hz(rate_hz: float, every: int) -> float | None:
-    """Rate of every `every`-th frame, or None when the file's own rate is one that no machine has."""
-    return rate_hz / every if 0.1 <= rate_hz <= 2000 else None

@@ -22,6 +22,21 @@ class UploadedFile:
 
 
 @dataclass(frozen=True)
+class ReadHints:
+    """What a person says about an ECG file that may not say it itself, as NPY and CSV files do not.
+
+    unit: of all samples, such as `uV`. leads: a name for each lead, in the file's order.
+    """
+
+    rate_hz: float | None = None
+    unit: str | None = None
+    leads: tuple[str, ...] | None = None
+
+
+NO_HINTS = ReadHints()
+
+
+@dataclass(frozen=True)
 class InputWarning:
     """Something a person should know although the recording is usable. `code` is stable."""
 

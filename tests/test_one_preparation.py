@@ -10,7 +10,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from app.answering.pipeline import Question, _prepare
-from embedding.prepared import clip_array, ecg_array
+from embedding.prepared import clip_bytes, ecg_array, normalised_clip, read_clip
 from inputs.ecg.prepare import ecg_windows
 from inputs.echo.prepare import prepare_clip
 from inputs.guarded.reader import GuardedReader
@@ -33,10 +33,11 @@ def test_an_ecg_is_prepared_for_training_as_it_is_for_an_answer(reader):
     recording = reader.read_ecg([UploadedFile(ECG_FILE.name, ECG_FILE.read_bytes())])
     snapshot = SimpleNamespace(embedder=SimpleNamespace(ecg=spec))
     query, _ = _prepare(recording, snapshot, Question())
-    np.testing.assert_array_equal(query.windows_WLN, ecg_windows(ecg_array(ECG_FILE, spec), spec))
+    np.testing.assert_array_equal(query.windows_WLN, ecg_windows(ecg_array(ECG_FILE, spec, reader), spec))
 
 
 @pytest.mark.parametrize("spec", [EchoSpec(frames=4, size=32), EchoSpec(frames=1, size=32), EchoSpec(size=32)])
 def test_a_clip_is_prepared_for_training_as_it_is_for_the_index(reader, spec):
-    clip = reader.read_echo(ECHO_FILE, max_frames=spec.frames_needed, every=spec.stride)
-    np.testing.assert_array_equal(prepare_clip(clip, spec), clip_array(ECHO_FILE, spec))
+    for_the_index = prepare_clip(read_clip(ECHO_FILE, spec, reader), spec)
+    for_training = normalised_clip(clip_bytes(ECHO_FILE, spec, reader), spec)
+    np.testing.assert_array_equal(for_the_index, for_training)

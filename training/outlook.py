@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cohorts import (
-    SPLITS,
-    CohortError,
-    derive_pairs,
-    ecg_labels,
-    load_cohort,
-    pairs_of_split,
-    study_labels,
-)
-from training.recipes import Recipe
+from cohorts import SPLITS, CohortError, OpenCohort, ecg_labels
+from training.recipes import Recipe, demo
 
 
 @dataclass(frozen=True)
@@ -39,19 +30,14 @@ class TrainingOutlook:
         return tuple(lines)
 
 
-def training_outlook(cohort_dir: Path) -> TrainingOutlook:
+def training_outlook(cohort: OpenCohort) -> TrainingOutlook:
     """What `train` would find in a cohort without a contradiction, with the window and classes of its default recipe.
 
     Nothing that `train` reads later is read: it may still refuse a cohort of unreadable files.
     """
-    from cohorts import ecg_labels
-    from training.recipes import demo
-
     recipe = demo()
-    cohort = load_cohort(cohort_dir)
-    labels = study_labels(cohort)
-    pairs = derive_pairs(cohort, window_days=recipe.window_days)
-    split_pairs = {split: pairs_of_split(pairs, cohort, split) for split in SPLITS}
+    labels = cohort.labels
+    split_pairs = {split: cohort.split(split) for split in SPLITS}
     known = {split: ecg_labels(of_split, labels).notna().sum() for split, of_split in split_pairs.items()}
     refusal = None
     try:

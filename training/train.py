@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from contextlib import nullcontext
@@ -15,25 +14,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cohorts import (
-    SPLITS,
-    CohortError,
-    check_cohort,
-    cohort_sha256,
-    derive_pairs,
-    load_cohort,
-    pairs_of_split,
-    study_labels,
-    tables_sha256,
-)
-from embedding.prepared import spec_hash
+from cohorts import SPLITS, CohortError, OpenCohort, open_checked_cohort
+from embedding.sources import spec_hash
 from embedding.store import ArrayStore
 from ground.disk import sha256
 from ground.errors import Refusal
 from ground.findings import LV_PHENOTYPES, SHD_FLAGS
 from ground.progress import Progress, silent
 from models.bundle import Bundle, read_echo_encoder, read_manifest, write_bundle
-from models.device import resolve_device
+from models.device import Machine, resolve_device
 from models.labels import LabelDefinitions
 from models.towers import EcgTower, EchoTower
 from training.data.cohort_arrays import (
@@ -99,15 +88,14 @@ def train(
     work = out.with_name(f"{out.name}.work")
     if not ranks.is_main:
         progress = silent
+    machine = Machine(torch_device, workers, progress)
 
     # The cohort: pairs of one patient within the window, each patient in one split, every label in every split.
-    check_cohort(cohort_dir, window_days=recipe.window_days).raise_if_refused()
-    cohort = load_cohort(cohort_dir)
-    labels = study_labels(cohort)
-    pairs = derive_pairs(cohort, window_days=recipe.window_days)
-    split_pairs = {split: pairs_of_split(pairs, cohort, split) for split in SPLITS}
+    opened = open_checked_cohort(cohort_dir, recipe.window_days)
+    cohort, labels = opened.tables, opened.labels
+    split_pairs = {split: opened.split(split) for split in SPLITS}
     check_labels(split_pairs, labels, recipe)
-    cohort_id = cohort_sha256(cohort)
+    cohort_id = opened.sha256
     code_version = version("echo2ecg")
     run_key = _run_key(recipe, cohort_id, code_version, (start, ecg_start))
     fields: dict[str, Any] = {
@@ -120,7 +108,7 @@ def train(
         "echo": recipe.echo,
         "labels": LabelDefinitions(lvef=recipe.lvef_classes, shd_flags=SHD_FLAGS),
         "metrics": {},
-        "training_data": _describe(cohort_dir, split_pairs, recipe) | {"tables_sha256": tables_sha256(cohort_dir)},
+        "training_data": _describe(opened, split_pairs, recipe) | {"tables_sha256": opened.tables_sha256},
     }
     run = work / f"run-{run_key}"
 
@@ -130,7 +118,7 @@ def train(
 
         # ECGs, read and prepared once. Test patients' files stay closed until the evaluation.
         seen = pd.concat([split_pairs[split] for split in ("train", "val", "calibration")])
-        signals, ecgs = prepared_signals(cohort, seen["ecg_id"], recipe.ecg, work, workers=workers, progress=progress)
+        signals, ecgs = prepared_signals(cohort, seen["ecg_id"], recipe.ecg, work, machine)
 
         # The echo encoder, trained first where none is given, and its frozen view vectors.
         with ArrayStore(work / f"clips-{spec_hash(recipe.echo)}", np.uint8) as decoded:
@@ -144,9 +132,7 @@ def train(
                 )
             echo_bundle = Bundle.load(echo_dir, device=device, parts=("echo",))
             clips = clip_sources(cohort, pd.concat([split_pairs["train"], split_pairs["val"]])["study_id"])
-            views, skipped_clips = study_views(
-                echo_bundle, cohort, clips, work, workers=workers, progress=progress, decoded=decoded
-            )
+            views, skipped_clips = study_views(echo_bundle, cohort, clips, work, machine, decoded=decoded)
 
         # The ECG encoder, where the recipe trains it on ECGs alone first.
         if recipe.ecg_pretraining is not None:
@@ -202,19 +188,18 @@ def train(
     }
     aligned = Bundle.load(_write_draft(run / "aligned", fields, parts, None), device=device, parts=("ecg",))
     on_train, on_val, on_calibration = (
-        probe_data(aligned, cohort, split_pairs[split], signals) for split in ("train", "val", "calibration")
+        probe_data(aligned, labels, split_pairs[split], signals) for split in ("train", "val", "calibration")
     )
     probes = fit_probes(on_train, on_val, on_calibration, recipe.lvef_classes)
 
     # Measured on the test patients by the very bundle; then written with what was found.
     report = evaluate(
         _write_draft(run / "probed", fields, parts, probes.probes),
-        cohort_dir,
+        opened,
         "test",
         work=work,
         device=device,
         workers=workers,
-        window_days=recipe.window_days,
         progress=progress,
     )
     skipped = {"skipped_ecgs": ecgs.reasons(), "skipped_clips": dict(Counter(skipped_clips.values()))}
@@ -255,16 +240,15 @@ def _run_key(recipe: Recipe, cohort_id: str, code_version: str, starts: tuple[Pa
     return digest.hexdigest()[:12]
 
 
-def _describe(cohort_dir: Path, split_pairs: dict[str, pd.DataFrame], recipe: Recipe) -> dict[str, Any]:
+def _describe(cohort: OpenCohort, split_pairs: dict[str, pd.DataFrame], recipe: Recipe) -> dict[str, Any]:
     """Counts by split, the whole recipe and, for a cohort that says so itself, where it is from."""
-    stamp = cohort_dir / "cohort.json"
-    about = json.loads(stamp.read_text(encoding="utf-8")) if stamp.exists() else {}
     counts = {
         f"{split}_{what}": int(pairs[column].nunique())
         for split, pairs in split_pairs.items()
         for what, column in (("patients", "patient_id"), ("ecgs", "ecg_id"), ("studies", "study_id"))
     }
-    return about | counts | {"window_days": recipe.window_days, "recipe": recipe.model_dump(mode="json")}
+    settings = {"window_days": recipe.window_days, "recipe": recipe.model_dump(mode="json")}
+    return dict(cohort.about.written) | counts | settings
 
 
 def _write_draft(path: Path, fields: dict[str, Any], parts: dict[str, Any], probes: Any) -> Path:

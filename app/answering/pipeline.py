@@ -21,8 +21,7 @@ from app.answering.workers import BoundedThreads
 from ground.disk import sha256
 from index.catalogue.cards import StudyCard
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
-from inputs.ecg.quality import check_ecg
-from inputs.records import EcgRecording, InputWarning, UploadedFile
+from inputs.records import EcgRecording, InputWarning, ReadHints, UploadedFile
 
 
 @dataclass(frozen=True)
@@ -70,14 +69,7 @@ class Answer:
 class Reader(Protocol):
     """What parses uploads: `inputs.guarded.reader.GuardedReader`."""
 
-    def read_ecg(
-        self,
-        files: Sequence[UploadedFile],
-        *,
-        rate_hz: float | None = None,
-        unit: str | None = None,
-        leads: Sequence[str] | None = None,
-    ) -> EcgRecording: ...
+    def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording: ...
 
 
 @dataclass(frozen=True)
@@ -104,17 +96,17 @@ class Pipeline:
         return Answer(upload.sha256, snapshot, recording, warnings, found, cards, clock.timing_ms())
 
     def _read(self, files: Sequence[UploadedFile], question: Question) -> EcgRecording:
-        return self.reader.read_ecg(files, rate_hz=question.rate_hz, unit=question.unit, leads=question.leads)
+        return self.reader.read_ecg(files, ReadHints(question.rate_hz, question.unit, question.leads))
 
 
 def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) -> tuple[Query, tuple[InputWarning, ...]]:
     spec = snapshot.embedder.ecg
-    warnings = recording.warnings + check_ecg(recording, spec).warnings
-    windows_WLN = ecg_windows(prepare_ecg(recording, spec), spec)
+    prepared = prepare_ecg(recording, spec)
+    windows_WLN = ecg_windows(prepared.signal_LN, spec)
     if question.k == 0:
-        return Query(snapshot, windows_WLN), warnings
+        return Query(snapshot, windows_WLN), prepared.warnings
     allowed_N = snapshot.searchable.catalogue.allowed(exclude_patient=question.exclude_patient)
-    return Query(snapshot, windows_WLN, question.k, allowed_N), warnings
+    return Query(snapshot, windows_WLN, question.k, allowed_N), prepared.warnings
 
 
 def _cards(found: Found, snapshot: Snapshot) -> Sequence[StudyCard]:

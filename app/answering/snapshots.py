@@ -107,5 +107,5 @@ class Retriever:
     def _open(self, embedder: Embedder) -> Generation:
         generation = self._store.open_current(embedder.sha256)
         if embedder.device_name.startswith("cuda"):
-            generation.index.move_to_gpu()  # where it cannot, `notice` says why and the CPU answers
+            generation.index.place_on(embedder.device_name)  # where it cannot, `notice` says why and the CPU answers
         return generation

@@ -13,7 +13,7 @@ import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import faiss as _faiss
 import numpy as np
@@ -35,11 +35,10 @@ _FAISS_BLAS_THRESHOLD = faiss.cvar.distance_compute_blas_threshold
 
 
 class FaissIndex:
-    """A `StudyIndex` over a flat inner-product index. Rows keep the order in which they were added.
+    """A `StudyIndex` over a flat inner-product index. Rows keep the order in which they were added."""
 
-    `notice` is a sentence where something runs otherwise than asked for, such as a GPU that had to be left alone.
-    """
-
+    name: ClassVar[str] = "faiss-flat"
+    file_name: ClassVar[str] = "index.faiss"
     exact = True
 
     def __init__(self, dim: int) -> None:
@@ -126,12 +125,16 @@ class FaissIndex:
             fetch *= 8
         return hits
 
-    def move_to_gpu(self, api: Any = faiss) -> bool:
-        """Search on the first GPU from now on, if it gives the CPU's answers; otherwise `notice` says why it does not.
+    def place_on(self, device: str, api: Any = faiss) -> bool:
+        """Search on that device from now on: on a GPU only if it gives the CPU's answers; otherwise `notice` says why.
 
-        The copy on the CPU stays: it scores candidates again, takes over when the GPU fails, and is what gets saved.
+        A device `cuda` of any number is FAISS's first GPU. The copy on the CPU stays: it scores candidates again, takes
+        over when the GPU fails, and is what gets saved.
         `api` is the module that offers FAISS's GPU functions.
         """
+        if not device.startswith("cuda"):
+            self._gpu, self.notice = None, None
+            return True
         if not hasattr(api, "StandardGpuResources"):
             return self._stay_on_cpu("this build of FAISS has no GPU support")
         if api.get_num_gpus() < 1:
@@ -154,7 +157,7 @@ class FaissIndex:
         faiss.write_index(self._file_form(), faiss.PyCallbackIOWriter(write))
 
     @classmethod
-    def load(cls, path: Path) -> FaissIndex:
+    def open(cls, path: Path) -> Self:
         """Read what `save` wrote. Raises IndexDamaged for anything else. FAISS has no checksum: verify a hash first."""
         # Without the limit a length field in a 38 kB file makes FAISS allocate gigabytes.
         limit_before = faiss.get_deserialization_vector_byte_limit()

@@ -7,10 +7,9 @@ import zipfile
 from pathlib import PurePosixPath
 
 from inputs.errors import UnreadableFile
+from inputs.limits import MAX_UNZIPPED_BYTES, MAX_ZIP_ENTRIES
 from inputs.records import UploadedFile
 
-MAX_ENTRIES = 32
-MAX_UNPACKED_BYTES = 64 * 2**20
 _REGULAR_FILE = 0o100000
 _KIND = 0o170000
 
@@ -35,10 +34,12 @@ def unpack(data: bytes) -> list[UploadedFile]:
 
 def _unpack(archive: zipfile.ZipFile) -> list[UploadedFile]:
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    if len(entries) > MAX_ENTRIES:
-        raise UnreadableFile("too_many_files", f"The zip holds {len(entries)} files; at most {MAX_ENTRIES} are read.")
+    if len(entries) > MAX_ZIP_ENTRIES:
+        raise UnreadableFile(
+            "too_many_files", f"The zip holds {len(entries)} files; at most {MAX_ZIP_ENTRIES} are read."
+        )
     files = []
-    left = MAX_UNPACKED_BYTES
+    left = MAX_UNZIPPED_BYTES
     for entry in entries:
         path = PurePosixPath(entry.filename)
         if path.is_absolute() or ".." in path.parts or "\\" in entry.filename:
@@ -52,7 +53,7 @@ def _unpack(archive: zipfile.ZipFile) -> list[UploadedFile]:
         left -= len(content)
         if left < 0:
             raise UnreadableFile(
-                "too_long", f"The zip unpacks to more than {MAX_UNPACKED_BYTES // 2**20} MiB.", hint="Send one ECG."
+                "too_long", f"The zip unpacks to more than {MAX_UNZIPPED_BYTES // 2**20} MiB.", hint="Send one ECG."
             )
         if looks_like_zip(content):
             raise UnreadableFile("unreadable_file", "The zip holds another zip.")

@@ -6,6 +6,8 @@ Letters in array names: L leads, N samples, W windows.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -13,20 +15,32 @@ from scipy.signal import resample
 
 from inputs.ecg.quality import check_ecg
 from inputs.errors import UnusableRecording
-from inputs.records import EcgRecording
+from inputs.records import EcgRecording, InputWarning
 from inputs.specs import EcgSpec
 
 
-def prepare_ecg(recording: EcgRecording, spec: EcgSpec) -> NDArray[np.float32]:
-    """Prepare the whole record as `spec` says.
+@dataclass(frozen=True, eq=False)
+class PreparedEcg:
+    """A whole record as an encoder wants it, and everything a person should know about it.
 
-    Returns (L, N) float32 without unit, L in the order of `spec.leads`, N = int(samples * spec.rate_hz / rate_hz).
+    signal_LN: float32 without unit, L in the order of the spec's leads.
+    warnings: those of reading first, then those of the judgement that preparation begins with.
+    """
+
+    signal_LN: NDArray[np.float32]
+    warnings: tuple[InputWarning, ...]
+
+
+def prepare_ecg(recording: EcgRecording, spec: EcgSpec) -> PreparedEcg:
+    """Judge a recording and prepare the whole of it as `spec` says; N = int(samples * spec.rate_hz / rate_hz).
+
     Raises UnusableRecording when leads are missing, flat or empty, or the record is too short or at an impossible rate.
     """
-    signal_LN = check_ecg(recording, spec).signal_mv_LN
+    checked = check_ecg(recording, spec)
     # Before resampling, because a single NaN would spread over its whole lead in the Fourier domain.
-    signal_LN = np.nan_to_num(signal_LN, nan=0.0)
-    return normalise_signal(resample_signal(signal_LN, recording.rate_hz, spec.rate_hz), spec).astype(np.float32)
+    signal_LN = np.nan_to_num(checked.signal_mv_LN, nan=0.0)
+    signal_LN = normalise_signal(resample_signal(signal_LN, recording.rate_hz, spec.rate_hz), spec).astype(np.float32)
+    return PreparedEcg(signal_LN, recording.warnings + checked.warnings)
 
 
 def ecg_windows(signal_LN: NDArray[np.float32], spec: EcgSpec) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""An uploaded ECG to a checked recording: recognise the format by its content, then hand over to one reader.
+"""An uploaded ECG to a checked recording: recognise the format by its content, then hand over to its one reader.
 
 Third-party parsers run here. A service calls this through `inputs.guarded.reader`, never in its own process.
 """
@@ -10,49 +10,25 @@ from dataclasses import replace
 from pathlib import Path
 
 from inputs.ecg.archive import looks_like_zip, unpack
-from inputs.ecg.formats import (
-    csv,
-    dicom,
-    npy,
-    wfdb,
-)
+from inputs.ecg.formats import FORMATS
+from inputs.ecg.formats.base import EcgFormat
+from inputs.ecg.formats.not_read import name_if_not_read
 from inputs.errors import NO_ROOM_TO_READ, InputError, UnreadableFile
+from inputs.limits import MAX_ECG_FILE_BYTES
 from inputs.opened import open_regular_file
-from inputs.records import EcgRecording, InputWarning, UploadedFile
-
-MAX_FILE_BYTES = 64 * 2**20
+from inputs.records import NO_HINTS, EcgRecording, InputWarning, ReadHints, UploadedFile
 
 _READABLE = "Send WFDB (.hea with its .dat or .mat), DICOM ECG, NPY or CSV."
 
-# Formats we recognise in order to say what the file is: (offset, bytes there, name).
-_OTHERS = (
-    (0, b"\x89HDF", "an HDF5 file"),
-    (0, b"MATLAB 5.0", "a MATLAB 5 file"),
-    (0, b"<?xml", "an XML file"),
-    (0, b"\xef\xbb\xbf<?xml", "an XML file"),
-    (0, b"0       ", "an EDF file"),
-    (16, b"SCPECG", "an SCP-ECG file"),
-    (0, b"ISHNE", "an ISHNE file"),
-    (0, b"%PDF", "a PDF document"),
-    (0, b"\x89PNG", "an image"),
-    (0, b"\xff\xd8\xff", "an image"),
-)
 
-
-def read_ecg(
-    files: Sequence[UploadedFile],
-    *,
-    rate_hz: float | None = None,
-    unit: str | None = None,
-    leads: Sequence[str] | None = None,
-) -> EcgRecording:
+def read_ecg(files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording:
     """Read one ECG from the parts of an upload: a single file, a WFDB header with its files, or a zip of either.
 
-    rate_hz, unit and leads describe NPY and CSV files, which may not do so themselves; other formats state their own.
+    The hints describe NPY and CSV files, which may not do so themselves; other formats state their own.
     Raises UnreadableFile with a stable code and a hint, OSError when temporary files find no room (NO_ROOM_TO_READ).
     """
     try:
-        return _read(files, rate_hz, unit, leads)
+        return _read(files, hints)
     except (InputError, MemoryError):
         raise
     except Exception as error:
@@ -64,77 +40,57 @@ def read_ecg(
         ) from error
 
 
-def read_ecg_path(
-    path: Path, *, rate_hz: float | None = None, unit: str | None = None, leads: Sequence[str] | None = None
-) -> EcgRecording:
+def read_ecg_path(path: Path, hints: ReadHints = NO_HINTS) -> EcgRecording:
     """Read one ECG from disk; a WFDB header takes the files it names from its own folder. Raises UnreadableFile."""
-    return read_ecg(gather_files(path), rate_hz=rate_hz, unit=unit, leads=leads)
+    return read_ecg(gather_files(path), hints)
 
 
 def gather_files(path: Path) -> list[UploadedFile]:
-    """The file, and for a WFDB header also the signal files and segments beside it: what an upload would hold."""
+    """The file and those beside it that its format says it needs, and these need in turn: what an upload would hold.
+
+    Raises UnreadableFile.
+    """
     files = {path.name: _read_whole(path)}
-    waiting = [path.name] if wfdb.looks_like_header(files[path.name]) else []
+    waiting = [path.name]
     while waiting:
-        for name in wfdb.named_files(files[waiting.pop()]):
+        for name in _companions(files[waiting.pop()]):
             beside = path.parent / name
             if name not in files and beside.exists():
                 files[name] = _read_whole(beside)
-                if name.endswith(".hea") and wfdb.looks_like_header(files[name]):
-                    waiting.append(name)
+                waiting.append(name)
     return [UploadedFile(name, data) for name, data in files.items()]
 
 
-def _read(
-    files: Sequence[UploadedFile], rate_hz: float | None, unit: str | None, leads: Sequence[str] | None
-) -> EcgRecording:
+def _companions(data: bytes) -> tuple[str, ...]:
+    return next((each.companions(data) for each in FORMATS if each.companions and each.recognises(data)), ())
+
+
+def _read(files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
     if len(files) == 1 and looks_like_zip(files[0].data):
         files = unpack(files[0].data)
-    if not files or not any(file.data for file in files):
+    if not any(file.data for file in files):
         raise UnreadableFile("file_empty", "The file is empty.", hint=_READABLE)
-    headers = [file for file in files if wfdb.looks_like_header(file.data)]
-    if headers:
-        recording = _read_wfdb(files, headers, rate_hz)
-    elif len(files) > 1:
+    for ecg_format in FORMATS:
+        possible = len(files) == 1 or ecg_format.companions is not None
+        if possible and any(ecg_format.recognises(file.data) for file in files):
+            return _with_hints_ignored(ecg_format.read(files, hints), ecg_format, hints)
+    if len(files) > 1:
         raise UnreadableFile("several_files", "The upload holds several files and no WFDB header.", hint=_READABLE)
-    else:
-        data = files[0].data
-        if data.startswith(npy.MAGIC):
-            return npy.read_npy(data, rate_hz=rate_hz, unit=unit, leads=leads)
-        if not dicom.looks_like_dicom(data):
-            return _read_table(data, rate_hz, unit, leads)
-        recording = dicom.read_dicom(data, rate_hz=rate_hz)
-    if unit is not None or leads is not None:
-        message = "The file states its own units and lead names; the given ones were not used."
-        recording = replace(recording, warnings=(*recording.warnings, InputWarning("parameter_ignored", message)))
-    return recording
+    what = name_if_not_read(files[0].data)
+    sentence = f"This is {what}, which is not read." if what else "The format of this file is not recognised."
+    raise UnreadableFile("unsupported_format", sentence, hint=_READABLE)
 
 
-def _read_wfdb(files: Sequence[UploadedFile], headers: Sequence[UploadedFile], rate_hz: float | None) -> EcgRecording:
-    masters = [file for file in headers if wfdb.is_multi_segment(file.data)] if len(headers) > 1 else headers
-    if len(masters) != 1:
-        raise UnreadableFile(
-            "several_records", "The upload holds more than one WFDB record.", hint="Send one record at a time."
-        )
-    parts: dict[str, bytes] = {}
-    for file in files:
-        if file.name in parts:
-            raise UnreadableFile("several_files", "Two files of the upload have the same name.")
-        parts[file.name] = file.data
-    return wfdb.read_wfdb(masters[0].data, parts, rate_hz=rate_hz)
-
-
-def _read_table(data: bytes, rate_hz: float | None, unit: str | None, leads: Sequence[str] | None) -> EcgRecording:
-    for offset, mark, what in _OTHERS:
-        if data.startswith(mark, offset):
-            raise UnreadableFile("unsupported_format", f"This is {what}, which is not read.", hint=_READABLE)
-    if not csv.looks_like_table(data):
-        raise UnreadableFile("unsupported_format", "The format of this file is not recognised.", hint=_READABLE)
-    return csv.read_csv(data, rate_hz=rate_hz, unit=unit, leads=leads)
+def _with_hints_ignored(recording: EcgRecording, ecg_format: EcgFormat, hints: ReadHints) -> EcgRecording:
+    """The recording, with a warning where a unit or leads were given for a file that states its own."""
+    if not ecg_format.states_itself or (hints.unit is None and hints.leads is None):
+        return recording
+    message = "The file states its own units and lead names; the given ones were not used."
+    return replace(recording, warnings=(*recording.warnings, InputWarning("parameter_ignored", message)))
 
 
 def _read_whole(path: Path) -> bytes:
     with open_regular_file(path) as file:
-        if file.size > MAX_FILE_BYTES:
-            raise UnreadableFile("file_too_large", f"The file is larger than {MAX_FILE_BYTES >> 20} MiB.")
+        if file.size > MAX_ECG_FILE_BYTES:
+            raise UnreadableFile("file_too_large", f"The file is larger than {MAX_ECG_FILE_BYTES >> 20} MiB.")
         return file.read()

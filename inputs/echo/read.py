@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inputs.echo.formats.dicom_cine import read_dicom_cine
-from inputs.echo.formats.video import read_video
+from inputs.echo.formats import FORMATS
+from inputs.echo.formats.base import START_BYTES
 from inputs.errors import UnreadableFile
 from inputs.opened import open_regular_file
 from inputs.records import EchoClip
@@ -27,13 +27,10 @@ def read_echo(path: Path, *, max_frames: int | None = None, every: int = 1) -> E
     if every < 1:
         raise ValueError("every must be at least 1")
     with open_regular_file(path) as file:
-        start = file.read(132)
-        if start[128:132] == b"DICM" or start[:4] == b"\x02\x00\x00\x00":
-            return read_dicom_cine(file, max_frames, every)
-        if start[:4] == b"RIFF" and start[8:12] == b"AVI ":
-            return read_video(file, "avi", max_frames, every)
-        if start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-            return read_video(file, "mp4", max_frames, every)
+        start = file.read(START_BYTES)
+        for echo_format in FORMATS:
+            if echo_format.recognises(start):
+                return echo_format.read(file, max_frames, every)
     raise UnreadableFile(
         "not_an_echo_clip", "This file is not a DICOM, AVI or MP4 clip.", hint="Send an ultrasound cine loop."
     )

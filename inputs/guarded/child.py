@@ -15,8 +15,8 @@ from typing import Any
 from inputs.ecg.read import read_ecg
 from inputs.errors import NO_ROOM_TO_READ, InputError
 from inputs.guarded.messages import (
+    Block,
     Message,
-    Part,
     pack_clip,
     pack_error,
     pack_no_space,
@@ -24,7 +24,7 @@ from inputs.guarded.messages import (
     read_message,
     write_message,
 )
-from inputs.records import UploadedFile
+from inputs.records import ReadHints, UploadedFile
 
 
 def main() -> int:
@@ -47,23 +47,28 @@ def main() -> int:
         write_message(answers, *_answer(request))
 
 
-def _answer(request: Message) -> tuple[dict[str, Any], list[Part]]:
+def _answer(request: Message) -> tuple[dict[str, Any], list[Block]]:
     """The recording or clip, or why there is none. Other exceptions, out of memory for one, end this process."""
-    header, parts = request
+    header, blocks = request
     try:
         if header["kind"] == "echo":
             from inputs.echo.read import read_echo
 
             return pack_clip(read_echo(Path(header["path"]), max_frames=header["max_frames"], every=header["every"]))
         tempfile.tempdir = header["folder"]
-        files = [UploadedFile(name, bytes(data)) for name, data in zip(header["names"], parts, strict=True)]
-        return pack_recording(read_ecg(files, **header["options"]))
+        files = [UploadedFile(name, bytes(data)) for name, data in zip(header["names"], blocks, strict=True)]
+        return pack_recording(read_ecg(files, _hints(header["options"])))
     except InputError as error:
         return pack_error(error), []
     except OSError as error:
         if error.errno not in NO_ROOM_TO_READ:
             raise
         return pack_no_space(error), []
+
+
+def _hints(options: dict[str, Any]) -> ReadHints:
+    leads = options["leads"]
+    return ReadHints(options["rate_hz"], options["unit"], None if leads is None else tuple(leads))
 
 
 def _limit_process(limits: dict[str, Any]) -> None:

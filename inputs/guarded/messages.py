@@ -18,25 +18,25 @@ import numpy as np
 
 from inputs.ecg.leads import OTHER_LEADS
 from inputs.errors import NO_ROOM_TO_READ, InputError, UnreadableFile, UnusableRecording
+from inputs.limits import (
+    MAX_MESSAGE_BLOCKS,
+    MAX_MESSAGE_BODY_BYTES,
+    MAX_MESSAGE_HEADER_BYTES,
+    MAX_SENTENCE_LETTERS,
+    MAX_WARNINGS,
+)
 from inputs.records import STANDARD_LEADS, EcgRecording, EchoClip, InputWarning
-
-MAX_HEADER_BYTES = 64 * 1024
-MAX_BODY_BYTES = 2 * 2**30
-MAX_ECG_BYTES = 64 * 2**20
-"""The largest ECG that a child may answer with; clips may be as large as a body."""
-_MAX_PARTS = 64
-_MAX_SENTENCE = 400
 
 _LEADS = frozenset(STANDARD_LEADS + OTHER_LEADS)
 _ERRORS: dict[str, type[InputError]] = {"UnreadableFile": UnreadableFile, "UnusableRecording": UnusableRecording}
 
-Part = bytes | bytearray | memoryview
+Block = bytes | bytearray | memoryview
 Message = tuple[dict[str, Any], list[bytearray]]
 
 
-def write_message(stream: BinaryIO, header: Mapping[str, Any], parts: Sequence[Part] = ()) -> None:
-    """Send `header` and the bytes of `parts`."""
-    views = [memoryview(part).cast("B") for part in parts]
+def write_message(stream: BinaryIO, header: Mapping[str, Any], blocks: Sequence[Block] = ()) -> None:
+    """Send `header` and the bytes of `blocks`."""
+    views = [memoryview(block).cast("B") for block in blocks]
     text = json.dumps({**header, "sizes": [view.nbytes for view in views]}).encode()
     stream.write(struct.pack("!I", len(text)) + text)
     for view in views:
@@ -44,14 +44,14 @@ def write_message(stream: BinaryIO, header: Mapping[str, Any], parts: Sequence[P
     stream.flush()
 
 
-def read_message(stream: BinaryIO, max_body_bytes: int = MAX_BODY_BYTES) -> Message:
+def read_message(stream: BinaryIO, max_body_bytes: int = MAX_MESSAGE_BODY_BYTES) -> Message:
     """Receive what `write_message` sent. Raises EOFError when the other side has gone, ValueError on nonsense."""
     (length,) = struct.unpack("!I", _read_exactly(stream, 4))
-    if length > MAX_HEADER_BYTES:
+    if length > MAX_MESSAGE_HEADER_BYTES:
         raise ValueError("header too long")
     header = json.loads(_read_exactly(stream, length))
     sizes = header.pop("sizes", None) if isinstance(header, dict) else None
-    if not isinstance(sizes, list) or len(sizes) > _MAX_PARTS or not all(type(size) is int for size in sizes):
+    if not isinstance(sizes, list) or len(sizes) > MAX_MESSAGE_BLOCKS or not all(type(size) is int for size in sizes):
         raise ValueError("no message")
     if any(size < 0 for size in sizes) or sum(sizes) > max_body_bytes:
         raise ValueError("message too large")
@@ -69,7 +69,7 @@ def _read_exactly(stream: BinaryIO, size: int) -> bytearray:
     return data
 
 
-def pack_recording(recording: EcgRecording) -> tuple[dict[str, Any], list[Part]]:
+def pack_recording(recording: EcgRecording) -> tuple[dict[str, Any], list[Block]]:
     header = {
         "kind": "ecg",
         "shape": recording.signal_mv.shape,
@@ -91,7 +91,7 @@ def unpack_recording(message: Message) -> EcgRecording:
     return EcgRecording(signal_mv, rate_hz, leads, _word(header["format"]), _warnings(header["warnings"]))
 
 
-def pack_clip(clip: EchoClip) -> tuple[dict[str, Any], list[Part]]:
+def pack_clip(clip: EchoClip) -> tuple[dict[str, Any], list[Block]]:
     header = {
         "kind": "echo",
         "shape": clip.frames_THWC.shape,
@@ -147,8 +147,8 @@ def raise_if_error(message: Message) -> None:
 
 
 def _expect(message: Message, kind: str) -> Message:
-    header, parts = message
-    if header.get("kind") != kind or len(parts) != 1:
+    header, blocks = message
+    if header.get("kind") != kind or len(blocks) != 1:
         raise ValueError("another answer than asked for")
     return message
 
@@ -159,7 +159,7 @@ def _packed_warning(warning: InputWarning) -> list[Any]:
 
 def _warnings(packed: Sequence[Any]) -> tuple[InputWarning, ...]:
     return tuple(
-        InputWarning(_word(code), _sentence(message), _leads(leads)) for code, message, leads in packed[:_MAX_PARTS]
+        InputWarning(_word(code), _sentence(message), _leads(leads)) for code, message, leads in packed[:MAX_WARNINGS]
     )
 
 
@@ -182,6 +182,6 @@ def _word(text: Any, pattern: str = r"[a-z0-9_]{1,40}") -> str:
 
 
 def _sentence(text: Any) -> str:
-    if not isinstance(text, str) or len(text) > _MAX_SENTENCE or (text and not text.isprintable()):
+    if not isinstance(text, str) or len(text) > MAX_SENTENCE_LETTERS or (text and not text.isprintable()):
         raise ValueError("not a sentence")
     return text

@@ -16,56 +16,37 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar, cast
 
 from inputs.errors import UnreadableFile
 from inputs.guarded.messages import (
-    MAX_BODY_BYTES,
-    MAX_ECG_BYTES,
+    Block,
     Message,
-    Part,
     raise_if_error,
     read_message,
     unpack_clip,
     unpack_recording,
     write_message,
 )
-from inputs.records import EcgRecording, EchoClip, UploadedFile
+from inputs.limits import MAX_ECG_ANSWER_BYTES, MAX_MESSAGE_BODY_BYTES, MAX_UPLOAD_PARTS, ChildLimits
+from inputs.records import NO_HINTS, EcgRecording, EchoClip, ReadHints, UploadedFile
 
 Result = TypeVar("Result")
 
-_MAX_FILES = 64
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")
 """All that a child inherits of the environment: keys and addresses of the service stay out of its reach."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one request may take of the machine."""
-
-    memory_bytes: int = 3 * 2**29
-    """Address space beyond what the parsers' own code takes."""
-    cpu_s: int = 10
-    wall_s: float = 10.0
-    file_bytes: int = 64 * 2**20
-    """Largest file a child may write."""
-    open_files: int = 64
-    files_per_child: int = 500
-    """A child is replaced after so many files, so that leaks of parsers do not add up."""
-    start_s: float = 60.0
-    """How long a child may take to import its parsers."""
 
 
 class GuardedReader:
     """A pool of reading children. Thread-safe: as many calls run at once as there are workers, others wait."""
 
-    def __init__(self, limits: Limits | None = None, workers: int = 1) -> None:
+    def __init__(self, limits: ChildLimits | None = None, workers: int = 1) -> None:
         if workers < 1:
             raise ValueError("workers must be at least 1")
-        self._limits = limits or Limits()
+        self._limits = limits or ChildLimits()
         self._workers = workers
         self._idle: queue.LifoQueue[_Child | None] = queue.LifoQueue()
         for _ in range(workers):
@@ -74,21 +55,14 @@ class GuardedReader:
         self._lock = threading.Lock()
         self._closed = False
 
-    def read_ecg(
-        self,
-        files: Sequence[UploadedFile],
-        *,
-        rate_hz: float | None = None,
-        unit: str | None = None,
-        leads: Sequence[str] | None = None,
-    ) -> EcgRecording:
+    def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording:
         """`inputs.ecg.read.read_ecg` in a child. Raises UnreadableFile, code `reading_failed` when the child died.
 
         OSError with one of `inputs.errors.NO_ROOM_TO_READ` when temporary files find no room, which is no file's fault.
         """
-        if len(files) > _MAX_FILES:
+        if len(files) > MAX_UPLOAD_PARTS:
             raise UnreadableFile(
-                "too_many_files", f"The upload holds {len(files)} files; at most {_MAX_FILES} are read."
+                "too_many_files", f"The upload holds {len(files)} files; at most {MAX_UPLOAD_PARTS} are read."
             )
         folder = tempfile.mkdtemp(prefix="echo2ecg-")
         try:
@@ -96,7 +70,7 @@ class GuardedReader:
                 "kind": "ecg",
                 "folder": folder,
                 "names": [file.name[:200] for file in files],
-                "options": {"rate_hz": rate_hz, "unit": unit, "leads": None if leads is None else list(leads)},
+                "options": asdict(hints),
             }
             return self._ask(header, [file.data for file in files], unpack_recording)
         finally:
@@ -107,11 +81,11 @@ class GuardedReader:
         header = {"kind": "echo", "path": os.fspath(path.absolute()), "max_frames": max_frames, "every": every}
         return self._ask(header, [], unpack_clip)
 
-    def _ask(self, header: Mapping[str, Any], parts: Sequence[Part], unpack: Callable[[Message], Result]) -> Result:
+    def _ask(self, header: Mapping[str, Any], blocks: Sequence[Block], unpack: Callable[[Message], Result]) -> Result:
         child = self._idle.get()
         try:
             child = self._kept(child) or self._start()  # an idle one may have been killed from outside
-            answer = child.ask(header, parts)
+            answer = child.ask(header, blocks)
             try:
                 raise_if_error(answer)
                 return unpack(answer)
@@ -179,7 +153,7 @@ class GuardedReader:
 class _Child:
     """One process and its pipes. One request at a time; any trouble kills it."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ChildLimits) -> None:
         root = str(Path(__file__).resolve().parents[2])
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         # One thread per pool: reading one file needs no more, and every thread reserves address space.
@@ -214,13 +188,13 @@ class _Child:
             raise RuntimeError("the reading child did not start") from error
         self._ready = True
 
-    def ask(self, header: Mapping[str, Any], parts: Sequence[Part]) -> Message:
+    def ask(self, header: Mapping[str, Any], blocks: Sequence[Block]) -> Message:
         """Send a request and wait for its answer, within the wall limit."""
         self.wait_until_ready()
         self.served += 1
-        return self._exchange(header, parts, self._limits.wall_s)
+        return self._exchange(header, blocks, self._limits.wall_s)
 
-    def _exchange(self, header: Mapping[str, Any], parts: Sequence[Part], seconds: float) -> Message:
+    def _exchange(self, header: Mapping[str, Any], blocks: Sequence[Block], seconds: float) -> Message:
         late = threading.Event()
 
         def end() -> None:
@@ -230,8 +204,10 @@ class _Child:
         timer = threading.Timer(seconds, end)
         timer.start()
         try:
-            write_message(self._requests, header, parts)
-            return read_message(self._answers, MAX_ECG_BYTES if header.get("kind") == "ecg" else MAX_BODY_BYTES)
+            write_message(self._requests, header, blocks)
+            return read_message(
+                self._answers, MAX_ECG_ANSWER_BYTES if header.get("kind") == "ecg" else MAX_MESSAGE_BODY_BYTES
+            )
         except (OSError, EOFError, ValueError) as error:
             self.kill()
             why = f"took longer than {seconds:g} s" if late.is_set() else "failed"

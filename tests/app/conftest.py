@@ -27,7 +27,7 @@ from app.settings import Settings
 from index.catalogue.cards import CataloguedView, StudyCard
 from index.store import IndexStore
 from inputs.errors import UnreadableFile
-from inputs.records import STANDARD_LEADS, EcgRecording, UploadedFile
+from inputs.records import STANDARD_LEADS, EcgRecording, ReadHints, UploadedFile
 from inputs.specs import EcgSpec
 from models.bundle import EcgOutput, Gift
 from models.labels import LvefClasses
@@ -87,14 +87,7 @@ class FakeEmbedder:
 class FakeReader:
     """Makes an ECG from the number in the upload; refuses what does not hold one."""
 
-    def read_ecg(
-        self,
-        files: Sequence[UploadedFile],
-        *,
-        rate_hz: float | None = None,
-        unit: str | None = None,
-        leads: Sequence[str] | None = None,
-    ) -> EcgRecording:
+    def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
         text = files[0].data.decode("latin-1")
         if not text.isdecimal():
             raise UnreadableFile("not_an_ecg", "This is not an ECG.", hint="Send WFDB or DICOM.")
@@ -102,7 +95,7 @@ class FakeReader:
         recorded = STANDARD_LEADS
         if int(text) == 404:  # an ECG without V3
             recorded, signal = tuple(lead for lead in recorded if lead != "V3"), np.delete(signal, 8, axis=0)
-        return EcgRecording(signal, rate_hz or 500.0, recorded, "fake")
+        return EcgRecording(signal, hints.rate_hz or 500.0, recorded, "fake")
 
     def warm(self) -> None:
         return

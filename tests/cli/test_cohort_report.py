@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from cli import console
 from cli.main import app
-from cohorts import CohortError, check_cohort, write_cohort_tables
+from cohorts import CohortError, check_cohort, open_cohort, write_cohort_tables
 from ground.findings import SHD_FLAGS
 from training.outlook import training_outlook
 from training.recipes import demo
@@ -75,7 +75,7 @@ def test_the_check_foretells_the_sentence_that_training_refuses_a_sound_cohort_w
     with pytest.raises(CohortError, match=words) as refused:
         train(root, demo(), tmp_path / "out", workers=0)
     assert f"Training would refuse this cohort: {refused.value.sentence}" in output
-    assert training_outlook(root).refusal == refused.value.sentence
+    assert training_outlook(open_cohort(root)).refusal == refused.value.sentence
 
 
 def test_the_json_has_every_row_number_where_the_tables_show_the_first_ten(tmp_path):

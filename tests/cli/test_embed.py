@@ -14,6 +14,7 @@ from inputs.ecg.prepare import prepare_ecg
 from inputs.ecg.read import read_ecg_path
 from inputs.specs import EcgSpec
 from models.bundle import Bundle
+from models.device import Machine
 
 ECG_FILE, ECHO_FILE = (
     Path(str(get_testdata_file(name, download=False))) for name in ("waveform_ecg.dcm", "examples_ybr_color.dcm")
@@ -99,7 +100,7 @@ def test_signals_of_another_size_than_preparation_gives_are_embedded_with_a_warn
 
 def test_prepared_recordings_get_no_warning(command, small_bundle, tmp_path):
     spec = EcgSpec()
-    prepared = prepare_ecg(read_ecg_path(ECG_FILE), spec)[None]
+    prepared = prepare_ecg(read_ecg_path(ECG_FILE), spec).signal_LN[None]
     np.save(tmp_path / "in.npy", prepared[:, :, : spec.window_samples])
     arguments = ("--bundle", small_bundle(), "-o", tmp_path / "o.npz", "--device", "cpu")
     code, said, _ = command("embed", "ecg", "--prepared", tmp_path / "in.npy", *arguments)
@@ -312,9 +313,9 @@ def test_progress_counts_what_is_skipped_too(small_bundle, tmp_path):
         folder.mkdir()
     shutil.copyfile(ECHO_FILE, study / "clip.dcm")
     bundle, said = small_bundle(), []
-    common = {"device": "cpu", "progress": lambda done, total, message="": said.append((done, total, message))}
-    ecgs = embed_ecg_files([ECG_FILE, broken], bundle, tmp_path / "e.npz", rate_hz=None, unit=None, **common)
-    studies = embed_echo_studies([study, empty], bundle, tmp_path / "s.npz", **common)
+    machine = Machine.named("cpu", workers=1, progress=lambda *told: said.append(told))
+    ecgs = embed_ecg_files([ECG_FILE, broken], bundle, tmp_path / "e.npz", machine)
+    studies = embed_echo_studies([study, empty], bundle, tmp_path / "s.npz", machine, work=None)
     assert said == [(1, 2, ECG_FILE.name), (2, 2, "broken.dcm"), (1, 2, "study"), (2, 2, "empty")]
     assert (ecgs.written, len(ecgs.skipped), studies.written, len(studies.skipped)) == (1, 1, 1, 1)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sound_tables import Tables
 
-from cohorts import CohortError, cohort_sha256, load_cohort, tables_sha256
+from cohorts import CohortError, open_cohort, tables_sha256
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def cohort_dir(tables: Tables, tmp_path: Path) -> Path:
 
 
 def sha256(root: Path) -> str:
-    return cohort_sha256(load_cohort(root))
+    return open_cohort(root).sha256
 
 
 @pytest.mark.parametrize("name", ["ecg/0.hea", "echo/2.dcm"])

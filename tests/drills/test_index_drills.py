@@ -17,12 +17,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from cohorts import load_cohort
+from cohorts import open_cohort
 from index.base import IndexDamaged, IndexProblem
 from index.rebuild import CLIPS_PER_BATCH, write_index
 from index.store import IndexStore
 from inputs.guarded.reader import GuardedReader
+from models.device import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "index"))
@@ -227,11 +229,10 @@ def test_a_hostile_folder_is_indexed_without_its_hostile_files(tmp_path):
     with GuardedReader(workers=2) as reader:
         report = write_index(
             FakeBundle(),
-            load_cohort(cohort_dir),
+            open_cohort(cohort_dir),
             IndexStore(tmp_path / "index"),
             reader,
-            workers=2,
-            progress=lambda done, total, message: None,
+            Machine(torch.device("cpu"), 2),
         )
     assert time.monotonic() - started < 300
     assert {f"{skip.study_id}{skip.view_id}" for skip in report.skipped} == {*spoil, "s11v0"}

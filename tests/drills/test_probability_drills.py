@@ -53,7 +53,8 @@ def fresh():
 
 def embed(bundle, recordings):
     spec = bundle.manifest.ecg
-    return bundle.embed_ecgs(np.stack([ecg_windows(prepare_ecg(recording, spec), spec) for recording in recordings]))
+    signals = [prepare_ecg(recording, spec).signal_LN for recording in recordings]
+    return bundle.embed_ecgs(np.stack([ecg_windows(signal_LN, spec) for signal_LN in signals]))
 
 
 @pytest.fixture(scope="module")

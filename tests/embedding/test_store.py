@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from embedding.store import ArrayStore
+from ground.errors import Refusal
 
 
 def test_arrays_of_different_shapes_come_back_after_reopening(tmp_path):
@@ -58,7 +59,7 @@ def test_stored_arrays_cannot_be_written_to(tmp_path):
 def test_a_folder_in_use_is_refused_and_free_again_after_closing(tmp_path):
     with ArrayStore(tmp_path, np.float32) as store:
         store.add("a", np.ones(3, np.float32))
-        with pytest.raises(ValueError, match="another run is using this work folder"):
+        with pytest.raises(Refusal, match="another run is using this work folder"):
             ArrayStore(tmp_path, np.float32)
         store.add("b", np.ones(3, np.float32))
     with ArrayStore(tmp_path, np.float32) as store:

@@ -11,14 +11,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import torch
 
-from cohorts import load_cohort, write_cohort_tables
+from cohorts import open_cohort, write_cohort_tables
 from ground.findings import SHD_FLAGS
+from ground.progress import silent
 from index.rebuild import write_index
 from index.store import IndexStore
 from inputs.errors import UnreadableFile
 from inputs.records import EchoClip
 from inputs.specs import EchoSpec
+from models.device import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
 DIM = 6
@@ -114,11 +117,10 @@ def make_cohort(root, *, studies=6, views=3):
 def rebuild(cohort_dir, index_dir, *, bundle=None, reader=None, on_step=lambda name: None, progress=None, workers=2):
     return write_index(
         bundle or FakeBundle(),
-        load_cohort(cohort_dir),
+        open_cohort(cohort_dir),
         IndexStore(index_dir, on_step=on_step),
         reader or FakeReader(),
-        workers=workers,
-        progress=progress or (lambda done, total, message: None),
+        Machine(torch.device("cpu"), workers, progress or silent),
     )
 
 

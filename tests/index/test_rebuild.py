@@ -16,7 +16,7 @@ import pytest
 from made_up_cohorts import FakeBundle, FakeReader, environment, make_cohort, rebuild, rebuild_command
 
 import index.rebuild
-from embedding.cache import EmbeddedView, EmbeddingCache
+from embedding.view_cache import EmbeddedView, ViewCache
 from ground.findings import SHD_FLAGS
 from index.base import IndexBusy, IndexNotWritten
 from index.rebuild import CLIPS_PER_BATCH, is_current
@@ -268,18 +268,18 @@ def digest(text):
 
 
 def test_the_cache_gives_back_what_was_put_under_the_same_embedder_only(tmp_path, view):
-    with EmbeddingCache(tmp_path / "cache", "one") as cache:
+    with ViewCache(tmp_path / "cache", "one") as cache:
         cache.put({digest("a"): view})
-    with EmbeddingCache(tmp_path / "cache", "one") as cache:
+    with ViewCache(tmp_path / "cache", "one") as cache:
         np.testing.assert_array_equal(cache.get(digest("a")).vector_V, view.vector_V)
         assert cache.get(digest("a")).thumbnail_jpeg == b"jpeg"
         assert digest("b") not in cache
-    with EmbeddingCache(tmp_path / "cache", "two") as cache:
+    with ViewCache(tmp_path / "cache", "two") as cache:
         assert digest("a") not in cache
 
 
 def test_a_flipped_bit_in_the_cache_never_reaches_an_index(tmp_path, view):
-    with EmbeddingCache(tmp_path / "cache", "one") as cache:
+    with ViewCache(tmp_path / "cache", "one") as cache:
         cache.put({digest("a"): view})
     good = (tmp_path / "cache").read_bytes()
     rng = np.random.default_rng(0)
@@ -287,7 +287,7 @@ def test_a_flipped_bit_in_the_cache_never_reaches_an_index(tmp_path, view):
         damaged = bytearray(good)
         damaged[position] ^= 1 << int(rng.integers(8))
         (tmp_path / "cache").write_bytes(damaged)
-        with EmbeddingCache(tmp_path / "cache", "one") as cache:
+        with ViewCache(tmp_path / "cache", "one") as cache:
             found = cache.get(digest("a"))
             assert found is None or np.array_equal(found.vector_V, view.vector_V)
             cache.put({digest("b"): view})
@@ -297,7 +297,7 @@ def test_a_flipped_bit_in_the_cache_never_reaches_an_index(tmp_path, view):
 @pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0" + bytes(5000)])
 def test_a_cache_that_is_no_database_is_begun_again(tmp_path, view, content):
     (tmp_path / "cache").write_bytes(content)
-    with EmbeddingCache(tmp_path / "cache", "one") as cache:
+    with ViewCache(tmp_path / "cache", "one") as cache:
         assert cache.get(digest("a")) is None
         cache.put({digest("a"): view})
         assert digest("a") in cache

@@ -65,7 +65,7 @@ def test_the_recall_in_the_manifest_is_measured_on_the_written_file(tmp_path, mo
             hits.ids_BK[:, k // 2 :] = -1
             return Hits(hits.ids_BK, hits.similarity_BK)
 
-    monkeypatch.setattr(generation, "FaissIndex", ForgetsHalf)
+    monkeypatch.setattr(generation, "backend_named", lambda name: ForgetsHalf)
     write_generation(tmp_path, seed=1)
     assert IndexStore(tmp_path).open_current().manifest.recall_at_10 == 0.5
 

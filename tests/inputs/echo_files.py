@@ -96,6 +96,7 @@ def rgb_jpegs(frames_THWC: NDArray[np.uint8]) -> list[bytes]:
 
 def write_video(path: Path, frames_THWC: NDArray[np.uint8], container: str, *, intra_only: bool = False) -> Path:
     with av.open(str(path), "w", format=container) as out:
+        out.metadata["title"] = "SECRET^NAME"
         codec, pixel_format = ("mjpeg", "yuvj444p") if container == "avi" or intra_only else ("mpeg4", "yuv420p")
         stream = out.add_stream(codec, rate=Fraction(50))
         stream.height, stream.width = frames_THWC.shape[1:3]

@@ -13,19 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cohorts import Cohort
-from embedding.clips import cache_view_vectors
-from embedding.prepared import (
-    Sources,
-    ecg_array,
-    fill_store,
-    hash_clips,
-    hash_ecgs,
-    spec_hash,
-)
+from embedding.clips import ClipRow, embed_clips, open_view_cache
+from embedding.ecgs import prepared_ecgs
+from embedding.local import reading
+from embedding.sources import Sources, hash_clips
 from embedding.store import ArrayStore
-from ground.progress import Progress
 from inputs.specs import EcgSpec
 from models.bundle import Bundle
+from models.device import Machine
 from training.data.batches import PairedArrays
 
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -51,15 +46,12 @@ def to_arrays(pairs: pd.DataFrame, signals: Arrays, views: Arrays) -> PairedArra
 
 
 def prepared_signals(
-    cohort: Cohort, ecg_ids: pd.Series, spec: EcgSpec, folder: Path, *, workers: int, progress: Progress
+    cohort: Cohort, ecg_ids: pd.Series, spec: EcgSpec, folder: Path, machine: Machine
 ) -> tuple[dict[str, NDArray[np.float32]], Sources]:
     """Prepared records (L, N), memory-mapped, of the ECGs that can be used."""
     wanted = cohort.ecgs[cohort.ecgs["ecg_id"].isin(ecg_ids)]
     paths = [cohort.file_path(path) for path in wanted["path"].tolist()]
-    sources = hash_ecgs(dict(zip(wanted["ecg_id"].tolist(), paths, strict=True)))
-    with ArrayStore(folder / f"ecgs-{spec_hash(spec)}", np.float32) as store:
-        usable = fill_store(store, sources, ecg_array, spec, workers=workers, stage="prepare ECGs", progress=progress)
-        return {name: np.asarray(store[source.sha256]) for name, source in usable.files.items()}, usable
+    return prepared_ecgs(dict(zip(wanted["ecg_id"].tolist(), paths, strict=True)), spec, folder, machine)
 
 
 def clip_sources(cohort: Cohort, study_ids: pd.Series) -> Sources:
@@ -74,15 +66,21 @@ def study_views(
     cohort: Cohort,
     clips: Sources,
     folder: Path,
+    machine: Machine,
     *,
-    workers: int,
-    progress: Progress,
     decoded: ArrayStore | None = None,
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
-    """View vectors (V, D) of every study that has any, in the order of the cohort's table, and the clips left out."""
-    vectors, skipped = cache_view_vectors(bundle, clips, folder, workers=workers, progress=progress, decoded=decoded)
+    """View vectors (V, D) of every study that has any, in the order of the cohort's table, and the clips left out.
+
+    Kept in `folder` by encoder, echo specification and file content, so that an interrupted run goes on where it was.
+    """
     study_of_clip = dict(zip(cohort.echos.index.astype(str), cohort.echos["study_id"], strict=True))
+    rows = [ClipRow(name, source.path, source.sha256) for name, source in clips.files.items()]
     by_study: dict[str, list[NDArray[np.float32]]] = {}
-    for name, vector in vectors.items():
-        by_study.setdefault(study_of_clip[name], []).append(vector)
-    return {study_id: np.stack(rows) for study_id, rows in by_study.items()}, skipped
+    with open_view_cache(folder, bundle) as cache, reading(machine.workers) as reader:
+        embedded = embed_clips(bundle, rows, cache, reader, machine, decoded=decoded)
+        for row in rows:
+            view = cache.get(embedded.sha256_of[row.key]) if row.key in embedded.sha256_of else None
+            if view is not None:
+                by_study.setdefault(study_of_clip[row.key], []).append(view.vector_V)
+    return {study_id: np.stack(views) for study_id, views in by_study.items()}, clips.skipped | embedded.skipped

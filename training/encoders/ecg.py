@@ -14,6 +14,7 @@ from ground.disk import short_name_of
 from ground.progress import Progress
 from models.bundle import BundleError, BundleManifest, read_ecg_tower
 from models.compare import first_difference, first_setting
+from models.device import Machine
 from models.ecg_encoder import EcgEncoder
 from training.data.cohort_arrays import prepared_signals
 from training.engine.loop import FitResult
@@ -80,7 +81,7 @@ def pretrained_ecg_encoder(
 
     def signals_of(split: str) -> list[NDArray[np.float32]]:
         ecg_ids = cohort.ecgs["ecg_id"][cohort.ecgs["patient_id"].isin(cohort.patients(split))]
-        signals, _ = prepared_signals(cohort, ecg_ids, recipe.ecg, work, workers=workers, progress=progress)
+        signals, _ = prepared_signals(cohort, ecg_ids, recipe.ecg, work, Machine(device, workers, progress))
         return list(signals.values())
 
     train, val = signals_of("train"), signals_of("val")

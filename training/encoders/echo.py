@@ -16,12 +16,14 @@ import torch
 from numpy.typing import NDArray
 
 from cohorts import Cohort, CohortError
-from embedding.prepared import clip_bytes, fill_store
+from embedding.ecgs import fill_store
+from embedding.prepared import clip_bytes
 from embedding.store import ArrayStore
 from ground.disk import short_name_of
 from ground.progress import Progress
 from models.bundle import ECHO_ENCODER, BundleError, read_manifest, write_bundle
 from models.compare import first_difference, first_setting
+from models.device import Machine
 from models.echo_encoder import EchoEncoder
 from training.data.cohort_arrays import clip_sources
 from training.engine.run_log import RunLog
@@ -89,9 +91,8 @@ def train_echo_encoder(
         clip_sources(cohort, studies["study_id"]),
         clip_bytes,
         recipe.echo,
-        workers=workers,
+        Machine(device, workers, progress),
         stage="prepare clips",
-        progress=progress,
     )
     study_id_N = cohort.echos["study_id"].to_numpy()[[int(name) for name in clips.files]]
     study_N = pd.Index(studies["study_id"]).get_indexer(study_id_N)

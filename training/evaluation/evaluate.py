@@ -5,7 +5,6 @@ Everything is computed by the bundle as it will serve. Letters: E ECGs, S studie
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import Counter
 from contextlib import ExitStack
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from cohorts import derive_pairs, labels_and_flags, load_cohort, pairs_of_split
+from cohorts import OpenCohort, open_cohort
 from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from ground.progress import Progress, silent
@@ -28,6 +27,7 @@ from models.bundle import (
     BundleManifest,
     read_manifest,
 )
+from models.device import Machine
 from training.data.cohort_arrays import (
     Arrays,
     clip_sources,
@@ -114,7 +114,7 @@ class EvaluationReport(Record):
 
 def evaluate(
     bundle_dir: Path,
-    cohort_dir: Path,
+    cohort: Path | OpenCohort,
     split: str,
     *,
     work: Path | None = None,
@@ -129,7 +129,8 @@ def evaluate(
     Their regularisation is chosen on the val patients, or on the calibration patients where val is measured.
 
     `work` keeps prepared ECGs and view vectors for another time; without it they go to a temporary folder.
-    `window_days` pairs ECGs with studies; None takes what the bundle was trained with, or 7. `with_map` adds the map of
+    `window_days` pairs ECGs with studies of a cohort that is not open yet; None takes what the bundle was trained with,
+    or 7. `with_map` adds the map of
     the shared space, for plots.
     What cannot be measured, for want of labels or of a part of the bundle, is told with its reason and keeps nothing
     else from being measured. Raises BundleError, CohortError, or ValueError for the train split and for one of whose
@@ -142,31 +143,28 @@ def evaluate(
         )
     lacking = _lacking_for_retrieval(read_manifest(bundle_dir)[0])
     bundle = Bundle.load(bundle_dir, device=device, parts=("ecg",) if lacking else ("ecg", "echo"))
-    if window_days is None:
-        window_days = _trained_window_days(bundle)
-    cohort = load_cohort(cohort_dir)
-    pairs = derive_pairs(cohort, window_days=window_days)
+    if isinstance(cohort, Path):
+        cohort = open_cohort(cohort, _trained_window_days(bundle) if window_days is None else window_days)
+    tables, labels = cohort.tables, cohort.labels
+    machine = Machine(bundle.device, workers, progress)
     with ExitStack() as stack:
         folder = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="echo2ecg-evaluate-")))
-        tested = pairs_of_split(pairs, cohort, split)
-        neighbours = pairs_of_split(pairs, cohort, "train")
+        tested = cohort.split(split)
+        neighbours = cohort.split("train")
         # Whoever is measured cannot also choose how strongly probes are regularised.
         chooser = "calibration" if split == "val" else "val"
-        choosing = pairs_of_split(pairs, cohort, chooser)
+        choosing = cohort.split(chooser)
         ecg_ids = pd.concat([tested["ecg_id"], neighbours["ecg_id"], choosing["ecg_id"]])
-        signals, ecgs = prepared_signals(
-            cohort, ecg_ids, bundle.manifest.ecg, folder, workers=workers, progress=progress
-        )
+        signals, ecgs = prepared_signals(tables, ecg_ids, bundle.manifest.ecg, folder, machine)
         skipped_clips: dict[str, str] = {}
         if lacking:
             tested = _readable(tested, signals)
         else:
-            clips = clip_sources(cohort, tested["study_id"])
-            views, skipped_clips = study_views(bundle, cohort, clips, folder, workers=workers, progress=progress)
+            clips = clip_sources(tables, tested["study_id"])
+            views, skipped_clips = study_views(bundle, tables, clips, folder, machine)
             tested = usable_pairs(tested, signals, views)
         if tested.empty:
             raise Refusal("nothing_to_measure", f"no pair of an ECG and a study of the {split} patients can be used")
-        labels = labels_and_flags(cohort)
         aligned = not set(TOWER_COMPONENTS[ECG_TOWER]) & set(bundle.manifest.absent)
         known, chooses = (
             embed_ecgs(bundle, readable, labels, signals, split=name, aligned=aligned) if len(readable) else None
@@ -203,7 +201,7 @@ def evaluate(
     return EvaluationReport(
         bundle_id=bundle.id,
         split=split,
-        simulated_cohort=_is_simulated(cohort_dir),
+        simulated_cohort=cohort.about.is_simulated,
         patients=tested["patient_id"].nunique(),
         ecgs=tested["ecg_id"].nunique(),
         studies=len(studies),
@@ -236,8 +234,3 @@ def _readable(pairs: pd.DataFrame, signals: Arrays) -> pd.DataFrame:
 def _trained_window_days(bundle: Bundle) -> float:
     window_days = bundle.manifest.training_data.get("window_days", 7.0)
     return float(window_days) if isinstance(window_days, int | float) else 7.0
-
-
-def _is_simulated(cohort_dir: Path) -> bool:
-    stamp = cohort_dir / "cohort.json"
-    return stamp.exists() and "simulator_version" in json.loads(stamp.read_text(encoding="utf-8"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cohorts import Cohort, labels_and_flags
 from ground.findings import SHD_FLAGS
 from models.bundle import Bundle
 from training.data.cohort_arrays import Arrays
@@ -13,9 +12,9 @@ from training.probes.fit import ProbeData
 from training.probes.fit_ood import describe_signals
 
 
-def probe_data(bundle: Bundle, cohort: Cohort, pairs: pd.DataFrame, signals: Arrays) -> ProbeData:
-    """Every ECG of `pairs` that can be read, once, with the labels of its nearest study."""
-    embedded = embed_ecgs(bundle, pairs[pairs["ecg_id"].isin(list(signals))], labels_and_flags(cohort), signals)
+def probe_data(bundle: Bundle, labels: pd.DataFrame, pairs: pd.DataFrame, signals: Arrays) -> ProbeData:
+    """Every ECG of `pairs` that can be read, once, with the labels of its nearest study (`labels` by study_id)."""
+    embedded = embed_ecgs(bundle, pairs[pairs["ecg_id"].isin(list(signals))], labels, signals)
     known = embedded.labels
     return ProbeData(
         embedded.features_EF,

@@ -16,20 +16,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from cohorts import (
-    Cohort,
-    CohortError,
-    check_cohort,
-    derive_pairs,
-    ecg_labels,
-    load_cohort,
-    study_labels,
-)
-from embedding.prepared import spec_hash
+from cohorts import Cohort, CohortError, ecg_labels, open_checked_cohort
+from embedding.sources import spec_hash
 from embedding.store import ArrayStore
 from ground.findings import LV_PHENOTYPES, SHD_FLAGS
 from ground.progress import Progress
 from models.bundle import Bundle
+from models.device import Machine
 from models.labels import LabelDefinitions, LvefClasses
 from training.data.batches import PairedArrays
 from training.data.cohort_arrays import (
@@ -76,11 +69,9 @@ def comparison_data(
 
     CohortError for a cohort that contradicts itself or does not show every class in every part.
     """
-    check_cohort(cohort_dir, window_days=recipe.window_days).raise_if_refused()
-    cohort = load_cohort(cohort_dir)
-    labels = study_labels(cohort)
-    pairs = derive_pairs(cohort, window_days=recipe.window_days)
-    signals, _ = prepared_signals(cohort, pairs["ecg_id"], recipe.ecg, work, workers=workers, progress=progress)
+    opened = open_checked_cohort(cohort_dir, recipe.window_days)
+    cohort, labels, pairs = opened.tables, opened.labels, opened.pairs
+    signals, _ = prepared_signals(cohort, pairs["ecg_id"], recipe.ecg, work, Machine(device, workers, progress))
     with ArrayStore(work / f"clips-{spec_hash(recipe.echo)}", np.uint8) as decoded:
         echo_encoder = train_echo_encoder(
             cohort,
@@ -97,8 +88,7 @@ def comparison_data(
             cohort,
             clip_sources(cohort, pairs["study_id"]),
             work,
-            workers=workers,
-            progress=progress,
+            Machine(device, workers, progress),
             decoded=decoded,
         )
     usable = usable_pairs(pairs, signals, views)

@@ -1,26 +1,58 @@
-"""What every reader does last: named channels in some unit to an EcgRecording in millivolt."""
+"""What an ECG format is, and what every reader does last: named channels in some unit to an EcgRecording in millivolt.
+
+A new format is one file beside this one that ends with its `EcgFormat`, a place in `inputs.ecg.formats.FORMATS`, and a
+sample in the test that every format runs through.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inputs.errors import UnreadableFile
-from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning
-
-MAX_CHANNELS = 64
-MAX_VALUES = 10_000_000
-MAX_SAMPLES = 600_000
-"""Per lead: ten minutes at 1000 Hz. A resting ECG is 10 s; this is no reader for Holter recordings."""
+from inputs.limits import MAX_CHANNELS, MAX_SAMPLES, MAX_VALUES
+from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints, UploadedFile
 
 ABSURD_MV = 1e6
 """No electrode sees a kilovolt: infinite and absurd values count as missing, before they overflow anything."""
 
 _MILLIVOLT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
+
+
+@dataclass(frozen=True)
+class EcgFormat:
+    """One format: how its files are told from others, and who reads them. It knows nothing of names and folders.
+
+    name: what `EcgRecording.source_format` says of a file read with it.
+    recognises: whether the bytes of a file are of this format, at a glance and without an error.
+    read: the recording. Is given the parts of an upload one of which is recognised, or that one file alone where the
+        format has no companions. Raises UnreadableFile; what else a parser raises on a damaged file may escape.
+    states_itself: files name their leads and units, so that given ones are not used, which is a warning.
+    companions: where a record lies in several files, the names of those that a recognised one needs beside itself,
+        checked to be plain names. Raises UnreadableFile.
+    """
+
+    name: str
+    recognises: Callable[[bytes], bool]
+    read: Callable[[Sequence[UploadedFile], ReadHints], EcgRecording]
+    states_itself: bool
+    companions: Callable[[bytes], tuple[str, ...]] | None = None
+
+
+def of_one_file(
+    read: Callable[[bytes, ReadHints], EcgRecording],
+) -> Callable[[Sequence[UploadedFile], ReadHints], EcgRecording]:
+    """`EcgFormat.read` of a format without companions, from what reads the bytes of a file."""
+
+    def read_upload(files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
+        (file,) = files
+        return read(file.data, hints)
+
+    return read_upload
 
 
 @dataclass(frozen=True)

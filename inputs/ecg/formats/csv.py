@@ -10,17 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inputs.ecg.formats.base import (
-    MAX_CHANNELS,
-    MAX_SAMPLES,
     Channel,
+    EcgFormat,
     agreed_rate,
     build_recording,
     checked_rate,
     millivolts_per,
+    of_one_file,
 )
+from inputs.ecg.formats.not_read import name_if_not_read
 from inputs.ecg.leads import lead_from_name
 from inputs.errors import UnreadableFile
-from inputs.records import EcgRecording, InputWarning
+from inputs.limits import MAX_SAMPLES, MAX_TABLE_COLUMNS
+from inputs.records import EcgRecording, InputWarning, ReadHints
 
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "µs": 1e-6}
 _TIME = re.compile(r"(?:t|time|timestamp)(?:_| ?[\[(])(?P<unit>s|sec|seconds|ms|msec|us|µs)[\])]?", re.IGNORECASE)
@@ -30,28 +32,29 @@ _MISSING = {"", "nan", "na", "n/a", "null", "none", "inf", "+inf", "-inf", "infi
 
 
 def looks_like_table(data: bytes) -> bool:
-    """Text whose first line has several cells."""
+    """Text whose first line has several cells and is not the start of another text format, where a comma may stand."""
     head = data[:4096]
-    if b"\0" in head:
+    if b"\0" in head or name_if_not_read(data) is not None:
         return False
     lines = head.decode("utf-8-sig", "replace").splitlines()
     return bool(lines) and any(separator in lines[0] for separator in ",;\t")
 
 
-def read_csv(data: bytes, *, rate_hz: float | None, unit: str | None, leads: Sequence[str] | None) -> EcgRecording:
+def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
     """Read a table with one column per lead, in any order; other columns are left out with a warning.
 
-    `unit` is needed unless the columns carry one, as in `V1 (uV)`; `rate_hz` unless there is a column such as
-    `time_s` or `time (ms)`. `leads` replaces the names of the header row. Raises UnreadableFile.
+    `hints.unit` is needed unless the columns carry one, as in `V1 (uV)`; `hints.rate_hz` unless there is a column such
+    as `time_s` or `time (ms)`. `hints.leads` replaces the names of the header row. Raises UnreadableFile.
     """
+    rate_hz = hints.rate_hz
     rows = _rows(data)
     header = [cell.strip() for cell in rows[0]]
-    if leads is not None:
-        if len(leads) != len(header):
+    if hints.leads is not None:
+        if len(hints.leads) != len(header):
             raise UnreadableFile(
-                "leads_missing", f"The table has {len(header)} columns, and {len(leads)} lead names were given."
+                "leads_missing", f"The table has {len(header)} columns, and {len(hints.leads)} lead names were given."
             )
-        header = list(leads)
+        header = list(hints.leads)
     named = [_split_unit(cell) for cell in header]
     kept = {index: lead for index, (name, _) in enumerate(named) if (lead := lead_from_name(name)) is not None}
     if not kept:
@@ -66,7 +69,7 @@ def read_csv(data: bytes, *, rate_hz: float | None, unit: str | None, leads: Seq
     table = _numbers(rows[1:], [*kept, *([times[0]] if times else [])], len(header))
     if times:
         rate_hz = agreed_rate(rate_hz, _rate_from_times(table[times[0]], _SECONDS[times[1].lower()]))
-    units = {index: named[index][1] or unit for index in kept}
+    units = {index: named[index][1] or hints.unit for index in kept}
     if rate_hz is None or None in units.values():
         needed = [name for name, lacks in (("rate_hz", rate_hz is None), ("unit", None in units.values())) if lacks]
         raise UnreadableFile(
@@ -99,9 +102,9 @@ def _rows(data: bytes) -> list[list[str]]:
     except csv.Error as error:
         raise UnreadableFile("unreadable_file", "The table has no recognisable delimiter.") from error
     width = len(rows[0])
-    if width > 4 * MAX_CHANNELS:
+    if width > MAX_TABLE_COLUMNS:
         raise UnreadableFile(
-            "too_many_channels", f"The table has {width} columns; at most {4 * MAX_CHANNELS} are read."
+            "too_many_channels", f"The table has {width} columns; at most {MAX_TABLE_COLUMNS} are read."
         )
     if dialect.delimiter != ",":
         rows[1:] = [[cell.replace(",", ".") for cell in row] for row in rows[1:]]  # decimal commas
@@ -141,3 +144,6 @@ def _rate_from_times(times_N: NDArray[np.float64], seconds_per_unit: float) -> f
         raise UnreadableFile("rate_missing", "The time column of the table does not rise in even steps.")
     # Times are often rounded to milliseconds: rates are given in tenths of a hertz at most.
     return float(round(1.0 / (step * seconds_per_unit), 1))
+
+
+CSV = EcgFormat("csv", looks_like_table, of_one_file(read_csv), states_itself=False)

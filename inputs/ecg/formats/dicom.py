@@ -23,15 +23,16 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from inputs.ecg.formats.base import (
     Channel,
+    EcgFormat,
     agreed_rate,
     build_recording,
     check_size,
+    of_one_file,
 )
 from inputs.ecg.leads import lead_from_code, lead_from_name
 from inputs.errors import UnreadableFile
-from inputs.records import EcgRecording, InputWarning
-
-MAX_INFLATED_BYTES = 64 * 2**20
+from inputs.limits import MAX_INFLATED_DICOM_BYTES
+from inputs.records import EcgRecording, InputWarning, ReadHints
 
 _UNDEFINED = 0xFFFFFFFF
 _WAVEFORM = "1.2.840.10008.5.1.4.1.1.9."
@@ -51,11 +52,11 @@ def looks_like_dicom(data: bytes) -> bool:
     return data[128:132] == b"DICM" or (data[:2] in (b"\x02\x00", b"\x08\x00") and data[4:6].isalpha())
 
 
-def read_dicom(data: bytes, *, rate_hz: float | None = None) -> EcgRecording:
-    """Read the longest original 12-lead group; `rate_hz` may only confirm its rate. Raises UnreadableFile."""
+def read_dicom(data: bytes, hints: ReadHints) -> EcgRecording:
+    """Read the longest original 12-lead group; `hints.rate_hz` may only confirm its rate. Raises UnreadableFile."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom quotes odd values of a header, which may be a patient's
-        return _read(*_parse(data), rate_hz)
+        return _read(*_parse(data), hints.rate_hz)
 
 
 def _parse(data: bytes) -> tuple[Dataset, bool]:
@@ -82,7 +83,7 @@ def _meta_end(data: bytes) -> int | None:
 
 def _inflate(data: bytes) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(data, MAX_INFLATED_BYTES)
+    inflated = inflater.decompress(data, MAX_INFLATED_DICOM_BYTES)
     if not inflater.eof:
         raise UnreadableFile("unreadable_file", "The deflated DICOM file is damaged or too large.")
     return inflated
@@ -107,22 +108,22 @@ def _read(dataset: Dataset, big_endian: bool, rate_hz: float | None) -> EcgRecor
         )
     if not sop_class.startswith(_WAVEFORM) or not dataset.get("WaveformSequence"):
         raise UnreadableFile("not_an_ecg", "This DICOM file holds no ECG waveform.")
-    found = []
+    input_warnings = []
     groups = dataset.WaveformSequence
     group = _rhythm_group(groups)
     _refuse_cut(group)
     if sop_class not in _ECG_CLASSES:
         message = "The DICOM object is not declared as an ECG; its ECG leads were read."
-        found.append(InputWarning("unusual_object", message))
+        input_warnings.append(InputWarning("unusual_object", message))
     samples, padded = _decode(group, big_endian)
     if padded:
         message = "The file declares 0 as padding, which is also a genuine value: such samples were kept."
-        found.append(InputWarning("padding_ignored", message))
+        input_warnings.append(InputWarning("padding_ignored", message))
     channels = [
         _channel(definition, column)
         for definition, column in zip(group.ChannelDefinitionSequence, samples, strict=True)
     ]
-    return build_recording(channels, agreed_rate(rate_hz, float(group.SamplingFrequency)), "dicom", found)
+    return build_recording(channels, agreed_rate(rate_hz, float(group.SamplingFrequency)), "dicom", input_warnings)
 
 
 def _rhythm_group(groups: Sequence[Any]) -> Dataset:
@@ -193,3 +194,6 @@ def _lead(definition: Dataset) -> str | None:
     code, scheme = str(source.get("CodeValue", "")), str(source.get("CodingSchemeDesignator", ""))
     texts = (code, str(source.get("CodeMeaning", "")), str(definition.get("ChannelLabel", "")))
     return lead_from_code(code, scheme) or next((lead for text in texts if (lead := lead_from_name(text))), None)
+
+
+DICOM = EcgFormat("dicom", looks_like_dicom, of_one_file(read_dicom), states_itself=True)

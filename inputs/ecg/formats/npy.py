@@ -12,24 +12,31 @@ from numpy.typing import NDArray
 
 from inputs.ecg.formats.base import (
     Channel,
+    EcgFormat,
     build_recording,
     check_size,
     checked_rate,
+    of_one_file,
 )
 from inputs.ecg.leads import lead_from_name
 from inputs.errors import UnreadableFile
-from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning
+from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints
 
-MAGIC = b"\x93NUMPY"
+_MAGIC = b"\x93NUMPY"
 _EIGHT_LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
-def read_npy(data: bytes, *, rate_hz: float | None, unit: str | None, leads: Sequence[str] | None) -> EcgRecording:
+def looks_like_npy(data: bytes) -> bool:
+    return data.startswith(_MAGIC)
+
+
+def read_npy(data: bytes, hints: ReadHints) -> EcgRecording:
     """Read a two-dimensional float or integer array. Raises UnreadableFile.
 
-    `rate_hz` is needed, `unit` too for integers (floats without one count as millivolt, with a warning), `leads` for
-    any other order than I, II, III, aVR, aVL, aVF, V1..V6 or, with eight leads, I, II, V1..V6.
+    `hints.rate_hz` is needed, `hints.unit` too for integers (floats without one count as millivolt, with a warning),
+    `hints.leads` for any other order than I, II, III, aVR, aVL, aVF, V1..V6 or, with eight leads, I, II, V1..V6.
     """
+    rate_hz, unit, leads = hints.rate_hz, hints.unit, hints.leads
     array = _read_array(data)
     integers = array.dtype.kind in "iu"
     if rate_hz is None or (integers and unit is None):
@@ -44,10 +51,10 @@ def read_npy(data: bytes, *, rate_hz: float | None, unit: str | None, leads: Seq
         warnings.append(InputWarning("unit_assumed", "The values were taken as millivolt."))
     if leads is not None:
         names: Sequence[str | None] = [lead_from_name(lead) for lead in leads]
-        known = [len(leads)]
+        counts = [len(leads)]
     else:
-        known = [len(STANDARD_LEADS), len(_EIGHT_LEADS)]
-    signal_LN = _leads_first(array, known)
+        counts = [len(STANDARD_LEADS), len(_EIGHT_LEADS)]
+    signal_LN = _leads_first(array, counts)
     if leads is None:
         names = STANDARD_LEADS if len(signal_LN) == len(STANDARD_LEADS) else _EIGHT_LEADS
         warnings.append(InputWarning("lead_order_assumed", f"The leads were taken in the order {', '.join(names)}."))
@@ -91,3 +98,6 @@ def _leads_first(array: NDArray[Any], counts: Sequence[int]) -> NDArray[Any]:
         hint="Give the parameter leads with the name of each lead in order.",
         leads=STANDARD_LEADS,
     )
+
+
+NPY = EcgFormat("npy", looks_like_npy, of_one_file(read_npy), states_itself=False)

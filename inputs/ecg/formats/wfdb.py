@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from inputs.ecg.formats.base import (
     Channel,
+    EcgFormat,
     agreed_rate,
     build_recording,
     check_size,
@@ -27,11 +28,8 @@ from inputs.ecg.formats.base import (
 )
 from inputs.ecg.leads import lead_from_name
 from inputs.errors import UnreadableFile
-from inputs.records import EcgRecording, InputWarning
-
-MAX_HEADER_BYTES = 256 * 1024
-MAX_SEGMENTS = 64
-MAX_SAMPLES_PER_FRAME = 64
+from inputs.limits import MAX_WFDB_HEADER_BYTES, MAX_WFDB_SAMPLES_PER_FRAME, MAX_WFDB_SEGMENTS
+from inputs.records import EcgRecording, InputWarning, ReadHints, UploadedFile
 
 # Bits per sample; FLAC (5xx) is compressed and checked by its own decoder. Format 0, "no signal file", is refused.
 _BITS = {8: 8, 16: 16, 24: 24, 32: 32, 61: 16, 80: 8, 160: 16, 212: 12, 310: 32 / 3, 311: 32 / 3}
@@ -85,10 +83,6 @@ def looks_like_header(data: bytes) -> bool:
     return _RECORD.fullmatch(line.strip()) is not None
 
 
-def is_multi_segment(data: bytes) -> bool:
-    return bool(parse_header(data).segments)
-
-
 def named_files(data: bytes) -> tuple[str, ...]:
     """The files that a header needs beside itself, checked to be plain names."""
     header = parse_header(data)
@@ -99,7 +93,7 @@ def named_files(data: bytes) -> tuple[str, ...]:
 
 def parse_header(data: bytes) -> Header:
     """Read a header strictly. Raises UnreadableFile; counts are within limits afterwards."""
-    if len(data) > MAX_HEADER_BYTES:
+    if len(data) > MAX_WFDB_HEADER_BYTES:
         raise UnreadableFile("unreadable_file", "The WFDB header is too large.")
     lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
@@ -122,10 +116,10 @@ def parse_header(data: bytes) -> Header:
 
 
 def _parse_segments(lines: Sequence[str], announced: int) -> tuple[tuple[str, int], ...]:
-    if announced != len(lines) or not 1 <= announced <= MAX_SEGMENTS:
+    if announced != len(lines) or not 1 <= announced <= MAX_WFDB_SEGMENTS:
         raise UnreadableFile(
             "unreadable_file",
-            f"The WFDB header announces {announced} segments and describes {len(lines)} (at most {MAX_SEGMENTS}).",
+            f"The WFDB header announces {announced} segments and describes {len(lines)} (at most {MAX_WFDB_SEGMENTS}).",
         )
     matches = [_SEGMENT.fullmatch(line) for line in lines]
     segments = tuple((match["name"], int(match["samples"])) for match in matches if match is not None)
@@ -154,7 +148,7 @@ def _parse_signal(line: str) -> Signal:
     if format_ not in _BITS and format_ not in _FLAC:
         raise UnreadableFile("unsupported_format", f"WFDB signal format {format_} is not read.")
     per_frame = _count(match["per_frame"] or "1")
-    if not 1 <= per_frame <= MAX_SAMPLES_PER_FRAME:
+    if not 1 <= per_frame <= MAX_WFDB_SAMPLES_PER_FRAME:
         raise UnreadableFile("unreadable_file", "The WFDB header has an impossible number of samples per frame.")
     # A gain that is absent or 0 means "uncalibrated", for which the format prescribes 200 per millivolt.
     gain = _number(match["gain"]) if match["gain"] else 0.0
@@ -176,16 +170,31 @@ def _parse_signal(line: str) -> Signal:
     )
 
 
-def read_wfdb(header: bytes, parts: Mapping[str, bytes], *, rate_hz: float | None = None) -> EcgRecording:
-    """Read the record of `header` with signal and segment files from `parts`, and from nowhere else.
+def read_wfdb(files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
+    """Read the one record of an upload, with signal and segment files from there and from nowhere else.
 
-    `rate_hz` serves a header that states none, and may only confirm another. Raises UnreadableFile.
+    `hints.rate_hz` serves a header that states none, and may only confirm another. Raises UnreadableFile.
     """
+    headers = [file for file in files if looks_like_header(file.data)]
+    masters = [file for file in headers if parse_header(file.data).segments] if len(headers) > 1 else headers
+    if len(masters) != 1:
+        raise UnreadableFile(
+            "several_records", "The upload holds more than one WFDB record.", hint="Send one record at a time."
+        )
+    parts: dict[str, bytes] = {}
+    for file in files:
+        if file.name in parts:
+            raise UnreadableFile("several_files", "Two files of the upload have the same name.")
+        parts[file.name] = file.data
+    return _read_record(masters[0].data, parts, hints.rate_hz)
+
+
+def _read_record(header: bytes, parts: Mapping[str, bytes], rate_hz: float | None) -> EcgRecording:
     parsed = parse_header(header)
     if parsed.segments:
-        parsed, samples, found = _read_segments(parsed, parts)
+        parsed, samples, input_warnings = _read_segments(parsed, parts)
     else:
-        samples, found = _read_signals(parsed, parts)
+        samples, input_warnings = _read_signals(parsed, parts)
     frame_rate_hz = parsed.rate_hz or rate_hz
     if frame_rate_hz is None:
         raise UnreadableFile(
@@ -198,7 +207,7 @@ def read_wfdb(header: bytes, parts: Mapping[str, bytes], *, rate_hz: float | Non
     if parsed.rate_hz is not None:
         lead_rate_hz = agreed_rate(rate_hz, lead_rate_hz)
     channels = [Channel(s.lead, s.unit, values) for s, values in zip(parsed.signals, samples, strict=True)]
-    return build_recording(channels, lead_rate_hz, "wfdb", found)
+    return build_recording(channels, lead_rate_hz, "wfdb", input_warnings)
 
 
 def _read_segments(
@@ -216,14 +225,14 @@ def _read_segments(
     first = next(iter(headers.values()))
     layout = [(s.lead, s.unit, s.per_frame) for s in first.signals]
     pieces: list[list[NDArray[np.float64]]] = [[] for _ in layout]
-    found: list[InputWarning] = []
+    input_warnings: list[InputWarning] = []
     check_size(len(layout), sum(length for _, length in master.segments) * max(s.per_frame for s in first.signals))
     read = {}
     for name, header in headers.items():
         if [(s.lead, s.unit, s.per_frame) for s in header.signals] != layout or header.rate_hz != first.rate_hz:
             raise UnreadableFile("unreadable_file", "The segments of this WFDB record do not have the same signals.")
         read[name], in_segment = _read_signals(header, parts)
-        found += [warning for warning in in_segment if warning not in found]
+        input_warnings += [warning for warning in in_segment if warning not in input_warnings]
     for name, length in master.segments:
         for index, signal in enumerate(first.signals):
             expected = length * signal.per_frame
@@ -232,7 +241,7 @@ def _read_segments(
                 raise UnreadableFile("length_mismatch", "A segment of the WFDB record has not the announced length.")
             pieces[index].append(piece)
     joined = replace(first, rate_hz=master.rate_hz or first.rate_hz)
-    return joined, [np.concatenate(piece) for piece in pieces], found
+    return joined, [np.concatenate(piece) for piece in pieces], input_warnings
 
 
 def _read_signals(header: Header, parts: Mapping[str, bytes]) -> tuple[list[NDArray[np.float64]], list[InputWarning]]:
@@ -248,17 +257,19 @@ def _read_signals(header: Header, parts: Mapping[str, bytes]) -> tuple[list[NDAr
             (Path(folder) / f"{number}.dat").write_bytes(data[file])
         (Path(folder) / "0.hea").write_text(_rewritten(header, files))
         record = wfdb.rdrecord(str(Path(folder) / "0"), physical=False, smooth_frames=False)
-    found = []
+    input_warnings = []
     if not any(signal.skew for signal in header.signals):
         computed = record.calc_checksum(expanded=True)
         stated = [signal.checksum for signal in header.signals]
         if any(s is not None and (s - c) % 65536 for s, c in zip(stated, computed, strict=True)):
             message = "Samples do not match the checksums of the header: the files may not belong together."
-            found.append(InputWarning("checksum_mismatch", message))
+            input_warnings.append(InputWarning("checksum_mismatch", message))
     if any(signal.gain == 0 and signal.lead for signal in header.signals):
-        found.append(InputWarning("gain_assumed", "The header states no gain: the format's 200 per mV was used."))
+        input_warnings.append(
+            InputWarning("gain_assumed", "The header states no gain: the format's 200 per mV was used.")
+        )
     physical = record.dac(expanded=True)
-    return list(physical), found
+    return list(physical), input_warnings
 
 
 def _little_endian(header: Header, data: Mapping[str, bytes]) -> tuple[Header, Mapping[str, bytes]]:
@@ -332,3 +343,6 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise UnreadableFile("unreadable_file", "A number in the WFDB header is malformed.") from None
+
+
+WFDB = EcgFormat("wfdb", looks_like_header, read_wfdb, states_itself=True, companions=named_files)

@@ -27,8 +27,9 @@ from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import UID, JPEGBaseline8Bit
 
 from ground.disk import sha256
+from inputs.echo.formats.base import START_BYTES, EchoFormat, frames_to_read, sane_rate_hz
 from inputs.errors import InputError, UnreadableFile
-from inputs.opened import BoundedReader, frames_to_read, sane_rate_hz
+from inputs.opened import BoundedReader
 from inputs.records import EchoClip
 
 _ULTRASOUND = frozenset(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("3.1", "3", "6.1", "6"))
@@ -54,6 +55,11 @@ _REMEMBERED_KINDS = 1000
 _fast_path_agrees: dict[tuple[object, ...], bool] = {}
 
 
+def looks_like_dicom(start: bytes) -> bool:
+    """Part 10 files, and those without preamble that start with group 0002."""
+    return start[128:132] == b"DICM" or start[:4] == b"\x02\x00\x00\x00"
+
+
 def read_dicom_cine(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
     """Every `every`-th of the first `max_frames` frames (all when None) of the cine. Raises UnreadableFile."""
     try:
@@ -68,6 +74,7 @@ def read_dicom_cine(file: BoundedReader, max_frames: int | None, every: int) -> 
 
 
 def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
+    file.seek(START_BYTES)
     if _DEFLATED in file.read(4096):
         raise UnreadableFile("dicom_deflated", "Deflated DICOM files are not read.", hint="Export it uncompressed.")
     file.seek(0)
@@ -245,3 +252,6 @@ def _quiet_pydicom() -> Iterator[None]:
             yield
     finally:
         logger.disabled = before
+
+
+DICOM = EchoFormat("dicom", looks_like_dicom, read_dicom_cine)

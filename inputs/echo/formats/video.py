@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Iterator
+from functools import partial
 from typing import Literal
 
 import av
@@ -13,20 +14,25 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from inputs.echo.formats.base import EchoFormat, frames_to_read, sane_rate_hz
 from inputs.errors import InputError, UnreadableFile
-from inputs.opened import (
-    MAX_DECODED_BYTES,
-    MAX_FRAMES,
-    BoundedReader,
-    frames_to_read,
-    sane_rate_hz,
-)
+from inputs.limits import MAX_DECODED_BYTES, MAX_FRAMES
+from inputs.opened import BoundedReader
 from inputs.records import EchoClip
 
 Container = Literal["avi", "mp4"]
 
 
-def read_video(file: BoundedReader, container: Container, max_frames: int | None, every: int) -> EchoClip:
+def looks_like_avi(start: bytes) -> bool:
+    return start[:4] == b"RIFF" and start[8:12] == b"AVI "
+
+
+def looks_like_mp4(start: bytes) -> bool:
+    """MP4 and its older brother QuickTime, by the kind of their first box."""
+    return start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+
+
+def read_video(container: Container, file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
     """Every `every`-th of the first `max_frames` frames (all when None) of the video. Raises UnreadableFile."""
     if _declared_bytes(file, container) > file.size:
         raise UnreadableFile("file_truncated", "The file ends before its container says.")
@@ -97,3 +103,7 @@ def _declared_bytes(file: BoundedReader, container: Container) -> int:
             return 0
         end += length
     return end
+
+
+AVI = EchoFormat("avi", looks_like_avi, partial(read_video, "avi"))
+MP4 = EchoFormat("mp4", looks_like_mp4, partial(read_video, "mp4"))

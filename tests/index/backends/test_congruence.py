@@ -34,7 +34,7 @@ def cpu(ids, vectors):
 def gpu(ids, vectors):
     index = cpu(ids, vectors)
     if len(ids):
-        assert index.move_to_gpu(FakeGpu)
+        assert index.place_on("cuda", FakeGpu)
         assert index.backend == "faiss-gpu-flat"
     return index
 
@@ -43,7 +43,7 @@ def reloaded(tmp_path):
     def load(ids, vectors):
         with open(tmp_path / "index.faiss", "wb") as file:
             cpu(ids, vectors).save(file.write)
-        return FaissIndex.load(tmp_path / "index.faiss")
+        return FaissIndex.open(tmp_path / "index.faiss")
 
     return load
 

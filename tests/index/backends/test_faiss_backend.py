@@ -84,14 +84,14 @@ def other_faiss_files():
 def test_a_file_of_another_kind_is_refused(tmp_path, name, other):
     faiss.write_index(other, str(tmp_path / "index.faiss"))
     with pytest.raises(IndexDamaged, match="another kind"):
-        FaissIndex.load(tmp_path / "index.faiss")
+        FaissIndex.open(tmp_path / "index.faiss")
 
 
 @pytest.mark.parametrize("cut", [0, 3, 40, 1000])
 def test_a_cut_file_is_refused(tmp_path, cut):
     (tmp_path / "index.faiss").write_bytes(saved(filled())[:cut])
     with pytest.raises(IndexDamaged, match="cannot be read"):
-        FaissIndex.load(tmp_path / "index.faiss")
+        FaissIndex.open(tmp_path / "index.faiss")
 
 
 def test_a_length_field_that_lies_is_refused_before_memory_is_taken(tmp_path):
@@ -101,7 +101,7 @@ def test_a_length_field_that_lies_is_refused_before_memory_is_taken(tmp_path):
     (tmp_path / "index.faiss").write_bytes(content)
     limit = faiss.get_deserialization_vector_byte_limit()
     with pytest.raises(IndexDamaged, match="cannot be read"):
-        FaissIndex.load(tmp_path / "index.faiss")
+        FaissIndex.open(tmp_path / "index.faiss")
     assert faiss.get_deserialization_vector_byte_limit() == limit
 
 
@@ -192,7 +192,7 @@ def raises(copy, vectors, k, selector):
 )
 def test_a_gpu_that_answers_wrongly_is_left_alone_with_a_sentence(spoil, reason):
     index = filled()
-    assert not index.move_to_gpu(GpuThat(spoil))
+    assert not index.place_on("cuda", GpuThat(spoil))
     assert index.backend == "faiss-cpu-flat"
     assert reason in index.notice
     assert "/build" not in index.notice
@@ -201,9 +201,9 @@ def test_a_gpu_that_answers_wrongly_is_left_alone_with_a_sentence(spoil, reason)
 
 def test_without_gpu_support_or_without_a_gpu_the_notice_says_so():
     index = filled()
-    assert not index.move_to_gpu(types.SimpleNamespace())
+    assert not index.place_on("cuda", types.SimpleNamespace())
     assert "no GPU support" in index.notice
-    assert not index.move_to_gpu(GpuThat(honest, gpus=0))
+    assert not index.place_on("cuda", GpuThat(honest, gpus=0))
     assert "sees no GPU" in index.notice
 
 
@@ -214,7 +214,7 @@ def test_a_gpu_that_fails_later_is_replaced_by_the_cpu_without_a_failed_query():
         return (raises if broken else honest)(copy, vectors, k, selector)
 
     index = filled()
-    assert index.move_to_gpu(GpuThat(fails_when_told))
+    assert index.place_on("cuda", GpuThat(fails_when_told))
     assert index.notice is None
     before = index.search(unit_vectors(4, seed=2), 5).ids_BK
     broken.append(True)
@@ -231,7 +231,7 @@ def test_more_candidates_than_a_gpu_can_give_come_from_the_cpu():
         return honest(copy, vectors, k, selector)
 
     index = filled(4000)
-    assert index.move_to_gpu(GpuThat(notes_k))
+    assert index.place_on("cuda", GpuThat(notes_k))
     assert (index.search(unit_vectors(1), 3000).ids_BK >= 0).all()
     assert max(asked) <= 2048
     assert index.backend == "faiss-gpu-flat"
@@ -239,7 +239,7 @@ def test_more_candidates_than_a_gpu_can_give_come_from_the_cpu():
 
 def test_a_changed_index_leaves_the_gpu_rather_than_answer_from_an_old_copy():
     index = filled()
-    assert index.move_to_gpu(GpuThat(honest))
+    assert index.place_on("cuda", GpuThat(honest))
     index.add(np.array([1]), unit_vectors(1, seed=5))
     assert index.search(unit_vectors(1, seed=5), 1).ids_BK[0, 0] == 1
     assert "changed" in index.notice

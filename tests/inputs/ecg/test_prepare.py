@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from inputs.ecg.prepare import (
 )
 from inputs.ecg.quality import check_ecg
 from inputs.errors import UnusableRecording
-from inputs.records import STANDARD_LEADS
+from inputs.records import STANDARD_LEADS, InputWarning
 from inputs.specs import EcgSpec
 
 SPEC = EcgSpec()
@@ -115,7 +116,7 @@ def test_a_length_that_the_rates_do_not_divide_is_rounded_down_as_published():
 
 def test_preparing_a_recording_is_resampling_then_normalising_as_published(case, ecg):
     which, signal = case
-    prepared = prepare_ecg(ecg.recording(signal), SPEC)
+    prepared = prepare_ecg(ecg.recording(signal), SPEC).signal_LN
     assert prepared.shape == (12, 4000)
     assert prepared.dtype == np.float32
     np.testing.assert_allclose(
@@ -173,7 +174,7 @@ def test_flat_lead_is_its_own_baseline_and_spoils_no_other(level):
 
 
 def test_each_lead_group_has_mean_zero_and_variance_one(ecg):
-    prepared = prepare_ecg(ecg.recording(), SPEC)
+    prepared = prepare_ecg(ecg.recording(), SPEC).signal_LN
     for first, last in SPEC.normalisation_groups:
         assert abs(prepared[first:last].mean()) < 1e-5
         assert prepared[first:last].var() == pytest.approx(1.0, abs=1e-4)
@@ -183,18 +184,20 @@ def test_prepared_ecg_does_not_depend_on_the_order_of_leads_in_the_file(ecg):
     signal = ecg.signal_mv()
     order = np.random.default_rng(5).permutation(12)
     shuffled = ecg.recording(signal[order], leads=[STANDARD_LEADS[i] for i in order])
-    np.testing.assert_array_equal(prepare_ecg(shuffled, SPEC), prepare_ecg(ecg.recording(signal), SPEC))
+    np.testing.assert_array_equal(
+        prepare_ecg(shuffled, SPEC).signal_LN, prepare_ecg(ecg.recording(signal), SPEC).signal_LN
+    )
 
 
 def test_prepared_ecg_does_not_depend_on_the_amplifier_gain(ecg):
     signal = ecg.signal_mv()
-    doubled = prepare_ecg(ecg.recording(2 * signal), SPEC)
-    np.testing.assert_allclose(doubled, prepare_ecg(ecg.recording(signal), SPEC), rtol=0, atol=1e-4)
+    doubled = prepare_ecg(ecg.recording(2 * signal), SPEC).signal_LN
+    np.testing.assert_allclose(doubled, prepare_ecg(ecg.recording(signal), SPEC).signal_LN, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("rate_hz", [100.0, 250.0, 360.0, 400.0, 1000.0])
 def test_any_rate_gives_400_samples_per_second(ecg, rate_hz):
-    prepared = prepare_ecg(ecg.recording(ecg.signal_mv(rate_hz=rate_hz), rate_hz=rate_hz), SPEC)
+    prepared = prepare_ecg(ecg.recording(ecg.signal_mv(rate_hz=rate_hz), rate_hz=rate_hz), SPEC).signal_LN
     assert prepared.shape == (12, int(len(ecg.signal_mv(rate_hz=rate_hz)[0]) * 400 / rate_hz))
 
 
@@ -202,23 +205,25 @@ def test_missing_samples_count_as_zero_and_stay_local(ecg):
     signal = ecg.signal_mv()
     gap, zeros = signal.copy(), signal.copy()
     gap[4, 2000:2100], zeros[4, 2000:2100] = np.nan, 0.0
-    np.testing.assert_array_equal(prepare_ecg(ecg.recording(gap), SPEC), prepare_ecg(ecg.recording(zeros), SPEC))
+    np.testing.assert_array_equal(
+        prepare_ecg(ecg.recording(gap), SPEC).signal_LN, prepare_ecg(ecg.recording(zeros), SPEC).signal_LN
+    )
 
 
 def test_spec_that_travelled_as_json_prepares_the_same_bits(ecg):
     travelled = EcgSpec.model_validate_json(SPEC.model_dump_json())
     recording = ecg.recording()
-    assert prepare_ecg(recording, travelled).tobytes() == prepare_ecg(recording, SPEC).tobytes()
+    assert prepare_ecg(recording, travelled).signal_LN.tobytes() == prepare_ecg(recording, SPEC).signal_LN.tobytes()
 
 
 def test_four_threads_prepare_the_same_bits_as_one(ecg):
     recordings = [ecg.recording(ecg.signal_mv(seed)) for seed in range(4)]
-    alone = [prepare_ecg(recording, SPEC).tobytes() for recording in recordings]
+    alone = [prepare_ecg(recording, SPEC).signal_LN.tobytes() for recording in recordings]
     together: list[bytes] = [b""] * 4
 
     def work(index: int) -> None:
         for _ in range(5):
-            together[index] = prepare_ecg(recordings[index], SPEC).tobytes()
+            together[index] = prepare_ecg(recordings[index], SPEC).signal_LN.tobytes()
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
     for thread in threads:
@@ -240,7 +245,7 @@ def test_compile_solver_needs_no_recording():
 
 
 def test_first_window_is_the_start_of_the_record(ecg):
-    prepared = prepare_ecg(ecg.recording(), SPEC)
+    prepared = prepare_ecg(ecg.recording(), SPEC).signal_LN
     windows = ecg_windows(prepared, SPEC)
     assert windows.shape == (1, 12, 1008)
     np.testing.assert_array_equal(windows[0], prepared[:, :1008])
@@ -266,4 +271,14 @@ def test_check_returns_what_preparation_starts_from(ecg):
     recording = ecg.recording()
     checked = check_ecg(recording, SPEC)
     by_hand = normalise_signal(resample_signal(checked.signal_mv_LN, 500.0, 400.0), SPEC)
-    np.testing.assert_array_equal(prepare_ecg(recording, SPEC), by_hand)
+    np.testing.assert_array_equal(prepare_ecg(recording, SPEC).signal_LN, by_hand)
+
+
+def test_warnings_of_reading_come_first_and_those_of_judging_after_them(ecg):
+    read = InputWarning("gain_assumed", "A sentence.")
+    eight = tuple(lead for lead in STANDARD_LEADS if lead not in ("III", "aVR", "aVL", "aVF"))
+    rows = [STANDARD_LEADS.index(lead) for lead in eight]
+    recording = replace(ecg.recording(ecg.signal_mv()[rows], leads=eight), warnings=(read,))
+    prepared = prepare_ecg(recording, SPEC)
+    assert prepared.warnings == (read, *check_ecg(recording, SPEC).warnings)
+    assert [warning.code for warning in prepared.warnings] == ["gain_assumed", "leads_derived"]

@@ -11,12 +11,12 @@ import pytest
 from inputs.ecg.leads import lead_from_code, lead_from_name
 from inputs.ecg.read import read_ecg, read_ecg_path
 from inputs.errors import UnreadableFile
-from inputs.records import UploadedFile
+from inputs.records import ReadHints, UploadedFile
 
 
 def refusal(files, **options) -> UnreadableFile:
     with pytest.raises(UnreadableFile) as caught:
-        read_ecg(files, **options)
+        read_ecg(files, ReadHints(**options))
     return caught.value
 
 
@@ -82,7 +82,7 @@ def test_cut_or_scrambled_files_are_read_or_refused_and_raise_nothing_else(ecg):
             for at in random.integers(0, len(data), 3):
                 data[at] = random.integers(0, 256)
             try:
-                read_ecg([UploadedFile(first.name, bytes(data)), *others], rate_hz=500.0, unit="mV")
+                read_ecg([UploadedFile(first.name, bytes(data)), *others], ReadHints(rate_hz=500.0, unit="mV"))
             except UnreadableFile:
                 refused += 1
     assert refused > 120

@@ -16,7 +16,7 @@ from inputs.ecg.quality import check_ecg
 from inputs.ecg.read import gather_files, read_ecg_path
 from inputs.errors import InputError, UnreadableFile, UnusableRecording
 from inputs.guarded.reader import GuardedReader
-from inputs.records import STANDARD_LEADS
+from inputs.records import NO_HINTS, STANDARD_LEADS, ReadHints
 from inputs.specs import EcgSpec
 
 FOLDER = Path(os.environ.get("ECHO2ECG_REALDATA", "/nonexistent"))
@@ -28,11 +28,11 @@ SPEC = EcgSpec()
 
 # What a person has to add for files that do not say it themselves.
 GIVEN = {
-    "E07500_12x5000_mV_f32.npy": {"rate_hz": 500.0, "unit": "mV"},
-    "E07500_5000x12_uV_i16.npy": {"rate_hz": 500.0, "unit": "uV"},
-    "E07500_8x5000_mV_f64.npy": {"rate_hz": 500.0, "unit": "mV"},
-    "ecgutils_allleads.csv": {"rate_hz": 500.0, "unit": "uV"},
-    "ecgutils_22_allleads.csv": {"rate_hz": 500.0, "unit": "uV"},
+    "E07500_12x5000_mV_f32.npy": ReadHints(rate_hz=500.0, unit="mV"),
+    "E07500_5000x12_uV_i16.npy": ReadHints(rate_hz=500.0, unit="uV"),
+    "E07500_8x5000_mV_f64.npy": ReadHints(rate_hz=500.0, unit="mV"),
+    "ecgutils_allleads.csv": ReadHints(rate_hz=500.0, unit="uV"),
+    "ecgutils_22_allleads.csv": ReadHints(rate_hz=500.0, unit="uV"),
 }
 TWELVE = (
     "wfdb/cinc2021/E07500.hea", "wfdb/cinc2021/HR06000.hea", "wfdb/cinc2021/JS20000.hea",
@@ -56,13 +56,13 @@ REFUSED = {
 
 def read(name: str):
     path = FOLDER / "ecg" / name
-    return read_ecg_path(path, **GIVEN.get(path.name, {}))
+    return read_ecg_path(path, GIVEN.get(path.name, NO_HINTS))
 
 
 @pytest.mark.parametrize("name", TWELVE)
 def test_twelve_lead_file_is_read_and_prepared_without_a_quality_warning(name):
     recording = read(name)
-    prepared = prepare_ecg(recording, SPEC)
+    prepared = prepare_ecg(recording, SPEC).signal_LN
     assert prepared.shape[0] == 12
     assert np.isfinite(prepared).all()
     assert {warning.code for warning in check_ecg(recording, SPEC).warnings} <= {"leads_derived"}
@@ -123,8 +123,8 @@ def test_dicom_and_aecg_of_the_same_ecg_agree_to_the_count():
 
 
 def test_float_integer_and_eight_lead_arrays_of_one_ecg_prepare_alike():
-    twelve, integers, eight = (prepare_ecg(read(name), SPEC) for name in TWELVE[7:10])
-    record = prepare_ecg(read("wfdb/cinc2021/E07500.hea"), SPEC)
+    twelve, integers, eight = (prepare_ecg(read(name), SPEC).signal_LN for name in TWELVE[7:10])
+    record = prepare_ecg(read("wfdb/cinc2021/E07500.hea"), SPEC).signal_LN
     np.testing.assert_allclose(twelve, record, rtol=0, atol=1e-4)
     np.testing.assert_allclose(integers, record, rtol=0, atol=1e-4)
     assert np.corrcoef(eight.ravel(), record.ravel())[0, 1] > 0.999
@@ -143,7 +143,7 @@ def test_guarded_reader_gives_the_same_for_every_file():
     with GuardedReader() as reader:
         for name in (*TWELVE, *REFUSED):
             path = FOLDER / "ecg" / name
-            options = GIVEN.get(path.name, {})
-            assert outcome(lambda p=path, o=options: reader.read_ecg(gather_files(p), **o)) == outcome(
+            hints = GIVEN.get(path.name, NO_HINTS)
+            assert outcome(lambda p=path, h=hints: reader.read_ecg(gather_files(p), h)) == outcome(
                 lambda n=name: read(n)
             )

@@ -44,7 +44,7 @@ def data_of():
     tower = EcgTower(sizes).eval()
 
     def embed(recordings):
-        signals = [prepare_ecg(recording, SPEC) for recording in recordings]
+        signals = [prepare_ecg(recording, SPEC).signal_LN for recording in recordings]
         windows = torch.from_numpy(np.concatenate([ecg_windows(signal, SPEC) for signal in signals]))
         with torch.inference_mode():
             return OodData(tower.features(windows).numpy(), describe_signals(signals, SPEC))

@@ -15,14 +15,14 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 
 from inputs.ecg.read import read_ecg, read_ecg_path
 from inputs.errors import UnreadableFile
-from inputs.records import STANDARD_LEADS, UploadedFile
+from inputs.records import STANDARD_LEADS, ReadHints, UploadedFile
 
 CLASSES = "1.2.840.10008.5.1.4.1.1.9."
 
 
 def refusal(file: UploadedFile, **options) -> UnreadableFile:
     with pytest.raises(UnreadableFile) as caught:
-        read_ecg([file], **options)
+        read_ecg([file], ReadHints(**options))
     return caught.value
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from inputs.ecg.read import read_ecg
 from inputs.errors import UnreadableFile
-from inputs.records import STANDARD_LEADS, UploadedFile
+from inputs.records import STANDARD_LEADS, ReadHints, UploadedFile
 
 EIGHT = (0, 1, 6, 7, 8, 9, 10, 11)
 KNOWN = {"rate_hz": 500.0, "unit": "mV"}
@@ -18,7 +18,7 @@ KNOWN = {"rate_hz": 500.0, "unit": "mV"}
 
 def refusal(file: UploadedFile, **options) -> UnreadableFile:
     with pytest.raises(UnreadableFile) as caught:
-        read_ecg([file], **options)
+        read_ecg([file], ReadHints(**options))
     return caught.value
 
 
@@ -37,21 +37,21 @@ def header_only(text: bytes, data: bytes = b"") -> UploadedFile:
 def test_array_is_read_in_either_orientation_and_any_float(ecg, transposed, order, dtype):
     signal = ecg.signal_mv()
     array = np.asarray(signal.T if transposed else signal, dtype, order=order)
-    recording = read_ecg([ecg.npy(array)], **KNOWN)
+    recording = read_ecg([ecg.npy(array)], ReadHints(**KNOWN))
     np.testing.assert_allclose(recording.signal_mv, signal, rtol=1e-3, atol=1e-3)
     assert recording.lead_names == STANDARD_LEADS
     assert (recording.rate_hz, recording.source_format, codes(recording)) == (500.0, "npy", ["lead_order_assumed"])
 
 
 def test_eight_leads_are_i_ii_and_v1_to_v6(ecg):
-    recording = read_ecg([ecg.npy(ecg.signal_mv()[list(EIGHT)])], **KNOWN)
+    recording = read_ecg([ecg.npy(ecg.signal_mv()[list(EIGHT)])], ReadHints(**KNOWN))
     assert recording.lead_names == tuple(STANDARD_LEADS[row] for row in EIGHT)
 
 
 def test_named_leads_are_taken_at_their_word_and_without_a_warning(ecg):
     order = [11, 3, 0, 1]
     names = [STANDARD_LEADS[row].lower() for row in order]
-    recording = read_ecg([ecg.npy(ecg.signal_mv()[order])], **KNOWN, leads=names)
+    recording = read_ecg([ecg.npy(ecg.signal_mv()[order])], ReadHints(**KNOWN, leads=tuple(names)))
     assert recording.lead_names == ("V6", "aVR", "I", "II")
     assert codes(recording) == []
 
@@ -59,7 +59,7 @@ def test_named_leads_are_taken_at_their_word_and_without_a_warning(ecg):
 def test_integers_in_microvolt_become_millivolt(ecg):
     counts = np.round(1000 * ecg.signal_mv()).astype(np.int16)
     counts[3, :10] = -32768
-    found = read_ecg([ecg.npy(counts)], rate_hz=500.0, unit="uV").signal_mv
+    found = read_ecg([ecg.npy(counts)], ReadHints(rate_hz=500.0, unit="uV")).signal_mv
     assert np.isnan(found[3, :10]).all()
     np.testing.assert_allclose(found[:, 10:], ecg.signal_mv()[:, 10:], rtol=0, atol=0.00051)
 
@@ -73,7 +73,7 @@ def test_array_without_a_rate_is_refused_naming_the_parameters(ecg):
 
 def test_integers_without_a_unit_are_refused_and_floats_taken_as_millivolt(ecg):
     assert refusal(ecg.npy(np.ones((12, 5000), np.int16)), rate_hz=500.0).code == "unit_missing"
-    assert "unit_assumed" in codes(read_ecg([ecg.npy(ecg.signal_mv())], rate_hz=500.0))
+    assert "unit_assumed" in codes(read_ecg([ecg.npy(ecg.signal_mv())], ReadHints(rate_hz=500.0)))
 
 
 @pytest.mark.parametrize(
@@ -119,27 +119,29 @@ def test_header_that_lies_is_refused(file):
 def test_columns_are_found_by_name_in_any_order(ecg):
     order = [3, 7, 0, 11, 1, 5, 2, 6, 4, 8, 10, 9]
     file = ecg.csv(ecg.signal_mv()[order], [STANDARD_LEADS[row] for row in order])
-    recording = read_ecg([file], **KNOWN)
+    recording = read_ecg([file], ReadHints(**KNOWN))
     np.testing.assert_allclose(recording.signal_mv[[2, 4]], ecg.signal_mv()[:2], rtol=0, atol=0.00006)
     assert (recording.source_format, codes(recording)) == ("csv", [])
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
 def test_any_usual_separator_is_recognised(ecg, separator):
-    recording = read_ecg([ecg.csv(separator=separator)], **KNOWN)
+    recording = read_ecg([ecg.csv(separator=separator)], ReadHints(**KNOWN))
     np.testing.assert_allclose(recording.signal_mv, ecg.signal_mv(), rtol=0, atol=0.00006)
 
 
 def test_decimal_commas_are_numbers(ecg):
     file = ecg.csv(separator=";")
     file = UploadedFile(file.name, file.data.replace(b".", b","))
-    np.testing.assert_allclose(read_ecg([file], **KNOWN).signal_mv, ecg.signal_mv(), rtol=0, atol=0.00006)
+    np.testing.assert_allclose(read_ecg([file], ReadHints(**KNOWN)).signal_mv, ecg.signal_mv(), rtol=0, atol=0.00006)
 
 
 def test_byte_order_mark_and_windows_line_ends_do_not_matter(ecg):
     file = ecg.csv()
     dressed = UploadedFile(file.name, b"\xef\xbb\xbf" + file.data.replace(b"\n", b"\r\n") + b"\r\n")
-    np.testing.assert_array_equal(read_ecg([dressed], **KNOWN).signal_mv, read_ecg([file], **KNOWN).signal_mv)
+    np.testing.assert_array_equal(
+        read_ecg([dressed], ReadHints(**KNOWN)).signal_mv, read_ecg([file], ReadHints(**KNOWN)).signal_mv
+    )
 
 
 def test_table_without_rate_or_unit_is_refused_naming_the_parameters(ecg):
@@ -154,7 +156,7 @@ def test_units_in_the_header_row_are_used(ecg):
     header = [f"{lead} (uV)" if lead == "V1" else f"{lead} [mV]" for lead in STANDARD_LEADS]
     signal = ecg.signal_mv()
     signal[6] *= 1000
-    recording = read_ecg([ecg.csv(signal, header)], rate_hz=500.0)
+    recording = read_ecg([ecg.csv(signal, header)], ReadHints(rate_hz=500.0))
     np.testing.assert_allclose(recording.signal_mv, ecg.signal_mv(), rtol=0, atol=0.00006)
 
 
@@ -162,7 +164,7 @@ def test_units_in_the_header_row_are_used(ecg):
 def test_time_column_with_a_unit_gives_the_rate(ecg, name, per_second):
     signal = ecg.signal_mv(rate_hz=360.0)
     times = np.arange(signal.shape[1]) / 360.0 * per_second
-    recording = read_ecg([ecg.csv(np.vstack([times, signal]), [name, *STANDARD_LEADS])], unit="mV")
+    recording = read_ecg([ecg.csv(np.vstack([times, signal]), [name, *STANDARD_LEADS])], ReadHints(unit="mV"))
     assert recording.rate_hz == pytest.approx(360.0)
     assert codes(recording) == []
 
@@ -171,7 +173,7 @@ def test_column_of_sample_numbers_gives_no_rate(ecg):
     signal = ecg.signal_mv()
     table = np.vstack([np.arange(signal.shape[1]), signal])
     assert refusal(ecg.csv(table, ["TS", *STANDARD_LEADS]), unit="mV").code == "rate_missing"
-    assert codes(read_ecg([ecg.csv(table, ["TS", *STANDARD_LEADS])], **KNOWN)) == ["channels_ignored"]
+    assert codes(read_ecg([ecg.csv(table, ["TS", *STANDARD_LEADS])], ReadHints(**KNOWN))) == ["channels_ignored"]
 
 
 def test_time_that_contradicts_the_parameter_or_jumps_is_refused(ecg):
@@ -188,7 +190,7 @@ def test_cells_that_say_nothing_are_missing_samples(ecg):
     lines = ecg.csv().data.decode().split("\n")
     for row, cell in enumerate(["", "NaN", "null", "-32768", "inf", "1e999", "1e308"], start=1):
         lines[row] = ",".join([cell, *lines[row].split(",")[1:]])
-    found = read_ecg([UploadedFile("ecg.csv", "\n".join(lines).encode())], **KNOWN).signal_mv
+    found = read_ecg([UploadedFile("ecg.csv", "\n".join(lines).encode())], ReadHints(**KNOWN)).signal_mv
     assert np.argwhere(np.isnan(found)).tolist() == [[0, sample] for sample in range(7)]
 
 
@@ -205,4 +207,4 @@ def test_table_that_is_no_ecg_is_refused(text):
 
 
 def test_parameters_for_a_file_that_states_its_own_are_a_warning(ecg):
-    assert codes(read_ecg(ecg.wfdb(), unit="uV")) == ["parameter_ignored"]
+    assert codes(read_ecg(ecg.wfdb(), ReadHints(unit="uV"))) == ["parameter_ignored"]

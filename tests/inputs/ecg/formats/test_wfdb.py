@@ -9,12 +9,12 @@ import pytest
 
 from inputs.ecg.read import read_ecg, read_ecg_path
 from inputs.errors import UnreadableFile
-from inputs.records import STANDARD_LEADS, UploadedFile
+from inputs.records import STANDARD_LEADS, ReadHints, UploadedFile
 
 
 def refusal(files, **options) -> UnreadableFile:
     with pytest.raises(UnreadableFile) as caught:
-        read_ecg(files, **options)
+        read_ecg(files, ReadHints(**options))
     return caught.value
 
 
@@ -96,7 +96,7 @@ def test_samples_of_another_record_are_a_warning(ecg):
 
 def test_rate_comes_from_the_header_and_a_contradicting_parameter_is_refused(ecg):
     assert read_ecg(ecg.wfdb(rate="360.5")).rate_hz == 360.5
-    assert read_ecg(ecg.wfdb(rate="500"), rate_hz=500.0).rate_hz == 500.0
+    assert read_ecg(ecg.wfdb(rate="500"), ReadHints(rate_hz=500.0)).rate_hz == 500.0
     assert refusal(ecg.wfdb(rate="500"), rate_hz=250.0).code == "rate_conflict"
 
 
@@ -109,7 +109,7 @@ def test_header_without_rate_needs_the_parameter(ecg):
     header, data = ecg.wfdb()
     header = UploadedFile("rec.hea", header.data.replace(b"rec 12 500 5000", b"rec 12"))
     assert refusal([header, data]).code == "rate_missing"
-    recording = read_ecg([header, data], rate_hz=500.0)
+    recording = read_ecg([header, data], ReadHints(rate_hz=500.0))
     assert (recording.rate_hz, recording.signal_mv.shape) == (500.0, (12, 5000))
 
 

@@ -1,8 +1,8 @@
-"""View vectors and thumbnails kept between rebuilds, by the hash of the file and of what embedded it.
+"""View vectors and thumbnails kept between runs, by the hash of the file and of what embedded it.
 
-Every batch is committed when it is stored, so a killed rebuild loses at most the batch in flight. Nothing is ever
-deleted: another cohort or an older bundle finds its vectors again. The file may be removed between rebuilds; the next
-one then embeds everything once more.
+Training, evaluation, `embed` and the index rebuild share its form. Every batch is committed when it is stored, so a
+killed run loses at most the batch in flight. Nothing is ever deleted: another cohort or an older bundle finds its
+vectors again. The file may be removed between runs; the next one then embeds everything once more.
 """
 
 from __future__ import annotations
@@ -27,25 +27,26 @@ CREATE TABLE IF NOT EXISTS views (
 ) WITHOUT ROWID
 """
 _UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_BUSY_S = 60.0
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
 class EmbeddedView:
-    """What a rebuild needs of one clip. vector_V: float32."""
+    """What is kept of one clip. vector_V: float32. The thumbnail is empty where only the prepared clip was at hand."""
 
     vector_V: NDArray[np.float32]
-    thumbnail_jpeg: bytes
+    thumbnail_jpeg: bytes = b""
 
 
-class EmbeddingCache:
-    """One file, used by one rebuild at a time, from any of its threads.
+class ViewCache:
+    """One file, from any thread; without a `path` it lives in memory.
 
-    `embedder` names everything besides the file that a vector depends on. A cache that is damaged is begun again
-    (`begun_again`), an entry that does not have its checksum counts as absent.
+    `embedder` names everything besides the file that a vector depends on (`embedding.clips.embedder_of`). A cache that
+    is damaged is begun again (`begun_again`), an entry that does not have its checksum counts as absent.
     """
 
-    def __init__(self, path: Path, embedder: str) -> None:
+    def __init__(self, path: Path | None, embedder: str) -> None:
         self._path = path
         self._embedder = embedder
         self._lock = threading.Lock()
@@ -98,14 +99,20 @@ class EmbeddingCache:
                     raise
             self.begun_again = True
             self.close()
-            for suffix in ("", "-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
-                    self._path.with_name(self._path.name + suffix).unlink()
+            self._remove()
             return work(self._connected())
+
+    def _remove(self) -> None:
+        if self._path is None:
+            return
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                self._path.with_name(self._path.name + suffix).unlink()
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = sqlite3.connect(self._path, check_same_thread=False)
+            # Two runs may share a work folder: each waits for the other's batch.
+            self._connection = sqlite3.connect(self._path or ":memory:", check_same_thread=False, timeout=_BUSY_S)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute(_SCHEMA)

@@ -1,0 +1,1 @@
+"""Side-by-side measurements: ours and a fair rival in one run."""

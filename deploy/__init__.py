@@ -1,0 +1,1 @@
+"""Checks of the image and of a GPU host."""

@@ -1,0 +1,98 @@
+"""Work on this machine: guarded children read files, threads prepare them, a few results lie ready ahead.
+
+Another engine would hand the same functions rows of its own shard (`embedding.clips.embed_clips`,
+`embedding.ecgs.prepare_ecgs`); nothing in them knows who calls.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from inputs.ecg.read import read_ecg
+from inputs.echo.read import read_echo
+from inputs.errors import InputError
+from inputs.guarded.reader import GuardedReader
+from inputs.records import NO_HINTS, EcgRecording, EchoClip, ReadHints, UploadedFile
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+_MAY_PASS = frozenset({"reading_failed"})
+"""Codes of refusals that say nothing final about a file: a child died or was late, perhaps on a busy machine."""
+
+
+class Reader(Protocol):
+    """What reads files of unknown origin; both raise UnreadableFile."""
+
+    def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording: ...
+
+    def read_echo(self, path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip: ...
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a file gives nothing. `lasting`: the same bytes would be refused again."""
+
+    reason: str
+    lasting: bool
+
+
+@contextmanager
+def reading(workers: int) -> Iterator[Reader]:
+    """`workers` guarded children, started when the first file is read. With 0 this process reads, unguarded."""
+    if workers == 0:
+        yield _ThisProcess()
+        return
+    with GuardedReader(workers=workers) as reader:
+        yield reader
+
+
+class _ThisProcess:
+    """For tests and debuggers: a file's parser runs where they can see it."""
+
+    def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording:
+        return read_ecg(files, hints)
+
+    def read_echo(self, path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
+        return read_echo(path, max_frames=max_frames, every=every)
+
+
+def attempt(work: Callable[[], _Result]) -> _Result | Refused:
+    """What `work` makes of a file, or why it makes nothing."""
+    try:
+        return work()
+    except InputError as error:
+        return Refused(error.sentence, lasting=error.code not in _MAY_PASS)
+    except OSError:
+        return Refused("The file cannot be read.", lasting=False)
+
+
+def in_order(
+    work: Callable[[_Item], _Result], items: Iterable[_Item], *, workers: int, ahead: int
+) -> Iterator[tuple[_Item, _Result]]:
+    """Items with their results, in order; `workers` threads, at most `ahead` results that wait: clips are large.
+
+    With 0 workers each is made when it is asked for.
+    """
+    if workers == 0:
+        yield from ((item, work(item)) for item in items)
+        return
+    started: deque[tuple[_Item, Future[_Result]]] = deque()
+    threads = ThreadPoolExecutor(workers, thread_name_prefix="read")
+    try:
+        for item in items:
+            started.append((item, threads.submit(work, item)))
+            if len(started) > ahead:
+                first, result = started.popleft()
+                yield first, result.result()
+        while started:
+            first, result = started.popleft()
+            yield first, result.result()
+    finally:
+        threads.shutdown(cancel_futures=True)

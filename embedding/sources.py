@@ -1,0 +1,77 @@
+"""Files by what they hold: the hash that names an ECG or a clip, whatever it is called and wherever it lies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from ground.disk import sha256, sha256_of_open, short_name_of
+from inputs.ecg.read import gather_files
+from inputs.errors import InputError
+from inputs.opened import open_regular_file
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file and the sha256 of what it holds (of a WFDB header: also of the files that it names)."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Files by the id that the cohort's tables give them, and why the others are left out."""
+
+    files: dict[str, SourceFile]
+    skipped: dict[str, str]
+
+    def reasons(self) -> dict[str, int]:
+        """How many are left out for each reason."""
+        return dict(Counter(self.skipped.values()))
+
+
+def spec_hash(spec: BaseModel) -> str:
+    """Short name of a specification: what was prepared by another one is another thing."""
+    return short_name_of(spec.model_dump_json())
+
+
+def hash_ecgs(paths: Mapping[str, Path]) -> Sources:
+    """ECGs by id, those left out whose files cannot be opened."""
+    return _hashed(paths, ecg_sha256)
+
+
+def hash_clips(paths: Mapping[str, Path]) -> Sources:
+    """Clips by id, those left out whose files cannot be opened."""
+    return _hashed(paths, clip_sha256)
+
+
+def ecg_sha256(path: Path) -> str:
+    """Of the hashes of a file and, for a WFDB header, of the files that it names. Raises InputError or OSError."""
+    digest = sha256()
+    for part in gather_files(path):
+        digest.update(sha256(part.data).digest())
+    return digest.hexdigest()
+
+
+def clip_sha256(path: Path) -> str:
+    """Of a clip's file. Raises InputError or OSError."""
+    with open_regular_file(path) as file:
+        return sha256_of_open(file)
+
+
+def _hashed(paths: Mapping[str, Path], hash_of: Callable[[Path], str]) -> Sources:
+    files: dict[str, SourceFile] = {}
+    skipped: dict[str, str] = {}
+    for name, path in paths.items():
+        try:
+            files[name] = SourceFile(path, hash_of(path))
+        except InputError as error:
+            skipped[name] = error.sentence
+        except OSError:
+            skipped[name] = "The file cannot be opened."
+    return Sources(files, skipped)

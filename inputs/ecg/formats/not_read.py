@@ -1,0 +1,22 @@
+"""Formats that are recognised only to say what the file is, when it is refused."""
+
+from __future__ import annotations
+
+# (offset, bytes there, name).
+_MARKS = (
+    (0, b"\x89HDF", "an HDF5 file"),
+    (0, b"MATLAB 5.0", "a MATLAB 5 file"),
+    (0, b"<?xml", "an XML file"),
+    (0, b"\xef\xbb\xbf<?xml", "an XML file"),
+    (0, b"0       ", "an EDF file"),
+    (16, b"SCPECG", "an SCP-ECG file"),
+    (0, b"ISHNE", "an ISHNE file"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"\x89PNG", "an image"),
+    (0, b"\xff\xd8\xff", "an image"),
+)
+
+
+def name_if_not_read(data: bytes) -> str | None:
+    """What the file is, as in "an EDF file", when it bears the mark of a format that is not read."""
+    return next((name for offset, mark, name in _MARKS if data.startswith(mark, offset)), None)

@@ -1,0 +1,51 @@
+"""What a format of echo clips is, and what all their readers ask of a clip.
+
+A new format is one file beside this one that ends with its `EchoFormat`, a place in `inputs.echo.formats.FORMATS`, and
+a sample in the test that every format runs through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from inputs.errors import UnreadableFile
+from inputs.limits import MAX_DECODED_BYTES, MAX_FRAMES, MAX_SIDE_PX
+from inputs.opened import BoundedReader
+from inputs.records import EchoClip
+
+START_BYTES = 132
+"""How many bytes from its start tell what a clip is: DICOM's preamble and mark."""
+
+
+@dataclass(frozen=True)
+class EchoFormat:
+    """One format of clips: how its files are told from others, and who reads them. It knows nothing of names.
+
+    name: what `EchoClip.source_format` says of a file read with it.
+    recognises: whether the first START_BYTES bytes of a file are of this format.
+    read: every n-th of the first so many frames (all when None) of an opened file. Raises UnreadableFile.
+    """
+
+    name: str
+    recognises: Callable[[bytes], bool]
+    read: Callable[[BoundedReader, int | None, int], EchoClip]
+
+
+def frames_to_read(n_frames: int, rows: int, columns: int, max_frames: int | None) -> int:
+    """How many frames to decode. Raises UnreadableFile when there is no clip in the file, or far too much of one."""
+    if n_frames < 2:
+        raise UnreadableFile("still_image", "This is a still image, not a clip.", hint="Send a cine loop.")
+    if n_frames > MAX_FRAMES:
+        raise UnreadableFile("too_many_frames", f"The clip says it has more than {MAX_FRAMES} frames.")
+    if not (0 < rows <= MAX_SIDE_PX and 0 < columns <= MAX_SIDE_PX):
+        raise UnreadableFile("frame_size", f"Frames must be between 1 and {MAX_SIDE_PX} pixels high and wide.")
+    wanted = n_frames if max_frames is None else min(n_frames, max_frames)
+    if wanted * rows * columns * 3 > MAX_DECODED_BYTES:
+        raise UnreadableFile("clip_too_large", f"The decoded clip would be larger than {MAX_DECODED_BYTES >> 30} GiB.")
+    return wanted
+
+
+def sane_rate_hz(rate_hz: float, every: int) -> float | None:
+    """Rate of every `every`-th frame, or None when the file's own rate is one that no machine has."""
+    return rate_hz / every if 0.1 <= rate_hz <= 2000 else None

@@ -1,1 +1,0 @@
-"""One reader per container of echo clips."""

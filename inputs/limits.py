@@ -1,0 +1,62 @@
+"""Every limit on what is uploaded and on files that are read, once: nothing larger is opened, unpacked or allocated.
+
+What a recording must be to be prepared (its rate, its length in seconds) is `inputs.ecg.quality`'s business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Any file that is opened.
+MAX_FILE_BYTES = 4 << 30
+
+# The parts of an upload, and a zip of them.
+MAX_UPLOAD_PARTS = 64
+MAX_ZIP_ENTRIES = 32
+MAX_UNZIPPED_BYTES = 64 * 2**20
+
+# One ECG, in whatever format.
+MAX_ECG_FILE_BYTES = 64 * 2**20
+MAX_CHANNELS = 64
+MAX_VALUES = 10_000_000
+MAX_SAMPLES = 600_000
+"""Per lead: ten minutes at 1000 Hz. A resting ECG is 10 s; this is no reader for Holter recordings."""
+
+# What single ECG formats hold besides.
+MAX_TABLE_COLUMNS = 4 * MAX_CHANNELS
+MAX_INFLATED_DICOM_BYTES = 64 * 2**20
+MAX_WFDB_HEADER_BYTES = 256 * 1024
+MAX_WFDB_SEGMENTS = 64
+MAX_WFDB_SAMPLES_PER_FRAME = 64
+
+# One echo clip, in whatever format.
+MAX_SIDE_PX = 4096
+MAX_FRAMES = 10_000
+MAX_DECODED_BYTES = 2 << 30
+
+# What passes between a service and its reading child.
+MAX_MESSAGE_HEADER_BYTES = 64 * 1024
+MAX_MESSAGE_BODY_BYTES = 2 * 2**30
+MAX_ECG_ANSWER_BYTES = 64 * 2**20
+"""The largest ECG that a child may answer with; clips may be as large as a body."""
+MAX_MESSAGE_BLOCKS = MAX_UPLOAD_PARTS
+"""Blocks of bytes after the header of a message: one for each part of an upload."""
+MAX_WARNINGS = 64
+MAX_SENTENCE_LETTERS = 400
+
+
+@dataclass(frozen=True)
+class ChildLimits:
+    """What one request may take of the machine while a reading child works on it."""
+
+    memory_bytes: int = 3 * 2**29
+    """Address space beyond what the parsers' own code takes."""
+    cpu_s: int = 10
+    wall_s: float = 10.0
+    file_bytes: int = 64 * 2**20
+    """Largest file a child may write."""
+    open_files: int = 64
+    files_per_child: int = 500
+    """A child is replaced after so many files, so that leaks of parsers do not add up."""
+    start_s: float = 60.0
+    """How long a child may take to import its parsers."""

@@ -1,0 +1,123 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from embedding.clips import ClipRow, embed_clips, open_view_cache
+from embedding.ecgs import fill_store
+from embedding.local import reading
+from embedding.prepared import clip_bytes, read_clip
+from embedding.sources import hash_clips
+from embedding.store import ArrayStore
+from ground.findings import SHD_FLAGS
+from inputs.echo.prepare import prepare_clip
+from inputs.specs import EchoSpec
+from models.bundle import Bundle, write_bundle
+from models.device import Machine
+from models.echo_encoder import EchoEncoder
+from models.labels import LabelDefinitions
+
+SPEC = EchoSpec(frames=4, size=16)
+HERE = Machine(torch.device("cpu"), workers=0)
+
+
+@pytest.fixture
+def clips(cohort_dir):
+    return {path.stem: path for path in sorted((cohort_dir / "files").glob("val*.avi"))}
+
+
+def echo_bundle(folder, recipe, *, seed=0):
+    torch.manual_seed(seed)
+    encoder = EchoEncoder(recipe.architecture.echo, recipe.architecture.view_dim)
+    fields = {
+        "id": "echo", "created": "2026-01-01T00:00:00Z", "code_version": "0", "seeds": {},
+        "architecture": recipe.architecture, "ecg": recipe.ecg, "echo": recipe.echo,
+        "labels": LabelDefinitions(shd_flags=SHD_FLAGS), "metrics": {}, "training_data": {},
+    }  # fmt: skip
+    write_bundle(
+        folder, manifest_fields=fields, ecg_tower=None, echo_encoder=encoder, echo_tower=None, probes=None, card=""
+    )
+    return Bundle.load(folder, device="cpu", parts=("echo",))
+
+
+def view_vectors(bundle, clips, folder, *, machine=HERE, decoded=None, **kinds):
+    """Vectors and thumbnails by clip, and what was done for them."""
+    rows = [ClipRow(name, path) for name, path in clips.items()]
+    with open_view_cache(folder, bundle) as cache, reading(machine.workers) as reader:
+        embedded = embed_clips(bundle, rows, cache, reader, machine, decoded=decoded, **kinds)
+        return {name: cache.get(sha256) for name, sha256 in embedded.sha256_of.items()}, embedded
+
+
+def test_view_vectors_are_the_encoders_and_kept_per_encoder(clips, micro_recipe, tmp_path):
+    first = echo_bundle(tmp_path / "one", micro_recipe)
+    views, embedded = view_vectors(first, clips, tmp_path)
+    assert (embedded.embedded, embedded.reused, embedded.skipped) == (len(clips), 0, {})
+    with reading(0) as reader:
+        for name, path in clips.items():
+            expected = first.embed_clips(prepare_clip(read_clip(path, SPEC, reader), SPEC)[None])[0]
+            np.testing.assert_allclose(views[name].vector_V, expected, atol=1e-5)
+            assert views[name].thumbnail_jpeg.startswith(b"\xff\xd8")
+
+    again, reused = view_vectors(first, clips, tmp_path)
+    assert (reused.embedded, reused.reused) == (0, len(clips))
+    others, embedded = view_vectors(echo_bundle(tmp_path / "two", micro_recipe, seed=1), clips, tmp_path)
+    assert embedded.embedded == len(clips)
+    for name in clips:
+        np.testing.assert_array_equal(again[name].vector_V, views[name].vector_V)
+        assert not np.allclose(others[name].vector_V, views[name].vector_V)
+
+
+def test_guarded_children_give_what_this_process_gives(clips, micro_recipe, tmp_path):
+    bundle = echo_bundle(tmp_path / "one", micro_recipe)
+    here, _ = view_vectors(bundle, clips, tmp_path / "here")
+    there, _ = view_vectors(bundle, clips, tmp_path / "there", machine=Machine(torch.device("cpu"), workers=2))
+    for name in clips:
+        np.testing.assert_array_equal(here[name].vector_V, there[name].vector_V)
+        assert here[name].thumbnail_jpeg == there[name].thumbnail_jpeg
+
+
+def test_view_vectors_from_decoded_clips_equal_those_from_files(clips, micro_recipe, tmp_path):
+    bundle = echo_bundle(tmp_path / "one", micro_recipe)
+    with ArrayStore(tmp_path / "clips", np.uint8) as decoded:
+        fill_store(decoded, hash_clips(clips), clip_bytes, SPEC, HERE, stage="")
+        a, _ = view_vectors(bundle, clips, tmp_path / "a", decoded=decoded)
+    b, _ = view_vectors(bundle, clips, tmp_path / "b")
+    for name in clips:
+        np.testing.assert_array_equal(a[name].vector_V, b[name].vector_V)
+
+
+def test_who_wants_thumbnails_does_not_take_a_view_without_one(clips, micro_recipe, tmp_path):
+    bundle = echo_bundle(tmp_path / "one", micro_recipe)
+    with ArrayStore(tmp_path / "clips", np.uint8) as decoded:
+        fill_store(decoded, hash_clips(clips), clip_bytes, SPEC, HERE, stage="")
+        bare, _ = view_vectors(bundle, clips, tmp_path, decoded=decoded)
+    assert not any(view.thumbnail_jpeg for view in bare.values())
+    full, embedded = view_vectors(bundle, clips, tmp_path, thumbnails=True)
+    assert embedded.embedded == len(clips)
+    assert all(view.thumbnail_jpeg for view in full.values())
+
+
+def test_a_file_that_is_no_clip_is_listed_and_stops_nothing(clips, micro_recipe, tmp_path):
+    (tmp_path / "bad.avi").write_bytes(b"not a clip")
+    files = {"bad": tmp_path / "bad.avi", "gone": tmp_path / "gone.avi", **clips}
+    views, embedded = view_vectors(echo_bundle(tmp_path / "one", micro_recipe), files, tmp_path)
+    assert set(views) == set(clips)
+    assert embedded.skipped == {
+        "bad": "This file is not a DICOM, AVI or MP4 clip.",
+        "gone": "The file does not exist.",
+    }
+
+
+def test_progress_counts_every_clip(clips, micro_recipe, tmp_path):
+    said = Counter()
+    machine = HERE.telling(lambda done, total, message: said.update([(done, total, message)]))
+    view_vectors(echo_bundle(tmp_path / "one", micro_recipe), clips, tmp_path, machine=machine)
+    assert said == Counter((number, len(clips), "embed views") for number in range(1, len(clips) + 1))
+
+
+def test_without_a_folder_views_are_kept_for_the_run_alone(clips, micro_recipe, tmp_path):
+    bundle = echo_bundle(tmp_path / "one", micro_recipe)
+    for _ in range(2):
+        _, embedded = view_vectors(bundle, clips, None)
+        assert embedded.embedded == len(clips)

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from embedding.ecgs import fill_store, prepared_ecgs
+from embedding.local import attempt, in_order, reading
+from embedding.prepared import clip_bytes, ecg_array, normalised_clip, read_clip
+from embedding.sources import hash_ecgs
+from embedding.store import ArrayStore
+from inputs.echo.prepare import prepare_clip
+from inputs.errors import UnreadableFile
+from inputs.specs import EcgSpec, EchoSpec
+from models.device import Machine
+
+CLIP_SPEC = EchoSpec(frames=4, size=16)
+SPEC = EcgSpec(window_samples=480)
+HERE = Machine(torch.device("cpu"), workers=0)
+
+
+def test_a_clip_kept_as_bytes_is_bit_for_bit_what_preparation_gives(cohort_dir):
+    with reading(0) as reader:
+        for path in sorted((cohort_dir / "files").glob("val*.avi")):
+            kept = normalised_clip(clip_bytes(path, CLIP_SPEC, reader), CLIP_SPEC)
+            np.testing.assert_array_equal(kept, prepare_clip(read_clip(path, CLIP_SPEC, reader), CLIP_SPEC))
+
+
+def test_guarded_children_give_what_this_process_gives(cohort_dir, tmp_path):
+    paths = {path.stem: path for path in sorted((cohort_dir / "files").glob("val*.hea"))}
+    here, _ = prepared_ecgs(paths, SPEC, tmp_path / "here", HERE)
+    there, _ = prepared_ecgs(paths, SPEC, tmp_path / "there", Machine(torch.device("cpu"), workers=2))
+    assert list(here) == list(there) == list(paths)
+    for name in paths:
+        np.testing.assert_array_equal(here[name], there[name])
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_results_come_in_order_and_few_are_made_ahead(workers):
+    made = []
+
+    def work(number):
+        made.append(number)
+        return number * number
+
+    for number, square in in_order(work, range(20), workers=workers, ahead=4):
+        assert square == number * number
+        assert len(made) <= number + 1 + 4 + workers
+    assert sorted(made) == list(range(20))
+
+
+def test_an_ecgs_hash_covers_its_signal_file(cohort_dir, tmp_path):
+    for suffix in ("hea", "dat"):
+        (tmp_path / f"val0.{suffix}").write_bytes((cohort_dir / "files" / f"val0.{suffix}").read_bytes())
+    path = {"e": tmp_path / "val0.hea"}
+    before = hash_ecgs(path).files["e"].sha256
+    (tmp_path / "val0.dat").write_bytes(bytes(24 * 1200))
+    assert hash_ecgs(path).files["e"].sha256 != before
+
+
+def test_unusable_files_are_named_with_their_reason_and_not_tried_again(cohort_dir, tmp_path):
+    (tmp_path / "bad.hea").write_text("not a header")
+    paths = {"bad": tmp_path / "bad.hea", "good": cohort_dir / "files" / "val0.hea", "gone": Path("/nowhere/x.hea")}
+    with ArrayStore(tmp_path / "store", np.float32) as store:
+        usable = fill_store(store, hash_ecgs(paths), ecg_array, SPEC, HERE, stage="")
+        assert set(usable.files) == {"good"}
+        assert set(usable.skipped) == {"bad", "gone"}
+        assert all(usable.skipped.values())
+        with reading(0) as reader:
+            np.testing.assert_array_equal(store[usable.files["good"].sha256], ecg_array(paths["good"], SPEC, reader))
+        calls = []
+        again = fill_store(store, hash_ecgs(paths), lambda *a: calls.append(a), SPEC, HERE, stage="")
+        assert not calls
+        assert again == usable
+
+
+def test_a_child_that_died_is_no_lasting_word_about_a_file(cohort_dir, tmp_path):
+    paths = {"e": cohort_dir / "files" / "val0.hea"}
+
+    def child_dies(path, spec, reader):
+        raise UnreadableFile("reading_failed", "Reading this file failed.")
+
+    with ArrayStore(tmp_path / "store", np.float32) as store:
+        skipped = fill_store(store, hash_ecgs(paths), child_dies, SPEC, HERE, stage="").skipped
+        assert skipped == {"e": "Reading this file failed."}
+        assert set(fill_store(store, hash_ecgs(paths), ecg_array, SPEC, HERE, stage="").files) == {"e"}
+
+
+def test_a_defect_of_ours_is_no_refusal():
+    with pytest.raises(ZeroDivisionError):
+        attempt(lambda: 1 / 0)

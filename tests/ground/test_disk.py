@@ -1,0 +1,118 @@
+"""A file is written whole or not at all, whoever else writes and whatever happens meanwhile."""
+
+import errno
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ground.disk import hold, is_no_space, locked_folder, sha256_of, write_whole, written_whole
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_is_written_is_there_and_nothing_beside_it(tmp_path):
+    write_whole(tmp_path / "a.json", "ä")
+    assert (tmp_path / "a.json").read_bytes() == "ä".encode()
+    write_whole(tmp_path / "a.json", b"b")
+    assert names(tmp_path) == ["a.json"]
+    assert sha256_of(tmp_path / "a.json") == "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d"
+
+
+def test_on_a_failure_the_file_is_as_it_was(tmp_path):
+    write_whole(tmp_path / "a", b"before")
+    with pytest.raises(TypeError, match="bytes-like"), written_whole(tmp_path / "a") as file:
+        file.writelines([b"half", "and what no file takes"])
+    assert (tmp_path / "a").read_bytes() == b"before"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_disk_without_space_leaves_the_file_as_it_was(tmp_path):
+    write_whole(tmp_path / "a", b"before")
+    script = (
+        "import resource, signal, sys; from pathlib import Path; from ground.disk import is_no_space, write_whole\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: write_whole(Path(sys.argv[1]), bytes(5000))\n"
+        "except OSError as error: sys.exit(7 if is_no_space(error) else 8)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "a"], cwd=ROOT, check=False)
+    assert done.returncode == 7
+    assert (tmp_path / "a").read_bytes() == b"before"
+    assert names(tmp_path) == ["a"]
+
+
+def test_what_a_kill_leaves_the_next_write_removes_but_never_a_file_in_the_making(tmp_path):
+    script = (
+        "import sys, time; from pathlib import Path; from ground.disk import written_whole\n"
+        "with written_whole(Path(sys.argv[1])) as file:\n"
+        "    file.write(b'half'); print('writing', flush=True); time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path / "a"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "writing\n"
+        write_whole(tmp_path / "a", b"mine")
+        assert len(names(tmp_path)) == 2  # the other one is still at it
+        other.kill()
+    assert (tmp_path / "a").read_bytes() == b"mine"
+    write_whole(tmp_path / "a", b"again")
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_private_file_is_its_owners_alone_and_others_follow_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "key", b"k", private=True)
+        write_whole(tmp_path / "report", b"r")
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"key": 0o600, "report": 0o640}
+
+
+def test_a_link_is_followed_and_a_pipe_written_to(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "file")
+    write_whole(tmp_path / "link", b"x")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "file").read_bytes() == b"x"
+    write_whole(Path("/dev/null"), b"x")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_who_holds_a_file_keeps_others_out_until_it_is_closed(tmp_path):
+    path = tmp_path / "lock"
+    path.touch()
+    with open(path, "rb") as mine, open(path, "rb") as theirs:
+        assert hold(mine)
+        assert not hold(theirs)
+    with open(path, "rb") as theirs:
+        assert hold(theirs)
+
+
+def test_a_folder_is_waited_for(tmp_path):
+    script = (
+        "import sys, time; from pathlib import Path; from ground.disk import locked_folder\n"
+        "with locked_folder(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(0.5)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        started = time.monotonic()
+        with locked_folder(tmp_path):
+            assert time.monotonic() - started > 0.2
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_there_is_one_word_for_no_space(number):
+    assert is_no_space(OSError(number, "no room"))
+    assert not is_no_space(OSError(errno.EACCES, "not yours"))
