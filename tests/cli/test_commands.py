@@ -157,9 +157,12 @@ def test_doctor_looks_at_everything_even_when_a_look_fails(monkeypatch):
 
 def answer(**more):
     return {
-        "ecg": {"format": "wfdb", "rate_hz": 500.0, "duration_s": 10.0, "leads": ["I"], "resampled_to_hz": 400.0},
-        "warnings": [], "neighbours": [], "timing_ms": {"total": 3.0}, "bundle": "b", "generation": "g",
-        "device": "cpu", "disclaimer": "Not a medical device.",
+        "ecg": {
+            "format": "wfdb", "rate_hz": 500.0, "duration_s": 10.0, "leads": ["I"], "resampled_to_hz": 400.0,
+            "sha256": "ab" * 32,
+        },
+        "request_id": "r", "warnings": [], "neighbours": [], "timing_ms": {"total": 3.0}, "bundle": "b",
+        "generation": "g", "device": "cpu", "disclaimer": "Not a medical device.",
     } | more  # fmt: skip
 
 
