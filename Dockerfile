@@ -28,6 +28,7 @@ COPY ground ground
 COPY index index
 COPY inputs inputs
 COPY models models
+COPY outputs outputs
 COPY simulator simulator
 COPY training training
 RUN /opt/venv/bin/pip install --no-cache-dir --no-deps .

@@ -1,4 +1,4 @@
-"""Index rebuilds as jobs: the same program as `echo2ecg index rebuild`, in its own process, one at a time.
+"""Index rebuilds as jobs: `index.rebuild` as a program in its own process, one at a time.
 
 A job's state lies on disk, so it survives the server: a job that was running when the server ended reads
 `interrupted`. The rebuild itself can be started again and reuses what it had embedded.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
 import os
 import secrets
 import signal
@@ -18,20 +17,16 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 import structlog
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from app.http.problems import (
-    JobRunning,
-    NoSpace,
-    NotFound,
-    NotReady,
-    Problem,
-)
 from app.logs import where
-from app.schemas import JobView, Progress
+from app.refusals import JobEnded, JobNotStarted, JobRunning, JobUnknown, NoSpace
 from ground.disk import READ_ONLY, is_no_space, write_whole
+from ground.errors import Refusal
+from ground.progress import Failure, Report, Step, parse_line
 
 log = structlog.get_logger(__name__)
 
@@ -45,20 +40,31 @@ Command = Callable[[Path], Sequence[str]]
 
 
 def rebuild_command(bundle_dir: Path, index_dir: Path, device: str) -> Command:
-    """The command line that indexes a cohort folder and tells its progress as JSON lines."""
-    fixed = [sys.executable, "-P", "-m", "cli.main", "index", "rebuild", "--bundle", str(bundle_dir)]
-    fixed += ["--index", str(index_dir), "--device", device, "--progress", "json"]
+    """The command line that indexes a cohort folder and tells its progress in the lines of `ground.progress`."""
+    fixed = [sys.executable, "-P", "-m", "index.rebuild", "--bundle", str(bundle_dir)]
+    fixed += ["--index", str(index_dir), "--device", device]
     return lambda cohort_dir: [*fixed, "--cohort", str(cohort_dir)]
 
 
-class _StoredJob(JobView):
-    """With what is needed to end the process that a crashed server left behind."""
+JobState = Literal["running", "done", "failed", "cancelled", "interrupted"]
 
+
+class StoredJob(BaseModel):
+    """A job's file. `report` is there when it has ended well, `problem` when it has not.
+
+    `pid` and `pid_started` (clock ticks) name the process that a crashed server left behind.
+    """
+
+    id: str
+    source: str
+    state: JobState
+    created_at: datetime
+    ended_at: datetime | None = None
+    progress: Step = Step()
+    report: dict[str, Any] | None = None
+    problem: str | None = None
     pid: int | None = None
     pid_started: int | None = None
-
-    def view(self) -> JobView:
-        return JobView.model_validate(self.model_dump(include=set(JobView.model_fields)))
 
 
 class RebuildJobs:
@@ -68,10 +74,10 @@ class RebuildJobs:
         self._folder = folder
         self._command = command
         self._when_done = when_done
-        self._job: _StoredJob | None = None
+        self._job: StoredJob | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._ending: str | None = None
+        self._ending: Literal["cancelled", "interrupted"] | None = None
         self._changing = asyncio.Lock()
         """Held while a job is started or ended, so that `_process` and `_watching` are those of `_job`."""
 
@@ -91,20 +97,12 @@ class RebuildJobs:
                 with contextlib.suppress(OSError):
                     self._save(job)
 
-    async def start(self, source: str, cohort_dir: Path) -> JobView:
-        """Start a rebuild from a cohort folder. Raises JobRunning, NoSpace or NotReady."""
+    async def start(self, source: str, cohort_dir: Path) -> StoredJob:
+        """Start a rebuild from a cohort folder. Raises JobRunning, NoSpace or JobNotStarted."""
         async with self._changing:
             if self.running is not None:
-                raise JobRunning(
-                    "job_running",
-                    "A rebuild is running already.",
-                    hint=f"Follow it at /v1/jobs/{self.running}.",
-                    extra={"job_id": self.running},
-                )
-            now = datetime.now(UTC)
-            job = _StoredJob(
-                id=secrets.token_hex(8), source=source, state="running", created_at=now, progress=Progress()
-            )
+                raise JobRunning(self.running)
+            job = StoredJob(id=secrets.token_hex(8), source=source, state="running", created_at=datetime.now(UTC))
             try:
                 self._save(job)
                 process = await self._spawn(cohort_dir)
@@ -120,23 +118,23 @@ class RebuildJobs:
             self._save_quietly(job)
             self._forget_old()
         log.info("job_started", job=job.id, source=source)
-        return job.view()
+        return job
 
-    def get(self, job_id: str) -> JobView:
-        """A job by id. Raises NotFound."""
+    def get(self, job_id: str) -> StoredJob:
+        """A job by id. Raises JobUnknown."""
         if self._job is not None and self._job.id == job_id:
-            return self._job.view()
+            return self._job
         job = _load(self._file(job_id)) if _is_job_id(job_id) else None
         if job is None:
-            raise NotFound("unknown_job", "There is no job with this id.")
-        return job.view()
+            raise JobUnknown
+        return job
 
-    async def cancel(self, job_id: str) -> JobView:
-        """End a running job. Raises NotFound, or JobRunning's sibling when it has ended already."""
+    async def cancel(self, job_id: str) -> StoredJob:
+        """End a running job. Raises JobUnknown or JobEnded."""
         async with self._changing:
             if job_id != self.running:
                 self.get(job_id)
-                raise JobRunning("job_ended", "This job has ended already.")
+                raise JobEnded
             await self._end("cancelled")
         return self.get(job_id)
 
@@ -159,7 +157,7 @@ class RebuildJobs:
             start_new_session=True,
         )
 
-    async def _end(self, state: str) -> None:
+    async def _end(self, state: Literal["cancelled", "interrupted"]) -> None:
         assert self._process is not None
         assert self._watching is not None
         self._ending = state
@@ -169,7 +167,7 @@ class RebuildJobs:
             _signal_group(self._process.pid, signal.SIGKILL)
             await self._watching
 
-    async def _watch(self, job: _StoredJob, process: asyncio.subprocess.Process) -> None:
+    async def _watch(self, job: StoredJob, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
         saved = time.monotonic()
         try:
@@ -193,23 +191,23 @@ class RebuildJobs:
         finally:
             self._finish(job, code)
 
-    def _finish(self, job: _StoredJob, code: int) -> None:
+    def _finish(self, job: StoredJob, code: int) -> None:
         job.ended_at, job.pid, job.pid_started = datetime.now(UTC), None, None
         if code == 0:
             job.state = "done"
         elif self._ending is not None:
-            job.state, job.problem = ("cancelled", None) if self._ending == "cancelled" else ("interrupted", None)
+            job.state, job.problem = self._ending, None
         else:
             job.state = "failed"
             job.problem = job.problem or "The rebuild failed; run `echo2ecg index rebuild` to see why."
         self._save_quietly(job)
         log.info("job_ended", job=job.id, state=job.state)
 
-    def _save(self, job: _StoredJob) -> None:
+    def _save(self, job: StoredJob) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         write_whole(self._file(job.id), job.model_dump_json(indent=2))
 
-    def _save_quietly(self, job: _StoredJob) -> None:
+    def _save_quietly(self, job: StoredJob) -> None:
         """A full disk must not end a running job; the state in memory is still right."""
         try:
             self._save(job)
@@ -223,37 +221,32 @@ class RebuildJobs:
                 path.unlink(missing_ok=True)
 
 
-def _take_line(job: _StoredJob, line: bytes) -> None:
-    """One JSON line of the rebuild: progress, the report, or the sentence of its failure. Others are ignored."""
-    try:
-        told = json.loads(line)
-        if not isinstance(told, dict):
-            return
-        if "report" in told:
-            job.report = told["report"]
-        elif "error" in told:
-            job.problem = str(told["error"])
-        elif "done" in told:
-            job.progress = Progress.model_validate(told)
-    except (ValueError, ValidationError):
-        return
+def _take_line(job: StoredJob, line: bytes) -> None:
+    """What the rebuild says, in the lines of `ground.progress`; others are passed over."""
+    match parse_line(line):
+        case Step() as step:
+            job.progress = step
+        case Report(content):
+            job.report = dict(content)
+        case Failure(sentence):
+            job.problem = sentence
 
 
-def _cannot_start(error: OSError) -> Problem:
+def _cannot_start(error: OSError) -> Refusal:
     if is_no_space(error):
         return NoSpace()
     if error.errno in READ_ONLY:
-        return NotReady("index_read_only", "The index folder cannot be written, so nothing can be rebuilt.")
-    return NotReady("job_not_started", "The rebuild could not be started.")
+        return JobNotStarted("index_read_only", "The index folder cannot be written, so nothing can be rebuilt.")
+    return JobNotStarted("job_not_started", "The rebuild could not be started.")
 
 
 def _is_job_id(job_id: str) -> bool:
     return len(job_id) == 16 and all(letter in "0123456789abcdef" for letter in job_id)
 
 
-def _load(path: Path) -> _StoredJob | None:
+def _load(path: Path) -> StoredJob | None:
     try:
-        return _StoredJob.model_validate_json(path.read_bytes())
+        return StoredJob.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
 
@@ -271,6 +264,6 @@ def _start_ticks(pid: int) -> int | None:
         return None
 
 
-def _end_leftover(job: _StoredJob) -> None:
+def _end_leftover(job: StoredJob) -> None:
     if job.pid is not None and job.pid_started is not None and _start_ticks(job.pid) == job.pid_started:
         _signal_group(job.pid, signal.SIGKILL)

@@ -15,7 +15,7 @@ from fastapi.staticfiles import StaticFiles
 
 from app.access.keys import check_bind
 from app.http.connections import HeaderTimeoutProtocol
-from app.http.frame import RequestFrame
+from app.http.frame import add_frame
 from app.http.problems import install_handlers
 from app.logs import configure_logging
 from app.routes import (
@@ -55,12 +55,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     for part in (ecg, index, health, info, docs, page):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_middleware(
-        RequestFrame,
-        max_body_bytes=settings.max_body_bytes,
-        body_timeout_s=settings.body_timeout_s,
-        metrics=service.metrics,
-    )
+    add_frame(app, settings, service.metrics)
     return app
 
 

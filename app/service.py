@@ -17,18 +17,19 @@ from app.answering.lane import (
     retrieve,
     warm_up,
 )
-from app.answering.pipeline import Pipeline, Reader
+from app.answering.pipeline import Answer, Pipeline, Question, Reader, Upload
 from app.answering.snapshots import INDEX_CODES, Retriever
 from app.answering.workers import BoundedThreads
-from app.http.problems import NotReady
 from app.jobs import Command, RebuildJobs, rebuild_command
 from app.logs import where
 from app.metrics import Metrics
+from app.refusals import NoSpace, NotReady, TookTooLong
 from app.settings import Settings
 from index.store import IndexStore
 from inputs.ecg.prepare import compile_solver
+from inputs.errors import NO_ROOM_TO_READ
 from inputs.guarded.reader import GuardedReader
-from models.bundle import Bundle
+from models.bundle import Bundle, BundleError, Embedder
 
 log = structlog.get_logger(__name__)
 
@@ -49,12 +50,12 @@ class GuardedChild(Reader, Protocol):
 class Service:
     """Everything one server process holds. Built once in `create_app`, started and stopped with the server."""
 
-    def __init__(self, settings: Settings, bundle: Bundle, reader: GuardedChild, command: Command) -> None:
+    def __init__(self, settings: Settings, embedder: Embedder, reader: GuardedChild, command: Command) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.keys = KeyRing(settings.keys_file)
         self.sessions = Sessions(settings.session_hours * 3600)
-        self.retriever = Retriever(bundle, IndexStore(settings.index_dir))
+        self.retriever = Retriever(embedder, IndexStore(settings.index_dir))
         self.batcher: Batcher[Query, Found] = Batcher(
             retrieve,
             max_batch=settings.max_batch,
@@ -65,7 +66,7 @@ class Service:
         self.pipeline = Pipeline(reader, self.reading, self.retriever, self.batcher)
         self.jobs = RebuildJobs(settings.index_dir / "jobs", command, self.refresh)
         self.draining = False
-        self._bundle = bundle
+        self._embedder = embedder
         self._reader = reader
         self._warm = False
         self.failed_to_start = False
@@ -78,8 +79,10 @@ class Service:
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
-        """With the real bundle and reader. Raises BundleError in one sentence."""
+        """With the real bundle and reader. Raises BundleError."""
         bundle = Bundle.load(settings.bundle_dir, device=settings.device, parts=("ecg",))
+        if "retrieval" not in bundle.gives:
+            raise BundleError("this bundle cannot be served: it gives no ECG embeddings to search with")
         reader = GuardedReader(workers=settings.reader_workers)
         return cls(settings, bundle, reader, rebuild_command(settings.bundle_dir, settings.index_dir, settings.device))
 
@@ -112,9 +115,27 @@ class Service:
         """Before a body is read: NotReady while the models warm up or the server ends, QueueFull under overload."""
         for code in self.reasons_not_ready():
             if code not in INDEX_CODES:  # predictions need no index, and a search says so itself
-                raise NotReady(code, "The service is not ready to answer.", hint="Ask /readyz when it is.")
+                raise NotReady(code)
         self.reading.check_room()
         self.batcher.check_room()
+
+    async def ask(self, upload: Upload, question: Question) -> Answer:
+        """The answer to one ECG, for page and API alike.
+
+        Raises InputError, NotSearchable, QueueFull, BatcherClosed, NoSpace, and TookTooLong after `answer_timeout_s`.
+        """
+        limit = asyncio.timeout(self.settings.answer_timeout_s)
+        try:
+            async with limit:
+                answer = await self.pipeline.answer(upload, question)
+        except OSError as error:  # TimeoutError among them
+            if limit.expired():
+                raise TookTooLong from None
+            if error.errno in NO_ROOM_TO_READ:
+                raise NoSpace from error
+            raise
+        self.metrics.observe_stages(answer.timing_ms)
+        return answer
 
     async def start(self) -> None:
         """Returns at once; readiness follows when everything is warm."""
@@ -138,14 +159,14 @@ class Service:
         if await asyncio.to_thread(self.retriever.refresh):
             generation = self.retriever.current.searchable
             self.metrics.set_generation(
-                bundle=self._bundle.id,
+                bundle=self._embedder.id,
                 generation=generation.id,
                 backend=generation.index.backend,
                 studies=generation.index.count,
             )
 
     async def _warm_up(self) -> None:
-        spec = self._bundle.manifest.ecg
+        spec = self._embedder.ecg
         windows_LN = len(spec.leads), spec.window_samples
         try:
             await self.refresh()
@@ -158,7 +179,7 @@ class Service:
             log.error("start_failed", **where(error))  # noqa: TRY400 - a traceback names paths
             return
         self._warm = True
-        log.info("ready", bundle=self._bundle.id, device=str(self._bundle.device), degraded=self.degraded)
+        log.info("ready", bundle=self._embedder.id, device=self._embedder.device_name, degraded=self.degraded)
 
     async def _watch_index(self) -> None:
         """A rebuild may also be run from outside. A failure is logged when it begins, and tried again."""

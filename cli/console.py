@@ -5,28 +5,24 @@ Progress is a bar on a terminal, plain lines otherwise, and JSON lines where ano
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from typing import Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from rich.table import Column
+
+from ground.progress import Progress, lines_to
 
 PIPED_WIDTH = 120
 """Columns where there is no terminal to ask: tables in a log or a file keep their words whole."""
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False)
-
-
-class ProgressCallback(Protocol):
-    """Called as work goes on, from the thread that does it."""
-
-    def __call__(self, done: int, total: int, message: str = "") -> None: ...
 
 
 ProgressStyle = Literal["auto", "json"]
@@ -36,10 +32,10 @@ MESSAGE_WIDTH = 80
 
 
 @contextmanager
-def progress(title: str, style: ProgressStyle = "auto") -> Iterator[ProgressCallback]:
+def progress(title: str, style: ProgressStyle = "auto") -> Iterator[Progress]:
     """Report long work in the way that fits whoever is reading."""
     if style == "json":
-        yield _json_line
+        yield lines_to(sys.stdout)
         return
     if not err.is_terminal:
         yield _PlainLines(title)
@@ -56,18 +52,13 @@ def progress(title: str, style: ProgressStyle = "auto") -> Iterator[ProgressCall
             table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),  # what there is no room for is cut here
         ),
     )
-    with Progress(*columns, console=err, expand=True) as bar:
+    with Bar(*columns, console=err, expand=True) as bar:
         task = bar.add_task(title, total=None, note="")
 
         def update(done: int, total: int, message: str = "") -> None:
             bar.update(task, completed=done, total=total, note=message)
 
         yield update
-
-
-def _json_line(done: int, total: int, message: str = "") -> None:
-    sys.stdout.write(json.dumps({"done": done, "total": total, "message": message}) + "\n")
-    sys.stdout.flush()
 
 
 class _PlainLines:

@@ -12,9 +12,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from cli.console import ProgressCallback
 from cli.embed import EmbedResult, save_vectors
 from embedding.vectors import ecg_vectors, study_vectors
+from ground.progress import Progress
 from inputs.ecg.prepare import ecg_windows
 from inputs.errors import UnreadableFile
 from inputs.specs import EcgSpec
@@ -29,9 +29,7 @@ USUAL_SD = (0.4, 2.5)
 first 2.52 s of 307 ECGs, real and simulated. Most records in millivolt lie below, those in microvolt far above."""
 
 
-def embed_prepared_ecgs(
-    file: Path, bundle_dir: Path, output: Path, *, device: str, progress: ProgressCallback
-) -> EmbedResult:
+def embed_prepared_ecgs(file: Path, bundle_dir: Path, output: Path, *, device: str, progress: Progress) -> EmbedResult:
     """(N, L, T) float32 after preparation, T at least one window, to what `ecg_vectors` gives.
 
     Windows are cut as the bundle's specification says. The whole array is looked at before anything is computed; one
@@ -54,9 +52,7 @@ def embed_prepared_ecgs(
     return result
 
 
-def embed_prepared_views(
-    file: Path, bundle_dir: Path, output: Path, *, device: str, progress: ProgressCallback
-) -> EmbedResult:
+def embed_prepared_views(file: Path, bundle_dir: Path, output: Path, *, device: str, progress: Progress) -> EmbedResult:
     """`views` (N, V, W) float32 and `present` (N, V) bool to what `study_vectors` gives.
 
     What stands in an absent slot does not matter.
@@ -82,9 +78,7 @@ def embed_prepared_views(
     return save_vectors(output, rows)
 
 
-def embed_prepared_clips(
-    file: Path, bundle_dir: Path, output: Path, *, device: str, progress: ProgressCallback
-) -> EmbedResult:
+def embed_prepared_clips(file: Path, bundle_dir: Path, output: Path, *, device: str, progress: Progress) -> EmbedResult:
     """(N, 3, frames, size, size) float32, normalised, to `clip_embeddings` (N, W), not of unit length."""
     bundle = Bundle.load(bundle_dir, device=device, parts=("echo",))
     spec = bundle.manifest.echo

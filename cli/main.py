@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 failed (one sentence on standard error), 2 wrong usage.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +15,7 @@ from cli.console import ProgressStyle, err, out, progress
 from cli.embed_commands import embed_app
 from cli.keys_commands import keys_app
 from cli.options import BundleOption, CohortOption, DeviceOption, IndexOption, WorkersOption, device_name
+from ground.progress import Failure, Report
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -201,10 +201,10 @@ def index_rebuild(
         # A job shows this sentence to its callers, so it names no path of the server.
         sentence = error.strerror if isinstance(error, OSError) else sentence_of(error)
         if style == "json" and sentence:
-            sys.stdout.write(json.dumps({"error": sentence}) + "\n")
+            sys.stdout.write(Failure(sentence).to_line())
         raise
     if style == "json":
-        sys.stdout.write(json.dumps({"report": result.to_dict()}) + "\n")
+        sys.stdout.write(Report(result.to_dict()).to_line())
         return
     for skip in result.skipped:
         err.print(f"skipped {skip.study_id} {skip.view_id}: {skip.reason}", markup=False)

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from pydantic import ValidationError
 from rich.console import JustifyMethod
 from rich.table import Table
 
 from cli.console import out
 from ground.errors import Refusal
+from outputs import words
+from outputs.report import Neighbour, Predictions, SearchAnswer
 
 TIMEOUT_S = 60.0
 
@@ -43,76 +46,86 @@ def _sentence(response: httpx.Response) -> str:
 
 
 def print_answer(answer: Mapping[str, Any]) -> None:
-    """The answer of `/v1/search` as a person wants to read it."""
-    ecg = answer["ecg"]
+    """The answer of `/v1/search` as a person wants to read it. Raises QueryRefused where it is no such answer."""
+    try:
+        report = SearchAnswer.model_validate(answer)
+    except ValidationError:
+        raise QueryRefused(
+            "answer_not_understood",
+            "The service's answer is not one that this version of the command knows.",
+            hint="With --json it is shown as it is.",
+        ) from None
+    ecg = report.ecg
     out.print(
-        f"\n[bold]ECG[/bold] {ecg['format']}, {ecg['rate_hz']:g} Hz, {ecg['duration_s']:.1f} s, "
-        f"{len(ecg['leads'])} leads, resampled to {ecg['resampled_to_hz']:g} Hz"
+        f"\n[bold]ECG[/bold] {ecg.format}, {ecg.rate_hz:g} Hz, {ecg.duration_s:.1f} s, "
+        f"{len(ecg.leads)} leads, resampled to {ecg.resampled_to_hz:g} Hz"
     )
-    for warning in answer["warnings"]:
-        out.print(f"  note: {warning['message']}", markup=False)
-    if "predictions" in answer:  # absent when the bundle has no probes
-        out.print(_predictions_table(answer["predictions"]))
-        for sentence in _how_sure(answer["predictions"]):
+    for warning in report.warnings:
+        out.print(f"  note: {warning.message}", markup=False)
+    if report.predictions is not None:  # absent when the bundle has no probes
+        out.print(_predictions_table(report.predictions))
+        for sentence in _how_sure(report.predictions):
             out.print(sentence, markup=False)
-    out.print(_neighbours_table(answer["neighbours"]))
-    timing = ", ".join(f"{stage} {milliseconds:.0f}" for stage, milliseconds in answer["timing_ms"].items())
-    out.print(f"bundle {answer['bundle']} · generation {answer['generation']} · {answer['device']}", markup=False)
+    out.print(_neighbours_table(report.neighbours))
+    timing = ", ".join(f"{stage} {milliseconds:.0f}" for stage, milliseconds in report.timing_ms.items())
+    out.print(f"bundle {report.bundle} · generation {report.generation} · {report.device}", markup=False)
     out.print(f"milliseconds: {timing}", markup=False)
-    out.print(answer["disclaimer"], style="italic", markup=False)
+    out.print(report.disclaimer, style="italic", markup=False)
 
 
-def _predictions_table(predictions: Mapping[str, Any]) -> Table:
+def _predictions_table(predictions: Predictions) -> Table:
     table = Table(title="Predictions", title_justify="left")
     table.add_column("Question")
     table.add_column("Answer")
     table.add_column("Probability", justify="right")
-    lvef = predictions["lvef"]
-    for row in lvef["classes"]:
-        chosen = "predicted" if row["label"] == lvef["predicted"] else ""
-        table.add_row(f"LVEF {row['range']} ({row['label']})", chosen, f"{row['probability']:.2f}")
-    shd = predictions["shd"]
-    answer = f"{'positive' if shd['positive'] else 'negative'} (threshold {shd['threshold']:.2f})"
-    table.add_row("Structural heart disease", answer, f"{shd['probability']:.2f}")
-    for row in shd.get("flags", ()):
-        answer = f"{'positive' if row['positive'] else 'negative'} (threshold {row['threshold']:.2f})"
-        table.add_row(f"  {row['flag']}", answer, f"{row['probability']:.2f}")
+    lvef, shd = predictions.lvef, predictions.shd
+    for row in lvef.classes:
+        chosen = "predicted" if row.label == lvef.predicted else ""
+        table.add_row(f"{words.lvef_class_words(row.range)} ({row.label})", chosen, f"{row.probability:.2f}")
+    decision = words.decision_words(positive=shd.positive, threshold=shd.threshold)
+    table.add_row(words.SHD, decision, f"{shd.probability:.2f}")
+    for flag in shd.flags or ():
+        decision = words.decision_words(positive=flag.positive, threshold=flag.threshold)
+        table.add_row(f"  {flag.words}", decision, f"{flag.probability:.2f}")
     return table
 
 
-def _how_sure(predictions: Mapping[str, Any]) -> Iterator[str]:
+def _how_sure(predictions: Predictions) -> Iterator[str]:
     """Prediction sets and how unusual the ECG is, of a bundle that has them."""
-    for question, said in (("LVEF", predictions["lvef"]), ("Structural heart disease", predictions["shd"])):
-        if "prediction_set" in said:
-            yield (
-                f"{question}: {' or '.join(said['prediction_set'])} (sets like this hold the truth for "
-                f"{said['coverage']:.0%} of patients; measured on {said['n_calibration']})"
+    for question, prediction in ((words.LVEF, predictions.lvef), (words.SHD, predictions.shd)):
+        if prediction.prediction_set is None:
+            continue
+        answers = f"{question}: {' or '.join(prediction.prediction_set)}"
+        if prediction.coverage is not None and prediction.n_calibration is not None:
+            answers += (
+                f" (sets like this hold the truth for {prediction.coverage:.0%} of patients; "
+                f"measured on {prediction.n_calibration})"
             )
-    if "ood" in predictions:
-        yield f"More unusual than {predictions['ood']['percentile']:.1f} % of held-out ECGs like those of training"
+        yield answers
+    if predictions.ood is not None:
+        yield f"More unusual than {predictions.ood.percentile:.1f} % of held-out ECGs like those of training"
 
 
-def _neighbours_table(neighbours: Sequence[Mapping[str, Any]]) -> Table:
+def _neighbours_table(neighbours: Sequence[Neighbour]) -> Table:
     table = Table(title="Most similar echo studies", title_justify="left")
     for name in ("#", "Study", "Similarity", "LVEF %", "SHD", "Age", "Sex", "Date", "Views (pool weight)"):
         justify: JustifyMethod = "right" if name in ("#", "Similarity", "LVEF %", "Age") else "left"
         table.add_column(name, justify=justify, no_wrap=name in ("Study", "Date"))
     for hit in neighbours:
-        heaviest = sorted(hit["views"], key=lambda view: -view["pool_weight"])[:2]
-        views = ", ".join(f"{view['view'] or view['view_id']} {view['pool_weight']:.2f}" for view in heaviest)
+        views = ", ".join(f"{view.name} {view.pool_weight:.2f}" for view in hit.heaviest_views[:2])
         table.add_row(
-            str(hit["rank"]),
-            hit["study_id"],
-            f"{hit['similarity']:.3f}",
-            _known(hit["lvef_percent"], "{:.0f}"),
-            {True: "yes", False: "no", None: "unknown"}[hit["shd"]],
-            _known(hit["age"], "{:.0f}"),
-            hit["sex"] or "-",
-            (hit["acquired_at"] or "-")[:10],
-            f"{hit['n_views']}: {views}",
+            str(hit.rank),
+            hit.study_id,
+            f"{hit.similarity:.3f}",
+            _or_dash(hit.lvef_percent, "{:.0f}"),
+            words.shd_words(hit.shd),
+            _or_dash(hit.age, "{:.0f}"),
+            hit.sex or "-",
+            "-" if hit.acquired_at is None else hit.acquired_at.date().isoformat(),
+            f"{hit.n_views}: {views}",
         )
     return table
 
 
-def _known(value: float | None, form: str) -> str:
+def _or_dash(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)

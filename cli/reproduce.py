@@ -36,7 +36,7 @@ def run_reproduction(folder: Path, size: Size, machine: Machine, *, seeds: int) 
                 patients=size.patients,
                 seed=size.cohort_seed,
                 workers=machine.workers,
-                progress=lambda done, total: machine.progress(done, total, "simulate patients"),
+                progress=lambda done, total, _: machine.progress(done, total, "simulate patients"),
             )
         return reproduce(cohort, size, origin, folder, machine, seeds=seeds)
 

@@ -9,10 +9,12 @@ Letters: S views of a study.
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,9 @@ from cohorts import ECHO_TABLES, Cohort, CohortError, OpenCohort, open_cohort, s
 from embedding.clips import CLIPS_PER_BATCH, ClipRow, EmbeddedClips, embed_clips, open_view_cache
 from embedding.local import Reader, reading
 from embedding.view_cache import EmbeddedView, ViewCache
+from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
+from ground.progress import Failure, Report, lines_to
 from index.base import IndexNotWritten, IndexProblem
 from index.catalogue.cards import CataloguedView, StudyCard
 from index.generation import BuildParameters, GenerationWriter
@@ -220,3 +224,32 @@ def _card(
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(column): value for column, value in row.items()} for row in table.to_dict("records")]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The rebuild as the program that the service's jobs run: it prints the lines of `ground.progress`.
+
+    Exit code 1 after a line that says why; whoever asked for the job reads it, so it names no path of the server.
+    """
+    options = argparse.ArgumentParser(prog="python -m index.rebuild", description="A new generation of the index.")
+    for name in ("--bundle", "--cohort", "--index"):
+        options.add_argument(name, type=Path, required=True)
+    options.add_argument("--device", default="auto")
+    options.add_argument("--workers", type=int, default=2)
+    given = options.parse_args(argv)
+    try:
+        machine = Machine.named(given.device, workers=given.workers, progress=lines_to(sys.stdout))
+        report = rebuild_index(given.bundle, given.cohort, given.index, machine)
+    except Refusal as refusal:
+        sys.stdout.write(Failure(refusal.in_full).to_line())
+        return 1
+    except OSError as error:
+        if error.strerror:  # the text of the whole error may name a file
+            sys.stdout.write(Failure(error.strerror).to_line())
+        raise
+    sys.stdout.write(Report(report.to_dict()).to_line())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

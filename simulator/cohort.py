@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -23,6 +23,7 @@ from numpy.random import Generator, SeedSequence
 
 from cohorts.tables import SPLITS, CohortError, write_cohort_tables
 from ground.disk import sha256, write_whole
+from ground.progress import Progress, silent
 from simulator.ecg.files import write_ecg
 from simulator.ecg.heart import sample_electrics
 from simulator.ecg.recorder import choose_recorder
@@ -34,9 +35,6 @@ from simulator.report import report_study
 
 SIMULATOR_VERSION = "1"
 """Changes whenever the same seed would give other files."""
-
-Progress = Callable[[int, int], None]
-"""Called with (patients done, patients in all)."""
 
 _NOTICE = "Everything in this folder is invented by a simulator. Nothing in it comes from a patient."
 _STAMP = "cohort.json"
@@ -85,7 +83,7 @@ def simulate_cohort(
     seed: int,
     workers: int = 1,
     replace: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> SimulationReport:
     """Write a cohort folder (see `cohorts.folder`) with `truth.csv` and `cohort.json` beside its tables.
 
@@ -110,8 +108,7 @@ def simulate_cohort(
     done: list[_Rows] = []
     for rows in _each_patient(tasks, workers):
         done.append(rows)
-        if progress is not None:
-            progress(len(done), patients)
+        progress(len(done), patients, "")
     studies = [row for rows in done for row in rows.studies]
     report = SimulationReport(
         patients=patients,

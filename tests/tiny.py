@@ -1,10 +1,14 @@
-"""Towers that train in a second: three leads, two blocks, eight numbers to an embedding."""
+"""Towers that train in a second: three leads, two blocks, eight numbers to an embedding. And made-up bundles."""
 
+from datetime import UTC, datetime
 from typing import Any
 
+from ground.findings import SHD_FLAGS
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import Architecture, EcgArchitecture
 from models.architecture import demo as demo_architecture
+from models.bundle import BundleDraft
+from models.labels import LabelDefinitions
 from training.recipes import Alignment, Recipe
 
 ECG = EcgSpec(leads=("I", "II", "III"), normalisation_groups=((0, 3),), window_samples=48, windows="mean")
@@ -38,3 +42,13 @@ def tiny_recipe(architecture: Architecture, **alignment: Any) -> Recipe:
         echo_pretraining=None,
         alignment=Alignment(**(settings | alignment)),
     )
+
+
+def draft_of(recipe: Recipe, **changes: Any) -> BundleDraft:
+    """What a made-up bundle of a recipe's sizes says of itself."""
+    fields = {
+        "id": "made-up", "created": datetime(2026, 1, 1, tzinfo=UTC), "code_version": "0", "seeds": {},
+        "architecture": recipe.architecture, "ecg": recipe.ecg, "echo": recipe.echo,
+        "labels": LabelDefinitions(shd_flags=SHD_FLAGS), "metrics": {}, "training_data": {},
+    }  # fmt: skip
+    return BundleDraft(**(fields | changes))

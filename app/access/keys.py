@@ -126,11 +126,11 @@ class KeyRing:
         """The valid key with this secret, in a time that does not depend on how much of it is right."""
         self._reload_if_changed()
         presented = _hash(secret)
-        found = None
+        matching = None
         for key in self._keys:
             if hmac.compare_digest(key.sha256, presented) and key.is_valid_now:
-                found = key
-        return found
+                matching = key
+        return matching
 
     def by_id(self, key_id: str) -> ApiKey | None:
         """The valid key with this id, for a session that was opened with it."""

@@ -17,22 +17,28 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from ground.errors import Refusal
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 HEARTBEAT_S = 1.0
 
 
-class QueueFull(Exception):
+class QueueFull(Refusal):
     """As many wait as may wait. `retry_after_s` is when the queue should have emptied."""
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"the queue is full, try again in {retry_after_s} s")
+        sentence = "The service has as much work as it can hold."
+        super().__init__("busy", sentence, hint=f"Try again in {retry_after_s} s.")
         self.retry_after_s = retry_after_s
 
 
-class BatcherClosed(Exception):
+class BatcherClosed(Refusal):
     """The batcher has been closed and takes nothing more."""
+
+    def __init__(self) -> None:
+        super().__init__("draining", "The service is ending.")
 
 
 @dataclass(eq=False)

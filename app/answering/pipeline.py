@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from app.answering.batcher import Batcher
 from app.answering.lane import Found, Query
 from app.answering.snapshots import Retriever, Snapshot
 from app.answering.workers import BoundedThreads
+from ground.disk import sha256
 from index.catalogue.cards import StudyCard
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.records import EcgRecording, InputWarning, ReadHints, UploadedFile
@@ -33,10 +35,29 @@ class Question:
     leads: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Upload:
+    """The files of one ECG."""
+
+    files: tuple[UploadedFile, ...]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file's bytes; of several parts, of their bytes one after another as they were sent.
+
+        Takes as long as the upload is large: ask for it off the event loop first.
+        """
+        digest = sha256()
+        for file in self.files:
+            digest.update(file.data)
+        return digest.hexdigest()
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """Everything an answer is made of. `cards` are in the order of `found.ids_K`."""
+    """Everything an answer is made of. `sha256` is the upload's; `cards` are in the order of `found.ids_K`."""
 
+    sha256: str
     snapshot: Snapshot
     recording: EcgRecording
     warnings: tuple[InputWarning, ...]
@@ -53,17 +74,17 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The parts an ECG goes through. Raises InputError, QueueFull or NotReady."""
+    """The parts an ECG goes through. Raises InputError, QueueFull, BatcherClosed or NotSearchable."""
 
     reader: Reader
     reading: BoundedThreads
     retriever: Retriever
     batcher: Batcher[Query, Found]
 
-    async def answer(self, files: Sequence[UploadedFile], question: Question) -> Answer:
+    async def answer(self, upload: Upload, question: Question) -> Answer:
         clock = _Clock()
         with clock.stage("read"):
-            recording = await self.reading.run(lambda: self._read(files, question))
+            recording = await self.reading.run(lambda: self._read(upload.files, question))
         snapshot = self.retriever.current
         with clock.stage("prepare"):
             query, warnings = await asyncio.to_thread(_prepare, recording, snapshot, question)
@@ -72,14 +93,14 @@ class Pipeline:
         clock.set(queue=waited_s, embed=found.embed_s, search=found.search_s)
         with clock.stage("catalogue"):
             cards = await asyncio.to_thread(_cards, found, snapshot)
-        return Answer(snapshot, recording, warnings, found, cards, clock.timing_ms())
+        return Answer(upload.sha256, snapshot, recording, warnings, found, cards, clock.timing_ms())
 
     def _read(self, files: Sequence[UploadedFile], question: Question) -> EcgRecording:
         return self.reader.read_ecg(files, ReadHints(question.rate_hz, question.unit, question.leads))
 
 
 def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) -> tuple[Query, tuple[InputWarning, ...]]:
-    spec = snapshot.bundle.manifest.ecg
+    spec = snapshot.embedder.ecg
     prepared = prepare_ecg(recording, spec)
     windows_WLN = ecg_windows(prepared.signal_LN, spec)
     if question.k == 0:

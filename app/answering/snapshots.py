@@ -1,4 +1,4 @@
-"""What a query works on: a bundle and the generation that belongs to it, swapped when a new one appears.
+"""What a query works on: a model and the generation that belongs to it, swapped when a new one appears.
 
 `Retriever` keeps the snapshot that new queries take; a swap is one assignment, and the old generation is closed when
 its last query ends.
@@ -11,63 +11,65 @@ import weakref
 
 import structlog
 
-from app.http.problems import NotReady
+from ground.errors import Refusal
 from index.base import IndexDamaged, IndexMismatch, IndexMissing, IndexProblem
 from index.generation import Generation
 from index.store import IndexStore
-from models.bundle import Bundle
+from models.bundle import Embedder
 
 log = structlog.get_logger(__name__)
 
-
-INDEX_CODES: dict[str, type[IndexProblem]] = {
-    "index_missing": IndexMissing,
-    "index_damaged": IndexDamaged,
-    "index_mismatch": IndexMismatch,
-}
+INDEX_CODES = frozenset({IndexMissing.kind, IndexDamaged.kind, IndexMismatch.kind})
 """What may be wrong with the index, as stable codes."""
 
 
+class NotSearchable(Refusal):
+    """There is no generation to search; `code` is one of INDEX_CODES."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(code, sentence, hint="Run `echo2ecg index rebuild`.")
+
+
 class Snapshot:
-    """A bundle and, once one was built, the generation that belongs to it; never changes.
+    """A model and, once one was built, the generation that belongs to it; never changes.
 
     Whoever works with it holds a reference; the generation is closed when the last one goes. Without a generation,
     `problem` says why there is none.
     """
 
-    def __init__(self, bundle: Bundle, generation: Generation | None, problem: IndexProblem | None = None) -> None:
+    def __init__(self, embedder: Embedder, generation: Generation | None, problem: IndexProblem | None = None) -> None:
         assert (generation is None) == (problem is not None)
         if generation is not None:
             weakref.finalize(self, generation.close)
-        self.bundle = bundle
+        self.embedder = embedder
         self.generation = generation
         self._problem = problem
 
     @property
     def searchable(self) -> Generation:
-        """The generation to search. NotReady when there is none."""
+        """The generation to search. NotSearchable when there is none."""
         if self.generation is None:
-            raise NotReady(self.problem_code, str(self._problem), hint="Run `echo2ecg index rebuild`.")
+            raise NotSearchable(self.problem_code, str(self._problem))
         return self.generation
 
     @property
     def problem_code(self) -> str:
         """One of INDEX_CODES: why there is nothing to search. Empty when there is."""
-        if self.generation is not None:
+        if self._problem is None:
             return ""
-        return next((code for code, kind in INDEX_CODES.items() if isinstance(self._problem, kind)), "index_damaged")
+        return self._problem.code if self._problem.code in INDEX_CODES else IndexDamaged.kind
 
 
 class Retriever:
     """Holds the snapshot that new queries take and notices new generations."""
 
-    def __init__(self, bundle: Bundle, store: IndexStore) -> None:
+    def __init__(self, embedder: Embedder, store: IndexStore) -> None:
         self._store = store
         self._seen_id: str | None = None
         self._looked = False
         self._refreshing = threading.Lock()
         not_looked = IndexMissing("There is no index yet.")
-        self._current = Snapshot(bundle, None, not_looked)
+        self._current = Snapshot(embedder, None, not_looked)
         self.index_problem: IndexProblem | None = not_looked
         """Why the newest generation is not served; None when it is."""
 
@@ -85,14 +87,14 @@ class Retriever:
             current_id = self._store.current_id()
             if self._looked and current_id == self._seen_id:
                 return False
-            bundle = self._current.bundle
+            embedder = self._current.embedder
             try:
-                fresh = Snapshot(bundle, self._open(bundle))
+                fresh = Snapshot(embedder, self._open(embedder))
             except IndexProblem as problem:
                 self._looked, self._seen_id = True, current_id
                 self.index_problem = problem
                 if self._current.generation is None:
-                    self._current = Snapshot(bundle, None, problem)
+                    self._current = Snapshot(embedder, None, problem)
                 reason = type(problem).__name__
                 log.error("generation_refused", generation=current_id, reason=reason)  # noqa: TRY400 - a traceback names paths
                 return False
@@ -102,8 +104,8 @@ class Retriever:
             log.info("generation_swapped", generation=fresh.searchable.id, degraded=fresh.searchable.degraded)
             return True
 
-    def _open(self, bundle: Bundle) -> Generation:
-        generation = self._store.open_current(bundle.sha256)
-        if bundle.device.type == "cuda":
-            generation.index.place_on(str(bundle.device))  # where it cannot, `notice` says why and the CPU answers
+    def _open(self, embedder: Embedder) -> Generation:
+        generation = self._store.open_current(embedder.sha256)
+        if embedder.device_name.startswith("cuda"):
+            generation.index.place_on(embedder.device_name)  # where it cannot, `notice` says why and the CPU answers
         return generation

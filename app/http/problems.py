@@ -1,14 +1,12 @@
-"""What the service answers when it cannot answer: one family, each member knows its HTTP status.
+"""What the service answers when it cannot answer, and the HTTP status of every refusal.
 
     Problem
-    ├── Unauthorised (401)   Forbidden (403)   NotFound (404)                 who asks, and for what
-    ├── BodyTimeout (408)    JobRunning (409)  BodyTooLarge (413)             the request itself
-    ├── BadUpload (400)      InvalidParameter (422)                           what is in it
-    ├── Busy (429)                                                            come back later
-    └── NotReady (503)       TookTooLong (503)  NoSpace (507)                 ours to mend
+    ├── Unauthorised (401)   Forbidden (403)     NotFound (404)               who asks, and for what
+    ├── BodyTimeout (408)    BodyTooLarge (413)                               the request itself
+    └── BadUpload (400)      InvalidParameter (422)                           what is in it
 
-Errors of `inputs` (a file that cannot be read, a recording that cannot be used) become 422 with their own code and
-sentence. No answer and no log line holds a part of an upload, a server path or anything about a patient.
+What is refused further in knows no HTTP; it keeps its code, sentence and hint, and `_STATUS` gives it a status. No
+answer and no log line holds a part of an upload, a server path or anything about a patient.
 """
 
 from __future__ import annotations
@@ -25,6 +23,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from app.answering.batcher import BatcherClosed, QueueFull
+from app.answering.snapshots import NotSearchable
+from app.refusals import (
+    JobEnded,
+    JobNotStarted,
+    JobRunning,
+    JobUnknown,
+    NoProbes,
+    NoSpace,
+    NotReady,
+    TookTooLong,
+)
+from ground.errors import Refusal
 from inputs.errors import InputError
 
 PROBLEM_TYPE = "application/problem+json"
@@ -43,8 +53,9 @@ class Problem(HTTPException):
         hint: str = "",
         headers: Mapping[str, str] | None = None,
         extra: Mapping[str, Any] | None = None,
+        status: HTTPStatus | None = None,
     ) -> None:
-        super().__init__(self.status.value, sentence, headers=dict(headers) if headers else None)
+        super().__init__((status or self.status).value, sentence, headers=dict(headers) if headers else None)
         self.code = code
         self.sentence = sentence
         self.hint = hint
@@ -98,10 +109,6 @@ class BodyTimeout(Problem):
         super().__init__("body_timeout", "The request body did not arrive in time.", headers={"Connection": "close"})
 
 
-class JobRunning(Problem):
-    status = HTTPStatus.CONFLICT
-
-
 class BodyTooLarge(Problem):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
@@ -113,46 +120,38 @@ class InvalidParameter(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
-class UnusableUpload(Problem):
-    """A file that cannot be read or an ECG that cannot be used, in the words of `inputs`."""
+_STATUS: dict[type[Refusal], HTTPStatus] = {
+    InputError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NoProbes: HTTPStatus.NOT_FOUND,
+    JobUnknown: HTTPStatus.NOT_FOUND,
+    JobRunning: HTTPStatus.CONFLICT,
+    JobEnded: HTTPStatus.CONFLICT,
+    QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
+    NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
+    NotSearchable: HTTPStatus.SERVICE_UNAVAILABLE,
+    BatcherClosed: HTTPStatus.SERVICE_UNAVAILABLE,
+    TookTooLong: HTTPStatus.SERVICE_UNAVAILABLE,
+    JobNotStarted: HTTPStatus.SERVICE_UNAVAILABLE,
+    NoSpace: HTTPStatus.INSUFFICIENT_STORAGE,
+}
+"""The refusals that a request may meet; any other one is a defect of ours."""
 
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-
-    def __init__(self, error: InputError) -> None:
-        super().__init__(
-            error.code, error.sentence, hint=error.hint, extra={"leads": list(error.leads)} if error.leads else None
-        )
-
-
-class Busy(Problem):
-    status = HTTPStatus.TOO_MANY_REQUESTS
-
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__(
-            "busy",
-            "The service has as much work as it can hold.",
-            hint=f"Try again in {retry_after_s} s.",
-            headers={"Retry-After": str(retry_after_s)},
-        )
+_COME_BACK_LATER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+RETRY_AFTER_S = 5
+"""For refusals that do not know it better."""
 
 
-class NotReady(Problem):
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-
-    def __init__(self, code: str, sentence: str, *, hint: str = "", retry_after_s: int = 5) -> None:
-        super().__init__(code, sentence, hint=hint, headers={"Retry-After": str(retry_after_s)})
-
-
-class TookTooLong(NotReady):
-    def __init__(self) -> None:
-        super().__init__("took_too_long", "The answer took longer than the service allows.", retry_after_s=10)
-
-
-class NoSpace(Problem):
-    status = HTTPStatus.INSUFFICIENT_STORAGE
-
-    def __init__(self) -> None:
-        super().__init__("no_space", "There is no space left on the server for this request.")
+def _problem_of_refusal(refusal: Refusal) -> Problem:
+    """The refusal's own code, sentence and hint, and what it knows besides."""
+    status = next(_STATUS[kind] for kind in type(refusal).__mro__ if kind in _STATUS)
+    extra: dict[str, Any] = {}
+    if isinstance(refusal, InputError) and refusal.leads:
+        extra["leads"] = list(refusal.leads)
+    if isinstance(refusal, JobRunning):
+        extra["job_id"] = refusal.job_id
+    wait_s = getattr(refusal, "retry_after_s", RETRY_AFTER_S)
+    headers = {"Retry-After": str(wait_s)} if status in _COME_BACK_LATER else None
+    return Problem(refusal.code, refusal.sentence, hint=refusal.hint, headers=headers, extra=extra, status=status)
 
 
 def problem_of_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidParameter:
@@ -203,23 +202,17 @@ def problem_of(error: Exception) -> Problem:
     """Any exception a route may let through, as the Problem to answer with. Others are defects: TypeError."""
     if isinstance(error, Problem):
         return error
-    if isinstance(error, InputError):
-        return UnusableUpload(error)
-    if isinstance(error, QueueFull):
-        return Busy(error.retry_after_s)
-    if isinstance(error, BatcherClosed):
-        return NotReady("draining", "The service is ending.")
+    if isinstance(error, Refusal) and isinstance(error, tuple(_STATUS)):
+        return _problem_of_refusal(error)
     if isinstance(error, RequestValidationError):
         return problem_of_validation(error.errors())
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
-        problem = Problem(status.name.lower(), f"{status.phrase}.", headers=error.headers)
-        problem.status_code = error.status_code
-        return problem
+        return Problem(status.name.lower(), f"{status.phrase}.", headers=error.headers, status=status)
     raise TypeError(f"no problem is known for {type(error).__name__}")
 
 
-EXPECTED: tuple[type[Exception], ...] = (InputError, QueueFull, BatcherClosed, RequestValidationError, HTTPException)
+EXPECTED: tuple[type[Exception], ...] = (*_STATUS, RequestValidationError, HTTPException)
 
 
 def install_handlers(app: FastAPI) -> None:

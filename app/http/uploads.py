@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from app.http.problems import (
-    BadUpload,
-    NoSpace,
-    Problem,
-    TookTooLong,
-)
-from ground.disk import sha256
+from app.answering.pipeline import Answer, Question, Upload
+from app.http.problems import BadUpload, Problem
+from app.refusals import NoSpace
+from app.service import Service
 from inputs.errors import NO_ROOM_TO_READ
 from inputs.records import UploadedFile
 
@@ -52,22 +49,15 @@ MULTIPART_BODY: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Upload:
-    """The parts of one ECG and, from the page's form, what else was filled in."""
+class UploadForm:
+    """One ECG and, from the page's form, what else was filled in."""
 
-    files: tuple[UploadedFile, ...]
-    fields: dict[str, str] = field(default_factory=dict)
-
-    def sha256(self) -> str:
-        """Of the file's bytes; of several parts, of their bytes one after another as they were sent."""
-        digest = sha256()
-        for file in self.files:
-            digest.update(file.data)
-        return digest.hexdigest()
+    upload: Upload
+    fields: dict[str, str]
 
 
-async def read_upload(request: Request, *, max_files: int) -> Upload:
-    """Receive the body. Raises BadUpload; size and time are limited by the frame around every request."""
+async def read_upload(request: Request, *, max_files: int) -> UploadForm:
+    """Receive the body. Raises BadUpload or NoSpace; `app.http.bodies` limits its size and time."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise BadUpload("not_multipart", "The request body is not multipart/form-data.", hint=SEND_FILES_HINT)
     try:
@@ -90,11 +80,18 @@ async def read_upload(request: Request, *, max_files: int) -> Upload:
     files = tuple(file for file in files if file.name or file.data)  # a browser's empty file field
     if not files:
         raise BadUpload("no_file", "The upload holds no file.", hint=SEND_FILES_HINT)
-    return Upload(files, fields)
+    return UploadForm(Upload(files), fields)
 
 
-async def while_connected(request: Request, work: Coroutine[Any, Any, Result], *, timeout_s: float) -> Result:
-    """`work`, given up when the caller leaves (ClientDisconnect) or after `timeout_s` (TookTooLong).
+async def ask(request: Request, service: Service, upload: Upload, question: Question) -> Answer:
+    """`service.ask`, given up when the caller leaves; the request's log line gets the first digits of the hash."""
+    service.reading.check_room()
+    request.state.upload_sha256 = (await asyncio.to_thread(lambda: upload.sha256))[:12]
+    return await _while_connected(request, service.ask(upload, question))
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """`work`, given up when the caller leaves (ClientDisconnect).
 
     Call it when the body has been read: only then does the next message mean that the caller has gone.
     """
@@ -102,10 +99,10 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result], *
     leaving = asyncio.ensure_future(_until_gone(request))
     tasks: Sequence[asyncio.Future[Any]] = (answering, leaving)
     try:
-        done, _ = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if answering in done:
             return answering.result()
-        raise ClientDisconnect if leaving in done else TookTooLong
+        raise ClientDisconnect
     finally:
         for task in tasks:
             task.cancel()

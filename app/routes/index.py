@@ -7,10 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
 
+from app.answering.answered import study_detail
 from app.http.dependencies import AdminKey, QueryKey, ServiceDep
 from app.http.problems import PROBLEMS, InvalidParameter, NotFound
-from app.schemas import IndexView, JobView, RebuildRequest, StudyDetail, study_detail
+from app.schemas import IndexView, JobView, RebuildRequest
 from app.service import Service
+from outputs.report import StudyDetail
 
 router = APIRouter(prefix="/v1", tags=["Index"], responses=PROBLEMS)
 
@@ -41,19 +43,19 @@ async def rebuild(
     source = _source(service, wanted.source if wanted else None)
     job = await service.jobs.start(source, service.settings.cohorts[source])
     response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return job
+    return JobView.of(job)
 
 
 @router.get("/jobs/{job_id}", dependencies=[AdminKey], response_model_exclude_none=True)
 async def show_job(service: ServiceDep, job_id: str) -> JobView:
     """How far a rebuild is."""
-    return service.jobs.get(job_id)
+    return JobView.of(service.jobs.get(job_id))
 
 
 @router.delete("/jobs/{job_id}", dependencies=[AdminKey], response_model_exclude_none=True)
 async def cancel_job(service: ServiceDep, job_id: str) -> JobView:
     """End a running rebuild; what it embedded is kept for the next one."""
-    return await service.jobs.cancel(job_id)
+    return JobView.of(await service.jobs.cancel(job_id))
 
 
 @router.get(

@@ -9,7 +9,8 @@ from fastapi import APIRouter
 
 from app.http.dependencies import QueryKey, ServiceDep
 from app.http.problems import PROBLEMS
-from app.schemas import DEFAULT_K, DISCLAIMER, MAX_K
+from app.schemas import DEFAULT_K, MAX_K
+from outputs.words import DISCLAIMER
 
 router = APIRouter(prefix="/v1", tags=["Operation"], responses=PROBLEMS)
 
@@ -18,13 +19,11 @@ router = APIRouter(prefix="/v1", tags=["Operation"], responses=PROBLEMS)
 async def show_info(service: ServiceDep) -> dict[str, Any]:
     """The bundle's manifest, what its labels mean, and the limits of this service."""
     snapshot = service.retriever.current
-    manifest = snapshot.bundle.manifest
-    shown = {"id", "created", "code_version", "architecture", "ecg", "echo", "labels", "metrics", "training_data"}
     generation = {} if snapshot.generation is None else {"generation": snapshot.generation.id}
     return {
         "version": version("echo2ecg"),
-        "device": str(snapshot.bundle.device),
-        "bundle": manifest.model_dump(mode="json", include=shown) | {"sha256": snapshot.bundle.sha256},
+        "device": snapshot.embedder.device_name,
+        "bundle": snapshot.embedder.about,
         **generation,
         "limits": {
             "max_body_bytes": service.settings.max_body_bytes,

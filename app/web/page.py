@@ -9,6 +9,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
+from app.answering.answered import search_answer
+from app.http.bodies import takes_upload
 from app.http.dependencies import (
     SESSION_COOKIE,
     ServiceDep,
@@ -23,9 +25,8 @@ from app.http.problems import (
     problem_of,
     problem_of_validation,
 )
-from app.http.uploads import read_upload
-from app.routes.ecg import answer_upload, search_question
-from app.schemas import DEFAULT_K, MAX_K, SearchQuery, search_answer
+from app.http.uploads import ask, read_upload
+from app.schemas import DEFAULT_K, MAX_K, SearchQuery
 from app.service import Service
 from app.web import render
 
@@ -49,35 +50,36 @@ async def show_page(request: Request, service: ServiceDep, logged_in: bool = Fal
 
 
 @router.post("/")
+@takes_upload
 async def ask_by_form(request: Request, service: ServiceDep) -> HTMLResponse:
     """The answer to an upload from the form, or the form again with what was wrong."""
     try:
         require(request, service, "query")
         service.require_able()
-        upload = await read_upload(request, max_files=service.settings.max_upload_files)
-        query = SearchQuery.model_validate({n: v for n, v in upload.fields.items() if v != NOT_FILLED_IN})
-        answer, sha256 = await answer_upload(request, service, upload, search_question(query))
-        shown = search_answer(answer, request.state.request_id, sha256)
+        form = await read_upload(request, max_files=service.settings.max_upload_files)
+        query = SearchQuery.model_validate({n: v for n, v in form.fields.items() if v != NOT_FILLED_IN})
+        answer = await ask(request, service, form.upload, query.question())
+        report = search_answer(answer, request.state.request_id)
     except Unauthorised as problem:
         return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
     except ValidationError as error:
         return _form(service, problem_of_validation(_as_query(error)))
     except EXPECTED as error:
         return _form(service, problem_of(error))
-    return HTMLResponse(render("answer.html", answer=shown, known_leads=", ".join(shown.ecg.leads)))
+    return HTMLResponse(render("answer.html", answer=report))
 
 
 @router.post("/login")
 async def log_in(request: Request, service: ServiceDep, key: Annotated[str, Form(max_length=200)]) -> Response:
     """Exchange a key for a session cookie."""
     refuse_other_sites(request, service)
-    found = service.keys.find(key.strip())
-    if found is None or "query" not in found.scopes:
+    valid = service.keys.find(key.strip())
+    if valid is None or "query" not in valid.scopes:
         return HTMLResponse(render("login.html", problem="This key is not valid here."), HTTPStatus.UNAUTHORIZED)
     response = RedirectResponse("/?logged_in=true", HTTPStatus.SEE_OTHER)
     response.set_cookie(
         SESSION_COOKIE,
-        service.sessions.open(found),
+        service.sessions.open(valid),
         max_age=int(service.sessions.lifetime_s),
         httponly=True,
         samesite="strict",
@@ -103,7 +105,7 @@ def _form(service: Service, problem: Problem | None = None) -> HTMLResponse:
         "form.html",
         problem=problem,
         studies=generation.index.count if generation else 0,
-        bundle=service.retriever.current.bundle.id,
+        bundle=service.retriever.current.embedder.id,
         default_k=DEFAULT_K,
         max_k=MAX_K,
         with_keys=service.keys.enforced,

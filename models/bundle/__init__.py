@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from models.bundle.embedder import (
+    EcgOutput,
+    EcgVerdict,
+    Embedder,
+    Gift,
+    LvefVerdict,
+    PredictionSet,
+    Unusual,
+    YesNoVerdict,
+)
 from models.bundle.files import (
     check_card,
     read_ecg_tower,
@@ -13,7 +23,7 @@ from models.bundle.files import (
     without,
     write_bundle,
 )
-from models.bundle.loaded import Bundle, EcgOutput, PooledStudies, StudyOutput, clips_per_chunk, ecgs_per_chunk
+from models.bundle.loaded import Bundle, PooledStudies, StudyOutput, clips_per_chunk, ecgs_per_chunk
 from models.bundle.manifest import (
     CARD,
     ECG_TOWER,
@@ -43,9 +53,16 @@ __all__ = [
     "BundleError",
     "BundleManifest",
     "EcgOutput",
+    "EcgVerdict",
+    "Embedder",
+    "Gift",
+    "LvefVerdict",
     "PooledStudies",
+    "PredictionSet",
     "StudyOutput",
+    "Unusual",
     "Use",
+    "YesNoVerdict",
     "check_card",
     "clips_per_chunk",
     "ecgs_per_chunk",

@@ -19,10 +19,13 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import JsonValue
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name everyone uses
 
+from inputs.specs import EcgSpec
 from models.architecture import Architecture
+from models.bundle.embedder import EcgOutput, Gift
 from models.bundle.files import (
     check_card,
     read_ecg_tower,
@@ -45,7 +48,7 @@ from models.bundle.manifest import (
 from models.device import resolve_device
 from models.ecg_shape import describe_windows
 from models.echo_encoder import EchoEncoder
-from models.labels import LabelDefinitions
+from models.labels import LabelDefinitions, LvefClasses
 from models.ood import OodHead, OodOutput
 from models.probes import ProbeHeads, Probes
 from models.towers import EcgTower, EchoTower
@@ -72,21 +75,8 @@ _CHUNK_NUMBERS = {"cpu": 800_000, "cuda": 25_000_000}
 
 _Float32 = NDArray[np.float32]
 
-
-@dataclass(frozen=True)
-class EcgOutput:
-    """features_BF for probes; embeddings_BD of unit length; probabilities, or None in a bundle without probes.
-
-    flags_BQ has a column for each of `probes.flag_names`, maybe none. ood is None where the bundle cannot tell how
-    unusual an ECG is, and with precision bf16, whose rounded features are not those it was fitted on.
-    """
-
-    features_BF: _Float32
-    embeddings_BD: _Float32
-    lvef_BC: _Float32 | None
-    shd_B: _Float32 | None
-    flags_BQ: _Float32 | None = None
-    ood: OodOutput | None = None
+_TOLD = {"id", "created", "code_version", "architecture", "ecg", "echo", "labels", "metrics", "training_data"}
+"""Of a manifest, to whoever asks a service what it serves."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +167,38 @@ class Bundle:
         return self.manifest.id
 
     @property
+    def gives(self) -> frozenset[Gift]:
+        """What of its ECG part was loaded can say of an ECG."""
+        if self._ecg_tower is None or not self.manifest.gives("ecg_features"):
+            return frozenset()
+        gifts: set[Gift] = {"ecg_features"}
+        if self.manifest.gives("ecg_embeddings"):
+            gifts.add("retrieval")
+            if self.probes is not None:
+                gifts.add("predictions")
+            if self._ood_head is not None:
+                gifts.add("unusual")
+        return frozenset(gifts)
+
+    @property
+    def ecg(self) -> EcgSpec:
+        return self.manifest.ecg
+
+    @property
+    def lvef(self) -> LvefClasses:
+        return self.manifest.labels.lvef
+
+    @property
+    def device_name(self) -> str:
+        return str(self.device)
+
+    @property
+    def about(self) -> dict[str, JsonValue]:
+        """The manifest without the hashes of files, and its own hash."""
+        described = self.manifest.model_dump(mode="json", include=_TOLD)
+        return described | {"sha256": self.sha256}
+
+    @property
     def embedding_dim(self) -> int:
         return self.manifest.architecture.embedding_dim
 
@@ -206,7 +228,8 @@ class Bundle:
             if self._heads is None:
                 return EcgOutput(*vectors, lvef_BC=None, shd_B=None)
             lvef_BC, shd_B, flags_BQ = map(_numpy, self._heads(features_BF))
-            return EcgOutput(*vectors, lvef_BC, shd_B, flags_BQ, self._judge(features_BF, windows_BWLN))
+            unusual = self._judge(features_BF, windows_BWLN)
+            return EcgOutput(*vectors, lvef_BC, shd_B, flags_BQ, unusual, self.probes)
 
     def with_prevalence(
         self,

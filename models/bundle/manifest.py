@@ -36,7 +36,7 @@ Use = Literal[
     "study_embeddings",
     "retrieval",
 ]
-"""What a bundle may be asked for."""
+"""What a bundle may be asked for; `retrieval` is all of it, from the files of both sides to embeddings."""
 
 _ECG_FEATURES = TOWER_COMPONENTS[ECG_TOWER][:2]
 _NEEDS: dict[Use, dict[str, tuple[str, ...]]] = {

@@ -16,22 +16,21 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import torch
 import uvicorn
 from fastapi import FastAPI
+from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from app.main import create_app, server_config
 from app.service import Service
 from app.settings import Settings
-from ground.findings import SHD_FLAGS
 from index.catalogue.cards import CataloguedView, StudyCard
 from index.store import IndexStore
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, EcgRecording, ReadHints, UploadedFile
-from inputs.specs import EcgSpec, EchoSpec
-from models.architecture import paper
-from models.bundle import BundleManifest, EcgOutput
-from models.labels import LabelDefinitions
+from inputs.specs import EcgSpec
+from models.bundle import EcgOutput, Gift
+from models.labels import LvefClasses
 from models.probes import Probes
 
 DIM = 8
@@ -52,37 +51,27 @@ def _make_probes(**parts: Any) -> Probes:
     return Probes.model_validate(given | parts)
 
 
-class FakeBundle:
+class FakeEmbedder:
     """Embeds an ECG by a fixed random projection; says how large its batches were and can be held up."""
 
     id = "fake"
     sha256 = "ab" * 32
-    device = torch.device("cpu")
-    embedding_dim = DIM
+    gives: frozenset[Gift] = frozenset({"ecg_features", "retrieval", "predictions"})
+    ecg = EcgSpec()
+    lvef = LvefClasses()
+    device_name = "cpu"
 
     def __init__(self) -> None:
-        self.manifest = BundleManifest(
-            id=self.id,
-            created=datetime(2026, 1, 1, tzinfo=UTC),
-            code_version="0",
-            seeds={},
-            architecture=paper(),
-            ecg=EcgSpec(),
-            echo=EchoSpec(),
-            labels=LabelDefinitions(shd_flags=SHD_FLAGS),
-            metrics={},
-            training_data={},
-            files={},
-        )
+        self.about: dict[str, JsonValue] = {"id": self.id, "sha256": self.sha256}
         self.probes: Probes | None = _make_probes(schema_version=1)
-        self.says_more: dict[str, Any] = {}
+        self.says_more: dict[str, Callable[[int], Any]] = {}
         self.batches: list[int] = []
         self.threads: set[str] = set()
         self.go_on = threading.Event()
         self.go_on.set()
         self._projection = np.random.default_rng(0).standard_normal((12 * 24, DIM)).astype(np.float32)
 
-    def embed_ecgs(self, windows_BWLN: np.ndarray) -> EcgOutput:
+    def embed_ecgs(self, windows_BWLN: NDArray[np.float32]) -> EcgOutput:
         self.batches.append(len(windows_BWLN))
         self.threads.add(threading.current_thread().name)
         assert self.go_on.wait(10)
@@ -91,7 +80,7 @@ class FakeBundle:
         embeddings_BD /= np.linalg.norm(embeddings_BD, axis=1, keepdims=True)
         lvef_BC = np.tile(np.array([0.7, 0.2, 0.1], np.float32), (B, 1))
         more = {name: make(B) for name, make in self.says_more.items()}
-        said = {"lvef_BC": lvef_BC, "shd_B": np.full(B, 0.6, np.float32)} | more
+        said = {"lvef_BC": lvef_BC, "shd_B": np.full(B, 0.6, np.float32), "probes": self.probes} | more
         return EcgOutput(np.ones((B, 4), np.float32), embeddings_BD, **said)
 
 
@@ -103,11 +92,10 @@ class FakeReader:
         if not text.isdecimal():
             raise UnreadableFile("not_an_ecg", "This is not an ECG.", hint="Send WFDB or DICOM.")
         signal = np.random.default_rng(int(text)).standard_normal((12, 5000)).astype(np.float32)
-        rate_hz = hints.rate_hz or 500.0
-        leads = STANDARD_LEADS
+        recorded = STANDARD_LEADS
         if int(text) == 404:  # an ECG without V3
-            leads, signal = tuple(lead for lead in leads if lead != "V3"), np.delete(signal, 8, axis=0)
-        return EcgRecording(signal, rate_hz, leads, "fake")
+            recorded, signal = tuple(lead for lead in recorded if lead != "V3"), np.delete(signal, 8, axis=0)
+        return EcgRecording(signal, hints.rate_hz or 500.0, recorded, "fake")
 
     def warm(self) -> None:
         return
@@ -116,7 +104,7 @@ class FakeReader:
         return
 
 
-def _write_generation(root: Path, *, studies: int = 20, seed: int = 0, bundle_sha256: str = FakeBundle.sha256) -> str:
+def _write_generation(root: Path, *, studies: int = 20, seed: int = 0, bundle_sha256: str = FakeEmbedder.sha256) -> str:
     """A real generation of random studies, two to a patient; ids tell the seed."""
     rng = np.random.default_rng(seed)
     with IndexStore(root).write(bundle_id="fake", bundle_sha256=bundle_sha256, dim=DIM, build={}) as writer:
@@ -145,7 +133,7 @@ class Running:
     """A started application and its parts."""
 
     client: httpx.Client
-    bundle: FakeBundle
+    bundle: FakeEmbedder
     service: Service
     settings: Settings
 
@@ -179,8 +167,8 @@ def wait_until() -> Callable[..., None]:
 
 
 @pytest.fixture
-def make_bundle() -> type[FakeBundle]:
-    return FakeBundle
+def make_bundle() -> type[FakeEmbedder]:
+    return FakeEmbedder
 
 
 @pytest.fixture
@@ -209,8 +197,8 @@ def start_app(tmp_path: Path, index_dir: Path, command: Command) -> StartApp:
         given = {"bundle_dir": tmp_path / "bundle", "index_dir": index_dir, "index_poll_s": 0.05, "log_level": "error"}
         given["session_cookie_secure"] = False  # this client speaks plain HTTP
         settings = Settings(**(given | changes))
-        bundle = FakeBundle()
-        service = Service(settings, bundle, FakeReader(), command)  # type: ignore[arg-type]
+        bundle = FakeEmbedder()
+        service = Service(settings, bundle, FakeReader(), command)
         with serving(create_app(settings, service), settings) as url, httpx.Client(base_url=url, timeout=20) as client:
             if wait:
                 _wait_until(lambda: not service.reasons_not_ready())

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.jobs import rebuild_command
+from ground.progress import Failure, parse_line
 
 SLEEPS = """
 import json, sys, time
@@ -218,11 +219,45 @@ def test_an_index_folder_that_cannot_be_written_refuses_the_rebuild_and_serves_o
     assert running.client.get("/readyz").status_code == 200
 
 
-def test_the_job_is_the_same_program_as_the_command():
+def test_the_job_is_the_rebuild_itself_and_no_command_of_ours():
     line = rebuild_command(Path("/b"), Path("/i"), "cpu")(Path("/c"))
-    assert line[:6] == [sys.executable, "-P", "-m", "cli.main", "index", "rebuild"]
-    options = dict(zip(line[6::2], line[7::2], strict=True))
-    assert options == {"--bundle": "/b", "--cohort": "/c", "--index": "/i", "--device": "cpu", "--progress": "json"}
+    assert line[:4] == [sys.executable, "-P", "-m", "index.rebuild"]
+    options = dict(zip(line[4::2], line[5::2], strict=True))
+    assert options == {"--bundle": "/b", "--cohort": "/c", "--index": "/i", "--device": "cpu"}
+
+
+def test_a_rebuild_that_cannot_be_done_says_why_and_names_no_path_of_the_server(tmp_path):
+    bundle = Path(__file__).parents[2] / "bundles" / "demo"
+    (tmp_path / "cohort").mkdir()
+    for bundle_dir in (bundle, tmp_path / "nothing"):
+        line = rebuild_command(bundle_dir, tmp_path / "index", "cpu")(tmp_path / "cohort")
+        done = subprocess.run(line, capture_output=True, timeout=120)
+        assert done.returncode == 1, done.stderr
+        failure = parse_line(done.stdout.splitlines()[-1])
+        assert isinstance(failure, Failure)
+        assert str(tmp_path) not in failure.sentence
+        assert b"Traceback" not in done.stderr
+
+
+def test_a_job_of_an_earlier_version_is_still_read(start_app, index_dir):
+    """Its file, as it was written before a job had a record of its own."""
+    job = {
+        "id": "0123456789abcdef",
+        "source": "main",
+        "state": "done",
+        "created_at": "2026-01-01T00:00:00Z",
+        "ended_at": "2026-01-01T00:01:00Z",
+        "progress": {"done": 9, "total": 9, "message": "Writing generation 000001"},
+        "report": {"studies": 20, "skipped": []},
+        "problem": None,
+        "pid": None,
+        "pid_started": None,
+    }
+    (index_dir / "jobs").mkdir()
+    (index_dir / "jobs" / f"{job['id']}.json").write_text(json.dumps(job, indent=2))
+    shown = {name: value for name, value in job.items() if value is not None}
+    with start_app() as running:
+        assert running.client.get(f"/v1/jobs/{job['id']}").json() == shown
 
 
 def test_a_job_ends_and_makes_room_when_its_output_or_the_swap_goes_wrong(running, command, wait_until, monkeypatch):

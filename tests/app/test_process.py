@@ -23,7 +23,7 @@ from index.catalogue.cards import CataloguedView, StudyCard
 from index.store import IndexStore
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import demo
-from models.bundle import Bundle, write_bundle
+from models.bundle import Bundle, BundleDraft, write_bundle
 from models.labels import LabelDefinitions
 from models.probes import Calibration, LvefProbe, Probes, ShdProbe
 from models.towers import EcgTower
@@ -56,18 +56,18 @@ def folder(tmp_path_factory) -> Path:
     )
     write_bundle(
         folder / "bundle",
-        manifest_fields={
-            "id": "random-weights",
-            "created": datetime(2026, 1, 1, tzinfo=UTC),
-            "code_version": "0",
-            "seeds": {},
-            "architecture": architecture,
-            "ecg": EcgSpec(),
-            "echo": EchoSpec(frames=architecture.echo.frames, size=architecture.echo.size),
-            "labels": LabelDefinitions(shd_flags=("low_ef",)),
-            "metrics": {},
-            "training_data": {},
-        },
+        BundleDraft(
+            id="random-weights",
+            created=datetime(2026, 1, 1, tzinfo=UTC),
+            code_version="0",
+            seeds={},
+            architecture=architecture,
+            ecg=EcgSpec(),
+            echo=EchoSpec(frames=architecture.echo.frames, size=architecture.echo.size),
+            labels=LabelDefinitions(shd_flags=("low_ef",)),
+            metrics={},
+            training_data={},
+        ),
         ecg_tower=EcgTower(architecture),
         echo_encoder=None,
         echo_tower=None,
@@ -224,3 +224,15 @@ def test_a_damaged_bundle_ends_the_start_with_one_sentence(folder, tmp_path):
     with pytest.raises(BundleError) as refused:
         create_app(Settings(bundle_dir=tmp_path / "nothing", index_dir=folder / "index"))
     assert str(tmp_path) not in str(refused.value)
+
+
+def test_a_bundle_that_gives_nothing_to_search_with_is_not_served(tmp_path, make_bundle, monkeypatch):
+    from app.main import create_app
+    from app.settings import Settings
+    from models.bundle import BundleError
+
+    embedder = make_bundle()
+    embedder.gives = frozenset({"ecg_features"})
+    monkeypatch.setattr("app.service.Bundle.load", lambda *_, **__: embedder)
+    with pytest.raises(BundleError, match="no ECG embeddings to search with"):
+        create_app(Settings(bundle_dir=tmp_path, index_dir=tmp_path))

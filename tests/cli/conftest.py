@@ -19,7 +19,7 @@ from cli.failures import sentence_of
 from cli.main import app
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import Architecture, EcgArchitecture, EchoArchitecture, EchoBlock
-from models.bundle import write_bundle
+from models.bundle import BundleDraft, write_bundle
 from models.echo_encoder import EchoEncoder
 from models.labels import LabelDefinitions
 from models.towers import EcgTower, EchoTower
@@ -67,23 +67,21 @@ def small_bundle(tmp_path):
             for name in absent:
                 if hasattr(tower, name):
                     delattr(tower, name)
-        fields = {
-            "id": "small",
-            "created": datetime(2026, 3, 9, tzinfo=UTC),
-            "code_version": "0.1.0",
-            "seeds": {},
-            "architecture": SIZES,
-            "ecg": EcgSpec(window_samples=96, windows="mean"),
-            "echo": EchoSpec(frames=4, size=16, max_views=3),
-            "labels": LabelDefinitions(shd_flags=("lvef_lte_45_flag",)),
-            "metrics": {},
-            "training_data": {},
-            "absent": absent,
-        }
-        encoder = EchoEncoder(SIZES.echo, SIZES.view_dim)
-        write_bundle(
-            tmp_path / "small", manifest_fields=fields, **towers, echo_encoder=encoder, probes=None, card="# Small\n"
+        draft = BundleDraft(
+            id="small",
+            created=datetime(2026, 3, 9, tzinfo=UTC),
+            code_version="0.1.0",
+            seeds={},
+            architecture=SIZES,
+            ecg=EcgSpec(window_samples=96, windows="mean"),
+            echo=EchoSpec(frames=4, size=16, max_views=3),
+            labels=LabelDefinitions(shd_flags=("lvef_lte_45_flag",)),
+            metrics={},
+            training_data={},
+            absent=absent,
         )
+        encoder = EchoEncoder(SIZES.echo, SIZES.view_dim)
+        write_bundle(tmp_path / "small", draft, **towers, echo_encoder=encoder, card="# Small\n")
         return tmp_path / "small"
 
     return write

@@ -16,6 +16,7 @@ from cli import console, doctor, query
 from cli.failures import sentence_of
 from cli.main import app, train
 from cohorts import write_cohort_tables
+from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from index.base import IndexMissing
 from inputs.errors import UnreadableFile
@@ -156,9 +157,12 @@ def test_doctor_looks_at_everything_even_when_a_look_fails(monkeypatch):
 
 def answer(**more):
     return {
-        "ecg": {"format": "wfdb", "rate_hz": 500.0, "duration_s": 10.0, "leads": ["I"], "resampled_to_hz": 400.0},
-        "warnings": [], "neighbours": [], "timing_ms": {"total": 3.0}, "bundle": "b", "generation": "g",
-        "device": "cpu", "disclaimer": "Not a medical device.",
+        "ecg": {
+            "format": "wfdb", "rate_hz": 500.0, "duration_s": 10.0, "leads": ["I"], "resampled_to_hz": 400.0,
+            "sha256": "ab" * 32,
+        },
+        "request_id": "r", "warnings": [], "neighbours": [], "timing_ms": {"total": 3.0}, "bundle": "b",
+        "generation": "g", "device": "cpu", "disclaimer": "Not a medical device.",
     } | more  # fmt: skip
 
 
@@ -226,12 +230,16 @@ def test_expected_failures_have_a_sentence(error, words):
     assert words in (sentence_of(error) or "")
 
 
-def test_our_own_value_errors_are_sentences_and_a_librarys_are_defects():
+def test_refusals_are_sentences_and_value_errors_are_defects_whoever_raises_them():
+    from models.labels import LvefClasses
     from training.recipes import named_recipe
 
-    with pytest.raises(ValueError, match="no recipe") as ours:
+    with pytest.raises(Refusal, match="no recipe") as refused:
         named_recipe("nonsense")
-    assert sentence_of(ours.value)
+    assert sentence_of(refused.value) == refused.value.sentence
+    with pytest.raises(ValueError, match="unknown LVEF") as ours:
+        LvefClasses().class_of([float("nan")])
+    assert sentence_of(ours.value) is None
     with pytest.raises(ValueError, match="Expecting value") as theirs:
         json.loads("")
     assert sentence_of(theirs.value) is None

@@ -5,10 +5,18 @@ from __future__ import annotations
 import pytest
 
 from cli.console import out
-from cli.query import print_answer
+from cli.query import QueryRefused, print_answer
 
 ANSWER = {
-    "ecg": {"format": "dicom", "rate_hz": 500.0, "duration_s": 10.0, "leads": ["I", "II"], "resampled_to_hz": 400.0},
+    "request_id": "r",
+    "ecg": {
+        "format": "dicom",
+        "rate_hz": 500.0,
+        "duration_s": 10.0,
+        "leads": ["I", "II"],
+        "resampled_to_hz": 400.0,
+        "sha256": "ab" * 32,
+    },
     "warnings": [],
     "predictions": {
         "lvef": {"classes": [{"label": "reduced", "range": "<= 40 %", "probability": 0.7}], "predicted": "reduced"},
@@ -40,11 +48,23 @@ def test_sets_flags_and_the_percentile_are_shown():
     ood = {"score": 1.2, "percentile": 99.4}
     text = printed(ANSWER | {"predictions": {"lvef": lvef, "shd": shd, "ood": ood}})
     assert "LVEF: reduced or mildly reduced (sets like this hold the truth for 90%" in text
-    assert "lvef_lte_45_flag" in text
+    assert "LVEF 45 % or less" in text
+    assert "_flag" not in text
     assert "positive (threshold 0.30)" in text
     assert "More unusual than 99.4 % of held-out ECGs" in text
 
 
-@pytest.mark.parametrize("word", ["hold the truth", "_flag", "unusual"])
+@pytest.mark.parametrize("word", ["hold the truth", "_flag", "45 % or less", "unusual"])
 def test_an_answer_of_an_older_bundle_shows_no_more_than_it_has(word):
     assert word not in printed(ANSWER)
+
+
+def test_what_a_newer_service_adds_is_passed_over():
+    newer = ANSWER | {"measured": {"qrs_ms": 92}, "ecg": ANSWER["ecg"] | {"heart_rate_bpm": 71}}
+    assert printed(newer) == printed(ANSWER)
+
+
+def test_an_answer_that_is_none_is_one_sentence():
+    with pytest.raises(QueryRefused, match="not one that this version") as refused:
+        print_answer({"status": "ok"})
+    assert "\n" not in refused.value.in_full

@@ -3,6 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from tiny import draft_of
 
 from embedding.clips import ClipRow, embed_clips, open_view_cache
 from embedding.ecgs import fill_store
@@ -10,13 +11,11 @@ from embedding.local import reading
 from embedding.prepared import clip_bytes, read_clip
 from embedding.sources import hash_clips
 from embedding.store import ArrayStore
-from ground.findings import SHD_FLAGS
 from inputs.echo.prepare import prepare_clip
 from inputs.specs import EchoSpec
 from models.bundle import Bundle, write_bundle
 from models.device import Machine
 from models.echo_encoder import EchoEncoder
-from models.labels import LabelDefinitions
 
 SPEC = EchoSpec(frames=4, size=16)
 HERE = Machine(torch.device("cpu"), workers=0)
@@ -30,14 +29,7 @@ def clips(cohort_dir):
 def echo_bundle(folder, recipe, *, seed=0):
     torch.manual_seed(seed)
     encoder = EchoEncoder(recipe.architecture.echo, recipe.architecture.view_dim)
-    fields = {
-        "id": "echo", "created": "2026-01-01T00:00:00Z", "code_version": "0", "seeds": {},
-        "architecture": recipe.architecture, "ecg": recipe.ecg, "echo": recipe.echo,
-        "labels": LabelDefinitions(shd_flags=SHD_FLAGS), "metrics": {}, "training_data": {},
-    }  # fmt: skip
-    write_bundle(
-        folder, manifest_fields=fields, ecg_tower=None, echo_encoder=encoder, echo_tower=None, probes=None, card=""
-    )
+    write_bundle(folder, draft_of(recipe, id="echo"), echo_encoder=encoder, card="")
     return Bundle.load(folder, device="cpu", parts=("echo",))
 
 

@@ -17,7 +17,7 @@ from published_implementation import Published
 
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import demo, paper
-from models.bundle import write_bundle
+from models.bundle import BundleDraft, write_bundle
 from models.echo_encoder import EchoEncoder
 from models.labels import LabelDefinitions
 from models.probes import Calibration, LvefProbe, Probes, ShdProbe
@@ -87,19 +87,19 @@ def judging_probes(probes: Probes) -> Probes:
 
 
 @pytest.fixture(scope="session")
-def manifest_fields() -> dict[str, Any]:
-    return {
-        "id": "test-bundle",
-        "created": datetime(2026, 3, 9, tzinfo=UTC),
-        "code_version": "0.1.0",
-        "seeds": {"train": 1},
-        "architecture": demo(),
-        "ecg": EcgSpec(),
-        "echo": EchoSpec(size=demo().echo.size, max_views=5),
-        "labels": LabelDefinitions(shd_flags=("lvef_lte_45_flag",)),
-        "metrics": {"shd_auroc": 0.8},
-        "training_data": {"patients": 10},
-    }
+def draft() -> BundleDraft:
+    return BundleDraft(
+        id="test-bundle",
+        created=datetime(2026, 3, 9, tzinfo=UTC),
+        code_version="0.1.0",
+        seeds={"train": 1},
+        architecture=demo(),
+        ecg=EcgSpec(),
+        echo=EchoSpec(size=demo().echo.size, max_views=5),
+        labels=LabelDefinitions(shd_flags=("lvef_lte_45_flag",)),
+        metrics={"shd_auroc": 0.8},
+        training_data={"patients": 10},
+    )
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +120,7 @@ def demo_modules() -> dict[str, torch.nn.Module]:
 
 
 @pytest.fixture
-def bundle_dir(tmp_path: Path, manifest_fields: dict[str, Any], demo_modules: Any, probes: Probes) -> Path:
+def bundle_dir(tmp_path: Path, draft: BundleDraft, demo_modules: Any, probes: Probes) -> Path:
     path = tmp_path / "bundle"
-    write_bundle(path, manifest_fields=manifest_fields, **demo_modules, probes=probes, card="# A test bundle\n")
+    write_bundle(path, draft, **demo_modules, probes=probes, card="# A test bundle\n")
     return path

@@ -41,7 +41,7 @@ def tiny(monkeypatch_module, tmp_path_factory):
     monkeypatch_module.setattr(simulator.cohort, "render_view", tiny_clip)
     out = tmp_path_factory.mktemp("tiny") / "cohort"
     seen = []
-    report = simulate_cohort(out, patients=60, seed=5, progress=lambda done, total: seen.append((done, total)))
+    report = simulate_cohort(out, patients=60, seed=5, progress=lambda done, total, _: seen.append((done, total)))
     return out, report, seen
 
 
@@ -140,7 +140,7 @@ def test_a_finished_simulation_is_found_again_and_left_as_it_is(tmp_path):
     report = simulate_cohort(out, patients=3, seed=9)
     (out / "studies.csv").write_text("edited by hand")
     before, seen = digests(out), []
-    again = simulate_cohort(out, patients=3, seed=9, progress=lambda done, total: seen.append(done))
+    again = simulate_cohort(out, patients=3, seed=9, progress=lambda done, total, _: seen.append(done))
     assert (again, digests(out), seen) == (report, before, [])
 
 
@@ -166,7 +166,7 @@ def test_another_simulated_cohort_is_refused_by_name_and_left_alone_unless_it_is
 def test_an_interrupted_run_leaves_nothing_that_looks_complete_and_can_be_repeated(tiny, tmp_path, monkeypatch):
     out = tmp_path / "cohort"
 
-    def stop(done, total):
+    def stop(done, total, message):
         if done == 2:
             raise KeyboardInterrupt
 

@@ -17,6 +17,7 @@ from app.access.keys import (
 )
 from app.access.sessions import Sessions
 from app.settings import Settings, SettingsError
+from ground.errors import Refusal
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_two_keys_differ_and_both_are_kept(file):
 
 @pytest.mark.parametrize("scopes", [(), ("root",), ("query", "root")])
 def test_an_unknown_scope_is_refused(file, scopes):
-    with pytest.raises(ValueError, match="query and admin"):
+    with pytest.raises(Refusal, match="query and admin"):
         create_key(file, scopes, "x")
     assert not file.exists()
 
@@ -64,7 +65,7 @@ def test_a_new_key_works_and_a_revoked_one_does_not_without_a_restart(file):
 
 def test_revoking_what_is_not_there_says_so(file):
     create_key(file, ("query",), "a")
-    with pytest.raises(ValueError, match="No key has the id"):
+    with pytest.raises(Refusal, match="No key has the id"):
         revoke_key(file, "00000000")
 
 

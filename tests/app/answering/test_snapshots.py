@@ -72,14 +72,14 @@ def test_a_batch_answers_as_each_query_alone_would(retriever):
     for together, query in zip(retrieve(queries), queries, strict=True):
         (single,) = retrieve([query])
         np.testing.assert_array_equal(together.ids_K, single.ids_K)
-        np.testing.assert_allclose(together.embedding_D, single.embedding_D, atol=1e-6)
+        np.testing.assert_allclose(together.verdict.embedding_D, single.verdict.embedding_D, atol=1e-6)
     assert [len(found.ids_K) for found in retrieve(queries)] == [3, 5, 7, 1, 0]
 
 
 def test_a_query_without_search_needs_no_index(tmp_path, make_bundle):
     (found,) = retrieve([Query(Retriever(make_bundle(), IndexStore(tmp_path)).current, WINDOWS)])
     assert len(found.ids_K) == 0
-    assert found.shd == pytest.approx(0.6)
+    assert found.verdict.shd.probability == pytest.approx(0.6)
 
 
 def test_an_index_of_another_bundle_is_refused_and_the_old_one_served_on(retriever, index_dir, write_generation):

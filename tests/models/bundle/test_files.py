@@ -13,10 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from ground.errors import Refusal
 from inputs.records import STANDARD_LEADS
 from inputs.specs import EcgSpec
 from models.architecture import demo
-from models.bundle import Bundle, BundleError, BundleManifest, verify_bundle, write_bundle
+from models.bundle import Bundle, BundleDraft, BundleError, verify_bundle, write_bundle
 from models.probes import Probes
 from models.towers import EchoTower
 
@@ -52,14 +53,12 @@ def sha256(file):
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_a_written_bundle_verifies_and_says_what_it_is(bundle_dir, manifest_fields):
+def test_a_written_bundle_verifies_and_says_what_it_is(bundle_dir, draft):
     verify_bundle(bundle_dir)
     assert sorted(file.name for file in bundle_dir.iterdir()) == sorted(FILES)
     bundle = Bundle.load(bundle_dir, device="cpu")
     assert (bundle.id, bundle.embedding_dim) == ("test-bundle", 128)
-    assert bundle.manifest.model_dump(include=set(manifest_fields)) == BundleManifest(
-        **manifest_fields, files={}
-    ).model_dump(include=set(manifest_fields))
+    assert bundle.manifest.model_dump(include=set(BundleDraft.model_fields)) == draft.model_dump()
     assert bundle.sha256 == sha256(bundle_dir / "manifest.json")
     assert bundle.echo_encoder_sha256 == sha256(bundle_dir / "echo_encoder.safetensors")
 
@@ -157,46 +156,44 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
         Bundle.load(tmp_path / "nowhere", device="cpu")
 
 
-def test_a_part_that_a_bundle_does_not_have_is_refused_when_asked_for(tmp_path, manifest_fields, demo_modules):
+def test_a_part_that_a_bundle_does_not_have_is_refused_when_asked_for(tmp_path, draft, demo_modules):
     parts = {**demo_modules, "echo_encoder": None, "echo_tower": None}
-    write_bundle(tmp_path / "b", manifest_fields=manifest_fields, **parts, probes=None, card="# ECG only\n")
+    write_bundle(tmp_path / "b", draft, **parts, card="# ECG only\n")
     verify_bundle(tmp_path / "b")
     with pytest.raises(BundleError, match="no echo part"):
         Bundle.load(tmp_path / "b", device="cpu")
 
 
-def test_writing_weights_that_do_not_fit_leaves_nothing_behind(tmp_path, manifest_fields, demo_modules):
+def test_writing_weights_that_do_not_fit_leaves_nothing_behind(tmp_path, draft, demo_modules):
     wrong = {**demo_modules, "echo_tower": EchoTower(demo().model_copy(update={"view_dim": 64}))}
     with pytest.raises(ValueError, match=r"echo_projection_for_agg.weight is \(256, 64\) instead of \(256, 128\)"):
-        write_bundle(tmp_path / "b", manifest_fields=manifest_fields, **wrong, probes=None, card="#")
+        write_bundle(tmp_path / "b", draft, **wrong, card="#")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_writing_a_folded_encoder_is_refused_because_it_cannot_be_trained_further(
-    tmp_path, manifest_fields, demo_modules
-):
+def test_writing_a_folded_encoder_is_refused_because_it_cannot_be_trained_further(tmp_path, draft, demo_modules):
     tower = copy.deepcopy(demo_modules["ecg_tower"])
     tower.ecg_encoder = tower.ecg_encoder.folded()
     parts = {**demo_modules, "ecg_tower": tower}
     with pytest.raises(ValueError, match=r"blocks.0.attn.qkv.weight \(288, 96\) is missing"):
-        write_bundle(tmp_path / "b", manifest_fields=manifest_fields, **parts, probes=None, card="#")
+        write_bundle(tmp_path / "b", draft, **parts, card="#")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_kill_while_writing_leaves_no_bundle_under_the_name(tmp_path, manifest_fields, demo_modules, monkeypatch):
+def test_a_kill_while_writing_leaves_no_bundle_under_the_name(tmp_path, draft, demo_modules, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ground.disk.os.fsync", killed)
     with pytest.raises(KeyboardInterrupt):
-        write_bundle(tmp_path / "b", manifest_fields=manifest_fields, **demo_modules, probes=None, card="#")
+        write_bundle(tmp_path / "b", draft, **demo_modules, card="#")
     assert not (tmp_path / "b").exists()
 
 
-def test_an_existing_bundle_is_never_overwritten(bundle_dir, manifest_fields, demo_modules):
+def test_an_existing_bundle_is_never_overwritten(bundle_dir, draft, demo_modules):
     before = sha256(bundle_dir / "manifest.json")
-    with pytest.raises(ValueError, match="exists already"):
-        write_bundle(bundle_dir, manifest_fields=manifest_fields, **demo_modules, probes=None, card="#")
+    with pytest.raises(Refusal, match="exists already"):
+        write_bundle(bundle_dir, draft, **demo_modules, card="#")
     assert sha256(bundle_dir / "manifest.json") == before
 
 
@@ -226,14 +223,12 @@ def misfitting(probes, kind):
 
 
 @pytest.mark.parametrize("kind", MISFITS)
-def test_probes_that_do_not_fit_the_bundle_are_not_written(
-    tmp_path, manifest_fields, demo_modules, judging_probes, kind
-):
+def test_probes_that_do_not_fit_the_bundle_are_not_written(tmp_path, draft, demo_modules, judging_probes, kind):
     spec = EcgSpec(leads=(*STANDARD_LEADS[:11], "V7")) if kind == "spec" else EcgSpec()
     with pytest.raises(ValueError, match=MISFITS[kind]):
         write_bundle(
             tmp_path / "b",
-            manifest_fields=manifest_fields | {"ecg": spec},
+            draft.model_copy(update={"ecg": spec}),
             **demo_modules,
             probes=misfitting(judging_probes, kind),
             card="#",

@@ -50,7 +50,7 @@ def test_answers_are_float32_of_unit_length_and_probabilities(bundle):
     assert np.allclose(output.lvef_BC.sum(axis=1), 1, atol=1e-6)
     assert ((output.shd_B > 0) & (output.shd_B < 1)).all()
     assert output.ood is None
-    vectors = [array for name, array in vars(output).items() if name != "ood"]
+    vectors = [array for name, array in vars(output).items() if name not in ("ood", "probes")]
     arrays = [*vectors, *vars(study).values(), bundle.embed_clips(CLIPS[:1])]
     assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
     assert output.embeddings_BD.shape == (3, bundle.embedding_dim)
@@ -90,8 +90,8 @@ def test_view_embeddings_are_the_views_taken_alone(bundle, demo_modules):
     assert np.allclose(bundle.pool_study(VIEWS).view_embeddings_VD, expected.numpy(), atol=1e-6)
 
 
-def test_a_bundle_without_probes_gives_features_only(tmp_path, manifest_fields, demo_modules):
-    write_bundle(tmp_path / "b", manifest_fields=manifest_fields, **demo_modules, probes=None, card="# No probes\n")
+def test_a_bundle_without_probes_gives_features_only(tmp_path, draft, demo_modules):
+    write_bundle(tmp_path / "b", draft, **demo_modules, card="# No probes\n")
     bundle = Bundle.load(tmp_path / "b", device="cpu", parts=("ecg",))
     output = bundle.embed_ecgs(WINDOWS[:1])
     assert bundle.probes is None
@@ -101,9 +101,9 @@ def test_a_bundle_without_probes_gives_features_only(tmp_path, manifest_fields, 
 
 
 @pytest.fixture
-def judging_dir(tmp_path, manifest_fields, demo_modules, judging_probes):
+def judging_dir(tmp_path, draft, demo_modules, judging_probes):
     path = tmp_path / "judging"
-    write_bundle(path, manifest_fields=manifest_fields, **demo_modules, probes=judging_probes, card="# Judging\n")
+    write_bundle(path, draft, **demo_modules, probes=judging_probes, card="# Judging\n")
     return path
 
 

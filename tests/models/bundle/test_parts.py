@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.architecture import demo
-from models.bundle import TOWER_COMPONENTS, Bundle, BundleError, verify_bundle, without, write_bundle
+from models.bundle import TOWER_COMPONENTS, Bundle, BundleDraft, BundleError, verify_bundle, without, write_bundle
 from models.towers import EcgTower, EchoTower
 
 RNG = np.random.default_rng(31)
@@ -25,17 +25,15 @@ def tower(kind: type[EcgTower] | type[EchoTower], whole: Any, absent: tuple[str,
 
 
 @pytest.fixture
-def gaps(tmp_path, manifest_fields, demo_modules):
+def gaps(tmp_path, draft, demo_modules):
     """A bundle without the components named."""
 
     def write(*absent: str) -> Bundle:
         write_bundle(
             tmp_path / "gaps",
-            manifest_fields={**manifest_fields, "absent": absent},
+            draft.model_copy(update={"absent": absent}),
             ecg_tower=tower(EcgTower, demo_modules["ecg_tower"], absent),
-            echo_encoder=None,
             echo_tower=tower(EchoTower, demo_modules["echo_tower"], absent),
-            probes=None,
             card="# Gaps\n",
         )
         verify_bundle(tmp_path / "gaps")
@@ -85,25 +83,24 @@ def test_without_alignment_studies_are_still_pooled(gaps, bundle_dir):
         ("echo_tower", lambda bundle: bundle.pool_studies(VIEWS, PRESENT)),
     ],
 )
-def test_a_file_that_the_bundle_lacks_is_said_to_be_missing(tmp_path, manifest_fields, demo_modules, file, use):
+def test_a_file_that_the_bundle_lacks_is_said_to_be_missing(tmp_path, draft, demo_modules, file, use):
     parts = {"ecg_tower": None, **{name: demo_modules[name] for name in ("echo_encoder", "echo_tower")}, file: None}
-    write_bundle(tmp_path / "b", manifest_fields=manifest_fields, **parts, probes=None, card="# Without\n")
+    write_bundle(tmp_path / "b", draft, **parts, card="# Without\n")
     bundle = Bundle.load(tmp_path / "b", device="cpu", parts=("echo",))
     with pytest.raises(BundleError) as caught:
         use(bundle)
     assert str(caught.value) == f"this bundle has no {file}.safetensors, which these vectors need"
 
 
-def test_a_gap_that_the_manifest_does_not_tell_is_refused(tmp_path, manifest_fields, demo_modules):
-    parts = {"echo_encoder": None, "echo_tower": None, "probes": None, "card": "# Gaps\n"}
+def test_a_gap_that_the_manifest_does_not_tell_is_refused(tmp_path, draft, demo_modules):
     half = tower(EcgTower, demo_modules["ecg_tower"], ("token_aggregator",))
     with pytest.raises(ValueError, match=r"token_aggregator\.ecg_layernorm_global\.weight \(96,\) is missing"):
-        write_bundle(tmp_path / "a", manifest_fields=manifest_fields, ecg_tower=half, **parts)
-    told = {**manifest_fields, "absent": ("token_aggregator",)}
+        write_bundle(tmp_path / "a", draft, ecg_tower=half, card="# Gaps\n")
+    told = draft.model_copy(update={"absent": ("token_aggregator",)})
     with pytest.raises(ValueError, match="is not expected"):
-        write_bundle(tmp_path / "b", manifest_fields=told, ecg_tower=demo_modules["ecg_tower"], **parts)
+        write_bundle(tmp_path / "b", told, ecg_tower=demo_modules["ecg_tower"], card="# Gaps\n")
     with pytest.raises(ValueError, match="no tower has"):
-        write_bundle(tmp_path / "c", manifest_fields={**told, "absent": ("head",)}, ecg_tower=half, **parts)
+        BundleDraft.model_validate(dict(draft) | {"absent": ("head",)})
 
 
 def test_studies_pooled_together_are_the_studies_pooled_alone(bundle_dir):

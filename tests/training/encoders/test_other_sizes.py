@@ -1,17 +1,14 @@
 """Weights of another architecture are refused by the first difference, before any work."""
 
-from datetime import UTC, datetime
-
 import pytest
 import torch
+from tiny import draft_of
 from torch import nn
 
 from ground.errors import Refusal
-from ground.findings import SHD_FLAGS
 from models.bundle import BundleError, read_manifest, write_bundle
 from models.device import Machine
 from models.echo_encoder import EchoEncoder
-from models.labels import LabelDefinitions
 from models.towers import EcgTower
 from training.encoders.ecg import bundle_ecg_encoder
 from training.engine.loop import Objective, run_epochs
@@ -29,16 +26,9 @@ def bare_recipe(micro_recipe):
 
 
 def bundle_of(recipe, folder, *, with_echo=True):
-    fields = {
-        "id": "given", "created": datetime(2026, 1, 1, tzinfo=UTC), "code_version": "0", "seeds": {},
-        "architecture": recipe.architecture, "ecg": recipe.ecg, "echo": recipe.echo,
-        "labels": LabelDefinitions(shd_flags=SHD_FLAGS), "metrics": {}, "training_data": {},
-    }  # fmt: skip
     echo = EchoEncoder(recipe.architecture.echo, recipe.architecture.view_dim) if with_echo else None
-    write_bundle(
-        folder, manifest_fields=fields, ecg_tower=EcgTower(recipe.architecture), echo_encoder=echo, echo_tower=None,
-        probes=None, card="x",
-    )  # fmt: skip
+    draft = draft_of(recipe, id="given")
+    write_bundle(folder, draft, ecg_tower=EcgTower(recipe.architecture), echo_encoder=echo, card="x")
     return folder
 
 

@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-from datetime import UTC, datetime
 from types import ModuleType
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
+from tiny import draft_of
 from typer.testing import CliRunner
 
 import training.evaluation.shared_map as maps
@@ -21,7 +21,6 @@ from ground.findings import SHD_FLAGS
 from models.bundle import read_manifest, without, write_bundle
 from models.device import Machine
 from models.echo_encoder import EchoEncoder
-from models.labels import LabelDefinitions
 from models.probes import Calibration, LvefProbe, Probes, ShdProbe
 from models.towers import EcgTower, EchoTower
 from training.evaluation.card import metrics_section
@@ -74,13 +73,9 @@ def random_bundle(folder, micro_recipe, *, with_probes, echo=True, absent=()):
     without(towers["ecg_tower"], absent)
     if not echo:
         towers |= {"echo_encoder": None, "echo_tower": None}
-    fields = {
-        "id": "random", "created": datetime.now(UTC), "code_version": "0", "seeds": {}, "architecture": sizes,
-        "ecg": micro_recipe.ecg, "echo": micro_recipe.echo, "labels": LabelDefinitions(shd_flags=SHD_FLAGS),
-        "metrics": {}, "training_data": {}, "absent": absent,
-    }  # fmt: skip
     probes = probes if with_probes else None
-    write_bundle(folder, manifest_fields=fields, **towers, probes=probes, card="Random.\n")
+    draft = draft_of(micro_recipe, id="random", absent=absent)
+    write_bundle(folder, draft, **towers, probes=probes, card="Random.\n")
     return folder
 
 

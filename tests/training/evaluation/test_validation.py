@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from tiny import draft_of
 
-from ground.findings import SHD_FLAGS
 from inputs.ecg.prepare import ecg_windows
 from models.bundle import Bundle, write_bundle
-from models.labels import LabelDefinitions
 from models.towers import EcgTower, EchoTower
 from training.data.batches import PairedArrays
 from training.evaluation.retrieval import phenotype_pairs, phenotype_tolerance, retrieval_metrics
@@ -27,15 +26,7 @@ def test_vectors_are_those_of_the_finished_bundle(towers, micro_recipe, tmp_path
     with torch.inference_mode():
         ecg = embed_ecgs(towers[0], signals, micro_recipe.ecg, CPU)
         study = embed_studies(towers[1], views, 128, CPU)
-    fields = {
-        "id": "x", "created": "2026-01-01T00:00:00Z", "code_version": "0", "seeds": {},
-        "architecture": micro_recipe.architecture, "ecg": micro_recipe.ecg, "echo": micro_recipe.echo,
-        "labels": LabelDefinitions(shd_flags=SHD_FLAGS), "metrics": {}, "training_data": {},
-    }  # fmt: skip
-    write_bundle(
-        tmp_path / "b", manifest_fields=fields, ecg_tower=towers[0], echo_encoder=None, echo_tower=towers[1],
-        probes=None, card="",
-    )  # fmt: skip
+    write_bundle(tmp_path / "b", draft_of(micro_recipe), ecg_tower=towers[0], echo_tower=towers[1], card="")
     bundle = Bundle.load(tmp_path / "b", device="cpu")
     for vector, signal in zip(ecg, signals, strict=True):
         expected = bundle.embed_ecgs(ecg_windows(signal, micro_recipe.ecg)[None]).embeddings_BD[0]

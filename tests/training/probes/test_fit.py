@@ -65,7 +65,7 @@ def test_unknown_labels_are_left_out_of_training():
     hidden = ProbeData(train.features_NF.copy(), train.lvef_percent_N.copy(), train.shd_N.copy())
     hidden.shd_N[1000:] = np.nan
     fit = fit_probes(hidden, val, calibration, LvefClasses())
-    assert (fit.choices["shd_train_ecgs"], fit.choices["lvef_train_ecgs"]) == (1000, 2000)
+    assert (fit.choices.shd.train_ecgs, fit.choices.lvef.train_ecgs) == (1000, 2000)
 
 
 def test_ecgs_without_a_label_and_the_shares_of_train_are_told_for_the_card():
@@ -73,11 +73,12 @@ def test_ecgs_without_a_label_and_the_shares_of_train_are_told_for_the_card():
     calibration.shd_N[:150] = np.nan
     calibration.lvef_percent_N[:70] = np.nan
     choices = fit_probes(train, val, calibration, LvefClasses()).choices
-    assert choices["shd_calibration_unlabelled_ecgs"] == 150
-    assert choices["lvef_calibration_unlabelled_ecgs"] == 70
-    shares = [choices[f"lvef_train_prevalence_{number}"] for number in range(3)]
+    assert choices.shd.calibration_unlabelled_ecgs == 150
+    assert choices.lvef.calibration_unlabelled_ecgs == 70
     lvef = train.lvef_percent_N
-    assert shares == pytest.approx([(lvef <= 40).mean(), ((lvef > 40) & (lvef < 50)).mean(), (lvef >= 50).mean()])
+    assert choices.lvef.train_prevalence_C == pytest.approx(
+        [(lvef <= 40).mean(), ((lvef > 40) & (lvef < 50)).mean(), (lvef >= 50).mean()]
+    )
 
 
 def test_threshold_lies_where_sensitivity_and_specificity_of_val_are_greatest():
@@ -152,7 +153,7 @@ def test_a_patient_either_calibrates_or_sizes_sets_and_counts_once_there():
     train, val, calibration = (patients(1000)[0] for _ in range(3))
     names = [f"patient-{row // 4}" for row in range(1000)]
     fit = fit_probes(train, val, replace(calibration, patients=names), LvefClasses())
-    sized, calibrated = fit.probes.shd.sets.n_calibration, fit.choices["shd_calibration_ecgs"]
+    sized, calibrated = fit.probes.shd.sets.n_calibration, fit.choices.shd.calibration_ecgs
     assert calibrated % 4 == 0
     assert sized == 250 - calibrated / 4
     one_N = one_per_patient(names)
@@ -180,7 +181,7 @@ def test_where_patients_are_few_all_of_them_calibrate_and_there_are_no_sets():
     train, val, calibration = patients(1000)[0], patients(500)[0], patients(30)[0]
     fit = fit_probes(train, val, calibration, LvefClasses())
     assert fit.probes.lvef.sets is None
-    assert fit.choices["lvef_calibration_ecgs"] == 30
+    assert fit.choices.lvef.calibration_ecgs == 30
 
 
 def test_probes_say_which_prevalence_they_hold_for():
@@ -247,11 +248,11 @@ def test_how_unusual_is_told_against_one_ecg_of_each_calibration_patient():
     one = one_per_patient(names)
     held_out = OodData(calibration.features_NF[one], EcgShape(*(kind[one] for kind in calibration.shape)))
     expected = fit_ood(OodData(train.features_NF, train.shape), OodData(val.features_NF, val.shape), held_out)
-    assert len(fit.probes.ood.held_out_scores) == fit.choices["ood_held_out_ecgs"] == 150
+    assert len(fit.probes.ood.held_out_scores) == fit.choices.ood_held_out_ecgs == 150
     assert fit.probes.ood == expected
 
 
 def test_of_many_held_out_ecgs_the_card_is_told_all_of_them():
     train, val, calibration = (replace(patients(count)[0], shape=shape_of(count)) for count in (300, 120, 1200))
     fit = fit_probes(train, val, calibration, LvefClasses())
-    assert (len(fit.probes.ood.held_out_scores), fit.choices["ood_held_out_ecgs"]) == (1000, 1200)
+    assert (len(fit.probes.ood.held_out_scores), fit.choices.ood_held_out_ecgs) == (1000, 1200)

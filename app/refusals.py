@@ -1,0 +1,61 @@
+"""What the service itself refuses, whoever asks: no HTTP here, `app.http.problems` knows the status of each.
+
+    Refusal
+    ├── NotReady      models warm up, the service ends
+    ├── TookTooLong   an answer that was not there in time
+    ├── NoSpace       no room on the server's disk
+    ├── NoProbes      a prediction of a bundle that predicts nothing
+    └── JobRunning    JobEnded    JobUnknown    JobNotStarted      rebuilds
+
+`app.answering` adds what may be wrong on the way of one ECG: QueueFull, BatcherClosed, NotSearchable.
+"""
+
+from __future__ import annotations
+
+from ground.errors import Refusal
+
+
+class NotReady(Refusal):
+    """`code` says why: one of `Service.reasons_not_ready`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code, "The service is not ready to answer.", hint="Ask /readyz when it is.")
+
+
+class TookTooLong(Refusal):
+    retry_after_s = 10
+
+    def __init__(self) -> None:
+        super().__init__("took_too_long", "The answer took longer than the service allows.")
+
+
+class NoSpace(Refusal):
+    def __init__(self) -> None:
+        super().__init__("no_space", "There is no space left on the server for this request.")
+
+
+class NoProbes(Refusal):
+    def __init__(self) -> None:
+        super().__init__("no_probes", "The bundle being served has no probes, so it predicts nothing.")
+
+
+class JobRunning(Refusal):
+    """One rebuild at a time; `job_id` is the one that runs."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__("job_running", "A rebuild is running already.", hint=f"Follow it at /v1/jobs/{job_id}.")
+        self.job_id = job_id
+
+
+class JobEnded(Refusal):
+    def __init__(self) -> None:
+        super().__init__("job_ended", "This job has ended already.")
+
+
+class JobUnknown(Refusal):
+    def __init__(self) -> None:
+        super().__init__("unknown_job", "There is no job with this id.")
+
+
+class JobNotStarted(Refusal):
+    """The rebuild's program could not be begun, or its state could not be written."""
