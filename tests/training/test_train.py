@@ -126,6 +126,22 @@ def test_another_alignment_keeps_the_echo_encoder_that_is_there(trained, cohort_
     assert weights(bundle_dir)["ecg_tower.safetensors"] != weights(trained[0])["ecg_tower.safetensors"]
 
 
+def test_a_run_says_that_it_goes_on_from_none_of_the_checkpoints_that_are_there(
+    trained, cohort_dir, micro_recipe, tmp_path
+):
+    shutil.copytree(trained[0].with_name("micro.work"), tmp_path / "cooler.work")
+    said = []
+    cooler = micro_recipe.aligned_with(temperature=0.5, epochs=2)
+    train(cohort_dir, cooler, tmp_path / "cooler", CPU, say=said.append)
+    assert said == [
+        "Checkpoints of another recipe, cohort or version are in cooler.work; this run starts its epochs afresh."
+    ]
+    (tmp_path / "cooler").rename(tmp_path / "first")
+    train(cohort_dir, cooler, tmp_path / "cooler", CPU, say=said.append)
+    train(cohort_dir, micro_recipe, tmp_path / "new", CPU, say=said.append)
+    assert len(said) == 1, "its own checkpoints are gone on from, and nothing is left behind in an empty folder"
+
+
 def test_broken_files_are_left_out_and_counted(trained, cohort_dir, micro_recipe, tmp_path):
     damaged = tmp_path / "cohort"
     shutil.copytree(cohort_dir, damaged)

@@ -30,7 +30,7 @@ from training.data.cohort_arrays import (
 )
 from training.data.embedded import EmbeddedEcgs, embed_ecgs
 from training.evaluation.few_shot import FewShotCurve, few_shot_curves
-from training.evaluation.metrics import Estimate, Record
+from training.evaluation.metrics import Estimate, ReportPart
 from training.evaluation.probe_reports import (
     FlagReport,
     PhenotypeReport,
@@ -45,7 +45,7 @@ from training.evaluation.retrieval_report import PHENOTYPES, RetrievalReport, re
 from training.evaluation.shared_map import SharedMap, require_umap, shared_map
 
 
-class EvaluationReport(Record):
+class EvaluationReport(ReportPart):
     """Intervals are 95 % percentile bootstraps over patients."""
 
     bundle_id: str

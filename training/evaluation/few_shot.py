@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.labels import LvefClasses
 from training.data.embedded import EmbeddedEcgs
-from training.evaluation.metrics import Record, Spread, binary_scores
+from training.evaluation.metrics import ReportPart, Spread, binary_scores
 from training.evaluation.probe_reports import NO_YES
 from training.probes.regression import lacking_answers, linear_probabilities, standardised
 
@@ -19,7 +19,7 @@ SHARES = (0.01, 0.1, 1.0)
 _DRAWS = 10
 
 
-class FewShotPoint(Record):
+class FewShotPoint(ReportPart):
     """A share of the train patients labelled: how many that are, and the scores on the measured patients."""
 
     share: float
@@ -30,7 +30,7 @@ class FewShotPoint(Record):
     auprc: Spread
 
 
-class FewShotCurve(Record):
+class FewShotCurve(ReportPart):
     """One yes-no question. A patient is positive when any ECG is.
 
     Without train patients of both kinds and ECGs of both kinds to measure them on there are no points.

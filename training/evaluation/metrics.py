@@ -25,13 +25,13 @@ _Int64 = NDArray[np.int64]
 _Bool = NDArray[np.bool_]
 
 
-class Record(BaseModel):
+class ReportPart(BaseModel):
     """A part of a report: checked, frozen, JSON-able."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Estimate(Record):
+class Estimate(ReportPart):
     """A value with the 2.5th and 97.5th percentile of its patient-level bootstrap."""
 
     value: float
@@ -42,7 +42,7 @@ class Estimate(Record):
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-class Spread(Record):
+class Spread(ReportPart):
     """Mean, lowest and highest of a few runs or draws: too few for a percentile."""
 
     mean: float
@@ -57,7 +57,7 @@ class Spread(Record):
         return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-class ReliabilityBin(Record):
+class ReliabilityBin(ReportPart):
     """`n` ECGs got a probability from `low` to `high`, on average `mean_predicted`; a share `observed` is positive."""
 
     low: float
@@ -67,14 +67,14 @@ class ReliabilityBin(Record):
     observed: float
 
 
-class RocCurve(Record):
+class RocCurve(ReportPart):
     """Corners of the curve from (0, 0) to (1, 1); of more than a hundred, evenly chosen ones."""
 
     false_positive_rate: tuple[float, ...]
     sensitivity: tuple[float, ...]
 
 
-class YesNoScores(Record):
+class YesNoScores(ReportPart):
     """One yes-no question. F1 and balanced accuracy are of the decision `probability > threshold`."""
 
     n: int
@@ -103,7 +103,7 @@ class YesNoReport(YesNoScores):
         return f"ECE {self.expected_calibration_error:.3f}, Brier {self.brier:.3f}, AUROC {self.auroc}"
 
 
-class ClassesReport(Record):
+class ClassesReport(ReportPart):
     """Several classes: one-against-rest AUROC and AUPRC, F1 and recall, all averaged over classes of equal weight."""
 
     n: int
@@ -115,7 +115,7 @@ class ClassesReport(Record):
     balanced_accuracy: Estimate
 
 
-class RegressionReport(Record):
+class RegressionReport(ReportPart):
     """A measured quantity: share of its variance that is explained, mean absolute error in its own unit."""
 
     n: int

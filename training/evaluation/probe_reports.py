@@ -21,8 +21,8 @@ from models.labels import LvefClasses
 from training.data.embedded import EmbeddedEcgs, FlagAnswers
 from training.evaluation.metrics import (
     ClassesReport,
-    Record,
     RegressionReport,
+    ReportPart,
     YesNoReport,
     YesNoScores,
     classes_report,
@@ -50,7 +50,7 @@ _Float64 = NDArray[np.float64]
 _Int64 = NDArray[np.int64]
 
 
-class ProbeReport(Record):
+class ProbeReport(ReportPart):
     """What one kind of probe says of LVEF classes, of the lowest LVEF class against the rest, and of SHD."""
 
     lvef_classes: ClassesReport | None
@@ -60,7 +60,7 @@ class ProbeReport(Record):
     """By field, why there are no scores."""
 
 
-class FlagReport(Record):
+class FlagReport(ReportPart):
     """One SHD flag: ECGs of either answer among the train patients and among those measured, and the two probes.
 
     The nearest neighbours decide at a share above 0.5, a linear probe at its own threshold: the bundle's, or the share
@@ -85,7 +85,7 @@ class FlagReport(Record):
         return short_flag_words(self.flag)
 
 
-class PhenotypeReport(Record):
+class PhenotypeReport(ReportPart):
     """Ordinary linear regression of one phenotype (the unit is in its name) on the features."""
 
     phenotype: str

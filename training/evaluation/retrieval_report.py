@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ground.findings import LV_PHENOTYPES, STROKE_VOLUME
-from training.evaluation.metrics import Estimate, Record, bootstrap
+from training.evaluation.metrics import Estimate, ReportPart, bootstrap
 from training.evaluation.retrieval import (
     exact_pairs,
     phenotype_pairs,
@@ -26,7 +26,7 @@ PHENOTYPES = (*LV_PHENOTYPES, STROKE_VOLUME)
 _CURVE_RANKS = (1, 2, 3, 5, 10, 20, 50, 100)
 
 
-class RankCurve(Record):
+class RankCurve(ReportPart):
     """What is found among the first k, and what chance finds; k goes up to 100 or to what every query may choose."""
 
     k: tuple[int, ...]
@@ -36,7 +36,7 @@ class RankCurve(Record):
     random_recall: tuple[float, ...]
 
 
-class DirectionReport(Record):
+class DirectionReport(ReportPart):
     """One direction of retrieval. `lift_at_10` is precision@10 over what random ranking gives; 0 where that is 0."""
 
     queries: int
@@ -49,7 +49,7 @@ class DirectionReport(Record):
     curve: RankCurve
 
 
-class RetrievalReport(Record):
+class RetrievalReport(ReportPart):
     """Retrieval of the query's own study (`relevant` is "pair") or of studies with a like phenotype.
 
     Relevant are studies within `tolerance` (half a standard deviation) of the query's phenotype.

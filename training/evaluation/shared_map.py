@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ground.extras import require
-from training.evaluation.metrics import Record
+from training.evaluation.metrics import ReportPart
 
 _MOST_POINTS = 2000
 """Of each kind: more would hide one another on a page, and take minutes."""
@@ -23,7 +23,7 @@ _Float32 = NDArray[np.float32]
 _Float64 = NDArray[np.float64]
 
 
-class MapPoints(Record):
+class MapPoints(ReportPart):
     """Points of one kind. The axes have no unit, only nearness counts. `of` is how many there were to choose from."""
 
     x: tuple[float, ...]
@@ -32,7 +32,7 @@ class MapPoints(Record):
     of: int
 
 
-class SharedMap(Record):
+class SharedMap(ReportPart):
     """ECGs and studies, laid out together."""
 
     ecgs: MapPoints

@@ -35,12 +35,12 @@ from training.engine.place import Place
 from training.objectives.supervised import UNKNOWN, LabelledEcgs
 from training.recipes import Recipe
 
-SPLITS_OF_PART = {"train": ("train",), "val": ("val", "calibration"), "test": ("test",)}
+SPLITS_OF_GROUP = {"train": ("train",), "val": ("val", "calibration"), "test": ("test",)}
 """Nothing is calibrated in a comparison, so the patients for it help to choose epochs and probes."""
 
 
 @dataclass(frozen=True)
-class Part:
+class PatientGroup:
     """The patients of one purpose: pairs, and the labels of every ECG and of every study in `pairs`."""
 
     pairs: PairedArrays
@@ -55,15 +55,15 @@ class Part:
 
 @dataclass(frozen=True)
 class ComparisonData:
-    train: Part
-    val: Part
-    test: Part
+    train: PatientGroup
+    val: PatientGroup
+    test: PatientGroup
 
 
 def comparison_data(cohort_dir: Path, recipe: Recipe, work: Path, machine: Machine) -> ComparisonData:
     """Everything that is made once for all arms and seeds; `work` keeps it, finished or not.
 
-    CohortError for a cohort that contradicts itself or does not show every class in every part.
+    CohortError for a cohort that contradicts itself or does not show every class in every group.
     """
     opened = open_checked_cohort(cohort_dir, recipe.window_days)
     cohort, labels, pairs = opened.tables, opened.labels, opened.pairs
@@ -75,18 +75,20 @@ def comparison_data(cohort_dir: Path, recipe: Recipe, work: Path, machine: Machi
         clips = clip_sources(cohort, pairs["study_id"])
         views, _ = study_views(echo_bundle, cohort, clips, work, machine, decoded=decoded)
     usable = usable_pairs(pairs, signals, views)
-    parts = {
-        name: _part(name, usable[usable["patient_id"].isin(_patients(cohort, name))], labels, signals, views, recipe)
-        for name in SPLITS_OF_PART
+    groups = {
+        name: _group(name, usable[usable["patient_id"].isin(_patients(cohort, name))], labels, signals, views, recipe)
+        for name in SPLITS_OF_GROUP
     }
-    return ComparisonData(**parts)
+    return ComparisonData(**groups)
 
 
-def _patients(cohort: Cohort, part: str) -> frozenset[str]:
-    return frozenset[str]().union(*(cohort.patients(split) for split in SPLITS_OF_PART[part]))
+def _patients(cohort: Cohort, group: str) -> frozenset[str]:
+    return frozenset[str]().union(*(cohort.patients(split) for split in SPLITS_OF_GROUP[group]))
 
 
-def _part(name: str, pairs: pd.DataFrame, labels: pd.DataFrame, signals: Arrays, views: Arrays, recipe: Recipe) -> Part:
+def _group(
+    name: str, pairs: pd.DataFrame, labels: pd.DataFrame, signals: Arrays, views: Arrays, recipe: Recipe
+) -> PatientGroup:
     arrays = to_arrays(pairs, signals, views)
     by_ecg = ecg_labels(pairs, labels).loc[pairs["ecg_id"].unique()]
     lvef_class_E = _lvef_classes(by_ecg["lvef_percent"].to_numpy(), recipe.lvef_classes)
@@ -96,7 +98,7 @@ def _part(name: str, pairs: pd.DataFrame, labels: pd.DataFrame, signals: Arrays,
         raise CohortError("labels_missing", f"No {name} patient has an LVEF that is {lacking}; more are needed.")
     if not {0, 1} <= set(shd_E.tolist()):
         raise CohortError("labels_missing", f"The {name} patients all have SHD or all have none; more are needed.")
-    return Part(
+    return PatientGroup(
         arrays,
         LabelledEcgs(arrays.signals_LN, pd.factorize(by_ecg["patient_id"])[0].astype(np.int64), lvef_class_E, shd_E),
         labels.loc[pairs["study_id"].unique(), list(LV_PHENOTYPES)].to_numpy(np.float64),

@@ -31,7 +31,7 @@ from training.objectives.supervised import UNKNOWN
 from training.probes.regression import best_regression, knn_probabilities
 from training.recipes import Recipe
 from training.reproduce.arms import TrainedArm
-from training.reproduce.data import ComparisonData, Part
+from training.reproduce.data import ComparisonData, PatientGroup
 
 PROBES = ("knn", "linear")
 QUESTIONS = ("lvef_lowest", "lvef_classes", "shd")
@@ -62,7 +62,7 @@ def measure(arm: TrainedArm, data: ComparisonData, recipe: Recipe, device: torch
     return metrics
 
 
-def random_ranking(test: Part) -> dict[str, float]:
+def random_ranking(test: PatientGroup) -> dict[str, float]:
     """What a ranking by chance gives, on average, for the names of `measure`."""
     values = {f"auroc_{probe}_{question}": 0.5 for probe in PROBES for question in QUESTIONS}
     for name, value_S in zip(LV_PHENOTYPES, test.phenotypes_SP.T, strict=True):
@@ -163,7 +163,7 @@ class _LikeStudies:
         return _LikeStudies(ecg_Q, study_T, relevant_QT, patient_P[first_Q][:, None] == patient_P[first_T][None])
 
 
-def _retrieval(test: Part, similarity_ES: NDArray[np.float32]) -> dict[str, float]:
+def _retrieval(test: PatientGroup, similarity_ES: NDArray[np.float32]) -> dict[str, float]:
     """From ECG to study, among the studies of other patients."""
     values = {}
     for name, value_S in zip(LV_PHENOTYPES, test.phenotypes_SP.T, strict=True):

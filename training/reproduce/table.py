@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ground.disk import write_whole
 from ground.findings import LV_PHENOTYPES, phenotype_of
-from training.evaluation.metrics import Record, Spread
+from training.evaluation.metrics import ReportPart, Spread
 from training.reproduce.arms import ARMS, Arm
 from training.reproduce.measure import PROBES
 
@@ -30,7 +30,7 @@ _WHAT_THE_MASKED_ARM_HAS_OF_ITS_OWN = (
 _PROBE_NAMES = {"knn": "kNN", "linear": "linear probe"}
 
 
-class Origin(Record):
+class Origin(ReportPart):
     """What a comparison is of. Two folders with the same origin hold the same comparison."""
 
     size: str
@@ -41,7 +41,7 @@ class Origin(Record):
     settings_sha256: str
 
 
-class ArmResult(Record):
+class ArmResult(ReportPart):
     """One arm with one seed, measured on the test patients."""
 
     arm: Arm
@@ -56,7 +56,7 @@ class ArmResult(Record):
     """Of the code of the run that finished it; None in results from before this was written down."""
 
 
-class Comparison(Record):
+class Comparison(ReportPart):
     """All finished arms. `counts` says how many ECGs, studies and patients trained, chose and tested."""
 
     origin: Origin

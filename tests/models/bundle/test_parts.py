@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from models.architecture import demo
-from models.bundle import TOWER_COMPONENTS, Bundle, BundleDraft, BundleError, verify_bundle, without, write_bundle
+from models.bundle import (
+    TOWER_COMPONENTS,
+    Bundle,
+    BundleDraft,
+    BundleError,
+    Use,
+    read_manifest,
+    verify_bundle,
+    without,
+    write_bundle,
+)
 from models.towers import EcgTower, EchoTower
 
 RNG = np.random.default_rng(31)
@@ -101,6 +111,18 @@ def test_a_gap_that_the_manifest_does_not_tell_is_refused(tmp_path, draft, demo_
         write_bundle(tmp_path / "b", told, ecg_tower=demo_modules["ecg_tower"], card="# Gaps\n")
     with pytest.raises(ValueError, match="no tower has"):
         BundleDraft.model_validate(dict(draft) | {"absent": ("head",)})
+
+
+def test_a_manifest_says_what_a_bundle_gives_and_what_is_missing(gaps, bundle_dir):
+    whole = read_manifest(bundle_dir)[0]
+    assert all(whole.gives(use) for use in get_args(Use))
+    unaligned = gaps("ecg_alignment_global_token").manifest
+    assert {use for use in get_args(Use) if not unaligned.gives(use)} == {
+        "ecg_embeddings", "predictions", "view_vectors", "retrieval"
+    }  # fmt: skip
+    assert unaligned.lacks("ecg_embeddings") == ("ecg_alignment_global_token",)
+    assert unaligned.lacks("retrieval") == ("echo_encoder.safetensors", "ecg_alignment_global_token")
+    assert unaligned.lacks("predictions") == ("probes.json",)
 
 
 def test_studies_pooled_together_are_the_studies_pooled_alone(bundle_dir):

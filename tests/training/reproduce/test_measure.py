@@ -10,7 +10,7 @@ from training.data.batches import PairedArrays
 from training.evaluation.validation import embed_ecgs, embed_studies
 from training.objectives.supervised import UNKNOWN, LabelledEcgs
 from training.reproduce.arms import TrainedArm
-from training.reproduce.data import ComparisonData, Part
+from training.reproduce.data import ComparisonData, PatientGroup
 from training.reproduce.measure import measure, random_average_precision, random_ranking
 
 
@@ -41,7 +41,7 @@ def comparison(micro_recipe):
         phenotypes = draw.normal(50, 10, (patients, 3))
         phenotypes[0, 1] = np.nan
         pairs = PairedArrays(signals, views, np.arange(ecgs), owner, owner)
-        return Part(pairs, LabelledEcgs(signals, owner, lvef, shd), phenotypes)
+        return PatientGroup(pairs, LabelledEcgs(signals, owner, lvef, shd), phenotypes)
 
     torch.manual_seed(0)
     towers = EcgTower(micro_recipe.architecture).eval(), EchoTower(micro_recipe.architecture).eval()
