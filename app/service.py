@@ -81,7 +81,7 @@ class Service:
     def load(cls, settings: Settings) -> Self:
         """With the real bundle and reader. Raises BundleError."""
         bundle = Bundle.load(settings.bundle_dir, device=settings.device, parts=("ecg",))
-        if "retrieval" not in bundle.gives:
+        if "ecg_embeddings" not in bundle.gives:
             raise BundleError("this bundle cannot be served: it gives no ECG embeddings to search with")
         reader = GuardedReader(workers=settings.reader_workers)
         return cls(settings, bundle, reader, rebuild_command(settings.bundle_dir, settings.index_dir, settings.device))

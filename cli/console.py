@@ -69,8 +69,8 @@ class _PlainLines:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._last_s = 0.0
-        self._done = self._total = 0
+        self._last_s = self._started_s = 0.0
+        self._done = self._total = self._done_before = 0
 
     def __call__(self, done: int, total: int, message: str = "") -> None:
         now = time.monotonic()

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.clips import ClipRow, embed_clips, open_view_cache
-from embedding.local import in_order, reading
+from embedding.local import Reader, in_order, reading
 from embedding.vectors import Vectors, ecg_vectors, study_vectors
+from embedding.view_cache import ViewCache
 from ground.disk import written_whole
 from ground.progress import silent
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
@@ -90,12 +91,10 @@ def embed_echo_studies(
     skipped, ids, rows = [], [], []
     with open_view_cache(work, bundle) as cache, reading(machine.workers) as reader:
         for done, folder in enumerate(studies, start=1):
-            clips = [ClipRow(path.name, path) for path in _clip_files(folder)]
-            embedded = embed_clips(bundle, clips, cache, reader, machine.telling(silent))
-            skipped += [f"{folder.name}/{name}: {reason}" for name, reason in embedded.skipped.items()]
-            views = [view for sha256 in embedded.sha256_of.values() if (view := cache.get(sha256)) is not None]
+            views, refused = _first_views(folder, bundle, cache, reader, machine)
+            skipped += [f"{folder.name}/{name}: {reason}" for name, reason in refused.items()]
             if views:
-                views_VD = np.stack([view.vector_V for view in views[: bundle.manifest.echo.max_views]])
+                views_VD = np.stack(views)
                 rows.append(study_vectors(bundle, views_VD[None], np.ones((1, len(views_VD)), bool)))
                 ids.append(folder.name)
             else:
@@ -105,6 +104,22 @@ def embed_echo_studies(
     for row in rows:
         row["pool_weights"] = np.pad(row["pool_weights"], ((0, 0), (0, most - row["pool_weights"].shape[1])))
     return save_vectors(output, rows, ids=ids, skipped=skipped)
+
+
+def _first_views(
+    folder: Path, bundle: Bundle, cache: ViewCache, reader: Reader, machine: Machine
+) -> tuple[list[NDArray[np.float32]], dict[str, str]]:
+    """Vectors of the first clips that can be read, as many as count; and by file name why others cannot."""
+    rows = [ClipRow(path.name, path) for path in _clip_files(folder)]
+    views: list[NDArray[np.float32]] = []
+    refused: dict[str, str] = {}
+    while rows and (wanted := bundle.manifest.echo.max_views - len(views)) > 0:
+        next_ones, rows = rows[:wanted], rows[wanted:]
+        embedded = embed_clips(bundle, next_ones, cache, reader, machine.telling(silent))
+        kept = (cache.get(sha256) for sha256 in embedded.sha256_of.values())
+        views += [view.vector_V for view in kept if view is not None]
+        refused |= embedded.skipped
+    return views, refused
 
 
 def _clip_files(folder: Path) -> list[Path]:

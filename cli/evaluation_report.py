@@ -17,6 +17,9 @@ from training.evaluation.metrics import ClassesReport, Estimate, YesNoScores
 def print_evaluation_report(report: EvaluationReport) -> None:
     lowest = f"LVEF {report.lvef_lowest_class_range}"
     out.print(report.summary(), markup=False)
+    for kind, reasons in (("ECGs", report.skipped_ecgs), ("clips", report.skipped_clips)):
+        for reason, count in reasons.items():
+            out.print(f"Left out, {kind}: {count} ({reason})", markup=False)
     probes = _probes(report, lowest)
     if probes.row_count:
         out.print(probes)

@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 failed (one sentence on standard error), 2 wrong usage.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +14,6 @@ from cli.console import ProgressStyle, err, out, progress
 from cli.embed_commands import embed_app
 from cli.keys_commands import keys_app
 from cli.options import BundleOption, CohortOption, DeviceOption, IndexOption, WorkersOption, device_name
-from ground.progress import Failure, Report
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -189,23 +187,16 @@ def index_rebuild(
     style: Annotated[ProgressStyle, typer.Option("--progress")] = "auto",
 ) -> None:
     """Embed a folder of studies and write a new generation of the index."""
+    from index.rebuild import main as rebuild_as_a_program
     from index.rebuild import rebuild_index
     from models.device import Machine
 
-    try:
-        with progress("Embedding studies", style) as report:
-            result = rebuild_index(bundle, cohort, index, Machine.named(device, workers=workers, progress=report))
-    except Exception as error:
-        from cli.failures import sentence_of
-
-        # A job shows this sentence to its callers, so it names no path of the server.
-        sentence = error.strerror if isinstance(error, OSError) else sentence_of(error)
-        if style == "json" and sentence:
-            sys.stdout.write(Failure(sentence).to_line())
-        raise
     if style == "json":
-        sys.stdout.write(Report(result.to_dict()).to_line())
-        return
+        options = {"bundle": bundle, "cohort": cohort, "index": index, "device": device, "workers": workers}
+        code = rebuild_as_a_program([f"--{name}={value}" for name, value in options.items()])
+        raise typer.Exit(code)
+    with progress("Embedding studies", style) as report:
+        result = rebuild_index(bundle, cohort, index, Machine.named(device, workers=workers, progress=report))
     for skip in result.skipped:
         err.print(f"skipped {skip.study_id} {skip.view_id}: {skip.reason}", markup=False)
     out.print(

@@ -34,15 +34,25 @@ def ask(
     )
     if response.is_error:
         raise QueryRefused("query_refused", _sentence(response))
-    answer: dict[str, Any] = response.json()
+    answer = _members(response)
+    if answer is None or not response.is_success:
+        raise QueryRefused("answer_not_understood", "What answered at that address is not this service.")
     return answer
 
 
+def _members(response: httpx.Response) -> dict[str, Any] | None:
+    """The JSON object of a response, None for anything else."""
+    try:
+        content = response.json()
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
 def _sentence(response: httpx.Response) -> str:
-    if "json" not in response.headers.get("content-type", ""):
-        return f"The service answered {response.status_code}."
-    problem = response.json()
-    return " ".join(str(problem[part]) for part in ("detail", "hint") if problem.get(part))
+    problem = _members(response) or {}
+    said = " ".join(str(problem[part]) for part in ("detail", "hint") if problem.get(part))
+    return said or f"The service answered {response.status_code}."
 
 
 def print_answer(answer: Mapping[str, Any]) -> None:

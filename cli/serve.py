@@ -16,7 +16,7 @@ def run_service(
     device: str | None,
     cohorts: Mapping[str, Path],
 ) -> None:
-    """Run until SIGTERM or interrupt. Raises ValueError in one sentence when the settings cannot be served."""
+    """Run until SIGTERM or interrupt. Raises SettingsError or BundleError for what cannot be served."""
     from app.main import serve
     from app.settings import Settings
 

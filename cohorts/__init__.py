@@ -6,9 +6,9 @@ This is the one door: other rooms import from here (the simulator, which only wr
 from __future__ import annotations
 
 from cohorts.check import CohortReport
-from cohorts.folder import Cohort, load_cohort
+from cohorts.folder import Cohort, CohortAbout
 from cohorts.labels import ecg_labels, labels_and_flags, shd_label, shd_labels, study_labels
-from cohorts.opened import CohortAbout, OpenCohort, check_cohort, examine_cohort, open_checked_cohort, open_cohort
+from cohorts.opened import OpenCohort, check_cohort, examine_cohort, open_checked_cohort, open_cohort
 from cohorts.pairs import derive_pairs, pairs_of_split
 from cohorts.tables import (
     ECHO_TABLES,
@@ -35,7 +35,6 @@ __all__ = [
     "ecg_labels",
     "examine_cohort",
     "labels_and_flags",
-    "load_cohort",
     "open_checked_cohort",
     "open_cohort",
     "pairs_of_split",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from cohorts.folder import TablesRead
+from cohorts.folder import TablesRead, read_about
 from cohorts.pairs import derive_pairs
 from cohorts.rules import (
     doubts,
@@ -84,6 +84,10 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
     ecgs, echos, studies, splits = cohort.ecgs, cohort.echos, cohort.studies, cohort.splits
     times_mixed = any(problem.code == "times_mixed" for problem in problems)
     problems += file_problems(root, ecgs, "ecgs") + file_problems(root, echos, "echos")
+    try:
+        read_about(root)
+    except CohortError as error:
+        problems.append(CohortFinding(error.code, error.sentence, "cohort.json", 1))
 
     patients = pd.concat([ecgs["patient_id"], studies["patient_id"]]).drop_duplicates()
     rows = [

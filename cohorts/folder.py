@@ -7,8 +7,11 @@ columns of its tables are in `cohorts.tables`, the rules they keep in `cohorts.r
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -27,6 +30,8 @@ from cohorts.tables import (
     read_table_file,
 )
 from ground.disk import sha256
+
+ABOUT = "cohort.json"
 
 
 @dataclass(frozen=True)
@@ -72,14 +77,6 @@ class TablesRead:
     echo_tables_sha256: str
 
 
-def load_cohort(root: Path) -> Cohort:
-    """Read the four tables of a cohort folder; files are not opened. Raises CohortError at the first contradiction."""
-    read = read_tables(root)
-    if read.problems or read.cohort is None:
-        raise read.problems[0].as_error()
-    return read.cohort
-
-
 def read_tables(root: Path) -> TablesRead:
     """Each table's file is read once, for its hash and for its rows; everything that is wrong is listed."""
     frames: dict[str, pd.DataFrame] = {}
@@ -101,6 +98,37 @@ def read_tables(root: Path) -> TablesRead:
     return TablesRead(cohort, tuple(problems), all_four.hexdigest(), echo_side.hexdigest())
 
 
+@dataclass(frozen=True)
+class CohortAbout:
+    """What a cohort says of itself in `cohort.json`: a simulator's stamp, a data set's name and terms, or nothing."""
+
+    written: Mapping[str, Any]
+    """As it stands there, in its order."""
+
+    @property
+    def simulator_version(self) -> str | None:
+        """Of the simulator that invented the cohort; None for one that does not say so."""
+        version = self.written.get("simulator_version")
+        return None if version is None else str(version)
+
+    @property
+    def is_simulated(self) -> bool:
+        return self.simulator_version is not None
+
+
+def read_about(root: Path) -> CohortAbout:
+    """Of a cohort folder; nothing where there is no `cohort.json`. CohortError for one that is no JSON object."""
+    try:
+        written = json.loads((root / ABOUT).read_bytes())
+    except FileNotFoundError:
+        return CohortAbout({})
+    except (OSError, ValueError):
+        written = None
+    if not isinstance(written, dict):
+        raise CohortError("about_unreadable", f"{ABOUT} is not a JSON object; mend it or remove it.")
+    return CohortAbout(written)
+
+
 def cohort_sha256(cohort: Cohort, hash_of_tables: str) -> str:
     """Of the tables, of `cohort.json` where it is there, and of name and size of every file that the tables name.
 
@@ -108,7 +136,7 @@ def cohort_sha256(cohort: Cohort, hash_of_tables: str) -> str:
     nor are the signal files that a WFDB header names. Raises CohortError for a file that is not there.
     """
     digest = sha256(hash_of_tables.encode())
-    stamp = cohort.root / "cohort.json"
+    stamp = cohort.root / ABOUT
     if stamp.is_file():
         digest.update(sha256(stamp.read_bytes()).digest())
     for relative in (*cohort.ecgs["path"], *cohort.echos["path"]):

@@ -5,40 +5,16 @@ Training, evaluation, the comparison and the index rebuild take an `OpenCohort`;
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from cohorts.check import CohortReport, check_tables
-from cohorts.folder import Cohort, TablesRead, cohort_sha256, read_tables
+from cohorts.folder import Cohort, CohortAbout, TablesRead, cohort_sha256, read_about, read_tables
 from cohorts.labels import labels_and_flags
 from cohorts.pairs import derive_pairs, pairs_of_split
-from cohorts.tables import CohortError
-
-ABOUT = "cohort.json"
-
-
-@dataclass(frozen=True)
-class CohortAbout:
-    """What a cohort says of itself in `cohort.json`: a simulator's stamp, a data set's name and terms, or nothing."""
-
-    written: Mapping[str, Any]
-    """As it stands there, in its order."""
-
-    @property
-    def simulator_version(self) -> str | None:
-        """Of the simulator that invented the cohort; None for one that does not say so."""
-        version = self.written.get("simulator_version")
-        return None if version is None else str(version)
-
-    @property
-    def is_simulated(self) -> bool:
-        return self.simulator_version is not None
 
 
 @dataclass(frozen=True)
@@ -68,16 +44,8 @@ class OpenCohort:
 
     @cached_property
     def about(self) -> CohortAbout:
-        """What `cohort.json` says; nothing where it is not there. Raises CohortError for one that is no JSON object."""
-        try:
-            written = json.loads((self.root / ABOUT).read_bytes())
-        except FileNotFoundError:
-            return CohortAbout({})
-        except (OSError, ValueError):
-            written = None
-        if not isinstance(written, dict):
-            raise CohortError("about_unreadable", f"{ABOUT} of the cohort folder is not a JSON object.")
-        return CohortAbout(written)
+        """See `read_about`: CohortError for a `cohort.json` that is no JSON object."""
+        return read_about(self.root)
 
     @cached_property
     def sha256(self) -> str:

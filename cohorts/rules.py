@@ -1,6 +1,6 @@
 """Rules that the rows of a cohort keep among each other and towards the files they name.
 
-Cells are checked where tables are read (`cohorts.tables`); what the rules mean for training is `cohorts.folder`'s
+Cells are checked where tables are read (`cohorts.tables`); what the rules mean for training is `cohorts.check`'s
 business. Each rule returns what breaks it; of a bad cohort only `file_in` makes an error.
 """
 

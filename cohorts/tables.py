@@ -1,6 +1,6 @@
 """The four tables of a cohort folder: their columns, how they are written, how they are read and checked cell by cell.
 
-Knows nothing of pairs, splits or files: what the rows mean together is `cohorts.folder`'s business.
+Knows nothing of pairs, splits or files: what rows mean together is the business of `rules`, `pairs` and `labels`.
 
 `ecgs`, `echos`, `studies` and `splits` are each one CSV (UTF-8, comma) or one Parquet file. Columns are found by name
 and others are ignored. Ids are text, also when they look like numbers. Times are ISO 8601, in the whole cohort all

@@ -25,7 +25,6 @@ from embedding.store import ArrayStore
 from embedding.view_cache import EmbeddedView, ViewCache
 from ground.disk import sha256
 from inputs.echo.prepare import prepare_clip, thumbnail_jpeg
-from inputs.specs import EchoSpec
 from models.bundle import Bundle
 from models.device import Machine
 
@@ -47,7 +46,7 @@ class ClipRow(Generic[_Key]):
 
 @dataclass
 class EmbeddedClips(Generic[_Key]):
-    """Which clips the cache now holds, by key, and why others are not there."""
+    """Which clips the cache now holds, by key, and why others are not there; both in the order of the rows."""
 
     sha256_of: dict[_Key, str] = field(default_factory=dict)
     skipped: dict[_Key, str] = field(default_factory=dict)
@@ -104,75 +103,116 @@ def embed_clips(
     `decoded` may hold clips that were prepared already, as `clip_bytes` under their file's hash. With `thumbnails` a
     clip counts as kept only where it has one.
     """
-    embedded = _embed_once(bundle, rows, cache, reader, machine, stage, decoded, thumbnails)
+    once, again = _each_once(rows)
+    shard = _Shard(bundle, cache, reader, machine, stage, decoded, thumbnails)
+    result = shard.embed(once)
     if cache.begun_again:  # views counted as reused may have gone with the damaged file
-        embedded = _embed_once(bundle, rows, cache, reader, machine, stage, decoded, thumbnails)
-    return embedded
-
-
-def _embed_once(
-    bundle: Bundle,
-    rows: Sequence[ClipRow[_Key]],
-    cache: ViewCache,
-    reader: Reader,
-    machine: Machine,
-    stage: str,
-    decoded: ArrayStore | None,
-    thumbnails: bool,
-) -> EmbeddedClips[_Key]:
-    result: EmbeddedClips[_Key] = EmbeddedClips()
-    waiting: list[tuple[_Key, _Clip]] = []
-
-    def embed() -> None:
-        fresh = _embedded(bundle, [clip for _, clip in waiting])
-        cache.put(fresh)
-        for key, clip in waiting:
-            if clip.sha256 in fresh:
-                result.sha256_of[key] = clip.sha256
-                result.embedded += 1
-            else:
-                result.skipped[key] = "The encoder gave no finite vector."
-        waiting.clear()
-
-    def prepare(row: ClipRow[_Key]) -> _Clip | Refused:
-        return attempt(lambda: _prepared(row, bundle.manifest.echo, cache, reader, decoded, thumbnails))
-
-    clips = in_order(prepare, rows, workers=machine.workers, ahead=machine.workers + CLIPS_PER_BATCH)
-    for done, (row, clip) in enumerate(clips, start=1):
-        if isinstance(clip, Refused):
-            result.skipped[row.key] = clip.reason
-        elif clip.prepared_CTHW is None:
-            result.sha256_of[row.key] = clip.sha256
+        result = shard.embed(once)
+    for key, first in again.items():
+        if first in result.sha256_of:
+            result.sha256_of[key] = result.sha256_of[first]
             result.reused += 1
         else:
-            waiting.append((row.key, clip))
-            if len(waiting) == CLIPS_PER_BATCH:
-                embed()
-        machine.progress(done, len(rows), stage)
-    if waiting:
-        embed()
+            result.skipped[key] = result.skipped[first]
+    in_order_of_rows = [row.key for row in rows]
+    result.sha256_of = {key: result.sha256_of[key] for key in in_order_of_rows if key in result.sha256_of}
+    result.skipped = {key: result.skipped[key] for key in in_order_of_rows if key in result.skipped}
     return result
 
 
-def _prepared(
-    row: ClipRow[_Key],
-    spec: EchoSpec,
-    cache: ViewCache,
-    reader: Reader,
-    decoded: ArrayStore | None,
-    thumbnails: bool,
-) -> _Clip | Refused:
-    """Hash a file and, if it is new, decode and prepare it. Raises InputError."""
-    file_sha256 = row.sha256 or clip_sha256(row.path)
-    kept = cache.get(file_sha256)
-    if kept is not None and (kept.thumbnail_jpeg or not thumbnails):
-        return _Clip(file_sha256)
-    if decoded is not None and file_sha256 in decoded:
-        if reason := decoded.note(file_sha256):
-            return Refused(reason, lasting=True)
-        return _Clip(file_sha256, normalised_clip(decoded[file_sha256], spec))
-    clip = read_clip(row.path, spec, reader)
-    return _Clip(file_sha256, prepare_clip(clip, spec), thumbnail_jpeg(clip))
+def _each_once(rows: Sequence[ClipRow[_Key]]) -> tuple[list[ClipRow[_Key]], dict[_Key, _Key]]:
+    """Rows without those whose hash an earlier one has, and for each of these the key of that earlier one."""
+    first_of: dict[str, _Key] = {}
+    once, again = [], {}
+    for row in rows:
+        if row.sha256 and row.sha256 in first_of:
+            again[row.key] = first_of[row.sha256]
+        else:
+            once.append(row)
+            first_of[row.sha256] = row.key
+    return once, again
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """What all clips of a shard go through."""
+
+    bundle: Bundle
+    cache: ViewCache
+    reader: Reader
+    machine: Machine
+    stage: str
+    decoded: ArrayStore | None
+    thumbnails: bool
+
+    def embed(self, rows: Sequence[ClipRow[_Key]]) -> EmbeddedClips[_Key]:
+        result: EmbeddedClips[_Key] = EmbeddedClips()
+        batch: _Batch[_Key] = _Batch(self.bundle, self.cache, result)
+        ahead = self.machine.workers + CLIPS_PER_BATCH
+        clips = in_order(self._prepare, rows, workers=self.machine.workers, ahead=ahead)
+        for done, (row, clip) in enumerate(clips, start=1):
+            if isinstance(clip, Refused):
+                result.skipped[row.key] = clip.reason
+            elif clip.prepared_CTHW is None:
+                result.sha256_of[row.key] = clip.sha256
+                result.reused += 1
+            else:
+                batch.add(row.key, clip)
+            self.machine.progress(done, len(rows), self.stage)
+        batch.embed()
+        return result
+
+    def _prepare(self, row: ClipRow[_Key]) -> _Clip | Refused:
+        return attempt(lambda: self._prepared(row))
+
+    def _prepared(self, row: ClipRow[_Key]) -> _Clip | Refused:
+        """Hash a file and, if it is new, decode and prepare it. Raises InputError."""
+        file_sha256 = row.sha256 or clip_sha256(row.path)
+        kept = self.cache.get(file_sha256)
+        if kept is not None and (kept.thumbnail_jpeg or not self.thumbnails):
+            return _Clip(file_sha256)
+        spec = self.bundle.manifest.echo
+        if self.decoded is not None and file_sha256 in self.decoded:
+            if reason := self.decoded.note(file_sha256):
+                return Refused(reason, lasting=True)
+            return _Clip(file_sha256, normalised_clip(self.decoded[file_sha256], spec))
+        clip = read_clip(row.path, spec, self.reader)
+        return _Clip(file_sha256, prepare_clip(clip, spec), thumbnail_jpeg(clip))
+
+
+class _Batch(Generic[_Key]):
+    """Clips that wait for the encoder, each once, whatever names it has."""
+
+    def __init__(self, bundle: Bundle, cache: ViewCache, result: EmbeddedClips[_Key]) -> None:
+        self._bundle, self._cache, self._result = bundle, cache, result
+        self._clips: dict[str, _Clip] = {}
+        self._names: dict[str, list[_Key]] = {}
+        self._embedded: set[str] = set()
+
+    def add(self, key: _Key, clip: _Clip) -> None:
+        if clip.sha256 in self._embedded:  # it was being prepared when its twin was embedded
+            self._result.sha256_of[key] = clip.sha256
+            self._result.reused += 1
+            return
+        self._clips.setdefault(clip.sha256, clip)
+        self._names.setdefault(clip.sha256, []).append(key)
+        if len(self._clips) == CLIPS_PER_BATCH:
+            self.embed()
+
+    def embed(self) -> None:
+        if not self._clips:
+            return
+        fresh = _embedded(self._bundle, list(self._clips.values()))
+        self._cache.put(fresh)
+        self._embedded |= fresh.keys()
+        for file_sha256, keys in self._names.items():
+            if file_sha256 not in fresh:
+                self._result.skipped |= dict.fromkeys(keys, "The encoder gave no finite vector.")
+                continue
+            self._result.sha256_of |= dict.fromkeys(keys, file_sha256)
+            self._result.embedded += 1
+            self._result.reused += len(keys) - 1
+        self._clips, self._names = {}, {}
 
 
 def _embedded(bundle: Bundle, clips: list[_Clip]) -> dict[str, EmbeddedView]:

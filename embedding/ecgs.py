@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.local import Reader, Refused, attempt, in_order, reading
-from embedding.prepared import ecg_array
-from embedding.sources import SourceFile, Sources, hash_ecgs, spec_hash
+from embedding.sources import SourceFile, Sources, hashed, spec_hash
 from embedding.store import ArrayStore
+from ground.disk import sha256
+from inputs.ecg.prepare import ecg_windows, prepare_ecg
+from inputs.ecg.read import gather_files
 from inputs.specs import EcgSpec
 from models.device import Machine
 
 Prepare = Callable[[Path, Any, Reader], NDArray[Any]]
-"""A file, a specification and who reads, to an array; see `embedding.prepared`."""
+"""A file, a specification and who reads, to an array: `ecg_array`, `embedding.prepared.clip_bytes`."""
 
 
 def prepared_ecgs(
@@ -30,6 +32,26 @@ def prepared_ecgs(
     with ArrayStore(folder / f"ecgs-{spec_hash(spec)}", np.float32) as store:
         usable = fill_store(store, hash_ecgs(paths), ecg_array, spec, machine, stage="prepare ECGs")
         return {name: np.asarray(store[source.sha256]) for name, source in usable.files.items()}, usable
+
+
+def hash_ecgs(paths: Mapping[str, Path]) -> Sources:
+    """ECGs by id, those left out whose files cannot be opened."""
+    return hashed(paths, ecg_sha256)
+
+
+def ecg_sha256(path: Path) -> str:
+    """Of the hashes of a file and, for a WFDB header, of the files that it names. Raises InputError or OSError."""
+    digest = sha256()
+    for part in gather_files(path):
+        digest.update(sha256(part.data).digest())
+    return digest.hexdigest()
+
+
+def ecg_array(path: Path, spec: EcgSpec, reader: Reader) -> NDArray[np.float32]:
+    """The whole prepared record (L, N), long enough for a window. Raises InputError."""
+    signal_LN = prepare_ecg(reader.read_ecg(gather_files(path)), spec).signal_LN
+    ecg_windows(signal_LN, spec)
+    return signal_LN
 
 
 def fill_store(

@@ -1,11 +1,12 @@
 """Work on this machine: guarded children read files, threads prepare them, a few results lie ready ahead.
 
 Another engine would hand the same functions rows of its own shard (`embedding.clips.embed_clips`,
-`embedding.ecgs.prepare_ecgs`); nothing in them knows who calls.
+`embedding.ecgs.fill_store`); nothing in them knows who calls.
 """
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,9 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from inputs.ecg.read import read_ecg
-from inputs.echo.read import read_echo
-from inputs.errors import InputError
+from inputs.errors import NO_ROOM_TO_READ, InputError
 from inputs.guarded.reader import GuardedReader
 from inputs.records import NO_HINTS, EcgRecording, EchoClip, ReadHints, UploadedFile
 
@@ -25,6 +24,10 @@ _Result = TypeVar("_Result")
 
 _MAY_PASS = frozenset({"reading_failed"})
 """Codes of refusals that say nothing final about a file: a child died or was late, perhaps on a busy machine."""
+
+
+_LACKING_HERE = NO_ROOM_TO_READ | {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
+"""Room for temporary files, descriptors, processes, memory: a run that goes on without them shrinks in silence."""
 
 
 class Reader(Protocol):
@@ -57,19 +60,25 @@ class _ThisProcess:
     """For tests and debuggers: a file's parser runs where they can see it."""
 
     def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording:
+        from inputs.ecg.read import read_ecg  # parsers are many, and a run with children has no use for them
+
         return read_ecg(files, hints)
 
     def read_echo(self, path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
+        from inputs.echo.read import read_echo
+
         return read_echo(path, max_frames=max_frames, every=every)
 
 
 def attempt(work: Callable[[], _Result]) -> _Result | Refused:
-    """What `work` makes of a file, or why it makes nothing."""
+    """What `work` makes of a file, or why it makes nothing. What this machine lacks is no file's fault: OSError."""
     try:
         return work()
     except InputError as error:
         return Refused(error.sentence, lasting=error.code not in _MAY_PASS)
-    except OSError:
+    except OSError as error:
+        if error.errno in _LACKING_HERE:
+            raise
         return Refused("The file cannot be read.", lasting=False)
 
 

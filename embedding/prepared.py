@@ -1,6 +1,6 @@
-"""One file to a prepared array: what training keeps in its stores and what encoders eat.
+"""One clip to a prepared array: what training keeps in its store and what the echo encoder eats.
 
-Letters: L leads, N samples, T frames, H rows, W columns, C colours.
+Letters: T frames, H rows, W columns, C colours.
 """
 
 from __future__ import annotations
@@ -12,18 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.local import Reader
-from inputs.ecg.prepare import ecg_windows, prepare_ecg
-from inputs.ecg.read import gather_files
 from inputs.echo.prepare import prepare_clip
 from inputs.records import EchoClip
-from inputs.specs import EcgSpec, EchoSpec
-
-
-def ecg_array(path: Path, spec: EcgSpec, reader: Reader) -> NDArray[np.float32]:
-    """The whole prepared record (L, N), long enough for a window. Raises InputError."""
-    signal_LN = prepare_ecg(reader.read_ecg(gather_files(path)), spec).signal_LN
-    ecg_windows(signal_LN, spec)
-    return signal_LN
+from inputs.specs import EchoSpec
 
 
 def read_clip(path: Path, spec: EchoSpec, reader: Reader) -> EchoClip:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ground.disk import sha256, sha256_of_open, short_name_of
-from inputs.ecg.read import gather_files
+from ground.disk import sha256_of_open, short_name_of
 from inputs.errors import InputError
 from inputs.opened import open_regular_file
 
@@ -40,22 +39,9 @@ def spec_hash(spec: BaseModel) -> str:
     return short_name_of(spec.model_dump_json())
 
 
-def hash_ecgs(paths: Mapping[str, Path]) -> Sources:
-    """ECGs by id, those left out whose files cannot be opened."""
-    return _hashed(paths, ecg_sha256)
-
-
 def hash_clips(paths: Mapping[str, Path]) -> Sources:
     """Clips by id, those left out whose files cannot be opened."""
-    return _hashed(paths, clip_sha256)
-
-
-def ecg_sha256(path: Path) -> str:
-    """Of the hashes of a file and, for a WFDB header, of the files that it names. Raises InputError or OSError."""
-    digest = sha256()
-    for part in gather_files(path):
-        digest.update(sha256(part.data).digest())
-    return digest.hexdigest()
+    return hashed(paths, clip_sha256)
 
 
 def clip_sha256(path: Path) -> str:
@@ -64,7 +50,8 @@ def clip_sha256(path: Path) -> str:
         return sha256_of_open(file)
 
 
-def _hashed(paths: Mapping[str, Path], hash_of: Callable[[Path], str]) -> Sources:
+def hashed(paths: Mapping[str, Path], hash_of: Callable[[Path], str]) -> Sources:
+    """Files by id; one whose hash cannot be told is left out with the reason."""
     files: dict[str, SourceFile] = {}
     skipped: dict[str, str] = {}
     for name, path in paths.items():

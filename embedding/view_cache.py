@@ -8,6 +8,8 @@ vectors again. The file may be removed between runs; the next one then embeds ev
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
@@ -19,7 +21,8 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ground.disk import sha256
+from ground.disk import is_sqlite_no_space, sha256
+from ground.errors import Refusal
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS views (
@@ -27,6 +30,7 @@ CREATE TABLE IF NOT EXISTS views (
 ) WITHOUT ROWID
 """
 _UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_NOT_TO_BE_HAD = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PERM}
 _BUSY_S = 60.0
 _Result = TypeVar("_Result")
 
@@ -95,8 +99,8 @@ class ViewCache:
             try:
                 return work(self._connected())
             except sqlite3.DatabaseError as error:
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _UNUSABLE:
-                    raise
+                if _code(error) not in _UNUSABLE:
+                    raise _plain(error) from error
             self.begun_again = True
             self.close()
             self._remove()
@@ -117,6 +121,21 @@ class ViewCache:
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute(_SCHEMA)
         return self._connection
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _plain(error: sqlite3.DatabaseError) -> Exception:
+    """The error as everybody else means it: no space as an OSError, a folder that cannot be used as a Refusal."""
+    if is_sqlite_no_space(error):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if _code(error) in _NOT_TO_BE_HAD:
+        return Refusal(
+            "views_not_kept", "View vectors cannot be kept in this folder: it cannot be written, or is busy."
+        )
+    return error
 
 
 def _checksum(file_sha256: str, vector: bytes, thumbnail_jpeg: bytes) -> bytes:

@@ -5,10 +5,14 @@ Standard library alone. The index store keeps a commit in steps and a lock of it
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
+import glob
 import hashlib
 import os
+import sqlite3
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +22,17 @@ from typing import IO
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """A write that finds no room: a full disk, a quota, a limit on the size of files."""
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_PARTIAL = ".partial"
 
 
 def is_no_space(error: OSError) -> bool:
     """Whether a write failed for want of room."""
     return error.errno in NO_SPACE
+
+
+def is_sqlite_no_space(error: BaseException) -> bool:
+    """The same in SQLite's words: FULL is a full disk, IOERR what it makes of a file-size limit or quota."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 @contextmanager
@@ -35,20 +45,17 @@ def written_whole(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
-        with open(path, "wb") as file:
-            yield file
+        with open(path, "wb") as stream:
+            yield stream
         return
-    for leftover in path.parent.glob(f".{path.name}.*.partial"):
-        _remove_unless_held(leftover)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    temporary = Path(name)
+    _remove_leftovers(path)
+    temporary, file = _beside(path)
     try:
-        with os.fdopen(handle, "wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # says that somebody writes it
+        with file:
             yield file
             file.flush()
             if not private:
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
+                os.fchmod(file.fileno(), _mode_of(path))
             os.fsync(file.fileno())
             os.replace(temporary, path)
     except BaseException:
@@ -126,13 +133,35 @@ def short_name_of(description: str) -> str:
     return hashlib.sha256(description.encode()).hexdigest()[:12]
 
 
-def _remove_unless_held(path: Path) -> None:
-    try:
-        with open(path, "rb") as file:
+def _partial_prefix(path: Path) -> str:
+    """Of temporary files for `path`: short enough for every name that a folder can hold."""
+    return f".{path.name[:60]}."
+
+
+def _beside(path: Path) -> tuple[Path, IO[bytes]]:
+    """A new file in the folder of `path`, held, so that nobody takes it for what a kill left."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_partial_prefix(path), suffix=_PARTIAL)
+        file = os.fdopen(handle, "wb")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return Path(name), file
+        file.close()  # somebody tidied it away in the instant before it was held
+
+
+def _remove_leftovers(path: Path) -> None:
+    for leftover in path.parent.glob(f"{glob.escape(_partial_prefix(path))}*{_PARTIAL}"):
+        with contextlib.suppress(OSError), open(leftover, "rb") as file:  # another process removed it, or may
             if hold(file):
-                path.unlink(missing_ok=True)
-    except OSError:  # another process removed it, or may
-        return
+                leftover.unlink(missing_ok=True)
+
+
+def _mode_of(path: Path) -> int:
+    """That of the file whose place is taken, else what the umask leaves."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return 0o666 & ~_umask()
 
 
 def _umask() -> int:

@@ -156,7 +156,9 @@ class GenerationWriter:
             recall_queries=recall_queries,
             files={path.name: _file_entry(path) for path in sorted(self._folder.iterdir())},
         )
-        content = (manifest.model_dump_json(indent=2) + "\n").encode()
+        # Who goes back to a version without a choice of back-ends keeps an index that it can read.
+        unsaid = {"backend"} if manifest.backend == DEFAULT_BACKEND else None
+        content = (manifest.model_dump_json(indent=2, exclude=unsaid) + "\n").encode()
         write_flushed(self._folder / MANIFEST, content)
         self._on_step("manifest written")
         write_flushed(self._folder / MANIFEST_HASH, _hash_line(content))

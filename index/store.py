@@ -12,7 +12,6 @@ step. Whatever instant the power fails at, CURRENT names the old generation or t
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -27,7 +26,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ground.disk import NO_SPACE, READ_ONLY, flush_folder, write_flushed
+from ground.disk import NO_SPACE, READ_ONLY, flush_folder, is_sqlite_no_space, write_flushed
 from index.base import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexNotWritten
 from index.generation import MANIFEST_HASH, BuildParameters, Generation, GenerationWriter
 
@@ -224,6 +223,11 @@ def _busy(lock_content: bytes) -> IndexBusy:
     return IndexBusy(f"An index rebuild is running already: process {pid}, started {started}.", pid=pid)
 
 
+def _of_sqlite(error: sa.exc.OperationalError | sqlite3.OperationalError) -> BaseException:
+    """What SQLite itself said, where SQLAlchemy says it again."""
+    return (error.orig or error) if isinstance(error, sa.exc.OperationalError) else error
+
+
 @contextlib.contextmanager
 def _plain_disk_errors(numbers: frozenset[int], sentence: str) -> Iterator[None]:
     """Turn OSErrors of some numbers, and SQLite's word for a full disk, into IndexNotWritten."""
@@ -234,8 +238,6 @@ def _plain_disk_errors(numbers: frozenset[int], sentence: str) -> Iterator[None]
             raise IndexNotWritten(sentence) from error
         raise
     except (sa.exc.OperationalError, sqlite3.OperationalError) as error:
-        # FULL is a full disk, IOERR what SQLite makes of a file-size limit or quota.
-        code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) & 0xFF
-        if errno.ENOSPC in numbers and code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        if numbers is NO_SPACE and is_sqlite_no_space(_of_sqlite(error)):
             raise IndexNotWritten(sentence) from error
         raise

@@ -10,7 +10,8 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from app.answering.pipeline import Question, _prepare
-from embedding.prepared import clip_bytes, ecg_array, normalised_clip, read_clip
+from embedding.ecgs import ecg_array
+from embedding.prepared import clip_bytes, normalised_clip, read_clip
 from inputs.ecg.prepare import ecg_windows
 from inputs.echo.prepare import prepare_clip
 from inputs.guarded.reader import GuardedReader

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _Float32 = NDArray[np.float32]
 
-Gift = Literal["ecg_features", "retrieval", "predictions", "unusual"]
+Gift = Literal["ecg_features", "ecg_embeddings", "predictions", "unusual"]
 """Features of an ECG; embeddings to search with; probabilities of LVEF and SHD; how unusual an ECG is."""
 
 

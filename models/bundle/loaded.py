@@ -173,7 +173,7 @@ class Bundle:
             return frozenset()
         gifts: set[Gift] = {"ecg_features"}
         if self.manifest.gives("ecg_embeddings"):
-            gifts.add("retrieval")
+            gifts.add("ecg_embeddings")
             if self.probes is not None:
                 gifts.add("predictions")
             if self._ood_head is not None:

@@ -56,7 +56,7 @@ class FakeEmbedder:
 
     id = "fake"
     sha256 = "ab" * 32
-    gives: frozenset[Gift] = frozenset({"ecg_features", "retrieval", "predictions"})
+    gives: frozenset[Gift] = frozenset({"ecg_features", "ecg_embeddings", "predictions"})
     ecg = EcgSpec()
     lvef = LvefClasses()
     device_name = "cpu"

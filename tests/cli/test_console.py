@@ -52,3 +52,10 @@ def test_the_bar_on_a_terminal_shows_message_and_time_left_in_80_columns(monkeyp
     assert "3/3000" in last
     assert re.search(r"\d:\d\d:\d\d", last)
     assert "loss 1.234, 512 pairs/s" in last
+
+
+def test_a_stage_with_nothing_to_do_is_one_line():
+    lines = console._PlainLines("Embedding studies")
+    with console.err.capture() as captured:
+        lines(0, 0, "Writing generation 000001")
+    assert captured.get().splitlines() == ["Embedding studies: 0/0 Writing generation 000001"]

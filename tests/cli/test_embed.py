@@ -347,3 +347,51 @@ def test_unreadable_clips_and_folders_take_no_view_from_those_that_can_be_read(c
     assert said.count("skipped study/broken") == 4
     with np.load(out) as written:
         assert np.allclose(written["pool_weights"], 1 / 3, atol=1e-6)
+
+
+@pytest.fixture
+def clip_files(cohort_dir):
+    """Six different clips."""
+    return sorted((cohort_dir / "files").glob("val*.avi"))[:6]
+
+
+def embedded_study(command, bundle, out, *studies, work=None):
+    keeping = () if work is None else ("--work", work)
+    code, said, _ = command("embed", "echo", *studies, "--bundle", bundle, "-o", out, "--device", "cpu", *keeping)
+    assert code == 0, said
+    with np.load(out) as written:
+        return {name: written[name][-1] for name in written.files}
+
+
+def test_what_is_kept_from_another_time_changes_no_answer(command, small_bundle, clip_files, tmp_path):
+    for study, files in (("seed", clip_files[4:]), ("whole", clip_files)):
+        (tmp_path / study).mkdir()
+        for path in files:
+            shutil.copy(path, tmp_path / study)
+    bundle, work = small_bundle(), tmp_path / "work"  # the first three of six views count
+    fresh = embedded_study(command, bundle, tmp_path / "fresh.npz", tmp_path / "whole")
+    embedded_study(command, bundle, tmp_path / "seed.npz", tmp_path / "seed", work=work)
+    again = embedded_study(command, bundle, tmp_path / "again.npz", tmp_path / "whole", work=work)
+    for name in fresh:
+        np.testing.assert_array_equal(fresh[name], again[name])
+
+
+def test_weights_stand_with_their_views_where_studies_share_a_clip(command, small_bundle, clip_files, tmp_path):
+    for study, files in (("one", clip_files[:1]), ("two", (clip_files[1], clip_files[2], clip_files[0]))):
+        (tmp_path / study).mkdir()
+        for place, path in enumerate(files):
+            shutil.copy(path, tmp_path / study / f"{place}.avi")
+    bundle = small_bundle()
+    alone = embedded_study(command, bundle, tmp_path / "alone.npz", tmp_path / "two")
+    beside = embedded_study(command, bundle, tmp_path / "both.npz", tmp_path / "one", tmp_path / "two")
+    assert np.diff(np.sort(alone["pool_weights"])).min() > 2e-6  # or the order could not be told
+    np.testing.assert_allclose(alone["pool_weights"], beside["pool_weights"], atol=5e-7)
+
+
+def test_clips_after_those_that_count_are_not_read(command, small_bundle, clip_files, tmp_path):
+    study = tmp_path / "study"
+    study.mkdir()
+    for path in clip_files[:3]:
+        shutil.copy(path, study)
+    (study / "zz.avi").write_bytes(b"not a clip")
+    embedded_study(command, small_bundle(), tmp_path / "out.npz", study)

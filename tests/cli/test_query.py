@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from cli.console import out
-from cli.query import QueryRefused, print_answer
+from cli.query import QueryRefused, ask, print_answer
 
 ANSWER = {
     "request_id": "r",
@@ -68,3 +69,24 @@ def test_an_answer_that_is_none_is_one_sentence():
     with pytest.raises(QueryRefused, match="not one that this version") as refused:
         print_answer({"status": "ok"})
     assert "\n" not in refused.value.in_full
+
+
+@pytest.mark.parametrize(
+    ("response", "sentence"),
+    [
+        (httpx.Response(200, text="<html>"), "What answered at that address is not this service."),
+        (httpx.Response(200, json=[1]), "What answered at that address is not this service."),
+        (httpx.Response(302, headers={"location": "/login"}), "What answered at that address is not this service."),
+        (httpx.Response(502, text="Bad gateway"), "The service answered 502."),
+        (httpx.Response(500, json=["a list"]), "The service answered 500."),
+        (httpx.Response(500, text="{", headers={"content-type": "application/json"}), "The service answered 500."),
+        (httpx.Response(422, json={"detail": "No lead V3.", "hint": "Send it."}), "No lead V3. Send it."),
+    ],
+)
+def test_whatever_answers_a_person_reads_a_sentence(response, sentence, tmp_path, monkeypatch):
+    (tmp_path / "ecg.dcm").write_bytes(b"x")
+    response.request = httpx.Request("POST", "http://127.0.0.1:1/v1/search")
+    monkeypatch.setattr(httpx, "post", lambda *_, **__: response)
+    with pytest.raises(QueryRefused) as refused:
+        ask("http://127.0.0.1:1", [tmp_path / "ecg.dcm"], {})
+    assert refused.value.in_full == sentence

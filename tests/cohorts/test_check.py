@@ -15,7 +15,7 @@ from cohorts import (
     CohortError,
     CohortReport,
     check_cohort,
-    load_cohort,
+    open_cohort,
 )
 from ground.findings import SHD_FLAGS
 
@@ -31,7 +31,7 @@ def test_a_patient_in_two_splits_is_named_by_rows_and_refused(tables: Tables, tm
     tables.write(tmp_path)
     assert only_problem(check_cohort(tmp_path), "patient_in_two_splits") == ("splits", 2, (1, 4))
     with pytest.raises(CohortError, match="more than one split") as refused:
-        load_cohort(tmp_path)
+        open_cohort(tmp_path)
     assert "007" not in str(refused.value)
     assert "row 1, 4" in str(refused.value)
 
@@ -58,7 +58,7 @@ def test_missing_files_are_counted_per_table(tables: Tables, tmp_path: Path):
     (tmp_path / "ecg/0.hea").unlink()
     (tmp_path / "ecg/2.hea").unlink()
     assert only_problem(check_cohort(tmp_path), "file_missing") == ("ecgs", 2, (1, 3))
-    load_cohort(tmp_path)  # the tables are sound: a rebuild lists such files one by one
+    open_cohort(tmp_path)  # the tables are sound: a rebuild lists such files one by one
 
 
 @pytest.mark.parametrize("path", ["../outside.dcm", "/etc/hostname", "echo/../../outside.dcm"])
@@ -70,7 +70,7 @@ def test_paths_that_leave_the_folder_are_refused(tables: Tables, tmp_path: Path,
     tables.write(root)
     assert only_problem(check_cohort(root), "path_outside") == ("echos", 1, (1,))
     with pytest.raises(CohortError, match="outside") as refused:
-        load_cohort(root).file_path(path)
+        open_cohort(root).tables.file_path(path)
     assert str(tmp_path) not in str(refused.value)
 
 
@@ -84,7 +84,7 @@ def test_a_link_out_of_the_folder_is_refused_and_one_within_is_followed(tables: 
     os.remove(root / "echo/2.dcm")
     os.symlink(root / "echo/0.dcm", root / "echo/2.dcm")
     assert only_problem(check_cohort(root), "path_outside") == ("echos", 1, (2,))
-    assert load_cohort(root).file_path("echo/2.dcm") == (root / "echo/0.dcm").resolve()
+    assert open_cohort(root).tables.file_path("echo/2.dcm") == (root / "echo/0.dcm").resolve()
 
 
 def write_record(header: Path, *signal_files: str) -> None:
@@ -150,7 +150,7 @@ def test_zoned_and_naive_times_in_one_column_are_refused_naming_the_rarer_rows(t
     tables.write(tmp_path)
     assert only_problem(check_cohort(tmp_path), "times_mixed") == ("studies", 1, (2,))
     with pytest.raises(CohortError, match="zone"):
-        load_cohort(tmp_path)
+        open_cohort(tmp_path)
 
 
 def test_zoned_and_naive_times_in_different_tables_are_refused(tables: Tables, tmp_path: Path):
@@ -199,7 +199,7 @@ def test_a_cell_that_cannot_be_is_found_by_row(tables: Tables, tmp_path: Path, c
     report = check_cohort(tmp_path)
     assert next((p.code, p.table, p.count, p.rows) for p in report.problems) == (code, "studies", 1, (2,))
     with pytest.raises(CohortError) as refused:
-        load_cohort(tmp_path)
+        open_cohort(tmp_path)
     assert refused.value.code == code
 
 
@@ -250,7 +250,7 @@ def test_the_report_counts_what_was_paired_and_skipped(tables: Tables, tmp_path:
     assert report.problems == ()
     assert (report.n_patients, report.n_ecgs, report.n_studies, report.n_views) == (4, 6, 3, 3)
     assert (report.n_pairs, report.n_paired_ecgs, report.n_paired_studies) == (4, 4, 3)
-    serves = load_cohort(tmp_path).patients("calibration")  # half of val, as in training
+    serves = open_cohort(tmp_path).tables.patients("calibration")  # half of val, as in training
     assert serves == {"12"}
     assert dict(report.pairs_per_split) == {"train": 2, "val": 0, "calibration": 1, "test": 1}
     assert {s.code: (s.table, s.count, s.rows) for s in report.skipped} == {
@@ -342,7 +342,7 @@ def test_missing_and_doubled_tables_and_columns_are_said_by_name(tables: Tables,
     codes = {p.table: p.code for p in check_cohort(tmp_path).problems}
     assert codes == {"splits": "table_missing", "ecgs": "table_twice", "echos": "column_missing"}
     with pytest.raises(CohortError):
-        load_cohort(tmp_path)
+        open_cohort(tmp_path)
 
 
 def test_a_file_that_is_no_table_is_refused_without_its_path(tables: Tables, tmp_path: Path):
@@ -350,7 +350,7 @@ def test_a_file_that_is_no_table_is_refused_without_its_path(tables: Tables, tmp
     (tmp_path / "studies.csv").unlink()
     (tmp_path / "studies.parquet").write_bytes(b"PAR1 nonsense")
     with pytest.raises(CohortError, match="cannot be read as a table") as refused:
-        load_cohort(tmp_path)
+        open_cohort(tmp_path)
     assert str(tmp_path) not in str(refused.value)
 
 
@@ -359,4 +359,23 @@ def test_floating_point_ids_are_refused(tables: Tables, tmp_path: Path):
     (tmp_path / "ecgs.csv").unlink()
     tables.ecgs.assign(ecg_id=[1.0, 2.0, np.nan]).to_parquet(tmp_path / "ecgs.parquet")
     with pytest.raises(CohortError, match="write ids as text"):
-        load_cohort(tmp_path)
+        open_cohort(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", '"text"'])
+def test_what_a_cohort_says_of_itself_must_be_a_json_object(tables: Tables, tmp_path: Path, content: str):
+    root = tables.write(tmp_path)
+    assert open_cohort(root).about.written == {}
+    (root / "cohort.json").write_text(content)
+    assert only_problem(check_cohort(root), "about_unreadable")[0] == "cohort.json"
+    with pytest.raises(CohortError, match=r"cohort\.json is not a JSON object"):
+        _ = open_cohort(root).about
+
+
+def test_a_cohort_is_simulated_if_it_names_the_simulator(tables: Tables, tmp_path: Path):
+    root = tables.write(tmp_path)
+    assert not open_cohort(root).about.is_simulated
+    (root / "cohort.json").write_text('{"patients": 3, "simulator_version": "1", "notice": "invented"}')
+    about = open_cohort(root).about
+    assert about.is_simulated
+    assert list(about.written) == ["patients", "simulator_version", "notice"]

@@ -16,7 +16,7 @@ from cohorts import (
     Cohort,
     check_cohort,
     derive_pairs,
-    load_cohort,
+    open_cohort,
     shd_label,
     shd_labels,
     write_cohort_tables,
@@ -32,7 +32,7 @@ def booleans(series: pd.Series) -> list[bool | None]:
 def test_written_tables_come_back_with_ids_as_text_and_unknown_as_unknown(
     tables: Tables, tmp_path: Path, table_format: str
 ):
-    cohort = load_cohort(tables.write(tmp_path, table_format))
+    cohort = open_cohort(tables.write(tmp_path, table_format)).tables
     assert list(cohort.ecgs["patient_id"]) == ["007", "12", "0x1F"]
     assert list(cohort.ecgs["ecg_id"]) == ["1", "2", "3"]
     assert cohort.studies["acquired_at"].iloc[0] == pd.Timestamp("2021-03-01 10:00")
@@ -53,7 +53,7 @@ def test_typed_parquet_of_another_tool_is_read_like_text(tables: Tables, tmp_pat
     ecgs = tables.ecgs.assign(ecg_id=[1, 2, 3])
     (tmp_path / "ecgs.csv").unlink()
     ecgs.to_parquet(tmp_path / "ecgs.parquet")
-    cohort = load_cohort(tmp_path)
+    cohort = open_cohort(tmp_path).tables
     assert list(cohort.ecgs["ecg_id"]) == ["1", "2", "3"]
     assert booleans(shd_labels(cohort.studies)) == [False, True, None]
     assert len(derive_pairs(cohort)) == 3
@@ -64,7 +64,7 @@ def test_columns_are_found_by_name_whatever_their_order(tables: Tables, tmp_path
     studies = pd.read_csv(tmp_path / "studies.csv", dtype=str, keep_default_na=False)
     shuffled = [*reversed(studies.columns)]
     studies[shuffled].assign(note="x").to_csv(tmp_path / "studies.csv", index=False)
-    np.testing.assert_array_equal(load_cohort(tmp_path).studies["lvef_percent"], [61.25, 33.0, np.nan])
+    np.testing.assert_array_equal(open_cohort(tmp_path).tables.studies["lvef_percent"], [61.25, 33.0, np.nan])
 
 
 def test_writing_twice_gives_the_same_bytes(tables: Tables, tmp_path: Path):
@@ -85,7 +85,7 @@ def test_zoned_times_become_one_clock(tables: Tables, tmp_path: Path):
     for frame in (tables.ecgs, tables.echos, tables.studies):
         frame["acquired_at"] = frame["acquired_at"] + "+02:00"
     tables.studies["acquired_at"] = ["2021-03-01T08:00:00Z", "2021-04-01T04:00:00-04:00", "2021-05-01T08:00:00+00:00"]
-    cohort = load_cohort(tables.write(tmp_path))
+    cohort = open_cohort(tables.write(tmp_path)).tables
     assert list(derive_pairs(cohort)["days_apart"]) == [0, 0, 0]
 
 
@@ -168,7 +168,7 @@ def test_pairs_equal_the_naive_twin(window_days: float):
 
 def test_an_ecg_exactly_seven_days_away_pairs_and_a_second_more_does_not(tables: Tables, tmp_path: Path):
     tables.ecgs["acquired_at"] = ["2021-03-08T10:00:00", "2021-03-25T10:00:00", "2021-05-08T10:00:01"]
-    pairs = derive_pairs(load_cohort(tables.write(tmp_path)))
+    pairs = derive_pairs(open_cohort(tables.write(tmp_path)).tables)
     assert sorted(pairs["ecg_id"]) == ["1", "2"]
     assert list(pairs["days_apart"]) == [7, 7]
 

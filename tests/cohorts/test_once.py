@@ -1,12 +1,12 @@
 """A command parses and hashes each table of a cohort once, however many of its steps ask."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 import cohorts.folder
-import cohorts.tables
 from cli.main import app
 from index.rebuild import rebuild_index
 from models.device import Machine
@@ -19,32 +19,22 @@ ONCE_EACH = dict.fromkeys(("ecgs", "echos", "splits", "studies"), 1)
 
 @pytest.fixture
 def counted(monkeypatch):
-    """How often each table's file was read and parsed."""
+    """How often each table's file was read, by whomever, and parsed."""
     counts = {"read": Counter(), "parsed": Counter()}
+    read_bytes, parse_table = Path.read_bytes, cohorts.folder.parse_table
 
-    def spy(name, kind, table_at):
-        real = getattr(cohorts.folder, name)
+    def counting_read(path):
+        if path.stem in ONCE_EACH:
+            counts["read"][path.stem] += 1
+        return read_bytes(path)
 
-        def counting(*args):
-            counts[kind][args[table_at]] += 1
-            return real(*args)
+    def counting_parse(file, name):
+        counts["parsed"][name] += 1
+        return parse_table(file, name)
 
-        monkeypatch.setattr(cohorts.folder, name, counting)
-
-    spy("read_table_file", "read", 1)
-    spy("parse_table", "parsed", 1)
+    monkeypatch.setattr(Path, "read_bytes", counting_read)
+    monkeypatch.setattr(cohorts.folder, "parse_table", counting_parse)
     return counts
-
-
-@pytest.fixture(autouse=True)
-def no_other_reading(monkeypatch):
-    """Tables are hashed as they are read: nobody reads their files a second time for the hash."""
-
-    def refuse(*args):
-        raise AssertionError("tables_sha256 read the tables again")
-
-    monkeypatch.setattr(cohorts.tables, "tables_sha256", refuse)
-    monkeypatch.setattr(cohorts, "tables_sha256", refuse)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from embedding.clips import ClipRow, embed_clips, open_view_cache
 from embedding.ecgs import fill_store
 from embedding.local import reading
 from embedding.prepared import clip_bytes, read_clip
-from embedding.sources import hash_clips
+from embedding.sources import clip_sha256, hash_clips
 from embedding.store import ArrayStore
 from inputs.echo.prepare import prepare_clip
 from inputs.specs import EchoSpec
@@ -113,3 +113,38 @@ def test_without_a_folder_views_are_kept_for_the_run_alone(clips, micro_recipe, 
     for _ in range(2):
         _, embedded = view_vectors(bundle, clips, None)
         assert embedded.embedded == len(clips)
+
+
+def test_views_come_in_the_order_of_the_rows_whatever_the_cache_holds_already(clips, micro_recipe, tmp_path):
+    bundle, names = echo_bundle(tmp_path / "one", micro_recipe), list(clips)
+    view_vectors(bundle, {name: clips[name] for name in names[1::2]}, tmp_path)
+    (tmp_path / "bad.avi").write_bytes(b"not a clip")
+    views, embedded = view_vectors(
+        bundle, {"bad": tmp_path / "bad.avi", **clips, "worse": tmp_path / "bad.avi"}, tmp_path
+    )
+    assert list(views) == names
+    assert list(embedded.skipped) == ["bad", "worse"]
+    assert embedded.reused == len(names) // 2
+
+
+@pytest.mark.parametrize("hashes_are_known", [False, True])
+def test_one_clip_under_many_names_is_embedded_once(clips, micro_recipe, tmp_path, hashes_are_known, monkeypatch):
+    bundle, path = echo_bundle(tmp_path / "one", micro_recipe), next(iter(clips.values()))
+    given, embed = [], bundle.embed_clips
+    monkeypatch.setattr(bundle, "embed_clips", lambda batch: given.append(len(batch)) or embed(batch))
+    known = clip_sha256(path) if hashes_are_known else ""
+    rows = [ClipRow(number, path, known) for number in range(20)]
+    with open_view_cache(tmp_path, bundle) as cache, reading(0) as reader:
+        embedded = embed_clips(bundle, rows, cache, reader, HERE)
+    assert given == [1]
+    assert (embedded.embedded, embedded.reused, list(embedded.sha256_of)) == (1, 19, list(range(20)))
+
+
+def test_a_clip_without_a_finite_vector_is_left_out_under_all_its_names(clips, micro_recipe, tmp_path, monkeypatch):
+    bundle, path = echo_bundle(tmp_path / "one", micro_recipe), next(iter(clips.values()))
+    monkeypatch.setattr(bundle, "embed_clips", lambda batch: np.full((len(batch), 12), np.nan, np.float32))
+    rows = [ClipRow(number, path) for number in range(3)]
+    with open_view_cache(tmp_path, bundle) as cache, reading(0) as reader:
+        embedded = embed_clips(bundle, rows, cache, reader, HERE)
+    assert embedded.skipped == dict.fromkeys(range(3), "The encoder gave no finite vector.")
+    assert not embedded.sha256_of

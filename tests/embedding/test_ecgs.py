@@ -1,13 +1,13 @@
+import errno
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from embedding.ecgs import fill_store, prepared_ecgs
-from embedding.local import attempt, in_order, reading
-from embedding.prepared import clip_bytes, ecg_array, normalised_clip, read_clip
-from embedding.sources import hash_ecgs
+from embedding.ecgs import ecg_array, fill_store, hash_ecgs, prepared_ecgs
+from embedding.local import Refused, attempt, in_order, reading
+from embedding.prepared import clip_bytes, normalised_clip, read_clip
 from embedding.store import ArrayStore
 from inputs.echo.prepare import prepare_clip
 from inputs.errors import UnreadableFile
@@ -89,3 +89,18 @@ def test_a_child_that_died_is_no_lasting_word_about_a_file(cohort_dir, tmp_path)
 def test_a_defect_of_ours_is_no_refusal():
     with pytest.raises(ZeroDivisionError):
         attempt(lambda: 1 / 0)
+
+
+def failing(number):
+    raise OSError(number, "no")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENOMEM])
+def test_what_the_machine_lacks_is_no_files_fault(number):
+    with pytest.raises(OSError, match="no"):
+        attempt(lambda: failing(number))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENOENT])
+def test_a_file_that_cannot_be_opened_is_left_out_and_tried_again_by_the_next_run(number):
+    assert attempt(lambda: failing(number)) == Refused("The file cannot be read.", lasting=False)

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-import embedding.clips
-import embedding.ecgs
-import embedding.prepared
-from cohorts import load_cohort
+import inputs.ecg.read
+import inputs.echo.read
+from cohorts import open_cohort
 from embedding.clips import open_view_cache
 from embedding.ecgs import fill_store
 from embedding.prepared import clip_bytes
@@ -39,14 +38,14 @@ def written(tmp_path):
 def read_files(monkeypatch):
     """Names of the files that a parser is asked to read, in this process."""
     names = []
-    for kind in ("read_ecg", "read_echo"):
-        real = getattr(embedding.local, kind)
+    for module, kind in ((inputs.ecg.read, "read_ecg"), (inputs.echo.read, "read_echo")):
+        real = getattr(module, kind)
 
         def spy(source, *args, _real=real, **options):
             names.append(source.name if isinstance(source, Path) else source[0].name)
             return _real(source, *args, **options)
 
-        monkeypatch.setattr(embedding.local, kind, spy)
+        monkeypatch.setattr(module, kind, spy)
     return names
 
 
@@ -74,7 +73,7 @@ def test_a_rebuild_embeds_nothing_again(written, read_files):
 
 def test_nothing_in_its_work_folder_is_prepared_or_embedded_twice(written, read_files):
     bundle = Bundle.load(written / "bundle", device="cpu", parts=("echo",))
-    cohort, work = load_cohort(written / "cohort"), written / "work"
+    cohort, work = open_cohort(written / "cohort").tables, written / "work"
     signals, _ = prepared_signals(cohort, cohort.ecgs["ecg_id"], bundle.manifest.ecg, work, HERE)
     clips = clip_sources(cohort, cohort.studies["study_id"])
     with ArrayStore(work / f"clips-{spec_hash(bundle.manifest.echo)}", np.uint8) as decoded:

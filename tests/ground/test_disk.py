@@ -116,3 +116,29 @@ def test_a_folder_is_waited_for(tmp_path):
 def test_there_is_one_word_for_no_space(number):
     assert is_no_space(OSError(number, "no room"))
     assert not is_no_space(OSError(errno.EACCES, "not yours"))
+
+
+def test_many_writers_of_one_file_do_not_tidy_each_other_away(tmp_path):
+    script = (
+        "import sys; from pathlib import Path; from ground.disk import write_whole\n"
+        "for number in range(150): write_whole(Path(sys.argv[1]), sys.argv[2] * 50)\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", script, tmp_path / "a", letter], cwd=ROOT) for letter in "xyz"]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    assert names(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_text() in {letter * 50 for letter in "xyz"}
+
+
+@pytest.mark.parametrize("name", ["a[1].json", "a**b", "n" * 250, "ü" * 100])
+def test_any_name_that_a_folder_can_hold_can_be_written(tmp_path, name):
+    write_whole(tmp_path / name, b"x")
+    write_whole(tmp_path / name, b"y")
+    assert (tmp_path / name).read_bytes() == b"y"
+    assert names(tmp_path) == [name]
+
+
+def test_a_file_keeps_the_mode_that_somebody_gave_it(tmp_path):
+    write_whole(tmp_path / "a", b"x")
+    (tmp_path / "a").chmod(0o600)
+    write_whole(tmp_path / "a", b"y")
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600

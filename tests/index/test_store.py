@@ -70,6 +70,13 @@ def test_the_recall_in_the_manifest_is_measured_on_the_written_file(tmp_path, mo
     assert IndexStore(tmp_path).open_current().manifest.recall_at_10 == 0.5
 
 
+def test_a_manifest_names_its_search_engine_only_where_it_is_another_than_the_first(two_generations):
+    """Whoever goes back to a version that knew one engine keeps an index that it can read."""
+    for folder in (two_generations / "generations").iterdir():
+        assert "backend" not in json.loads((folder / "manifest.json").read_text())
+    assert IndexStore(two_generations).open_current().manifest.backend == "faiss-flat"
+
+
 def test_sha256sum_accepts_the_manifest_hash(two_generations):
     for folder in (two_generations / "generations").iterdir():
         subprocess.run(["sha256sum", "--check", "--strict", "manifest.sha256"], cwd=folder, check=True)

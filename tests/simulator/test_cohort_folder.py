@@ -14,7 +14,7 @@ from cohorts import (
     CohortError,
     check_cohort,
     derive_pairs,
-    load_cohort,
+    open_cohort,
     shd_labels,
 )
 from ground.findings import MEASUREMENTS, SHD_FLAGS
@@ -52,7 +52,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_the_folder_loads_and_has_no_problems(tiny):
     out, report, _ = tiny
-    cohort = load_cohort(out)
+    cohort = open_cohort(out).tables
     assert (len(cohort.ecgs), len(cohort.studies), len(cohort.echos)) == (report.ecgs, report.studies, report.clips)
     assert check_cohort(out).problems == ()
     assert {p.suffix for p in (out / "ecgs").iterdir()} == {".dat", ".hea", ".dcm"}
@@ -64,13 +64,13 @@ def test_progress_counts_every_patient(tiny):
 
 
 def test_a_patient_is_in_one_split_and_shares_are_kept(tiny):
-    splits = load_cohort(tiny[0]).splits
+    splits = open_cohort(tiny[0]).tables.splits
     assert splits["patient_id"].is_unique
     assert splits["split"].value_counts().reindex(SPLITS).tolist() == [36, 6, 9, 9]
 
 
 def test_most_studies_have_an_ecg_within_a_week_and_some_ecgs_lie_further_apart(tiny):
-    cohort = load_cohort(tiny[0])
+    cohort = open_cohort(tiny[0]).tables
     pairs = derive_pairs(cohort)
     paired = cohort.studies["study_id"].isin(pairs["study_id"]).mean()
     assert 0.8 < paired < 1.0
@@ -80,7 +80,7 @@ def test_most_studies_have_an_ecg_within_a_week_and_some_ecgs_lie_further_apart(
 
 
 def test_every_study_has_views_and_some_lack_some(tiny):
-    views = load_cohort(tiny[0]).echos.groupby("study_id")["view"].agg(set)
+    views = open_cohort(tiny[0]).tables.echos.groupby("study_id")["view"].agg(set)
     assert len(views) == tiny[1].studies
     standard = {"PLAX", "PSAX", "A4C", "A2C", "A3C", "SUBCOSTAL"}
     assert set().union(*views) >= standard
@@ -89,7 +89,7 @@ def test_every_study_has_views_and_some_lack_some(tiny):
 
 
 def test_reports_follow_the_truth_within_a_reader_s_error(tiny):
-    studies = load_cohort(tiny[0]).studies
+    studies = open_cohort(tiny[0]).tables.studies
     truth = pd.read_csv(tiny[0] / "truth.csv").set_index("record")
     assert set(studies["study_id"]) < set(truth.index)
     assert set(pd.read_csv(tiny[0] / "ecgs.csv")["ecg_id"]) < set(truth.index)
@@ -105,7 +105,7 @@ def test_reports_follow_the_truth_within_a_reader_s_error(tiny):
 
 
 def test_some_measurements_are_missing_but_shd_is_nearly_always_known(tiny):
-    studies = load_cohort(tiny[0]).studies
+    studies = open_cohort(tiny[0]).tables.studies
     assert set(MEASUREMENTS) | set(SHD_FLAGS) < set(studies.columns)
     assert 0.03 < studies["la_volume_index"].isna().mean() < 0.3
     assert 0 < studies["tr_velocity_m_s"].isna().mean() < 0.5
@@ -174,7 +174,7 @@ def test_an_interrupted_run_leaves_nothing_that_looks_complete_and_can_be_repeat
         simulate_cohort(out, patients=3, seed=2, progress=stop)
     assert find_simulation(out) is None
     with pytest.raises(CohortError):
-        load_cohort(out)
+        open_cohort(out)
     assert simulate_cohort(out, patients=2, seed=1) == find_simulation(out)
     assert check_cohort(out).problems == ()
 

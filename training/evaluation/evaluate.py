@@ -137,6 +137,7 @@ def evaluate(
     bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",) if lacking else ("ecg", "echo"))
     if isinstance(cohort, Path):
         cohort = open_cohort(cohort, _trained_window_days(bundle) if window_days is None else window_days)
+    simulated = cohort.about.is_simulated  # before the work: what the cohort says of itself may be no JSON
     with ExitStack() as stack:
         folder = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="echo2ecg-evaluate-")))
         found = _embedded(bundle, cohort, split, folder, machine)
@@ -146,7 +147,7 @@ def evaluate(
     return EvaluationReport(
         bundle_id=bundle.id,
         split=split,
-        simulated_cohort=cohort.about.is_simulated,
+        simulated_cohort=simulated,
         patients=found.pairs["patient_id"].nunique(),
         ecgs=found.pairs["ecg_id"].nunique(),
         studies=found.pairs["study_id"].nunique(),

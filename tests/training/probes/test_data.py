@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from cohorts import derive_pairs, labels_and_flags, load_cohort, pairs_of_split
+from cohorts import derive_pairs, labels_and_flags, open_cohort, pairs_of_split
 from ground.findings import SHD_FLAGS
 from inputs.ecg.prepare import ecg_windows
 from inputs.specs import EcgSpec
@@ -25,7 +25,7 @@ def embed(windows_BWLN):
 
 
 def test_features_labels_flags_patients_and_shape_go_row_by_row(cohort_dir, tmp_path):
-    cohort = load_cohort(cohort_dir)
+    cohort = open_cohort(cohort_dir).tables
     pairs = pairs_of_split(derive_pairs(cohort), cohort, "val")
     signals, _ = prepared_signals(cohort, pairs["ecg_id"], SPEC, tmp_path, Machine.named("cpu", workers=0))
     gone = pairs["ecg_id"].iloc[0]
