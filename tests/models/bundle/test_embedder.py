@@ -64,11 +64,11 @@ def test_without_probes_there_are_vectors_and_no_decisions(load):
     embedder = load(None)
     verdict = embedder.embed_ecgs(WINDOWS[:1]).row(0)
     assert (verdict.lvef, verdict.shd, dict(verdict.flags), verdict.unusual) == (None, None, {}, None)
-    assert embedder.gives == {"ecg_features", "retrieval"}
+    assert embedder.gives == {"ecg_features", "ecg_embeddings"}
 
 
 def test_a_model_says_what_it_gives(load, judging_probes):
-    assert load(judging_probes).gives == {"ecg_features", "retrieval", "predictions", "unusual"}
+    assert load(judging_probes).gives == {"ecg_features", "ecg_embeddings", "predictions", "unusual"}
 
 
 def test_without_alignment_there_are_features_alone(load):
