@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ground.disk import flush_file, flush_folder, sha256, sha256_of_open, write_flushed
-from index.backends import DEFAULT_BACKEND, backend_named
+from index.backends import UNNAMED_BACKEND, backend_named
 from index.base import IndexDamaged, IndexMismatch, StudyIndex
 from index.catalogue.cards import StudyCard
 from index.catalogue.sqlite import Catalogue, CatalogueWriter
@@ -56,7 +56,7 @@ class GenerationManifest(BaseModel):
     bundle_sha256: str
     dim: int
     metric: str
-    backend: str = DEFAULT_BACKEND
+    backend: str = UNNAMED_BACKEND
     """Of `index.backends`; manifests from before there was a choice do not say it."""
     count: int
     build: dict[str, str | int | float | bool | None]
@@ -106,12 +106,14 @@ class Generation:
 class GenerationWriter:
     """Takes studies one by one into a folder that nobody reads yet; made by `IndexStore.write`."""
 
-    def __init__(self, folder: Path, generation_id: str, dim: int, on_step: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, generation_id: str, dim: int, on_step: Callable[[str], None], *, backend: str
+    ) -> None:
         self.generation_id = generation_id
         self.catalogue = CatalogueWriter(folder / _CATALOGUE)
         self._folder = folder
         self._on_step = on_step
-        self._engine = backend_named(DEFAULT_BACKEND)
+        self._engine = backend_named(backend)
         self._index = self._engine(dim)
         self._waiting: list[tuple[int, NDArray[np.float32]]] = []
 
@@ -157,7 +159,7 @@ class GenerationWriter:
             files={path.name: _file_entry(path) for path in sorted(self._folder.iterdir())},
         )
         # Who goes back to a version without a choice of back-ends keeps an index that it can read.
-        unsaid = {"backend"} if manifest.backend == DEFAULT_BACKEND else None
+        unsaid = {"backend"} if manifest.backend == UNNAMED_BACKEND else None
         content = (manifest.model_dump_json(indent=2, exclude=unsaid) + "\n").encode()
         write_flushed(self._folder / MANIFEST, content)
         self._on_step("manifest written")

@@ -27,6 +27,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ground.disk import NO_SPACE, READ_ONLY, flush_folder, is_sqlite_no_space, write_flushed
+from index.backends import DEFAULT_BACKEND
 from index.base import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexNotWritten
 from index.generation import MANIFEST_HASH, BuildParameters, Generation, GenerationWriter
 
@@ -104,9 +105,17 @@ class IndexStore:
 
     @contextlib.contextmanager
     def write(
-        self, *, bundle_id: str, bundle_sha256: str, dim: int, build: BuildParameters
+        self,
+        *,
+        bundle_id: str,
+        bundle_sha256: str,
+        dim: int,
+        build: BuildParameters,
+        backend: str = DEFAULT_BACKEND,
     ) -> Iterator[GenerationWriter]:
         """Write a new generation in a `with` block; it becomes current when the block ends without an exception.
+
+        `backend` is the search engine that will answer from it, by its name in `index.backends`.
 
         Raises IndexBusy when another process writes and IndexNotWritten when the disk is full or read-only. After any
         exception nothing half-written is left and CURRENT is what it was.
@@ -126,7 +135,7 @@ class IndexStore:
             folder = self._generations / f"{generation_id}.tmp"
             folder.mkdir()
             self._on_step("temporary folder made")
-            writer = GenerationWriter(folder, generation_id, dim, self._on_step)
+            writer = GenerationWriter(folder, generation_id, dim, self._on_step, backend=backend)
             with writer.catalogue:
                 yield writer
             manifest_sha256 = writer.complete(bundle_id=bundle_id, bundle_sha256=bundle_sha256, build=build)

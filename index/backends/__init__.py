@@ -1,7 +1,7 @@
 """Search engines behind one protocol (`index.base.StudyIndex`), by the name that a generation's manifest gives them.
 
-A new one is one file here, one line in `BACKENDS` and one in the congruence test. An engine's package is imported when
-a generation that names it is opened or written.
+A new one is one file here and one line in `BACKENDS`; the congruence test takes it from there. An engine's package is
+imported when a generation that names it is opened or written.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ def _faiss_flat() -> type[StudyIndex]:
 
 BACKENDS: dict[str, Callable[[], type[StudyIndex]]] = {"faiss-flat": _faiss_flat}
 DEFAULT_BACKEND = "faiss-flat"
+"""What a generation is written with unless somebody names another."""
+UNNAMED_BACKEND = "faiss-flat"
+"""What a manifest means that names none: there was only this one."""
 
 
 def backend_named(name: str) -> type[StudyIndex]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
+from app.answering import answered
+from models.bundle import EcgVerdict
 from models.ood import OodOutput
 from outputs.report import EmbedAnswer, PredictAnswer, SearchAnswer, StudyDetail
 
@@ -46,3 +51,8 @@ def test_nobody_reads_the_code_of_a_flag_on_the_page(running):
     said = running.search(1).json()["predictions"]["shd"]
     for flag in said.get("flags", []):
         assert f"<td>{flag['words']}</td>" in page
+
+
+def test_everything_that_a_model_says_of_an_ecg_reaches_the_answer():
+    source = inspect.getsource(answered)
+    assert [field.name for field in fields(EcgVerdict) if f"verdict.{field.name}" not in source] == []

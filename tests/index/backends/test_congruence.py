@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import types
 
 import faiss
 import numpy as np
 import pytest
 
+from index.backends import BACKENDS, backend_named
 from index.backends.faiss_backend import FaissIndex
+from index.base import IndexDamaged
 
 DIM = 24
 
@@ -25,32 +29,71 @@ class FakeGpu:
         return faiss.clone_index(index)
 
 
-def cpu(ids, vectors):
-    index = FaissIndex(vectors.shape[1])
+def filled(engine, ids, vectors):
+    index = engine(vectors.shape[1])
     index.add(ids, vectors)
     return index
 
 
-def gpu(ids, vectors):
-    index = cpu(ids, vectors)
+def reloaded(engine, tmp_path):
+    """Written to its file and opened again."""
+
+    def load(ids, vectors):
+        with open(tmp_path / engine.file_name, "wb") as file:
+            filled(engine, ids, vectors).save(file.write)
+        return engine.open(tmp_path / engine.file_name)
+
+    return load
+
+
+def on_gpu(ids, vectors):
+    index = filled(FaissIndex, ids, vectors)
     if len(ids):
         assert index.place_on("cuda", FakeGpu)
         assert index.backend == "faiss-gpu-flat"
     return index
 
 
-def reloaded(tmp_path):
-    def load(ids, vectors):
-        with open(tmp_path / "index.faiss", "wb") as file:
-            cpu(ids, vectors).save(file.write)
-        return FaissIndex.open(tmp_path / "index.faiss")
-
-    return load
-
-
-@pytest.fixture(params=["cpu", "gpu", "reloaded"])
+@pytest.fixture(params=["faiss-flat on a GPU", *BACKENDS, *(f"{name}, reloaded" for name in BACKENDS)])
 def make_index(request, tmp_path):
-    return {"cpu": cpu, "gpu": gpu, "reloaded": reloaded(tmp_path)}[request.param]
+    """Every back-end of `BACKENDS`, fresh and reloaded, and FAISS's GPU functions answered by its CPU code."""
+    if request.param == "faiss-flat on a GPU":
+        return on_gpu
+    engine = backend_named(request.param.split(",")[0])
+    return reloaded(engine, tmp_path) if "reloaded" in request.param else functools.partial(filled, engine)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_backend_is_listed_under_its_own_name_and_says_where_its_vectors_lie(name):
+    engine = backend_named(name)
+    assert engine.name == name
+    assert re.fullmatch(r"[a-z]+\.[a-z]+", engine.file_name)
+
+
+def test_an_engine_that_nobody_knows_is_refused_by_name():
+    with pytest.raises(IndexDamaged, match="search engine sonar, which this version does not have"):
+        backend_named("sonar")
+
+
+@pytest.mark.parametrize(
+    ("ids", "vectors", "sentence"),
+    [
+        ([1, 1], np.eye(2, DIM), "ids must not be negative and must differ"),
+        ([-1, 2], np.eye(2, DIM), "ids must not be negative and must differ"),
+        ([0, 1], np.eye(2, DIM), "an id is in the index already"),
+        ([1], np.eye(2, DIM), "there must be one id for every vector"),
+        ([1], 2 * np.eye(1, DIM), "vectors must have unit length"),
+        ([1], np.full((1, DIM), np.nan), "vectors must be finite"),
+        ([1], np.eye(1, DIM + 1), f"vectors must be rows of {DIM} numbers"),
+    ],
+)
+def test_vectors_that_cannot_be_found_again_are_refused(make_index, ids, vectors, sentence):
+    index = make_index(np.array([0]), np.eye(1, DIM, dtype=np.float32))
+    with pytest.raises(ValueError, match=sentence):
+        index.add(np.array(ids), vectors.astype(np.float32))
+    assert index.count == 1
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        index.search(np.eye(1, DIM, dtype=np.float32), 0)
 
 
 def unit(rows_ND):
