@@ -205,7 +205,8 @@ class RebuildJobs:
 
     def _save(self, job: StoredJob) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self._file(job.id), job.model_dump_json(indent=2))
+        # Every second, on the event loop: nobody waits for the disk.
+        write_whole(self._file(job.id), job.model_dump_json(indent=2), private=True, durable=False)
 
     def _save_quietly(self, job: StoredJob) -> None:
         """A full disk must not end a running job; the state in memory is still right."""

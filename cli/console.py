@@ -1,6 +1,6 @@
 """How commands speak: results on standard output, progress and errors on standard error.
 
-Progress is a bar on a terminal, plain lines otherwise, and JSON lines where another program reads (`--progress json`).
+Progress is a bar on a terminal and plain lines otherwise.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 
-from ground.progress import Progress, lines_to
+from ground.progress import Progress
 
 PIPED_WIDTH = 120
 """Columns where there is no terminal to ask: tables in a log or a file keep their words whole."""
@@ -25,18 +24,14 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDT
 err = Console(stderr=True, highlight=False)
 
 
-ProgressStyle = Literal["auto", "json"]
 PLAIN_INTERVAL_S = 5.0
 MESSAGE_WIDTH = 80
 """Columns of a terminal that numbers and message need; the bar gets what is left."""
 
 
 @contextmanager
-def progress(title: str, style: ProgressStyle = "auto") -> Iterator[Progress]:
+def progress(title: str) -> Iterator[Progress]:
     """Report long work in the way that fits whoever is reading."""
-    if style == "json":
-        yield lines_to(sys.stdout)
-        return
     if not err.is_terminal:
         yield _PlainLines(title)
         return

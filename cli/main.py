@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.console import ProgressStyle, err, out, progress
+from cli.console import err, out, progress
 from cli.embed_commands import embed_app
 from cli.keys_commands import keys_app
 from cli.options import BundleOption, CohortOption, DeviceOption, IndexOption, WorkersOption, device_name
@@ -184,7 +184,9 @@ def index_rebuild(
     index: IndexOption,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
-    style: Annotated[ProgressStyle, typer.Option("--progress")] = "auto",
+    style: Annotated[
+        Literal["auto", "json"], typer.Option("--progress", help="json: lines for another program.")
+    ] = "auto",
 ) -> None:
     """Embed a folder of studies and write a new generation of the index."""
     from index.rebuild import main as rebuild_as_a_program
@@ -195,7 +197,7 @@ def index_rebuild(
         options = {"bundle": bundle, "cohort": cohort, "index": index, "device": device, "workers": workers}
         code = rebuild_as_a_program([f"--{name}={value}" for name, value in options.items()])
         raise typer.Exit(code)
-    with progress("Embedding studies", style) as report:
+    with progress("Embedding studies") as report:
         result = rebuild_index(bundle, cohort, index, Machine.named(device, workers=workers, progress=report))
     for skip in result.skipped:
         err.print(f"skipped {skip.study_id} {skip.view_id}: {skip.reason}", markup=False)

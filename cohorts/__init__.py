@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from cohorts.check import CohortReport
 from cohorts.folder import Cohort, CohortAbout
-from cohorts.labels import ecg_labels, labels_and_flags, shd_label, shd_labels, study_labels
+from cohorts.labels import ecg_labels, labels_and_flags, shd_label, shd_labels
 from cohorts.opened import OpenCohort, check_cohort, examine_cohort, open_checked_cohort, open_cohort
 from cohorts.pairs import derive_pairs, pairs_of_split
 from cohorts.tables import (
@@ -40,7 +40,6 @@ __all__ = [
     "pairs_of_split",
     "shd_label",
     "shd_labels",
-    "study_labels",
     "tables_sha256",
     "write_cohort_tables",
 ]

@@ -36,18 +36,19 @@ def is_sqlite_no_space(error: BaseException) -> bool:
 
 
 @contextmanager
-def written_whole(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
+def written_whole(path: Path, *, private: bool = False, durable: bool = True) -> Iterator[IO[bytes]]:
     """A file to write to beside `path`, which takes its name when the block ends without an exception.
 
     Content and name are then on the disk. On any failure `path` is as it was and nothing is left beside it; what a kill
     leaves (`.<name>.<random>.partial`) the next write of the same file removes. `private`: for the owner's eyes alone.
+    Without `durable` nobody waits for the disk: whole against the end of a process, not of the machine.
     A link is followed; what is no regular file, such as a terminal or a pipe, is written to as it is.
     """
-    path = path.resolve()
-    if path.exists() and not path.is_file():
+    if _is_stream(path):
         with open(path, "wb") as stream:
             yield stream
         return
+    path = path.resolve()
     _remove_leftovers(path)
     temporary, file = _beside(path)
     try:
@@ -56,17 +57,19 @@ def written_whole(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
             file.flush()
             if not private:
                 os.fchmod(file.fileno(), _mode_of(path))
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
             os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    flush_folder(path.parent)
+    if durable:
+        flush_folder(path.parent)
 
 
-def write_whole(path: Path, content: bytes | str, *, private: bool = False) -> None:
-    """`content` (text as UTF-8) under the name `path`, whole or not at all."""
-    with written_whole(path, private=private) as file:
+def write_whole(path: Path, content: bytes | str, *, private: bool = False, durable: bool = True) -> None:
+    """`content` (text as UTF-8) under the name `path`, whole or not at all: see `written_whole`."""
+    with written_whole(path, private=private, durable=durable) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
@@ -133,6 +136,11 @@ def short_name_of(description: str) -> str:
     return hashlib.sha256(description.encode()).hexdigest()[:12]
 
 
+def _is_stream(path: Path) -> bool:
+    """Whether what is there must not be replaced. /dev/stdout is one even where it leads to a file somebody holds."""
+    return path.parent in (Path("/dev"), Path("/dev/fd")) or (path.exists() and not path.is_file())
+
+
 def _partial_prefix(path: Path) -> str:
     """Of temporary files for `path`: short enough for every name that a folder can hold."""
     return f".{path.name[:60]}."
@@ -165,7 +173,7 @@ def _mode_of(path: Path) -> int:
 
 
 def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
+    """The process's umask, as Linux tells it: otherwise it could only be learnt by setting it."""
     status = Path("/proc/self/status")
     try:
         line = next(line for line in status.read_text().splitlines() if line.startswith("Umask:"))

@@ -63,6 +63,16 @@ def test_a_job_that_ends_well_says_so_with_its_report(running, command, tmp_path
     assert command.cohorts == [tmp_path / "cohort"]
 
 
+def test_what_is_kept_of_a_job_is_for_the_servers_own_eyes_and_no_answer_waits_for_its_disk(
+    running, command, index_dir, wait_until, monkeypatch
+):
+    monkeypatch.setattr("ground.disk.os.fsync", lambda _: pytest.fail("the event loop waited for the disk"))
+    command.snippet = SUCCEEDS
+    job_id = start(running, source="main")
+    wait_until(lambda: ended(running, job_id))
+    assert (index_dir / "jobs" / f"{job_id}.json").stat().st_mode & 0o777 == 0o600
+
+
 def test_the_new_generation_is_served_when_the_job_reads_done(
     running, command, index_dir, wait_until, write_generation, monkeypatch
 ):

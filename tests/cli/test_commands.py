@@ -18,6 +18,7 @@ from cli.main import app, train
 from cohorts import write_cohort_tables
 from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
+from ground.progress import lines_to
 from index.base import IndexMissing
 from inputs.errors import UnreadableFile
 
@@ -269,8 +270,7 @@ def test_a_problem_of_the_service_is_shown_as_its_own_sentence(monkeypatch, tmp_
 
 def test_progress_is_plain_lines_off_a_terminal_and_json_for_programs(capsys, monkeypatch):
     monkeypatch.setattr(console, "PLAIN_INTERVAL_S", 0.0)
-    with console.progress("Working", "json") as report:
-        report(1, 2, "half")
+    lines_to(sys.stdout)(1, 2, "half")
     assert json.loads(capsys.readouterr().out) == {"done": 1, "total": 2, "message": "half"}
     lines = console._PlainLines("Working")
     with console.err.capture() as captured:

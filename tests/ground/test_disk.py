@@ -142,3 +142,25 @@ def test_a_file_keeps_the_mode_that_somebody_gave_it(tmp_path):
     (tmp_path / "a").chmod(0o600)
     write_whole(tmp_path / "a", b"y")
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("to_a_file", [False, True])
+def test_the_standard_output_is_written_to_and_not_replaced(tmp_path, to_a_file):
+    script = (
+        "from pathlib import Path; from ground.disk import write_whole\n"
+        "print('before', flush=True); write_whole(Path('/dev/stdout'), 'written\\n'); print('after', flush=True)\n"
+    )
+    with open(tmp_path / "out", "ab") as file:
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, check=True, stdout=file if to_a_file else subprocess.PIPE
+        )
+    said = (tmp_path / "out").read_bytes() if to_a_file else done.stdout
+    assert said.endswith(b"written\nafter\n")
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_file_that_nobody_waits_for_is_whole_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("ground.disk.os.fsync", lambda _: pytest.fail("somebody waited for the disk"))
+    write_whole(tmp_path / "a", b"x", durable=False)
+    assert (tmp_path / "a").read_bytes() == b"x"
+    assert names(tmp_path) == ["a"]
