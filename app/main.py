@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from app.access.keys import check_bind
-from app.http.connections import HeaderTimeoutProtocol
+from app.access.keys import check_access
+from app.http.connections import BoundedProtocol, ConnectionLimits, Connections
 from app.http.frame import add_frame
 from app.http.problems import install_handlers
 from app.logs import configure_logging
@@ -29,6 +31,12 @@ from app.settings import Settings
 from app.web import docs, page
 
 STATIC = Path(__file__).parent / "web" / "static"
+ACCEPTED_AT_ONCE = 128
+"""Connections that may be taken in before the limits on them are looked at."""
+OTHER_DESCRIPTORS = 2 * ACCEPTED_AT_ONCE
+"""Files, pipes to children, and connections that wait to be accepted or to end."""
+
+log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
@@ -49,6 +57,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        redirect_slashes=False,  # a redirect would lead to whatever name the caller gave this host
     )
     app.state.service = service
     install_handlers(app)
@@ -61,7 +70,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
 
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or interrupt, then answer what was accepted. Raises SettingsError or BundleError."""
-    check_bind(settings)
+    check_access(settings)
     configure_logging(settings)
     _limit_malloc_arenas()
     run(create_app(settings), settings)
@@ -81,7 +90,8 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        http=HeaderTimeoutProtocol.with_timeout(settings.header_timeout_s),
+        http=BoundedProtocol.among(Connections(connection_limits(settings))),
+        backlog=ACCEPTED_AT_ONCE,
         ws="none",
         log_config=None,
         access_log=False,
@@ -89,6 +99,25 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         proxy_headers=False,  # nothing depends on a caller's scheme or address: nobody is believed about them
         timeout_keep_alive=30,
         timeout_graceful_shutdown=int(settings.drain_timeout_s),
+    )
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """What the settings allow, and no more than the files that this process may have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.max_connections + OTHER_DESCRIPTORS
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    total = min(settings.max_connections, max(4, soft - OTHER_DESCRIPTORS))
+    if total < settings.max_connections:
+        log.warning("fewer_connections", wanted=settings.max_connections, taken=total, open_files=soft)
+    return ConnectionLimits(
+        header_timeout_s=settings.header_timeout_s,
+        write_timeout_s=settings.write_timeout_s,
+        total=total,
+        per_address=settings.max_connections_per_address,
+        exempt=settings.trusted_proxies,
     )
 
 

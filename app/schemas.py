@@ -53,6 +53,8 @@ class SearchQuery(ReadQuery):
 class RebuildRequest(BaseModel):
     """Which cohort to index, by its name in the settings; may be left out where there is only one."""
 
+    model_config = ConfigDict(extra="forbid")
+
     source: str | None = Field(default=None, max_length=100)
 
 

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, IPvAnyNetwork, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
@@ -49,15 +49,29 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=32 * 2**20, ge=1)
     """A larger request body is answered 413."""
     max_upload_files: int = Field(default=8, ge=1)
+    max_upload_bytes: int = Field(default=192 * 2**20, ge=1)
+    """What the uploads in the service may take together: they are kept in memory and never written. No caller takes
+    more than three quarters; one more is answered 429."""
     queue_size: int = Field(default=64, ge=1)
-    """ECGs that may wait for the reader, and ECGs that may wait for the models; one more is answered 429."""
+    """ECGs in the service at once, arriving, waiting or worked on. No caller takes more than three quarters; one more
+    is answered 429."""
     max_batch: int = Field(default=16, ge=1)
     """The most ECGs the models see at once."""
-    reader_workers: int = Field(default=1, ge=1)
-    """Child processes that parse uploads."""
+    reader_workers: int = Field(default=3, ge=1)
+    """Child processes that parse uploads. No caller has all of them, unless there is only one."""
+
+    max_connections: int = Field(default=1024, ge=4)
+    """When there are more, or more than the process may have files open, the longest idle one is closed."""
+    max_connections_per_address: int = Field(default=512, ge=2)
+    """The same for one caller's address."""
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
+    """Addresses or networks whose connections are many people's: only `max_connections` holds for them. In the
+    environment as JSON, `["10.0.0.0/8"]`."""
 
     header_timeout_s: float = Field(default=10.0, gt=0)
     """A connection that has not sent a whole request header by then is closed."""
+    write_timeout_s: float = Field(default=20.0, gt=0)
+    """A connection whose caller has not read what lies ready for it by then is closed."""
     body_timeout_s: float = Field(default=20.0, gt=0)
     """A body that has not arrived by then is answered 408."""
     answer_timeout_s: float = Field(default=30.0, gt=0)
@@ -121,4 +135,4 @@ def _sentence(error: ValidationError) -> str:
         return f"The setting {name} is missing: give it as an argument, as {variable} or in the settings file."
     if first["type"] == "extra_forbidden":
         return f"There is no setting called {name}."
-    return f"The setting {name} ({variable}) is wrong: {first['msg'].lower()}."
+    return f"The setting {name} ({variable}) is wrong: {first['msg'][:1].lower()}{first['msg'][1:]}."

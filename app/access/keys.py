@@ -1,8 +1,8 @@
 """API keys: random, kept only as hashes in one small file, noticed without a restart.
 
 A key has 256 random bits, so a plain SHA-256 protects it as well as a slow hash would. The file is replaced in one
-step, so a reader sees the old keys or the new ones. Once a keys file has been seen, a missing or damaged one lets
-nobody in.
+step, so a reader sees the old keys or the new ones. A keys file that is configured must be there at the start; when it
+is missing or damaged later, nobody is let in.
 """
 
 from __future__ import annotations
@@ -73,11 +73,13 @@ def create_key(file: Path, scopes: Sequence[str], name: str, *, expires: datetim
 
 
 def list_keys(file: Path) -> tuple[ApiKey, ...]:
-    """Every key in the file, oldest first. Refusal when it is missing or damaged."""
+    """Every key in the file, oldest first. Refusal when it is missing, damaged or cannot be read."""
     try:
         return _KeysFile.model_validate_json(file.read_bytes()).keys
     except FileNotFoundError:
         raise Refusal("keys_missing", "There is no keys file there: `echo2ecg keys create` makes one.") from None
+    except OSError:
+        raise Refusal("keys_unreadable", "The keys file cannot be read: it must be a file that you may read.") from None
     except ValidationError:
         raise Refusal("keys_damaged", "The keys file is damaged: restore it, or remove it and make new keys.") from None
 
@@ -92,35 +94,35 @@ def revoke_key(file: Path, key_id: str) -> None:
         _write(file, kept)
 
 
-def check_bind(settings: Settings) -> None:
-    """Refuse to be reachable from other machines without keys. Raises SettingsError."""
-    if settings.binds_to_loopback:
-        return
-    try:
-        keys = list_keys(settings.keys_file) if settings.keys_file else ()
-    except Refusal as error:
-        raise SettingsError(f"Address {settings.host} needs API keys. {error}") from None
-    if not any(key.is_valid_now for key in keys):
+def check_access(settings: Settings) -> None:
+    """Refuse to start open where keys were meant, or reachable from other machines without. Raises SettingsError."""
+    keys = _configured_keys(settings.keys_file) if settings.keys_file is not None else ()
+    if not settings.binds_to_loopback and not any(key.is_valid_now for key in keys):
         raise SettingsError(
             f"Without API keys the service only binds to loopback, not to {settings.host}: "
             "make one with `echo2ecg keys create` and set ECHO2ECG_KEYS_FILE, or use 127.0.0.1."
         )
 
 
+def _configured_keys(file: Path) -> tuple[ApiKey, ...]:
+    try:
+        return list_keys(file)
+    except Refusal as error:
+        raise SettingsError(f"The setting keys_file names a file that gives no keys. {error}") from None
+
+
 class KeyRing:
-    """The keys in force right now. `enforced` is False only while no keys file has ever been seen."""
+    """The keys in force right now; none are asked for where no file is configured.
+
+    Raises SettingsError where the file that is configured gives no keys: a service that was meant to be closed must not
+    start open.
+    """
 
     def __init__(self, file: Path | None) -> None:
+        self.enforced = file is not None
         self._file = file
         self._stamp: tuple[int, ...] | None = None
-        self._keys: tuple[ApiKey, ...] = ()
-        self._seen = False
-        self._reload_if_changed()
-
-    @property
-    def enforced(self) -> bool:
-        self._reload_if_changed()
-        return self._seen
+        self._keys: tuple[ApiKey, ...] = () if file is None else _configured_keys(file)
 
     def find(self, secret: str) -> ApiKey | None:
         """The valid key with this secret, in a time that does not depend on how much of it is right."""
@@ -148,12 +150,11 @@ class KeyRing:
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         if stamp == self._stamp:
             return
-        self._seen = True
         try:
             self._keys = list_keys(self._file)
-        except (Refusal, OSError) as error:
+        except Refusal as error:
             self._keys = ()
-            log.error("keys_file_unreadable", reason=type(error).__name__)  # noqa: TRY400 - a traceback names paths
+            log.error("keys_file_unreadable", reason=error.code)  # noqa: TRY400 - a traceback names paths
         self._stamp = stamp
 
 

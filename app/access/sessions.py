@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
 from ground.disk import sha256
 
-MAX_SESSIONS = 1000
+SESSIONS_PER_KEY = 20
+"""Browsers that one key may be logged in from; one more ends its oldest log-in, and never another key's."""
 
 
 class HasId(Protocol):
@@ -26,14 +26,16 @@ class Sessions:
     def __init__(self, lifetime_s: float, now: Callable[[], float] = time.monotonic) -> None:
         self.lifetime_s = lifetime_s
         self._now = now
-        self._open: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._open: dict[str, tuple[str, float]] = {}
 
     def open(self, key: HasId) -> str:
         """A new cookie value for this key."""
-        token = secrets.token_urlsafe(32)
-        while len(self._open) >= MAX_SESSIONS:
-            self._open.popitem(last=False)
-        self._open[_kept(token)] = (key.id, self._now() + self.lifetime_s)
+        token, now = secrets.token_urlsafe(32), self._now()
+        self._open = {kept: session for kept, session in self._open.items() if now < session[1]}
+        own = [kept for kept, (key_id, _) in self._open.items() if key_id == key.id]
+        for kept in own[: len(own) + 1 - SESSIONS_PER_KEY]:  # in the order they were opened in
+            del self._open[kept]
+        self._open[_kept(token)] = (key.id, now + self.lifetime_s)
         return token
 
     def key_id(self, token: str) -> str | None:

@@ -1,7 +1,8 @@
 """How large a request's body may be, and by when it must have arrived.
 
-A route says so itself: `takes_upload` marks those that take ECGs; every other body must be small. Plain ASGI, because
-streamed bodies are limited too, and nothing of a body that is too large is kept.
+A route says so itself: `takes_upload` marks those that take ECGs, `takes_at_most` those that take next to nothing; every
+other body must be small. Plain ASGI, because streamed bodies are limited too, and nothing of a body that is too large
+is kept.
 """
 
 from __future__ import annotations
@@ -20,13 +21,34 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 SMALL_BODY_BYTES = 64 * 2**10
 """For every route that does not say otherwise: what arrives there may be read before the key is looked at."""
-_MARK = "takes_upload"
+_MARK = "max_body_bytes"
+_ENDLESS = 2**63
+"""Stands for a length that is none: larger than any limit."""
 
 
 def takes_upload(endpoint: Endpoint) -> Endpoint:
     """Declares that a route takes bodies of up to the service's `max_body_bytes`. Stands below the route's own line."""
-    vars(endpoint)[_MARK] = True
+    vars(endpoint)[_MARK] = _ENDLESS
     return endpoint
+
+
+def takes_at_most(max_bytes: int) -> Callable[[Endpoint], Endpoint]:
+    """Declares a limit of the route's own. Stands below the route's own line."""
+
+    def mark(endpoint: Endpoint) -> Endpoint:
+        vars(endpoint)[_MARK] = max_bytes
+        return endpoint
+
+    return mark
+
+
+def announced_bytes(headers: Headers) -> int | None:
+    """What Content-Length says; None where there is none. A length that is no number counts as endless."""
+    announced = headers.get("content-length")
+    if announced is None:
+        return None
+    digits = announced.lstrip("0") or "0"
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 19 else _ENDLESS
 
 
 class BodyLimits:
@@ -44,9 +66,7 @@ class BodyLimits:
 
     def _max_bytes(self, scope: Scope) -> int:
         """Known when the body is asked for: by then the router has written the endpoint into the scope."""
-        if getattr(scope.get("endpoint"), _MARK, False):
-            return self._max_body_bytes
-        return min(self._max_body_bytes, SMALL_BODY_BYTES)
+        return min(self._max_body_bytes, getattr(scope.get("endpoint"), _MARK, SMALL_BODY_BYTES))
 
 
 class _LimitedBody:
@@ -54,13 +74,13 @@ class _LimitedBody:
 
     def __init__(self, scope: Scope, receive: Receive, max_bytes: Callable[[], int], timeout_s: float) -> None:
         headers = Headers(scope=scope)
-        announced = headers.get("content-length", "0")
+        announced = announced_bytes(headers)
         self._receive = receive
         self._max_bytes = max_bytes
         self._deadline = time.monotonic() + timeout_s
-        self._announced = int(announced) if announced.isdecimal() else 0
+        self._announced = announced or 0
         self._received = 0
-        self._complete = announced == "0" and "transfer-encoding" not in headers
+        self._complete = not announced and "transfer-encoding" not in headers
 
     async def receive(self) -> Message:
         if self._complete:  # what comes now is the end of the connection, and may take its time

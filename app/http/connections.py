@@ -1,52 +1,299 @@
-"""A limit that uvicorn lacks: how long a connection may take to send a request's header."""
+"""Limits that uvicorn lacks: what a connection may hold and for how long, and how many there may be.
+
+    header       64 KiB, 100 lines, an address of 16 KiB, `header_timeout_s`       then 431, 414 or the end
+    pipelining   8 requests behind the one being answered                          then these are answered, no more
+    answer       what is not read in `write_timeout_s` is given up                 then the end
+    connections  so many in all and from one address                               then the longest idle one is closed
+
+A caller who asks for nothing, or does not read what it asked for, therefore never keeps anybody else out.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import secrets
+import socket
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import structlog
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from app.http.headers import SECURITY_HEADERS
+from app.http.problems import PROBLEM_TYPE, Problem, RefusedHeader
+
+log = structlog.get_logger(__name__)
+
+MAX_HEADER_BYTES = 64 * 2**10
+MAX_HEADER_LINES = 100
+MAX_ADDRESS_BYTES = 16 * 2**10
+MAX_LENGTH_DIGITS = 18
+MAX_PIPELINED = 8
+WRITE_BUFFER_BYTES = 16 * 2**10
+"""Above it an answer waits for its reader. The kernel keeps KERNEL_BUFFER_BYTES more."""
+KERNEL_BUFFER_BYTES = 128 * 2**10
+LINGER_S = 2.0
+"""How long a refused caller may go on sending, so that the refusal reaches it before the connection's end does."""
 
 
-class HeaderTimeoutProtocol(HttpToolsProtocol):
-    """Closes a connection that goes on sending, or stays open, without completing the header of its next request.
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """`total` and `per_address` connections; callers from `exempt` networks (proxies) count only for the total."""
 
-    This also ends a connection that goes on sending a body which was refused. It is not closed at once: what is still
-    on its way would make the network stack drop the refusal before the client has read it.
+    header_timeout_s: float = 10.0
+    write_timeout_s: float = 20.0
+    total: int = 1024
+    per_address: int = 512
+    exempt: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
+class Connections:
+    """All open connections of a server, by address. Used on the event loop alone."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self._of_address: defaultdict[str, set[BoundedProtocol]] = defaultdict(set)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def admit(self, newcomer: BoundedProtocol) -> bool:
+        """Take a connection in, closing another one where there are too many. False: nobody could be closed for it."""
+        neighbours = self._of_address.get(newcomer.address, ())
+        full = len(neighbours) >= self.limits.per_address and not self._is_exempt(newcomer.address)
+        if full and not self._close_longest_idle(neighbours):
+            return False
+        if self._count >= self.limits.total:
+            # Among those of the address that holds most: who floods closes its own first.
+            heaviest = max(self._of_address.values(), key=len)
+            everybody = [one for some in self._of_address.values() for one in some]
+            if not (self._close_longest_idle(heaviest) or self._close_longest_idle(everybody)):
+                return False
+        self._of_address[newcomer.address].add(newcomer)
+        self._count += 1
+        return True
+
+    def forget(self, one: BoundedProtocol) -> None:
+        """A connection has ended, or is about to."""
+        of_address = self._of_address.get(one.address)
+        if of_address is None or one not in of_address:
+            return
+        of_address.discard(one)
+        self._count -= 1
+        if not of_address:
+            del self._of_address[one.address]
+
+    def _close_longest_idle(self, connections: Collection[BoundedProtocol]) -> bool:
+        idle = [(*since, id(one), one) for one in connections if (since := one.idle_since) is not None]
+        if not idle:
+            return False
+        longest = min(idle)[-1]
+        self.forget(longest)
+        longest.transport.abort()
+        return True
+
+    def _is_exempt(self, address: str) -> bool:
+        try:
+            host = ip_address(address)
+        except ValueError:  # a Unix socket has none
+            return True
+        host = getattr(host, "ipv4_mapped", None) or host
+        return any(host in network for network in self.limits.exempt)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection within the limits above.
+
+    A connection that goes on sending a body which was refused is ended by the header's time limit. It is not closed at
+    once: what is still on its way would make the network stack drop the refusal before the client has read it.
     """
 
-    header_timeout_s = 10.0
+    everyone = Connections(ConnectionLimits())
 
     @classmethod
-    def with_timeout(cls, seconds: float) -> type[HeaderTimeoutProtocol]:
-        """The class with another limit: uvicorn makes the instances."""
-        return type(cls.__name__, (cls,), {"header_timeout_s": seconds})
+    def among(cls, everyone: Connections) -> type[BoundedProtocol]:
+        """The class for one server: uvicorn makes the instances."""
+        return type(cls.__name__, (cls,), {"everyone": everyone})
+
+    @property
+    def address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    @property
+    def idle_since(self) -> tuple[int, float] | None:
+        """Whom to close first: those between requests or not reading, then those sending; None while we are at work."""
+        if self._unread_since is not None:
+            return 0, self._unread_since
+        if self.cycle is None or self.cycle.response_complete:
+            return 0, self._waiting_since
+        return (1, self._waiting_since) if self.cycle.more_body else None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._timer: asyncio.TimerHandle | None = None
-        self._start_timer()
-
-    def data_received(self, data: bytes) -> None:
-        if self._timer is None and (self.cycle is None or self.cycle.response_complete):
-            self._start_timer()
-        super().data_received(data)
-
-    def on_headers_complete(self) -> None:
-        self._stop_timer()
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._stop_timer()
-        super().on_message_complete()
+        self._waiting_since = self.loop.time()
+        self._unread_since: float | None = None
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._end_timer: asyncio.TimerHandle | None = None
+        self._unfinished_bytes = self._header_bytes = self._header_lines = 0
+        self._refusal: RefusedHeader | None = None
+        self._deaf = False
+        if not self.everyone.admit(self):
+            transport.abort()
+            return
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        if (own := transport.get_extra_info("socket")) is not None:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER_BYTES)
+        self._start_header_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
+        self.everyone.forget(self)
+        self._stop_header_timer()
+        self._stop_end_timer()
         super().connection_lost(exc)
 
-    def _start_timer(self) -> None:
-        self._timer = self.loop.call_later(self.header_timeout_s, self.transport.close)
+    # What arrives.
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        if self._header_timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._start_header_timer()
+        self._unfinished_bytes += len(data)
+        super().data_received(data)
+        if self._unfinished_bytes > MAX_HEADER_BYTES and not self._deaf:
+            self._refuse(RefusedHeader("header_too_large", 431, "The request's header is too large."))
+
+    def on_message_begin(self) -> None:
+        self._header_bytes = self._header_lines = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > MAX_ADDRESS_BYTES:
+            self._complain(RefusedHeader("address_too_long", 414, "The request's address is too long."))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Trailers of a chunked body come here too.
+        self._header_lines += 1
+        self._header_bytes += len(name) + len(value)
+        if self._header_lines > MAX_HEADER_LINES or self._header_bytes > MAX_HEADER_BYTES:
+            self._complain(RefusedHeader("header_too_large", 431, "The request's header is too large."))
+        if name.lower() == b"content-length" and len(value) > MAX_LENGTH_DIGITS:
+            self._complain(RefusedHeader("bad_length", 400, "The Content-Length of this request is not a length."))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._stop_header_timer()
+        self._unfinished_bytes = 0
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self.cycle.keep_alive = False  # the last that is answered
+            self._deaf = True
+            raise _NoMore
+        super().on_headers_complete()
+        self._waiting_since = self.loop.time()
+
+    def on_body(self, body: bytes) -> None:
+        self._unfinished_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._stop_header_timer()
+        self._unfinished_bytes = 0
+        super().on_message_complete()
+
+    # What leaves.
+
+    def on_response_complete(self) -> None:
+        self._waiting_since = self.loop.time()
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._end_within(self.everyone.limits.write_timeout_s)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread_since = self.loop.time()
+        self._end_within(self.everyone.limits.write_timeout_s)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._unread_since = None
+        if not self.transport.is_closing():
+            self._stop_end_timer()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._end_within(self.everyone.limits.write_timeout_s)
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._close()
+
+    def send_400_response(self, msg: str) -> None:
+        """uvicorn's word for whatever the parser did not take, a complaint of ours among it."""
+        if not self._deaf:
+            self._refuse(self._refusal or RefusedHeader("bad_request", 400, msg))
+
+    def _complain(self, refusal: RefusedHeader) -> None:
+        """Called by the parser: leaves it at once, and `send_400_response` follows."""
+        self._refusal = refusal
+        raise _NoMore
+
+    def _refuse(self, refusal: RefusedHeader) -> None:
+        """Answer and end, unless another answer is being written or due: then just end."""
+        self._deaf = True
+        self._stop_header_timer()
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if answering and (self.pipeline or self.cycle.response_started or not self.cycle.more_body):
+            self._close()
+            return
+        if answering:
+            self.cycle.disconnected = True  # nothing more of its body comes
+            self.cycle.message_event.set()
+        request_id = secrets.token_hex(8)
+        log.info("request_refused", request_id=request_id, code=refusal.code)
+        self.transport.write(_answer(refusal, request_id))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._end_within(LINGER_S)
+
+    def _close(self) -> None:
+        """Close, and not wait for ever for a caller to read what lies ready."""
+        self.transport.close()
+        self._end_within(self.everyone.limits.write_timeout_s)
+
+    def _end_within(self, seconds: float) -> None:
+        self._stop_end_timer()
+        self._end_timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def _stop_end_timer(self) -> None:
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+            self._end_timer = None
+
+    def _start_header_timer(self) -> None:
+        self._header_timer = self.loop.call_later(self.everyone.limits.header_timeout_s, self._close)
+
+    def _stop_header_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+
+class _NoMore(Exception):
+    """Out of the parser: what follows is not read."""
+
+
+def _answer(refusal: Problem, request_id: str) -> bytes:
+    body = json.dumps(refusal.body(request_id)).encode()
+    headers = SECURITY_HEADERS | {
+        "Content-Type": PROBLEM_TYPE,
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "X-Request-ID": request_id,
+        "Connection": "close",
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return STATUS_LINE[refusal.status_code] + lines.encode() + b"\r\n" + body

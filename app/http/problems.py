@@ -2,7 +2,7 @@
 
     Problem
     ├── Unauthorised (401)   Forbidden (403)     NotFound (404)               who asks, and for what
-    ├── BodyTimeout (408)    BodyTooLarge (413)                               the request itself
+    ├── BodyTimeout (408)    BodyTooLarge (413)    RefusedHeader (400, 414, 431)   the request itself
     └── BadUpload (400)      InvalidParameter (422)                           what is in it
 
 What is refused further in knows no HTTP; it keeps its code, sentence and hint, and `_STATUS` gives it a status. No
@@ -116,6 +116,13 @@ class BodyTooLarge(Problem):
         super().__init__("body_too_large", f"The request body is larger than {limit_bytes / 2**10:,.0f} KiB.")
 
 
+class RefusedHeader(Problem):
+    """A request that never becomes one: `app.http.connections` answers it itself."""
+
+    def __init__(self, code: str, status: int, sentence: str) -> None:
+        super().__init__(code, sentence, status=HTTPStatus(status))
+
+
 class InvalidParameter(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
@@ -154,9 +161,13 @@ def _problem_of_refusal(refusal: Refusal) -> Problem:
     return Problem(refusal.code, refusal.sentence, hint=refusal.hint, headers=headers, extra=extra, status=status)
 
 
+MAX_LISTED = 10
+"""An answer need not be larger than what it answers."""
+
+
 def problem_of_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidParameter:
     """FastAPI's validation errors without what the client sent: the parameter's name and the rule it broke."""
-    listed = [{"parameter": _parameter(error), "message": _rule(error)} for error in errors]
+    listed = [{"parameter": _parameter(error), "message": _rule(error)} for error in errors[:MAX_LISTED]]
     first = listed[0]
     return InvalidParameter("invalid_parameter", f"{first['parameter']}: {first['message']}.", extra={"errors": listed})
 
@@ -172,7 +183,8 @@ def _rule(error: Mapping[str, Any]) -> str:
         return "a parameter that this address does not know; /docs lists those it does"
     if error["type"] == "json_invalid":
         return "not valid JSON"
-    return str(error["msg"]).removesuffix(".").lower()
+    rule = str(error["msg"]).removesuffix(".")
+    return rule[:1].lower() + rule[1:]  # the rest may name values, such as mV
 
 
 class ProblemBody(BaseModel):

@@ -16,8 +16,6 @@ from outputs.report import StudyDetail
 
 router = APIRouter(prefix="/v1", tags=["Index"], responses=PROBLEMS)
 
-THUMBNAIL_HEADERS = {"Cache-Control": "private, max-age=3600"}
-
 
 @router.get("/index", dependencies=[QueryKey], response_model_exclude_none=True)
 async def show_index(service: ServiceDep) -> IndexView:
@@ -71,7 +69,7 @@ async def show_thumbnail(service: ServiceDep, study_id: str, view_id: str) -> Re
     jpeg = await asyncio.to_thread(generation.catalogue.thumbnail, study_id, view_id)
     if jpeg is None:
         raise NotFound("unknown_view", "There is no thumbnail of this view in the index.")
-    return Response(jpeg, media_type="image/jpeg", headers=THUMBNAIL_HEADERS)
+    return Response(jpeg, media_type="image/jpeg")
 
 
 @router.get("/studies/{study_id:path}", dependencies=[QueryKey])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import HTMLResponse, Response
 
 from app.http.dependencies import QueryKey
 from app.web import render
@@ -14,16 +15,25 @@ router = APIRouter(include_in_schema=False, dependencies=[QueryKey])
 
 
 @router.get("/openapi.json")
-async def openapi(request: Request) -> JSONResponse:
-    return JSONResponse(request.app.openapi())
+async def openapi(request: Request) -> Response:
+    return Response(_described(request.app)[0], media_type="application/json")
 
 
 @router.get("/docs")
 async def show_docs(request: Request) -> HTMLResponse:
-    description: dict[str, Any] = request.app.openapi()
-    operations = [
-        {"method": method.upper(), "path": path, **operation}
-        for path, methods in description["paths"].items()
-        for method, operation in methods.items()
-    ]
-    return HTMLResponse(render("docs.html", operations=operations, version=description["info"]["version"]))
+    return HTMLResponse(_described(request.app)[1])
+
+
+def _described(app: FastAPI) -> tuple[bytes, str]:
+    """As JSON and as a page: both are written once, because nothing in them changes while the service runs."""
+    written: tuple[bytes, str] | None = getattr(app.state, "description", None)
+    if written is None:
+        description: dict[str, Any] = app.openapi()
+        operations = [
+            {"method": method.upper(), "path": path, **operation}
+            for path, methods in description["paths"].items()
+            for method, operation in methods.items()
+        ]
+        page = render("docs.html", operations=operations, version=description["info"]["version"])
+        written = app.state.description = (json.dumps(description).encode(), page)
+    return written
