@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
 import structlog
 
 from app.access.keys import KeyRing
 from app.access.sessions import Sessions
+from app.answering.admission import Admission
 from app.answering.batcher import Batcher
 from app.answering.lane import (
     Found,
@@ -19,7 +21,7 @@ from app.answering.lane import (
 )
 from app.answering.pipeline import Answer, Pipeline, Question, Reader, Upload
 from app.answering.snapshots import INDEX_CODES, Retriever
-from app.answering.workers import BoundedThreads
+from app.answering.workers import FairThreads
 from app.jobs import Command, RebuildJobs, rebuild_command
 from app.logs import where
 from app.metrics import Metrics
@@ -62,7 +64,8 @@ class Service:
             queue_size=settings.queue_size,
             observe_batch=self.metrics.observe_batch,
         )
-        self.reading = BoundedThreads(settings.reader_workers, queue_size=settings.queue_size, name="reading")
+        self.admission = Admission(settings.queue_size, settings.max_upload_bytes, lambda: self.batcher.empty_in_s)
+        self.reading = FairThreads(settings.reader_workers, name="reading")
         self.pipeline = Pipeline(reader, self.reading, self.retriever, self.batcher)
         self.jobs = RebuildJobs(settings.index_dir / "jobs", command, self.refresh)
         self.draining = False
@@ -111,15 +114,17 @@ class Service:
             return str(problem)
         return None if generation is None else generation.degraded or generation.index.notice
 
-    def require_able(self) -> None:
-        """Before a body is read: NotReady while the models warm up or the server ends, QueueFull under overload."""
+    def admit(self, caller: str, upload_bytes: int) -> AbstractContextManager[None]:
+        """A place for one ECG of a caller, to be entered before its body is read.
+
+        NotReady while the models warm up or the server ends; entering it raises QueueFull under overload.
+        """
         for code in self.reasons_not_ready():
             if code not in INDEX_CODES:  # predictions need no index, and a search says so itself
                 raise NotReady(code)
-        self.reading.check_room()
-        self.batcher.check_room()
+        return self.admission.enter(caller, upload_bytes)
 
-    async def ask(self, upload: Upload, question: Question) -> Answer:
+    async def ask(self, upload: Upload, question: Question, caller: str) -> Answer:
         """The answer to one ECG, for page and API alike.
 
         Raises InputError, NotSearchable, QueueFull, BatcherClosed, NoSpace, and TookTooLong after `answer_timeout_s`.
@@ -127,7 +132,7 @@ class Service:
         limit = asyncio.timeout(self.settings.answer_timeout_s)
         try:
             async with limit:
-                answer = await self.pipeline.answer(upload, question)
+                answer = await self.pipeline.answer(upload, question, caller)
         except OSError as error:  # TimeoutError among them
             if limit.expired():
                 raise TookTooLong from None

@@ -33,7 +33,7 @@ class Sessions:
         token, now = secrets.token_urlsafe(32), self._now()
         self._open = {kept: session for kept, session in self._open.items() if now < session[1]}
         own = [kept for kept, (key_id, _) in self._open.items() if key_id == key.id]
-        for kept in own[: len(own) + 1 - SESSIONS_PER_KEY]:  # in the order they were opened in
+        for kept in own[: max(0, len(own) + 1 - SESSIONS_PER_KEY)]:  # in the order they were opened in
             del self._open[kept]
         self._open[_kept(token)] = (key.id, now + self.lifetime_s)
         return token

@@ -84,20 +84,20 @@ def study_detail(card: StudyCard, generation: Generation) -> StudyDetail:
 
 
 def _common(answer: Answer, request_id: str) -> dict[str, Any]:
-    recording, embedder = answer.recording, answer.snapshot.embedder
+    ecg, embedder = answer.ecg, answer.snapshot.embedder
     return {
         "request_id": request_id,
         "bundle": embedder.id,
         "device": embedder.device_name,
         "ecg": EcgSummary(
-            format=recording.source_format,
-            rate_hz=recording.rate_hz,
-            duration_s=round(recording.duration_s, 3),
-            leads=list(recording.lead_names),
+            format=ecg.source_format,
+            rate_hz=ecg.rate_hz,
+            duration_s=round(ecg.duration_s, 3),
+            leads=list(ecg.lead_names),
             resampled_to_hz=embedder.ecg.rate_hz,
             sha256=answer.sha256,
         ),
-        "warnings": [_warning(warning) for warning in (*answer.warnings, *_unusual(answer.found.verdict.unusual))],
+        "warnings": [_warning(warning) for warning in (*ecg.warnings, *_unusual(answer.found.verdict.unusual))],
         "timing_ms": answer.timing_ms,
         "disclaimer": DISCLAIMER,
     }

@@ -91,7 +91,8 @@ class Batcher(Generic[Item, Result]):
         with self._changed:
             if self._closed:
                 raise BatcherClosed
-            self.check_room()
+            if len(self._queue) >= self._queue_size:
+                raise QueueFull(self.empty_in_s)
             self._queue.append(waiting)
             self._changed.notify()
         try:
@@ -110,11 +111,11 @@ class Batcher(Generic[Item, Result]):
             self._changed.notify()
         await asyncio.wrap_future(done)
 
-    def check_room(self) -> None:
-        """Raises QueueFull when one more item would be refused."""
-        if len(self._queue) >= self._queue_size:
-            batches = math.ceil(len(self._queue) / self._max_batch)
-            raise QueueFull(max(1, math.ceil(batches * self._batch_s)))
+    @property
+    def empty_in_s(self) -> int:
+        """When the queue should have emptied, in whole seconds."""
+        batches = math.ceil(len(self._queue) / self._max_batch)
+        return max(1, math.ceil(batches * self._batch_s))
 
     def close(self) -> None:
         """Finish the batch in flight, cancel what waits, end the thread."""

@@ -1,6 +1,6 @@
 """An ECG from upload to answer: one of the two straight lines of this project.
 
-Read (in a guarded child process), prepare, then through the batcher to the retriever's lane (embed, probe, search),
+Read (in a guarded child process) and prepare, then through the batcher to the retriever's lane (embed, probe, search),
 then the catalogue. Knows nothing of HTTP.
 """
 
@@ -17,7 +17,7 @@ from typing import Protocol
 from app.answering.batcher import Batcher
 from app.answering.lane import Found, Query
 from app.answering.snapshots import Retriever, Snapshot
-from app.answering.workers import BoundedThreads
+from app.answering.workers import FairThreads
 from ground.disk import sha256
 from index.catalogue.cards import StudyCard
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
@@ -53,14 +53,25 @@ class Upload:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class EcgFacts:
+    """What an answer says of the recording. The samples are not kept: they may be large, and an answer may wait."""
+
+    source_format: str
+    rate_hz: float
+    duration_s: float
+    lead_names: tuple[str, ...]
+    warnings: tuple[InputWarning, ...]
+    """Of reading and of preparation."""
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """Everything an answer is made of. `sha256` is the upload's; `cards` are in the order of `found.ids_K`."""
 
     sha256: str
     snapshot: Snapshot
-    recording: EcgRecording
-    warnings: tuple[InputWarning, ...]
+    ecg: EcgFacts
     found: Found
     cards: Sequence[StudyCard]
     timing_ms: dict[str, float]
@@ -77,36 +88,40 @@ class Pipeline:
     """The parts an ECG goes through. Raises InputError, QueueFull, BatcherClosed or NotSearchable."""
 
     reader: Reader
-    reading: BoundedThreads
+    reading: FairThreads
     retriever: Retriever
     batcher: Batcher[Query, Found]
 
-    async def answer(self, upload: Upload, question: Question) -> Answer:
+    async def answer(self, upload: Upload, question: Question, caller: str) -> Answer:
         clock = _Clock()
-        with clock.stage("read"):
-            recording = await self.reading.run(lambda: self._read(upload.files, question))
-        snapshot = self.retriever.current
-        with clock.stage("prepare"):
-            query, warnings = await asyncio.to_thread(_prepare, recording, snapshot, question)
+        query, ecg = await self.reading.run(lambda: self._read(upload, question, clock), caller)
         with clock.stage("queue"):
             found, waited_s = await self.batcher.submit(query)
         clock.set(queue=waited_s, embed=found.embed_s, search=found.search_s)
         with clock.stage("catalogue"):
-            cards = await asyncio.to_thread(_cards, found, snapshot)
-        return Answer(upload.sha256, snapshot, recording, warnings, found, cards, clock.timing_ms())
+            cards = await asyncio.to_thread(_cards, found, query.snapshot)
+        return Answer(upload.sha256, query.snapshot, ecg, found, cards, clock.timing_ms())
 
-    def _read(self, files: Sequence[UploadedFile], question: Question) -> EcgRecording:
-        return self.reader.read_ecg(files, ReadHints(question.rate_hz, question.unit, question.leads))
+    def _read(self, upload: Upload, question: Question, clock: _Clock) -> tuple[Query, EcgFacts]:
+        """Both on one thread, so that there are never more recordings in memory than threads."""
+        with clock.stage("read"):
+            hints = ReadHints(question.rate_hz, question.unit, question.leads)
+            recording = self.reader.read_ecg(upload.files, hints)
+        with clock.stage("prepare"):
+            return _prepare(recording, self.retriever.current, question)
 
 
-def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) -> tuple[Query, tuple[InputWarning, ...]]:
+def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) -> tuple[Query, EcgFacts]:
     spec = snapshot.embedder.ecg
     prepared = prepare_ecg(recording, spec)
     windows_WLN = ecg_windows(prepared.signal_LN, spec)
+    ecg = EcgFacts(
+        recording.source_format, recording.rate_hz, recording.duration_s, recording.lead_names, prepared.warnings
+    )
     if question.k == 0:
-        return Query(snapshot, windows_WLN), prepared.warnings
+        return Query(snapshot, windows_WLN), ecg
     allowed_N = snapshot.searchable.catalogue.allowed(exclude_patient=question.exclude_patient)
-    return Query(snapshot, windows_WLN, question.k, allowed_N), prepared.warnings
+    return Query(snapshot, windows_WLN, question.k, allowed_N), ecg
 
 
 def _cards(found: Found, snapshot: Snapshot) -> Sequence[StudyCard]:

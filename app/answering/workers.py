@@ -1,50 +1,95 @@
-"""Blocking work off the event loop, with a bound on how much of it may wait."""
+"""Blocking work off the event loop, so shared that no caller keeps the others waiting."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from app.answering.batcher import QueueFull
+from app.answering.admission import share_of
 
 Result = TypeVar("Result")
 
-RETRY_AFTER_S = 2
+
+@dataclass(eq=False)
+class _Call:
+    work: Callable[[], Any]
+    result: asyncio.Future[Any]
 
 
-class BoundedThreads:
-    """A few threads and a bounded queue before them. A call that is cancelled while it waits is never run."""
+class FairThreads:
+    """A few threads that callers take turns at; none has all of them, unless there is only one.
 
-    def __init__(self, threads: int, *, queue_size: int, name: str) -> None:
+    How much may wait is somebody else's business (`app.answering.admission`). Used from the event loop alone.
+    """
+
+    def __init__(self, threads: int, *, name: str) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._threads = threads
-        self._queue_size = queue_size
-        self._inside = 0
+        self._waiting: dict[str, deque[_Call]] = {}  # who comes first here has waited longest for a turn
+        self._running: Counter[str] = Counter()
 
     @property
     def waiting(self) -> int:
         """How many calls wait for a thread."""
-        return max(0, self._inside - self._threads)
+        return sum(map(len, self._waiting.values()))
 
-    async def run(self, call: Callable[[], Result]) -> Result:
-        """`call()` on one of the threads. Raises QueueFull at once; call from the event loop only."""
-        self.check_room()
-        self._inside += 1
-        loop = asyncio.get_running_loop()
-        future = self._pool.submit(call)
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._left))
-        return await asyncio.wrap_future(future)
-
-    def check_room(self) -> None:
-        """Raises QueueFull when one more call would be refused."""
-        if self._inside >= self._threads + self._queue_size:
-            raise QueueFull(RETRY_AFTER_S)
-
-    def _left(self) -> None:
-        self._inside -= 1
+    async def run(self, work: Callable[[], Result], caller: str) -> Result:
+        """`work()` on one of the threads. One that is cancelled while it waits is never run."""
+        call = _Call(work, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(caller, deque()).append(call)
+        self._start_what_may_run()
+        try:
+            result: Result = await call.result
+        except asyncio.CancelledError:
+            self._take_back(call, caller)
+            raise
+        return result
 
     def close(self) -> None:
         """Cancel what waits and let what runs end."""
+        for calls in self._waiting.values():
+            for call in calls:
+                call.result.cancel()
+        self._waiting.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _start_what_may_run(self) -> None:
+        while self._running.total() < self._threads:
+            caller = next((one for one in self._waiting if self._running[one] < share_of(self._threads)), None)
+            if caller is None:
+                return
+            calls = self._waiting.pop(caller)
+            call = calls.popleft()
+            if calls:
+                self._waiting[caller] = calls  # at the end: others first
+            self._start(call, caller)
+
+    def _start(self, call: _Call, caller: str) -> None:
+        self._running[caller] += 1
+        loop = call.result.get_loop()
+        done = self._pool.submit(call.work)
+        done.add_done_callback(lambda done: loop.call_soon_threadsafe(self._ended, call, caller, done))
+
+    def _ended(self, call: _Call, caller: str, done: Future[Any]) -> None:
+        self._running[caller] -= 1
+        if not self._running[caller]:
+            del self._running[caller]
+        if not call.result.done():
+            if done.cancelled():
+                call.result.cancel()
+            elif (error := done.exception()) is not None:
+                call.result.set_exception(error)
+            else:
+                call.result.set_result(done.result())
+        self._start_what_may_run()
+
+    def _take_back(self, call: _Call, caller: str) -> None:
+        calls = self._waiting.get(caller)
+        if calls is not None and call in calls:
+            calls.remove(call)
+            if not calls:
+                del self._waiting[caller]

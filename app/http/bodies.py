@@ -1,8 +1,8 @@
 """How large a request's body may be, and by when it must have arrived.
 
-A route says so itself: `takes_upload` marks those that take ECGs, `takes_at_most` those that take next to nothing; every
-other body must be small. Plain ASGI, because streamed bodies are limited too, and nothing of a body that is too large
-is kept.
+A route says so itself: `takes_upload` marks those that take ECGs, `takes_at_most` those that take next to nothing;
+every other body must be small. Plain ASGI, because streamed bodies are limited too, and nothing of a body that is too
+large is kept.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     header       64 KiB, 100 lines, an address of 16 KiB, `header_timeout_s`       then 431, 414 or the end
     pipelining   8 requests behind the one being answered                          then these are answered, no more
-    answer       what is not read in `write_timeout_s` is given up                 then the end
+    answer       16 KiB of what lies ready are read in every `write_timeout_s`     then the end
     connections  so many in all and from one address                               then the longest idle one is closed
 
 A caller who asks for nothing, or does not read what it asked for, therefore never keeps anybody else out.
@@ -211,12 +211,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._waiting_since = self.loop.time()
         super().on_response_complete()
         if self.transport.is_closing():
-            self._end_within(self.everyone.limits.write_timeout_s)
+            self._end_unless_read()
 
     def pause_writing(self) -> None:
         super().pause_writing()
         self._unread_since = self.loop.time()
-        self._end_within(self.everyone.limits.write_timeout_s)
+        self._end_unless_read()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -226,7 +226,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         super().shutdown()
-        self._end_within(self.everyone.limits.write_timeout_s)
+        self._end_unless_read()
 
     def timeout_keep_alive_handler(self) -> None:
         self._close()
@@ -257,16 +257,25 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(_answer(refusal, request_id))
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._end_within(LINGER_S)
+        self._stop_end_timer()
+        self._end_timer = self.loop.call_later(LINGER_S, self.transport.abort)
 
     def _close(self) -> None:
         """Close, and not wait for ever for a caller to read what lies ready."""
         self.transport.close()
-        self._end_within(self.everyone.limits.write_timeout_s)
+        self._end_unless_read()
 
-    def _end_within(self, seconds: float) -> None:
+    def _end_unless_read(self) -> None:
+        """From now on the caller must read at least WRITE_BUFFER_BYTES in every `write_timeout_s`."""
         self._stop_end_timer()
-        self._end_timer = self.loop.call_later(seconds, self.transport.abort)
+        unread = self.transport.get_write_buffer_size()
+        self._end_timer = self.loop.call_later(self.everyone.limits.write_timeout_s, self._end_if_unread, unread)
+
+    def _end_if_unread(self, unread_before: int) -> None:
+        if self.transport.get_write_buffer_size() > unread_before - WRITE_BUFFER_BYTES:
+            self.transport.abort()
+        else:
+            self._end_unless_read()
 
     def _stop_end_timer(self) -> None:
         if self._end_timer is not None:

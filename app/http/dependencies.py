@@ -48,6 +48,11 @@ def require(request: Request, service: Service, scope: Scope) -> None:
         raise Forbidden("scope_missing", f"This key does not have the scope {scope}.")
 
 
+def caller_of(request: Request) -> str:
+    """Whose request this is, once `require` has let it in: the key's id. Without keys everybody is the same caller."""
+    return getattr(request.state, "key_id", "")
+
+
 def refuse_other_sites(request: Request, service: Service) -> None:
     """A browser must not act here on behalf of another site's page, nor a foreign name stand for this machine."""
     host = _split(f"//{request.headers.get('host', '')}")

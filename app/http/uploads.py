@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import re
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from app.answering.pipeline import Answer, Question, Upload
-from app.http.problems import BadUpload, Problem
-from app.refusals import NoSpace
+from app.http.bodies import announced_bytes
+from app.http.dependencies import caller_of
+from app.http.problems import BadUpload, InvalidParameter
 from app.service import Service
-from inputs.errors import NO_ROOM_TO_READ
 from inputs.records import UploadedFile
 
 Result = TypeVar("Result")
@@ -23,6 +25,7 @@ Result = TypeVar("Result")
 FILES_FIELD = "files"
 MAX_FIELDS = 16
 MAX_FIELD_BYTES = 4096
+_UTF_8 = re.compile(r'charset="?utf-?8"?')
 SEND_FILES_HINT = f"Send multipart/form-data with the ECG's file or files in the field `{FILES_FIELD}`."
 
 MULTIPART_BODY: dict[str, Any] = {
@@ -56,38 +59,80 @@ class UploadForm:
     fields: dict[str, str]
 
 
-async def read_upload(request: Request, *, max_files: int) -> UploadForm:
-    """Receive the body. Raises BadUpload or NoSpace; `app.http.bodies` limits its size and time."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise BadUpload("not_multipart", "The request body is not multipart/form-data.", hint=SEND_FILES_HINT)
+def admit(request: Request, service: Service) -> AbstractContextManager[None]:
+    """A place in the service for the ECG of a request that `require` has let in, before its body is read."""
+    announced, limit = announced_bytes(request.headers), service.settings.max_body_bytes
+    return service.admit(caller_of(request), limit if announced is None else min(announced, limit))
+
+
+async def read_upload(request: Request, *, max_files: int, fields: Collection[str] = ()) -> UploadForm:
+    """Receive the body: files, and form fields of the names in `fields`, each at most once.
+
+    Files stay in memory, which `admit` bounds. Raises BadUpload or InvalidParameter; `app.http.bodies` limits size and
+    time.
+    """
+    require_type(request, "multipart/form-data", hint=SEND_FILES_HINT)
+    parser = MultiPartParser(
+        request.headers, request.stream(), max_files=max_files, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
+    )
+    parser.spool_max_size = 0  # never to a temporary file: nothing of a patient is written
     try:
-        async with request.form(max_files=max_files, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES) as form:
-            parts = [part for name, part in form.multi_items() if name == FILES_FIELD and isinstance(part, UploadFile)]
-            files = tuple([UploadedFile(part.filename or "", await part.read()) for part in parts])
-            fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
-    except Problem:
-        raise
-    except HTTPException:  # the form parser's own words may quote the request
+        form = await parser.parse()
+    except MultiPartException:  # its own words may quote the request
         raise BadUpload(
             "bad_multipart",
             f"The form could not be read, or holds more than {max_files} files or {MAX_FIELDS} fields.",
             hint=SEND_FILES_HINT,
         ) from None
-    except OSError as error:
-        if error.errno in NO_ROOM_TO_READ:
-            raise NoSpace from error
-        raise
-    files = tuple(file for file in files if file.name or file.data)  # a browser's empty file field
+    files, filled = [], {}
+    async with _closing(form):
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile) and name == FILES_FIELD:
+                files.append(UploadedFile(value.filename or "", await value.read()))
+            elif isinstance(value, str) and name in fields and name not in filled:
+                filled[name] = value
+            elif (name, value) != (FILES_FIELD, ""):  # an empty file field, as some clients send it
+                raise _unknown_field(name in fields, fields)
+    files = [file for file in files if file.name or file.data]  # a browser's empty file field
     if not files:
         raise BadUpload("no_file", "The upload holds no file.", hint=SEND_FILES_HINT)
-    return UploadForm(Upload(files), fields)
+    return UploadForm(Upload(tuple(files)), filled)
+
+
+def require_type(request: Request, media_type: str, *, hint: str = "") -> None:
+    """Raises BadUpload where a body is of another type, or says that it is in another charset than UTF-8.
+
+    A charset that the caller names would choose the decoder, and some take seconds for what UTF-8 takes microseconds.
+    """
+    stated = request.headers.get("content-type", "").lower()
+    if stated.partition(";")[0].strip() != media_type:
+        code = "not_multipart" if media_type.startswith("multipart") else "not_a_form"
+        raise BadUpload(code, f"The request body is not {media_type}.", hint=hint)
+    if "charset" in _UTF_8.sub("", stated):
+        raise BadUpload("charset_unknown", "The request body must be in UTF-8, or name no charset.")
+
+
+def _unknown_field(known: bool, fields: Collection[str]) -> InvalidParameter:
+    """Without the name, which the caller chose. A field that silently does nothing would be a wrong answer."""
+    if known:
+        return InvalidParameter("invalid_parameter", "A field of the form comes twice, or as a file.")
+    hint = "" if fields else "Parameters go into the address, such as ?k=5."
+    sentence = f"The form holds a field that this address does not know; files go into the field `{FILES_FIELD}`."
+    return InvalidParameter("invalid_parameter", sentence, hint=hint)
+
+
+@asynccontextmanager
+async def _closing(form: FormData) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await form.close()
 
 
 async def ask(request: Request, service: Service, upload: Upload, question: Question) -> Answer:
     """`service.ask`, given up when the caller leaves; the request's log line gets the first digits of the hash."""
-    service.reading.check_room()
     request.state.upload_sha256 = (await asyncio.to_thread(lambda: upload.sha256))[:12]
-    return await _while_connected(request, service.ask(upload, question))
+    return await _while_connected(request, service.ask(upload, question, caller_of(request)))
 
 
 async def _while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:

@@ -13,7 +13,7 @@ from app.answering.pipeline import Answer, Question
 from app.http.bodies import takes_upload
 from app.http.dependencies import QueryKey, ServiceDep
 from app.http.problems import PROBLEMS
-from app.http.uploads import MULTIPART_BODY, ask, read_upload
+from app.http.uploads import MULTIPART_BODY, admit, ask, read_upload
 from app.schemas import ReadQuery, SearchQuery
 from app.service import Service
 from outputs.report import EmbedAnswer, PredictAnswer, SearchAnswer
@@ -50,10 +50,10 @@ async def embed(request: Request, service: ServiceDep, query: Annotated[ReadQuer
 async def _respond(
     request: Request, service: Service, question: Question, shape: Callable[[Answer, str], BaseModel]
 ) -> Response:
-    service.require_able()
-    if question.k:
-        _ = service.retriever.current.searchable  # before the body is read: without an index there is no use in it
-    form = await read_upload(request, max_files=service.settings.max_upload_files)
-    answer = await ask(request, service, form.upload, question)
+    with admit(request, service):
+        if question.k:
+            _ = service.retriever.current.searchable  # before the body is read: without an index there is no use in it
+        form = await read_upload(request, max_files=service.settings.max_upload_files)
+        answer = await ask(request, service, form.upload, question)
     content = shape(answer, request.state.request_id).model_dump_json(exclude_unset=True)
     return Response(content, media_type="application/json")

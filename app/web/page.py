@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
+from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
 from app.answering.answered import search_answer
-from app.http.bodies import takes_upload
+from app.http.bodies import takes_at_most, takes_upload
 from app.http.dependencies import (
     SESSION_COOKIE,
     ServiceDep,
@@ -20,12 +21,13 @@ from app.http.dependencies import (
 )
 from app.http.problems import (
     EXPECTED,
+    BadUpload,
     Problem,
     Unauthorised,
     problem_of,
     problem_of_validation,
 )
-from app.http.uploads import ask, read_upload
+from app.http.uploads import admit, ask, read_upload, require_type
 from app.schemas import DEFAULT_K, MAX_K, SearchQuery
 from app.service import Service
 from app.web import render
@@ -33,6 +35,7 @@ from app.web import render
 router = APIRouter(include_in_schema=False)
 
 NOT_FILLED_IN = ""
+LOGIN_BYTES = 2**10
 
 
 _NO_COOKIE = (
@@ -55,10 +58,12 @@ async def ask_by_form(request: Request, service: ServiceDep) -> HTMLResponse:
     """The answer to an upload from the form, or the form again with what was wrong."""
     try:
         require(request, service, "query")
-        service.require_able()
-        form = await read_upload(request, max_files=service.settings.max_upload_files)
-        query = SearchQuery.model_validate({n: v for n, v in form.fields.items() if v != NOT_FILLED_IN})
-        answer = await ask(request, service, form.upload, query.question())
+        with admit(request, service):
+            form = await read_upload(
+                request, max_files=service.settings.max_upload_files, fields=SearchQuery.model_fields
+            )
+            query = SearchQuery.model_validate({n: v for n, v in form.fields.items() if v != NOT_FILLED_IN})
+            answer = await ask(request, service, form.upload, query.question())
         report = search_answer(answer, request.state.request_id)
     except Unauthorised as problem:
         return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
@@ -70,10 +75,11 @@ async def ask_by_form(request: Request, service: ServiceDep) -> HTMLResponse:
 
 
 @router.post("/login")
-async def log_in(request: Request, service: ServiceDep, key: Annotated[str, Form(max_length=200)]) -> Response:
-    """Exchange a key for a session cookie."""
+@takes_at_most(LOGIN_BYTES)
+async def log_in(request: Request, service: ServiceDep) -> Response:
+    """Exchange a key for a session cookie. This body is read before anybody is known, so it is small and plain."""
     refuse_other_sites(request, service)
-    valid = service.keys.find(key.strip())
+    valid = service.keys.find(await _key_of_form(request))
     if valid is None or "query" not in valid.scopes:
         return HTMLResponse(render("login.html", problem="This key is not valid here."), HTTPStatus.UNAUTHORIZED)
     response = RedirectResponse("/?logged_in=true", HTTPStatus.SEE_OTHER)
@@ -86,6 +92,18 @@ async def log_in(request: Request, service: ServiceDep, key: Annotated[str, Form
         secure=service.settings.session_cookie_secure,
     )
     return response
+
+
+async def _key_of_form(request: Request) -> str:
+    """The one field of the log-in form. Raises BadUpload."""
+    require_type(request, "application/x-www-form-urlencoded")
+    try:
+        fields = parse_qsl((await request.body()).decode(), keep_blank_values=True, errors="strict", max_num_fields=2)
+    except ValueError:  # not UTF-8, or more fields
+        fields = []
+    if [name for name, _ in fields] != ["key"]:
+        raise BadUpload("bad_form", "The log-in form holds the field `key` and nothing else.")
+    return fields[0][1].strip()
 
 
 @router.post("/logout")

@@ -18,6 +18,9 @@ from inputs.errors import UnusableRecording
 from inputs.records import EcgRecording, InputWarning
 from inputs.specs import EcgSpec
 
+_SAMPLES_AT_ONCE = 500_000
+"""Over all leads: a Fourier transform takes several times the memory of what it transforms."""
+
 
 @dataclass(frozen=True, eq=False)
 class PreparedEcg:
@@ -38,7 +41,7 @@ def prepare_ecg(recording: EcgRecording, spec: EcgSpec) -> PreparedEcg:
     """
     checked = check_ecg(recording, spec)
     # Before resampling, because a single NaN would spread over its whole lead in the Fourier domain.
-    signal_LN = np.nan_to_num(checked.signal_mv_LN, nan=0.0)
+    signal_LN = np.nan_to_num(checked.signal_mv_LN, nan=0.0, copy=False)  # it is ours: leads were gathered into it
     signal_LN = normalise_signal(resample_signal(signal_LN, recording.rate_hz, spec.rate_hz), spec).astype(np.float32)
     return PreparedEcg(signal_LN, recording.warnings + checked.warnings)
 
@@ -59,9 +62,10 @@ def ecg_windows(signal_LN: NDArray[np.float32], spec: EcgSpec) -> NDArray[np.flo
 
 def resample_signal(signal_LN: NDArray[np.floating], rate_hz: float, to_rate_hz: float) -> NDArray[np.floating]:
     """Fourier resampling of each lead to int(N * to_rate_hz / rate_hz) samples, in the dtype given."""
-    samples = signal_LN.shape[1]
-    resampled: NDArray[np.floating] = resample(signal_LN, int(samples * to_rate_hz / rate_hz), axis=1)
-    return resampled
+    leads, samples = signal_LN.shape
+    wanted, at_once = int(samples * to_rate_hz / rate_hz), max(1, _SAMPLES_AT_ONCE // samples)
+    parts = [resample(signal_LN[first : first + at_once], wanted, axis=1) for first in range(0, leads, at_once)]
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def normalise_signal(signal_LN: NDArray[np.floating], spec: EcgSpec) -> NDArray[np.floating]:

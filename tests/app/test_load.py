@@ -62,15 +62,15 @@ def test_requests_that_wait_together_go_through_the_models_together(start_app, w
 
 
 def test_a_full_queue_is_429_with_retry_after_for_all_three_routes(start_app, wait_until):
-    with start_app(queue_size=1) as running:
-        with hold_lane(running, wait_until), begin_search(running):
-            wait_until(lambda: running.service.batcher.waiting == 1)
+    with start_app(queue_size=4) as running:  # one caller has three of four places
+        with hold_lane(running, wait_until), begin_search(running), begin_search(running):
+            wait_until(lambda: running.service.batcher.waiting == 2)
             for route in ("search", "predict", "embed"):
                 response = running.client.post(f"/v1/{route}", files={"files": b"1"})
                 assert (response.status_code, response.json()["code"]) == (429, "busy")
                 assert int(response.headers["retry-after"]) >= 1
             assert running.client.get("/healthz").status_code == 200
-            assert 'echo2ecg_waiting{queue="models"} 1.0' in running.client.get("/metrics").text
+            assert 'echo2ecg_waiting{queue="models"} 2.0' in running.client.get("/metrics").text
             running.bundle.go_on.set()
             wait_until(lambda: running.service.batcher.waiting == 0)
         assert running.search(1).status_code == 200

@@ -10,12 +10,12 @@ import pytest
 
 from app.access.keys import (
     KeyRing,
-    check_bind,
+    check_access,
     create_key,
     list_keys,
     revoke_key,
 )
-from app.access.sessions import Sessions
+from app.access.sessions import SESSIONS_PER_KEY, Sessions
 from app.settings import Settings, SettingsError
 from ground.errors import Refusal
 
@@ -84,14 +84,49 @@ def test_a_wrong_key_is_not_found(file, wrong):
     assert KeyRing(file).find(wrong) is None
 
 
-def test_keys_are_in_force_from_the_moment_the_file_appears_and_stay_so(file):
-    ring = KeyRing(file)
-    assert not ring.enforced
+def test_a_file_that_goes_lets_nobody_in_and_one_that_comes_back_does(file):
     key = create_key(file, ("query",), "a")
-    assert ring.enforced
+    ring, content = KeyRing(file), file.read_bytes()
     file.unlink()
     assert ring.enforced
-    assert ring.find(key) is None, "a missing file lets nobody in"
+    assert ring.find(key) is None
+    file.write_bytes(content)
+    assert ring.find(key) is not None
+    assert not KeyRing(None).enforced
+
+
+def absent(file):
+    assert not file.exists()
+
+
+def empty(file):
+    file.write_text("")
+
+
+def a_folder(file):
+    file.mkdir()
+
+
+def a_link_to_nothing(file):
+    file.symlink_to(file.parent / "nowhere.json")
+
+
+@pytest.mark.parametrize("state", [absent, empty, a_folder, a_link_to_nothing])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_service_that_was_meant_to_be_closed_does_not_start_open(tmp_path, state, host):
+    state(tmp_path / "keys.json")
+    configured = settings(tmp_path, host=host, keys_file=tmp_path / "keys.json")
+    with pytest.raises(SettingsError, match="keys_file") as refused:
+        check_access(configured)
+    assert str(tmp_path) not in str(refused.value)
+    with pytest.raises(SettingsError, match="keys_file"):
+        KeyRing(configured.keys_file)  # whoever puts the service together in another way meets the same
+
+
+def test_an_empty_setting_is_no_missing_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("ECHO2ECG_KEYS_FILE", "")
+    with pytest.raises(SettingsError, match="keys_file"):
+        check_access(settings(tmp_path))
 
 
 @pytest.mark.parametrize("content", ["", "{", json.dumps({"schema_version": 1, "keys": [{"id": "x"}]})])
@@ -106,20 +141,32 @@ def test_a_damaged_file_lets_nobody_in(file, content):
 
 def test_without_keys_only_loopback(tmp_path, file):
     for host in ("127.0.0.1", "::1", "localhost"):
-        check_bind(settings(tmp_path, host=host))
+        check_access(settings(tmp_path, host=host))
     for host in ("0.0.0.0", "::", "192.168.1.4", "my-host"):
         with pytest.raises(SettingsError, match="loopback"):
-            check_bind(settings(tmp_path, host=host))
+            check_access(settings(tmp_path, host=host))
         with pytest.raises(SettingsError, match="keys create"):
-            check_bind(settings(tmp_path, host=host, keys_file=file))
+            check_access(settings(tmp_path, host=host, keys_file=file))
 
 
 def test_with_a_valid_key_any_address_and_with_an_expired_one_not(tmp_path, file):
     create_key(file, ("query",), "old", expires=datetime.now(UTC) - timedelta(seconds=1))
     with pytest.raises(SettingsError):
-        check_bind(settings(tmp_path, host="0.0.0.0", keys_file=file))
+        check_access(settings(tmp_path, host="0.0.0.0", keys_file=file))
     create_key(file, ("query",), "new")
-    check_bind(settings(tmp_path, host="0.0.0.0", keys_file=file))
+    check_access(settings(tmp_path, host="0.0.0.0", keys_file=file))
+
+
+def test_a_key_that_logs_in_a_thousand_times_ends_its_own_log_ins_alone(file):
+    create_key(file, ("query",), "flood")
+    create_key(file, ("query",), "ward")
+    flood, ward = list_keys(file)
+    sessions = Sessions(lifetime_s=60)
+    mine = sessions.open(ward)
+    theirs = [sessions.open(flood) for _ in range(1000)]
+    assert sessions.key_id(mine) == ward.id
+    assert [sessions.key_id(token) for token in theirs].count(flood.id) == SESSIONS_PER_KEY
+    assert sessions.key_id(theirs[-1]) == flood.id
 
 
 def test_a_session_ends(file):

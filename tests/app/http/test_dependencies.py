@@ -1,5 +1,8 @@
 """Who gets in: keys in headers, the page's session, other sites' pages."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
 from fastapi import FastAPI, Request
@@ -124,6 +127,54 @@ def test_logging_out_ends_the_session(running, query_key):
     assert not running.client.cookies
     running.client.cookies.update(cookies)  # as somebody who kept a copy
     assert running.client.get("/v1/index").status_code == 401
+
+
+def test_the_log_in_reads_next_to_nothing_and_only_its_own_form(running, query_key):
+    assert running.client.post("/login", data={"key": "x" * 2000}).status_code == 413
+    for sent in ({"data": {"key": query_key, "more": "1"}}, {"data": {"other": "1"}}, {"files": {"key": b"1"}}, {}):
+        response = running.client.post("/login", **sent)
+        assert response.status_code in (400, 413)
+        assert query_key not in response.text
+    bytes_that_are_no_text = {
+        "content": b"key=\xff%ff",
+        "headers": {"content-type": "application/x-www-form-urlencoded"},
+    }
+    assert running.client.post("/login", **bytes_that_are_no_text).status_code == 400
+
+
+def test_nothing_that_was_shown_stays_after_logging_out(running, query_key):
+    running.client.post("/login", data={"key": query_key})
+    for path in QUERY:
+        assert running.client.get(path).headers["cache-control"] == "no-store", path
+
+
+def test_nobody_is_sent_to_a_name_that_the_caller_gave_this_host(running, query_key):
+    headers = {"X-API-Key": query_key, "Host": "evil.example"}
+    for path in ("/v1/info/", "/v1/index/", "/docs/", "/login/"):
+        response = running.client.get(path, headers=headers)
+        assert response.status_code == 404
+        assert "evil.example" not in str(response.headers)
+
+
+def test_one_callers_flood_leaves_places_for_the_others(start_app, keys_file, query_key):
+    ward = create_key(keys_file, ("query",), "ward")
+    with start_app(keys_file=keys_file, queue_size=4) as running, ThreadPoolExecutor(8) as pool:
+        running.bundle.go_on.clear()
+
+        def ask(key):
+            return running.client.post("/v1/search", files={"files": b"1"}, headers={"X-API-Key": key})
+
+        flood = [pool.submit(ask, query_key) for _ in range(6)]
+        statuses = lambda: [one.result().status_code for one in flood if one.done()]  # noqa: E731
+        while len(statuses()) < 3:
+            time.sleep(0.01)
+        assert statuses() == [429] * 3
+        answered = pool.submit(ask, ward)
+        while running.service.batcher.waiting < 3:  # two of the flood's three, and the ward's
+            time.sleep(0.01)
+        running.bundle.go_on.set()
+        assert answered.result().status_code == 200
+        assert sorted(one.result().status_code for one in flood) == [200] * 3 + [429] * 3
 
 
 def test_a_wrong_key_gets_no_session(running, admin_key):

@@ -146,13 +146,64 @@ def test_missing_leads_are_422_and_named(running):
 def test_a_body_that_is_no_form_is_400(running):
     response = running.client.post("/v1/search", content=b"{}", headers={"content-type": "application/json"})
     assert (response.status_code, response.json()["code"]) == (400, "not_multipart")
-    response = running.client.post("/v1/search", files={"other": b"1"})
+    response = running.client.post("/v1/search", files={"files": ("", b"")})
     assert (response.status_code, response.json()["code"]) == (400, "no_file")
     response = running.client.post(
         "/v1/search", content=b"SECRET", headers={"content-type": "multipart/form-data; boundary=x"}
     )
     assert (response.status_code, response.json()["code"]) in ((400, "bad_multipart"), (400, "no_file"))
     assert "SECRET" not in response.text
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"files": {"files": b"1", "other": b"1"}},
+        {"files": {"files": b"1"}, "data": {"k": "3"}},
+        {"files": {"files": b"1"}, "data": {"SECRET": "SECRET"}},
+        {"files": {"files": b"1"}, "data": {"files": "SECRET"}},
+    ],
+    ids=["another file", "a parameter", "an unknown field", "text where a file belongs"],
+)
+def test_a_form_field_that_would_do_nothing_is_refused(running, sent):
+    response = running.client.post("/v1/search", **sent)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_parameter")
+    assert "SECRET" not in response.text
+    assert not running.bundle.batches
+
+
+@pytest.mark.parametrize("charset", ["idna", "punycode", "undefined", "utf-16", "latin-1", '"utf-7"', "x" * 3000])
+@pytest.mark.parametrize("path", ["/v1/search", "/", "/login"])
+def test_a_charset_that_the_caller_names_chooses_no_decoder(running, path, charset):
+    kind = "application/x-www-form-urlencoded" if path == "/login" else "multipart/form-data; boundary=x"
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n1\r\n--x--\r\n'
+    response = running.client.post(path, content=body, headers={"content-type": f"{kind}; charset={charset}"})
+    assert response.status_code == 400
+    assert "must be in UTF-8" in response.text
+
+
+def test_utf_8_may_be_named(running):
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n1\r\n--x--\r\n'
+    for charset in ("utf-8", "UTF8", '"utf-8"'):
+        headers = {"content-type": f"multipart/form-data; charset={charset}; boundary=x"}
+        assert running.client.post("/v1/search", content=body, headers=headers).status_code == 200
+
+
+def test_no_upload_is_written_to_a_file(start_app, monkeypatch):
+    def no_file(*_, **__):
+        raise AssertionError("an upload went to a file")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", no_file)
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", no_file)
+    with start_app() as running:
+        assert running.client.post("/v1/search", files={"files": b"SECRET " * 1_000_000}).status_code == 422
+
+
+def test_what_is_wrong_with_a_parameter_keeps_its_case_and_is_no_longer_than_the_request(running):
+    response = running.search(1, unit="mv")
+    assert response.json()["detail"] == "unit: input should be 'mV', 'uV' or 'V'."
+    response = running.search(1, **{f"p{number}": "1" for number in range(500)})
+    assert (response.status_code, len(response.json()["errors"])) == (422, 10)
 
 
 def test_more_files_than_allowed_are_400(running):

@@ -1,0 +1,114 @@
+"""Threads that callers take turns at."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from app.answering.workers import FairThreads
+
+
+class Held:
+    """Work that waits to be let go, and notes in which order it was begun."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.go_on = threading.Event()
+
+    def __call__(self, name: str):
+        def work() -> str:
+            self.begun.append(name)
+            assert self.go_on.wait(5)
+            return name
+
+        return work
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def test_one_caller_never_has_all_threads():
+    async def run() -> None:
+        threads, held = FairThreads(3, name="t"), Held()
+        flood = [asyncio.create_task(threads.run(held(f"flood {n}"), "flood")) for n in range(10)]
+        await until(lambda: len(held.begun) == 2)
+        await asyncio.sleep(0.05)
+        assert (held.begun, threads.waiting) == (["flood 0", "flood 1"], 8)
+        ward = asyncio.create_task(threads.run(held("ward"), "ward"))
+        await until(lambda: "ward" in held.begun)
+        held.go_on.set()
+        assert await asyncio.gather(*flood, ward) == [f"flood {n}" for n in range(10)] + ["ward"]
+        threads.close()
+
+    asyncio.run(run())
+
+
+def test_callers_take_turns_whoever_came_first():
+    async def run() -> None:
+        threads, held = FairThreads(1, name="t"), Held()
+        first = asyncio.create_task(threads.run(held("first"), "flood"))
+        await until(lambda: held.begun)
+        others = [asyncio.create_task(threads.run(held(f"flood {n}"), "flood")) for n in range(3)]
+        await asyncio.sleep(0)
+        others += [asyncio.create_task(threads.run(held(f"ward {n}"), "ward")) for n in range(2)]
+        await asyncio.sleep(0)
+        held.go_on.set()
+        await asyncio.gather(first, *others)
+        assert held.begun == ["first", "flood 0", "ward 0", "flood 1", "ward 1", "flood 2"]
+        threads.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_given_up_while_it_waits_is_never_run_and_gives_its_turn_away():
+    async def run() -> None:
+        threads, held = FairThreads(1, name="t"), Held()
+        first = asyncio.create_task(threads.run(held("first"), "a"))
+        await until(lambda: held.begun)
+        given_up = asyncio.create_task(threads.run(held("given up"), "b"))
+        last = asyncio.create_task(threads.run(held("last"), "c"))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        assert threads.waiting == 1
+        held.go_on.set()
+        await asyncio.gather(first, last)
+        assert held.begun == ["first", "last"]
+        threads.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_given_up_while_it_runs_keeps_its_thread_until_it_ends():
+    async def run() -> None:
+        threads, held = FairThreads(1, name="t"), Held()
+        given_up = asyncio.create_task(threads.run(held("given up"), "a"))
+        await until(lambda: held.begun)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        last = asyncio.create_task(threads.run(held("last"), "a"))
+        await asyncio.sleep(0.05)
+        assert held.begun == ["given up"]
+        held.go_on.set()
+        assert await last == "last"
+        threads.close()
+
+    asyncio.run(run())
+
+
+def test_an_error_is_the_callers_and_the_thread_goes_on():
+    async def run() -> None:
+        threads = FairThreads(1, name="t")
+        with pytest.raises(ZeroDivisionError):
+            await threads.run(lambda: 1 // 0, "a")
+        assert await threads.run(lambda: 2, "a") == 2
+        threads.close()
+
+    asyncio.run(run())
