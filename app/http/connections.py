@@ -14,6 +14,7 @@ import asyncio
 import json
 import secrets
 import socket
+import time
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -134,7 +135,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._waiting_since = self.loop.time()
+        self._waiting_since = time.monotonic()  # the loop's own clock is the same for all of one turn
         self._unread_since: float | None = None
         self._header_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
@@ -194,7 +195,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deaf = True
             raise _NoMore
         super().on_headers_complete()
-        self._waiting_since = self.loop.time()
+        self._waiting_since = time.monotonic()
 
     def on_body(self, body: bytes) -> None:
         self._unfinished_bytes = 0
@@ -208,14 +209,14 @@ class BoundedProtocol(HttpToolsProtocol):
     # What leaves.
 
     def on_response_complete(self) -> None:
-        self._waiting_since = self.loop.time()
+        self._waiting_since = time.monotonic()
         super().on_response_complete()
         if self.transport.is_closing():
             self._end_unless_read()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unread_since = self.loop.time()
+        self._unread_since = time.monotonic()
         self._end_unless_read()
 
     def resume_writing(self) -> None:
