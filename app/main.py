@@ -31,9 +31,9 @@ from app.settings import Settings
 from app.web import docs, page
 
 STATIC = Path(__file__).parent / "web" / "static"
-ACCEPTED_AT_ONCE = 128
+ACCEPTED_AT_ONCE = 512
 """Connections that may be taken in before the limits on them are looked at."""
-OTHER_DESCRIPTORS = 2 * ACCEPTED_AT_ONCE
+OTHER_DESCRIPTORS = ACCEPTED_AT_ONCE + 128
 """Files, pipes to children, and connections that wait to be accepted or to end."""
 
 log = structlog.get_logger(__name__)

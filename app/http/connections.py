@@ -14,10 +14,10 @@ import asyncio
 import json
 import secrets
 import socket
-import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum, auto
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import structlog
@@ -56,7 +56,8 @@ class Connections:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
-        self._of_address: defaultdict[str, set[BoundedProtocol]] = defaultdict(set)
+        # Of each address, in the order of their last request: the first has been idle longest.
+        self._of_address: defaultdict[str, dict[BoundedProtocol, None]] = defaultdict(dict)
         self._count = 0
 
     def __len__(self) -> int:
@@ -64,38 +65,44 @@ class Connections:
 
     def admit(self, newcomer: BoundedProtocol) -> bool:
         """Take a connection in, closing another one where there are too many. False: nobody could be closed for it."""
-        neighbours = self._of_address.get(newcomer.address, ())
+        neighbours = self._of_address.get(newcomer.address, {})
         full = len(neighbours) >= self.limits.per_address and not self._is_exempt(newcomer.address)
         if full and not self._close_longest_idle(neighbours):
             return False
         if self._count >= self.limits.total:
             # Among those of the address that holds most: who floods closes its own first.
             heaviest = max(self._of_address.values(), key=len)
-            everybody = [one for some in self._of_address.values() for one in some]
-            if not (self._close_longest_idle(heaviest) or self._close_longest_idle(everybody)):
+            if not any(self._close_longest_idle(some) for some in (heaviest, *self._of_address.values())):
                 return False
-        self._of_address[newcomer.address].add(newcomer)
+        self._of_address[newcomer.address][newcomer] = None
         self._count += 1
         return True
+
+    def note_use(self, one: BoundedProtocol) -> None:
+        """A request of this connection has begun or has been answered."""
+        of_address = self._of_address.get(one.address)
+        if of_address is not None and one in of_address:
+            del of_address[one]
+            of_address[one] = None
 
     def forget(self, one: BoundedProtocol) -> None:
         """A connection has ended, or is about to."""
         of_address = self._of_address.get(one.address)
         if of_address is None or one not in of_address:
             return
-        of_address.discard(one)
+        del of_address[one]
         self._count -= 1
         if not of_address:
             del self._of_address[one.address]
 
-    def _close_longest_idle(self, connections: Collection[BoundedProtocol]) -> bool:
-        idle = [(*since, id(one), one) for one in connections if (since := one.idle_since) is not None]
-        if not idle:
-            return False
-        longest = min(idle)[-1]
-        self.forget(longest)
-        longest.transport.abort()
-        return True
+    def _close_longest_idle(self, connections: Iterable[BoundedProtocol]) -> bool:
+        for state in (Use.NONE, Use.SENDING):
+            for one in connections:
+                if one.use is state:
+                    self.forget(one)
+                    one.transport.abort()
+                    return True
+        return False
 
     def _is_exempt(self, address: str) -> bool:
         try:
@@ -104,6 +111,17 @@ class Connections:
             return True
         host = getattr(host, "ipv4_mapped", None) or host
         return any(host in network for network in self.limits.exempt)
+
+
+class Use(Enum):
+    """What a connection is good for at the moment."""
+
+    NONE = auto()
+    """Between requests, or its caller does not read: the first to be closed."""
+    SENDING = auto()
+    """A body arrives."""
+    BEING_ANSWERED = auto()
+    """Never closed for a newcomer: how many these can be is bounded further in."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -125,23 +143,18 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.client[0] if self.client else ""
 
     @property
-    def idle_since(self) -> tuple[int, float] | None:
-        """Whom to close first: those between requests or not reading, then those sending; None while we are at work."""
-        if self._unread_since is not None:
-            return 0, self._unread_since
-        if self.cycle is None or self.cycle.response_complete:
-            return 0, self._waiting_since
-        return (1, self._waiting_since) if self.cycle.more_body else None
+    def use(self) -> Use:
+        if self.flow.write_paused or self.cycle is None or self.cycle.response_complete:
+            return Use.NONE
+        return Use.SENDING if self.cycle.more_body else Use.BEING_ANSWERED
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._waiting_since = time.monotonic()  # the loop's own clock is the same for all of one turn
-        self._unread_since: float | None = None
         self._header_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
         self._unfinished_bytes = self._header_bytes = self._header_lines = 0
         self._refusal: RefusedHeader | None = None
-        self._deaf = False
+        self._deaf = self._lost = False
         if not self.everyone.admit(self):
             transport.abort()
             return
@@ -152,6 +165,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.everyone.forget(self)
+        self._lost = True
         self._stop_header_timer()
         self._stop_end_timer()
         super().connection_lost(exc)
@@ -194,8 +208,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False  # the last that is answered
             self._deaf = True
             raise _NoMore
+        self.everyone.note_use(self)
         super().on_headers_complete()
-        self._waiting_since = time.monotonic()
 
     def on_body(self, body: bytes) -> None:
         self._unfinished_bytes = 0
@@ -209,19 +223,17 @@ class BoundedProtocol(HttpToolsProtocol):
     # What leaves.
 
     def on_response_complete(self) -> None:
-        self._waiting_since = time.monotonic()
+        self.everyone.note_use(self)
         super().on_response_complete()
         if self.transport.is_closing():
             self._end_unless_read()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unread_since = time.monotonic()
         self._end_unless_read()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._unread_since = None
         if not self.transport.is_closing():
             self._stop_end_timer()
 
@@ -269,6 +281,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _end_unless_read(self) -> None:
         """From now on the caller must read at least WRITE_BUFFER_BYTES in every `write_timeout_s`."""
         self._stop_end_timer()
+        if self._lost:  # an answer may be complete when nobody is there any more: a timer would keep its body in memory
+            return
         unread = self.transport.get_write_buffer_size()
         self._end_timer = self.loop.call_later(self.everyone.limits.write_timeout_s, self._end_if_unread, unread)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import time
@@ -11,10 +12,10 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from app.http.connections import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_PIPELINED
+from app.http.connections import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_PIPELINED, BoundedProtocol
 from app.http.frame import add_frame
 from app.http.problems import install_handlers
-from app.main import connection_limits
+from app.main import OTHER_DESCRIPTORS, connection_limits
 from app.metrics import Metrics
 from app.settings import Settings
 
@@ -256,11 +257,11 @@ def test_what_is_being_answered_is_not_closed_for_a_newcomer(start_app, wait_unt
 
 def test_there_are_no_more_connections_than_the_process_may_open_files(monkeypatch):
     asked = []
-    monkeypatch.setattr("app.main.resource.getrlimit", lambda _: (256, 700))
+    monkeypatch.setattr("app.main.resource.getrlimit", lambda _: (256, 1000))
     monkeypatch.setattr("app.main.resource.setrlimit", lambda _, limits: asked.append(limits))
     limits = connection_limits(Settings(bundle_dir="b", index_dir="i"))
-    assert asked == [(700, 700)]
-    assert limits.total == 700 - 256
+    assert asked == [(1000, 1000)]
+    assert limits.total == 1000 - OTHER_DESCRIPTORS
 
 
 @pytest.mark.parametrize("wrong", ["10.0.0.0/33", "proxy", "10.0.0.1/8"])
@@ -269,3 +270,21 @@ def test_a_proxy_is_an_address_or_a_network(wrong):
 
     with pytest.raises(SettingsError, match="trusted_proxies"):
         Settings(bundle_dir="b", index_dir="i", trusted_proxies=[wrong])
+
+
+def test_a_connection_that_has_ended_is_forgotten_with_all_it_held(start, wait_until):
+    def held() -> int:
+        gc.collect()
+        return sum(isinstance(one, BoundedProtocol) for one in gc.get_objects())
+
+    with start(write_timeout_s=300, header_timeout_s=300) as connect:
+        for _ in range(20):
+            leaving = connect()
+            leaving.sendall(b"POST /body HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 70000\r\n\r\n" + b"x" * 60_000)
+            leaving.close()
+            for path in (b"large", b"small"):
+                leaving = connect()
+                leaving.sendall(b"GET /%s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % path)
+                leaving.close()
+        assert is_open(connect())
+        wait_until(lambda: held() <= 1)
