@@ -168,6 +168,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._lost = True
         self._stop_header_timer()
         self._stop_end_timer()
+        self._unset_keepalive_if_required()  # which uvicorn leaves running where the caller broke the connection off
         super().connection_lost(exc)
 
     # What arrives.
@@ -224,6 +225,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self.everyone.note_use(self)
+        if self.cycle.response_complete:
+            self.cycle.body = bytearray()  # what was refused unread
         super().on_response_complete()
         if self.transport.is_closing():
             self._end_unless_read()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import socket
+import struct
 import time
 from contextlib import ExitStack, contextmanager
 
@@ -275,7 +276,7 @@ def test_a_proxy_is_an_address_or_a_network(wrong):
 def test_a_connection_that_has_ended_is_forgotten_with_all_it_held(start, wait_until):
     def held() -> int:
         gc.collect()
-        return sum(isinstance(one, BoundedProtocol) for one in gc.get_objects())
+        return sum(issubclass(type(one), BoundedProtocol) for one in gc.get_objects())
 
     with start(write_timeout_s=300, header_timeout_s=300) as connect:
         for _ in range(20):
@@ -286,5 +287,9 @@ def test_a_connection_that_has_ended_is_forgotten_with_all_it_held(start, wait_u
                 leaving = connect()
                 leaving.sendall(b"GET /%s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % path)
                 leaving.close()
+            leaving = connect(SO_LINGER=struct.pack("ii", 1, 0))  # its end is a reset
+            leaving.sendall(ASK)
+            assert b" 200 " in leaving.recv(4096)
+            leaving.close()
         assert is_open(connect())
         wait_until(lambda: held() <= 1)
