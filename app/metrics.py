@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
+TEXT_AGE_S = 0.25
+"""Anybody may ask for the text, and writing it costs more than all the rest of such a request."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -16,6 +20,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._text, self._written_at = b"", -math.inf
         self._requests = Counter("echo2ecg_requests", "Requests answered.", ("route", "status"), registry=self.registry)
         self._request_seconds = Histogram(
             "echo2ecg_request_seconds", "Time to answer.", ("route",), buckets=SECONDS, registry=self.registry
@@ -57,5 +62,8 @@ class Metrics:
         self._studies.set(studies)
 
     def text(self) -> bytes:
-        """The exposition format Prometheus reads."""
-        return generate_latest(self.registry)
+        """The exposition format Prometheus reads; written anew at most every TEXT_AGE_S."""
+        now = time.monotonic()
+        if now - self._written_at > TEXT_AGE_S:
+            self._text, self._written_at = generate_latest(self.registry), now
+        return self._text

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
 
     max_connections: int = Field(default=1024, ge=4)
     """When there are more, or more than the process may have files open, the longest idle one is closed."""
-    max_connections_per_address: int = Field(default=512, ge=2)
+    max_connections_per_address: int = Field(default=256, ge=2)
     """The same for one caller's address."""
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
     """Addresses or networks whose connections are many people's: only `max_connections` holds for them. In the

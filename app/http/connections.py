@@ -47,7 +47,7 @@ class ConnectionLimits:
     header_timeout_s: float = 10.0
     write_timeout_s: float = 20.0
     total: int = 1024
-    per_address: int = 512
+    per_address: int = 256
     exempt: tuple[IPv4Network | IPv6Network, ...] = ()
 
 

@@ -1,0 +1,8 @@
+"""Drills find what serves them beside themselves."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
