@@ -37,7 +37,8 @@ WRITE_BUFFER_BYTES = 16 * 2**10
 """Above it an answer waits for its reader. The kernel keeps KERNEL_BUFFER_BYTES more."""
 KERNEL_BUFFER_BYTES = 128 * 2**10
 LINGER_S = 2.0
-"""How long a refused caller may go on sending, so that the refusal reaches it before the connection's end does."""
+MAX_DROPPED_BYTES = 2**20
+"""How long a refused caller may go on sending, and how much, so that the refusal reaches it before the end does."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._header_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
-        self._unfinished_bytes = self._header_bytes = self._header_lines = 0
+        self._unfinished_bytes = self._header_bytes = self._header_lines = self._dropped_bytes = 0
         self._refusal: RefusedHeader | None = None
         self._deaf = self._lost = False
         if not self.everyone.admit(self):
@@ -175,6 +176,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
+            self._dropped_bytes += len(data)
+            if self._dropped_bytes > MAX_DROPPED_BYTES:
+                self.flow.pause_reading()
             return
         if self._header_timer is None and (self.cycle is None or self.cycle.response_complete):
             self._start_header_timer()
