@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -41,6 +41,9 @@ MAX_DROPPED_BYTES = 2**20
 """How long a refused caller may go on sending, and how much, so that the refusal reaches it before the end does."""
 
 
+Network = IPv4Network | IPv6Network
+
+
 @dataclass(frozen=True)
 class ConnectionLimits:
     """`total` and `per_address` connections; callers from `exempt` networks (proxies) count only for the total."""
@@ -49,7 +52,7 @@ class ConnectionLimits:
     write_timeout_s: float = 20.0
     total: int = 1024
     per_address: int = 256
-    exempt: tuple[IPv4Network | IPv6Network, ...] = ()
+    exempt: tuple[Network, ...] = ()
 
 
 class Connections:
@@ -58,7 +61,7 @@ class Connections:
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         # Of each address, in the order of their last request: the first has been idle longest.
-        self._of_address: defaultdict[str, dict[BoundedProtocol, None]] = defaultdict(dict)
+        self._of_origin: defaultdict[Network | None, dict[BoundedProtocol, None]] = defaultdict(dict)
         self._count = 0
 
     def __len__(self) -> int:
@@ -66,35 +69,35 @@ class Connections:
 
     def admit(self, newcomer: BoundedProtocol) -> bool:
         """Take a connection in, closing another one where there are too many. False: nobody could be closed for it."""
-        neighbours = self._of_address.get(newcomer.address, {})
-        full = len(neighbours) >= self.limits.per_address and not self._is_exempt(newcomer.address)
+        neighbours = self._of_origin.get(newcomer.origin, {})
+        full = len(neighbours) >= self.limits.per_address and not self._is_exempt(newcomer.origin)
         if full and not self._close_longest_idle(neighbours):
             return False
         if self._count >= self.limits.total:
             # Among those of the address that holds most: who floods closes its own first.
-            heaviest = max(self._of_address.values(), key=len)
-            if not any(self._close_longest_idle(some) for some in (heaviest, *self._of_address.values())):
+            heaviest = max(self._of_origin.values(), key=len)
+            if not any(self._close_longest_idle(some) for some in (heaviest, *self._of_origin.values())):
                 return False
-        self._of_address[newcomer.address][newcomer] = None
+        self._of_origin[newcomer.origin][newcomer] = None
         self._count += 1
         return True
 
     def note_use(self, one: BoundedProtocol) -> None:
         """A request of this connection has begun or has been answered."""
-        of_address = self._of_address.get(one.address)
-        if of_address is not None and one in of_address:
-            del of_address[one]
-            of_address[one] = None
+        of_origin = self._of_origin.get(one.origin)
+        if of_origin is not None and one in of_origin:
+            del of_origin[one]
+            of_origin[one] = None
 
     def forget(self, one: BoundedProtocol) -> None:
         """A connection has ended, or is about to."""
-        of_address = self._of_address.get(one.address)
-        if of_address is None or one not in of_address:
+        of_origin = self._of_origin.get(one.origin)
+        if of_origin is None or one not in of_origin:
             return
-        del of_address[one]
+        del of_origin[one]
         self._count -= 1
-        if not of_address:
-            del self._of_address[one.address]
+        if not of_origin:
+            del self._of_origin[one.origin]
 
     def _close_longest_idle(self, connections: Iterable[BoundedProtocol]) -> bool:
         for state in (Use.NONE, Use.SENDING):
@@ -105,13 +108,21 @@ class Connections:
                     return True
         return False
 
-    def _is_exempt(self, address: str) -> bool:
-        try:
-            host = ip_address(address)
-        except ValueError:  # a Unix socket has none
+    def _is_exempt(self, origin: Network | None) -> bool:
+        """A Unix socket has no address; what is exempt may be named more widely or, for IPv6, more closely."""
+        if origin is None:
             return True
-        host = getattr(host, "ipv4_mapped", None) or host
-        return any(host in network for network in self.limits.exempt)
+        return any(origin.version == one.version and origin.overlaps(one) for one in self.limits.exempt)
+
+
+def origin_of(address: str) -> Network | None:
+    """Whom an address stands for: itself, or for IPv6 its /64, all of which one subscriber has. None where it is none."""
+    try:
+        host = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    host = getattr(host, "ipv4_mapped", None) or host
+    return ip_network((host, 32 if host.version == 4 else 64), strict=False)
 
 
 class Use(Enum):
@@ -140,10 +151,6 @@ class BoundedProtocol(HttpToolsProtocol):
         return type(cls.__name__, (cls,), {"everyone": everyone})
 
     @property
-    def address(self) -> str:
-        return self.client[0] if self.client else ""
-
-    @property
     def use(self) -> Use:
         if self.flow.write_paused or self.cycle is None or self.cycle.response_complete:
             return Use.NONE
@@ -156,6 +163,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unfinished_bytes = self._header_bytes = self._header_lines = self._dropped_bytes = 0
         self._refusal: RefusedHeader | None = None
         self._deaf = self._lost = False
+        self.origin = origin_of(self.client[0] if self.client else "")
         if not self.everyone.admit(self):
             transport.abort()
             return
@@ -246,7 +254,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         super().shutdown()
-        self._end_unless_read()
+        if self.transport.is_closing():  # else an answer is still due
+            self._end_unless_read()
 
     def timeout_keep_alive_handler(self) -> None:
         self._close()

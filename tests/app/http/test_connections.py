@@ -13,7 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from app.http.connections import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_PIPELINED, BoundedProtocol
+from app.http.connections import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_PIPELINED, BoundedProtocol, origin_of
 from app.http.frame import add_frame
 from app.http.problems import install_handlers
 from app.main import OTHER_DESCRIPTORS, connection_limits
@@ -263,6 +263,20 @@ def test_there_are_no_more_connections_than_the_process_may_open_files(monkeypat
     limits = connection_limits(Settings(bundle_dir="b", index_dir="i"))
     assert asked == [(1000, 1000)]
     assert limits.total == 1000 - OTHER_DESCRIPTORS
+
+
+@pytest.mark.parametrize(
+    ("address", "origin"),
+    [
+        ("192.0.2.7", "192.0.2.7/32"),
+        ("::ffff:192.0.2.7", "192.0.2.7/32"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", "None"),
+    ],
+)
+def test_a_caller_is_an_address_or_what_one_subscriber_has(address, origin):
+    assert str(origin_of(address)) == origin
 
 
 @pytest.mark.parametrize("wrong", ["10.0.0.0/33", "proxy", "10.0.0.1/8"])
