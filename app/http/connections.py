@@ -116,7 +116,7 @@ class Connections:
 
 
 def origin_of(address: str) -> Network | None:
-    """Whom an address stands for: itself, or for IPv6 its /64, all of which one subscriber has. None where it is none."""
+    """Whom an address stands for: itself, or for IPv6 the /64 that one subscriber has. None where it is none."""
     try:
         host = ip_address(address.partition("%")[0])
     except ValueError:
