@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ground.disk import sha256
 
-SESSIONS_PER_KEY = 20
+SESSIONS_PER_KEY = 100
 """Browsers that one key may be logged in from; one more ends its oldest log-in, and never another key's."""
 
 
