@@ -96,13 +96,55 @@ def flush_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def hold(file: IO[bytes] | IO[str]) -> bool:
-    """Take an open file for this process alone, until it is closed or the process ends; False where another has it."""
+def hold(file: IO[bytes] | IO[str], *, shared: bool = False) -> bool:
+    """Take an open file for this process alone, until it is closed or the process ends; False where another has it.
+
+    `shared`: others may hold it so too.
+    """
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+class Turn:
+    """A file that one process at a time holds for as long as something is its own to do, with the word for what.
+
+    The kernel lets go when the process ends, however it ends; programs that it starts do not inherit it. It holds
+    between containers that share a volume. The file stays: to remove it would let two processes hold two of it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held: IO[bytes] | None = None
+
+    def take(self, word: bytes) -> bool:
+        """Hold it from now on; False where another does. Words must be of one length, so that each covers the last."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.fdopen(descriptor, "r+b", buffering=0)
+        try:
+            if hold(file):
+                file.write(word)  # over the last one, for which a full disk has room
+                self._held = file
+        finally:
+            if self._held is not file:
+                file.close()
+        return self._held is file
+
+    def taken_for(self) -> bytes | None:
+        """The holder's word, None where nobody holds it. In the instant after a `take` still the holder's before."""
+        try:
+            file = open(self._path, "rb")  # noqa: SIM115 - closed below, and another error is the caller's
+        except FileNotFoundError:
+            return None
+        with file:
+            return None if hold(file, shared=True) else file.read(200)
+
+    def let_go(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
 
 @contextmanager
