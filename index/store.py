@@ -28,8 +28,16 @@ import sqlalchemy as sa
 
 from ground.disk import NO_SPACE, READ_ONLY, flush_folder, is_sqlite_no_space, write_flushed
 from index.backends import DEFAULT_BACKEND
-from index.base import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexNotWritten
-from index.generation import MANIFEST_HASH, BuildParameters, Generation, GenerationWriter
+from index.base import (
+    IndexBusy,
+    IndexDamaged,
+    IndexMismatch,
+    IndexMissing,
+    IndexNewer,
+    IndexNotWritten,
+    IndexProblem,
+)
+from index.generation import MANIFEST_HASH, BuildParameters, Generation, GenerationWriter, read_manifest
 
 KEPT_GENERATIONS = 2
 
@@ -52,20 +60,22 @@ class IndexStore:
     def open_current(self, expect_bundle_sha256: str | None = None) -> Generation:
         """Verify and open the current generation, or the newest one that verifies, with `degraded` set.
 
-        Removes what an interrupted write left behind. Raises IndexMissing, IndexDamaged when nothing verifies, and
-        IndexMismatch when what verifies belongs to another bundle than `expect_bundle_sha256`.
+        Removes what an interrupted write left behind. Raises IndexMissing, IndexDamaged when nothing verifies,
+        IndexNewer when a newer version of this software wrote what there is, and IndexMismatch when what verifies
+        belongs to another bundle than `expect_bundle_sha256`.
         """
         self._remove_leftovers()
         current, fault = self._read_current()
         if current is None and not self._ids():
             raise IndexMissing("There is no index yet: build one with `echo2ecg index rebuild`.")
+        newer: IndexNewer | None = None
         if current is not None:
             try:
                 return Generation.open(self._generations / current, expect_bundle_sha256=expect_bundle_sha256)
-            except IndexDamaged as error:
+            except (IndexDamaged, IndexNewer) as error:
                 if self.current_id() not in (None, current):  # replaced and cleared away while it was being read
                     return self.open_current(expect_bundle_sha256)
-                fault = str(error)
+                fault, newer = str(error), error if isinstance(error, IndexNewer) else None
         mismatch: IndexMismatch | None = None
         for generation_id in reversed([i for i in self._ids() if i != current]):
             try:
@@ -76,9 +86,11 @@ class IndexStore:
                 )
             except IndexMismatch as error:
                 mismatch = mismatch or error
+            except IndexNewer as error:
+                newer = newer or error
             except IndexDamaged:
                 continue
-        raise mismatch or IndexDamaged(f"{fault} No other generation verifies: rebuild the index.")
+        raise newer or mismatch or IndexDamaged(f"{fault} No other generation verifies: rebuild the index.")
 
     def verify(self) -> list[str]:
         """What is wrong with CURRENT and with every generation, oldest first, one sentence each; nothing when empty."""
@@ -88,7 +100,7 @@ class IndexStore:
         for generation_id in ids:
             try:
                 Generation.open(self._generations / generation_id).close()
-            except IndexDamaged as error:
+            except (IndexDamaged, IndexNewer) as error:
                 faults.append(str(error))
         return faults
 
@@ -117,14 +129,16 @@ class IndexStore:
 
         `backend` is the search engine that will answer from it, by its name in `index.backends`.
 
-        Raises IndexBusy when another process writes and IndexNotWritten when the disk is full or read-only. After any
-        exception nothing half-written is left and CURRENT is what it was.
+        Raises IndexBusy when another process writes, IndexNewer where this version must not write beside what there is,
+        and IndexNotWritten when the disk is full or read-only. After any exception nothing half-written is left and
+        CURRENT is what it was.
         """
         with contextlib.ExitStack() as stack:
             with _plain_disk_errors(READ_ONLY, "The index folder cannot be written to."):
                 self._generations.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(self._lock())
                 self._on_step("locked")
+                self._refuse_newer()
                 self._remove_temporary()
             stack.callback(self._remove_temporary)
             stack.enter_context(
@@ -158,6 +172,21 @@ class IndexStore:
             self._on_step("old generation renamed")
         self._remove_temporary()
         self._on_step("old generations removed")
+
+    def _refuse_newer(self) -> None:
+        """IndexNewer where the current generation, or without one the newest, has a format newer than ours.
+
+        Writing would push it out, and whoever goes back to the newer version would find an index that is older.
+        """
+        current = self.current_id() or next(reversed(self._ids()), None)
+        if current is None:
+            return
+        try:
+            read_manifest(self._generations / current)
+        except IndexNewer:
+            raise IndexNewer(current, ", so this version writes nothing beside it") from None
+        except IndexProblem:
+            return  # a new generation mends it
 
     def _read_current(self) -> tuple[str | None, str | None]:
         """The id in CURRENT and None, or None and a sentence saying what is wrong with it."""

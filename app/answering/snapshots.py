@@ -12,22 +12,22 @@ import weakref
 import structlog
 
 from ground.errors import Refusal
-from index.base import IndexDamaged, IndexMismatch, IndexMissing, IndexProblem
+from index.base import IndexDamaged, IndexMismatch, IndexMissing, IndexNewer, IndexProblem
 from index.generation import Generation
 from index.store import IndexStore
 from models.bundle import Embedder
 
 log = structlog.get_logger(__name__)
 
-INDEX_CODES = frozenset({IndexMissing.kind, IndexDamaged.kind, IndexMismatch.kind})
+INDEX_CODES = frozenset({IndexMissing.kind, IndexDamaged.kind, IndexNewer.kind, IndexMismatch.kind})
 """What may be wrong with the index, as stable codes."""
 
 
 class NotSearchable(Refusal):
     """There is no generation to search; `code` is one of INDEX_CODES."""
 
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(code, sentence, hint="Run `echo2ecg index rebuild`.")
+    def __init__(self, code: str, sentence: str, *, hint: str = "") -> None:
+        super().__init__(code, sentence, hint=hint or "Run `echo2ecg index rebuild`.")
 
 
 class Snapshot:
@@ -49,7 +49,8 @@ class Snapshot:
     def searchable(self) -> Generation:
         """The generation to search. NotSearchable when there is none."""
         if self.generation is None:
-            raise NotSearchable(self.problem_code, str(self._problem))
+            assert self._problem is not None
+            raise NotSearchable(self.problem_code, str(self._problem), hint=self._problem.hint)
         return self.generation
 
     @property

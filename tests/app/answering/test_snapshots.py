@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -129,6 +130,21 @@ def test_an_index_of_which_nothing_verifies_is_called_damaged_and_none_is_called
             wait_until_code(running, code)
             response = running.search(1)
             assert (response.status_code, response.json()["code"]) == (503, code)
+
+
+def test_an_index_of_a_newer_version_is_called_so_and_a_rebuild_is_not_advised(start_app, index_dir):
+    folder = index_dir / "generations" / "000001"
+    content = b'{"schema_version": 2}'
+    (folder / "manifest.json").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    (folder / "manifest.sha256").write_text(f"{digest}  manifest.json\n")
+    (index_dir / "CURRENT").write_text(f"000001 {digest}\n")
+    with start_app(wait=False) as running:
+        wait_until_code(running, "index_newer")
+        problem = running.search(1).json()
+        assert (problem["status"], problem["code"]) == (503, "index_newer")
+        assert problem["detail"] == "Generation 000001 was written by a newer version of this software."
+        assert "rebuild" not in problem["hint"]
 
 
 def wait_until_code(running, code):
