@@ -63,6 +63,8 @@ class StoredJob(BaseModel):
     `pid` and `pid_started` (clock ticks) name the process that a crashed server left behind.
     """
 
+    schema_version: Literal[1] = 1
+    """A newer version's file cannot be read, and nobody takes its job for a leftover."""
     id: str
     source: str
     state: JobState

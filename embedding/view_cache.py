@@ -23,13 +23,18 @@ from numpy.typing import NDArray
 
 from ground.disk import is_sqlite_no_space, sha256
 from ground.errors import Refusal
+from ground.schema import NEWER
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS views (
     file_sha256 TEXT, embedder TEXT, vector BLOB, thumbnail BLOB, checksum BLOB, PRIMARY KEY (file_sha256, embedder)
 ) WITHOUT ROWID
 """
-_UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_LAYOUT = 1
+_IN_EVERY_BYTE = 0x01010101
+"""The layout stands four times over in the file's `user_version`: a flipped bit is not taken for a newer version."""
+_UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+"""The last is what SQLite says of tables other than those that were written."""
 _NOT_TO_BE_HAD = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PERM}
 _BUSY_S = 60.0
 _Result = TypeVar("_Result")
@@ -47,7 +52,8 @@ class ViewCache:
     """One file, from any thread; without a `path` it lives in memory.
 
     `embedder` names everything besides the file that a vector depends on (`embedding.clips.embedder_of`). A cache that
-    is damaged is begun again (`begun_again`), an entry that does not have its checksum counts as absent.
+    is damaged is begun again (`begun_again`), an entry that does not have its checksum counts as absent. Refusal for
+    one that a newer version of this software wrote.
     """
 
     def __init__(self, path: Path | None, embedder: str) -> None:
@@ -120,7 +126,18 @@ class ViewCache:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute(_SCHEMA)
+            self._agree_on_layout(self._connection)
         return self._connection
+
+    @staticmethod
+    def _agree_on_layout(connection: sqlite3.Connection) -> None:
+        """Files from before there was a layout say 0."""
+        (written,) = connection.execute("PRAGMA user_version").fetchone()
+        layout, damaged = divmod(written, _IN_EVERY_BYTE)
+        if layout > _LAYOUT and not damaged:
+            raise Refusal("views_newer", f"The file of view vectors in this folder {NEWER}.", hint="Move it away.")
+        if layout != _LAYOUT or damaged:
+            connection.execute(f"PRAGMA user_version = {_LAYOUT * _IN_EVERY_BYTE}")
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ground.errors import Refusal
+from ground.schema import NEWER
 
 
 class IndexProblem(Refusal):
@@ -53,7 +54,7 @@ class IndexNewer(IndexProblem):
     kind = "index_newer"
 
     def __init__(self, generation_id: str, consequence: str = "") -> None:
-        sentence = f"Generation {generation_id} was written by a newer version of this software{consequence}."
+        sentence = f"Generation {generation_id} {NEWER}{consequence}."
         super().__init__(sentence, hint="Use that version, or another index folder.")
 
 

@@ -12,7 +12,6 @@ Knows nothing of other generations or of which one is current: that is `index.st
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from ground.disk import flush_file, flush_folder, sha256, sha256_of_open, write_flushed
+from ground.schema import is_newer_json
 from index.backends import UNNAMED_BACKEND, backend_named
 from index.base import IndexDamaged, IndexMismatch, IndexNewer, StudyIndex
 from index.catalogue.cards import StudyCard
@@ -187,9 +187,7 @@ def read_manifest(folder: Path) -> GenerationManifest:
         content = (folder / MANIFEST).read_bytes()
         if (folder / MANIFEST_HASH).read_bytes() != _hash_line(content):
             raise _damaged(folder, "its manifest does not have the recorded hash")
-        fields = json.loads(content)
-        version = fields.get("schema_version") if isinstance(fields, dict) else None
-        if isinstance(version, int) and version > SCHEMA_VERSION:  # first: its other fields may mean anything
+        if is_newer_json(content, SCHEMA_VERSION):  # first: its other fields may mean anything
             raise IndexNewer(folder.name)
         manifest = GenerationManifest.model_validate_json(content)
         if manifest.id != folder.name:
