@@ -188,7 +188,8 @@ class Service:
             await asyncio.sleep(self.settings.index_poll_s)
             try:
                 await self.refresh()
-                failing = None
+                if not self.retriever.failing:  # it may have let this time pass
+                    failing = None
             except Exception as error:  # an index folder that is away for a moment, for one
                 if failing is not type(error):
                     log.error("index_poll_failed", **where(error))  # noqa: TRY400 - a traceback names paths

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -42,6 +42,14 @@ from index.generation import MANIFEST_HASH, BuildParameters, Generation, Generat
 KEPT_GENERATIONS = 2
 
 
+class _Current(NamedTuple):
+    """What CURRENT says: an id and the whole line, or a sentence about what is wrong with it."""
+
+    generation_id: str | None = None
+    mark: str | None = None
+    fault: str = ""
+
+
 class IndexStore:
     """The index folder. Reading needs no right to write; one process at a time may write.
 
@@ -55,26 +63,36 @@ class IndexStore:
 
     def current_id(self) -> str | None:
         """The generation that CURRENT names, None where it names none. Only CURRENT itself is checked."""
-        return self._read_current()[0]
+        return self._read_current().generation_id
 
-    def open_current(self, expect_bundle_sha256: str | None = None) -> Generation:
+    def current_mark(self) -> str | None:
+        """As `current_id`, with the manifest's hash: another one where an id was used again for another content."""
+        return self._read_current().mark
+
+    def open_current(self, expect_bundle_sha256: str | None = None, *, fall_back: bool = True) -> Generation:
         """Verify and open the current generation, or the newest one that verifies, with `degraded` set.
+
+        Without `fall_back` no other generation is looked at: what is wrong with the current one is raised.
 
         Removes what an interrupted write left behind. Raises IndexMissing, IndexDamaged when nothing verifies,
         IndexNewer when a newer version of this software wrote what there is, and IndexMismatch when what verifies
         belongs to another bundle than `expect_bundle_sha256`.
         """
         self._remove_leftovers()
-        current, fault = self._read_current()
+        current, _, fault = self._read_current()
         if current is None and not self._ids():
             raise IndexMissing("There is no index yet: build one with `echo2ecg index rebuild`.")
+        if current is None and not fall_back:
+            raise IndexDamaged(fault)
         newer: IndexNewer | None = None
         if current is not None:
             try:
                 return Generation.open(self._generations / current, expect_bundle_sha256=expect_bundle_sha256)
             except (IndexDamaged, IndexNewer) as error:
                 if self.current_id() not in (None, current):  # replaced and cleared away while it was being read
-                    return self.open_current(expect_bundle_sha256)
+                    return self.open_current(expect_bundle_sha256, fall_back=fall_back)
+                if not fall_back:
+                    raise
                 fault, newer = str(error), error if isinstance(error, IndexNewer) else None
         mismatch: IndexMismatch | None = None
         for generation_id in reversed([i for i in self._ids() if i != current]):
@@ -95,7 +113,7 @@ class IndexStore:
     def verify(self) -> list[str]:
         """What is wrong with CURRENT and with every generation, oldest first, one sentence each; nothing when empty."""
         ids = self._ids()
-        _, fault = self._read_current()
+        fault = self._read_current().fault
         faults = [fault] if fault and ids else []
         for generation_id in ids:
             try:
@@ -188,24 +206,23 @@ class IndexStore:
         except IndexProblem:
             return  # a new generation mends it
 
-    def _read_current(self) -> tuple[str | None, str | None]:
-        """The id in CURRENT and None, or None and a sentence saying what is wrong with it."""
+    def _read_current(self) -> _Current:
         try:
             content = (self.root / "CURRENT").read_bytes()
         except OSError:
-            return None, "CURRENT is missing or cannot be read."
+            return _Current(fault="CURRENT is missing or cannot be read.")
         match = re.fullmatch(rb"(\d{6,}) ([0-9a-f]{64})\n", content)
         if match is None:
-            return None, "CURRENT is damaged."
+            return _Current(fault="CURRENT is damaged.")
         generation_id = match[1].decode()
         try:
             recorded = (self._generations / generation_id / MANIFEST_HASH).read_bytes()
         except OSError:
-            return None, f"CURRENT names generation {generation_id}, which is not there or cannot be read."
+            return _Current(fault=f"CURRENT names generation {generation_id}, which is not there or cannot be read.")
         # A flipped bit may turn one id into that of another generation; the hash gives it away.
         if recorded[:64] != match[2]:
-            return None, f"CURRENT and generation {generation_id} disagree."
-        return generation_id, None
+            return _Current(fault=f"CURRENT and generation {generation_id} disagree.")
+        return _Current(generation_id, content.decode())
 
     def _ids(self) -> list[str]:
         """Generations on disk, oldest first."""
