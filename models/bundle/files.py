@@ -42,6 +42,7 @@ from models.bundle.manifest import (
     BundleDraft,
     BundleError,
     BundleManifest,
+    Use,
 )
 from models.compare import first_difference
 from models.ecg_shape import SHAPE_SIZES, describable
@@ -128,6 +129,15 @@ def verify_bundle(path: Path) -> None:
     for name, read in ((ECHO_TOWER, read_echo_tower), (ECG_TOWER, read_ecg_tower), (ECHO_ENCODER, read_echo_encoder)):
         if name in manifest.files:
             read(path, manifest)
+
+
+def check_files_for(path: Path, manifest: BundleManifest, *uses: Use) -> None:
+    """What some uses take is there, byte for byte; nothing is loaded. BundleError says what is missing or damaged."""
+    lacking = dict.fromkeys(name for use in uses for name in manifest.lacks(use))
+    if lacking:
+        raise BundleError(f"this bundle has no {' and no '.join(lacking)}")
+    for name in dict.fromkeys(name for use in uses for name in manifest.files_for(use)):
+        _check_file(path, manifest, name)
 
 
 def write_bundle(
