@@ -137,10 +137,9 @@ class ArrayStore:
         os.fsync(self._entries_file.fileno())
 
     def close(self) -> None:
-        self.sync()
-        self._values_file.close()
-        self._entries_file.close()
         self._mapped = None
+        with self._entries_file, self._values_file:  # closed and free again, also where the disk refuses the last bytes
+            self.sync()
 
     def __enter__(self) -> ArrayStore:
         return self

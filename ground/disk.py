@@ -22,6 +22,11 @@ from typing import IO
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """A write that finds no room: a full disk, a quota, a limit on the size of files."""
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_OF_THE_MACHINE = READ_ONLY | {
+    errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP,
+    errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+}  # fmt: skip
+"""What names, rights and hardware may be to blame for; of other numbers, such as EBADF, only we are."""
 _PARTIAL = ".partial"
 
 
@@ -33,6 +38,22 @@ def is_no_space(error: OSError) -> bool:
 def is_sqlite_no_space(error: BaseException) -> bool:
     """The same in SQLite's words: FULL is a full disk, IOERR what it makes of a file-size limit or quota."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def is_sqlite_read_only(error: BaseException) -> bool:
+    """Whether SQLite may not write, or not make its file."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+    )
+
+
+def words_of(error: OSError) -> str | None:
+    """What the machine says, without the name of a file; None for an error that only a defect of ours can cause."""
+    if is_no_space(error):
+        return "There is no space left on the device"
+    return error.strerror if error.errno in _OF_THE_MACHINE else None
 
 
 @contextmanager

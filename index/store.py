@@ -26,7 +26,14 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from ground.disk import NO_SPACE, READ_ONLY, flush_folder, is_sqlite_no_space, write_flushed
+from ground.disk import (
+    READ_ONLY,
+    flush_folder,
+    is_no_space,
+    is_sqlite_no_space,
+    is_sqlite_read_only,
+    write_flushed,
+)
 from index.backends import DEFAULT_BACKEND
 from index.base import (
     IndexBusy,
@@ -151,17 +158,13 @@ class IndexStore:
         and IndexNotWritten when the disk is full or read-only. After any exception nothing half-written is left and
         CURRENT is what it was.
         """
-        with contextlib.ExitStack() as stack:
-            with _plain_disk_errors(READ_ONLY, "The index folder cannot be written to."):
-                self._generations.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(self._lock())
-                self._on_step("locked")
-                self._refuse_newer()
-                self._remove_temporary()
+        with _plain_disk_errors(), contextlib.ExitStack() as stack:
+            self._generations.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(self._lock())
+            self._on_step("locked")
+            self._refuse_newer()
+            self._remove_temporary()
             stack.callback(self._remove_temporary)
-            stack.enter_context(
-                _plain_disk_errors(NO_SPACE, "There is no space left for a new index generation; nothing was changed.")
-            )
             newest = max(map(int, self._ids()), default=0)
             generation_id = f"{newest + 1:06d}"
             folder = self._generations / f"{generation_id}.tmp"
@@ -284,15 +287,23 @@ def _of_sqlite(error: sa.exc.OperationalError | sqlite3.OperationalError) -> Bas
 
 
 @contextlib.contextmanager
-def _plain_disk_errors(numbers: frozenset[int], sentence: str) -> Iterator[None]:
-    """Turn OSErrors of some numbers, and SQLite's word for a full disk, into IndexNotWritten."""
+def _plain_disk_errors() -> Iterator[None]:
+    """Turn what a disk refuses, itself or through SQLite, into IndexNotWritten."""
     try:
         yield
     except OSError as error:
-        if error.errno in numbers:
-            raise IndexNotWritten(sentence) from error
+        _refuse(error, no_space=is_no_space(error), read_only=error.errno in READ_ONLY)
         raise
     except (sa.exc.OperationalError, sqlite3.OperationalError) as error:
-        if numbers is NO_SPACE and is_sqlite_no_space(_of_sqlite(error)):
-            raise IndexNotWritten(sentence) from error
+        said = _of_sqlite(error)
+        _refuse(error, no_space=is_sqlite_no_space(said), read_only=is_sqlite_read_only(said))
         raise
+
+
+def _refuse(error: Exception, *, no_space: bool, read_only: bool) -> None:
+    """IndexNotWritten for either reason."""
+    if no_space:
+        sentence = "There is no space left for a new index generation; nothing was changed."
+        raise IndexNotWritten(sentence) from error
+    if read_only:
+        raise IndexNotWritten("The index folder cannot be written to.") from error

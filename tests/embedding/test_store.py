@@ -1,3 +1,4 @@
+import errno
 import json
 
 import numpy as np
@@ -88,5 +89,19 @@ def test_a_line_that_is_no_entry_is_cut_off_like_half_a_one(tmp_path):
         store.add("a", np.ones(3, np.float32))
     with open(tmp_path / "entries.jsonl", "ab") as file:
         file.write(b"5\n")
+    with ArrayStore(tmp_path, np.float32) as store:
+        assert list(store) == ["a"]
+
+
+def test_where_the_disk_refuses_the_last_bytes_the_folder_is_free_again(tmp_path, monkeypatch):
+    def refuse(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        store = ArrayStore(tmp_path, np.float32)
+        store.add("a", np.ones(3, np.float32))
+        full.setattr("embedding.store.os.fsync", refuse)
+        with pytest.raises(OSError, match="No space"):
+            store.close()
     with ArrayStore(tmp_path, np.float32) as store:
         assert list(store) == ["a"]

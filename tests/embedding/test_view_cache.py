@@ -94,3 +94,36 @@ def test_a_file_with_other_tables_is_begun_again(tmp_path):
         cache.put({"a" * 64: VIEW})
         assert cache.begun_again
         assert "a" * 64 in cache
+
+
+def test_a_cache_maps_no_memory_and_one_with_a_log_from_before_is_taken_over(tmp_path):
+    """A page of mapped memory without a block behind it, on a full disk, would end the process."""
+    path = tmp_path / "views.sqlite"
+    with ViewCache(path, "one") as cache:
+        cache.put({"a" * 64: VIEW})
+    with contextlib.closing(sqlite3.connect(path)) as older:
+        older.execute("PRAGMA journal_mode = WAL")
+        older.execute("PRAGMA user_version = 0")
+        older.commit()
+        with ViewCache(path, "one") as beside_it:
+            beside_it.put({"b" * 64: VIEW})
+            assert "a" * 64 in beside_it
+    with ViewCache(path, "one") as cache:
+        assert "a" * 64 in cache
+        assert "b" * 64 in cache
+        assert [file.name for file in tmp_path.iterdir()] == ["views.sqlite"]
+        assert not cache.begun_again
+
+
+def test_begun_again_without_room_it_is_an_error_of_the_disk_too(tmp_path):
+    (tmp_path / "views.sqlite").write_bytes(b"no database " * 1000)
+    script = (
+        "import resource, sys; from pathlib import Path; from embedding.view_cache import ViewCache\n"
+        "from ground.disk import is_no_space\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "with ViewCache(Path(sys.argv[1]), 'one') as cache:\n"
+        "    try: cache.get('b' * 64)\n"
+        "    except OSError as error: sys.exit(7 if is_no_space(error) else 8)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "views.sqlite"], cwd=ROOT, check=False)
+    assert done.returncode == 7
