@@ -2,6 +2,12 @@
 
 A job's state lies on disk, so it survives the server: a job that was running when the server ended reads
 `interrupted`. The rebuild itself can be started again and reuses what it had embedded.
+
+    jobs/<id>.json    a job, written by its owner alone
+    jobs/lock         held by the owner of the running job for as long as it runs; has the job's id
+
+Several servers may share an index folder. A job that reads `running` and whose owner does not hold the lock has none
+any more: whoever meets it interrupts it.
 """
 
 from __future__ import annotations
@@ -23,8 +29,8 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from app.logs import where
-from app.refusals import JobEnded, JobNotStarted, JobRunning, JobUnknown, NoSpace
-from ground.disk import READ_ONLY, is_no_space, write_whole
+from app.refusals import JobElsewhere, JobEnded, JobNotStarted, JobRunning, JobUnknown, NoSpace
+from ground.disk import READ_ONLY, Turn, is_no_space, write_whole
 from ground.errors import Refusal
 from ground.progress import Failure, Report, Step, parse_line
 
@@ -33,6 +39,8 @@ log = structlog.get_logger(__name__)
 KEPT_JOBS = 50
 SAVE_EVERY_S = 1.0
 TERMINATE_S = 5.0
+TURN_TRIES, TURN_PAUSE_S = 6, 0.05
+"""Whoever looks whether the lock is held holds it for an instant."""
 LINE_BYTES = 64 * 2**20
 """A report lists every skipped file on one line."""
 
@@ -55,6 +63,8 @@ class StoredJob(BaseModel):
     `pid` and `pid_started` (clock ticks) name the process that a crashed server left behind.
     """
 
+    schema_version: Literal[1] = 1
+    """A newer version's file cannot be read, and nobody takes its job for a leftover."""
     id: str
     source: str
     state: JobState
@@ -72,6 +82,7 @@ class RebuildJobs:
 
     def __init__(self, folder: Path, command: Command, when_done: Callable[[], Awaitable[None]]) -> None:
         self._folder = folder
+        self._turn = Turn(folder / "lock")
         self._command = command
         self._when_done = when_done
         self._job: StoredJob | None = None
@@ -83,32 +94,43 @@ class RebuildJobs:
 
     @property
     def running(self) -> str | None:
-        """The id of the running job."""
+        """The id of the running job, also of another server's."""
+        return self._own_running or self._others_running()
+
+    @property
+    def _own_running(self) -> str | None:
         return self._job.id if self._job is not None and self._job.state == "running" else None
 
+    def _others_running(self) -> str | None:
+        try:
+            job_id = self._owned()
+        except OSError:
+            return None
+        job = _load(self._file(job_id)) if job_id is not None else None
+        return job.id if job is not None and job.state == "running" else None
+
     def recover(self) -> None:
-        """After a crash: what was running is interrupted, and its process, if it still lives, is ended."""
+        """What was running under a server that is gone is interrupted, its process, if it still lives, ended."""
         for path in self._folder.glob("*.json"):
-            job = _load(path)
-            if job is not None and job.state == "running":
-                _end_leftover(job)
-                job.state, job.ended_at = "interrupted", datetime.now(UTC)
-                job.problem = "The server ended while this job ran."
-                with contextlib.suppress(OSError):
-                    self._save(job)
+            self._settled(path)
 
     async def start(self, source: str, cohort_dir: Path) -> StoredJob:
         """Start a rebuild from a cohort folder. Raises JobRunning, NoSpace or JobNotStarted."""
         async with self._changing:
-            if self.running is not None:
-                raise JobRunning(self.running)
+            if self._own_running is not None:
+                raise JobRunning(self._own_running)
             job = StoredJob(id=secrets.token_hex(8), source=source, state="running", created_at=datetime.now(UTC))
             try:
+                await self._take_turn(job.id)
+                if self._job is not None:
+                    self._save_quietly(self._job)  # the disk may have been full when it ended
+                await asyncio.to_thread(self.recover)
                 self._save(job)
                 process = await self._spawn(cohort_dir)
             except BaseException as error:
                 with contextlib.suppress(OSError):
                     self._file(job.id).unlink(missing_ok=True)  # it says `running`
+                self._turn.let_go()
                 if isinstance(error, OSError):
                     raise _cannot_start(error) from None
                 raise
@@ -120,29 +142,67 @@ class RebuildJobs:
         log.info("job_started", job=job.id, source=source)
         return job
 
+    async def _take_turn(self, job_id: str) -> None:
+        """Hold the folder's lock for a job. Raises JobRunning, OSError, or JobNotStarted where the lock stays taken."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for attempt in range(TURN_TRIES):
+            if self._turn.take(job_id.encode()):
+                return
+            if attempt and (other := self._others_running()) is not None:
+                raise JobRunning(other)
+            await asyncio.sleep(TURN_PAUSE_S)
+        if (other := self._owned()) is not None:  # its file may be closed to us
+            raise JobRunning(other)
+        raise BlockingIOError("the lock stays taken")
+
     def get(self, job_id: str) -> StoredJob:
-        """A job by id. Raises JobUnknown."""
+        """A job by id, also another server's. Raises JobUnknown."""
         if self._job is not None and self._job.id == job_id:
             return self._job
-        job = _load(self._file(job_id)) if _is_job_id(job_id) else None
+        job = self._settled(self._file(job_id)) if _is_job_id(job_id) else None
         if job is None:
             raise JobUnknown
         return job
 
     async def cancel(self, job_id: str) -> StoredJob:
-        """End a running job. Raises JobUnknown or JobEnded."""
+        """End a running job. Raises JobUnknown, JobEnded or JobElsewhere."""
         async with self._changing:
-            if job_id != self.running:
-                self.get(job_id)
-                raise JobEnded
+            if job_id != self._own_running:
+                raise JobElsewhere if self.get(job_id).state == "running" else JobEnded
             await self._end("cancelled")
         return self.get(job_id)
 
     async def close(self) -> None:
-        """The server ends: a running job is interrupted."""
+        """The server ends: a running job of its own is interrupted."""
         async with self._changing:
-            if self.running is not None:
+            if self._own_running is not None:
                 await self._end("interrupted")
+
+    def _owned(self) -> str | None:
+        """The id of the job whose owner lives. Raises OSError where that cannot be learnt."""
+        word = self._turn.taken_for()
+        job_id = None if word is None else word.decode("ascii", "replace")
+        return job_id if job_id is not None and _is_job_id(job_id) else None
+
+    def _settled(self, path: Path) -> StoredJob | None:
+        """A job's file, None where it cannot be read; a job without an owner is interrupted first."""
+        job = _load(path)
+        if job is None or job.state != "running" or not self._is_abandoned(job.id):
+            return job
+        job = _load(path)  # once more: its owner may just have ended it in order
+        if job is not None and job.state == "running":
+            _end_leftover(job)
+            job.state, job.ended_at = "interrupted", datetime.now(UTC)
+            job.problem = "The server ended while this job ran."
+            with contextlib.suppress(OSError):
+                self._save(job)
+        return job
+
+    def _is_abandoned(self, job_id: str) -> bool:
+        try:
+            return self._owned() != job_id
+        except OSError:  # who cannot know kills nobody
+            return False
 
     def _file(self, job_id: str) -> Path:
         return self._folder / f"{job_id}.json"
@@ -201,6 +261,7 @@ class RebuildJobs:
             job.state = "failed"
             job.problem = job.problem or "The rebuild failed; run `echo2ecg index rebuild` to see why."
         self._save_quietly(job)
+        self._turn.let_go()  # last: who finds the job abandoned reads its end
         log.info("job_ended", job=job.id, state=job.state)
 
     def _save(self, job: StoredJob) -> None:

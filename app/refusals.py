@@ -5,7 +5,7 @@
     ├── TookTooLong   an answer that was not there in time
     ├── NoSpace       no room on the server's disk
     ├── NoProbes      a prediction of a bundle that predicts nothing
-    └── JobRunning    JobEnded    JobUnknown    JobNotStarted      rebuilds
+    └── JobRunning    JobEnded    JobElsewhere    JobUnknown    JobNotStarted      rebuilds
 
 `app.answering` adds what may be wrong on the way of one ECG: QueueFull, BatcherClosed, NotSearchable.
 """
@@ -50,6 +50,13 @@ class JobRunning(Refusal):
 class JobEnded(Refusal):
     def __init__(self) -> None:
         super().__init__("job_ended", "This job has ended already.")
+
+
+class JobElsewhere(Refusal):
+    """Another server on the same index folder runs it; only its owner can end it."""
+
+    def __init__(self) -> None:
+        super().__init__("job_elsewhere", "Another server runs this job, so it can only be cancelled there.")
 
 
 class JobUnknown(Refusal):

@@ -31,7 +31,7 @@ from index.store import IndexStore
 from inputs.ecg.prepare import compile_solver
 from inputs.errors import NO_ROOM_TO_READ
 from inputs.guarded.reader import GuardedReader
-from models.bundle import Bundle, BundleError, Embedder
+from models.bundle import Bundle, BundleError, Embedder, check_files_for
 
 log = structlog.get_logger(__name__)
 
@@ -82,10 +82,16 @@ class Service:
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
-        """With the real bundle and reader. Raises BundleError."""
+        """With the real bundle and reader. Raises BundleError, also for what a rebuild would only find out later."""
         bundle = Bundle.load(settings.bundle_dir, device=settings.device, parts=("ecg",))
         if "ecg_embeddings" not in bundle.gives:
             raise BundleError("this bundle cannot be served: it gives no ECG embeddings to search with")
+        if settings.cohorts:
+            try:
+                check_files_for(settings.bundle_dir, bundle.manifest, "view_vectors", "study_embeddings")
+            except BundleError as error:
+                sentence = f"this bundle cannot rebuild an index from the cohorts that the settings name: {error}"
+                raise BundleError(f"{sentence}; restore its files, or serve it without cohorts") from error
         reader = GuardedReader(workers=settings.reader_workers)
         return cls(settings, bundle, reader, rebuild_command(settings.bundle_dir, settings.index_dir, settings.device))
 
@@ -193,7 +199,8 @@ class Service:
             await asyncio.sleep(self.settings.index_poll_s)
             try:
                 await self.refresh()
-                failing = None
+                if not self.retriever.failing:  # it may have let this time pass
+                    failing = None
             except Exception as error:  # an index folder that is away for a moment, for one
                 if failing is not type(error):
                     log.error("index_poll_failed", **where(error))  # noqa: TRY400 - a traceback names paths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from ground.disk import is_no_space
+from ground.disk import is_no_space, words_of
 from ground.errors import Refusal
 
 
@@ -14,8 +14,6 @@ def sentence_of(error: BaseException) -> str | None:
         return error.in_full
     if isinstance(error, httpx.TransportError):
         return f"The service could not be reached ({type(error).__name__}): is it running at that address?"
-    if isinstance(error, OSError) and is_no_space(error):
-        return "There is no space left on the device."
-    if isinstance(error, PermissionError | FileNotFoundError | FileExistsError | NotADirectoryError):
-        return f"{error.strerror}: {error.filename}"
+    if isinstance(error, OSError) and (words := words_of(error)):
+        return f"{words}." if error.filename is None or is_no_space(error) else f"{words}: {error.filename}"
     return None

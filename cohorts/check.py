@@ -108,7 +108,10 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
         pairs = derive_pairs(cohort, window_days=window_days)
         apart = f"within {window_days:g} days"
         if len(pairs) == 0:
+            none = [name for name, table in (("ECGs", ecgs), ("studies", studies)) if table.empty]
             sentence = f"No ECG and study of the same patient lie {apart} of each other."
+            if none:
+                sentence = f"There are no {' and no '.join(none)}, so there is nothing to pair."
             problems.append(CohortFinding("no_pairs", sentence, "ecgs", len(ecgs)))
         far_ecgs = _lacks(ecgs, pairs, "ecg_id") & ~_lacks(ecgs, studies)
         far_studies = _lacks(studies, pairs, "study_id") & ~_lacks(studies, ecgs)

@@ -30,8 +30,11 @@ from cohorts.tables import (
     read_table_file,
 )
 from ground.disk import sha256
+from ground.schema import NEWER, is_newer
 
 ABOUT = "cohort.json"
+SCHEMA_VERSION = 1
+"""Of the tables and of `cohort.json`, which may name it; it names none where it was written by hand."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,9 @@ def read_tables(root: Path) -> TablesRead:
         except CohortError as error:
             wrong = [CohortFinding(error.code, error.sentence, name, 1)]
         problems += wrong
+    if is_newer(_json_of(root / ABOUT), SCHEMA_VERSION):
+        sentence = f"The cohort folder {NEWER}: {ABOUT} says so."
+        problems.insert(0, CohortFinding("cohort_newer", sentence, ABOUT, 1))
     cohort = Cohort(root, **frames) if len(frames) == len(TABLES) else None
     if cohort is not None:
         problems += contradictions(**frames)
@@ -118,15 +124,18 @@ class CohortAbout:
 
 def read_about(root: Path) -> CohortAbout:
     """Of a cohort folder; nothing where there is no `cohort.json`. CohortError for one that is no JSON object."""
-    try:
-        written = json.loads((root / ABOUT).read_bytes())
-    except FileNotFoundError:
-        return CohortAbout({})
-    except (OSError, ValueError):
-        written = None
+    written = _json_of(root / ABOUT) if (root / ABOUT).exists() else {}
     if not isinstance(written, dict):
         raise CohortError("about_unreadable", f"{ABOUT} is not a JSON object; mend it or remove it.")
     return CohortAbout(written)
+
+
+def _json_of(file: Path) -> object:
+    """None for a file that is not there or holds none."""
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def cohort_sha256(cohort: Cohort, hash_of_tables: str) -> str:

@@ -100,6 +100,7 @@ def embed_clips(
 ) -> EmbeddedClips[_Key]:
     """Brings every clip of a shard into the cache.
 
+    Progress counts clips that are settled: in the cache, or skipped. Whatever was told survives a kill of the process.
     `decoded` may hold clips that were prepared already, as `clip_bytes` under their file's hash. With `thumbnails` a
     clip counts as kept only where it has one.
     """
@@ -150,7 +151,8 @@ class _Shard:
         batch: _Batch[_Key] = _Batch(self.bundle, self.cache, result)
         ahead = self.machine.workers + CLIPS_PER_BATCH
         clips = in_order(self._prepare, rows, workers=self.machine.workers, ahead=ahead)
-        for done, (row, clip) in enumerate(clips, start=1):
+        told = 0
+        for row, clip in clips:
             if isinstance(clip, Refused):
                 result.skipped[row.key] = clip.reason
             elif clip.prepared_CTHW is None:
@@ -158,9 +160,17 @@ class _Shard:
                 result.reused += 1
             else:
                 batch.add(row.key, clip)
-            self.machine.progress(done, len(rows), self.stage)
+            told = self._tell(result, len(rows), told)
         batch.embed()
+        self._tell(result, len(rows), told)
         return result
+
+    def _tell(self, result: EmbeddedClips[_Key], total: int, told: int) -> int:
+        """What is settled is told, and not what waits for its batch: a kill would lose it."""
+        settled = len(result.sha256_of) + len(result.skipped)
+        if settled > told:
+            self.machine.progress(settled, total, self.stage)
+        return settled
 
     def _prepare(self, row: ClipRow[_Key]) -> _Clip | Refused:
         return attempt(lambda: self._prepared(row))

@@ -20,6 +20,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from ground.disk import hold
 from ground.errors import Refusal
+from ground.schema import NEWER
+
+_MEMBERS = {"key", "offset", "shape", "note"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class _Entry:
 class ArrayStore:
     """Appends by one process; arrays share a dtype and may differ in shape. `note` says why a key has no values.
 
-    Refusal while another process, or another store of this one, has the folder open.
+    Refusal while another process, or another store of this one, has the folder open, and for what a newer version of
+    this software keeps.
     """
 
     def __init__(self, folder: Path, dtype: DTypeLike) -> None:
@@ -47,7 +51,11 @@ class ArrayStore:
             self._values_file.close()
             raise Refusal("work_folder_busy", f"another run is using this work folder ({folder.parent.name})")
         entries_path = folder / "entries.jsonl"
-        whole = self._read_entries(entries_path)
+        try:
+            whole = self._read_entries(entries_path)
+        except Refusal:
+            self._values_file.close()
+            raise
         # Half a line or values without a line are what a kill leaves; they are cut off before anything is added.
         self._entries_file = open(entries_path, "ab")  # noqa: SIM115 - lives as long as the store
         self._entries_file.truncate(whole)
@@ -55,7 +63,7 @@ class ArrayStore:
         self._values_file.seek(0, os.SEEK_END)
 
     def _read_entries(self, path: Path) -> int:
-        """Reads complete, backed-up lines; returns how many bytes they take."""
+        """Reads complete, backed-up lines; returns how many bytes they take. Refusal for those of another form."""
         if not path.exists():
             return 0
         size = self._values_path.stat().st_size
@@ -65,6 +73,10 @@ class ArrayStore:
                 row = json.loads(line)
             except ValueError:
                 break
+            if not isinstance(row, dict):
+                break
+            if row.keys() != _MEMBERS:  # before anything is cut off
+                raise Refusal("work_folder_newer", f"the work folder ({self.folder.parent.name}) {NEWER}")
             entry = _Entry(row["offset"], tuple(row["shape"]), row["note"])
             if not line.endswith(b"\n") or self._end(entry) > size:
                 break
@@ -125,10 +137,9 @@ class ArrayStore:
         os.fsync(self._entries_file.fileno())
 
     def close(self) -> None:
-        self.sync()
-        self._values_file.close()
-        self._entries_file.close()
         self._mapped = None
+        with self._entries_file, self._values_file:  # closed and free again, also where the disk refuses the last bytes
+            self.sync()
 
     def __enter__(self) -> ArrayStore:
         return self

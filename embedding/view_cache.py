@@ -23,13 +23,18 @@ from numpy.typing import NDArray
 
 from ground.disk import is_sqlite_no_space, sha256
 from ground.errors import Refusal
+from ground.schema import NEWER
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS views (
     file_sha256 TEXT, embedder TEXT, vector BLOB, thumbnail BLOB, checksum BLOB, PRIMARY KEY (file_sha256, embedder)
 ) WITHOUT ROWID
 """
-_UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_LAYOUT = 1
+_IN_EVERY_BYTE = 0x01010101
+"""The layout stands four times over in the file's `user_version`: a flipped bit is not taken for a newer version."""
+_UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+"""The last is what SQLite says of tables other than those that were written."""
 _NOT_TO_BE_HAD = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PERM}
 _BUSY_S = 60.0
 _Result = TypeVar("_Result")
@@ -47,7 +52,8 @@ class ViewCache:
     """One file, from any thread; without a `path` it lives in memory.
 
     `embedder` names everything besides the file that a vector depends on (`embedding.clips.embedder_of`). A cache that
-    is damaged is begun again (`begun_again`), an entry that does not have its checksum counts as absent.
+    is damaged is begun again (`begun_again`), an entry that does not have its checksum counts as absent. Refusal for
+    one that a newer version of this software wrote.
     """
 
     def __init__(self, path: Path | None, embedder: str) -> None:
@@ -97,30 +103,65 @@ class ViewCache:
     def _do(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
         with self._lock:
             try:
-                return work(self._connected())
+                return self._done(work)
             except sqlite3.DatabaseError as error:
-                if _code(error) not in _UNUSABLE:
-                    raise _plain(error) from error
-            self.begun_again = True
-            self.close()
-            self._remove()
+                raise _plain(error) from error
+
+    def _done(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        try:
             return work(self._connected())
+        except sqlite3.DatabaseError as error:
+            if _code(error) not in _UNUSABLE:
+                raise
+        self.begun_again = True
+        self.close()
+        self._remove()
+        return work(self._connected())
 
     def _remove(self) -> None:
         if self._path is None:
             return
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in ("", "-journal", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 self._path.with_name(self._path.name + suffix).unlink()
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             # Two runs may share a work folder: each waits for the other's batch.
-            self._connection = sqlite3.connect(self._path or ":memory:", check_same_thread=False, timeout=_BUSY_S)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute(_SCHEMA)
+            connection = sqlite3.connect(self._path or ":memory:", check_same_thread=False, timeout=_BUSY_S)
+            try:
+                layout_is_said = _says_our_layout(connection)
+                _without_mapped_memory(connection)
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute(_SCHEMA)
+                if not layout_is_said:
+                    connection.execute(f"PRAGMA user_version = {_LAYOUT * _IN_EVERY_BYTE}")
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
         return self._connection
+
+
+def _says_our_layout(connection: sqlite3.Connection) -> bool:
+    """Files from before there was a layout say 0, and a damaged one anything. Refusal for a newer version's."""
+    (written,) = connection.execute("PRAGMA user_version").fetchone()
+    layout, rest = divmod(written, _IN_EVERY_BYTE)
+    if layout > _LAYOUT and not rest:
+        raise Refusal("views_newer", f"The file of view vectors in this folder {NEWER}.", hint="Move it away.")
+    return bool(layout == _LAYOUT and not rest)
+
+
+def _without_mapped_memory(connection: sqlite3.Connection) -> None:
+    """No write-ahead log, which earlier versions had: its index is mapped memory.
+
+    Where a full disk has no block for a page of it the process ends by SIGBUS, and no network file system has it.
+    """
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:
+        if _code(error) != sqlite3.SQLITE_BUSY:  # somebody else has the file open with its log; then so do we
+            raise
 
 
 def _code(error: sqlite3.Error) -> int:

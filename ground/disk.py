@@ -22,6 +22,11 @@ from typing import IO
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """A write that finds no room: a full disk, a quota, a limit on the size of files."""
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_OF_THE_MACHINE = READ_ONLY | {
+    errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP,
+    errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+}  # fmt: skip
+"""What names, rights and hardware may be to blame for; of other numbers, such as EBADF, only we are."""
 _PARTIAL = ".partial"
 
 
@@ -33,6 +38,22 @@ def is_no_space(error: OSError) -> bool:
 def is_sqlite_no_space(error: BaseException) -> bool:
     """The same in SQLite's words: FULL is a full disk, IOERR what it makes of a file-size limit or quota."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def is_sqlite_read_only(error: BaseException) -> bool:
+    """Whether SQLite may not write, or not make its file."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+    )
+
+
+def words_of(error: OSError) -> str | None:
+    """What the machine says, without the name of a file; None for an error that only a defect of ours can cause."""
+    if is_no_space(error):
+        return "There is no space left on the device"
+    return error.strerror if error.errno in _OF_THE_MACHINE else None
 
 
 @contextmanager
@@ -96,13 +117,55 @@ def flush_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def hold(file: IO[bytes] | IO[str]) -> bool:
-    """Take an open file for this process alone, until it is closed or the process ends; False where another has it."""
+def hold(file: IO[bytes] | IO[str], *, shared: bool = False) -> bool:
+    """Take an open file for this process alone, until it is closed or the process ends; False where another has it.
+
+    `shared`: others may hold it so too.
+    """
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+class Turn:
+    """A file that one process at a time holds for as long as something is its own to do, with the word for what.
+
+    The kernel lets go when the process ends, however it ends; programs that it starts do not inherit it. It holds
+    between containers that share a volume. The file stays: to remove it would let two processes hold two of it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held: IO[bytes] | None = None
+
+    def take(self, word: bytes) -> bool:
+        """Hold it from now on; False where another does. Words must be of one length, so that each covers the last."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.fdopen(descriptor, "r+b", buffering=0)
+        try:
+            if hold(file):
+                file.write(word)  # over the last one, for which a full disk has room
+                self._held = file
+        finally:
+            if self._held is not file:
+                file.close()
+        return self._held is file
+
+    def taken_for(self) -> bytes | None:
+        """The holder's word, None where nobody holds it. In the instant after a `take` still the holder's before."""
+        try:
+            file = open(self._path, "rb")  # noqa: SIM115 - closed below, and another error is the caller's
+        except FileNotFoundError:
+            return None
+        with file:
+            return None if hold(file, shared=True) else file.read(200)
+
+    def let_go(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ground.errors import Refusal
+from ground.schema import NEWER
 
 
 class IndexProblem(Refusal):
@@ -22,6 +23,7 @@ class IndexProblem(Refusal):
     IndexProblem
     ├── IndexMissing      nothing was built here yet
     ├── IndexDamaged      what is on disk does not verify
+    ├── IndexNewer        a newer version of this software wrote it
     ├── IndexMismatch     the index belongs to another bundle than the one asked to search it
     ├── IndexBusy         another process is writing
     └── IndexNotWritten   a new generation could not be written; the previous one is untouched
@@ -44,6 +46,16 @@ class IndexDamaged(IndexProblem):
     """A generation on disk does not verify. The sentence names the generation and the file, never a full path."""
 
     kind = "index_damaged"
+
+
+class IndexNewer(IndexProblem):
+    """A generation has a format that only a newer version of this software reads. The sentence names the generation."""
+
+    kind = "index_newer"
+
+    def __init__(self, generation_id: str, consequence: str = "") -> None:
+        sentence = f"Generation {generation_id} {NEWER}{consequence}."
+        super().__init__(sentence, hint="Use that version, or another index folder.")
 
 
 class IndexMismatch(IndexProblem):

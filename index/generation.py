@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ground.disk import flush_file, flush_folder, sha256, sha256_of_open, write_flushed
+from ground.schema import is_newer_json
 from index.backends import UNNAMED_BACKEND, backend_named
-from index.base import IndexDamaged, IndexMismatch, StudyIndex
+from index.base import IndexDamaged, IndexMismatch, IndexNewer, StudyIndex
 from index.catalogue.cards import StudyCard
 from index.catalogue.sqlite import Catalogue, CatalogueWriter
 
@@ -80,13 +82,17 @@ class Generation:
 
     @classmethod
     def open(cls, folder: Path, *, expect_bundle_sha256: str | None = None, degraded: str | None = None) -> Generation:
-        """Verify every byte, then load. Raises IndexDamaged, or IndexMismatch where another bundle made it."""
-        manifest = verified_manifest(folder)
+        """Verify every byte, then load. Raises IndexDamaged, IndexNewer, or IndexMismatch where another bundle made it.
+
+        Another bundle's is refused by its manifest: whoever asks again and again reads nothing more of it.
+        """
+        manifest = read_manifest(folder)
         if expect_bundle_sha256 is not None and manifest.bundle_sha256 != expect_bundle_sha256:
             raise IndexMismatch(
                 f"Generation {manifest.id} was built by bundle {manifest.bundle_id}, which is not the bundle in use: "
                 "rebuild the index with this bundle or serve the other one."
             )
+        _verify_files(folder, manifest)
         try:
             engine = backend_named(manifest.backend)
             index = engine.open(folder / engine.file_name)
@@ -175,31 +181,45 @@ class GenerationWriter:
             self._waiting.clear()
 
 
-def verified_manifest(folder: Path) -> GenerationManifest:
-    """The manifest, after it and every file that it names have been compared with their hashes. Raises IndexDamaged."""
-
-    def damaged(what: str) -> IndexDamaged:
-        return IndexDamaged(f"Generation {folder.name} is damaged: {what}.")
-
-    try:
+def read_manifest(folder: Path) -> GenerationManifest:
+    """The manifest, compared with its own hash. Raises IndexDamaged or IndexNewer."""
+    with _faults_of(folder):
         content = (folder / MANIFEST).read_bytes()
         if (folder / MANIFEST_HASH).read_bytes() != _hash_line(content):
-            raise damaged("its manifest does not have the recorded hash")
+            raise _damaged(folder, "its manifest does not have the recorded hash")
+        if is_newer_json(content, SCHEMA_VERSION):  # first: its other fields may mean anything
+            raise IndexNewer(folder.name)
         manifest = GenerationManifest.model_validate_json(content)
         if manifest.id != folder.name:
-            raise damaged("its manifest belongs to another generation")
+            raise _damaged(folder, "its manifest belongs to another generation")
+        return manifest
+
+
+def _verify_files(folder: Path, manifest: GenerationManifest) -> None:
+    """Every file that the manifest names, and no other, has the recorded size and hash. Raises IndexDamaged."""
+    with _faults_of(folder):
         if {path.name for path in folder.iterdir()} != {MANIFEST, MANIFEST_HASH, *manifest.files}:
-            raise damaged("files are missing or were added")
+            raise _damaged(folder, "files are missing or were added")
         for name, recorded in manifest.files.items():
             if (folder / name).stat().st_size != recorded.size or _file_entry(folder / name) != recorded:
-                raise damaged(f"{name} does not have the recorded size and hash")
+                raise _damaged(folder, f"{name} does not have the recorded size and hash")
+
+
+@contextmanager
+def _faults_of(folder: Path) -> Iterator[None]:
+    """Whatever reading a generation meets, as IndexDamaged."""
+    try:
+        yield
     except FileNotFoundError as error:
-        raise damaged("a file is missing") from error
+        raise _damaged(folder, "a file is missing") from error
     except OSError as error:
-        raise damaged("a file cannot be read") from error
-    except ValidationError as error:
-        raise damaged("its manifest was written by another version of this software") from error
-    return manifest
+        raise _damaged(folder, "a file cannot be read") from error
+    except ValueError as error:  # pydantic's among them
+        raise _damaged(folder, "its manifest was written by another version of this software") from error
+
+
+def _damaged(folder: Path, what: str) -> IndexDamaged:
+    return IndexDamaged(f"Generation {folder.name} is damaged: {what}.")
 
 
 def _hash_line(manifest_content: bytes) -> bytes:

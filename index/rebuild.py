@@ -27,6 +27,7 @@ from cohorts import ECHO_TABLES, Cohort, CohortError, OpenCohort, open_cohort, s
 from embedding.clips import CLIPS_PER_BATCH, ClipRow, EmbeddedClips, embed_clips, open_view_cache
 from embedding.local import Reader, reading
 from embedding.view_cache import EmbeddedView, ViewCache
+from ground.disk import words_of
 from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from ground.progress import Failure, Report, lines_to
@@ -92,6 +93,8 @@ def write_index(
 ) -> RebuildReport:
     """`rebuild_index` with everything opened."""
     started = time.monotonic()
+    if cohort.tables.studies.empty:
+        raise IndexNotWritten("The cohort has no studies, so there is nothing to index.")
     build: BuildParameters = {
         "search": "flat",
         "device": str(bundle.device),
@@ -244,9 +247,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(Failure(refusal.in_full).to_line())
         return 1
     except OSError as error:
-        if error.strerror:  # the text of the whole error may name a file
-            sys.stdout.write(Failure(error.strerror).to_line())
-        raise
+        words = words_of(error)
+        if words is None:
+            raise
+        sys.stdout.write(Failure(f"{words}.").to_line())
+        return 1
     sys.stdout.write(Report(report.to_dict()).to_line())
     return 0
 

@@ -22,16 +22,39 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from ground.disk import NO_SPACE, READ_ONLY, flush_folder, is_sqlite_no_space, write_flushed
+from ground.disk import (
+    READ_ONLY,
+    flush_folder,
+    is_no_space,
+    is_sqlite_no_space,
+    is_sqlite_read_only,
+    write_flushed,
+)
 from index.backends import DEFAULT_BACKEND
-from index.base import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexNotWritten
-from index.generation import MANIFEST_HASH, BuildParameters, Generation, GenerationWriter
+from index.base import (
+    IndexBusy,
+    IndexDamaged,
+    IndexMismatch,
+    IndexMissing,
+    IndexNewer,
+    IndexNotWritten,
+    IndexProblem,
+)
+from index.generation import MANIFEST_HASH, BuildParameters, Generation, GenerationWriter, read_manifest
 
 KEPT_GENERATIONS = 2
+
+
+class _Current(NamedTuple):
+    """What CURRENT says: an id and the whole line, or a sentence about what is wrong with it."""
+
+    generation_id: str | None = None
+    mark: str | None = None
+    fault: str = ""
 
 
 class IndexStore:
@@ -47,25 +70,37 @@ class IndexStore:
 
     def current_id(self) -> str | None:
         """The generation that CURRENT names, None where it names none. Only CURRENT itself is checked."""
-        return self._read_current()[0]
+        return self._read_current().generation_id
 
-    def open_current(self, expect_bundle_sha256: str | None = None) -> Generation:
+    def current_mark(self) -> str | None:
+        """As `current_id`, with the manifest's hash: another one where an id was used again for another content."""
+        return self._read_current().mark
+
+    def open_current(self, expect_bundle_sha256: str | None = None, *, fall_back: bool = True) -> Generation:
         """Verify and open the current generation, or the newest one that verifies, with `degraded` set.
 
-        Removes what an interrupted write left behind. Raises IndexMissing, IndexDamaged when nothing verifies, and
-        IndexMismatch when what verifies belongs to another bundle than `expect_bundle_sha256`.
+        Without `fall_back` no other generation is looked at: what is wrong with the current one is raised.
+
+        Removes what an interrupted write left behind. Raises IndexMissing, IndexDamaged when nothing verifies,
+        IndexNewer when a newer version of this software wrote what there is, and IndexMismatch when what verifies
+        belongs to another bundle than `expect_bundle_sha256`.
         """
         self._remove_leftovers()
-        current, fault = self._read_current()
+        current, _, fault = self._read_current()
         if current is None and not self._ids():
             raise IndexMissing("There is no index yet: build one with `echo2ecg index rebuild`.")
+        if current is None and not fall_back:
+            raise IndexDamaged(fault)
+        newer: IndexNewer | None = None
         if current is not None:
             try:
                 return Generation.open(self._generations / current, expect_bundle_sha256=expect_bundle_sha256)
-            except IndexDamaged as error:
+            except (IndexDamaged, IndexNewer) as error:
                 if self.current_id() not in (None, current):  # replaced and cleared away while it was being read
-                    return self.open_current(expect_bundle_sha256)
-                fault = str(error)
+                    return self.open_current(expect_bundle_sha256, fall_back=fall_back)
+                if not fall_back:
+                    raise
+                fault, newer = str(error), error if isinstance(error, IndexNewer) else None
         mismatch: IndexMismatch | None = None
         for generation_id in reversed([i for i in self._ids() if i != current]):
             try:
@@ -76,19 +111,21 @@ class IndexStore:
                 )
             except IndexMismatch as error:
                 mismatch = mismatch or error
+            except IndexNewer as error:
+                newer = newer or error
             except IndexDamaged:
                 continue
-        raise mismatch or IndexDamaged(f"{fault} No other generation verifies: rebuild the index.")
+        raise newer or mismatch or IndexDamaged(f"{fault} No other generation verifies: rebuild the index.")
 
     def verify(self) -> list[str]:
         """What is wrong with CURRENT and with every generation, oldest first, one sentence each; nothing when empty."""
         ids = self._ids()
-        _, fault = self._read_current()
+        fault = self._read_current().fault
         faults = [fault] if fault and ids else []
         for generation_id in ids:
             try:
                 Generation.open(self._generations / generation_id).close()
-            except IndexDamaged as error:
+            except (IndexDamaged, IndexNewer) as error:
                 faults.append(str(error))
         return faults
 
@@ -117,19 +154,17 @@ class IndexStore:
 
         `backend` is the search engine that will answer from it, by its name in `index.backends`.
 
-        Raises IndexBusy when another process writes and IndexNotWritten when the disk is full or read-only. After any
-        exception nothing half-written is left and CURRENT is what it was.
+        Raises IndexBusy when another process writes, IndexNewer where this version must not write beside what there is,
+        and IndexNotWritten when the disk is full or read-only. After any exception nothing half-written is left and
+        CURRENT is what it was.
         """
-        with contextlib.ExitStack() as stack:
-            with _plain_disk_errors(READ_ONLY, "The index folder cannot be written to."):
-                self._generations.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(self._lock())
-                self._on_step("locked")
-                self._remove_temporary()
+        with _plain_disk_errors(), contextlib.ExitStack() as stack:
+            self._generations.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(self._lock())
+            self._on_step("locked")
+            self._refuse_newer()
+            self._remove_temporary()
             stack.callback(self._remove_temporary)
-            stack.enter_context(
-                _plain_disk_errors(NO_SPACE, "There is no space left for a new index generation; nothing was changed.")
-            )
             newest = max(map(int, self._ids()), default=0)
             generation_id = f"{newest + 1:06d}"
             folder = self._generations / f"{generation_id}.tmp"
@@ -159,24 +194,38 @@ class IndexStore:
         self._remove_temporary()
         self._on_step("old generations removed")
 
-    def _read_current(self) -> tuple[str | None, str | None]:
-        """The id in CURRENT and None, or None and a sentence saying what is wrong with it."""
+    def _refuse_newer(self) -> None:
+        """IndexNewer where the current generation, or without one the newest, has a format newer than ours.
+
+        Writing would push it out, and whoever goes back to the newer version would find an index that is older.
+        """
+        current = self.current_id() or next(reversed(self._ids()), None)
+        if current is None:
+            return
+        try:
+            read_manifest(self._generations / current)
+        except IndexNewer:
+            raise IndexNewer(current, ", so this version writes nothing beside it") from None
+        except IndexProblem:
+            return  # a new generation mends it
+
+    def _read_current(self) -> _Current:
         try:
             content = (self.root / "CURRENT").read_bytes()
         except OSError:
-            return None, "CURRENT is missing or cannot be read."
+            return _Current(fault="CURRENT is missing or cannot be read.")
         match = re.fullmatch(rb"(\d{6,}) ([0-9a-f]{64})\n", content)
         if match is None:
-            return None, "CURRENT is damaged."
+            return _Current(fault="CURRENT is damaged.")
         generation_id = match[1].decode()
         try:
             recorded = (self._generations / generation_id / MANIFEST_HASH).read_bytes()
         except OSError:
-            return None, f"CURRENT names generation {generation_id}, which is not there or cannot be read."
+            return _Current(fault=f"CURRENT names generation {generation_id}, which is not there or cannot be read.")
         # A flipped bit may turn one id into that of another generation; the hash gives it away.
         if recorded[:64] != match[2]:
-            return None, f"CURRENT and generation {generation_id} disagree."
-        return generation_id, None
+            return _Current(fault=f"CURRENT and generation {generation_id} disagree.")
+        return _Current(generation_id, content.decode())
 
     def _ids(self) -> list[str]:
         """Generations on disk, oldest first."""
@@ -238,15 +287,23 @@ def _of_sqlite(error: sa.exc.OperationalError | sqlite3.OperationalError) -> Bas
 
 
 @contextlib.contextmanager
-def _plain_disk_errors(numbers: frozenset[int], sentence: str) -> Iterator[None]:
-    """Turn OSErrors of some numbers, and SQLite's word for a full disk, into IndexNotWritten."""
+def _plain_disk_errors() -> Iterator[None]:
+    """Turn what a disk refuses, itself or through SQLite, into IndexNotWritten."""
     try:
         yield
     except OSError as error:
-        if error.errno in numbers:
-            raise IndexNotWritten(sentence) from error
+        _refuse(error, no_space=is_no_space(error), read_only=error.errno in READ_ONLY)
         raise
     except (sa.exc.OperationalError, sqlite3.OperationalError) as error:
-        if numbers is NO_SPACE and is_sqlite_no_space(_of_sqlite(error)):
-            raise IndexNotWritten(sentence) from error
+        said = _of_sqlite(error)
+        _refuse(error, no_space=is_sqlite_no_space(said), read_only=is_sqlite_read_only(said))
         raise
+
+
+def _refuse(error: Exception, *, no_space: bool, read_only: bool) -> None:
+    """IndexNotWritten for either reason."""
+    if no_space:
+        sentence = "There is no space left for a new index generation; nothing was changed."
+        raise IndexNotWritten(sentence) from error
+    if read_only:
+        raise IndexNotWritten("The index folder cannot be written to.") from error

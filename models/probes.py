@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from models.labels import Numbers
 from models.ood import OutOfDistribution
 
+PROBES_SCHEMA_VERSION: Literal[2] = 2
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -99,7 +100,7 @@ class Probes(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[1, 2] = PROBES_SCHEMA_VERSION
     feature_mean_F: Numbers
     feature_std_F: Numbers
     lvef: LvefProbe

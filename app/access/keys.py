@@ -20,6 +20,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from app.settings import Settings, SettingsError
 from ground.disk import locked_folder, sha256, write_whole
 from ground.errors import Refusal
+from ground.schema import NEWER, is_newer_json
 
 Scope = Literal["query", "admin"]
 SCOPES: tuple[Scope, ...] = ("query", "admin")
@@ -43,6 +44,9 @@ class ApiKey(BaseModel):
     @property
     def is_valid_now(self) -> bool:
         return self.expires is None or datetime.now(UTC) < self.expires
+
+
+_SCHEMA_VERSION = 1
 
 
 class _KeysFile(BaseModel):
@@ -73,9 +77,12 @@ def create_key(file: Path, scopes: Sequence[str], name: str, *, expires: datetim
 
 
 def list_keys(file: Path) -> tuple[ApiKey, ...]:
-    """Every key in the file, oldest first. Refusal when it is missing, damaged or cannot be read."""
+    """Every key in the file, oldest first. Refusal when it is missing, damaged, newer or cannot be read."""
     try:
-        return _KeysFile.model_validate_json(file.read_bytes()).keys
+        content = file.read_bytes()
+        if is_newer_json(content, _SCHEMA_VERSION):
+            raise Refusal("keys_newer", f"The keys file {NEWER}.", hint="Use that version for it.")
+        return _KeysFile.model_validate_json(content).keys
     except FileNotFoundError:
         raise Refusal("keys_missing", "There is no keys file there: `echo2ecg keys create` makes one.") from None
     except OSError:

@@ -7,27 +7,29 @@ its last query ends.
 from __future__ import annotations
 
 import threading
+import time
 import weakref
+from collections.abc import Callable
 
 import structlog
 
 from ground.errors import Refusal
-from index.base import IndexDamaged, IndexMismatch, IndexMissing, IndexProblem
+from index.base import IndexDamaged, IndexMismatch, IndexMissing, IndexNewer, IndexProblem
 from index.generation import Generation
 from index.store import IndexStore
 from models.bundle import Embedder
 
 log = structlog.get_logger(__name__)
 
-INDEX_CODES = frozenset({IndexMissing.kind, IndexDamaged.kind, IndexMismatch.kind})
+INDEX_CODES = frozenset({IndexMissing.kind, IndexDamaged.kind, IndexNewer.kind, IndexMismatch.kind})
 """What may be wrong with the index, as stable codes."""
 
 
 class NotSearchable(Refusal):
     """There is no generation to search; `code` is one of INDEX_CODES."""
 
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(code, sentence, hint="Run `echo2ecg index rebuild`.")
+    def __init__(self, code: str, sentence: str, *, hint: str = "") -> None:
+        super().__init__(code, sentence, hint=hint or "Run `echo2ecg index rebuild`.")
 
 
 class Snapshot:
@@ -49,7 +51,8 @@ class Snapshot:
     def searchable(self) -> Generation:
         """The generation to search. NotSearchable when there is none."""
         if self.generation is None:
-            raise NotSearchable(self.problem_code, str(self._problem))
+            assert self._problem is not None
+            raise NotSearchable(self.problem_code, str(self._problem), hint=self._problem.hint)
         return self.generation
 
     @property
@@ -60,52 +63,119 @@ class Snapshot:
         return self._problem.code if self._problem.code in INDEX_CODES else IndexDamaged.kind
 
 
-class Retriever:
-    """Holds the snapshot that new queries take and notices new generations."""
+class _Pauses:
+    """When what failed is tried again: after 2 s, then each time after twice as long, at last every minute."""
 
-    def __init__(self, embedder: Embedder, store: IndexStore) -> None:
+    FIRST_S, LONGEST_S = 2.0, 60.0
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._pause_s = self._due_s = 0.0
+
+    @property
+    def failing(self) -> bool:
+        return self._pause_s > 0
+
+    @property
+    def over(self) -> bool:
+        """Whether it may be tried now."""
+        return not self.failing or self._clock() >= self._due_s
+
+    def failed(self) -> None:
+        self._pause_s = min(2 * self._pause_s, self.LONGEST_S) if self.failing else self.FIRST_S
+        self._due_s = self._clock() + self._pause_s
+
+    def forget(self) -> None:
+        self._pause_s = 0.0
+
+
+class Retriever:
+    """Holds the snapshot that new queries take and notices new generations.
+
+    What cannot be opened is tried again for as long as it is the current generation, with growing pauses: verifying
+    reads every file. `clock` is monotonic, in seconds.
+    """
+
+    def __init__(self, embedder: Embedder, store: IndexStore, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
-        self._seen_id: str | None = None
-        self._looked = False
+        self._tried: str | None = None
+        """The mark of the generation last looked at."""
+        self._served: str | None = None
+        """The mark of the generation being served; None where it is not what CURRENT named."""
+        self._pauses = _Pauses(clock)
         self._refreshing = threading.Lock()
         not_looked = IndexMissing("There is no index yet.")
         self._current = Snapshot(embedder, None, not_looked)
         self.index_problem: IndexProblem | None = not_looked
-        """Why the newest generation is not served; None when it is."""
+        """Why the newest generation is not served; None when it is, or when the one served says so itself."""
 
     @property
     def current(self) -> Snapshot:
         """The snapshot of the moment: a query takes it once and uses nothing else."""
         return self._current
 
-    def refresh(self) -> bool:
-        """Open what CURRENT names if that has changed, and swap to it. Blocks: not for the event loop.
+    @property
+    def failing(self) -> bool:
+        """Whether the current generation could not be opened and is going to be tried again."""
+        return self._pauses.failing
 
-        A generation that is damaged or belongs to another bundle is refused; what was served is served on.
+    def refresh(self) -> bool:
+        """Open what CURRENT names unless it is served already, and swap to it. Blocks: not for the event loop.
+
+        A generation that is damaged or belongs to another bundle is refused; what was served is served on. Other
+        exceptions come through, and are followed by a pause as well.
         """
         with self._refreshing:
-            current_id = self._store.current_id()
-            if self._looked and current_id == self._seen_id:
+            mark = self._store.current_mark()
+            if mark is not None and mark == self._served:
+                if self.index_problem is not None:
+                    log.info("generation_current_again", generation=self._current.searchable.id)
+                self._tried, self.index_problem = mark, None
+                self._pauses.forget()
                 return False
-            embedder = self._current.embedder
+            new = mark is not None and mark != self._tried
+            if new:
+                self._tried = mark
+                self._pauses.forget()
+            elif not self._pauses.over:
+                return False
             try:
-                fresh = Snapshot(embedder, self._open(embedder))
+                generation = self._open(fall_back=new or self._current.generation is None)
             except IndexProblem as problem:
-                self._looked, self._seen_id = True, current_id
-                self.index_problem = problem
-                if self._current.generation is None:
-                    self._current = Snapshot(embedder, None, problem)
-                reason = type(problem).__name__
-                log.error("generation_refused", generation=current_id, reason=reason)  # noqa: TRY400 - a traceback names paths
+                self._pauses.failed()
+                self._refuse(problem, said_already=not new)
                 return False
-            self._looked, self._seen_id = True, current_id
-            self._current = fresh
-            self.index_problem = None
-            log.info("generation_swapped", generation=fresh.searchable.id, degraded=fresh.searchable.degraded)
+            except Exception:
+                self._pauses.failed()
+                raise
+            self._swap(generation, mark)
             return True
 
-    def _open(self, embedder: Embedder) -> Generation:
-        generation = self._store.open_current(embedder.sha256)
+    def _swap(self, generation: Generation, mark: str | None) -> None:
+        self._current = Snapshot(self._current.embedder, generation)
+        self.index_problem = None
+        if generation.degraded is None:
+            self._served = mark
+            self._pauses.forget()
+        else:
+            self._served = None
+            self._pauses.failed()
+        log.info("generation_swapped", generation=generation.id, degraded=generation.degraded)
+
+    def _refuse(self, problem: IndexProblem, *, said_already: bool) -> None:
+        """Remember and log what is wrong with the current generation, once."""
+        served = self._current.generation
+        if served is None:
+            self._current = Snapshot(self._current.embedder, None, problem)
+        elif said_already and (served.degraded or self.index_problem):
+            return
+        if str(problem) != str(self.index_problem):
+            log.error("generation_refused", generation=self._store.current_id(), reason=type(problem).__name__)
+        self.index_problem = problem
+
+    def _open(self, *, fall_back: bool) -> Generation:
+        embedder = self._current.embedder
+        generation = self._store.open_current(embedder.sha256, fall_back=fall_back)
         if embedder.device_name.startswith("cuda"):
             generation.index.place_on(embedder.device_name)  # where it cannot, `notice` says why and the CPU answers
         return generation

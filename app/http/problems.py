@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse
 from app.answering.batcher import BatcherClosed, QueueFull
 from app.answering.snapshots import NotSearchable
 from app.refusals import (
+    JobElsewhere,
     JobEnded,
     JobNotStarted,
     JobRunning,
@@ -133,6 +134,7 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     JobUnknown: HTTPStatus.NOT_FOUND,
     JobRunning: HTTPStatus.CONFLICT,
     JobEnded: HTTPStatus.CONFLICT,
+    JobElsewhere: HTTPStatus.CONFLICT,
     QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     NotSearchable: HTTPStatus.SERVICE_UNAVAILABLE,

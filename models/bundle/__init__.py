@@ -14,6 +14,7 @@ from models.bundle.embedder import (
 )
 from models.bundle.files import (
     check_card,
+    check_files_for,
     read_ecg_tower,
     read_echo_encoder,
     read_echo_tower,
@@ -64,6 +65,7 @@ __all__ = [
     "Use",
     "YesNoVerdict",
     "check_card",
+    "check_files_for",
     "clips_per_chunk",
     "ecgs_per_chunk",
     "read_ecg_tower",

@@ -28,6 +28,7 @@ from torch import nn
 
 from ground.disk import flush_file, flush_folder, sha256, sha256_of
 from ground.errors import Refusal
+from ground.schema import NEWER, is_newer, is_newer_json
 from inputs.specs import EcgSpec
 from models.bundle.manifest import (
     _BLANK,
@@ -41,12 +42,13 @@ from models.bundle.manifest import (
     BundleDraft,
     BundleError,
     BundleManifest,
+    Use,
 )
 from models.compare import first_difference
 from models.ecg_shape import SHAPE_SIZES, describable
 from models.echo_encoder import EchoEncoder
 from models.ood import OutOfDistribution
-from models.probes import Probes
+from models.probes import PROBES_SCHEMA_VERSION, Probes
 from models.towers import EcgTower, EchoTower
 
 _Module = TypeVar("_Module", bound=nn.Module)
@@ -60,11 +62,13 @@ def read_manifest(path: Path) -> tuple[BundleManifest, str]:
         raise BundleError(f"this is no model bundle: {MANIFEST} is missing or unreadable") from error
     try:
         fields = json.loads(raw)
+        if is_newer(fields, SCHEMA_VERSION):  # first: its other fields may be others
+            raise BundleError(f"{MANIFEST} {NEWER}: {_versions(fields['schema_version'])}")
         version, claimed = fields["schema_version"], str(fields["manifest_sha256"])
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{MANIFEST} is damaged") from error
     if version != SCHEMA_VERSION:
-        raise BundleError(f"{MANIFEST} has schema version {version}, but this code reads version {SCHEMA_VERSION}")
+        raise BundleError(f"{MANIFEST} is of another version of this software: {_versions(version)}")
     if sha256(raw.replace(claimed.encode(), _BLANK.encode())).hexdigest() != claimed:
         raise BundleError(f"{MANIFEST} is damaged or was changed by hand: it does not match its own sha256")
     try:
@@ -83,8 +87,11 @@ def read_probes(path: Path, manifest: BundleManifest) -> Probes | None:
     if PROBES not in manifest.files:
         return None
     _check_file(path, manifest, PROBES)
+    content = (path / PROBES).read_bytes()
+    if is_newer_json(content, PROBES_SCHEMA_VERSION):
+        raise BundleError(f"{PROBES} {NEWER}")
     try:
-        probes = Probes.model_validate_json((path / PROBES).read_bytes())
+        probes = Probes.model_validate_json(content)
     except ValidationError as error:
         raise BundleError(f"{PROBES} does not fit its schema: {_first_problem(error)}") from error
     problem = _probe_problem(probes, manifest)
@@ -122,6 +129,15 @@ def verify_bundle(path: Path) -> None:
     for name, read in ((ECHO_TOWER, read_echo_tower), (ECG_TOWER, read_ecg_tower), (ECHO_ENCODER, read_echo_encoder)):
         if name in manifest.files:
             read(path, manifest)
+
+
+def check_files_for(path: Path, manifest: BundleManifest, *uses: Use) -> None:
+    """What some uses take is there, byte for byte; nothing is loaded. BundleError says what is missing or damaged."""
+    lacking = dict.fromkeys(name for use in uses for name in manifest.lacks(use))
+    if lacking:
+        raise BundleError(f"this bundle has no {' and no '.join(lacking)}")
+    for name in dict.fromkeys(name for use in uses for name in manifest.files_for(use)):
+        _check_file(path, manifest, name)
 
 
 def write_bundle(
@@ -243,6 +259,10 @@ def _check_file(path: Path, manifest: BundleManifest, name: str) -> None:
         raise BundleError(f"{name} is missing or unreadable") from error
     if found != manifest.files[name]:
         raise BundleError(f"{name} is damaged or was changed: its sha256 is not the one in {MANIFEST}")
+
+
+def _versions(theirs: object) -> str:
+    return f"it has schema version {theirs}, but this code reads version {SCHEMA_VERSION}"
 
 
 def _first_problem(error: ValidationError) -> str:

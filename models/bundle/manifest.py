@@ -110,13 +110,17 @@ class BundleManifest(BundleDraft):
             raise ValueError("a file is listed that does not belong in a bundle")
         return self
 
+    @staticmethod
+    def files_for(use: Use) -> tuple[str, ...]:
+        """The files that this takes, whether the bundle has them or not."""
+        return tuple(_NEEDS[use])
+
     def gives(self, use: Use) -> bool:
         """Whether the bundle has all that this takes."""
         return not self.lacks(use)
 
     def lacks(self, use: Use) -> tuple[str, ...]:
         """The files that this takes and the bundle has not, then the components that its files lack."""
-        needs = _NEEDS[use]
-        files = tuple(name for name in needs if name not in self.files)
-        components = {component for of_file in needs.values() for component in of_file}
+        files = tuple(name for name in self.files_for(use) if name not in self.files)
+        components = {component for of_file in _NEEDS[use].values() for component in of_file}
         return files + tuple(name for name in self.absent if name in components)

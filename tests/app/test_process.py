@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -236,3 +237,46 @@ def test_a_bundle_that_gives_nothing_to_search_with_is_not_served(tmp_path, make
     monkeypatch.setattr("app.service.Bundle.load", lambda *_, **__: embedder)
     with pytest.raises(BundleError, match="no ECG embeddings to search with"):
         create_app(Settings(bundle_dir=tmp_path, index_dir=tmp_path))
+
+
+@pytest.fixture
+def demo_copy(tmp_path):
+    return Path(shutil.copytree(Path(__file__).parents[2] / "bundles" / "demo", tmp_path / "bundle"))
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        (lambda bundle: (bundle / "echo_encoder.safetensors").unlink(), "echo_encoder.safetensors is missing"),
+        (lambda bundle: cut(bundle / "echo_encoder.safetensors"), "echo_encoder.safetensors is damaged"),
+        (lambda bundle: cut(bundle / "echo_tower.safetensors"), "echo_tower.safetensors is damaged"),
+    ],
+)
+def test_a_bundle_that_could_not_rebuild_is_not_served_with_cohorts_and_is_without(demo_copy, tmp_path, harm, named):
+    from app.main import create_app
+    from app.settings import Settings
+    from models.bundle import BundleError
+
+    settings = {"bundle_dir": demo_copy, "index_dir": tmp_path / "index", "device": "cpu"}
+    with_cohorts = Settings(**settings, cohorts={"main": tmp_path})
+    create_app(with_cohorts)
+    harm(demo_copy)
+    with pytest.raises(BundleError, match=named) as refused:
+        create_app(with_cohorts)
+    assert "restore its files, or serve it without cohorts" in str(refused.value)
+    assert str(tmp_path) not in str(refused.value)
+    create_app(Settings(**settings))
+
+
+def test_a_bundle_without_an_echo_part_is_not_served_with_cohorts(folder, tmp_path):
+    from app.main import create_app
+    from app.settings import Settings
+    from models.bundle import BundleError
+
+    named = r"no echo_encoder\.safetensors and no echo_tower\.safetensors; restore"
+    with pytest.raises(BundleError, match=named):
+        create_app(Settings(bundle_dir=folder / "bundle", index_dir=tmp_path, cohorts={"main": tmp_path}))

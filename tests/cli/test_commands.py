@@ -16,6 +16,7 @@ from cli import console, doctor, query
 from cli.failures import sentence_of
 from cli.main import app, train
 from cohorts import write_cohort_tables
+from cohorts.tables import TABLES
 from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from ground.progress import lines_to
@@ -23,6 +24,7 @@ from index.base import IndexMissing
 from inputs.errors import UnreadableFile
 
 ROOT = Path(__file__).resolve().parents[2]
+BUNDLE = str(ROOT / "bundles" / "demo")
 COMMANDS = [
     "demo", "simulate", "train", "evaluate", "embed", "index", "serve", "query", "bundle", "cohort", "keys", "doctor",
     "reproduce",
@@ -224,6 +226,10 @@ def test_a_failed_rebuild_tells_a_program_why_in_json(tmp_path):
         (UnreadableFile("unsupported_format", "Not an ECG.", hint="Send WFDB."), "Not an ECG. Send WFDB."),
         (IndexMissing("There is no index."), "There is no index."),
         (OSError(28, "No space left on device"), "There is no space left on the device."),
+        (OSError(122, "Disk quota exceeded", "index"), "There is no space left on the device."),
+        (OSError(30, "Read-only file system", "index/lock"), "Read-only file system: index/lock"),
+        (OSError(5, "Input/output error"), "Input/output error."),
+        (PermissionError(13, "Permission denied", "keys.json"), "Permission denied: keys.json"),
         (httpx.ConnectError("refused"), "The service could not be reached"),
     ],
 )
@@ -245,6 +251,8 @@ def test_refusals_are_sentences_and_value_errors_are_defects_whoever_raises_them
         json.loads("")
     assert sentence_of(theirs.value) is None
     assert sentence_of(KeyError("x")) is None
+    assert sentence_of(OSError(9, "Bad file descriptor")) is None
+    assert sentence_of(OSError("without a number")) is None
 
 
 def test_keys_are_made_listed_and_revoked(tmp_path):
@@ -302,3 +310,22 @@ def test_a_cohort_check_names_table_count_and_rows_of_every_problem_and_ends_wit
         ]
     )
     assert "2 patients, 2 ECGs, 3 studies, 3 views." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("index", "rebuild", "--bundle", BUNDLE, "--index", "{out}", "--cohort"), "The cohort has no studies"),
+        (("train", "--out", "{out}"), "There are no ECGs and no studies"),
+        (("train", "--out", "{out}", "--recipe", "masked_ecg"), "There are no ECGs and no studies"),
+        (("evaluate", BUNDLE), "no pair of an ECG and a study of the test patients"),
+        (("cohort", "check"), "There are no ECGs and no studies"),
+    ],
+)
+def test_a_cohort_of_header_rows_is_one_sentence_and_1_and_leaves_nothing(arguments, words, tmp_path, command):
+    empty = {name: pd.DataFrame(columns=list(columns)) for name, columns in TABLES.items()}
+    write_cohort_tables(tmp_path / "cohort", **empty)
+    code, printed, sentence = command(*(part.format(out=tmp_path / "out") for part in arguments), tmp_path / "cohort")
+    assert code == 1
+    assert words in sentence + printed
+    assert [path.name for path in tmp_path.iterdir()] == ["cohort"]

@@ -14,6 +14,7 @@ from sound_tables import Tables
 
 from cohorts import (
     Cohort,
+    CohortError,
     check_cohort,
     derive_pairs,
     open_cohort,
@@ -178,3 +179,14 @@ def test_pairs_of_a_hundred_thousand_rows_are_all_found():
     pairs = derive_pairs(cohort, window_days=60)  # everything lies within 60 days: counts multiply per patient
     per_patient = cohort.ecgs["patient_id"].value_counts()
     assert len(pairs) == int(cohort.studies["patient_id"].map(per_patient).fillna(0).sum())
+
+
+def test_a_cohort_folder_of_a_newer_version_is_refused_by_whoever_opens_it(tables: Tables, tmp_path: Path):
+    root = tables.write(tmp_path)
+    (root / "cohort.json").write_text('{"schema_version": 1, "name": "ours"}')
+    assert open_cohort(root).about.written["name"] == "ours"
+    (root / "cohort.json").write_text('{"schema_version": 2}')
+    (root / "splits.csv").write_text("patient,part\n")
+    with pytest.raises(CohortError, match=r"^The cohort folder was written by a newer version of this software"):
+        open_cohort(root)
+    assert check_cohort(root).problems[0].code == "cohort_newer"

@@ -1,5 +1,3 @@
-from collections import Counter
-
 import numpy as np
 import pytest
 import torch
@@ -101,11 +99,26 @@ def test_a_file_that_is_no_clip_is_listed_and_stops_nothing(clips, micro_recipe,
     }
 
 
-def test_progress_counts_every_clip(clips, micro_recipe, tmp_path):
-    said = Counter()
-    machine = HERE.telling(lambda done, total, message: said.update([(done, total, message)]))
-    view_vectors(echo_bundle(tmp_path / "one", micro_recipe), clips, tmp_path, machine=machine)
-    assert said == Counter((number, len(clips), "embed views") for number in range(1, len(clips) + 1))
+@pytest.mark.parametrize("workers", [0, 2])
+def test_progress_counts_what_is_kept_and_nothing_that_still_waits(clips, micro_recipe, tmp_path, workers):
+    """`bad` is settled when it is refused, a clip when the cache has it, as another process sees it."""
+    (tmp_path / "bad.avi").write_bytes(b"not a clip")
+    bundle, said = echo_bundle(tmp_path / "one", micro_recipe), []
+    names = list(clips)
+    view_vectors(bundle, {name: clips[name] for name in names[1::5]}, tmp_path)
+    rows = {"bad": tmp_path / "bad.avi", **clips, "again": clips[names[0]]}
+
+    def tell(done, total, message):
+        with open_view_cache(tmp_path, bundle) as another:
+            kept = sum(clip_sha256(path) in another for path in rows.values())
+        said.append((done, total, message))
+        assert done <= kept + 1
+
+    machine = Machine(torch.device("cpu"), workers).telling(tell)
+    view_vectors(bundle, rows, tmp_path, machine=machine)
+    numbers = [done for done, *_ in said]
+    assert numbers == sorted(set(numbers)), "nothing is said twice"
+    assert said[-1] == (len(rows), len(rows), "embed views")
 
 
 def test_without_a_folder_views_are_kept_for_the_run_alone(clips, micro_recipe, tmp_path):

@@ -1,3 +1,6 @@
+import errno
+import json
+
 import numpy as np
 import pytest
 
@@ -64,3 +67,41 @@ def test_a_folder_in_use_is_refused_and_free_again_after_closing(tmp_path):
         store.add("b", np.ones(3, np.float32))
     with ArrayStore(tmp_path, np.float32) as store:
         assert len(store) == 2
+
+
+def test_a_newer_versions_store_is_refused_and_left_as_it_is(tmp_path):
+    with ArrayStore(tmp_path / "ecgs", np.float32) as store:
+        store.add("a", np.ones(3, np.float32))
+    entries = tmp_path / "ecgs" / "entries.jsonl"
+    row = json.loads(entries.read_text())
+    entries.write_text(json.dumps(row | {"packed": "zstd"}) + "\n")
+    (tmp_path / "ecgs" / "values.bin").write_bytes(b"z")
+    with pytest.raises(Refusal, match="was written by a newer version of this software"):
+        ArrayStore(tmp_path / "ecgs", np.float32)
+    assert (json.loads(entries.read_text())["packed"], (tmp_path / "ecgs" / "values.bin").read_bytes()) == (
+        "zstd",
+        b"z",
+    )
+
+
+def test_a_line_that_is_no_entry_is_cut_off_like_half_a_one(tmp_path):
+    with ArrayStore(tmp_path, np.float32) as store:
+        store.add("a", np.ones(3, np.float32))
+    with open(tmp_path / "entries.jsonl", "ab") as file:
+        file.write(b"5\n")
+    with ArrayStore(tmp_path, np.float32) as store:
+        assert list(store) == ["a"]
+
+
+def test_where_the_disk_refuses_the_last_bytes_the_folder_is_free_again(tmp_path, monkeypatch):
+    def refuse(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        store = ArrayStore(tmp_path, np.float32)
+        store.add("a", np.ones(3, np.float32))
+        full.setattr("embedding.store.os.fsync", refuse)
+        with pytest.raises(OSError, match="No space"):
+            store.close()
+    with ArrayStore(tmp_path, np.float32) as store:
+        assert list(store) == ["a"]

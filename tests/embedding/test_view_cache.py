@@ -1,5 +1,7 @@
 """A cache of view vectors says in one way what the disk refuses, and holds nothing that it cannot vouch for."""
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -53,3 +55,75 @@ def test_without_a_path_it_lives_as_long_as_the_run():
     with ViewCache(None, "one") as cache:
         cache.put({"a" * 64: VIEW})
         assert cache.get("a" * 64).thumbnail_jpeg == b"jpeg"
+
+
+def test_a_newer_versions_file_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "views.sqlite"
+    with ViewCache(path, "one") as cache:
+        cache.put({"a" * 64: VIEW})
+    with contextlib.closing(sqlite3.connect(path)) as newer:
+        newer.execute(f"PRAGMA user_version = {0x02020202}")
+        newer.execute("ALTER TABLE views ADD COLUMN frames TEXT")
+        newer.commit()
+    before = path.read_bytes()
+    with (
+        pytest.raises(Refusal, match="was written by a newer version of this software"),
+        ViewCache(path, "one") as cache,
+    ):
+        cache.put({"b" * 64: VIEW})
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("said", [0, 0x01010103, 0x02020201, -1])
+def test_a_file_from_before_layouts_had_numbers_or_with_a_flipped_one_is_used_on(tmp_path, said):
+    path = tmp_path / "views.sqlite"
+    with ViewCache(path, "one") as cache:
+        cache.put({"a" * 64: VIEW})
+    with contextlib.closing(sqlite3.connect(path)) as older:
+        older.execute(f"PRAGMA user_version = {said}")
+    with ViewCache(path, "one") as cache:
+        assert "a" * 64 in cache
+        assert not cache.begun_again
+
+
+def test_a_file_with_other_tables_is_begun_again(tmp_path):
+    path = tmp_path / "views.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE views (file_sha256 TEXT)")
+    with ViewCache(path, "one") as cache:
+        cache.put({"a" * 64: VIEW})
+        assert cache.begun_again
+        assert "a" * 64 in cache
+
+
+def test_a_cache_maps_no_memory_and_one_with_a_log_from_before_is_taken_over(tmp_path):
+    """A page of mapped memory without a block behind it, on a full disk, would end the process."""
+    path = tmp_path / "views.sqlite"
+    with ViewCache(path, "one") as cache:
+        cache.put({"a" * 64: VIEW})
+    with contextlib.closing(sqlite3.connect(path)) as older:
+        older.execute("PRAGMA journal_mode = WAL")
+        older.execute("PRAGMA user_version = 0")
+        older.commit()
+        with ViewCache(path, "one") as beside_it:
+            beside_it.put({"b" * 64: VIEW})
+            assert "a" * 64 in beside_it
+    with ViewCache(path, "one") as cache:
+        assert "a" * 64 in cache
+        assert "b" * 64 in cache
+        assert [file.name for file in tmp_path.iterdir()] == ["views.sqlite"]
+        assert not cache.begun_again
+
+
+def test_begun_again_without_room_it_is_an_error_of_the_disk_too(tmp_path):
+    (tmp_path / "views.sqlite").write_bytes(b"no database " * 1000)
+    script = (
+        "import resource, sys; from pathlib import Path; from embedding.view_cache import ViewCache\n"
+        "from ground.disk import is_no_space\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "with ViewCache(Path(sys.argv[1]), 'one') as cache:\n"
+        "    try: cache.get('b' * 64)\n"
+        "    except OSError as error: sys.exit(7 if is_no_space(error) else 8)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "views.sqlite"], cwd=ROOT, check=False)
+    assert done.returncode == 7

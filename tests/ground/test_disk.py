@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ground.disk import hold, is_no_space, locked_folder, sha256_of, write_whole, written_whole
+from ground.disk import Turn, hold, is_no_space, locked_folder, sha256_of, write_whole, written_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -164,3 +164,30 @@ def test_a_file_that_nobody_waits_for_is_whole_too(tmp_path, monkeypatch):
     write_whole(tmp_path / "a", b"x", durable=False)
     assert (tmp_path / "a").read_bytes() == b"x"
     assert names(tmp_path) == ["a"]
+
+
+def test_a_turn_is_one_holders_at_a_time_says_what_for_and_goes_with_the_process_not_with_its_children(tmp_path):
+    path = tmp_path / "lock"
+    mine, other = Turn(path), Turn(path)
+    assert mine.taken_for() is None
+    assert mine.take(b"one")
+    assert other.taken_for() == mine.taken_for() == b"one"
+    assert not other.take(b"two")
+    assert not mine.take(b"two"), "also for who holds it"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE):
+        mine.let_go()
+        assert other.taken_for() is None
+        assert other.take(b"two")
+    assert mine.taken_for() == b"two"
+    other.let_go()
+    other.let_go()
+
+
+def test_a_look_at_a_turn_takes_it_from_nobody_who_looks_too(tmp_path):
+    path = tmp_path / "lock"
+    path.write_bytes(b"one")
+    with open(path, "rb") as file:
+        assert hold(file, shared=True)
+        assert Turn(path).taken_for() is None
+        assert not Turn(path).take(b"two")
+    assert path.read_bytes() == b"one"

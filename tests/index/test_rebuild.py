@@ -126,10 +126,10 @@ def test_only_the_frames_that_the_encoder_sees_are_asked_for(cohort, tmp_path):
     assert asked == {(10, 3)}
 
 
-def test_progress_counts_every_view(cohort, tmp_path):
+def test_progress_counts_views_when_their_batch_is_kept(cohort, tmp_path):
     told = []
     rebuild(cohort, tmp_path / "index", progress=lambda *args: told.append(args))
-    assert [done for done, _, message in told if message == "Embedding views"] == list(range(1, 19))
+    assert [done for done, _, message in told if message == "Embedding views"] == [8, 16, 18]
     assert {total for _, total, _ in told} == {18}
     assert told[-1][2] == "Writing generation 000001"
 
@@ -245,7 +245,7 @@ def test_a_killed_rebuild_serves_the_old_index_and_keeps_what_it_had_embedded(tm
     command = rebuild_command(cohort, tmp_path / "index", batch_s=0.02)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as child:
         for line in child.stdout:
-            if int(line) == 120:
+            if int(line) >= 120:
                 child.send_signal(signal.SIGKILL)
                 break
     assert child.returncode == -signal.SIGKILL
@@ -254,7 +254,7 @@ def test_a_killed_rebuild_serves_the_old_index_and_keeps_what_it_had_embedded(tm
     assert not list(tmp_path.rglob("*.tmp"))
     report = rebuild(cohort, tmp_path / "index")
     assert report.studies == 60
-    assert report.reused >= 120 - CLIPS_PER_BATCH
+    assert report.reused >= 120, "what was told is kept"
     assert report.reused + report.embedded == 240
 
 

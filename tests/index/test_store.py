@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from made_up_generations import BUNDLE, DIM, ROOT, answers, golden, write_and_die, write_generation, write_on_full_disk
 
-from index.base import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing
+from index.base import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexNewer
 from index.store import IndexStore
 
 
@@ -191,17 +192,71 @@ def test_when_nothing_verifies_the_sentence_says_to_rebuild(two_generations, tmp
         IndexStore(root).open_current()
 
 
-def test_a_manifest_of_a_newer_format_is_refused_and_not_overwritten(tmp_path):
-    write_generation(tmp_path, seed=1)
-    folder = tmp_path / "generations" / "000001"
-    manifest = json.loads((folder / "manifest.json").read_text())
-    content = json.dumps(manifest | {"schema_version": 2, "new_field": 1}).encode()
+def write_manifest(root, generation_id, content):
+    """Another manifest for a generation, with the hash it then has; CURRENT names it."""
+    folder = root / "generations" / generation_id
     (folder / "manifest.json").write_bytes(content)
-    digest = subprocess.run(["sha256sum", "manifest.json"], cwd=folder, check=True, capture_output=True).stdout
-    (folder / "manifest.sha256").write_bytes(digest)
-    (tmp_path / "CURRENT").write_text(f"000001 {digest[:64].decode()}\n")
+    digest = hashlib.sha256(content).hexdigest()
+    (folder / "manifest.sha256").write_text(f"{digest}  manifest.json\n")
+    (root / "CURRENT").write_text(f"{generation_id} {digest}\n")
+
+
+def tree(root):
+    """What lies in a folder; the lock says who took it last, which is nobody's index."""
+    files = [path for path in root.rglob("*") if path.is_file() and path.name != "lock"]
+    return {path.relative_to(root): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("fields", [{}, {"id": "000002", "count": "many", "what_the_future_needs": [1]}])
+def test_a_generation_of_a_newer_format_is_refused_by_name_whatever_else_it_says_and_never_written_beside(
+    tmp_path, fields
+):
+    write_generation(tmp_path, seed=1)
+    write_generation(tmp_path, seed=2)
+    shutil.rmtree(tmp_path / "generations" / "000001")
+    write_manifest(tmp_path, "000002", json.dumps({"schema_version": 2} | fields).encode())
+    before = tree(tmp_path)
+    sentence = "Generation 000002 was written by a newer version of this software"
+    for expected in (None, "b" * 64):
+        with pytest.raises(IndexNewer, match=f"^{sentence}.$"):
+            IndexStore(tmp_path).open_current(expected)
+    with pytest.raises(IndexNewer, match=f"^{sentence}"):
+        IndexStore(tmp_path).info()
+    assert IndexStore(tmp_path).verify() == [f"{sentence}."]
+    with pytest.raises(IndexNewer, match=f"^{sentence}, so this version writes nothing beside it.$"):
+        write_generation(tmp_path, seed=3)
+    assert tree(tmp_path) == before
+    (tmp_path / "CURRENT").unlink()
+    with pytest.raises(IndexNewer, match="writes nothing beside it"):
+        write_generation(tmp_path, seed=3)
+
+
+def test_beside_a_newer_generation_an_older_one_is_served_that_says_so(two_generations, tmp_path):
+    root = copy_of(two_generations, tmp_path / "index")
+    write_manifest(root, "000002", b'{"schema_version": 7}')
+    generation = IndexStore(root).open_current("a" * 64)
+    assert generation.id == "000001"
+    assert "000002 was written by a newer version of this software. Generation 000001 is served" in generation.degraded
+    (root / "generations" / "000001" / "index.faiss").unlink()
+    with pytest.raises(IndexNewer, match="000002"):
+        IndexStore(root).open_current("a" * 64)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"nothing", b'{"schema_version": 1}', b'{"schema_version": "2"}'])
+def test_a_manifest_that_fits_no_format_is_damage_and_a_new_generation_mends_it(tmp_path, content):
+    write_generation(tmp_path, seed=1)
+    write_manifest(tmp_path, "000001", content)
     with pytest.raises(IndexDamaged, match="another version of this software"):
         IndexStore(tmp_path).open_current()
+    assert write_generation(tmp_path, seed=2) == "000002"
+
+
+def test_of_another_bundles_generation_only_the_manifest_is_read(two_generations, tmp_path):
+    root = copy_of(two_generations, tmp_path / "index")
+    for name in ("index.faiss", "catalogue.sqlite"):
+        (root / "generations" / "000002" / name).unlink()
+    with pytest.raises(IndexMismatch, match="not the bundle in use"):
+        IndexStore(root).open_current("b" * 64)
 
 
 def test_leftovers_go_at_start_but_not_while_somebody_writes(tmp_path):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import gc
+import hashlib
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import httpx
 import numpy as np
 import pytest
+import structlog
 
 from app.answering.lane import Query, retrieve
-from app.answering.snapshots import Retriever
+from app.answering.snapshots import Retriever, _Pauses
 from index.base import IndexMismatch
+from index.generation import Generation
 from index.store import IndexStore
 
 WINDOWS = np.random.default_rng(1).standard_normal((1, 12, 1008)).astype(np.float32)
@@ -131,6 +136,21 @@ def test_an_index_of_which_nothing_verifies_is_called_damaged_and_none_is_called
             assert (response.status_code, response.json()["code"]) == (503, code)
 
 
+def test_an_index_of_a_newer_version_is_called_so_and_a_rebuild_is_not_advised(start_app, index_dir):
+    folder = index_dir / "generations" / "000001"
+    content = b'{"schema_version": 2}'
+    (folder / "manifest.json").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    (folder / "manifest.sha256").write_text(f"{digest}  manifest.json\n")
+    (index_dir / "CURRENT").write_text(f"000001 {digest}\n")
+    with start_app(wait=False) as running:
+        wait_until_code(running, "index_newer")
+        problem = running.search(1).json()
+        assert (problem["status"], problem["code"]) == (503, "index_newer")
+        assert problem["detail"] == "Generation 000001 was written by a newer version of this software."
+        assert "rebuild" not in problem["hint"]
+
+
 def wait_until_code(running, code):
     for _ in range(1000):
         if running.service.reasons_not_ready() == [code]:
@@ -139,13 +159,147 @@ def wait_until_code(running, code):
     raise AssertionError(running.service.reasons_not_ready())
 
 
-def test_a_generation_that_could_not_be_opened_for_another_reason_is_tried_again(index_dir, make_bundle, monkeypatch):
-    retriever = Retriever(make_bundle(), IndexStore(index_dir))
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self):
+        self.now_s = 1000.0
+
+    def __call__(self):
+        return self.now_s
+
+
+class Opened(list):
+    """Every generation that was verified, in order."""
+
+    def __init__(self, monkeypatch):
+        open_one = Generation.open
+        monkeypatch.setattr(
+            Generation, "open", lambda folder, **more: self.append(folder.name) or open_one(folder, **more)
+        )
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def patient(index_dir, make_bundle, clock):
+    """A retriever whose clock the test moves, which serves generation 000001."""
+    retriever = Retriever(make_bundle(), IndexStore(index_dir), clock)
+    assert retriever.refresh()
+    return retriever
+
+
+@contextmanager
+def away(path):
+    """A file is not there for a while, as on a network that hiccups."""
+    path.rename(path.with_name("away"))
+    yield
+    path.with_name("away").rename(path)
+
+
+def test_what_could_not_be_opened_is_tried_again_after_growing_pauses_until_it_can(
+    patient, clock, index_dir, write_generation, monkeypatch
+):
+    second = write_generation(index_dir, seed=1)
+    tried = []
+    with away(index_dir / "generations" / second / "catalogue.sqlite"):
+        assert patient.refresh()
+        assert patient.current.searchable.id == "000001"
+        assert second in patient.current.searchable.degraded
+        opened = Opened(monkeypatch)
+        with structlog.testing.capture_logs() as logged:
+            for _ in range(300):
+                before = len(opened)
+                assert not patient.refresh()
+                tried += [clock.now_s - 1000.0] * (len(opened) - before)
+                clock.now_s += 1
+    assert tried == [2, 6, 14, 30, 62, 122, 182, 242]
+    assert set(opened) == {second}, "what is served is not verified again"
+    assert logged == []
+    clock.now_s += 60
+    assert patient.refresh()
+    assert (patient.current.searchable.id, patient.current.searchable.degraded) == (second, None)
+    assert not patient.refresh()
+
+
+def test_an_index_of_which_nothing_could_be_opened_is_tried_again_and_said_once(
+    index_dir, make_bundle, clock, monkeypatch
+):
+    retriever = Retriever(make_bundle(), IndexStore(index_dir), clock)
+    with structlog.testing.capture_logs() as logged, away(index_dir / "generations" / "000001" / "index.faiss"):
+        for _ in range(100):
+            assert not retriever.refresh()
+            clock.now_s += 1
+    assert [(line["event"], line["reason"]) for line in logged] == [("generation_refused", "IndexDamaged")]
+    clock.now_s += 60
+    assert retriever.refresh()
+    assert retriever.index_problem is None
+
+
+def test_a_new_generation_waits_for_no_pause(patient, index_dir, write_generation):
+    second = write_generation(index_dir, seed=1)
+    with away(index_dir / "generations" / second / "index.faiss"):
+        patient.refresh()
+    third = write_generation(index_dir, seed=2)
+    assert patient.refresh()
+    assert (patient.current.searchable.id, patient.current.searchable.degraded) == (third, None)
+
+
+def test_while_current_is_away_what_is_served_is_served_on_and_nothing_is_read(patient, index_dir, monkeypatch, clock):
+    opened, served = Opened(monkeypatch), patient.current
+    with structlog.testing.capture_logs() as logged, away(index_dir / "CURRENT"):
+        for _ in range(100):
+            assert not patient.refresh()
+            clock.now_s += 1
+        assert str(patient.index_problem) == "CURRENT is missing or cannot be read."
+    assert not patient.refresh()
+    assert (patient.index_problem, patient.current, opened) == (None, served, [])
+    assert [line["event"] for line in logged] == ["generation_refused"]
+
+
+def test_an_id_that_was_used_again_for_another_content_is_noticed(patient, index_dir, write_generation):
+    shutil.rmtree(index_dir)
+    assert write_generation(index_dir, seed=5) == "000001"
+    assert patient.refresh()
+    assert patient.current.searchable.catalogue.card("g5-s0") is not None
+
+
+def test_a_generation_that_could_not_be_opened_for_another_reason_is_tried_again_too(
+    index_dir, make_bundle, monkeypatch, clock
+):
+    retriever = Retriever(make_bundle(), IndexStore(index_dir), clock)
     with monkeypatch.context() as broken:
-        broken.setattr(IndexStore, "open_current", lambda *_: 1 / 0)
+        broken.setattr(IndexStore, "open_current", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             retriever.refresh()
+        assert not retriever.refresh()
+        assert retriever.failing
+        clock.now_s += 2
+        with pytest.raises(ZeroDivisionError):
+            retriever.refresh()
+    clock.now_s += 4
     assert retriever.refresh()
+    assert not retriever.failing
+
+
+def test_a_service_turns_to_a_generation_that_was_unreadable_when_it_looked(
+    start_app, index_dir, write_generation, wait_until, monkeypatch
+):
+    monkeypatch.setattr(_Pauses, "FIRST_S", 0.05)
+    with start_app() as running:
+        (index_dir / "CURRENT").rename(index_dir / "kept")
+        second = write_generation(index_dir, seed=1)
+        shutil.copy(index_dir / "CURRENT", index_dir / "new")
+        shutil.copy(index_dir / "kept", index_dir / "CURRENT")
+        with away(index_dir / "generations" / second / "catalogue.sqlite"):
+            (index_dir / "new").rename(index_dir / "CURRENT")
+            wait_until(lambda: second in (running.client.get("/readyz").json().get("degraded") or ""))
+            assert running.search(1).json()["generation"] == "000001"
+        wait_until(lambda: running.client.get("/v1/index").json()["generation"] == second)
+        assert running.client.get("/readyz").json() == {"ready": True, "reasons": []}
 
 
 def test_swaps_under_queries_fail_none_mix_none_and_never_go_back(start_app, index_dir, write_generation, wait_until):

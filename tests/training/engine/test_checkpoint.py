@@ -64,6 +64,14 @@ def test_no_space_at_any_step_leaves_the_previous_checkpoint_and_nothing_else(tm
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
 
 
+def test_a_newer_versions_checkpoint_is_refused_and_one_from_before_there_were_versions_is_not(tmp_path):
+    torch.save({"epoch": 1}, tmp_path / "old.pt")
+    assert load_checkpoint(tmp_path / "old.pt")["epoch"] == 1
+    torch.save({"epoch": 1, "schema_version": 2}, tmp_path / "new.pt")
+    with pytest.raises(Refusal, match=r"new.pt was written by a newer version of this software; --no-resume"):
+        load_checkpoint(tmp_path / "new.pt")
+
+
 SAVE_AND_STOP = """
 import io, os, sys, time
 from pathlib import Path
