@@ -24,6 +24,10 @@ MAX_SAMPLES = 600_000
 
 # What single ECG formats hold besides.
 MAX_TABLE_COLUMNS = 4 * MAX_CHANNELS
+MAX_TABLE_CELLS = 2 * MAX_VALUES
+MAX_TABLE_LINES = 2 * MAX_SAMPLES + 1000
+"""Comments and blank lines included: a blank one after each row is what a wrong line end makes."""
+MAX_TABLE_LINE_LETTERS = 64 * 1024
 MAX_INFLATED_DICOM_BYTES = 64 * 2**20
 MAX_WFDB_HEADER_BYTES = 256 * 1024
 MAX_WFDB_SEGMENTS = 64

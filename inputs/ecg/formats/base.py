@@ -7,6 +7,7 @@ sample in the test that every format runs through.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -84,6 +85,13 @@ def check_size(channels: int, samples: int) -> None:
         )
 
 
+def check_no_lead_twice(leads: Sequence[str]) -> None:
+    """Refuse a file that has one lead in two places: which of them is meant, nobody can say."""
+    twice = tuple(lead for lead, count in Counter(leads).items() if count > 1)
+    if twice:
+        raise UnreadableFile("leads_ambiguous", f"The file has more than one lead {', '.join(twice)}.", leads=twice)
+
+
 def checked_rate(rate_hz: float) -> float:
     """A rate from a file or a request, refused when it is no positive number."""
     if not (math.isfinite(rate_hz) and rate_hz > 0):
@@ -119,9 +127,7 @@ def build_recording(
             leads=STANDARD_LEADS,
         )
     names = tuple(channel.lead for channel in kept if channel.lead is not None)
-    twice = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
-    if twice:
-        raise UnreadableFile("leads_ambiguous", f"The file has more than one lead {', '.join(twice)}.", leads=twice)
+    check_no_lead_twice(names)
     if len({len(channel.samples) for channel in kept}) > 1:
         raise UnreadableFile("length_mismatch", "The leads of this file differ in length.")
     if len(kept[0].samples) == 0:

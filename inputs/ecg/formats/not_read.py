@@ -8,6 +8,8 @@ _MARKS = (
     (0, b"MATLAB 5.0", "a MATLAB 5 file"),
     (0, b"<?xml", "an XML file"),
     (0, b"\xef\xbb\xbf<?xml", "an XML file"),
+    (0, "\ufeff<?xml".encode("utf-16-le"), "an XML file"),
+    (0, "\ufeff<?xml".encode("utf-16-be"), "an XML file"),
     (0, b"0       ", "an EDF file"),
     (16, b"SCPECG", "an SCP-ECG file"),
     (0, b"ISHNE", "an ISHNE file"),

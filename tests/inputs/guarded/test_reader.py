@@ -215,7 +215,7 @@ def test_child_that_hangs_is_killed_at_the_wall_limit_and_nothing_is_left(ecg, t
 def test_child_that_computes_too_long_is_ended_by_its_cpu_limit(ecg):
     """A table of 600,000 rows takes seconds to read; a child with one second of processor time does not get there."""
     row = b"\n" + b",".join([b"0.1"] * 12)
-    table = UploadedFile("ecg.csv", b",".join([b"I", b"II", *[b"x"] * 10]) + row * 599_000)
+    table = UploadedFile("ecg.csv", ",".join(ecg.leads).encode() + row * 599_000)
     with GuardedReader(ChildLimits(cpu_s=0, wall_s=60.0)) as reader:
         ready(reader)
         assert refusal(reader, [table], rate_hz=1000.0, unit="mV").code == "reading_failed"
