@@ -74,7 +74,7 @@ def read_dicom_cine(file: BoundedReader, max_frames: int | None, every: int) -> 
     try:
         with _quiet_pydicom():
             return _read(file, max_frames, every)
-    except InputError:
+    except (InputError, MemoryError):  # no memory is no damage
         raise
     except Exception:
         # pydicom and its plugins raise nearly every kind of exception on damaged files, and their messages quote

@@ -41,7 +41,7 @@ def read_video(container: Container, file: BoundedReader, max_frames: int | None
     file.seek(0)
     try:
         return _read(file, container, max_frames, every)
-    except InputError:
+    except (InputError, MemoryError):  # no memory is no damage
         raise
     except Exception:  # FFmpeg's own errors, and whatever its binding raises on headers that make no sense
         raise UnreadableFile("video_damaged", "The video is damaged or in a codec that is not read.") from None
