@@ -54,8 +54,8 @@ def _unpack(archive: zipfile.ZipFile) -> list[UploadedFile]:
             raise NotImplementedError  # zipfile inflates the others without a limit
         if (entry.external_attr >> 16) & _KIND not in (0, _REGULAR_FILE):
             raise UnreadableFile("unreadable_file", "The zip holds something that is not a regular file.")
-        if "__MACOSX" in path.parts or path.name.startswith("."):
-            continue
+        if "__MACOSX" in path.parts or path.name == ".DS_Store" or path.name.startswith("._"):
+            continue  # what file managers add; anything else is a part like others
         with archive.open(entry) as stream:
             content = stream.read(left + 1)
         left -= len(content)

@@ -30,11 +30,13 @@ class EcgFormat:
 
     name: what `EcgRecording.source_format` says of a file read with it.
     recognises: whether the bytes of a file are of this format, at a glance and without an error.
-    read: the recording. Is given the parts of an upload one of which is recognised, or that one file alone where the
+    read: the recording. Is given the files of a record, the recognised one first, or that one file alone where the
         format has no companions. Raises UnreadableFile; what else a parser raises on a damaged file may escape.
     states_itself: files name their leads and units, so that given ones are not used, which is a warning.
     companions: where a record lies in several files, the names of those that a recognised one needs beside itself,
         checked to be plain names. Raises UnreadableFile.
+    confirms: where `recognises` is wide and claims notes and tables of anything too, whether a file that it claims is
+        an ECG beyond doubt; it may be one all the same where this says no.
     """
 
     name: str
@@ -42,6 +44,11 @@ class EcgFormat:
     read: Callable[[Sequence[UploadedFile], ReadHints], EcgRecording]
     states_itself: bool
     companions: Callable[[bytes], tuple[str, ...]] | None = None
+    confirms: Callable[[bytes], bool] | None = None
+
+    def is_sure_of(self, data: bytes) -> bool:
+        """Whether a file is an ECG of this format beyond doubt."""
+        return self.recognises(data) and (self.confirms is None or self.confirms(data))
 
 
 def of_one_file(

@@ -51,6 +51,19 @@ def looks_like_table(data: bytes) -> bool:
     return bool(lines) and any(separator in lines[0] for separator in _SEPARATORS)
 
 
+def names_leads(data: bytes) -> bool:
+    """Whether the first row names a lead and the second has a number, or no sample, below it."""
+    lines = [line for line in text_start(data).splitlines()[:100] if line.strip() and not line.startswith("#")]
+    try:
+        separator = _separator(lines[0])
+        header, row = (_cells(line, separator) for line in lines[:2])
+        below = next(cell for name, cell in zip(header, row, strict=True) if lead_from_name(_split_unit(name)[0]))
+        float(_spelt_out(below, separator))
+    except (IndexError, ValueError, StopIteration, UnreadableFile):
+        return False
+    return True
+
+
 def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
     """Read a table with one column per lead, in any order; other columns are left out with a warning.
 
@@ -142,17 +155,12 @@ class _Table:
             try:
                 values = np.fromiter(map(float, cells), np.float64, len(cells))
             except ValueError:  # an empty cell, a word or a decimal comma among them
-                values = np.fromiter((float(self._spelt_out(cell)) for cell in cells), np.float64, len(cells))
+                spelt = (float(_spelt_out(cell, self.separator)) for cell in cells)
+                values = np.fromiter(spelt, np.float64, len(cells))
         except ValueError as error:
             raise UnreadableFile("unreadable_file", f"Column {column + 1} of the table holds text.") from error
         values[(values == _NOT_CONNECTED) | np.isinf(values)] = np.nan
         return values
-
-    def _spelt_out(self, cell: str) -> str:
-        cell = cell.strip()
-        if cell.lower() in _MISSING:
-            return "nan"
-        return cell if self.separator == "," else cell.replace(",", ".")
 
 
 def _opened(data: bytes) -> _Table:
@@ -205,6 +213,14 @@ def _separator(header: str) -> str:
     return found
 
 
+def _spelt_out(cell: str, separator: str) -> str:
+    """A cell as Python spells numbers."""
+    cell = cell.strip()
+    if cell.lower() in _MISSING:
+        return "nan"
+    return cell if separator == "," else cell.replace(",", ".")  # decimal commas
+
+
 def _ragged(number: int, width: int) -> UnreadableFile:
     return UnreadableFile("unreadable_file", f"Row {number} of the table has not the {width} cells of the first row.")
 
@@ -227,4 +243,4 @@ def _rate_from_times(times_N: NDArray[np.float64], seconds_per_unit: float) -> f
     return float(round(1.0 / (step * seconds_per_unit), 1))
 
 
-CSV = EcgFormat("csv", looks_like_table, of_one_file(read_csv), states_itself=False)
+CSV = EcgFormat("csv", looks_like_table, of_one_file(read_csv), states_itself=False, confirms=names_leads)

@@ -88,6 +88,12 @@ def looks_like_header(data: bytes) -> bool:
     return _RECORD.fullmatch(line.strip()) is not None
 
 
+def describes_record(data: bytes) -> bool:
+    """Whether a signal or a segment follows the record line: a note, too, may begin with a word and a number."""
+    lines = _lines(data[:4096])
+    return len(lines) > 1 and bool(_SIGNAL.fullmatch(lines[1]) or _SEGMENT.fullmatch(lines[1]))
+
+
 def named_files(data: bytes) -> tuple[str, ...]:
     """The files that a header needs beside itself, checked to be plain names."""
     header = parse_header(data)
@@ -100,8 +106,7 @@ def parse_header(data: bytes) -> Header:
     """Read a header strictly. Raises UnreadableFile; counts are within limits afterwards."""
     if len(data) > MAX_WFDB_HEADER_BYTES:
         raise UnreadableFile("unreadable_file", "The WFDB header is too large.")
-    lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
+    lines = _lines(data)
     match = _RECORD.fullmatch(lines[0]) if lines else None
     if match is None:
         raise UnreadableFile("unreadable_file", "The WFDB header does not start with a record line.")
@@ -118,6 +123,12 @@ def parse_header(data: bytes) -> Header:
     header = Header(rate_hz, samples or None, tuple(_parse_signal(line) for line in lines[1:]))
     check_size(count, (samples or 0) * max(signal.per_frame for signal in header.signals))
     return header
+
+
+def _lines(data: bytes) -> list[str]:
+    """Those of a header that are neither blank nor comments."""
+    lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _parse_segments(lines: Sequence[str], announced: int) -> tuple[tuple[str, int], ...]:
@@ -176,22 +187,11 @@ def _parse_signal(line: str) -> Signal:
 
 
 def read_wfdb(files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
-    """Read the one record of an upload, with signal and segment files from there and from nowhere else.
+    """Read a record: its header first, then signal and segment files, from there and from nowhere else.
 
     `hints.rate_hz` serves a header that states none, and may only confirm another. Raises UnreadableFile.
     """
-    headers = [file for file in files if looks_like_header(file.data)]
-    masters = [file for file in headers if parse_header(file.data).segments] if len(headers) > 1 else headers
-    if len(masters) != 1:
-        raise UnreadableFile(
-            "several_records", "The upload holds more than one WFDB record.", hint="Send one record at a time."
-        )
-    parts: dict[str, bytes] = {}
-    for file in files:
-        if file.name in parts:
-            raise UnreadableFile("several_files", "Two files of the upload have the same name.")
-        parts[file.name] = file.data
-    return _read_record(masters[0].data, parts, hints.rate_hz)
+    return _read_record(files[0].data, {file.name: file.data for file in files}, hints.rate_hz)
 
 
 def _read_record(header: bytes, parts: Mapping[str, bytes], rate_hz: float | None) -> EcgRecording:
@@ -367,4 +367,6 @@ def _number(text: str) -> float:
         raise UnreadableFile("unreadable_file", "A number in the WFDB header is malformed.") from None
 
 
-WFDB = EcgFormat("wfdb", looks_like_header, read_wfdb, states_itself=True, companions=named_files)
+WFDB = EcgFormat(
+    "wfdb", looks_like_header, read_wfdb, states_itself=True, companions=named_files, confirms=describes_record
+)
