@@ -31,7 +31,7 @@ _LACKING_HERE = NO_ROOM_TO_READ | {errno.EMFILE, errno.ENFILE, errno.EAGAIN, err
 
 
 class Reader(Protocol):
-    """What reads files of unknown origin; both raise UnreadableFile."""
+    """What reads files of unknown origin; both raise UnreadableFile, and ReaderUnavailable when they cannot now."""
 
     def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording: ...
 
@@ -71,7 +71,10 @@ class _ThisProcess:
 
 
 def attempt(work: Callable[[], _Result]) -> _Result | Refused:
-    """What `work` makes of a file, or why it makes nothing. What this machine lacks is no file's fault: OSError."""
+    """What `work` makes of a file, or why it makes nothing.
+
+    What this machine lacks is no file's fault and ends the run: OSError, and ReaderUnavailable, which is no InputError.
+    """
     try:
         return work()
     except InputError as error:

@@ -11,6 +11,7 @@ import fcntl
 import glob
 import hashlib
 import os
+import shutil
 import sqlite3
 import stat
 import tempfile
@@ -28,6 +29,9 @@ _OF_THE_MACHINE = READ_ONLY | {
 }  # fmt: skip
 """What names, rights and hardware may be to blame for; of other numbers, such as EBADF, only we are."""
 _PARTIAL = ".partial"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_RANDOM = "[a-z0-9_]" * 8
+"""What `tempfile` puts between prefix and suffix."""
 
 
 def is_no_space(error: OSError) -> bool:
@@ -176,6 +180,55 @@ def locked_folder(folder: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def held_folder(prefix: str, *, suffix: str = "", parent: Path | None = None) -> Iterator[Path]:
+    """A new folder for the owner's eyes alone, removed with what is in it when the block ends.
+
+    It lies in `parent`, by default where temporary files do, as `<prefix><random><suffix>`, and is locked while block
+    and process last; what a kill left there under such a name is removed first.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    remove_abandoned(prefix, suffix=suffix, parent=parent)
+    path, descriptor = _new_held(parent, prefix, suffix)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(descriptor)
+
+
+def remove_abandoned(prefix: str, *, suffix: str = "", parent: Path | None = None) -> None:
+    """Remove this user's folders of `held_folder` that nobody holds any more. Never waits, never fails.
+
+    Where the file system knows no locks nothing is removed: age does not tell who works slowly from who was killed.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    for path in parent.glob(f"{glob.escape(prefix)}{_RANDOM}{glob.escape(suffix)}"):
+        with contextlib.suppress(OSError):  # no folder but a link or a file, another user's, or gone already
+            descriptor = os.open(path, _FOLDER)
+            try:
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _new_held(parent: Path, prefix: str, suffix: str) -> tuple[Path, int]:
+    """A new folder and the descriptor that holds it; children that are started do not inherit it."""
+    while True:
+        path = Path(tempfile.mkdtemp(dir=parent, prefix=prefix, suffix=suffix))
+        try:
+            descriptor = os.open(path, _FOLDER)
+        except FileNotFoundError:  # somebody tidied it away in the instant before it was held
+            continue
+        with contextlib.suppress(OSError):  # no locks here: nobody else will take it for abandoned either
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists():
+            return path, descriptor
         os.close(descriptor)
 
 

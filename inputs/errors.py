@@ -3,6 +3,7 @@
     InputError
     ├── UnreadableFile        this file is not an ECG or an echo clip that we can read        (raised by readers)
     └── UnusableRecording     it was read, but cannot be used: leads missing, flat, too short (raised by preparation)
+    ReaderUnavailable         no process to read with can be had now: no file's fault, so no InputError
 
 Sentences never hold a server path, a header's free text or anything that could identify a patient.
 """
@@ -34,3 +35,16 @@ class UnreadableFile(InputError):
 
 class UnusableRecording(InputError):
     """The file was read, but this recording cannot be prepared as the specification asks."""
+
+
+class ReaderUnavailable(Refusal):
+    """No reading process can be started now: the machine has no room for one, or something kills them as they start."""
+
+    retry_after_s = 5
+
+    def __init__(self) -> None:
+        super().__init__(
+            "reader_unavailable",
+            "No process to read files with could be started.",
+            hint="Try again in a moment; this says nothing about the file.",
+        )

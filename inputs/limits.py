@@ -13,6 +13,8 @@ MAX_FILE_BYTES = 4 << 30
 # The parts of an upload, and a zip of them.
 MAX_UPLOAD_PARTS = 64
 MAX_ZIP_ENTRIES = 32
+MAX_ZIP_LISTED = 1000
+"""Folders and what file managers add included."""
 MAX_UNZIPPED_BYTES = 64 * 2**20
 
 # One ECG, in whatever format.
@@ -24,9 +26,17 @@ MAX_SAMPLES = 600_000
 
 # What single ECG formats hold besides.
 MAX_TABLE_COLUMNS = 4 * MAX_CHANNELS
+MAX_TABLE_CELLS = 2 * MAX_VALUES
+MAX_TABLE_LINES = 2 * MAX_SAMPLES + 1000
+"""Comments and blank lines included: a blank one after each row is what a wrong line end makes."""
+MAX_TABLE_LINE_LETTERS = 64 * 1024
 MAX_INFLATED_DICOM_BYTES = 64 * 2**20
+MAX_DICOM_READS = 100_000
+"""Of pydicom, before any image: some 30,000 elements. A 12-lead ECG with its annotations has a few thousand."""
 MAX_WFDB_HEADER_BYTES = 256 * 1024
 MAX_WFDB_SEGMENTS = 64
+MAX_WFDB_SEGMENT_BYTES = 4 * MAX_UNZIPPED_BYTES
+"""Of the files of all segments; one that several name counts for each."""
 MAX_WFDB_SAMPLES_PER_FRAME = 64
 
 # One echo clip, in whatever format.

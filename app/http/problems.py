@@ -36,7 +36,7 @@ from app.refusals import (
     TookTooLong,
 )
 from ground.errors import Refusal
-from inputs.errors import InputError
+from inputs.errors import InputError, ReaderUnavailable
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -137,6 +137,7 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     JobElsewhere: HTTPStatus.CONFLICT,
     QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
+    ReaderUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     NotSearchable: HTTPStatus.SERVICE_UNAVAILABLE,
     BatcherClosed: HTTPStatus.SERVICE_UNAVAILABLE,
     TookTooLong: HTTPStatus.SERVICE_UNAVAILABLE,

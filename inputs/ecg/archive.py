@@ -7,11 +7,16 @@ import zipfile
 from pathlib import PurePosixPath
 
 from inputs.errors import UnreadableFile
-from inputs.limits import MAX_UNZIPPED_BYTES, MAX_ZIP_ENTRIES
+from inputs.limits import MAX_UNZIPPED_BYTES, MAX_ZIP_ENTRIES, MAX_ZIP_LISTED
 from inputs.records import UploadedFile
 
 _REGULAR_FILE = 0o100000
 _KIND = 0o170000
+
+
+_LISTED = b"PK\x01\x02"
+"""What each entry of a zip's directory begins with."""
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def looks_like_zip(data: bytes) -> bool:
@@ -23,6 +28,9 @@ def unpack(data: bytes) -> list[UploadedFile]:
 
     Sizes are counted while inflating, because the ones a zip declares are the sender's word.
     """
+    listed = data.count(_LISTED)
+    if listed > MAX_ZIP_LISTED:  # before all of them are taken apart
+        raise _too_many(listed)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return _unpack(archive)
@@ -35,19 +43,19 @@ def unpack(data: bytes) -> list[UploadedFile]:
 def _unpack(archive: zipfile.ZipFile) -> list[UploadedFile]:
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     if len(entries) > MAX_ZIP_ENTRIES:
-        raise UnreadableFile(
-            "too_many_files", f"The zip holds {len(entries)} files; at most {MAX_ZIP_ENTRIES} are read."
-        )
+        raise _too_many(len(entries))
     files = []
     left = MAX_UNZIPPED_BYTES
     for entry in entries:
         path = PurePosixPath(entry.filename)
         if path.is_absolute() or ".." in path.parts or "\\" in entry.filename:
             raise UnreadableFile("file_not_in_upload", "The zip holds a file that points outside of it.")
+        if entry.compress_type not in _METHODS:
+            raise NotImplementedError  # zipfile inflates the others without a limit
         if (entry.external_attr >> 16) & _KIND not in (0, _REGULAR_FILE):
             raise UnreadableFile("unreadable_file", "The zip holds something that is not a regular file.")
-        if "__MACOSX" in path.parts or path.name.startswith("."):
-            continue
+        if "__MACOSX" in path.parts or path.name == ".DS_Store" or path.name.startswith("._"):
+            continue  # what file managers add; anything else is a part like others
         with archive.open(entry) as stream:
             content = stream.read(left + 1)
         left -= len(content)
@@ -61,3 +69,7 @@ def _unpack(archive: zipfile.ZipFile) -> list[UploadedFile]:
     if not files:
         raise UnreadableFile("file_empty", "The zip holds no file.")
     return files
+
+
+def _too_many(files: int) -> UnreadableFile:
+    return UnreadableFile("too_many_files", f"The zip holds {files} files; at most {MAX_ZIP_ENTRIES} are read.")

@@ -5,16 +5,16 @@ Third-party parsers run here. A service calls this through `inputs.guarded.reade
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from inputs.ecg.archive import looks_like_zip, unpack
-from inputs.ecg.formats import FORMATS
 from inputs.ecg.formats.base import EcgFormat
 from inputs.ecg.formats.not_read import name_if_not_read
+from inputs.ecg.parts import named_beside, the_one_record
 from inputs.errors import NO_ROOM_TO_READ, InputError, UnreadableFile
-from inputs.limits import MAX_ECG_FILE_BYTES
+from inputs.limits import MAX_ECG_FILE_BYTES, MAX_UPLOAD_PARTS
 from inputs.opened import open_regular_file
 from inputs.records import NO_HINTS, EcgRecording, InputWarning, ReadHints, UploadedFile
 
@@ -23,6 +23,8 @@ _READABLE = "Send WFDB (.hea with its .dat or .mat), DICOM ECG, NPY or CSV."
 
 def read_ecg(files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording:
     """Read one ECG from the parts of an upload: a single file, a WFDB header with its files, or a zip of either.
+
+    Parts that are no ECG and named by none are left out, with a warning; another ECG among them is refused.
 
     The hints describe NPY and CSV files, which may not do so themselves; other formats state their own.
     Raises UnreadableFile with a stable code and a hint, OSError when temporary files find no room (NO_ROOM_TO_READ).
@@ -53,16 +55,23 @@ def gather_files(path: Path) -> list[UploadedFile]:
     files = {path.name: _read_whole(path)}
     waiting = [path.name]
     while waiting:
-        for name in _companions(files[waiting.pop()]):
+        for name in named_beside(files[waiting.pop()]):
             beside = path.parent / name
             if name not in files and beside.exists():
                 files[name] = _read_whole(beside)
                 waiting.append(name)
+                _check_gathered(files)
     return [UploadedFile(name, data) for name, data in files.items()]
 
 
-def _companions(data: bytes) -> tuple[str, ...]:
-    return next((each.companions(data) for each in FORMATS if each.companions and each.recognises(data)), ())
+def _check_gathered(files: Mapping[str, bytes]) -> None:
+    """A record of many files is held to what one file may be: this process has no limits of its own."""
+    if len(files) > MAX_UPLOAD_PARTS:
+        raise UnreadableFile("too_many_files", f"The record has more than {MAX_UPLOAD_PARTS} files.")
+    if sum(map(len, files.values())) > MAX_ECG_FILE_BYTES:
+        raise UnreadableFile(
+            "file_too_large", f"The files of the record are larger than {MAX_ECG_FILE_BYTES >> 20} MiB."
+        )
 
 
 def _read(files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
@@ -70,15 +79,33 @@ def _read(files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
         files = unpack(files[0].data)
     if not any(file.data for file in files):
         raise UnreadableFile("file_empty", "The file is empty.", hint=_READABLE)
-    for ecg_format in FORMATS:
-        possible = len(files) == 1 or ecg_format.companions is not None
-        if possible and any(ecg_format.recognises(file.data) for file in files):
-            return _with_hints_ignored(ecg_format.read(files, hints), ecg_format, hints)
+    if any(looks_like_zip(file.data) for file in files):
+        raise UnreadableFile("several_files", "A zip is read only where it is the one file of an upload.")
+    record = the_one_record(files)
+    if record is None:
+        raise _not_read(files)
+    recording = record.ecg_format.read(record.files, hints)
+    return _with_files_ignored(_with_hints_ignored(recording, record.ecg_format, hints), record.left_out)
+
+
+def _not_read(files: Sequence[UploadedFile]) -> UnreadableFile:
+    what = next((name for file in files if (name := name_if_not_read(file.data))), None)
     if len(files) > 1:
-        raise UnreadableFile("several_files", "The upload holds several files and no WFDB header.", hint=_READABLE)
-    what = name_if_not_read(files[0].data)
+        found = f"; one is {what}, which is not read" if what else ""
+        return UnreadableFile("several_files", f"None of the {len(files)} files is an ECG{found}.", hint=_READABLE)
     sentence = f"This is {what}, which is not read." if what else "The format of this file is not recognised."
-    raise UnreadableFile("unsupported_format", sentence, hint=_READABLE)
+    return UnreadableFile("unsupported_format", sentence, hint=_READABLE)
+
+
+def _with_files_ignored(recording: EcgRecording, left_out: int) -> EcgRecording:
+    """The recording, with a warning where parts of the upload are none of its files."""
+    if not left_out:
+        return recording
+    what = "1 file of the upload is" if left_out == 1 else f"{left_out} files of the upload are"
+    warning = InputWarning(
+        "files_ignored", f"{what} no part of this ECG and {'was' if left_out == 1 else 'were'} left out."
+    )
+    return replace(recording, warnings=(*recording.warnings, warning))
 
 
 def _with_hints_ignored(recording: EcgRecording, ecg_format: EcgFormat, hints: ReadHints) -> EcgRecording:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,9 @@ from inputs.guarded.messages import (
 )
 from inputs.records import ReadHints, UploadedFile
 
+BEHIND_THE_SERVICE = 5
+"""Added to a child's niceness: on a busy core the event loop comes first."""
+
 
 def main() -> int:
     # Parsers print; only this module may write to the pipe, and nothing may reach a log.
@@ -36,6 +41,7 @@ def main() -> int:
     limits, _ = read_message(requests)
     import wfdb  # noqa: F401  (the slowest import, made before the first request)
 
+    _end_with_parent(requests.fileno())
     _limit_process(limits)
     write_message(answers, {"kind": "ready"})
     while True:
@@ -56,7 +62,8 @@ def _answer(request: Message) -> tuple[dict[str, Any], list[Block]]:
 
             return pack_clip(read_echo(Path(header["path"]), max_frames=header["max_frames"], every=header["every"]))
         tempfile.tempdir = header["folder"]
-        files = [UploadedFile(name, bytes(data)) for name, data in zip(header["names"], blocks, strict=True)]
+        blocks.reverse()  # taken from the end, so that no part is held twice
+        files = [UploadedFile(name, bytes(blocks.pop())) for name in header["names"]]
         return pack_recording(read_ecg(files, _hints(header["options"])))
     except InputError as error:
         return pack_error(error), []
@@ -71,8 +78,21 @@ def _hints(options: dict[str, Any]) -> ReadHints:
     return ReadHints(options["rate_hz"], options["unit"], None if leads is None else tuple(leads))
 
 
+def _end_with_parent(requests: int) -> None:
+    """End at once when nobody holds the other end of the pipe of requests, also in the middle of a file."""
+    hung_up = select.poll()
+    hung_up.register(requests, 0)  # not for what is sent: for hanging up alone
+
+    def watch() -> None:
+        hung_up.poll()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _limit_process(limits: dict[str, Any]) -> None:
-    """Limits for good. Memory counts from what the imports already took."""
+    """Limits for good. Memory counts from what the imports already took; parsing waits for those who answer."""
+    os.nice(BEHIND_THE_SERVICE)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     memory = pages * resource.getpagesize() + limits["memory_bytes"]
     for kind, value in (

@@ -15,13 +15,15 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, TypeVar, cast
+from typing import Any, BinaryIO, Self, TypeGuard, TypeVar, cast
 
-from inputs.errors import UnreadableFile
+from ground.disk import held_folder, remove_abandoned
+from inputs.errors import ReaderUnavailable, UnreadableFile
 from inputs.guarded.messages import (
     Block,
     Message,
@@ -36,12 +38,18 @@ from inputs.records import NO_HINTS, EcgRecording, EchoClip, ReadHints, Uploaded
 
 Result = TypeVar("Result")
 
+_UPLOADS = "echo2ecg-reading-"
+_PAUSES_S = (0.0, 0.0, 0.1, 0.3, 1.0)
+"""Before each child that is tried to be started, the first included."""
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")
 """All that a child inherits of the environment: keys and addresses of the service stay out of its reach."""
 
 
 class GuardedReader:
-    """A pool of reading children. Thread-safe: as many calls run at once as there are workers, others wait."""
+    """A pool of reading children. Thread-safe: as many calls run at once as there are workers, others wait.
+
+    A child that died, was stopped, or has read its share of files is replaced behind the back of the callers.
+    """
 
     def __init__(self, limits: ChildLimits | None = None, workers: int = 1) -> None:
         if workers < 1:
@@ -53,38 +61,38 @@ class GuardedReader:
             self._idle.put(None)
         self._children: set[_Child] = set()
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed = threading.Event()
+        self._uploads = _Uploads()
 
     def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording:
         """`inputs.ecg.read.read_ecg` in a child. Raises UnreadableFile, code `reading_failed` when the child died.
 
-        OSError with one of `inputs.errors.NO_ROOM_TO_READ` when temporary files find no room, which is no file's fault.
+        What is no file's fault: ReaderUnavailable when no child can be had, OSError with one of
+        `inputs.errors.NO_ROOM_TO_READ` when temporary files find no room.
         """
         if len(files) > MAX_UPLOAD_PARTS:
             raise UnreadableFile(
                 "too_many_files", f"The upload holds {len(files)} files; at most {MAX_UPLOAD_PARTS} are read."
             )
-        folder = tempfile.mkdtemp(prefix="echo2ecg-")
-        try:
+        with self._uploads.folder() as folder:
             header = {
                 "kind": "ecg",
-                "folder": folder,
+                "folder": os.fspath(folder),
                 "names": [file.name[:200] for file in files],
                 "options": asdict(hints),
             }
             return self._ask(header, [file.data for file in files], unpack_recording)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def read_echo(self, path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
-        """`inputs.echo.read.read_echo` in a child. Raises UnreadableFile as `read_ecg` does."""
+        """`inputs.echo.read.read_echo` in a child. Raises UnreadableFile and ReaderUnavailable as `read_ecg` does."""
         header = {"kind": "echo", "path": os.fspath(path.absolute()), "max_frames": max_frames, "every": every}
         return self._ask(header, [], unpack_clip)
 
     def _ask(self, header: Mapping[str, Any], blocks: Sequence[Block], unpack: Callable[[Message], Result]) -> Result:
+        self._check_open()
         child = self._idle.get()
         try:
-            child = self._kept(child) or self._start()  # an idle one may have been killed from outside
+            child = self._ready(child)
             answer = child.ask(header, blocks)
             try:
                 raise_if_error(answer)
@@ -95,51 +103,100 @@ class GuardedReader:
         finally:
             self._give_back(child)
 
-    def _give_back(self, child: _Child | None) -> None:
-        """Free a slot, whatever happens: where no successor can be started now, the next caller tries again."""
-        try:
-            child = self._kept(child)
-        except (OSError, RuntimeError):  # no process or memory to be had, or closed in between
-            child = None
-        self._idle.put(child)
+    def _ready(self, child: _Child | None) -> _Child:
+        """A child that waits for a request: this one or, where it cannot go on, a fresh one.
 
-    def _kept(self, child: _Child | None) -> _Child | None:
-        """The child if it may go on, otherwise its successor, already importing while nobody waits."""
-        if child is None or (child.alive and child.served < self._limits.files_per_child):
-            return child
-        child.kill()
-        with self._lock:
-            self._children.discard(child)
-        return None if self._closed else self._start()
+        One that is killed while it starts is no reason to refuse a file, so a few are tried. Raises ReaderUnavailable.
+        """
+        end = time.monotonic() + self._limits.start_s
+        for pause_s in _PAUSES_S:
+            if self._closed.wait(pause_s):
+                break
+            with contextlib.suppress(OSError, _NotStarted):
+                return self._waiting(child)
+            child = None
+            if time.monotonic() > end:
+                break
+        raise ReaderUnavailable
+
+    def _waiting(self, child: _Child | None) -> _Child:
+        """This child, or its successor, with its parsers imported; where that fails none is left behind."""
+        if not self._goes_on(child):
+            self._end(child)
+            child = self._start()
+        try:
+            child.wait_until_ready()
+        except BaseException:
+            self._end(child)
+            raise
+        return child
+
+    def _goes_on(self, child: _Child | None) -> TypeGuard[_Child]:
+        return child is not None and child.alive and child.served < self._limits.files_per_child
+
+    def _give_back(self, child: _Child | None) -> None:
+        """Free a slot, whatever happens; a child that cannot go on gets a successor, for which nobody is held up."""
+        if child is None or self._goes_on(child):
+            self._idle.put(child)
+            return
+        try:
+            threading.Thread(target=self._replace, args=(child,), name="reading-successor", daemon=True).start()
+        except RuntimeError:  # no thread to be had: the next caller starts one
+            self._end(child)
+            self._idle.put(None)
+
+    def _replace(self, child: _Child) -> None:
+        """Put a child's successor in its slot once it is ready; none where there is none to be had now."""
+        successor = None
+        try:
+            with contextlib.suppress(OSError, _NotStarted, ReaderUnavailable):
+                successor = self._waiting(child)
+        finally:
+            self._idle.put(successor)
 
     def _start(self) -> _Child:
         with self._lock:
-            if self._closed:
-                raise RuntimeError("the reader is closed")
+            if self._closed.is_set():  # while somebody waited
+                raise ReaderUnavailable
             child = _Child(self._limits)
             self._children.add(child)
         return child
 
+    def _end(self, child: _Child | None) -> None:
+        if child is not None:
+            child.kill()
+            with self._lock:
+                self._children.discard(child)
+
     def warm(self) -> None:
-        """Start all children and wait until their parsers are imported. Raises RuntimeError when they cannot be."""
+        """Start all children and wait until their parsers are imported. Raises ReaderUnavailable as `read_ecg` does."""
+        self._check_open()
         slots = [self._idle.get() for _ in range(self._workers)]
         try:
+            for place, child in enumerate(slots):  # all at once, then wait for each
+                if not self._goes_on(child):
+                    self._end(child)
+                    slots[place] = None
+                    with contextlib.suppress(OSError):
+                        slots[place] = self._start()
             for place, child in enumerate(slots):
-                slots[place] = self._kept(child) or self._start()
-            for child in slots:
-                if child is not None:
-                    child.wait_until_ready()
+                slots[place] = self._ready(child)
         finally:
             for child in slots:
                 self._give_back(child)
 
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise RuntimeError("the reader is closed")
+
     def close(self) -> None:
         """Kill all children, busy ones included. The reader cannot be used afterwards."""
         with self._lock:
-            self._closed = True
+            self._closed.set()
             children = list(self._children)
         for child in children:
             child.kill()
+        self._uploads.close()
 
     def __enter__(self) -> Self:
         return self
@@ -148,6 +205,41 @@ class GuardedReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Uploads:
+    """Where children keep parts of uploads as files: a folder for each request, in one that this process holds.
+
+    Patients' data must not outlive a kill: whoever makes a reader next removes the folders of processes that ended.
+    """
+
+    def __init__(self) -> None:
+        remove_abandoned(_UPLOADS)
+        self._lock = threading.Lock()
+        self._held = contextlib.ExitStack()
+        self._path: Path | None = None
+
+    @contextlib.contextmanager
+    def folder(self) -> Iterator[Path]:
+        """For one request, gone afterwards. Raises OSError where there is no room for it."""
+        with self._lock:
+            if self._path is None or not self._path.is_dir():  # somebody tidied the temporary files
+                self._held.close()
+                self._path = self._held.enter_context(held_folder(_UPLOADS))
+            path = Path(tempfile.mkdtemp(dir=self._path))
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def close(self) -> None:
+        with self._lock:
+            self._held.close()
+            self._path = None
+
+
+class _NotStarted(Exception):
+    """A child was not ready in time, or died before it was."""
 
 
 class _Child:
@@ -176,16 +268,22 @@ class _Child:
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        """Whether it can be asked: neither dead nor stopped."""
+        if self._process.poll() is not None:
+            return False
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:  # it ended just now
+            return False
 
     def wait_until_ready(self) -> None:
-        """Wait for the imports. Raises RuntimeError when the child cannot start, which is no file's fault."""
+        """Wait for the imports. Raises _NotStarted."""
         if self._ready:
             return
         try:
             self._exchange(asdict(self._limits), [], self._limits.start_s)
         except UnreadableFile as error:
-            raise RuntimeError("the reading child did not start") from error
+            raise _NotStarted from error
         self._ready = True
 
     def ask(self, header: Mapping[str, Any], blocks: Sequence[Block]) -> Message:
@@ -202,7 +300,10 @@ class _Child:
             self._process.kill()
 
         timer = threading.Timer(seconds, end)
-        timer.start()
+        try:
+            timer.start()
+        except RuntimeError as error:  # no thread to be had, and nothing sent yet
+            raise ReaderUnavailable from error
         try:
             write_message(self._requests, header, blocks)
             return read_message(

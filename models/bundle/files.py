@@ -14,8 +14,6 @@ A bundle may lack parts (without probes it gives features only); what it has is 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from ground.disk import flush_file, flush_folder, sha256, sha256_of
+from ground.disk import flush_file, flush_folder, held_folder, sha256, sha256_of
 from ground.errors import Refusal
 from ground.schema import NEWER, is_newer, is_newer_json
 from inputs.specs import EcgSpec
@@ -167,8 +165,7 @@ def write_bundle(
             ECHO_TOWER: without(EchoTower(draft.architecture), draft.absent),
         }
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    try:
+    with held_folder(f".{path.name}.", suffix=".tmp", parent=path.parent) as temporary:
         for name, module in modules.items():
             if module is not None:
                 weights = {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in module.state_dict().items()}
@@ -189,8 +186,6 @@ def write_bundle(
         flush_folder(temporary)
         temporary.rename(path)
         flush_folder(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return manifest
 
 

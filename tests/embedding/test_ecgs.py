@@ -10,7 +10,7 @@ from embedding.local import Refused, attempt, in_order, reading
 from embedding.prepared import clip_bytes, normalised_clip, read_clip
 from embedding.store import ArrayStore
 from inputs.echo.prepare import prepare_clip
-from inputs.errors import UnreadableFile
+from inputs.errors import ReaderUnavailable, UnreadableFile
 from inputs.specs import EcgSpec, EchoSpec
 from models.device import Machine
 
@@ -83,6 +83,19 @@ def test_a_child_that_died_is_no_lasting_word_about_a_file(cohort_dir, tmp_path)
     with ArrayStore(tmp_path / "store", np.float32) as store:
         skipped = fill_store(store, hash_ecgs(paths), child_dies, SPEC, HERE, stage="").skipped
         assert skipped == {"e": "Reading this file failed."}
+        assert set(fill_store(store, hash_ecgs(paths), ecg_array, SPEC, HERE, stage="").files) == {"e"}
+
+
+def test_when_no_child_can_be_started_the_run_ends_and_nothing_is_said_of_the_file(cohort_dir, tmp_path):
+    paths = {"e": cohort_dir / "files" / "val0.hea"}
+
+    def no_child(path, spec, reader):
+        raise ReaderUnavailable
+
+    with ArrayStore(tmp_path / "store", np.float32) as store:
+        with pytest.raises(ReaderUnavailable):
+            fill_store(store, hash_ecgs(paths), no_child, SPEC, HERE, stage="")
+        assert len(store) == 0
         assert set(fill_store(store, hash_ecgs(paths), ecg_array, SPEC, HERE, stage="").files) == {"e"}
 
 

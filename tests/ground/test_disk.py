@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from ground.disk import Turn, hold, is_no_space, locked_folder, sha256_of, write_whole, written_whole
+from ground.disk import (
+    Turn,
+    held_folder,
+    hold,
+    is_no_space,
+    locked_folder,
+    remove_abandoned,
+    sha256_of,
+    write_whole,
+    written_whole,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -191,3 +201,86 @@ def test_a_look_at_a_turn_takes_it_from_nobody_who_looks_too(tmp_path):
         assert Turn(path).taken_for() is None
         assert not Turn(path).take(b"two")
     assert path.read_bytes() == b"one"
+
+
+HOLDING = """
+import subprocess, sys, time; from pathlib import Path; from ground.disk import held_folder
+with held_folder("work-", parent=Path(sys.argv[1])) as folder:
+    (folder / "part").mkdir(); (folder / "part" / "upload").write_bytes(b"x")
+    child = subprocess.Popen(["sleep", "60"])
+    print(child.pid, flush=True); time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds a folder, and has a child of its own."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDING, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        child = int(process.stdout.readline())
+        yield process
+        process.kill()
+        os.kill(child, 9)
+
+
+def test_a_held_folder_is_its_owners_alone_and_gone_afterwards(tmp_path):
+    with held_folder("work-", parent=tmp_path) as folder:
+        assert folder.parent == tmp_path
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        (folder / "upload").write_bytes(b"x")
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_another_process_holds_stays_and_what_its_kill_leaves_goes(tmp_path, holder):
+    with held_folder("work-", parent=tmp_path):
+        assert len(names(tmp_path)) == 2
+    holder.kill()
+    holder.wait()
+    assert len(names(tmp_path)) == 1, "what a kill leaves"
+    remove_abandoned("another-", parent=tmp_path)
+    assert len(names(tmp_path)) == 1
+    with held_folder("work-", parent=tmp_path) as folder:
+        assert names(tmp_path) == [folder.name], "although a child of the killed process lives on"
+
+
+def test_nothing_but_an_abandoned_folder_of_ours_is_removed(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_bytes(b"x")
+    parent = tmp_path / "temporary"
+    parent.mkdir()
+    (parent / "work-abcdefgh").symlink_to(elsewhere)
+    (parent / "work-bcdefghi").write_bytes(b"a file")
+    (parent / "work-mine").mkdir()
+    (parent / "work-ABCDEFGH").mkdir()
+    (parent / "work-cdefghij").mkdir()
+    monkeypatch.setattr("ground.disk.os.geteuid", lambda: os.getuid() + 1)
+    remove_abandoned("work-", parent=parent)
+    assert len(names(parent)) == 5, "another user's"
+    monkeypatch.undo()
+    remove_abandoned("work-", parent=parent)
+    assert names(parent) == ["work-ABCDEFGH", "work-abcdefgh", "work-bcdefghi", "work-mine"]
+    assert names(elsewhere) == ["kept"]
+
+
+def test_where_there_are_no_locks_folders_are_made_and_none_is_removed(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("ground.disk.fcntl.flock", no_locks)
+    with held_folder("work-", parent=tmp_path):
+        remove_abandoned("work-", parent=tmp_path)
+        assert len(names(tmp_path)) == 1
+    assert names(tmp_path) == []
+
+
+def test_many_processes_that_make_and_tidy_folders_leave_nothing_and_lose_nothing(tmp_path):
+    script = (
+        "import sys; from pathlib import Path; from ground.disk import held_folder\n"
+        "for number in range(100):\n"
+        "    with held_folder('work-', parent=Path(sys.argv[1])) as folder: (folder / 'x').write_bytes(b'x')\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", script, tmp_path], cwd=ROOT) for _ in range(4)]
+    assert [process.wait() for process in running] == [0] * 4
+    assert names(tmp_path) == []

@@ -5,7 +5,6 @@ Everything is computed by the bundle as it will serve. Letters: E ECGs, S studie
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pandas as pd
 from pydantic import Field
 
 from cohorts import OpenCohort, open_cohort
+from ground.disk import held_folder
 from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from models.bundle import Bundle, read_manifest
@@ -139,7 +139,7 @@ def evaluate(
         cohort = open_cohort(cohort, _trained_window_days(bundle) if window_days is None else window_days)
     simulated = cohort.about.is_simulated  # before the work: what the cohort says of itself may be no JSON
     with ExitStack() as stack:
-        folder = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="echo2ecg-evaluate-")))
+        folder = work or stack.enter_context(held_folder("echo2ecg-evaluate-"))
         found = _embedded(bundle, cohort, split, folder, machine)
     test, known, choosing = found.test, found.known, found.choosing
     classes = bundle.manifest.labels.lvef

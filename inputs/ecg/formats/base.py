@@ -7,6 +7,7 @@ sample in the test that every format runs through.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,11 +30,13 @@ class EcgFormat:
 
     name: what `EcgRecording.source_format` says of a file read with it.
     recognises: whether the bytes of a file are of this format, at a glance and without an error.
-    read: the recording. Is given the parts of an upload one of which is recognised, or that one file alone where the
+    read: the recording. Is given the files of a record, the recognised one first, or that one file alone where the
         format has no companions. Raises UnreadableFile; what else a parser raises on a damaged file may escape.
     states_itself: files name their leads and units, so that given ones are not used, which is a warning.
     companions: where a record lies in several files, the names of those that a recognised one needs beside itself,
         checked to be plain names. Raises UnreadableFile.
+    confirms: where `recognises` is wide and claims notes and tables of anything too, whether a file that it claims is
+        an ECG beyond doubt; it may be one all the same where this says no.
     """
 
     name: str
@@ -41,6 +44,11 @@ class EcgFormat:
     read: Callable[[Sequence[UploadedFile], ReadHints], EcgRecording]
     states_itself: bool
     companions: Callable[[bytes], tuple[str, ...]] | None = None
+    confirms: Callable[[bytes], bool] | None = None
+
+    def is_sure_of(self, data: bytes) -> bool:
+        """Whether a file is an ECG of this format beyond doubt."""
+        return self.recognises(data) and (self.confirms is None or self.confirms(data))
 
 
 def of_one_file(
@@ -84,6 +92,13 @@ def check_size(channels: int, samples: int) -> None:
         )
 
 
+def check_no_lead_twice(leads: Sequence[str]) -> None:
+    """Refuse a file that has one lead in two places: which of them is meant, nobody can say."""
+    twice = tuple(lead for lead, count in Counter(leads).items() if count > 1)
+    if twice:
+        raise UnreadableFile("leads_ambiguous", f"The file has more than one lead {', '.join(twice)}.", leads=twice)
+
+
 def checked_rate(rate_hz: float) -> float:
     """A rate from a file or a request, refused when it is no positive number."""
     if not (math.isfinite(rate_hz) and rate_hz > 0):
@@ -119,9 +134,7 @@ def build_recording(
             leads=STANDARD_LEADS,
         )
     names = tuple(channel.lead for channel in kept if channel.lead is not None)
-    twice = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
-    if twice:
-        raise UnreadableFile("leads_ambiguous", f"The file has more than one lead {', '.join(twice)}.", leads=twice)
+    check_no_lead_twice(names)
     if len({len(channel.samples) for channel in kept}) > 1:
         raise UnreadableFile("length_mismatch", "The leads of this file differ in length.")
     if len(kept[0].samples) == 0:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,30 +16,52 @@ from inputs.ecg.formats.base import (
     EcgFormat,
     agreed_rate,
     build_recording,
+    check_no_lead_twice,
+    check_size,
     checked_rate,
     millivolts_per,
     of_one_file,
 )
 from inputs.ecg.formats.not_read import name_if_not_read
+from inputs.ecg.formats.text import check_lines, lines_of, text_start
 from inputs.ecg.leads import lead_from_name
 from inputs.errors import UnreadableFile
-from inputs.limits import MAX_SAMPLES, MAX_TABLE_COLUMNS
+from inputs.limits import MAX_SAMPLES, MAX_TABLE_CELLS, MAX_TABLE_COLUMNS
 from inputs.records import EcgRecording, InputWarning, ReadHints
 
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "µs": 1e-6}
 _TIME = re.compile(r"(?:t|time|timestamp)(?:_| ?[\[(])(?P<unit>s|sec|seconds|ms|msec|us|µs)[\])]?", re.IGNORECASE)
 _UNIT = re.compile(r"(?P<name>.*?)[ _]*[\[(](?P<unit>[^\])]{1,12})[\])]")
-_MISSING = {"", "nan", "na", "n/a", "null", "none", "inf", "+inf", "-inf", "infinity", "-infinity", "-32768"}
-"""Cells that stand for no sample. -32768 is how 16-bit exports mark a lead that was not connected."""
+_QUOTED = re.compile(r'"[^"]*"?')
+_SEPARATORS = (",", "\t", ";")
+_MISSING = {"", "nan", "na", "n/a", "null", "none"}
+"""Cells that stand for no sample, infinite numbers besides."""
+_NOT_CONNECTED = -32768
+"""How 16-bit exports mark a lead that was not connected."""
+_MOST_LETTERS_OF_A_NAME = 200
+_ROWS_AT_A_TIME = 1024
 
 
 def looks_like_table(data: bytes) -> bool:
     """Text whose first line has several cells and is not the start of another text format, where a comma may stand."""
-    head = data[:4096]
-    if b"\0" in head or name_if_not_read(data) is not None:
+    start = text_start(data)
+    if "\0" in start or name_if_not_read(data) is not None:
         return False
-    lines = head.decode("utf-8-sig", "replace").splitlines()
-    return bool(lines) and any(separator in lines[0] for separator in ",;\t")
+    lines = start.splitlines()
+    return bool(lines) and any(separator in lines[0] for separator in _SEPARATORS)
+
+
+def names_leads(data: bytes) -> bool:
+    """Whether the first row names a lead and the second has a number, or no sample, below it."""
+    lines = [line for line in text_start(data).splitlines()[:100] if line.strip() and not line.startswith("#")]
+    try:
+        separator = _separator(lines[0])
+        header, row = (_cells(line, separator) for line in lines[:2])
+        below = next(cell for name, cell in zip(header, row, strict=True) if lead_from_name(_split_unit(name)[0]))
+        float(_spelt_out(below, separator))
+    except (IndexError, ValueError, StopIteration, UnreadableFile):
+        return False
+    return True
 
 
 def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
@@ -47,8 +71,8 @@ def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
     as `time_s` or `time (ms)`. `hints.leads` replaces the names of the header row. Raises UnreadableFile.
     """
     rate_hz = hints.rate_hz
-    rows = _rows(data)
-    header = [cell.strip() for cell in rows[0]]
+    table = _opened(data)
+    header = table.header
     if hints.leads is not None:
         if len(hints.leads) != len(header):
             raise UnreadableFile(
@@ -63,12 +87,14 @@ def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
             "The first row of the table does not name the leads.",
             hint="Start the file with a row such as I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6.",
         )
+    check_no_lead_twice(tuple(kept.values()))
+    check_size(len(kept), table.most_rows)
     times = next(
         ((index, match["unit"]) for index, cell in enumerate(header) if (match := _TIME.fullmatch(cell))), None
     )
-    table = _numbers(rows[1:], [*kept, *([times[0]] if times else [])], len(header))
+    columns = table.columns([*kept, *([times[0]] if times else [])])
     if times:
-        rate_hz = agreed_rate(rate_hz, _rate_from_times(table[times[0]], _SECONDS[times[1].lower()]))
+        rate_hz = agreed_rate(rate_hz, _rate_from_times(columns[times[0]], _SECONDS[times[1].lower()]))
     units = {index: named[index][1] or hints.unit for index in kept}
     if rate_hz is None or None in units.values():
         needed = [name for name, lacks in (("rate_hz", rate_hz is None), ("unit", None in units.values())) if lacks]
@@ -77,7 +103,7 @@ def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
             "The table does not say its sampling rate or unit.",
             hint=f"Add {' and '.join(needed)} to the request, for example rate_hz=500 and unit=mV.",
         )
-    channels = [Channel(lead, units[index] or "", table[index]) for index, lead in kept.items()]
+    channels = [Channel(lead, units[index] or "", columns[index]) for index, lead in kept.items()]
     warnings = []
     others = len(header) - len(kept) - (1 if times else 0)
     if others:
@@ -86,51 +112,122 @@ def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
     return build_recording(channels, checked_rate(rate_hz), "csv", warnings)
 
 
-def _rows(data: bytes) -> list[list[str]]:
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        lines = [line for line in data.decode(encoding).splitlines() if line.strip() and not line.startswith("#")]
-    except UnicodeDecodeError as error:
-        raise UnreadableFile("unreadable_file", "The file is not text in UTF-8.") from error
-    if len(lines) < 2:
-        raise UnreadableFile("signal_empty", "The table holds no sample.")
-    if len(lines) > MAX_SAMPLES + 1:
-        raise UnreadableFile("too_long", f"The table has {len(lines) - 1} rows; at most {MAX_SAMPLES} are read.")
-    try:
-        dialect = csv.Sniffer().sniff(lines[0], delimiters=",;\t")
-        rows = list(csv.reader(lines, delimiter=dialect.delimiter, skipinitialspace=True))
-    except csv.Error as error:
-        raise UnreadableFile("unreadable_file", "The table has no recognisable delimiter.") from error
-    width = len(rows[0])
+@dataclass(frozen=True)
+class _Table:
+    """A table whose size is known and whose rows are still text. `most_rows`: as many as there are lines for."""
+
+    data: bytes
+    separator: str
+    header: list[str]
+    most_rows: int
+
+    def columns(self, wanted: Sequence[int]) -> dict[int, NDArray[np.float64]]:
+        """The wanted columns by position, as float64, NaN where a cell stands for no sample."""
+        found = {column: np.empty(self.most_rows) for column in wanted}
+        filled = 0
+        for rows in self._some_rows():
+            for column, values in found.items():
+                values[filled : filled + len(rows)] = self._numbers([row[column] for row in rows], column)
+            filled += len(rows)
+        return {column: values[:filled] for column, values in found.items()}
+
+    def _some_rows(self) -> Iterator[list[list[str]]]:
+        """The rows below the header, a few at a time."""
+        rows = self._rows()
+        while some := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
+            yield some
+
+    def _rows(self) -> Iterator[list[str]]:
+        """The rows below the header. Refuses one that has not the header's number of cells."""
+        width = len(self.header)
+        rows = csv.reader(_rows_of(self.data), delimiter=self.separator, skipinitialspace=True)
+        try:
+            next(rows)
+            for number, row in enumerate(rows, start=2):
+                if len(row) != width:
+                    raise _ragged(number, width)
+                yield row
+        except csv.Error as error:
+            raise UnreadableFile("unreadable_file", "A cell of the table is impossibly long.") from error
+
+    def _numbers(self, cells: list[str], column: int) -> NDArray[np.float64]:
+        try:
+            try:
+                values = np.fromiter(map(float, cells), np.float64, len(cells))
+            except ValueError:  # an empty cell, a word or a decimal comma among them
+                spelt = (float(_spelt_out(cell, self.separator)) for cell in cells)
+                values = np.fromiter(spelt, np.float64, len(cells))
+        except ValueError as error:
+            raise UnreadableFile("unreadable_file", f"Column {column + 1} of the table holds text.") from error
+        values[(values == _NOT_CONNECTED) | np.isinf(values)] = np.nan
+        return values
+
+
+def _opened(data: bytes) -> _Table:
+    """A table within limits: its lines and cells are counted before any row is taken apart."""
+    check_lines(data)
+    lines = _rows_of(data)
+    first = next(lines, "")
+    separator = _separator(first) if first else ","
+    header = _cells(first, separator)
+    width = len(header)
     if width > MAX_TABLE_COLUMNS:
         raise UnreadableFile(
             "too_many_channels", f"The table has {width} columns; at most {MAX_TABLE_COLUMNS} are read."
         )
-    if dialect.delimiter != ",":
-        rows[1:] = [[cell.replace(",", ".") for cell in row] for row in rows[1:]]  # decimal commas
-    odd = next((number for number, row in enumerate(rows, start=1) if len(row) != width), None)
+    quoted, most_rows, odd = b'"' in data, 0, None
+    for most_rows, line in enumerate(lines, start=1):
+        if odd is None and not quoted and line.count(separator) != width - 1:
+            odd = most_rows + 1
+    if most_rows == 0:
+        raise UnreadableFile("signal_empty", "The table holds no sample.")
+    if most_rows > MAX_SAMPLES:
+        raise UnreadableFile("too_long", f"The table has {most_rows} rows; at most {MAX_SAMPLES} are read.")
     if odd is not None:
-        raise UnreadableFile("unreadable_file", f"Row {odd} of the table has not the {width} cells of the first row.")
-    return rows
+        raise _ragged(odd, width)
+    if most_rows * width > MAX_TABLE_CELLS:
+        raise UnreadableFile(
+            "too_long", f"The table has {most_rows * width} cells; at most {MAX_TABLE_CELLS} are read."
+        )
+    return _Table(data, separator, header, most_rows)
 
 
-def _numbers(rows: Sequence[Sequence[str]], columns: Sequence[int], width: int) -> dict[int, NDArray[np.float64]]:
-    """The wanted columns as float64, NaN where a cell stands for no sample."""
-    table = {}
-    for column in columns:
-        assert column < width
-        cells = [row[column].strip() for row in rows]
-        try:
-            values = np.array(["nan" if cell.lower() in _MISSING else cell for cell in cells], dtype=np.float64)
-        except ValueError as error:
-            raise UnreadableFile("unreadable_file", f"Column {column + 1} of the table holds text.") from error
-        table[column] = np.where(values == -32768, np.nan, values)
-    return table
+def _rows_of(data: bytes) -> Iterator[str]:
+    """The lines that are neither blank nor comments."""
+    return (line for line in lines_of(data) if line.strip() and not line.startswith("#"))
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+    except csv.Error as error:
+        raise UnreadableFile("unreadable_file", "A cell of the table is impossibly long.") from error
+
+
+def _separator(header: str) -> str:
+    """What separates the cells of a header row: the first of comma, tab and semicolon outside of quotes."""
+    bare = _QUOTED.sub("", header)
+    found = next((separator for separator in _SEPARATORS if separator in bare), None)
+    if found is None:
+        raise UnreadableFile("unreadable_file", "The table has no recognisable delimiter.")
+    return found
+
+
+def _spelt_out(cell: str, separator: str) -> str:
+    """A cell as Python spells numbers."""
+    cell = cell.strip()
+    if cell.lower() in _MISSING:
+        return "nan"
+    return cell if separator == "," else cell.replace(",", ".")  # decimal commas
+
+
+def _ragged(number: int, width: int) -> UnreadableFile:
+    return UnreadableFile("unreadable_file", f"Row {number} of the table has not the {width} cells of the first row.")
 
 
 def _split_unit(cell: str) -> tuple[str, str | None]:
     """`V1 (uV)` to name and unit; a bracket that is no voltage, as in `Lead I (Einthoven)`, stays in the name."""
-    match = _UNIT.fullmatch(cell)
+    match = _UNIT.fullmatch(cell) if len(cell) <= _MOST_LETTERS_OF_A_NAME else None
     if match is None or millivolts_per(match["unit"]) is None:
         return cell, None
     return match["name"], match["unit"]
@@ -146,4 +243,4 @@ def _rate_from_times(times_N: NDArray[np.float64], seconds_per_unit: float) -> f
     return float(round(1.0 / (step * seconds_per_unit), 1))
 
 
-CSV = EcgFormat("csv", looks_like_table, of_one_file(read_csv), states_itself=False)
+CSV = EcgFormat("csv", looks_like_table, of_one_file(read_csv), states_itself=False, confirms=names_leads)

@@ -7,20 +7,21 @@ deflated data set needs a limit.
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
-from pydicom.dataelem import RawDataElement
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+from pydicom.filereader import read_dataset, read_sequence
+from pydicom.uid import ExplicitVRBigEndian
 
+from inputs.dicom_stream import Deflated, ReadBudget, watched
 from inputs.ecg.formats.base import (
     Channel,
     EcgFormat,
@@ -41,6 +42,32 @@ _AMBULATORY = _WAVEFORM + "1.3"
 
 _TIFF = (b"II*\0", b"MM\0*")
 
+_Tree = Mapping[str, "_Tree"]
+_SEQUENCES: _Tree = {
+    "WaveformSequence": {
+        "ChannelDefinitionSequence": {"ChannelSourceSequence": {}, "ChannelSensitivityUnitsSequence": {}}
+    }
+}
+"""Those that are read, and those inside them."""
+_SHORT = frozenset(
+    tag_for_keyword(keyword)
+    for keyword in (
+        *("SOPClassUID", "WaveformOriginality", "NumberOfWaveformChannels", "NumberOfWaveformSamples"),
+        *("SamplingFrequency", "WaveformBitsAllocated", "WaveformSampleInterpretation", "WaveformPaddingValue"),
+        *("ChannelLabel", "ChannelSensitivity", "ChannelSensitivityCorrectionFactor", "ChannelBaseline"),
+        *("CodeValue", "CodingSchemeDesignator", "CodeMeaning"),
+    )
+)
+_MAX_SHORT_BYTES = 1024
+_KINDS = {
+    tag_for_keyword("WaveformSequence"): (None, "SQ", "UN"),
+    tag_for_keyword("ChannelDefinitionSequence"): (None, "SQ", "UN"),
+    tag_for_keyword("ChannelSourceSequence"): (None, "SQ", "UN"),
+    tag_for_keyword("ChannelSensitivityUnitsSequence"): (None, "SQ", "UN"),
+    tag_for_keyword("WaveformData"): (None, "OB", "OW", "UN"),
+}
+"""Value representations that an element may have; None is that of files which do not say it."""
+
 # (bits allocated, sample interpretation) to a dtype; the companded MB and AB are for sound.
 _SAMPLE_TYPES = {
     (8, "SB"): "i1", (8, "UB"): "u1", (16, "SS"): "i2", (16, "US"): "u2", (32, "SL"): "i4", (32, "UL"): "u4",
@@ -60,25 +87,21 @@ def read_dicom(data: bytes, hints: ReadHints) -> EcgRecording:
 
 
 def _parse(data: bytes) -> tuple[Dataset, bool]:
-    """The data set and whether its bytes are big-endian."""
+    """The data set, its waveform's sequences unfolded, and whether its bytes are big-endian."""
     if data[128:132] == b"DICM" and data[:128].strip(b"\0") and data[:4] not in _TIFF:
         # The standard leaves the preamble free, which makes it a place to hide another file in (CVE-2019-11687).
         raise UnreadableFile("unreadable_file", "The DICOM preamble is not empty: the file is damaged or two in one.")
-    meta_end = _meta_end(data)
-    if meta_end is not None:
-        syntax = dcmread(io.BytesIO(data[:meta_end])).file_meta.get("TransferSyntaxUID")
-        if syntax == DeflatedExplicitVRLittleEndian:
-            inflated = _inflate(data[meta_end:])
-            return read_dataset(io.BytesIO(inflated), is_implicit_VR=False, is_little_endian=True), False
-        return dcmread(io.BytesIO(data), stop_before_pixels=True), syntax == ExplicitVRBigEndian
-    return dcmread(io.BytesIO(data), stop_before_pixels=True, force=True), False
-
-
-def _meta_end(data: bytes) -> int | None:
-    """Where the file meta group ends, from its group length; None without preamble or group length."""
-    if data[128:132] != b"DICM" or data[132:140] != b"\x02\x00\x00\x00UL\x04\x00":
-        return None
-    return 144 + int(struct.unpack_from("<I", data, 140)[0])
+    budget = ReadBudget()
+    stream = watched(io.BytesIO(data), budget)
+    try:
+        dataset: Dataset = dcmread(stream, stop_before_pixels=True, force=True)
+        big_endian = dataset.file_meta.get("TransferSyntaxUID") == ExplicitVRBigEndian
+    except Deflated:
+        inflated = io.BytesIO(_inflate(data[stream.tell() :]))
+        dataset = read_dataset(watched(inflated, budget), is_implicit_VR=False, is_little_endian=True)
+        big_endian = False
+    _unfold(dataset, _SEQUENCES, budget)
+    return dataset, big_endian
 
 
 def _inflate(data: bytes) -> bytes:
@@ -89,16 +112,41 @@ def _inflate(data: bytes) -> bytes:
     return inflated
 
 
-def _refuse_cut(dataset: Dataset) -> None:
-    """pydicom ends an element silently where the file ends, whatever length it declares."""
+def _unfold(dataset: Dataset, sequences: _Tree, budget: ReadBudget) -> None:
+    """Parse those sequences that are still bytes, and hold every element that is decoded later to a sane size.
+
+    pydicom would do it when they are asked for, without a budget.
+    """
+    _check_elements(dataset)
+    for keyword, inside in sequences.items():
+        element: Any = dataset.get_item(keyword)
+        if isinstance(element, RawDataElement):
+            value = element.value or b""
+            stream = watched(io.BytesIO(value), budget)
+            charset = dataset.original_character_set
+            items = read_sequence(stream, element.is_implicit_VR, element.is_little_endian, len(value), charset)
+            dataset[keyword] = element = DataElement(element.tag, "SQ", items)
+        for item in element.value if element is not None else ():
+            _unfold(item, inside, budget)
+
+
+def _check_elements(dataset: Dataset) -> None:
+    """Refuse an element that the file's end cuts short, and one of those decoded here that claims to be another thing.
+
+    pydicom ends an element silently where the file ends, and makes a list of any value that has backslashes.
+    """
     for tag in dataset.keys():  # noqa: SIM118  (iterating a Dataset would decode every element)
         element: Any = dataset.get_item(tag)
-        if isinstance(element, RawDataElement) and element.length not in (_UNDEFINED, len(element.value or b"")):
+        if not isinstance(element, RawDataElement):
+            continue
+        held = len(element.value or b"")
+        if element.length not in (_UNDEFINED, held):
             raise UnreadableFile("truncated", "The DICOM file ends before its data do.")
+        if element.VR not in _KINDS.get(tag, (element.VR,)) or (tag in _SHORT and held > _MAX_SHORT_BYTES):
+            raise UnreadableFile("unreadable_file", "An element of the DICOM file is not as the standard asks.")
 
 
 def _read(dataset: Dataset, big_endian: bool, rate_hz: float | None) -> EcgRecording:
-    _refuse_cut(dataset)
     sop_class = str(dataset.get("SOPClassUID", ""))
     if sop_class == _AMBULATORY:
         raise UnreadableFile(
@@ -111,7 +159,6 @@ def _read(dataset: Dataset, big_endian: bool, rate_hz: float | None) -> EcgRecor
     input_warnings = []
     groups = dataset.WaveformSequence
     group = _rhythm_group(groups)
-    _refuse_cut(group)
     if sop_class not in _ECG_CLASSES:
         message = "The DICOM object is not declared as an ECG; its ECG leads were read."
         input_warnings.append(InputWarning("unusual_object", message))

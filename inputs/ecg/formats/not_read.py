@@ -8,6 +8,8 @@ _MARKS = (
     (0, b"MATLAB 5.0", "a MATLAB 5 file"),
     (0, b"<?xml", "an XML file"),
     (0, b"\xef\xbb\xbf<?xml", "an XML file"),
+    (0, "\ufeff<?xml".encode("utf-16-le"), "an XML file"),
+    (0, "\ufeff<?xml".encode("utf-16-be"), "an XML file"),
     (0, b"0       ", "an EDF file"),
     (16, b"SCPECG", "an SCP-ECG file"),
     (0, b"ISHNE", "an ISHNE file"),
@@ -16,7 +18,16 @@ _MARKS = (
     (0, b"\xff\xd8\xff", "an image"),
 )
 
+_ECGS = {"an EDF file": "EDF", "an SCP-ECG file": "SCP-ECG", "an ISHNE file": "ISHNE"}
+"""Those that hold recordings and nothing else."""
+
 
 def name_if_not_read(data: bytes) -> str | None:
     """What the file is, as in "an EDF file", when it bears the mark of a format that is not read."""
     return next((name for offset, mark, name in _MARKS if data.startswith(mark, offset)), None)
+
+
+def ecg_if_not_read(data: bytes) -> str | None:
+    """The format of an ECG that is recognised and not read, as in "EDF"; None for what may be something else."""
+    name = name_if_not_read(data)
+    return None if name is None else _ECGS.get(name)

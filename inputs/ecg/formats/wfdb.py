@@ -28,7 +28,12 @@ from inputs.ecg.formats.base import (
 )
 from inputs.ecg.leads import lead_from_name
 from inputs.errors import UnreadableFile
-from inputs.limits import MAX_WFDB_HEADER_BYTES, MAX_WFDB_SAMPLES_PER_FRAME, MAX_WFDB_SEGMENTS
+from inputs.limits import (
+    MAX_WFDB_HEADER_BYTES,
+    MAX_WFDB_SAMPLES_PER_FRAME,
+    MAX_WFDB_SEGMENT_BYTES,
+    MAX_WFDB_SEGMENTS,
+)
 from inputs.records import EcgRecording, InputWarning, ReadHints, UploadedFile
 
 # Bits per sample; FLAC (5xx) is compressed and checked by its own decoder. Format 0, "no signal file", is refused.
@@ -83,6 +88,12 @@ def looks_like_header(data: bytes) -> bool:
     return _RECORD.fullmatch(line.strip()) is not None
 
 
+def describes_record(data: bytes) -> bool:
+    """Whether a signal or a segment follows the record line: a note, too, may begin with a word and a number."""
+    lines = _lines(data[:4096])
+    return len(lines) > 1 and bool(_SIGNAL.fullmatch(lines[1]) or _SEGMENT.fullmatch(lines[1]))
+
+
 def named_files(data: bytes) -> tuple[str, ...]:
     """The files that a header needs beside itself, checked to be plain names."""
     header = parse_header(data)
@@ -95,8 +106,7 @@ def parse_header(data: bytes) -> Header:
     """Read a header strictly. Raises UnreadableFile; counts are within limits afterwards."""
     if len(data) > MAX_WFDB_HEADER_BYTES:
         raise UnreadableFile("unreadable_file", "The WFDB header is too large.")
-    lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
+    lines = _lines(data)
     match = _RECORD.fullmatch(lines[0]) if lines else None
     if match is None:
         raise UnreadableFile("unreadable_file", "The WFDB header does not start with a record line.")
@@ -113,6 +123,12 @@ def parse_header(data: bytes) -> Header:
     header = Header(rate_hz, samples or None, tuple(_parse_signal(line) for line in lines[1:]))
     check_size(count, (samples or 0) * max(signal.per_frame for signal in header.signals))
     return header
+
+
+def _lines(data: bytes) -> list[str]:
+    """Those of a header that are neither blank nor comments."""
+    lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _parse_segments(lines: Sequence[str], announced: int) -> tuple[tuple[str, int], ...]:
@@ -171,22 +187,11 @@ def _parse_signal(line: str) -> Signal:
 
 
 def read_wfdb(files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
-    """Read the one record of an upload, with signal and segment files from there and from nowhere else.
+    """Read a record: its header first, then signal and segment files, from there and from nowhere else.
 
     `hints.rate_hz` serves a header that states none, and may only confirm another. Raises UnreadableFile.
     """
-    headers = [file for file in files if looks_like_header(file.data)]
-    masters = [file for file in headers if parse_header(file.data).segments] if len(headers) > 1 else headers
-    if len(masters) != 1:
-        raise UnreadableFile(
-            "several_records", "The upload holds more than one WFDB record.", hint="Send one record at a time."
-        )
-    parts: dict[str, bytes] = {}
-    for file in files:
-        if file.name in parts:
-            raise UnreadableFile("several_files", "Two files of the upload have the same name.")
-        parts[file.name] = file.data
-    return _read_record(masters[0].data, parts, hints.rate_hz)
+    return _read_record(files[0].data, {file.name: file.data for file in files}, hints.rate_hz)
 
 
 def _read_record(header: bytes, parts: Mapping[str, bytes], rate_hz: float | None) -> EcgRecording:
@@ -194,7 +199,7 @@ def _read_record(header: bytes, parts: Mapping[str, bytes], rate_hz: float | Non
     if parsed.segments:
         parsed, samples, input_warnings = _read_segments(parsed, parts)
     else:
-        samples, input_warnings = _read_signals(parsed, parts)
+        samples, input_warnings = _read_signals(*_with_files(parsed, parts))
     frame_rate_hz = parsed.rate_hz or rate_hz
     if frame_rate_hz is None:
         raise UnreadableFile(
@@ -227,28 +232,45 @@ def _read_segments(
     pieces: list[list[NDArray[np.float64]]] = [[] for _ in layout]
     input_warnings: list[InputWarning] = []
     check_size(len(layout), sum(length for _, length in master.segments) * max(s.per_frame for s in first.signals))
-    read = {}
+    lengths = {name: length for name, length in master.segments if name != "~"}
+    whole = {}
     for name, header in headers.items():
         if [(s.lead, s.unit, s.per_frame) for s in header.signals] != layout or header.rate_hz != first.rate_hz:
             raise UnreadableFile("unreadable_file", "The segments of this WFDB record do not have the same signals.")
-        read[name], in_segment = _read_signals(header, parts)
+        whole[name] = header, data = _with_files(header, parts)
+        if header.samples != lengths[name]:  # before anything is read: thirty small headers may name one large file
+            raise _other_length()
+    if sum(len(content) for _, data in whole.values() for content in data.values()) > MAX_WFDB_SEGMENT_BYTES:
+        raise UnreadableFile("too_long", "The segments of this WFDB record name the same large files again and again.")
+    read = {}
+    for name, (header, data) in whole.items():
+        read[name], in_segment = _read_signals(header, data)
         input_warnings += [warning for warning in in_segment if warning not in input_warnings]
     for name, length in master.segments:
         for index, signal in enumerate(first.signals):
             expected = length * signal.per_frame
             piece = np.full(expected, np.nan) if name == "~" else read[name][index]
             if len(piece) != expected:
-                raise UnreadableFile("length_mismatch", "A segment of the WFDB record has not the announced length.")
+                raise _other_length()
             pieces[index].append(piece)
     joined = replace(first, rate_hz=master.rate_hz or first.rate_hz)
     return joined, [np.concatenate(piece) for piece in pieces], input_warnings
 
 
-def _read_signals(header: Header, parts: Mapping[str, bytes]) -> tuple[list[NDArray[np.float64]], list[InputWarning]]:
+def _other_length() -> UnreadableFile:
+    return UnreadableFile("length_mismatch", "A segment of the WFDB record has not the announced length.")
+
+
+def _with_files(header: Header, parts: Mapping[str, bytes]) -> tuple[Header, Mapping[str, bytes]]:
+    """The header of a single-segment record with its length, and the files that it names, long enough for it."""
+    data = {signal.file: _part(parts, signal.file) for signal in header.signals}
+    return _with_length(header, data), data
+
+
+def _read_signals(header: Header, data: Mapping[str, bytes]) -> tuple[list[NDArray[np.float64]], list[InputWarning]]:
     """Physical samples of each signal of a single-segment record, NaN where the format marks them invalid."""
-    files = list(dict.fromkeys(signal.file for signal in header.signals))
-    data: Mapping[str, bytes] = {file: _part(parts, file) for file in files}
-    header, data = _little_endian(_with_length(header, data), data)
+    files = list(data)
+    header, data = _little_endian(header, data)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # wfdb is imported with calls that pandas deprecates
         import wfdb  # a third of a second, which readers of other formats need not pay
@@ -345,4 +367,6 @@ def _number(text: str) -> float:
         raise UnreadableFile("unreadable_file", "A number in the WFDB header is malformed.") from None
 
 
-WFDB = EcgFormat("wfdb", looks_like_header, read_wfdb, states_itself=True, companions=named_files)
+WFDB = EcgFormat(
+    "wfdb", looks_like_header, read_wfdb, states_itself=True, companions=named_files, confirms=describes_record
+)

@@ -8,6 +8,7 @@ Letters in array names: T frames, H rows, W columns, C colours (RGB).
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import logging
 import math
@@ -19,22 +20,26 @@ from typing import Any, cast
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames, parse_basic_offsets, parse_fragments
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import iter_pixels
-from pydicom.uid import UID, JPEGBaseline8Bit
+from pydicom.uid import JPEG2000, UID, JPEG2000Lossless, JPEGBaseline8Bit, JPEGExtended12Bit
 
 from ground.disk import sha256
-from inputs.echo.formats.base import START_BYTES, EchoFormat, frames_to_read, sane_rate_hz
+from inputs.dicom_stream import Deflated, ReadBudget, watched
+from inputs.echo.formats.base import EchoFormat, frames_to_read, sane_rate_hz
 from inputs.errors import InputError, UnreadableFile
+from inputs.limits import MAX_FRAMES
 from inputs.opened import BoundedReader
 from inputs.records import EchoClip
 
 _ULTRASOUND = frozenset(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("3.1", "3", "6.1", "6"))
 _SECONDARY_CAPTURE = frozenset(f"1.2.840.10008.5.1.4.1.1.7.{n}" for n in ("2", "3", "4"))
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_BY_PILLOW = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEG2000, JPEG2000Lossless)
 _COLOUR_TOLERANCE = 8
 """Grey levels by which two right JPEG decoders may differ at a pixel; a wrong colour transform is off by tens."""
 
@@ -51,6 +56,10 @@ _TAGS: list[str] = [
     *(f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
 ]
 
+_DISCRETE, _LINEAR = 0, 1
+"""Segments of a colour table. The third kind, which repeats others, is not read."""
+_MAX_VALUE_BYTES = 256 * 1024
+
 _REMEMBERED_KINDS = 1000
 _fast_path_agrees: dict[tuple[object, ...], bool] = {}
 
@@ -65,20 +74,24 @@ def read_dicom_cine(file: BoundedReader, max_frames: int | None, every: int) -> 
     try:
         with _quiet_pydicom():
             return _read(file, max_frames, every)
-    except InputError:
+    except (InputError, MemoryError):  # no memory is no damage
         raise
     except Exception:
         # pydicom and its plugins raise nearly every kind of exception on damaged files, and their messages quote
         # the header, so neither the kind nor the chain is passed on.
-        raise UnreadableFile("dicom_damaged", "The DICOM file is damaged or not as the standard asks.") from None
+        raise _damaged() from None
 
 
 def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
-    file.seek(START_BYTES)
-    if _DEFLATED in file.read(4096):
-        raise UnreadableFile("dicom_deflated", "Deflated DICOM files are not read.", hint="Export it uncompressed.")
     file.seek(0)
-    header = dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+    try:
+        stream = watched(file, ReadBudget())
+        header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+    except Deflated:
+        raise UnreadableFile(
+            "dicom_deflated", "Deflated DICOM files are not read.", hint="Export it uncompressed."
+        ) from None
+    _check_sizes(header)
     syntax = UID(header.file_meta.TransferSyntaxUID)
     pixels_at = file.tell()
     _check_is_ultrasound(header, file, pixels_at)
@@ -92,12 +105,39 @@ def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
     elif file.size - pixels_at < _uncompressed_bytes(header) * n_frames:
         raise UnreadableFile("file_truncated", "The file ends before its last frame.")
 
-    if syntax == JPEGBaseline8Bit and int(header.BitsAllocated) == 8:
-        jpegs = _jpegs(header, file, start, wanted)
-        frames_THWC = _decode_jpegs(header, file, {index: jpegs[index] for index in indices})
+    if syntax in _BY_PILLOW:
+        pictures = _pictures(header, file, start, wanted)
+        is_jpeg = syntax == JPEGBaseline8Bit and int(header.BitsAllocated) == 8
+        _check_pictures(header, [pictures[index] for index in indices], is_jpeg)
+    if syntax in _BY_PILLOW and is_jpeg:
+        frames_THWC = _decode_jpegs(header, file, {index: pictures[index] for index in indices})
     else:
         frames_THWC = _decode_slowly(header, file, indices)
     return EchoClip(frames_THWC, sane_rate_hz(_frame_rate_hz(header), every), "dicom", frame_step=every)
+
+
+def _check_sizes(header: Dataset) -> None:
+    """Refuse values that pydicom would make long lists of: the longest that is meant is a colour table."""
+    for tag in header.keys():  # noqa: SIM118  (iterating a Dataset would decode every element)
+        element: Any = header.get_item(tag)
+        if isinstance(element, RawDataElement) and len(element.value or b"") > _MAX_VALUE_BYTES:
+            raise _damaged()
+
+
+def _damaged() -> UnreadableFile:
+    return UnreadableFile("dicom_damaged", "The DICOM file is damaged or not as the standard asks.")
+
+
+def _check_pictures(header: Dataset, pictures: list[bytes], is_jpeg: bool) -> None:
+    """Refuse pictures of another size than the header's: decoders make room for what a picture says of itself."""
+    for picture in pictures:
+        if is_jpeg:
+            rows, columns = simplejpeg.decode_jpeg_header(picture, strict=False)[:2]
+        else:
+            with Image.open(io.BytesIO(picture)) as opened:
+                columns, rows = opened.size
+        if (rows, columns) != (int(header.Rows), int(header.Columns)):
+            raise UnreadableFile("frame_size", "A frame has another size than the header says.")
 
 
 def _check_is_ultrasound(header: Dataset, file: BoundedReader, pixels_at: int) -> None:
@@ -122,8 +162,14 @@ def _first_fragment(file: BoundedReader, pixels_at: int) -> int:
     if (group, element, length) != (0x7FE0, 0x0010, 0xFFFFFFFF):
         raise UnreadableFile("no_pixels", "This DICOM object holds no images.")
     start = file.tell()
+    (length,) = struct.unpack("<4xL", file.read(8))
+    if length > 4 * MAX_FRAMES:
+        raise UnreadableFile("too_many_frames", f"The clip says it has more than {MAX_FRAMES} frames.")
+    file.seek(start)
     parse_basic_offsets(file)
-    _n, offsets = parse_fragments(file)
+    budget = ReadBudget()
+    _n, offsets = parse_fragments(watched(file, budget))
+    budget.spend()  # pydicom takes an error for the end of the file
     if not offsets:
         raise UnreadableFile("no_pixels", "This DICOM object holds no images.")
     file.seek(offsets[-1] + 4)
@@ -133,23 +179,21 @@ def _first_fragment(file: BoundedReader, pixels_at: int) -> int:
     return start
 
 
-def _jpegs(header: Dataset, file: BoundedReader, start: int, wanted: int) -> list[bytes]:
+def _pictures(header: Dataset, file: BoundedReader, start: int, wanted: int) -> list[bytes]:
     tables = None
     if "ExtendedOffsetTable" in header:
         tables = (header.ExtendedOffsetTable, header.ExtendedOffsetTableLengths)
     file.seek(start)
     frames = generate_frames(file, number_of_frames=int(header.NumberOfFrames), extended_offsets=tables)
-    jpegs = list(itertools.islice(frames, wanted))
-    if len(jpegs) < wanted:
+    pictures = list(itertools.islice(frames, wanted))
+    if len(pictures) < wanted:
         raise UnreadableFile("frames_missing", "The file holds fewer frames than it declares.")
-    return jpegs
+    return pictures
 
 
 def _decode_jpegs(header: Dataset, file: BoundedReader, jpegs: dict[int, bytes]) -> NDArray[np.uint8]:
     rows, columns, samples = int(header.Rows), int(header.Columns), int(header.SamplesPerPixel)
     frames_THWC = np.empty((len(jpegs), rows, columns, 3), np.uint8)
-    if any(simplejpeg.decode_jpeg_header(jpeg, strict=False)[:2] != (rows, columns) for jpeg in jpegs.values()):
-        raise UnreadableFile("frame_size", "A frame has another size than the header says.")
     fast = _fast_path_is_right(header, file, jpegs[0])
     for target_HWC, (index, jpeg) in zip(frames_THWC, jpegs.items(), strict=True):
         if not fast or not _decode_fast(jpeg, samples, target_HWC):
@@ -210,6 +254,7 @@ def _to_rgb(header: Dataset) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
     """What turns pydicom's frame, already RGB where it was YBR, into 8-bit RGB or one grey channel to broadcast."""
     photometric = str(header.PhotometricInterpretation)
     if photometric == "PALETTE COLOR":
+        _check_palette(header)
         table = apply_color_lut(np.arange(1 << int(header.BitsAllocated), dtype=np.uint32), header)
         table = (table >> 8 if table.max() > 255 else table).astype(np.uint8)
         return lambda frame: cast(NDArray[np.uint8], table[frame])
@@ -223,6 +268,28 @@ def _to_rgb(header: Dataset) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
         return frame[:, :, None] if frame.ndim == 2 else frame
 
     return convert
+
+
+def _check_palette(header: Dataset) -> None:
+    """Refuse a palette for pixels that have none, or one whose segments come to more than 16-bit pixels can name."""
+    width = int(header.RedPaletteColorLookupTableDescriptor[2]) // 8
+    segmented = [header.get(f"Segmented{colour}PaletteColorLookupTableData") for colour in ("Red", "Green", "Blue")]
+    longest = max((_entries(segments, width) for segments in segmented if segments), default=0)
+    if int(header.BitsAllocated) not in (8, 16) or longest > 2**16:
+        raise _damaged()
+
+
+def _entries(segments: bytes, width: int) -> float:
+    """How many colours a segmented table comes to (PS3.3 C.7.9.2); none is infinite but one that repeats itself."""
+    numbers = np.frombuffer(segments, f"u{width}", len(segments) // width).tolist()
+    at = entries = 0
+    while at + 1 < len(numbers):
+        kind, length = numbers[at : at + 2]
+        if kind not in (_DISCRETE, _LINEAR):
+            return math.inf
+        entries += length
+        at += 2 + (length if kind == _DISCRETE else 1)
+    return entries
 
 
 def _frame_rate_hz(header: Dataset) -> float:

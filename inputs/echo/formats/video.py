@@ -21,6 +21,8 @@ from inputs.opened import BoundedReader
 from inputs.records import EchoClip
 
 Container = Literal["avi", "mp4"]
+_MAX_BOXES = 100_000
+"""On the outermost level of an MP4: a streamed one has two for each of its fragments."""
 
 
 def looks_like_avi(start: bytes) -> bool:
@@ -39,7 +41,7 @@ def read_video(container: Container, file: BoundedReader, max_frames: int | None
     file.seek(0)
     try:
         return _read(file, container, max_frames, every)
-    except InputError:
+    except (InputError, MemoryError):  # no memory is no damage
         raise
     except Exception:  # FFmpeg's own errors, and whatever its binding raises on headers that make no sense
         raise UnreadableFile("video_damaged", "The video is damaged or in a codec that is not read.") from None
@@ -93,8 +95,11 @@ def _declared_bytes(file: BoundedReader, container: Container) -> int:
         file.seek(4)
         (length,) = struct.unpack("<L", file.read(4))
         return 0 if length == 0xFFFFFFFF else 8 + int(length)
-    end = 0
+    end = boxes = 0
     while end + 8 <= file.size:
+        boxes += 1
+        if boxes > _MAX_BOXES:
+            raise UnreadableFile("video_damaged", "The video is damaged or in a codec that is not read.")
         file.seek(end)
         length, _kind = struct.unpack(">L4s", file.read(8))
         if length == 1:

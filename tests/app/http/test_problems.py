@@ -19,7 +19,7 @@ from app.refusals import (
 )
 from ground.errors import Refusal
 from index.base import IndexDamaged
-from inputs.errors import UnreadableFile, UnusableRecording
+from inputs.errors import ReaderUnavailable, UnreadableFile, UnusableRecording
 
 REFUSALS = [
     (UnreadableFile("not_an_ecg", "This is not an ECG.", hint="Send WFDB."), 422, None),
@@ -32,6 +32,7 @@ REFUSALS = [
     (NotSearchable("index_missing", "There is no index yet."), 503, "5"),
     (BatcherClosed(), 503, "5"),
     (TookTooLong(), 503, "10"),
+    (ReaderUnavailable(), 503, "5"),
     (JobNotStarted("index_read_only", "It cannot be written."), 503, "5"),
     (NoSpace(), 507, None),
 ]

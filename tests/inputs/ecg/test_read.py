@@ -61,7 +61,7 @@ def test_nothing_is_refused(files):
 
 
 def test_several_files_without_a_header_are_refused(ecg):
-    assert refusal([ecg.csv(), ecg.csv()], rate_hz=500.0, unit="mV").code == "several_files"
+    assert refusal([ecg.csv(), ecg.csv()], rate_hz=500.0, unit="mV").code == "several_ecgs"
 
 
 def test_damaged_file_is_one_sentence_without_its_content(ecg):

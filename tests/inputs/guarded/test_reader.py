@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -91,12 +93,24 @@ def test_a_successor_that_cannot_be_started_costs_no_slot(ecg, monkeypatch):
         with monkeypatch.context() as broken:
             broken.setattr("inputs.guarded.reader.subprocess.Popen", refuse_to_start)
             assert reader.read_ecg(ecg.wfdb()).lead_names
-        assert reader._idle.qsize() == 1, "else the next call waits for ever"
+            wait_until(lambda: reader._idle.qsize() == 1)  # else the next call waits for ever
         assert reader.read_ecg(ecg.wfdb()).lead_names
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.02)
 
 
 def refuse_to_start(*_: object, **__: object) -> None:
     raise OSError(11, "Resource temporarily unavailable")
+
+
+def left_in(temporary: Path) -> list[Path]:
+    """What requests left, whatever folder of this process they lie in."""
+    return [path for folder in temporary.iterdir() for path in folder.iterdir()]
 
 
 @pytest.mark.parametrize("number", sorted(NO_ROOM_TO_READ))
@@ -194,28 +208,33 @@ def test_child_that_takes_too_much_memory_dies_and_the_next_request_is_served(ec
         hungry = ecg.npy(np.zeros((12, 600_000), np.float64))  # 58 MB of its own, and more to read it
         assert refusal(reader, [hungry], rate_hz=1000.0, unit="mV").code == "reading_failed"
         assert reader.read_ecg(ecg.wfdb()).rate_hz == 500.0
-        assert list(temporary.iterdir()) == []
+        assert left_in(temporary) == []
 
 
 def stop(pid: int) -> None:
     os.kill(pid, signal.SIGSTOP)
 
 
-def test_child_that_hangs_is_killed_at_the_wall_limit_and_nothing_is_left(ecg, temporary):
+def seen_running(*_: object) -> None:
+    """Stands in for a look at a child that is stopped just after it."""
+
+
+def test_child_that_hangs_is_killed_at_the_wall_limit_and_nothing_is_left(ecg, temporary, monkeypatch):
     with GuardedReader(ChildLimits(wall_s=0.5)) as reader:
         pid = ready(reader)
         stop(pid)
+        monkeypatch.setattr("inputs.guarded.reader.os.waitid", seen_running)
         error = refusal(reader, ecg.wfdb())
         assert error.code == "reading_failed"
         assert "0.5 s" in str(error)
         assert not Path(f"/proc/{pid}").exists()
-        assert list(temporary.iterdir()) == []
+        assert left_in(temporary) == []
 
 
 def test_child_that_computes_too_long_is_ended_by_its_cpu_limit(ecg):
     """A table of 600,000 rows takes seconds to read; a child with one second of processor time does not get there."""
     row = b"\n" + b",".join([b"0.1"] * 12)
-    table = UploadedFile("ecg.csv", b",".join([b"I", b"II", *[b"x"] * 10]) + row * 599_000)
+    table = UploadedFile("ecg.csv", ",".join(ecg.leads).encode() + row * 599_000)
     with GuardedReader(ChildLimits(cpu_s=0, wall_s=60.0)) as reader:
         ready(reader)
         assert refusal(reader, [table], rate_hz=1000.0, unit="mV").code == "reading_failed"
@@ -229,10 +248,11 @@ def test_child_killed_from_outside_between_requests_is_not_noticed(ecg):
         assert reader.read_ecg(ecg.wfdb()).rate_hz == 500.0
 
 
-def test_child_killed_during_a_request_fails_that_request_only(ecg):
+def test_child_killed_during_a_request_fails_that_request_only(ecg, monkeypatch):
     with GuardedReader() as reader:
         pid = ready(reader)
         stop(pid)
+        monkeypatch.setattr("inputs.guarded.reader.os.waitid", seen_running)
         killer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
         killer.start()
         assert refusal(reader, ecg.wfdb()).code == "reading_failed"
@@ -252,7 +272,7 @@ def test_child_is_replaced_after_its_share_of_files(ecg):
 def test_wfdb_folder_is_private_and_gone_afterwards(reader, ecg, temporary):
     reader.read_ecg(ecg.wfdb())
     refusal(reader, ecg.wfdb()[:1])
-    assert list(temporary.iterdir()) == []
+    assert left_in(temporary) == []
 
 
 def test_closing_ends_the_children_and_further_reading(ecg):
@@ -261,11 +281,6 @@ def test_closing_ends_the_children_and_further_reading(ecg):
     reader.close()
     assert not Path(f"/proc/{pid}").exists()
     with pytest.raises(RuntimeError, match="closed"):
-        reader.read_ecg(ecg.wfdb())
-
-
-def test_child_that_cannot_start_is_no_fault_of_the_file(ecg):
-    with GuardedReader(ChildLimits(start_s=0.001)) as reader, pytest.raises(RuntimeError, match="did not start"):
         reader.read_ecg(ecg.wfdb())
 
 

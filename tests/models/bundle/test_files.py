@@ -190,6 +190,14 @@ def test_a_kill_while_writing_leaves_no_bundle_under_the_name(tmp_path, draft, d
     assert not (tmp_path / "b").exists()
 
 
+def test_what_a_kill_left_of_a_bundle_goes_when_it_is_written_again(tmp_path, draft, demo_modules):
+    for name in (".b.abcdefgh.tmp", ".c.abcdefgh.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ecg_tower.safetensors").write_bytes(b"half")
+    write_bundle(tmp_path / "b", draft, **demo_modules, card="#")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".c.abcdefgh.tmp", "b"]
+
+
 def test_an_existing_bundle_is_never_overwritten(bundle_dir, draft, demo_modules):
     before = sha256(bundle_dir / "manifest.json")
     with pytest.raises(Refusal, match="exists already"):

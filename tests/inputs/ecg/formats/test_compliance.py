@@ -243,7 +243,7 @@ def test_companions_are_those_files_that_a_record_cannot_be_read_without(ecg_for
     first, *others = sample.files
     if ecg_format.companions is None:
         assert others == []
-        assert refusal([first, first], sample.hints).code == "several_files"
+        assert refusal([first, first], sample.hints).code == "several_ecgs"
         return
     assert list(ecg_format.companions(first.data)) == [file.name for file in others]
     assert refusal([first], sample.hints).code == "file_missing"

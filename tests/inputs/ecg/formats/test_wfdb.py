@@ -172,7 +172,7 @@ def test_truncated_data_are_refused_with_both_lengths(ecg):
 
 
 def test_two_records_in_one_upload_are_refused(ecg):
-    assert refusal([*ecg.wfdb(), *ecg.wfdb(name="other")]).code == "several_records"
+    assert refusal([*ecg.wfdb(), *ecg.wfdb(name="other")]).code == "several_ecgs"
 
 
 def segments(ecg, master: str) -> list[UploadedFile]:

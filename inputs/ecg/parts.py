@@ -1,0 +1,90 @@
+"""Which parts of an upload are the one ECG that is asked about. Every part is accounted for, so that no answer is of
+another ECG than the sender means.
+
+A record is a file that a format recognises and the files that it names, those name in turn, and so on. Any other part
+that is an ECG too makes the upload ambiguous; what is none (notes, annotations, checksums) is left out and counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from inputs.ecg.formats import FORMATS
+from inputs.ecg.formats.base import EcgFormat
+from inputs.ecg.formats.not_read import ecg_if_not_read
+from inputs.errors import UnreadableFile
+from inputs.records import UploadedFile
+
+
+@dataclass(frozen=True)
+class Record:
+    """One ECG of an upload: its format, its files, the recognised one first, and how many parts are none of its."""
+
+    ecg_format: EcgFormat
+    files: tuple[UploadedFile, ...]
+    left_out: int
+
+
+def the_one_record(files: Sequence[UploadedFile]) -> Record | None:
+    """The ECG of an upload, None where no format recognises a part. Raises UnreadableFile where there are several."""
+    found = _found(files, EcgFormat.is_sure_of)
+    if not found:
+        # Perhaps damaged: the format that might be meant shall say what is wrong, the wide ones last.
+        found = _found(files, lambda each, data: each.recognises(data))
+        found = [each for each in found if each.ecg_format is found[0].ecg_format]
+    if not found:
+        return None
+    of_records = {place for each in found for place in each.places}
+    rest = [file for place, file in enumerate(files) if place not in of_records]
+    names = [each.ecg_format.name.upper() for each in found]
+    names += [name for file in rest if (name := ecg_if_not_read(file.data))]
+    if len(names) > 1:
+        kinds = ", ".join(f"{count} {name}" for name, count in Counter(names).items())
+        raise UnreadableFile(
+            "several_ecgs", f"The upload holds more than one ECG ({kinds}).", hint="Send one ECG at a time."
+        )
+    (only,) = found
+    return Record(only.ecg_format, tuple(files[place] for place in only.places), len(rest))
+
+
+def named_beside(data: bytes) -> tuple[str, ...]:
+    """The files that one needs beside itself, where its format has such. Raises UnreadableFile."""
+    return next((each.companions(data) for each in FORMATS if each.companions and each.is_sure_of(data)), ())
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A record by the places of its parts in the upload, the recognised one first."""
+
+    ecg_format: EcgFormat
+    places: tuple[int, ...]
+
+
+def _found(files: Sequence[UploadedFile], recognises: Callable[[EcgFormat, bytes], bool]) -> list[_Found]:
+    """A record for each recognised part that no other one names, in the order of the formats."""
+    formats: dict[int, EcgFormat] = {}
+    for ecg_format in FORMATS:
+        for place, file in enumerate(files):
+            if place not in formats and recognises(ecg_format, file.data):
+                formats[place] = ecg_format
+    found = [_Found(ecg_format, _with_named(place, ecg_format, files)) for place, ecg_format in formats.items()]
+    named = {place for each in found for place in each.places[1:]}
+    # Two that name each other are both named: one of them is asked what is wrong.
+    return [each for each in found if each.places[0] not in named] or found[:1]
+
+
+def _with_named(first: int, ecg_format: EcgFormat, files: Sequence[UploadedFile]) -> tuple[int, ...]:
+    """A recognised part and those that it names, and these name. Of one that is not there the reader will speak."""
+    if ecg_format.companions is None:
+        return (first,)
+    places = [first]
+    for place in places:  # which grow meanwhile
+        data = files[place].data
+        for name in ecg_format.companions(data) if place == first else named_beside(data):
+            parts = [part for part, file in enumerate(files) if file.name == name]
+            if len(parts) > 1:
+                raise UnreadableFile("several_files", "Two files of the upload have the same name.")
+            places += [part for part in parts if part not in places]
+    return tuple(places)
