@@ -68,15 +68,15 @@ def embed_ecg_files(
             except InputError as error:
                 return error
 
-        results = in_order(windows_of, files, workers=machine.workers, ahead=4 * machine.workers)
-        for done, (path, windows_WLN) in enumerate(results, start=1):
-            if isinstance(windows_WLN, InputError):
-                hint = _ADVICE.get(windows_WLN.code, windows_WLN.hint) if windows_WLN.hint else ""
-                skipped.append(f"{path.name}: {windows_WLN.sentence} {hint}".rstrip())
-            else:
-                rows.append(ecg_vectors(bundle, windows_WLN[None]))
-                ids.append(path.name)
-            machine.progress(done, len(files), path.name)
+        with in_order(windows_of, files, workers=machine.workers, ahead=4 * machine.workers) as results:
+            for done, (path, windows_WLN) in enumerate(results, start=1):
+                if isinstance(windows_WLN, InputError):
+                    hint = _ADVICE.get(windows_WLN.code, windows_WLN.hint) if windows_WLN.hint else ""
+                    skipped.append(f"{path.name}: {windows_WLN.sentence} {hint}".rstrip())
+                else:
+                    rows.append(ecg_vectors(bundle, windows_WLN[None]))
+                    ids.append(path.name)
+                machine.progress(done, len(files), path.name)
     return save_vectors(output, rows, ids=ids, skipped=skipped)
 
 

@@ -150,17 +150,17 @@ class _Shard:
         result: EmbeddedClips[_Key] = EmbeddedClips()
         batch: _Batch[_Key] = _Batch(self.bundle, self.cache, result)
         ahead = self.machine.workers + CLIPS_PER_BATCH
-        clips = in_order(self._prepare, rows, workers=self.machine.workers, ahead=ahead)
         told = 0
-        for row, clip in clips:
-            if isinstance(clip, Refused):
-                result.skipped[row.key] = clip.reason
-            elif clip.prepared_CTHW is None:
-                result.sha256_of[row.key] = clip.sha256
-                result.reused += 1
-            else:
-                batch.add(row.key, clip)
-            told = self._tell(result, len(rows), told)
+        with in_order(self._prepare, rows, workers=self.machine.workers, ahead=ahead) as clips:
+            for row, clip in clips:
+                if isinstance(clip, Refused):
+                    result.skipped[row.key] = clip.reason
+                elif clip.prepared_CTHW is None:
+                    result.sha256_of[row.key] = clip.sha256
+                    result.reused += 1
+                else:
+                    batch.add(row.key, clip)
+                told = self._tell(result, len(rows), told)
         batch.embed()
         self._tell(result, len(rows), told)
         return result

@@ -65,15 +65,15 @@ def fill_store(
         def work(source: SourceFile) -> NDArray[Any] | Refused:
             return attempt(lambda: prepare(source.path, spec, reader))
 
-        results = in_order(work, waiting, workers=machine.workers, ahead=4 * machine.workers)
-        for done, (source, result) in enumerate(results, start=1):
-            if not isinstance(result, Refused):
-                store.add(source.sha256, result)
-            elif result.lasting:
-                store.add_note(source.sha256, result.reason)
-            else:
-                passing[source.sha256] = result.reason
-            machine.progress(done, len(waiting), stage)
+        with in_order(work, waiting, workers=machine.workers, ahead=4 * machine.workers) as results:
+            for done, (source, result) in enumerate(results, start=1):
+                if not isinstance(result, Refused):
+                    store.add(source.sha256, result)
+                elif result.lasting:
+                    store.add_note(source.sha256, result.reason)
+                else:
+                    passing[source.sha256] = result.reason
+                machine.progress(done, len(waiting), stage)
     store.sync()
     reasons = {name: passing.get(s.sha256) or store.note(s.sha256) for name, s in sources.files.items()}
     unusable = {name: reason for name, reason in reasons.items() if reason}

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -85,13 +85,22 @@ def attempt(work: Callable[[], _Result]) -> _Result | Refused:
         return Refused("The file cannot be read.", lasting=False)
 
 
+@contextmanager
 def in_order(
     work: Callable[[_Item], _Result], items: Iterable[_Item], *, workers: int, ahead: int
-) -> Iterator[tuple[_Item, _Result]]:
+) -> Iterator[Iterator[tuple[_Item, _Result]]]:
     """Items with their results, in order; `workers` threads, at most `ahead` results that wait: clips are large.
 
-    With 0 workers each is made when it is asked for.
+    With 0 workers each is made when it is asked for. When the block ends, however it ends, no thread works any more:
+    what they work with may be closed then.
     """
+    with closing(_results(work, items, workers=workers, ahead=ahead)) as results:
+        yield results
+
+
+def _results(
+    work: Callable[[_Item], _Result], items: Iterable[_Item], *, workers: int, ahead: int
+) -> Generator[tuple[_Item, _Result], None, None]:
     if workers == 0:
         yield from ((item, work(item)) for item in items)
         return

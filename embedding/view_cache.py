@@ -61,6 +61,7 @@ class ViewCache:
         self._embedder = embedder
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._closed = False
         self.begun_again = False
 
     def get(self, file_sha256: str) -> EmbeddedView | None:
@@ -88,6 +89,12 @@ class ViewCache:
         self._do(insert)
 
     def close(self) -> None:
+        """For good, when nobody is at it any more: SQLite does not survive a connection closed under a query."""
+        with self._lock:
+            self._closed = True
+            self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -102,6 +109,8 @@ class ViewCache:
 
     def _do(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
         with self._lock:
+            if self._closed:
+                raise ValueError("this cache is closed")
             try:
                 return self._done(work)
             except sqlite3.DatabaseError as error:
@@ -114,7 +123,7 @@ class ViewCache:
             if _code(error) not in _UNUSABLE:
                 raise
         self.begun_again = True
-        self.close()
+        self._disconnect()
         self._remove()
         return work(self._connected())
 

@@ -1,4 +1,5 @@
 import errno
+import time
 from pathlib import Path
 
 import numpy as np
@@ -43,10 +44,29 @@ def test_results_come_in_order_and_few_are_made_ahead(workers):
         made.append(number)
         return number * number
 
-    for number, square in in_order(work, range(20), workers=workers, ahead=4):
-        assert square == number * number
-        assert len(made) <= number + 1 + 4 + workers
+    with in_order(work, range(20), workers=workers, ahead=4) as results:
+        for number, square in results:
+            assert square == number * number
+            assert len(made) <= number + 1 + 4 + workers
     assert sorted(made) == list(range(20))
+
+
+def test_when_whoever_takes_results_fails_no_thread_works_any_more():
+    working = set()
+
+    def work(number):
+        working.add(number)
+        time.sleep(0.05)
+        working.discard(number)
+
+    def take_one_and_fail():
+        with in_order(work, range(20), workers=3, ahead=4) as results:
+            next(results)
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        take_one_and_fail()
+    assert not working
 
 
 def test_an_ecgs_hash_covers_its_signal_file(cohort_dir, tmp_path):

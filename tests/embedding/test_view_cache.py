@@ -4,6 +4,8 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +129,26 @@ def test_begun_again_without_room_it_is_an_error_of_the_disk_too(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script, tmp_path / "views.sqlite"], cwd=ROOT, check=False)
     assert done.returncode == 7
+
+
+def test_a_cache_is_not_closed_under_a_query_and_does_not_open_again(tmp_path):
+    """A connection closed under a query ends the process."""
+    cache, stop, met = ViewCache(tmp_path / "views.sqlite", "one"), threading.Event(), []
+    cache.put({"a" * 64: VIEW})
+
+    def ask():
+        try:
+            while not stop.is_set():
+                cache.get("a" * 64)
+        except ValueError as error:
+            met.append(str(error))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.05)
+    cache.close()
+    for thread in threads:
+        thread.join(10)
+    stop.set()
+    assert met == ["this cache is closed"] * 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,23 @@ def empty_cohort(root):
     for path in root.glob("*.csv"):
         path.write_text(path.read_text().splitlines()[0] + "\n")
     return root
+
+
+def test_when_the_disk_is_full_the_threads_that_read_have_ended_before_the_cache_is_closed(tmp_path, monkeypatch):
+    cohort = make_cohort(tmp_path / "cohort", studies=40)
+    late = []
+    close = ViewCache.close
+
+    def closing(cache):
+        close(cache)
+        monkeypatch.setattr(ViewCache, "get", lambda *_: late.append(1))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ViewCache, "close", closing)
+    monkeypatch.setattr(ViewCache, "put", full)
+    with pytest.raises(IndexNotWritten, match="no space left"):
+        rebuild(cohort, tmp_path / "index")
+    time.sleep(0.2)
+    assert not late
