@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from unicodedata import category as _category
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from ground.disk import sha256, written_whole
 from ground.findings import MEASUREMENTS, SHD_FLAGS
+from ground.letters import has_control
 from inputs.errors import InputError
 
 SPLITS: tuple[str, ...] = ("train", "val", "calibration", "test")
@@ -279,13 +279,8 @@ def _unfit_names(text: pd.Series, column: str, table: str) -> list[CohortFinding
     ]
 
 
-def _has_control(name: str) -> bool:
-    """A control character, a line or paragraph separator, or a mark that turns the direction of text."""
-    return not name.isprintable() and any(_category(letter)[0] == "C" or letter in "\u2028\u2029" for letter in name)
-
-
 _UNFIT: dict[str, tuple[str, Callable[[str], bool]]] = {
-    "name_control": ("holds a control character, a line break or a mark of text direction", _has_control),
+    "name_control": ("holds a control character, a line break or a mark of text direction", has_control),
     "name_slash": ("holds a slash or backslash", lambda name: "/" in name or "\\" in name),
     "name_dots": ("is . or ..", lambda name: name in (".", "..")),
     "name_spaces": ("begins or ends with a space", lambda name: name != name.strip()),
