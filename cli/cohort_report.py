@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
 
 from cli.console import out
@@ -35,7 +34,7 @@ def print_cohort_report(report: CohortReport, outlook: TrainingOutlook | None) -
         more = " --json FILE writes all of them." if cut else ""
         out.print(f"Rows count from 1, the header not counted.{repeats}{more}")
     for line in (*report.summary, *(outlook.summary if outlook else ())):
-        out.print(line, markup=False)
+        out.print(line)
 
 
 def _table(heading: str, findings: Sequence[CohortFinding]) -> Table:
@@ -48,7 +47,7 @@ def _table(heading: str, findings: Sequence[CohortFinding]) -> Table:
             first = [f"{row} (as {like})" for row, like in zip(first, finding.repeats, strict=False)]
         if len(finding.rows) > _ROWS_SHOWN:
             first.append("...")
-        table.add_row(finding.table, escape(finding.sentence), str(finding.count), ", ".join(first))
+        table.add_row(finding.table, finding.sentence, str(finding.count), ", ".join(first))
     return table
 
 

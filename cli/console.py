@@ -9,20 +9,69 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
+from rich.text import Text
+from typer.core import TyperGroup
 
+from ground.letters import made_visible
 from ground.progress import Progress
 
 PIPED_WIDTH = 120
 """Columns where there is no terminal to ask: tables in a log or a file keep their words whole."""
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-err = Console(stderr=True, highlight=False)
 
+class PlainConsole(Console):
+    """A console that takes text as text: no markup, no emoji codes, no colours by content, control characters visible.
+
+    What is printed comes from files, tables, services and exceptions, so every string, in tables too, is shown on one
+    line and letter by letter. A `Text` is printed as it is: its maker answers for what is in it (`made_visible`).
+    """
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(made_visible(text), **options)
+
+    def print_json(self, json: str | None = None, *, data: Any = None, **options: Any) -> None:
+        """JSON in ASCII, so that no letter of a string is more than a letter."""
+        super().print_json(json, data=data, **(options | {"ensure_ascii": True}))
+
+
+def led_by(word: str, text: str) -> Text:
+    """A line that begins with a word in bold."""
+    return Text.assemble((word, "bold"), " ", made_visible(text))
+
+
+class CommandTable(TyperGroup):
+    """The table of commands, whose complaints show arguments letter by letter."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _complaints_made_visible():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _complaints_made_visible():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _complaints_made_visible() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "exit_code") and isinstance(message := getattr(error, "message", None), str):
+            error.message = made_visible(message)  # type: ignore[attr-defined]
+        raise
+
+
+out = PlainConsole(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+err = PlainConsole(stderr=True)
 
 PLAIN_INTERVAL_S = 5.0
 MESSAGE_WIDTH = 80
@@ -51,7 +100,7 @@ def progress(title: str) -> Iterator[Progress]:
         task = bar.add_task(title, total=None, note="")
 
         def update(done: int, total: int, message: str = "") -> None:
-            bar.update(task, completed=done, total=total, note=message)
+            bar.update(task, completed=done, total=total, note=made_visible(message))
 
         yield update
 
@@ -80,7 +129,7 @@ class _PlainLines:
         if self._done_before < done < total:
             left_s = (now - self._started_s) * (total - done) / (done - self._done_before)
             words.append(f"{_duration(left_s)} left")
-        err.print(", ".join(words), markup=False, soft_wrap=True)
+        err.print(", ".join(words), soft_wrap=True)
 
 
 def _duration(seconds: float) -> str:

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from cli.console import err, out, progress
 from cli.query import ask, print_answer
 from cli.ready import NotReady, wait_until_ready
@@ -38,12 +40,13 @@ def run_demo(folder: Path, *, port: int, keep_serving: bool) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # unwinds, so that the server is not left behind
     with _demo_service(folder, _free_port(port), device="auto") as url:
         ecg = _real_ecg()
-        out.print(f"Asking with a real ECG: {ecg.name}, from pydicom's test files.", markup=False)
+        out.print(f"Asking with a real ECG: {ecg.name}, from pydicom's test files.")
         print_answer(ask(url, [ecg], {"k": 10}))
         out.print("The ECG above is real; the studies, their patients and the training data are simulated.")
         if not keep_serving:
             return
-        out.print(f"\nThe service runs at [bold]{url}[/bold] until you press Ctrl-C.")
+        out.print()
+        out.print(Text.assemble("The service runs at ", (url, "bold"), " until you press Ctrl-C."))
         _wait_for_interrupt()
 
 
@@ -70,7 +73,7 @@ def _make_cohort(cohort: Path) -> bool:
 
     there = find_simulation(cohort)
     if there and (there.patients, there.seed, there.simulator_version) == (DEMO_PATIENTS, DEMO_SEED, SIMULATOR_VERSION):
-        out.print(f"Cohort: reusing {cohort} ({there.studies} simulated studies)", markup=False)
+        out.print(f"Cohort: reusing {cohort} ({there.studies} simulated studies)")
         return False
     with progress("Simulating patients") as report:
         simulate_cohort(
@@ -89,7 +92,7 @@ def _make_index(cohort: Path, index: Path, *, device: str, cohort_changed: bool)
     from models.device import Machine
 
     if not cohort_changed and is_current(DEMO_BUNDLE, cohort, index):
-        out.print(f"Index: reusing {index}", markup=False)
+        out.print(f"Index: reusing {index}")
         return
     with progress("Embedding studies") as report:
         machine = Machine.named(device, workers=os.cpu_count() or 1, progress=report)

@@ -108,10 +108,10 @@ def _check_one_source(paths: list[Path] | None, prepared: Path | None, names: st
 
 def _tell_embedded(result: EmbedResult, output: Path) -> None:
     for sentence in result.skipped:
-        err.print(f"skipped {sentence}", markup=False)
+        err.print(f"skipped {sentence}")
     for sentence in result.notes:
-        err.print(sentence, markup=False)
+        err.print(sentence)
     where = f": {output}" if result.written else "; nothing was written."
-    out.print(f"{result.written} embedded, {len(result.skipped)} skipped{where}", markup=False)
+    out.print(f"{result.written} embedded, {len(result.skipped)} skipped{where}")
     if result.skipped:
         raise typer.Exit(1)

@@ -16,28 +16,27 @@ from training.evaluation.metrics import ClassesReport, Estimate, YesNoScores
 
 def print_evaluation_report(report: EvaluationReport) -> None:
     lowest = f"LVEF {report.lvef_lowest_class_range}"
-    out.print(report.summary(), markup=False)
+    for line in report.summary().splitlines():
+        out.print(line)
     for kind, reasons in (("ECGs", report.skipped_ecgs), ("clips", report.skipped_clips)):
         for reason, count in reasons.items():
-            out.print(f"Left out, {kind}: {count} ({reason})", markup=False)
+            out.print(f"Left out, {kind}: {count} ({reason})")
     probes = _probes(report, lowest)
     if probes.row_count:
         out.print(probes)
     for name, probe in ((lowest, report.linear_probe.lvef_lowest_class), ("SHD", report.linear_probe.shd)):
         if probe is not None:
-            out.print(f"Calibration of {name}: {probe.calibration_in_words()}", markup=False)
+            out.print(f"Calibration of {name}: {probe.calibration_in_words()}")
     for phenotype in report.phenotypes:
         if phenotype.linear is not None:
             r2, error = _short(phenotype.linear.r2), phenotype.linear.mean_absolute_error
-            out.print(
-                f"{phenotype.phenotype} by regression: R2 {r2}, mean absolute error {error.value:.1f}", markup=False
-            )
+            out.print(f"{phenotype.phenotype} by regression: R2 {r2}, mean absolute error {error.value:.1f}")
     if any(curve.points for curve in report.few_shot):
         out.print(_few_shot(report))
     if report.retrieval:
         out.print(_retrieval(report))
     for sentence in _not_measured(report):
-        out.print(sentence, markup=False)
+        out.print(sentence)
 
 
 def _table(*columns: str, title: str) -> Table:

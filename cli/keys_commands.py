@@ -31,7 +31,7 @@ def keys_create(
     """Make a key and print it once; only its hash is kept."""
     from app.access.keys import create_key
 
-    out.print(create_key(file, scopes=tuple(scope), name=name), markup=False)
+    out.print(create_key(file, scopes=tuple(scope), name=name))
 
 
 @keys_app.command("list")
@@ -40,7 +40,7 @@ def keys_list(file: KeysFileOption) -> None:
     from app.access.keys import list_keys
 
     for key in list_keys(file):
-        out.print(f"{key.id}  {key.name}  {','.join(key.scopes)}  {key.created:%Y-%m-%d}", markup=False)
+        out.print(f"{key.id}  {key.name}  {','.join(key.scopes)}  {key.created:%Y-%m-%d}")
 
 
 @keys_app.command("revoke")
@@ -49,4 +49,4 @@ def keys_revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], file: Keys
     from app.access.keys import revoke_key
 
     revoke_key(file, key_id)
-    out.print(f"Revoked {key_id}.", markup=False)
+    out.print(f"Revoked {key_id}.")

@@ -10,12 +10,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.console import err, out, progress
+from cli.console import CommandTable, err, out, progress
 from cli.embed_commands import embed_app
 from cli.keys_commands import keys_app
 from cli.options import BundleOption, CohortOption, DeviceOption, IndexOption, WorkersOption, device_name
 
 app = typer.Typer(
+    cls=CommandTable,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="A 12-lead ECG in, the most similar echo studies out. Research software, not a medical device.",
@@ -123,7 +124,7 @@ def train(
     with torchrun_ranks(device) as (ranks, own_device), progress("Training") as report:
         if ranks.is_main and start and not ecg_start and read_manifest(start)[0].gives("ecg_encoder"):
             sentence = "The ECG encoder starts from random weights; {0}'s is used with --ecg-start {0}."
-            err.print(sentence.format(start.name), markup=False, soft_wrap=True)
+            err.print(sentence.format(start.name), soft_wrap=True)
         run(
             cohort,
             chosen,
@@ -133,10 +134,10 @@ def train(
             ecg_start=ecg_start,
             resume=resume,
             ranks=ranks,
-            say=lambda sentence: err.print(sentence, markup=False, soft_wrap=True),
+            say=lambda sentence: err.print(sentence, soft_wrap=True),
         )
     if ranks.is_main:
-        out.print(f"Bundle written: {out_dir}", markup=False)
+        out.print(f"Bundle written: {out_dir}")
 
 
 @app.command()
@@ -174,7 +175,7 @@ def evaluate(
         from training.evaluation.plots import draw_plots
 
         for path in draw_plots(result, plots):
-            out.print(f"{path}", markup=False, soft_wrap=True)
+            out.print(f"{path}", soft_wrap=True)
 
 
 @index_app.command("rebuild")
@@ -200,7 +201,7 @@ def index_rebuild(
     with progress("Embedding studies") as report:
         result = rebuild_index(bundle, cohort, index, Machine.named(device, workers=workers, progress=report))
     for skip in result.skipped:
-        err.print(f"skipped {skip.study_id} {skip.view_id}: {skip.reason}", markup=False)
+        err.print(f"skipped {skip.study_id} {skip.view_id}: {skip.reason}")
     out.print(
         f"Generation {result.generation}: {result.studies} studies, {result.views} views "
         f"({result.embedded} embedded, {result.reused} reused, {len(result.skipped)} skipped), {result.seconds:.0f} s."
@@ -224,7 +225,7 @@ def index_verify(index: IndexOption) -> None:
     store = IndexStore(index)
     problems = store.verify()
     for sentence in problems:
-        err.print(sentence, markup=False)
+        err.print(sentence)
     if problems:
         raise typer.Exit(1)
     if store.current_id() is None:
@@ -255,8 +256,8 @@ def bundle_import(
         raise typer.BadParameter("give at least one of --otis, --echoprime, --echo2ecg and --components")
     lines = import_bundle(out_dir, otis=otis, echoprime=echoprime, echo2ecg=echo2ecg, components=components)
     for line in lines:
-        out.print(line, markup=False, soft_wrap=True)
-    out.print(f"Bundle written: {out_dir}", markup=False)
+        out.print(line, soft_wrap=True)
+    out.print(f"Bundle written: {out_dir}")
 
 
 @bundle_app.command("show")
@@ -372,7 +373,7 @@ def reproduce(
         machine = Machine.named(device, workers=workers, progress=report)
         comparison = run_reproduction(out_dir, SIZES[size](), machine, seeds=seeds)
     print_comparison(comparison)
-    out.print(f"Table written: {out_dir / 'table.md'}", markup=False)
+    out.print(f"Table written: {out_dir / 'table.md'}")
 
 
 def main() -> None:
@@ -385,7 +386,7 @@ def main() -> None:
         sentence = sentence_of(error)
         if sentence is None:
             raise
-        err.print(sentence, markup=False, soft_wrap=True)
+        err.print(sentence, soft_wrap=True)
         raise SystemExit(1) from None
 
 

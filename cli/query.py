@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.console import JustifyMethod
 from rich.table import Table
 
-from cli.console import out
+from cli.console import led_by, out
 from ground.errors import Refusal
 from outputs import words
 from outputs.report import Neighbour, Predictions, SearchAnswer
@@ -66,21 +66,20 @@ def print_answer(answer: Mapping[str, Any]) -> None:
             hint="With --json it is shown as it is.",
         ) from None
     ecg = report.ecg
-    out.print(
-        f"\n[bold]ECG[/bold] {ecg.format}, {ecg.rate_hz:g} Hz, {ecg.duration_s:.1f} s, "
-        f"{len(ecg.leads)} leads, resampled to {ecg.resampled_to_hz:g} Hz"
-    )
+    recorded = f"{ecg.format}, {ecg.rate_hz:g} Hz, {ecg.duration_s:.1f} s, {len(ecg.leads)} leads"
+    out.print()
+    out.print(led_by("ECG", f"{recorded}, resampled to {ecg.resampled_to_hz:g} Hz"))
     for warning in report.warnings:
-        out.print(f"  note: {warning.message}", markup=False)
+        out.print(f"  note: {warning.message}")
     if report.predictions is not None:  # absent when the bundle has no probes
         out.print(_predictions_table(report.predictions))
         for sentence in _how_sure(report.predictions):
-            out.print(sentence, markup=False)
+            out.print(sentence)
     out.print(_neighbours_table(report.neighbours))
     timing = ", ".join(f"{stage} {milliseconds:.0f}" for stage, milliseconds in report.timing_ms.items())
-    out.print(f"bundle {report.bundle} · generation {report.generation} · {report.device}", markup=False)
-    out.print(f"milliseconds: {timing}", markup=False)
-    out.print(report.disclaimer, style="italic", markup=False)
+    out.print(f"bundle {report.bundle} · generation {report.generation} · {report.device}")
+    out.print(f"milliseconds: {timing}")
+    out.print(report.disclaimer, style="italic")
 
 
 def _predictions_table(predictions: Predictions) -> Table:

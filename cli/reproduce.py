@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from cli.console import out
 from ground.disk import short_name_of
@@ -51,8 +52,8 @@ def print_comparison(comparison: Comparison) -> None:
         table.add_row(label, *(_cell(spread) for spread in spreads), f"{chance:.3f}")
     out.print(table)
     for note in comparison.notes():
-        out.print(note, markup=False)
+        out.print(note)
 
 
-def _cell(spread: Spread | None) -> str:
-    return "–" if spread is None else f"{spread.mean:.3f}\n{spread.low:.3f}-{spread.high:.3f}"
+def _cell(spread: Spread | None) -> Text:
+    return Text("–" if spread is None else f"{spread.mean:.3f}\n{spread.low:.3f}-{spread.high:.3f}")

@@ -3,8 +3,9 @@
 Knows nothing of pairs, splits or files: what rows mean together is the business of `rules`, `pairs` and `labels`.
 
 `ecgs`, `echos`, `studies` and `splits` are each one CSV (UTF-8, comma) or one Parquet file. Columns are found by name
-and others are ignored. Ids are text, also when they look like numbers. Times are ISO 8601, in the whole cohort all
-naive or all zoned. An empty cell means unknown.
+and others are ignored. Ids are text, also when they look like numbers; they and the names of views have no control
+characters, no slashes and no spaces at their ends. Times are ISO 8601, in the whole cohort all naive or all zoned. An
+empty cell means unknown.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from ground.disk import sha256, written_whole
 from ground.findings import MEASUREMENTS, SHD_FLAGS
+from ground.letters import has_control
 from inputs.errors import InputError
 
 SPLITS: tuple[str, ...] = ("train", "val", "calibration", "test")
@@ -63,6 +65,8 @@ _RANGES: dict[str, tuple[float, float]] = {"lvef_percent": (0, 100), "age": (0, 
 _NEVER_NEGATIVE: tuple[float, float] = (0, np.inf)
 _FLAG_WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 _ROWS_IN_ERROR = 3
+MAX_NAME_LETTERS = 200
+"""Of an id or the name of a view."""
 _MAX_HEADER_BYTES = 64 * 1024
 
 
@@ -260,7 +264,29 @@ Parsed = tuple[pd.Series, list[CohortFinding]]
 
 
 def _id(text: pd.Series, column: str, table: str) -> Parsed:
-    return text, found_rows("id_missing", f"{column} is empty", table, text == "")
+    missing = found_rows("id_missing", f"{column} is empty", table, text == "")
+    return text, missing + _unfit_names(text, column, table)
+
+
+def _unfit_names(text: pd.Series, column: str, table: str) -> list[CohortFinding]:
+    """Names that would not survive a terminal, an address, a file system or a log. None is ever quoted."""
+    values = text.unique()
+    return [
+        finding
+        for code, (says, is_unfit) in _UNFIT.items()
+        if (unfit := [value for value in values if is_unfit(value)])
+        for finding in found_rows(code, f"{column} {says}", table, text.isin(unfit))
+    ]
+
+
+_UNFIT: dict[str, tuple[str, Callable[[str], bool]]] = {
+    "name_control": ("holds a control character, a line break or a mark of text direction", has_control),
+    "name_slash": ("holds a slash or backslash", lambda name: "/" in name or "\\" in name),
+    "name_dots": ("is . or ..", lambda name: name in (".", "..")),
+    "name_spaces": ("begins or ends with a space", lambda name: name != name.strip()),
+    "name_long": (f"is longer than {MAX_NAME_LETTERS} characters", lambda name: len(name) > MAX_NAME_LETTERS),
+}
+"""What no id and no view's name may be."""
 
 
 def _path(text: pd.Series, column: str, table: str) -> Parsed:
@@ -268,7 +294,7 @@ def _path(text: pd.Series, column: str, table: str) -> Parsed:
 
 
 def _text(text: pd.Series, column: str, table: str) -> Parsed:
-    return text, []
+    return text, _unfit_names(text, column, table)
 
 
 def _time(text: pd.Series, column: str, table: str) -> Parsed:

@@ -1,1 +1,1 @@
-"""What everything stands on: errors, the domain's words, whole files and locks, progress, optional packages."""
+"""What everything stands on: errors, the domain's words, whole files and locks, safe letters, progress, packages."""

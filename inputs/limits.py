@@ -16,6 +16,9 @@ MAX_ZIP_ENTRIES = 32
 MAX_ZIP_LISTED = 1000
 """Folders and what file managers add included."""
 MAX_UNZIPPED_BYTES = 64 * 2**20
+FREELY_UNZIPPED_BYTES = 8 * 2**20
+MAX_UNZIPPED_RATIO = 100
+"""Of what a file unpacks to beyond the free bytes: a table of numbers comes to 10, a recorded signal to 4."""
 
 # One ECG, in whatever format.
 MAX_ECG_FILE_BYTES = 64 * 2**20

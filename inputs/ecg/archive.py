@@ -7,7 +7,13 @@ import zipfile
 from pathlib import PurePosixPath
 
 from inputs.errors import UnreadableFile
-from inputs.limits import MAX_UNZIPPED_BYTES, MAX_ZIP_ENTRIES, MAX_ZIP_LISTED
+from inputs.limits import (
+    FREELY_UNZIPPED_BYTES,
+    MAX_UNZIPPED_BYTES,
+    MAX_UNZIPPED_RATIO,
+    MAX_ZIP_ENTRIES,
+    MAX_ZIP_LISTED,
+)
 from inputs.records import UploadedFile
 
 _REGULAR_FILE = 0o100000
@@ -56,12 +62,19 @@ def _unpack(archive: zipfile.ZipFile) -> list[UploadedFile]:
             raise UnreadableFile("unreadable_file", "The zip holds something that is not a regular file.")
         if "__MACOSX" in path.parts or path.name == ".DS_Store" or path.name.startswith("._"):
             continue  # what file managers add; anything else is a part like others
+        allowed = min(left, FREELY_UNZIPPED_BYTES + MAX_UNZIPPED_RATIO * entry.compress_size)
         with archive.open(entry) as stream:
-            content = stream.read(left + 1)
+            content = stream.read(allowed + 1)
         left -= len(content)
         if left < 0:
             raise UnreadableFile(
                 "too_long", f"The zip unpacks to more than {MAX_UNZIPPED_BYTES // 2**20} MiB.", hint="Send one ECG."
+            )
+        if len(content) > allowed:
+            raise UnreadableFile(
+                "too_long",
+                f"A file of the zip unpacks to more than {MAX_UNZIPPED_RATIO} times its size.",
+                hint="Send one ECG.",
             )
         if looks_like_zip(content):
             raise UnreadableFile("unreadable_file", "The zip holds another zip.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -15,7 +16,9 @@ import pandas as pd
 import pytest
 from made_up_cohorts import FakeBundle, FakeReader, environment, make_cohort, rebuild, rebuild_command
 
+import cli.main
 import index.rebuild
+from cli.console import err
 from embedding.view_cache import EmbeddedView, ViewCache
 from ground.findings import SHD_FLAGS
 from index.base import IndexBusy, IndexNotWritten
@@ -224,6 +227,30 @@ def test_an_index_is_current_for_its_own_bundle_and_cohort_tables_only(cohort, t
     assert not is_current(other, cohort, tmp_path / "index")
     (cohort / "studies.csv").write_text((cohort / "studies.csv").read_text().replace("female", "male"))
     assert not is_current(own, cohort, tmp_path / "index")
+
+
+@pytest.mark.parametrize(
+    ("column", "name"), [("study_id", "a\nSet-Cookie: x=1"), ("view_id", ".."), ("view", "\x1b[2J")]
+)
+def test_a_cohort_with_unfit_names_is_refused_in_one_sentence_by_the_program_and_the_command(
+    cohort, tmp_path, monkeypatch, capsys, column, name
+):
+    for table in ("echos", "studies"):
+        rows = pd.read_csv(cohort / f"{table}.csv", dtype=str, keep_default_na=False)
+        if column in rows:
+            rows[column] = rows[column].replace({rows[column].iloc[-1]: name})
+            rows.to_csv(cohort / f"{table}.csv", index=False)
+    monkeypatch.setattr(index.rebuild.Bundle, "load", lambda *_, **__: FakeBundle())
+    where = [f"--bundle={tmp_path}", f"--cohort={cohort}", f"--index={tmp_path / 'index'}"]
+    assert index.rebuild.main([*where, "--device=cpu"]) == 1
+    said = json.loads(capsys.readouterr().out)["error"]
+    assert re.fullmatch(rf"{column} (holds|is) [^\n]* \(table echos, row \d+.*\)\.( [^\n]*)?", said)
+    monkeypatch.setattr("sys.argv", ["echo2ecg", "index", "rebuild", *where, "--device=cpu"])
+    with err.capture() as printed, pytest.raises(SystemExit) as ended:
+        cli.main.main()
+    assert ended.value.code == 1
+    assert printed.get().splitlines() == [said]
+    assert not (tmp_path / "index" / "CURRENT").exists()
 
 
 def test_a_second_rebuild_is_refused_while_one_runs(cohort, tmp_path):

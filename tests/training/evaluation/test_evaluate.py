@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import tempfile
 from types import ModuleType
 
 import numpy as np
@@ -128,13 +127,6 @@ def test_all_flags_and_phenotypes_are_listed_with_counts_and_reasons(report, coh
     assert all(flag.not_measured for flag in report.flags)
     assert [flag.in_words() for flag in report.flags][:3] == ["LVEF <= 45 %", "LV wall >= 13 mm", "aortic stenosis"]
     assert {phenotype.phenotype for phenotype in report.phenotypes} == {"lvef_percent", "lvedv_ml", "lvesv_ml"}
-
-
-def test_without_a_work_folder_nothing_stays_and_what_a_kill_left_goes(report, cohort_dir, work, tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    (tmp_path / "echo2ecg-evaluate-abcdefgh" / "ecgs").mkdir(parents=True)
-    assert evaluate(work / "random", cohort_dir, "test", CPU) == report
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bundle_without_probes_is_measured_with_probes_fitted_on_the_train_patients(

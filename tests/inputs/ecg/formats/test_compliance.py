@@ -138,6 +138,12 @@ def test_a_file_is_recognised_by_its_content_under_any_name(ecg_format, sample, 
 
 
 @every_format
+def test_a_whole_file_is_an_ecg_beyond_doubt(ecg_format, sample):
+    assert ecg_format.is_sure_of(sample.files[0].data)
+    assert not ecg_format.is_sure_of(b"A note, with a comma\nand a second line\n")
+
+
+@every_format
 def test_files_of_other_formats_are_not_recognised(ecg, ecg_format):
     for name, sample_of in SAMPLES.items():
         for file in sample_of(ecg).files:

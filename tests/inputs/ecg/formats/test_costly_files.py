@@ -1,4 +1,4 @@
-"""Small files and zips made to cost much, in every format but text tables (`test_hostile_tables.py`): refused cheaply.
+"""Files made to cost much, in every format but text tables (`test_hostile_tables.py`), and zips: refused cheaply.
 
 Each is read by a guarded child with little memory and time, so that one that takes more is not refused but dies.
 """
@@ -30,6 +30,10 @@ def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> list[
         for name, data in files.items():
             archive.writestr(name, data)
     return [UploadedFile("ecg.zip", stream.getvalue())]
+
+
+def parts(files: dict[str, bytes]) -> list[UploadedFile]:
+    return [UploadedFile(name, data) for name, data in files.items()]
 
 
 def element(tag: int, vr: str, value: bytes) -> bytes:
@@ -100,36 +104,39 @@ COSTLY = {
     "deflated to 600 MB, without preamble": lambda: [
         UploadedFile("x", dicom(deflated(BOMB), DeflatedExplicitVRLittleEndian, preamble=b""))
     ],
-    "millions of elements": lambda: zipped({"x": dicom(SOP_CLASS + elements(MB))}),
+    "millions of elements": lambda: parts({"x": dicom(SOP_CLASS + elements(MB))}),
     "millions of elements, deflated": lambda: [
         UploadedFile("x", dicom(deflated(SOP_CLASS + elements(MB)), DeflatedExplicitVRLittleEndian))
     ],
-    "millions of groups": lambda: zipped({"x": dicom(SOP_CLASS + element(WAVEFORM, "SQ", item(b"") * 7 * MB))}),
-    "millions of channels": lambda: zipped(
+    "millions of groups": lambda: parts({"x": dicom(SOP_CLASS + element(WAVEFORM, "SQ", item(b"") * 7 * MB))}),
+    "millions of channels": lambda: parts(
         {"x": dicom(SOP_CLASS + element(WAVEFORM, "SQ", item(element(DEFINITIONS, "SQ", item(b"") * 7 * MB))))}
     ),
-    "millions of channels of no kind": lambda: zipped(
+    "millions of channels of no kind": lambda: parts(
         {"x": dicom(SOP_CLASS + element(WAVEFORM, "SQ", item(element(DEFINITIONS, "UN", item(b"") * 8000)) * 900))}
     ),
-    "a sequence that is text": lambda: zipped({"x": dicom(SOP_CLASS + element(WAVEFORM, "UC", b"\\" * 40 * MB))}),
-    "a character set of millions": lambda: zipped(
+    "a sequence that is text": lambda: parts({"x": dicom(SOP_CLASS + element(WAVEFORM, "UC", b"\\" * 40 * MB))}),
+    "a character set of millions": lambda: parts(
         {"x": dicom(implicit(0x0008_0005, b"\\" * 40 * MB), ImplicitVRLittleEndian)}
     ),
-    "a character set in every group": lambda: zipped(
+    "a character set in every group": lambda: parts(
         {"x": dicom(SOP_CLASS + element(WAVEFORM, "SQ", item(element(0x0008_0005, "CS", b"\\" * 65_000)) * 900))}
     ),
-    "a class of millions of numbers": lambda: zipped(
+    "a class of millions of numbers": lambda: parts(
         {"x": dicom(implicit(0x0008_0016, b"1\\" * 25 * MB), ImplicitVRLittleEndian)}
     ),
-    "segments that name one large file": lambda: zipped(segments(1_000_000, 60 * MB)),
-    "segments that claim all of one large file": lambda: zipped(segments(600_000, 16 * 600_000)),
-    "segments that share one large file": lambda: zipped(segments(10, 60 * MB)),
+    "segments that name one large file": lambda: parts(segments(1_000_000, 60 * MB)),
+    "segments that claim all of one large file": lambda: parts(segments(600_000, 16 * 600_000)),
+    "segments that share one large file": lambda: parts(segments(10, 60 * MB)),
     "a description of spaces": lambda: [
         UploadedFile("r.hea", b"r 1 500 100\nr.dat 16 1000/mV 16 0 0 0 0 a" + b" " * 250_000 + b"b\n"),
         UploadedFile("r.dat", bytes(200)),
     ],
     "a zip that lists half a million files": lambda: [UploadedFile("x", zip_that_lists(500_000))],
     "a zip packed with bzip2": lambda: zipped({"x.csv": b"I,II\n" + bytes(400 * MB)}, zipfile.ZIP_BZIP2),
+    "a zip of millions of elements": lambda: zipped(
+        {"x": dicom(SOP_CLASS + element(WAVEFORM, "SQ", item(b"") * 7 * MB))}
+    ),
     "a zip packed with LZMA": lambda: zipped({"x.csv": b"I,II\n1,2\n"}, zipfile.ZIP_LZMA),
 }
 
