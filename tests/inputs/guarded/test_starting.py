@@ -90,6 +90,7 @@ def test_no_room_for_a_process_is_no_fault_of_the_file(ecg, monkeypatch, number)
 
     with GuardedReader() as reader, monkeypatch.context() as broken:
         broken.setattr(POPEN, refuse)
+        broken.setattr("inputs.guarded.reader._PAUSES_S", (0.0, 0.01))
         with pytest.raises(ReaderUnavailable):
             reader.read_ecg(ecg.wfdb())
         with pytest.raises(ReaderUnavailable):
