@@ -205,8 +205,12 @@ def remove_abandoned(prefix: str, *, suffix: str = "", parent: Path | None = Non
 
     Where the file system knows no locks nothing is removed: age does not tell who works slowly from who was killed.
     """
-    parent = parent or Path(tempfile.gettempdir())
-    for path in parent.glob(f"{glob.escape(prefix)}{_RANDOM}{glob.escape(suffix)}"):
+    try:
+        parent = parent or Path(tempfile.gettempdir())
+        there = list(parent.glob(f"{glob.escape(prefix)}{_RANDOM}{glob.escape(suffix)}"))
+    except OSError:  # no folder for temporary files is to be had: whoever needs one will be told
+        return
+    for path in there:
         with contextlib.suppress(OSError):  # no folder but a link or a file, another user's, or gone already
             descriptor = os.open(path, _FOLDER)
             try:

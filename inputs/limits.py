@@ -71,5 +71,5 @@ class ChildLimits:
     open_files: int = 64
     files_per_child: int = 500
     """A child is replaced after so many files, so that leaks of parsers do not add up."""
-    start_s: float = 60.0
+    start_s: float = 30.0
     """How long a child may take to import its parsers."""

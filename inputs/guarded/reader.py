@@ -8,6 +8,7 @@ under names chosen by us, and whose answers are checked (`inputs.guarded.message
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import queue
 import shutil
@@ -225,7 +226,10 @@ class _Uploads:
         with self._lock:
             if self._path is None or not self._path.is_dir():  # somebody tidied the temporary files
                 self._held.close()
-                self._path = self._held.enter_context(held_folder(_UPLOADS))
+                try:
+                    self._path = self._held.enter_context(held_folder(_UPLOADS))
+                except FileNotFoundError as error:  # so `tempfile` says that no folder can be written to
+                    raise OSError(errno.ENOSPC, "no temporary files can be written") from error
             path = Path(tempfile.mkdtemp(dir=self._path))
         try:
             yield path

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inputs.errors import InputError, ReaderUnavailable, UnreadableFile
+from inputs.errors import NO_ROOM_TO_READ, InputError, ReaderUnavailable, UnreadableFile
 from inputs.guarded.child import BEHIND_THE_SERVICE
 from inputs.guarded.reader import GuardedReader, _Child
 from inputs.limits import ChildLimits
@@ -90,6 +90,7 @@ def test_no_room_for_a_process_is_no_fault_of_the_file(ecg, monkeypatch, number)
 
     with GuardedReader() as reader, monkeypatch.context() as broken:
         broken.setattr(POPEN, refuse)
+        broken.setattr("inputs.guarded.reader._PAUSES_S", (0.0, 0.01))
         with pytest.raises(ReaderUnavailable):
             reader.read_ecg(ecg.wfdb())
         with pytest.raises(ReaderUnavailable):
@@ -266,3 +267,11 @@ def test_a_reader_whose_folder_was_tidied_away_makes_another(ecg, tmp_path, monk
         folder.rmdir()
         assert reader.read_ecg(ecg.wfdb()).rate_hz == 500.0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_folder_for_temporary_files_is_no_fault_of_the_file_and_no_reason_not_to_start(ecg, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    with GuardedReader() as reader, pytest.raises(OSError, match="no temporary files") as refused:
+        reader.read_ecg(ecg.wfdb())
+    assert refused.value.errno in NO_ROOM_TO_READ

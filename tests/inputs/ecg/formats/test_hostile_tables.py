@@ -69,8 +69,8 @@ def zipped(data: bytes) -> UploadedFile:
 
 @pytest.fixture(scope="module")
 def narrow():
-    """A reader whose child has 300 MB and, for each file, two to three seconds of a processor."""
-    with GuardedReader(ChildLimits(memory_bytes=300 * MB, cpu_s=2, wall_s=60.0)) as reader:
+    """A reader whose child has 300 MB and, for each file, four to five seconds of a processor."""
+    with GuardedReader(ChildLimits(memory_bytes=300 * MB, cpu_s=4, wall_s=60.0)) as reader:
         yield reader
 
 
