@@ -31,6 +31,7 @@ from app.settings import Settings
 from app.web import docs, page
 
 STATIC = Path(__file__).parent / "web" / "static"
+KEEP_ALIVE_S = 30
 ACCEPTED_AT_ONCE = 512
 """Connections that may be taken in before the limits on them are looked at."""
 OTHER_DESCRIPTORS = ACCEPTED_AT_ONCE + 128
@@ -97,7 +98,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nothing depends on a caller's scheme or address: nobody is believed about them
-        timeout_keep_alive=30,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(settings.drain_timeout_s),
     )
 

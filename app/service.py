@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
@@ -21,7 +20,7 @@ from app.answering.lane import (
 )
 from app.answering.pipeline import Answer, Pipeline, Question, Reader, Upload
 from app.answering.snapshots import INDEX_CODES, Retriever
-from app.answering.workers import FairThreads
+from app.answering.workers import FairThreads, started_pool
 from app.jobs import Command, RebuildJobs, rebuild_command
 from app.logs import where
 from app.metrics import Metrics
@@ -150,7 +149,7 @@ class Service:
 
     async def start(self) -> None:
         """Returns at once; readiness follows when everything is warm."""
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(SMALL_WORK_THREADS, "small-work"))
+        asyncio.get_running_loop().set_default_executor(started_pool(SMALL_WORK_THREADS, name="small-work"))
         await asyncio.to_thread(self.jobs.recover)
         self._background = [asyncio.create_task(self._warm_up()), asyncio.create_task(self._watch_index())]
 

@@ -8,6 +8,7 @@ is missing or damaged later, nobody is let in.
 from __future__ import annotations
 
 import hmac
+import os
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -79,6 +80,8 @@ def create_key(file: Path, scopes: Sequence[str], name: str, *, expires: datetim
 def list_keys(file: Path) -> tuple[ApiKey, ...]:
     """Every key in the file, oldest first. Refusal when it is missing, damaged, newer or cannot be read."""
     try:
+        if file.exists() and not file.is_file():  # a pipe would hold us up
+            raise IsADirectoryError
         content = file.read_bytes()
         if is_newer_json(content, _SCHEMA_VERSION):
             raise Refusal("keys_newer", f"The keys file {NEWER}.", hint="Use that version for it.")
@@ -130,6 +133,7 @@ class KeyRing:
         self._file = file
         self._stamp: tuple[int, ...] | None = None
         self._keys: tuple[ApiKey, ...] = () if file is None else _configured_keys(file)
+        self._fault = ""
 
     def find(self, secret: str) -> ApiKey | None:
         """The valid key with this secret, in a time that does not depend on how much of it is right."""
@@ -154,15 +158,17 @@ class KeyRing:
         except OSError:
             self._keys, self._stamp = (), None
             return
-        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        # ctime too: a file that could not be read is mended by its owner or mode.
+        stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
         if stamp == self._stamp:
             return
         try:
-            self._keys = list_keys(self._file)
+            self._keys, self._stamp, self._fault = list_keys(self._file), stamp, ""
         except Refusal as error:
-            self._keys = ()
-            log.error("keys_file_unreadable", reason=error.code)  # noqa: TRY400 - a traceback names paths
-        self._stamp = stamp
+            self._keys, self._stamp = (), None  # a moment may be all that was wrong: it is read again
+            if self._fault != error.code:
+                log.error("keys_file_unreadable", reason=error.code)  # noqa: TRY400 - a traceback names paths
+            self._fault = error.code
 
 
 def _hash(secret: str) -> str:
@@ -170,4 +176,7 @@ def _hash(secret: str) -> str:
 
 
 def _write(file: Path, keys: Sequence[ApiKey]) -> None:
+    before = file.stat() if file.exists() else None
     write_whole(file, _KeysFile(keys=tuple(keys)).model_dump_json(indent=2) + "\n", private=True)
+    if before is not None and before.st_uid != file.stat().st_uid:  # root adds a key for the service's own user
+        os.chown(file, before.st_uid, before.st_gid)

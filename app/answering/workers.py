@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,16 @@ class _Call:
     result: asyncio.Future[Any]
 
 
+def started_pool(threads: int, *, name: str) -> ThreadPoolExecutor:
+    """Threads that are all there: a pool that starts one when it is needed may find that the machine has none left."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    together = threading.Barrier(threads + 1)
+    for _ in range(threads):
+        pool.submit(together.wait)
+    together.wait()
+    return pool
+
+
 class FairThreads:
     """A few threads that callers take turns at; none has all of them, unless there is only one.
 
@@ -27,7 +38,7 @@ class FairThreads:
     """
 
     def __init__(self, threads: int, *, name: str) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._pool = started_pool(threads, name=name)
         self._threads = threads
         self._waiting: dict[str, deque[_Call]] = {}  # who comes first here has waited longest for a turn
         self._running: Counter[str] = Counter()
@@ -69,9 +80,13 @@ class FairThreads:
             self._start(call, caller)
 
     def _start(self, call: _Call, caller: str) -> None:
-        self._running[caller] += 1
         loop = call.result.get_loop()
-        done = self._pool.submit(call.work)
+        try:
+            done = self._pool.submit(call.work)
+        except RuntimeError as error:  # the pool is closed
+            call.result.set_exception(error)
+            return
+        self._running[caller] += 1
         done.add_done_callback(lambda done: loop.call_soon_threadsafe(self._ended, call, caller, done))
 
     def _ended(self, call: _Call, caller: str, done: Future[Any]) -> None:

@@ -1,6 +1,7 @@
 """Limits that uvicorn lacks: what a connection may hold and for how long, and how many there may be.
 
-    header       64 KiB, 100 lines, an address of 16 KiB, `header_timeout_s`       then 431, 414 or the end
+    header       64 KiB, 100 lines, an address of 8 KiB,  `header_timeout_s`       then 431, 414 or the end
+    body         in pieces of some size, and not behind a request in work          then 400, or the end
     pipelining   8 requests behind the one being answered                          then these are answered, no more
     answer       16 KiB of what lies ready are read in every `write_timeout_s`     then the end
     connections  so many in all and from one address                               then the longest idle one is closed
@@ -20,8 +21,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
+import httptools
 import structlog
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.http.headers import SECURITY_HEADERS
 from app.http.problems import PROBLEM_TYPE, Problem, RefusedHeader
@@ -30,9 +33,12 @@ log = structlog.get_logger(__name__)
 
 MAX_HEADER_BYTES = 64 * 2**10
 MAX_HEADER_LINES = 100
-MAX_ADDRESS_BYTES = 16 * 2**10
+MAX_ADDRESS_BYTES = 8 * 2**10
 MAX_LENGTH_DIGITS = 18
 MAX_PIPELINED = 8
+PIECES_ALLOWED = 1000
+LEAST_PIECE_BYTES = 64
+"""After so many pieces of a body, such as chunks, they must be of this size on average: each costs us time."""
 WRITE_BUFFER_BYTES = 16 * 2**10
 """Above it an answer waits for its reader. The kernel keeps KERNEL_BUFFER_BYTES more."""
 KERNEL_BUFFER_BYTES = 128 * 2**10
@@ -161,6 +167,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
         self._unfinished_bytes = self._header_bytes = self._header_lines = self._dropped_bytes = 0
+        self._pieces = self._body_bytes = 0
+        self._in_header = self._upgrading = self._has_body = False
+        self._answering: RequestResponseCycle | None = None
         self._refusal: RefusedHeader | None = None
         self._deaf = self._lost = False
         self.origin = origin_of(self.client[0] if self.client else "")
@@ -179,6 +188,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_end_timer()
         self._unset_keepalive_if_required()  # which uvicorn leaves running where the caller broke the connection off
         super().connection_lost(exc)
+        # uvicorn tells only the last of several requests.
+        for cycle in filter(None, [self._answering, *(cycle for cycle, _ in self.pipeline)]):
+            cycle.disconnected = not cycle.response_complete
+            cycle.message_event.set()
+        self.pipeline.clear()
 
     # What arrives.
 
@@ -190,13 +204,37 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._header_timer is None and (self.cycle is None or self.cycle.response_complete):
             self._start_header_timer()
+        self._unset_keepalive_if_required()
         self._unfinished_bytes += len(data)
-        super().data_received(data)
+        self._parse(data)
         if self._unfinished_bytes > MAX_HEADER_BYTES and not self._deaf:
             self._refuse(RefusedHeader("header_too_large", 431, "The request's header is too large."))
 
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stopped:
+            self._go_on_without_upgrade(data[stopped.args[0] :])
+        except httptools.HttpParserError:
+            if not self._deaf:
+                self._refuse(self._refusal or RefusedHeader("bad_request", 400, "This is no HTTP request."))
+
+    def _go_on_without_upgrade(self, rest: bytes) -> None:
+        """Some clients offer another protocol with every request. Nobody need accept; the parser thinks we do.
+
+        It takes what follows for that protocol, so that the body would be lost, or run as a request of its own: it is
+        given the request again without the offer.
+        """
+        offered = (b"connection", b"upgrade", b"http2-settings")
+        lines = [b"%s %s HTTP/1.1" % (self.parser.get_method(), self.url)]
+        lines += [b"%s: %s" % (name, value) for name, value in self.headers if name not in offered]
+        self._upgrading = False
+        self.parser = httptools.HttpRequestParser(self)
+        self._parse(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
     def on_message_begin(self) -> None:
-        self._header_bytes = self._header_lines = 0
+        self._header_bytes = self._header_lines = self._pieces = self._body_bytes = 0
+        self._in_header, self._has_body = True, False
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -205,20 +243,30 @@ class BoundedProtocol(HttpToolsProtocol):
             self._complain(RefusedHeader("address_too_long", 414, "The request's address is too long."))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # Trailers of a chunked body come here too.
         self._header_lines += 1
         self._header_bytes += len(name) + len(value)
         if self._header_lines > MAX_HEADER_LINES or self._header_bytes > MAX_HEADER_BYTES:
             self._complain(RefusedHeader("header_too_large", 431, "The request's header is too large."))
+        if not self._in_header:  # a trailer of a chunked body: counted, and no header
+            return
         if name.lower() == b"content-length" and len(value) > MAX_LENGTH_DIGITS:
             self._complain(RefusedHeader("bad_length", 400, "The Content-Length of this request is not a length."))
+        self._has_body |= name.lower() == b"transfer-encoding" or (
+            name.lower() == b"content-length" and value.strip(b"0") != b""
+        )
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._stop_header_timer()
-        self._unfinished_bytes = 0
-        if len(self.pipeline) >= MAX_PIPELINED:
-            self.cycle.keep_alive = False  # the last that is answered
+        self._unfinished_bytes, self._in_header = 0, False
+        if self.parser.get_method() == b"CONNECT":
+            self._complain(RefusedHeader("bad_request", 400, "This is no proxy."))
+        if self.parser.should_upgrade():
+            self._upgrading = True  # `_go_on_without_upgrade` follows
+            return
+        behind_another = self.cycle is not None and not self.cycle.response_complete
+        if behind_another and (self._has_body or len(self.pipeline) >= MAX_PIPELINED):
+            self.cycle.keep_alive = False  # the last that is answered: a body would be kept until its turn
             self._deaf = True
             raise _NoMore
         self.everyone.note_use(self)
@@ -226,14 +274,29 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._unfinished_bytes = 0
+        self._pieces += 1
+        self._body_bytes += len(body)
+        if self._pieces > PIECES_ALLOWED and self._body_bytes < LEAST_PIECE_BYTES * self._pieces:
+            self._complain(RefusedHeader("body_in_crumbs", 400, "The body comes in pieces that are too small."))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._stop_header_timer()
         self._unfinished_bytes = 0
+        if self._upgrading:
+            return
         super().on_message_complete()
+        if self.cycle.response_complete:  # the body was refused and has come all the same: back to waiting
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     # What leaves.
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         self.everyone.note_use(self)
@@ -260,13 +323,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def timeout_keep_alive_handler(self) -> None:
         self._close()
 
-    def send_400_response(self, msg: str) -> None:
-        """uvicorn's word for whatever the parser did not take, a complaint of ours among it."""
-        if not self._deaf:
-            self._refuse(self._refusal or RefusedHeader("bad_request", 400, msg))
-
     def _complain(self, refusal: RefusedHeader) -> None:
-        """Called by the parser: leaves it at once, and `send_400_response` follows."""
+        """Called by the parser: leaves it at once, and `_refuse` follows."""
         self._refusal = refusal
         raise _NoMore
 

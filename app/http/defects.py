@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http.problems import PROBLEM_TYPE, Problem
+from app.http.problems import PROBLEM_TYPE, Problem, problem_of
 from app.logs import where
+from app.refusals import NotReady
 
 log = structlog.get_logger(__name__)
 
@@ -35,16 +37,20 @@ class DefectsAsProblems:
             await self._app(scope, receive, send_and_note)
         except ClientDisconnect:
             raise
+        except asyncio.CancelledError:  # the server ends and waits no longer: nothing follows for this task
+            if not begun:
+                await _send_problem(send, problem_of(NotReady("draining")), scope["state"]["request_id"])
         except Exception as error:
             request_id = scope["state"]["request_id"]
             log.error("unexpected_error", request_id=request_id, **where(error))  # noqa: TRY400 - a traceback names paths
             if not begun:
-                await _send_problem(send, request_id)
+                problem = Problem("unexpected_error", "The service failed; its operator can look the id up.")
+                await _send_problem(send, problem, request_id)
 
 
-async def _send_problem(send: Send, request_id: str) -> None:
-    problem = Problem("unexpected_error", "The service failed; its operator can look the id up.")
+async def _send_problem(send: Send, problem: Problem, request_id: str) -> None:
     content = json.dumps(problem.body(request_id)).encode()
     headers = [(b"content-type", PROBLEM_TYPE.encode()), (b"content-length", b"%d" % len(content))]
+    headers += [(name.lower().encode(), value.encode()) for name, value in (problem.headers or {}).items()]
     await send({"type": "http.response.start", "status": problem.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": content})

@@ -25,6 +25,7 @@ Result = TypeVar("Result")
 FILES_FIELD = "files"
 MAX_FIELDS = 16
 MAX_FIELD_BYTES = 4096
+MAX_TYPE_LETTERS = 256
 _UTF_8 = re.compile(r'charset="?utf-?8"?')
 SEND_FILES_HINT = f"Send multipart/form-data with the ECG's file or files in the field `{FILES_FIELD}`."
 
@@ -105,6 +106,8 @@ def require_type(request: Request, media_type: str, *, hint: str = "") -> None:
     A charset that the caller names would choose the decoder, and some take seconds for what UTF-8 takes microseconds.
     """
     stated = request.headers.get("content-type", "").lower()
+    if len(stated) > MAX_TYPE_LETTERS:  # what takes it apart takes time that grows with its square
+        raise BadUpload("type_too_long", "The Content-Type of this request is too long.")
     if stated.partition(";")[0].strip() != media_type:
         code = "not_multipart" if media_type.startswith("multipart") else "not_a_form"
         raise BadUpload(code, f"The request body is not {media_type}.", hint=hint)

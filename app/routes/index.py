@@ -57,7 +57,7 @@ async def cancel_job(service: ServiceDep, job_id: str) -> JobView:
 
 
 @router.get(
-    "/studies/{study_id:path}/views/{view_id:path}/thumbnail",
+    "/studies/{study_id}/views/{view_id}/thumbnail",
     dependencies=[QueryKey],
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}},
@@ -72,7 +72,7 @@ async def show_thumbnail(service: ServiceDep, study_id: str, view_id: str) -> Re
     return Response(jpeg, media_type="image/jpeg")
 
 
-@router.get("/studies/{study_id:path}", dependencies=[QueryKey])
+@router.get("/studies/{study_id}", dependencies=[QueryKey])
 async def show_study(service: ServiceDep, study_id: str) -> StudyDetail:
     """One study of the index."""
     snapshot = service.retriever.current  # held, so that a swap does not close its generation while it is read

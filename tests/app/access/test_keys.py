@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from datetime import UTC, datetime, timedelta
 
@@ -95,6 +96,28 @@ def test_a_file_that_goes_lets_nobody_in_and_one_that_comes_back_does(file):
     assert not KeyRing(None).enforced
 
 
+def test_a_file_that_could_not_be_read_is_read_again_when_it_can_be(file, monkeypatch):
+    key = create_key(file, ("query",), "a")
+    ring, content = KeyRing(file), file.read_bytes()
+    file.write_bytes(content + b" ")
+    with monkeypatch.context() as away:
+        away.setattr("app.access.keys.list_keys", lambda _: (_ for _ in ()).throw(Refusal("keys_unreadable", "No.")))
+        assert ring.find(key) is None
+    assert ring.find(key) is not None, "the file itself has not changed"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_who_adds_a_key_for_another_user_leaves_the_file_to_that_user(file):
+    create_key(file, ("query",), "a")
+    os.chown(file, 12345, 12345)
+    create_key(file, ("query",), "b")
+    assert (file.stat().st_uid, stat.S_IMODE(file.stat().st_mode)) == (12345, 0o600)
+
+
+def a_pipe(file):
+    os.mkfifo(file)
+
+
 def absent(file):
     assert not file.exists()
 
@@ -111,7 +134,7 @@ def a_link_to_nothing(file):
     file.symlink_to(file.parent / "nowhere.json")
 
 
-@pytest.mark.parametrize("state", [absent, empty, a_folder, a_link_to_nothing])
+@pytest.mark.parametrize("state", [absent, empty, a_folder, a_link_to_nothing, a_pipe])
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_a_service_that_was_meant_to_be_closed_does_not_start_open(tmp_path, state, host):
     state(tmp_path / "keys.json")

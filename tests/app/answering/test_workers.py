@@ -103,6 +103,22 @@ def test_what_is_given_up_while_it_runs_keeps_its_thread_until_it_ends():
     asyncio.run(run())
 
 
+def test_all_threads_are_there_before_anybody_needs_one(monkeypatch):
+    async def run() -> None:
+        threads = FairThreads(3, name="t")
+        with monkeypatch.context() as none_left:
+            none_left.setattr(
+                threading.Thread, "start", lambda _: (_ for _ in ()).throw(RuntimeError("no more threads"))
+            )
+            assert await asyncio.gather(*(threads.run(lambda n=n: n, str(n)) for n in range(6))) == list(range(6))
+        threads.close()
+        for _ in range(4):  # and one that is closed says so to whoever asks, each time
+            with pytest.raises(RuntimeError):
+                await threads.run(lambda: 1, "a")
+
+    asyncio.run(run())
+
+
 def test_an_error_is_the_callers_and_the_thread_goes_on():
     async def run() -> None:
         threads = FairThreads(1, name="t")

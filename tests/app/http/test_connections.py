@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import socket
 import struct
 import time
@@ -42,6 +43,10 @@ def start(serve_app):
             from fastapi import Response
 
             return Response(LARGE)
+
+        @app.post("/seen")
+        async def seen(request: Request):
+            return sorted(request.headers)
 
         @app.post("/body")
         async def body(request: Request):
@@ -113,6 +118,7 @@ CHUNKED = b"POST /body HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked
         (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 414, "address_too_long"),
         (b"GET /" + b"a" * (MAX_HEADER_BYTES + 2**20), 414, "address_too_long"),
         (CHUNKED + b"0\r\n" + b"X-T: a\r\n" * (MAX_HEADER_LINES + 1), 431, "header_too_large"),
+        (b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 400, "bad_request"),
         (CHUNKED + b"0\r\nX-T: " + b"a" * (MAX_HEADER_BYTES + 2**20), 431, "header_too_large"),
         (HEAD + b"Content-Length: " + b"0" * 5000 + b"\r\n\r\n", 400, "bad_length"),
         (b"no request at all\r\n\r\n", 400, "bad_request"),
@@ -125,6 +131,7 @@ CHUNKED = b"POST /body HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked
         "long address",
         "endless address",
         "many trailers",
+        "a proxy's request",
         "endless trailer",
         "a length of five thousand digits",
         "nonsense",
@@ -141,6 +148,93 @@ def test_what_is_too_large_to_be_a_request_is_refused_in_the_form_of_every_refus
         assert b"application/problem+json" in head
         assert problem["request_id"].encode() in head
         assert is_open(connect())
+
+
+def answers(connection) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1.1 (\d{3})", everything(connection))]
+
+
+CLOSE = ASK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+
+
+@pytest.mark.parametrize("packets", [1, 2])
+def test_an_offer_of_another_protocol_is_passed_over_and_a_body_stays_a_body(start, packets):
+    request = b"POST /body HTTP/1.1\r\nHost: 127.0.0.1\r\n" + OFFER + b"Content-Length: %d\r\n\r\n" % len(ASK)
+    with start() as connect:
+        connection = connect()
+        for part in [request, ASK, CLOSE] if packets == 2 else [request + ASK + CLOSE]:
+            connection.sendall(part)
+            time.sleep(0.05)
+        received = everything(connection)
+        assert re.findall(rb"HTTP/1.1 (\d{3})", received) == [b"200", b"200"]
+        assert b"\r\n\r\n%d" % len(ASK) in received
+
+
+def test_a_trailer_is_no_header(start):
+    with start() as connect:
+        request = b"POST /seen HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        connection = connect()
+        connection.sendall(request + b"0\r\nX-API-Key: SECRET\r\n\r\n")
+        received = everything(connection)
+        assert b" 200 " in received
+        assert b"x-api-key" not in received
+
+
+def test_a_body_in_crumbs_is_refused_and_one_in_chunks_is_not(start):
+    with start() as connect:
+        for path in (b"body", b"nowhere"):
+            connection = connect()
+            head = b"POST /%s HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n" % path
+            connection.sendall(head + b"1\r\na\r\n" * 50_000)
+            assert 400 in answers(connection) or path == b"nowhere"
+            assert is_open(connect())
+        connection = connect()
+        chunks = b"c8\r\n" + b"a" * 200 + b"\r\n"
+        connection.sendall(CHUNKED + chunks * 300 + b"0\r\n\r\n" + CLOSE)
+        assert answers(connection) == [200, 200]
+
+
+def test_no_body_is_taken_in_behind_a_request_that_is_still_in_work(start_app, wait_until):
+    with start_app() as running:
+        running.bundle.go_on.clear()
+        url = running.client.base_url
+        with socket.create_connection((url.host, url.port), timeout=10) as connection:
+            body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n1\r\n--x--\r\n'
+            head = b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n" % len(body)
+            upload = head + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + body
+            connection.sendall(upload * 3)
+            wait_until(lambda: running.bundle.batches)
+            running.bundle.go_on.set()
+            assert answers(connection) == [200]
+
+
+def test_who_leaves_with_more_requests_waiting_is_noticed(start_app, wait_until):
+    with start_app() as running:
+        running.bundle.go_on.clear()
+        held = running.client.base_url
+        with socket.create_connection((held.host, held.port), timeout=10) as first:
+            body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n1\r\n--x--\r\n'
+            head = b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n" % len(body)
+            upload = head + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + body
+            first.sendall(upload)
+            wait_until(lambda: running.bundle.batches)
+            leaving = socket.create_connection((held.host, held.port), timeout=10)
+            leaving.sendall(upload + ASK)
+            wait_until(lambda: running.service.batcher.waiting == 1)
+            leaving.close()
+            wait_until(lambda: running.service.batcher.waiting == 0)
+            running.bundle.go_on.set()
+
+
+def test_a_connection_whose_refused_body_came_all_the_same_does_not_stay_for_ever(start, monkeypatch):
+    monkeypatch.setattr("app.main.KEEP_ALIVE_S", 1)
+    with start() as connect:
+        connection = connect()
+        connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\n")
+        assert b" 404 " in connection.recv(4096)
+        connection.sendall(b"hello")
+        assert everything(connection) == b""
 
 
 def test_an_ordinary_large_header_is_served(start):
