@@ -21,6 +21,14 @@ NO_ROOM_TO_READ = (NO_SPACE - {errno.EFBIG}) | {errno.EROFS}
 EFBIG does: it is the limit that a reading child has, met by what a parser made of the file."""
 
 
+def no_room(error: OSError) -> OSError:
+    """The same in a number of NO_ROOM_TO_READ, for any error about a folder or file of our own: gone, forbidden, full.
+
+    What such an error says is never about the file that is read, whatever its number.
+    """
+    return error if error.errno in NO_ROOM_TO_READ else OSError(errno.ENOSPC, "no temporary files can be written")
+
+
 class InputError(Refusal):
     """`leads` are those that the sentence is about."""
 
@@ -38,13 +46,13 @@ class UnusableRecording(InputError):
 
 
 class ReaderUnavailable(Refusal):
-    """No reading process can be started now: the machine has no room for one, or something kills them as they start."""
+    """Nothing can be read now: no process can be started, or the service has no memory or descriptors left."""
 
     retry_after_s = 5
 
-    def __init__(self) -> None:
+    def __init__(self, sentence: str = "No process to read files with could be started.") -> None:
         super().__init__(
             "reader_unavailable",
-            "No process to read files with could be started.",
+            sentence,
             hint="Try again in a moment; this says nothing about the file.",
         )

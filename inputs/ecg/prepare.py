@@ -6,6 +6,9 @@ Letters in array names: L leads, N samples, W windows.
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +22,11 @@ from inputs.records import EcgRecording, InputWarning
 from inputs.specs import EcgSpec
 
 _SAMPLES_AT_ONCE = 500_000
-"""Over all leads: a Fourier transform takes several times the memory of what it transforms."""
+"""Over all leads: a Fourier transform and a baseline take several times the memory of what they are made of."""
+_LONG = 1_000_000
+"""Samples over all leads, before or after resampling. An ordinary record has 60,000."""
+_one_long = threading.Lock()
+"""A small zip may hold a record of 30 MB: a process prepares one such at a time, and others pass by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +46,11 @@ def prepare_ecg(recording: EcgRecording, spec: EcgSpec) -> PreparedEcg:
 
     Raises UnusableRecording when leads are missing, flat or empty, or the record is too short or at an impossible rate.
     """
-    checked = check_ecg(recording, spec)
-    # Before resampling, because a single NaN would spread over its whole lead in the Fourier domain.
-    signal_LN = np.nan_to_num(checked.signal_mv_LN, nan=0.0, copy=False)  # it is ours: leads were gathered into it
-    signal_LN = normalise_signal(resample_signal(signal_LN, recording.rate_hz, spec.rate_hz), spec).astype(np.float32)
-    return PreparedEcg(signal_LN, recording.warnings + checked.warnings)
+    is_long = recording.signal_mv.size * max(1.0, spec.rate_hz / recording.rate_hz) > _LONG
+    with _one_long if is_long else contextlib.nullcontext():
+        checked = check_ecg(recording, spec)
+        signal_LN = normalise_signal(_resampled(checked.rows_mv, recording.rate_hz, spec.rate_hz), spec)
+        return PreparedEcg(signal_LN.astype(np.float32, copy=False), recording.warnings + checked.warnings)
 
 
 def ecg_windows(signal_LN: NDArray[np.float32], spec: EcgSpec) -> NDArray[np.float32]:
@@ -62,10 +69,24 @@ def ecg_windows(signal_LN: NDArray[np.float32], spec: EcgSpec) -> NDArray[np.flo
 
 def resample_signal(signal_LN: NDArray[np.floating], rate_hz: float, to_rate_hz: float) -> NDArray[np.floating]:
     """Fourier resampling of each lead to int(N * to_rate_hz / rate_hz) samples, in the dtype given."""
-    leads, samples = signal_LN.shape
-    wanted, at_once = int(samples * to_rate_hz / rate_hz), max(1, _SAMPLES_AT_ONCE // samples)
-    parts = [resample(signal_LN[first : first + at_once], wanted, axis=1) for first in range(0, leads, at_once)]
+    wanted = int(signal_LN.shape[1] * to_rate_hz / rate_hz)
+    parts = [resample(signal_LN[block], wanted, axis=1) for block in _blocks(*signal_LN.shape)]
     return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def _resampled(rows: Sequence[NDArray[np.float32]], rate_hz: float, to_rate_hz: float) -> NDArray[np.floating]:
+    """`resample_signal` of leads not gathered yet, with zeros for what is missing: a NaN would spread over its lead."""
+    parts = []
+    for block in _blocks(len(rows), len(rows[0])):
+        part_LN = np.nan_to_num(np.stack(rows[block]), nan=0.0, copy=False)  # it is ours: just stacked
+        parts.append(resample_signal(part_LN, rate_hz, to_rate_hz))
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def _blocks(leads: int, samples: int) -> list[slice]:
+    """Of as many leads as are worked on at once."""
+    at_once = max(1, _SAMPLES_AT_ONCE // samples)
+    return [slice(first, first + at_once) for first in range(0, leads, at_once)]
 
 
 def normalise_signal(signal_LN: NDArray[np.floating], spec: EcgSpec) -> NDArray[np.floating]:
@@ -76,7 +97,8 @@ def normalise_signal(signal_LN: NDArray[np.floating], spec: EcgSpec) -> NDArray[
     signal_LN = np.nan_to_num(signal_LN, nan=0.0)
     limit = spec.clip_sd * signal_LN.std()
     signal_LN = np.clip(signal_LN, -limit, limit)
-    signal_LN = (signal_LN - als_baseline(signal_LN, spec)).astype(signal_LN.dtype, copy=False)
+    for block in _blocks(*signal_LN.shape):
+        signal_LN[block] -= als_baseline(signal_LN[block], spec)  # in float64, rounded once
     for first, last in spec.normalisation_groups:
         group = signal_LN[first:last]
         signal_LN[first:last] = (group - group.mean()) / np.sqrt(group.var() + spec.variance_floor)

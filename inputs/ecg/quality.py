@@ -7,6 +7,7 @@ Letters in array names: L leads, N samples.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,10 +37,18 @@ _FROM_LIMB_LEADS = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5),
 
 @dataclass(frozen=True)
 class CheckedEcg:
-    """signal_mv_LN: float32, L in the order of the spec's leads, NaN where samples are missing."""
+    """rows_mv: one array of N float32 a lead, in the order of the spec's leads, NaN where samples are missing.
 
-    signal_mv_LN: NDArray[np.float32]
+    They are the recording's own where it holds them: not to be written to. A long record is not held twice.
+    """
+
+    rows_mv: tuple[NDArray[np.float32], ...]
     warnings: tuple[InputWarning, ...]
+
+    @property
+    def signal_mv_LN(self) -> NDArray[np.float32]:
+        """A copy of all of them."""
+        return np.stack(self.rows_mv)
 
 
 def check_ecg(recording: EcgRecording, spec: EcgSpec) -> CheckedEcg:
@@ -48,14 +57,14 @@ def check_ecg(recording: EcgRecording, spec: EcgSpec) -> CheckedEcg:
     The warnings are those of preparation; `recording.warnings` holds those of reading.
     """
     _check_time_base(recording, spec)
-    signal_LN, derived = _select_leads(recording, spec)
+    rows, derived = _select_leads(recording, spec)
     warnings = []
     if derived:
         names = ", ".join(derived)
         warnings.append(InputWarning("leads_derived", f"{names} were computed from leads I and II.", derived))
-    warnings += _check_signal(signal_LN, spec.leads)
+    warnings += _check_signal(rows, spec.leads)
     warnings += _check_wiring(recording)
-    return CheckedEcg(signal_LN, tuple(warnings))
+    return CheckedEcg(rows, tuple(warnings))
 
 
 def _check_time_base(recording: EcgRecording, spec: EcgSpec) -> None:
@@ -82,7 +91,7 @@ def _check_time_base(recording: EcgRecording, spec: EcgSpec) -> None:
         )
 
 
-def _select_leads(recording: EcgRecording, spec: EcgSpec) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+def _select_leads(recording: EcgRecording, spec: EcgSpec) -> tuple[tuple[NDArray[np.float32], ...], tuple[str, ...]]:
     rows = {
         name: row
         for name, row in zip(recording.lead_names, recording.signal_mv, strict=True)
@@ -101,15 +110,18 @@ def _select_leads(recording: EcgRecording, spec: EcgSpec) -> tuple[NDArray[np.fl
             hint="Send a standard 12-lead ECG, or at least I, II and V1 to V6.",
             leads=missing,
         )
-    return np.stack([rows[lead] for lead in spec.leads]).astype(np.float32, copy=False), tuple(derived)
+    return tuple(rows[lead].astype(np.float32, copy=False) for lead in spec.leads), tuple(derived)
 
 
-def _check_signal(signal_LN: NDArray[np.float32], leads: tuple[str, ...]) -> list[InputWarning]:
-    present_LN = np.isfinite(signal_LN)
-    empty_L = ~present_LN.any(axis=1)
+def _check_signal(rows: Sequence[NDArray[np.float32]], leads: tuple[str, ...]) -> list[InputWarning]:
+    samples = len(rows[0])
+    present_L = np.array([np.count_nonzero(np.isfinite(row)) for row in rows])
+    empty_L = present_L == 0
     if empty_L.all():
         raise UnusableRecording("signal_empty", "The ECG holds no sample: every value is missing.")
-    swing_L = np.fmax.reduce(signal_LN, axis=1) - np.fmin.reduce(signal_LN, axis=1)  # of what is present
+    highest_L = np.array([np.fmax.reduce(row) for row in rows])  # of what is present
+    lowest_L = np.array([np.fmin.reduce(row) for row in rows])
+    swing_L = highest_L - lowest_L
     flat_L = ~empty_L & (swing_L < FLAT_MV)
     lost_L = empty_L | flat_L
     lost = tuple(np.array(leads)[lost_L].tolist())
@@ -127,9 +139,9 @@ def _check_signal(signal_LN: NDArray[np.float32], leads: tuple[str, ...]) -> lis
     if lost:
         message = f"{_listing(lost)} carried no signal and counted as zero."
         warnings.append(InputWarning("leads_flat", message, lost))
-    gaps_L = ~empty_L & ~present_LN.all(axis=1)
+    gaps_L = ~empty_L & (present_L < samples)
     if gaps_L.any():
-        share = 1.0 - present_LN[~empty_L].mean()
+        share = 1.0 - present_L[~empty_L].sum() / (samples * np.count_nonzero(~empty_L))
         names = tuple(np.array(leads)[gaps_L].tolist())
         message = f"{share:.2%} of the samples are missing and counted as zero ({', '.join(names)})."
         warnings.append(InputWarning("samples_missing", message, names))
@@ -138,39 +150,39 @@ def _check_signal(signal_LN: NDArray[np.float32], leads: tuple[str, ...]) -> lis
     if not low <= middle_mv <= high:
         message = f"A typical lead swings {middle_mv:.3g} mV peak to peak, which is not plausible for an ECG."
         warnings.append(InputWarning("amplitude_implausible", message + " Check unit and gain."))
-    clipped = _clipped_leads(signal_LN, lost_L, leads)
+    clipped = tuple(
+        lead
+        for lead, row, lost_one, *extremes in zip(leads, rows, lost_L, highest_L, lowest_L, strict=True)
+        if not lost_one and any(_is_clipped(row, extreme) for extreme in extremes)
+    )
     if clipped:
         message = f"{_listing(clipped)} stay at their largest or smallest value for long: the signal seems cut off."
         warnings.append(InputWarning("signal_clipped", message, clipped))
     return warnings
 
 
-def _clipped_leads(
-    signal_LN: NDArray[np.float32], lost_L: NDArray[np.bool_], leads: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Leads with more than 2 % of their samples, in runs of at least five, exactly at an extreme value."""
-    clipped_L = np.zeros(len(leads), bool)
-    enough = 0.02 * signal_LN.shape[1]
-    for extreme_L in (np.fmax.reduce(signal_LN, axis=1), np.fmin.reduce(signal_LN, axis=1)):
-        at_LN = signal_LN == extreme_L[:, None]
-        for row in np.flatnonzero(~lost_L & (at_LN.sum(axis=1) > enough)):
-            edges = np.flatnonzero(np.diff(at_LN[row].astype(np.int8), prepend=0, append=0))
-            runs = edges[1::2] - edges[::2]
-            clipped_L[row] |= runs[runs >= 5].sum() > enough
-    return tuple(np.array(leads)[clipped_L].tolist())
+def _is_clipped(row: NDArray[np.float32], extreme: np.float32) -> bool:
+    """Whether more than 2 % of the samples, in runs of at least five, are exactly at an extreme value."""
+    enough = 0.02 * len(row)
+    at_N = row == extreme
+    if np.count_nonzero(at_N) <= enough:
+        return False
+    edges = np.flatnonzero(np.diff(at_N.astype(np.int8), prepend=0, append=0))
+    runs = edges[1::2] - edges[::2]
+    return bool(runs[runs >= 5].sum() > enough)
 
 
 def _check_wiring(recording: EcgRecording) -> list[InputWarning]:
     """Leads that are in the file must obey Einthoven's law, and I must not be V6 upside down (arms exchanged)."""
     warnings = []
-    limb_LN = _common_samples(recording, ("I", "II", "III"))
-    if limb_LN is not None:
-        residual = limb_LN[1] - limb_LN[0] - limb_LN[2]  # an offset between amplifiers does not matter
-        if residual.std() > INCONSISTENT * limb_LN.std(axis=1).max():
+    limbs = _common_samples(recording, ("I", "II", "III"))
+    if limbs is not None:
+        residual = limbs[1] - limbs[0] - limbs[2]  # an offset between amplifiers does not matter
+        if residual.std() > INCONSISTENT * max(row.std() for row in limbs):
             message = "Leads I, II and III contradict each other (II is not I + III): leads may be mislabelled."
             warnings.append(InputWarning("leads_inconsistent", message, ("I", "II", "III")))
-    left_LN = _common_samples(recording, ("I", "V6"))
-    if left_LN is not None and _correlation(left_LN[0], left_LN[1]) < REVERSED_CORRELATION:
+    left = _common_samples(recording, ("I", "V6"))
+    if left is not None and _correlation(*left) < REVERSED_CORRELATION:
         message = "Lead I looks like V6 upside down: the arm electrodes may be exchanged."
         warnings.append(InputWarning("arms_exchanged", message, ("I",)))
     return warnings
@@ -181,13 +193,17 @@ def _correlation(a_N: NDArray[np.float32], b_N: NDArray[np.float32]) -> float:
     return float(((a_N - a_N.mean()) * (b_N - b_N.mean())).mean()) / spread if spread > 0 else 0.0
 
 
-def _common_samples(recording: EcgRecording, leads: tuple[str, ...]) -> NDArray[np.float32] | None:
-    """(L, N) of `leads` where all have samples; None when a lead is not in the file or nothing remains."""
+def _common_samples(recording: EcgRecording, leads: tuple[str, ...]) -> list[NDArray[np.float32]] | None:
+    """Each of `leads` where all have samples; None when a lead is not in the file or nothing remains."""
     if not set(leads) <= set(recording.lead_names):
         return None
-    signal_LN = recording.signal_mv[[recording.lead_names.index(lead) for lead in leads]]
-    present_N = np.isfinite(signal_LN).all(axis=0)
-    return signal_LN[:, present_N] if present_N.any() else None
+    rows = [recording.signal_mv[recording.lead_names.index(lead)] for lead in leads]
+    present_N = np.isfinite(rows[0])
+    for row in rows[1:]:
+        present_N &= np.isfinite(row)
+    if present_N.all():
+        return rows  # the recording's own, which a copy would hold twice
+    return [row[present_N] for row in rows] if present_N.any() else None
 
 
 def _listing(leads: tuple[str, ...]) -> str:

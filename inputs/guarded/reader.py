@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeGuard, TypeVar, cast
 
 from ground.disk import held_folder, remove_abandoned
-from inputs.errors import ReaderUnavailable, UnreadableFile
+from inputs.errors import NO_ROOM_TO_READ, InputError, ReaderUnavailable, UnreadableFile, no_room
 from inputs.guarded.messages import (
     Block,
     Message,
@@ -42,6 +42,8 @@ Result = TypeVar("Result")
 _UPLOADS = "echo2ecg-reading-"
 _PAUSES_S = (0.0, 0.0, 0.1, 0.3, 1.0)
 """Before each child that is tried to be started, the first included."""
+_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Soon over, and no matter of room on a disk."""
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")
 """All that a child inherits of the environment: keys and addresses of the service stay out of its reach."""
 
@@ -68,13 +70,19 @@ class GuardedReader:
     def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording:
         """`inputs.ecg.read.read_ecg` in a child. Raises UnreadableFile, code `reading_failed` when the child died.
 
-        What is no file's fault: ReaderUnavailable when no child can be had, OSError with one of
+        What is no file's fault: ReaderUnavailable when no child or no memory can be had, OSError with one of
         `inputs.errors.NO_ROOM_TO_READ` when temporary files find no room.
         """
         if len(files) > MAX_UPLOAD_PARTS:
             raise UnreadableFile(
                 "too_many_files", f"The upload holds {len(files)} files; at most {MAX_UPLOAD_PARTS} are read."
             )
+        try:
+            return self._read_ecg(files, hints)
+        except _FolderGone:  # tidied away while it was in use: once more in a new one, if one can be made
+            return self._read_ecg(files, hints)
+
+    def _read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
         with self._uploads.folder() as folder:
             header = {
                 "kind": "ecg",
@@ -82,7 +90,12 @@ class GuardedReader:
                 "names": [file.name[:200] for file in files],
                 "options": asdict(hints),
             }
-            return self._ask(header, [file.data for file in files], unpack_recording)
+            try:
+                return self._ask(header, [file.data for file in files], unpack_recording)
+            except OSError as error:
+                if os.path.isdir(folder):
+                    raise
+                raise _FolderGone(error.errno, error.strerror) from error
 
     def read_echo(self, path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
         """`inputs.echo.read.read_echo` in a child. Raises UnreadableFile and ReaderUnavailable as `read_ecg` does."""
@@ -94,13 +107,9 @@ class GuardedReader:
         child = self._idle.get()
         try:
             child = self._ready(child)
-            answer = child.ask(header, blocks)
-            try:
-                raise_if_error(answer)
-                return unpack(answer)
-            except (KeyError, TypeError, ValueError) as error:
-                child.kill()
-                raise UnreadableFile("reading_failed", "Reading this file failed.") from error
+            return _checked(child, child.ask(header, blocks), unpack)
+        except MemoryError as error:  # of this process: what the child lacks ends the child
+            raise ReaderUnavailable("There is no memory to read files with.") from error
         finally:
             self._give_back(child)
 
@@ -142,7 +151,7 @@ class GuardedReader:
             return
         try:
             threading.Thread(target=self._replace, args=(child,), name="reading-successor", daemon=True).start()
-        except RuntimeError:  # no thread to be had: the next caller starts one
+        except (RuntimeError, MemoryError):  # no thread to be had: the next caller starts one
             self._end(child)
             self._idle.put(None)
 
@@ -224,22 +233,57 @@ class _Uploads:
     def folder(self) -> Iterator[Path]:
         """For one request, gone afterwards. Raises OSError where there is no room for it."""
         with self._lock:
-            if self._path is None or not self._path.is_dir():  # somebody tidied the temporary files
-                self._held.close()
-                try:
-                    self._path = self._held.enter_context(held_folder(_UPLOADS))
-                except FileNotFoundError as error:  # so `tempfile` says that no folder can be written to
-                    raise OSError(errno.ENOSPC, "no temporary files can be written") from error
-            path = Path(tempfile.mkdtemp(dir=self._path))
+            try:
+                path = self._new()
+            except OSError as error:  # it is about our folders, whatever it is, and no file's fault
+                if error.errno in _NO_DESCRIPTORS:
+                    raise ReaderUnavailable("Too many files are open to read another one.") from error
+                raise no_room(error) from error
         try:
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
 
+    def _new(self) -> Path:
+        if self._path is not None:
+            try:
+                return Path(tempfile.mkdtemp(dir=self._path))
+            except (FileNotFoundError, NotADirectoryError):  # somebody tidied the temporary files
+                self._held.close()
+                self._path = None
+        self._path = self._held.enter_context(held_folder(_UPLOADS))
+        return Path(tempfile.mkdtemp(dir=self._path))
+
     def close(self) -> None:
         with self._lock:
             self._held.close()
             self._path = None
+
+
+class _FolderGone(OSError):
+    """The folder of a request was removed while a child worked in it."""
+
+
+def _checked(child: _Child, answer: Message, unpack: Callable[[Message], Result]) -> Result:
+    """What a child answered or refused. One that answered anything else is killed before another caller meets it."""
+    try:
+        raise_if_error(answer)
+        return unpack(answer)
+    except InputError:
+        raise
+    except OSError as error:
+        if error.errno not in NO_ROOM_TO_READ:
+            child.kill()
+        raise
+    except MemoryError:
+        child.kill()
+        raise
+    except Exception as error:  # whatever odd values make the checks raise
+        child.kill()
+        raise UnreadableFile("reading_failed", "Reading this file failed.") from error
+    except BaseException:
+        child.kill()
+        raise
 
 
 class _NotStarted(Exception):
@@ -313,12 +357,18 @@ class _Child:
             return read_message(
                 self._answers, MAX_ECG_ANSWER_BYTES if header.get("kind") == "ecg" else MAX_MESSAGE_BODY_BYTES
             )
-        except (OSError, EOFError, ValueError) as error:
+        except MemoryError:
+            self.kill()
+            raise
+        except Exception as error:  # RecursionError among them: a header may be nested as deep as it is long
             self.kill()
             why = f"took longer than {seconds:g} s" if late.is_set() else "failed"
             raise UnreadableFile(
                 "reading_failed", f"Reading this file {why}.", hint="The file is damaged, or no ordinary recording."
             ) from error
+        except BaseException:  # the rest of the answer is still in the pipe, where the next caller would read it
+            self.kill()
+            raise
         finally:
             timer.cancel()
             timer.join()

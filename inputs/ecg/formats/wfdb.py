@@ -7,11 +7,14 @@ here. Layout: https://physionet.org/physiotools/wag/header-5.htm
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import math
 import re
+import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +30,7 @@ from inputs.ecg.formats.base import (
     checked_rate,
 )
 from inputs.ecg.leads import lead_from_name
-from inputs.errors import UnreadableFile
+from inputs.errors import UnreadableFile, no_room
 from inputs.limits import (
     MAX_WFDB_HEADER_BYTES,
     MAX_WFDB_SAMPLES_PER_FRAME,
@@ -271,14 +274,13 @@ def _read_signals(header: Header, data: Mapping[str, bytes]) -> tuple[list[NDArr
     """Physical samples of each signal of a single-segment record, NaN where the format marks them invalid."""
     files = list(data)
     header, data = _little_endian(header, data)
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+    contents = {f"{number}.dat": data[file] for number, file in enumerate(files)}
+    contents["0.hea"] = _rewritten(header, files).encode()
+    with warnings.catch_warnings(), _written(contents) as folder:
         warnings.simplefilter("ignore")  # wfdb is imported with calls that pandas deprecates
         import wfdb  # a third of a second, which readers of other formats need not pay
 
-        for number, file in enumerate(files):
-            (Path(folder) / f"{number}.dat").write_bytes(data[file])
-        (Path(folder) / "0.hea").write_text(_rewritten(header, files))
-        record = wfdb.rdrecord(str(Path(folder) / "0"), physical=False, smooth_frames=False)
+        record = wfdb.rdrecord(str(folder / "0"), physical=False, smooth_frames=False)
     input_warnings = []
     if not any(signal.skew for signal in header.signals):
         computed = record.calc_checksum(expanded=True)
@@ -292,6 +294,32 @@ def _read_signals(header: Header, data: Mapping[str, bytes]) -> tuple[list[NDArr
         )
     physical = record.dac(expanded=True)
     return list(physical), input_warnings
+
+
+@contextlib.contextmanager
+def _written(contents: Mapping[str, bytes]) -> Iterator[Path]:
+    """A temporary folder with these files. Where it cannot be had, or goes while it is used, no upload is at fault.
+
+    Raises OSError with one of NO_ROOM_TO_READ; EFBIG stays what it is.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp())
+    except OSError as error:
+        raise no_room(error) from error
+    try:
+        try:
+            for name, content in contents.items():
+                (folder / name).write_bytes(content)
+        except OSError as error:
+            raise error if error.errno == errno.EFBIG else no_room(error) from error
+        try:
+            yield folder
+        except Exception as error:
+            if all((folder / name).exists() for name in contents):
+                raise
+            raise OSError(errno.ENOSPC, "no temporary files can be kept") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _little_endian(header: Header, data: Mapping[str, bytes]) -> tuple[Header, Mapping[str, bytes]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from inputs.ecg import prepare
 from inputs.ecg.prepare import (
     als_baseline,
     compile_solver,
@@ -19,7 +21,7 @@ from inputs.ecg.prepare import (
 )
 from inputs.ecg.quality import check_ecg
 from inputs.errors import UnusableRecording
-from inputs.records import STANDARD_LEADS, InputWarning
+from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning
 from inputs.specs import EcgSpec
 
 SPEC = EcgSpec()
@@ -282,3 +284,41 @@ def test_warnings_of_reading_come_first_and_those_of_judging_after_them(ecg):
     prepared = prepare_ecg(recording, SPEC)
     assert prepared.warnings == (read, *check_ecg(recording, SPEC).warnings)
     assert [warning.code for warning in prepared.warnings] == ["gain_assumed", "leads_derived"]
+
+
+def test_one_long_record_is_prepared_at_a_time_and_ordinary_ones_pass_by(ecg):
+    long = EcgRecording(np.tile(ecg.signal_mv(), 30), 500.0, STANDARD_LEADS, "test")
+    done = threading.Event()
+
+    def prepare_long() -> None:
+        prepare_ecg(long, SPEC)
+        done.set()
+
+    with prepare._one_long:
+        thread = threading.Thread(target=prepare_long, daemon=True)
+        thread.start()
+        prepare_ecg(ecg.recording(), SPEC)  # would wait for ever
+        assert not done.wait(1.0)
+    assert done.wait(20.0)
+    thread.join()
+
+
+@pytest.mark.parametrize("leads", [STANDARD_LEADS, STANDARD_LEADS[:2] + STANDARD_LEADS[6:]])
+def test_a_long_record_is_prepared_in_little_more_memory_than_it_has(ecg, leads):
+    """Several clients send such records in zips of 100 kB; what preparation takes is the service's."""
+    rows = [STANDARD_LEADS.index(lead) for lead in leads]
+    recording = EcgRecording(np.tile(ecg.signal_mv()[rows], 120).astype(np.float32), 2000.0, leads, "test")
+    prepare_ecg(recording, SPEC)
+    tracemalloc.start()
+    prepare_ecg(recording, SPEC)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 45e6
+
+
+def test_preparation_leaves_the_recording_as_it_was(ecg):
+    signal_mv = ecg.signal_mv().astype(np.float32)
+    signal_mv[3, 5:90] = np.nan
+    recording = EcgRecording(signal_mv.copy(), 500.0, STANDARD_LEADS, "test")
+    prepare_ecg(recording, SPEC)
+    np.testing.assert_array_equal(recording.signal_mv, signal_mv)

@@ -118,7 +118,7 @@ def test_no_room_for_temporary_files_is_not_the_files_fault(ecg, monkeypatch, nu
     def full(*_: object, **__: object) -> None:
         raise OSError(number, "full")
 
-    monkeypatch.setattr("inputs.ecg.formats.wfdb.tempfile.TemporaryDirectory", full)
+    monkeypatch.setattr("inputs.ecg.formats.wfdb.tempfile.mkdtemp", full)
     with pytest.raises(OSError, match="full") as direct:
         read_ecg(ecg.wfdb())
     message = {"kind": "no_space", "errno": direct.value.errno}, []
