@@ -286,15 +286,15 @@ def test_a_generation_that_could_not_be_opened_for_another_reason_is_tried_again
 
 
 def test_a_service_turns_to_a_generation_that_was_unreadable_when_it_looked(
-    start_app, index_dir, write_generation, wait_until, monkeypatch
+    start_app, index_dir, tmp_path, write_generation, wait_until, monkeypatch
 ):
     monkeypatch.setattr(_Pauses, "FIRST_S", 0.05)
     with start_app() as running:
-        (index_dir / "CURRENT").rename(index_dir / "kept")
-        second = write_generation(index_dir, seed=1)
-        shutil.copy(index_dir / "CURRENT", index_dir / "new")
-        shutil.copy(index_dir / "kept", index_dir / "CURRENT")
+        elsewhere = shutil.copytree(index_dir, tmp_path / "elsewhere")  # out of sight of who looks every moment
+        second = write_generation(elsewhere, seed=1)
+        shutil.copytree(elsewhere / "generations" / second, index_dir / "generations" / second)
         with away(index_dir / "generations" / second / "catalogue.sqlite"):
+            shutil.copy(elsewhere / "CURRENT", index_dir / "new")
             (index_dir / "new").rename(index_dir / "CURRENT")
             wait_until(lambda: second in (running.client.get("/readyz").json().get("degraded") or ""))
             assert running.search(1).json()["generation"] == "000001"

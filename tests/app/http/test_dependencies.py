@@ -1,6 +1,5 @@
 """Who gets in: keys in headers, the page's session, other sites' pages."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -156,7 +155,7 @@ def test_nobody_is_sent_to_a_name_that_the_caller_gave_this_host(running, query_
         assert "evil.example" not in str(response.headers)
 
 
-def test_one_callers_flood_leaves_places_for_the_others(start_app, keys_file, query_key):
+def test_one_callers_flood_leaves_places_for_the_others(start_app, wait_until, keys_file, query_key):
     ward = create_key(keys_file, ("query",), "ward")
     with start_app(keys_file=keys_file, queue_size=4) as running, ThreadPoolExecutor(8) as pool:
         running.bundle.go_on.clear()
@@ -166,12 +165,11 @@ def test_one_callers_flood_leaves_places_for_the_others(start_app, keys_file, qu
 
         flood = [pool.submit(ask, query_key) for _ in range(6)]
         statuses = lambda: [one.result().status_code for one in flood if one.done()]  # noqa: E731
-        while len(statuses()) < 3:
-            time.sleep(0.01)
+        wait_until(lambda: len(statuses()) >= 3)
         assert statuses() == [429] * 3
         answered = pool.submit(ask, ward)
-        while running.service.batcher.waiting < 3:  # two of the flood's three, and the ward's
-            time.sleep(0.01)
+        # The flood's three and the ward's, wherever they are.
+        wait_until(lambda: sum(running.bundle.batches) + running.service.batcher.waiting == 4)
         running.bundle.go_on.set()
         assert answered.result().status_code == 200
         assert sorted(one.result().status_code for one in flood) == [200] * 3 + [429] * 3
