@@ -48,7 +48,7 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(default=32 * 2**20, ge=1)
     """A larger request body is answered 413."""
-    max_upload_files: int = Field(default=8, ge=1)
+    max_upload_files: int = Field(default=8, ge=1, le=32)
     max_upload_bytes: int = Field(default=192 * 2**20, ge=1)
     """What the uploads in the service may take together: they are kept in memory and never written. No caller takes
     more than three quarters; one more is answered 429."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ground.disk import sha256
 
+SESSION_COOKIE = "echo2ecg_session"
 SESSIONS_PER_KEY = 100
 """Browsers that one key may be logged in from; one more ends its oldest log-in, and never another key's."""
 

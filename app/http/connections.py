@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 import socket
 from collections import defaultdict
@@ -26,6 +27,7 @@ import structlog
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from app.access.sessions import SESSION_COOKIE
 from app.http.headers import SECURITY_HEADERS
 from app.http.problems import PROBLEM_TYPE, Problem, RefusedHeader
 
@@ -39,6 +41,9 @@ MAX_PIPELINED = 8
 PIECES_ALLOWED = 1000
 LEAST_PIECE_BYTES = 64
 """After so many pieces of a body, such as chunks, they must be of this size on average: each costs us time."""
+_OFFER = (b"upgrade", b"http2-settings")
+_OWN_COOKIE = re.compile(rb"(?:^|;)\s*(%s=[\w-]{1,64})(?:;|$)" % SESSION_COOKIE.encode())
+"""All that is kept of cookies: others may be a riddle for the parser that every request's cookies go through."""
 WRITE_BUFFER_BYTES = 16 * 2**10
 """Above it an answer waits for its reader. The kernel keeps KERNEL_BUFFER_BYTES more."""
 KERNEL_BUFFER_BYTES = 128 * 2**10
@@ -225,11 +230,18 @@ class BoundedProtocol(HttpToolsProtocol):
         It takes what follows for that protocol, so that the body would be lost, or run as a request of its own: it is
         given the request again without the offer.
         """
-        offered = (b"connection", b"upgrade", b"http2-settings")
-        lines = [b"%s %s HTTP/1.1" % (self.parser.get_method(), self.url)]
-        lines += [b"%s: %s" % (name, value) for name, value in self.headers if name not in offered]
+        version = self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
+        for name, value in self.headers:
+            if name == b"connection":
+                kept = [word for word in value.split(b",") if word.strip().lower() not in _OFFER]
+                value = b",".join(kept)
+            if name not in _OFFER and value:
+                lines.append(b"%s: %s" % (name, value))
         self._upgrading = False
         self.parser = httptools.HttpRequestParser(self)
+        # As uvicorn's own: what follows a request that ends the connection must not cost its answer.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._parse(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     def on_message_begin(self) -> None:
@@ -247,8 +259,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_bytes += len(name) + len(value)
         if self._header_lines > MAX_HEADER_LINES or self._header_bytes > MAX_HEADER_BYTES:
             self._complain(RefusedHeader("header_too_large", 431, "The request's header is too large."))
-        if not self._in_header:  # a trailer of a chunked body: counted, and no header
+        if not self._in_header:  # a trailer of a chunked body: counted, and no header, but for the parser
+            if name.lower() in (b"connection", b"upgrade"):
+                self._complain(RefusedHeader("bad_request", 400, "A trailer cannot say what becomes of a connection."))
             return
+        if name.lower() == b"cookie":
+            if (own := _OWN_COOKIE.search(value)) is None:
+                return
+            value = own[1]
         if name.lower() == b"content-length" and len(value) > MAX_LENGTH_DIGITS:
             self._complain(RefusedHeader("bad_length", 400, "The Content-Length of this request is not a length."))
         self._has_body |= name.lower() == b"transfer-encoding" or (
@@ -329,11 +347,14 @@ class BoundedProtocol(HttpToolsProtocol):
         raise _NoMore
 
     def _refuse(self, refusal: RefusedHeader) -> None:
-        """Answer and end, unless another answer is being written or due: then just end."""
+        """Answer and end; where another answer is due, that one is given instead."""
         self._deaf = True
         self._stop_header_timer()
         answering = self.cycle is not None and not self.cycle.response_complete
-        if answering and (self.pipeline or self.cycle.response_started or not self.cycle.more_body):
+        if answering and not self.cycle.more_body:
+            self.cycle.keep_alive = False  # the fault lies behind a whole request, whose answer is still due
+            return
+        if answering and (self.pipeline or self.cycle.response_started):
             self._close()
             return
         if answering:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
 from fastapi import Depends, Request
 
 from app.access.keys import ApiKey, Scope
+from app.access.sessions import SESSION_COOKIE
 from app.http.problems import Forbidden, Unauthorised
 from app.service import Service
 
-SESSION_COOKIE = "echo2ecg_session"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 async def get_service(request: Request) -> Service:
@@ -56,7 +56,7 @@ def caller_of(request: Request) -> str:
 def refuse_other_sites(request: Request, service: Service) -> None:
     """A browser must not act here on behalf of another site's page, nor a foreign name stand for this machine."""
     host = _split(f"//{request.headers.get('host', '')}")
-    if not service.keys.enforced and host.hostname not in LOOPBACK_HOSTS:
+    if not service.keys.enforced and not _is_this_machine(host.hostname or ""):
         raise Forbidden("foreign_host", "Without API keys the service only answers to this machine's own name.")
     if request.method in SAFE_METHODS:
         return
@@ -67,6 +67,14 @@ def refuse_other_sites(request: Request, service: Service) -> None:
         own = origin is None or _split(origin).netloc == host.netloc
     if not own:
         raise Forbidden("cross_site", "This request comes from another site's page.")
+
+
+def _is_this_machine(name: str) -> bool:
+    """A name that no name server can lead elsewhere."""
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _split(address: str) -> SplitResult:

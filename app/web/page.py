@@ -10,10 +10,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
+from app.access.sessions import SESSION_COOKIE
 from app.answering.answered import search_answer
 from app.http.bodies import takes_at_most, takes_upload
 from app.http.dependencies import (
-    SESSION_COOKIE,
     ServiceDep,
     find_caller,
     refuse_other_sites,

@@ -1,0 +1,70 @@
+"""A small application behind the real frame, and connections to it."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request, Response
+
+from app.http.frame import add_frame
+from app.http.problems import install_handlers
+from app.metrics import Metrics
+from app.settings import Settings
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `wire`
+
+LARGE = b"x" * 4_000_000
+
+
+@pytest.fixture
+def start(serve_app):
+    """`with start(**settings) as connect:` gives connections to a small application; `connect.url` is its address."""
+
+    @contextmanager
+    def start(**changes):
+        settings = Settings(bundle_dir="b", index_dir="i", **changes)
+        app = FastAPI()
+
+        @app.get("/small")
+        async def small():
+            return {"small": True}
+
+        @app.get("/large")
+        async def large():
+            return Response(LARGE)
+
+        @app.post("/seen")
+        async def seen(request: Request):
+            return sorted(request.headers)
+
+        @app.get("/cookies")
+        async def cookies(request: Request):
+            return request.headers.getlist("cookie")
+
+        @app.post("/body")
+        async def body(request: Request):
+            return len(await request.body())
+
+        install_handlers(app)
+        add_frame(app, settings, Metrics())
+        with serve_app(app, settings) as url, ExitStack() as opened:
+            address = httpx.URL(url)
+
+            def connect(timeout_s=10.0, source="127.0.0.1", **options):
+                connection = opened.enter_context(socket.socket())
+                for name, value in options.items():
+                    connection.setsockopt(socket.SOL_SOCKET, getattr(socket, name), value)
+                connection.settimeout(timeout_s)
+                connection.bind((source, 0))
+                connection.connect((address.host, address.port))
+                return connection
+
+            connect.url = url
+            yield connect
+
+    return start
