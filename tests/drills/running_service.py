@@ -59,7 +59,10 @@ class RunningService:
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", SERVE],
-                env=own | paths | {"ECHO2ECG_PORT": "0", "ECHO2ECG_DEVICE": "cpu"} | environment,
+                env=own
+                | paths
+                | {"ECHO2ECG_PORT": "0", "ECHO2ECG_DEVICE": "cpu", "ECHO2ECG_READER_WORKERS": "1"}
+                | environment,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 cwd=ROOT,

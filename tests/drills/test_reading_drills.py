@@ -97,7 +97,7 @@ def test_an_ordinary_query_is_answered_soon_beside_ten_clients_with_files_of_new
         time.sleep(1.5)
         answers = [service.ask() for _ in range(5)]
     assert [status for status, _ in answers] == [200] * 5
-    assert set(clients.found) == {422}
+    assert 422 in set(clients.found) <= {422, 429}  # 429: their bodies are more than one caller's share
     assert service.children() == [child], "no file made it die"
     assert worst_mb[0] - before_mb < 200
     if name == "newlines in a zip":  # bare ones take their time to arrive
