@@ -8,7 +8,7 @@ import struct
 
 import httpx
 import pytest
-from wire import ASK, HEAD, everything, is_open
+from wire import ASK, HEAD, UPLOAD, everything, is_open
 
 from app.http.connections import BoundedProtocol, origin_of
 from app.main import OTHER_DESCRIPTORS, connection_limits
@@ -68,11 +68,9 @@ def test_what_is_being_answered_is_not_closed_for_a_newcomer(start_app, wait_unt
         running.bundle.go_on.clear()
         url = running.client.base_url
         connections = []
-        body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n1\r\n--x--\r\n'
-        head = b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n" % len(body)
         for _ in range(2):
             connections.append(socket.create_connection((url.host, url.port), timeout=10))
-            connections[-1].sendall(head + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + body)
+            connections[-1].sendall(UPLOAD)
         wait_until(lambda: sum(running.bundle.batches) + running.service.batcher.waiting == 2)
         for _ in range(20):
             assert httpx.get(f"{url}/healthz").status_code == 200

@@ -9,7 +9,7 @@ import time
 
 import httpx
 import pytest
-from wire import ASK, CHUNKED, CLOSE, HEAD, LARGE, OFFER, answers, ended_within, everything, is_open
+from wire import ASK, CHUNKED, CLOSE, HEAD, LARGE, OFFER, UPLOAD, answers, ended_within, everything, is_open
 
 from app.http.connections import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_PIPELINED
 
@@ -146,10 +146,7 @@ def test_no_body_is_taken_in_behind_a_request_that_is_still_in_work(start_app, w
         running.bundle.go_on.clear()
         url = running.client.base_url
         with socket.create_connection((url.host, url.port), timeout=10) as connection:
-            body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n1\r\n--x--\r\n'
-            head = b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n" % len(body)
-            upload = head + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + body
-            connection.sendall(upload * 3)
+            connection.sendall(UPLOAD * 3)
             wait_until(lambda: running.bundle.batches)
             running.bundle.go_on.set()
             assert answers(connection) == [200]
@@ -160,13 +157,10 @@ def test_who_leaves_with_more_requests_waiting_is_noticed(start_app, wait_until)
         running.bundle.go_on.clear()
         held = running.client.base_url
         with socket.create_connection((held.host, held.port), timeout=10) as first:
-            body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n1\r\n--x--\r\n'
-            head = b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n" % len(body)
-            upload = head + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + body
-            first.sendall(upload)
+            first.sendall(UPLOAD)
             wait_until(lambda: running.bundle.batches)
             leaving = socket.create_connection((held.host, held.port), timeout=10)
-            leaving.sendall(upload + ASK)
+            leaving.sendall(UPLOAD + ASK)
             wait_until(lambda: running.service.batcher.waiting == 1)
             leaving.close()
             wait_until(lambda: running.service.batcher.waiting == 0)

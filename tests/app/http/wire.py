@@ -11,6 +11,13 @@ HEAD = b"GET /small HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 CHUNKED = b"POST /body HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 CLOSE = ASK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+_FORM = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n1\r\n--x--\r\n'
+UPLOAD = (
+    b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n" % len(_FORM)
+    + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    + _FORM
+)
+"""An ECG that the stand-in for the reader takes."""
 
 
 def everything(connection) -> bytes:
