@@ -13,27 +13,10 @@ import httpx
 import numpy as np
 
 from cli.demo import DEMO_BUNDLE
-from index.catalogue.cards import CataloguedView, StudyCard
-from index.store import IndexStore
 from inputs.records import STANDARD_LEADS
-from models.bundle import read_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = "from app.main import serve; from app.settings import Settings; serve(Settings())"
-
-
-def write_index(folder: Path) -> Path:
-    """Thirty studies whose vectors are random, for the demo bundle."""
-    manifest, sha256 = read_manifest(DEMO_BUNDLE)
-    dim, rng = manifest.architecture.embedding_dim, np.random.default_rng(0)
-    with IndexStore(folder).write(bundle_id=manifest.id, bundle_sha256=sha256, dim=dim, build={}) as writer:
-        for row in range(30):
-            vector_D = rng.standard_normal(dim).astype(np.float32)
-            unknown = (None,) * 5
-            views = (CataloguedView("v1", "A4C", 1.0),)
-            card = StudyCard(row, f"s{row}", f"p{row}", None, *unknown, {}, None, views)
-            writer.add(card, vector_D / np.linalg.norm(vector_D), {})
-    return folder
 
 
 def wfdb_files() -> list[tuple[str, tuple[str, bytes]]]:

@@ -8,7 +8,6 @@ import os
 import random
 import resource
 import signal
-import sys
 import threading
 import time
 import zipfile
@@ -17,9 +16,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from running_service import RunningService, wfdb_files, write_index
+from running_service import RunningService, wfdb_files
+from served import write_random_index
 
 pytestmark = pytest.mark.drill
 
@@ -28,7 +26,9 @@ KILLS = 3 * int(os.environ.get("ECHO2ECG_DRILL_LOOPS", "20"))
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    return write_index(tmp_path_factory.mktemp("index"))
+    folder = tmp_path_factory.mktemp("index")
+    write_random_index(folder)
+    return folder
 
 
 @pytest.fixture
