@@ -267,6 +267,8 @@ class BoundedProtocol(HttpToolsProtocol):
             if (own := _OWN_COOKIE.search(value)) is None:
                 return
             value = own[1]
+        if name.lower() == b"host" and any(known == b"host" for known, _ in self.headers):
+            self._complain(RefusedHeader("bad_request", 400, "A request names one Host."))  # a proxy may go by another
         if name.lower() == b"content-length" and len(value) > MAX_LENGTH_DIGITS:
             self._complain(RefusedHeader("bad_length", 400, "The Content-Length of this request is not a length."))
         self._has_body |= name.lower() == b"transfer-encoding" or (

@@ -33,6 +33,8 @@ from models.bundle import EcgOutput, Gift
 from models.labels import LvefClasses
 from models.probes import Probes
 
+sys.path.insert(0, str(Path(__file__).parent))  # for `wire`
+
 DIM = 8
 JPEG = b"\xff\xd8\xff\xe0 a still"
 

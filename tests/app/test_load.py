@@ -9,6 +9,7 @@ import time
 
 import httpx
 import pytest
+from wire import UPLOAD
 
 
 def hold_lane(running, wait_until):
@@ -20,10 +21,8 @@ def hold_lane(running, wait_until):
 
 
 def begin_search(running) -> socket.socket:
-    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n1\r\n--x--\r\n'
     connection = connect(running)
-    head = f"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
-    connection.sendall(head.encode() + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + body)
+    connection.sendall(UPLOAD)
     return connection
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def write_random_index(root: Path, studies: int = 30, seed: int = 0) -> str:
         return writer.generation_id
 
 
-def ecg_csv(seconds: float = 10.0, rate_hz: int = 500) -> bytes:
+def _ecg_csv(seconds: float = 10.0, rate_hz: int = 500) -> bytes:
     """A made-up ECG as a table that names its leads, unit and rate."""
     time_N = np.arange(int(seconds * rate_hz)) / rate_hz
     beat_N = np.exp(-(((time_N % 0.8) - 0.3) ** 2) / 0.0002)
@@ -55,6 +55,9 @@ def ecg_csv(seconds: float = 10.0, rate_hz: int = 500) -> bytes:
     rows = np.stack([time_N, *limb, *chest], axis=1)
     head = ",".join(["time_s", *[f"{lead} (mV)" for lead in LEADS]])
     return (head + "\n" + "\n".join(",".join(f"{value:.4f}" for value in row) for row in rows)).encode()
+
+
+ORDINARY_ECG = _ecg_csv()
 
 
 def multipart(*files: tuple[str, bytes]) -> tuple[bytes, dict[str, str]]:
@@ -102,10 +105,20 @@ class Served:
         connection.connect(("127.0.0.1", self.port))
         return connection
 
+    def ask(self) -> tuple[int, float]:
+        """An ordinary ECG: the status of its answer, and how long that took (seconds)."""
+        started = time.monotonic()
+        status, _ = self.search(("ecg.csv", ORDINARY_ECG))
+        return status, time.monotonic() - started
+
     @property
     def children(self) -> list[int]:
-        tasks = Path(f"/proc/{self.process.pid}/task")
-        return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+        """Its reading children."""
+        found: list[int] = []
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with suppress(OSError):  # a thread that ended just now
+                found += [int(pid) for pid in (task / "children").read_text().split()]
+        return found
 
     @property
     def descriptors(self) -> int:
@@ -131,12 +144,17 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, *options: str, port: int = 0, files: int | None = None, **settings: str) -> Iterator[Served]:
-    """The service over `folder`/index (made where it is not there). `files`: how many it may have open."""
+def serving(
+    folder: Path, *options: str, files: int | None = None, temporary: Path | None = None, **settings: str
+) -> Iterator[Served]:
+    """The service over `folder`/index (made where it is not there).
+
+    `files`: how many it may have open. `temporary`: the folder of its temporary files.
+    """
     if not (folder / "index").exists():
         write_random_index(folder / "index")
-    port, log = port or free_port(), folder / f"log-{time.monotonic_ns()}.json"
-    process = start(folder, port, log, *options, files=files, **settings)
+    port, log = free_port(), folder / f"log-{time.monotonic_ns()}.json"
+    process = start(folder, port, log, *options, files=files, temporary=temporary, **settings)
     with ExitStack() as opened:
         opened.callback(process.wait)
         opened.callback(process.kill)
@@ -150,11 +168,19 @@ def serving(folder: Path, *options: str, port: int = 0, files: int | None = None
 
 
 def start(
-    folder: Path, port: int, log: Path, *options: str, files: int | None = None, **settings: str
+    folder: Path,
+    port: int,
+    log: Path,
+    *options: str,
+    files: int | None = None,
+    temporary: Path | None = None,
+    **settings: str,
 ) -> subprocess.Popen[bytes]:
     """The process alone; its errors go to `log`."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("ECHO2ECG_")}
     own |= {f"ECHO2ECG_{name.upper()}": value for name, value in settings.items()}
+    if temporary is not None:
+        own["TMPDIR"] = str(temporary)
     command = [sys.executable, "-P", "-m", "cli.main", "serve", "--bundle", str(BUNDLE), "--device", "cpu"]
     command += ["--index", str(folder / "index"), "--port", str(port), *options]
     if files is not None:

@@ -16,7 +16,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from served import ecg_csv, free_port, multipart, serving, start
+from served import ORDINARY_ECG, free_port, multipart, serving, start
 
 from app.access.keys import create_key
 
@@ -28,7 +28,7 @@ HEAD = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
     with serving(tmp_path_factory.mktemp("doors")) as served:
-        assert served.search(("ecg.csv", ecg_csv()))[0] == 200  # what first requests need is at rest
+        assert served.ask()[0] == 200  # what first requests need is at rest
         yield served
 
 
@@ -95,7 +95,7 @@ def test_more_connections_than_the_process_may_open_files(tmp_path, said):
                 connections.append(served.connect())
                 connections[-1].sendall(said)
             time.sleep(12)
-            assert served.search(("ecg.csv", ecg_csv()))[0] == 200
+            assert served.ask()[0] == 200
         for connection in connections:
             connection.close()
 
@@ -126,7 +126,7 @@ def test_uploads_that_arrive_slowly_and_all_at_once(service):
         uploads = [pool.submit(upload, number) for number in range(20)]
         time.sleep(2)
         while not all(one.done() for one in uploads):
-            assert service.search(("ecg.csv", ecg_csv()))[0] == 200
+            assert service.ask()[0] == 200
             time.sleep(0.5)
     assert set(statuses) <= {"422", "429", "refused while sending"}
 
@@ -134,11 +134,11 @@ def test_uploads_that_arrive_slowly_and_all_at_once(service):
 def test_one_keys_flood_and_anothers_query(tmp_path):
     flood, ward = (create_key(tmp_path / "keys.json", ("query",), name) for name in ("flood", "ward"))
     with serving(tmp_path, keys_file=str(tmp_path / "keys.json")) as served:
-        ecg, statuses, end = ecg_csv(), Counter(), time.monotonic() + 10
+        statuses, end = Counter(), time.monotonic() + 10
 
         def ask_for_ever(_):
             while time.monotonic() < end:
-                statuses[served.search(("ecg.csv", ecg), key=flood)[0]] += 1
+                statuses[served.search(("ecg.csv", ORDINARY_ECG), key=flood)[0]] += 1
 
         with ThreadPoolExecutor(80) as pool:
             asking = [pool.submit(ask_for_ever, number) for number in range(80)]
@@ -146,7 +146,7 @@ def test_one_keys_flood_and_anothers_query(tmp_path):
             waited = []
             while time.monotonic() < end:
                 started = time.monotonic()
-                assert served.search(("ecg.csv", ecg), key=ward)[0] == 200
+                assert served.search(("ecg.csv", ORDINARY_ECG), key=ward)[0] == 200
                 waited.append(time.monotonic() - started)
             for one in asking:
                 one.result()
@@ -213,12 +213,12 @@ def test_odd_requests_byte_by_byte(service):
         assert answers(b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") == [414]
         assert answers(b"GET /v1/info/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n") == [404]
         assert answers(smuggled * 300) == [200] * 9
-    assert service.search(("ecg.csv", ecg_csv()))[0] == 200
+    assert service.ask()[0] == 200
     assert not [line for line in service.log.read_text().splitlines() if json.loads(line)["level"] == "error"]
 
 
 def test_callers_who_leave_in_the_middle_leave_nothing(service):
-    body, headers = multipart(("ecg.csv", ecg_csv()))
+    body, headers = multipart(("ecg.csv", ORDINARY_ECG))
     head = b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n" % len(body)
     head += f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode()
     at_rest = service.descriptors
@@ -229,6 +229,6 @@ def test_callers_who_leave_in_the_middle_leave_nothing(service):
                 if number % 2:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             time.sleep(0.01)
-    assert service.search(("ecg.csv", ecg_csv()))[0] == 200
+    assert service.ask()[0] == 200
     assert service.descriptors <= at_rest + 2
     assert threading.active_count() < 20

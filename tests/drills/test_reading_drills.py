@@ -14,26 +14,17 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
-from running_service import RunningService, wfdb_files
-from served import write_random_index
+from served import ORDINARY_ECG, Served, multipart, serving
 
 pytestmark = pytest.mark.drill
 
 KILLS = 3 * int(os.environ.get("ECHO2ECG_DRILL_LOOPS", "20"))
 
 
-@pytest.fixture(scope="module")
-def index(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("index")
-    write_random_index(folder)
-    return folder
-
-
 @pytest.fixture
-def service(index, tmp_path):
-    with RunningService(index, tmp_path / "log.json") as service:
+def service(tmp_path):
+    with serving(tmp_path, reader_workers="1") as service:
         assert service.ask()[0] == 200
         yield service
 
@@ -79,14 +70,13 @@ class Beside:
     ids=["zip", "bare"],
 )
 def test_an_ordinary_query_is_answered_soon_beside_ten_clients_with_files_of_newlines(service, name, body):
-    parameters = {"rate_hz": 500, "unit": "mV"}
-    (child,) = service.children()
+    upload, headers = multipart(("a", body))
+    (child,) = service.children
     before_mb = resident_mb(child)
     worst_mb = [0.0]
 
     def hostile() -> int:
-        parts = {"files": ("a", body)}
-        return httpx.post(f"{service.url}/v1/search", files=parts, params=parameters, timeout=90).status_code
+        return service.request("POST", "/v1/search?rate_hz=500&unit=mV", upload, headers)[0]
 
     def watched() -> str:
         worst_mb[0] = max(worst_mb[0], resident_mb(child))
@@ -98,7 +88,7 @@ def test_an_ordinary_query_is_answered_soon_beside_ten_clients_with_files_of_new
         answers = [service.ask() for _ in range(5)]
     assert [status for status, _ in answers] == [200] * 5
     assert 422 in set(clients.found) <= {422, 429}  # 429: their bodies are more than one caller's share
-    assert service.children() == [child], "no file made it die"
+    assert service.children == [child], "no file made it die"
     assert worst_mb[0] - before_mb < 200
     if name == "newlines in a zip":  # bare ones take their time to arrive
         assert max(seconds for _, seconds in answers) < 2.0
@@ -108,11 +98,11 @@ def test_children_killed_again_and_again_are_no_defect_and_leave_nothing_open(se
     def ask() -> int:
         return service.ask()[0]
 
-    before, draw = service.descriptors(), random.Random(0)
+    before, draw = service.descriptors, random.Random(0)
     with Beside(4, ask) as clients:
         killed, end = 0, time.monotonic() + 120
         while killed < KILLS and time.monotonic() < end:
-            for child in service.children():
+            for child in service.children:
                 try:
                     os.kill(child, signal.SIGKILL)
                     killed += 1
@@ -123,49 +113,49 @@ def test_children_killed_again_and_again_are_no_defect_and_leave_nothing_open(se
     assert set(clients.found) <= {200, 422, 503}, "422 is a child killed over a file"
     assert service.ask()[0] == 200
     end = time.monotonic() + 40  # connections of clients that went are closed by then
-    while service.descriptors() > before and time.monotonic() < end:
+    while service.descriptors > before and time.monotonic() < end:
         time.sleep(0.5)
-    assert service.descriptors() <= before
-    assert len(service.children()) == 1
+    assert service.descriptors <= before
+    assert len(service.children) == 1
 
 
 def test_a_stopped_and_a_starved_child_are_replaced(service):
-    (child,) = service.children()
+    (child,) = service.children
     os.kill(child, signal.SIGSTOP)
     status, seconds = service.ask()
     assert status == 200
     assert seconds < 10
-    (child,) = service.children()
+    (child,) = service.children
     resource.prlimit(child, resource.RLIMIT_AS, (120_000_000, 120_000_000))
     assert service.ask()[0] in (200, 422)
     assert service.ask()[0] == 200
 
 
 def test_a_service_that_may_start_no_process_says_so_and_recovers(service):
-    (child,) = service.children()
-    soft, hard = resource.prlimit(service.pid, resource.RLIMIT_NOFILE)
+    (child,) = service.children
+    soft, hard = resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE)
     os.kill(child, signal.SIGKILL)
+    while lives(child):
+        time.sleep(0.01)
     # Room for the connection of one more client, and none for the pipes of a child.
-    resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (service.descriptors() + 1, hard))
-    refused = httpx.post(f"{service.url}/v1/search", files=wfdb_files(), timeout=60)
-    resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (soft, hard))
-    assert (refused.status_code, refused.json()["code"]) == (503, "reader_unavailable")
-    assert refused.headers["retry-after"]
+    resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (service.descriptors + 1, hard))
+    status, problem = service.search(("ecg.csv", ORDINARY_ECG))
+    resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    assert (status, problem["code"]) == (503, "reader_unavailable")
     assert service.ask()[0] == 200
 
 
-def test_nothing_of_an_upload_outlives_the_kill_of_a_service_and_its_restart(index, tmp_path):
+def test_nothing_of_an_upload_outlives_the_kill_of_a_service_and_its_restart(tmp_path):
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    environment = {"TMPDIR": str(temporary), "ECHO2ECG_READER_WORKERS": "2"}
     with (
-        RunningService(index, tmp_path / "other.json", TMPDIR=str(temporary)) as other,
-        RunningService(index, tmp_path / "first.json", **environment) as service,
+        serving(tmp_path, reader_workers="1", temporary=temporary) as other,
+        serving(tmp_path, reader_workers="2", temporary=temporary) as service,
         ThreadPoolExecutor(4) as clients,
     ):
         assert other.ask()[0] == 200
         mine = set(temporary.glob("echo2ecg-*"))
-        children, end = service.children(), time.monotonic() + 30
+        children, end = service.children, time.monotonic() + 30
         asking = [clients.submit(ask_until_it_ends, service) for _ in range(4)]
         while not uploads_in(temporary) and time.monotonic() < end:
             pass
@@ -176,7 +166,7 @@ def test_nothing_of_an_upload_outlives_the_kill_of_a_service_and_its_restart(ind
         assert set(temporary.glob("echo2ecg-*")) > mine, "what the kill left"
         time.sleep(1.0)
         assert not any(lives(child) for child in children)
-        with RunningService(index, tmp_path / "second.json", **environment) as again:
+        with serving(tmp_path, reader_workers="2", temporary=temporary) as again:
             assert set(temporary.glob("echo2ecg-*")) == mine, "the other service's is left alone"
             assert again.ask()[0] == 200
             assert uploads_in(temporary) == []
@@ -190,12 +180,9 @@ def lives(pid: int) -> bool:
         return False
 
 
-def ask_until_it_ends(service: RunningService) -> None:
-    try:
-        while True:
-            service.ask(timeout_s=10)
-    except httpx.HTTPError:
-        return
+def ask_until_it_ends(service: Served) -> None:
+    while service.ask()[0]:
+        pass
 
 
 def uploads_in(temporary: Path) -> list[Path]:

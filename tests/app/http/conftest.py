@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import socket
-import sys
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
@@ -15,8 +13,6 @@ from app.http.frame import add_frame
 from app.http.problems import install_handlers
 from app.metrics import Metrics
 from app.settings import Settings
-
-sys.path.insert(0, str(Path(__file__).parent))  # for `wire`
 
 LARGE = b"x" * 4_000_000
 

@@ -28,6 +28,8 @@ from app.http.connections import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_PIPELIN
         (CHUNKED + b"0\r\nX-T: " + b"a" * (MAX_HEADER_BYTES + 2**20), 431, "header_too_large"),
         (HEAD + b"Content-Length: " + b"0" * 5000 + b"\r\n\r\n", 400, "bad_length"),
         (b"no request at all\r\n\r\n", 400, "bad_request"),
+        (HEAD + b"Host: elsewhere\r\n\r\n", 400, "bad_request"),
+        (HEAD + OFFER + b"hOST: 127.0.0.1\r\n\r\n", 400, "bad_request"),
     ],
     ids=[
         "endless value",
@@ -41,6 +43,8 @@ from app.http.connections import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_PIPELIN
         "endless trailer",
         "a length of five thousand digits",
         "nonsense",
+        "two hosts",
+        "two hosts and an offer",
     ],
 )
 def test_what_is_too_large_to_be_a_request_is_refused_in_the_form_of_every_refusal(start, sent, status, code):

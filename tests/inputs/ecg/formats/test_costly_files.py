@@ -16,7 +16,6 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 
 from inputs.errors import UnreadableFile
 from inputs.guarded.reader import GuardedReader
-from inputs.limits import ChildLimits
 from inputs.records import STANDARD_LEADS, UploadedFile
 
 MB = 10**6
@@ -139,13 +138,6 @@ COSTLY = {
     ),
     "a zip packed with LZMA": lambda: zipped({"x.csv": b"I,II\n1,2\n"}, zipfile.ZIP_LZMA),
 }
-
-
-@pytest.fixture(scope="module")
-def narrow():
-    """A reader whose child has 300 MB and, for each file, four to five seconds of a processor."""
-    with GuardedReader(ChildLimits(memory_bytes=300 * MB, cpu_s=4, wall_s=60.0)) as reader:
-        yield reader
 
 
 @pytest.mark.parametrize("name", COSTLY)

@@ -67,13 +67,6 @@ def zipped(data: bytes) -> UploadedFile:
     return UploadedFile("ecg.zip", stream.getvalue())
 
 
-@pytest.fixture(scope="module")
-def narrow():
-    """A reader whose child has 300 MB and, for each file, four to five seconds of a processor."""
-    with GuardedReader(ChildLimits(memory_bytes=300 * MB, cpu_s=4, wall_s=60.0)) as reader:
-        yield reader
-
-
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_table_made_to_cost_much_is_refused_and_the_child_lives(narrow, name):
     with pytest.raises(UnreadableFile) as refused:
