@@ -44,20 +44,24 @@ def write_random_index(root: Path, studies: int = 30, seed: int = 0) -> str:
         return writer.generation_id
 
 
-def _ecg_csv(seconds: float = 10.0, rate_hz: int = 500) -> bytes:
-    """A made-up ECG as a table that names its leads, unit and rate."""
-    time_N = np.arange(int(seconds * rate_hz)) / rate_hz
+def _made_up_ecg() -> tuple[tuple[str, bytes], tuple[tuple[str, bytes], ...]]:
+    """Ten seconds as a table that names its leads, unit and rate, and as the two files of a WFDB record."""
+    time_N = np.arange(5000) / 500
     beat_N = np.exp(-(((time_N % 0.8) - 0.3) ** 2) / 0.0002)
     first_N, second_N = beat_N + 0.05 * np.sin(7 * time_N), 1.4 * beat_N + 0.05 * np.cos(5 * time_N)
     limb = [first_N, second_N, second_N - first_N]
     limb += [-(first_N + second_N) / 2, first_N - second_N / 2, second_N - first_N / 2]
     chest = [beat_N * (lead - 2.5) / 2 + 0.03 * np.sin((lead + 3) * time_N) for lead in range(6)]
-    rows = np.stack([time_N, *limb, *chest], axis=1)
+    signal_NL = np.stack([*limb, *chest], axis=1)
     head = ",".join(["time_s", *[f"{lead} (mV)" for lead in LEADS]])
-    return (head + "\n" + "\n".join(",".join(f"{value:.4f}" for value in row) for row in rows)).encode()
+    rows = [",".join(f"{value:.4f}" for value in (time_s, *row)) for time_s, row in zip(time_N, signal_NL, strict=True)]
+    table = "ecg.csv", "\n".join([head, *rows]).encode()
+    lines = ["rec 12 500 5000", *[f"rec.dat 16 1000(0)/mV 16 0 0 0 0 {lead}" for lead in LEADS]]
+    counts_NL = np.round(1000 * signal_NL).astype("<i2")
+    return table, (("rec.hea", "\n".join([*lines, ""]).encode()), ("rec.dat", counts_NL.tobytes()))
 
 
-ORDINARY_ECG = _ecg_csv()
+TABLE, RECORD = _made_up_ecg()
 
 
 def multipart(*files: tuple[str, bytes]) -> tuple[bytes, dict[str, str]]:
@@ -105,10 +109,10 @@ class Served:
         connection.connect(("127.0.0.1", self.port))
         return connection
 
-    def ask(self) -> tuple[int, float]:
-        """An ordinary ECG: the status of its answer, and how long that took (seconds)."""
+    def ask(self, *files: tuple[str, bytes]) -> tuple[int, float]:
+        """An ordinary ECG (a table): the status of its answer, and how long that took (seconds)."""
         started = time.monotonic()
-        status, _ = self.search(("ecg.csv", ORDINARY_ECG))
+        status, _ = self.search(*files or (TABLE,))
         return status, time.monotonic() - started
 
     @property

@@ -16,7 +16,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from served import ORDINARY_ECG, free_port, multipart, serving, start
+from served import TABLE, free_port, multipart, serving, start
 
 from app.access.keys import create_key
 
@@ -138,7 +138,7 @@ def test_one_keys_flood_and_anothers_query(tmp_path):
 
         def ask_for_ever(_):
             while time.monotonic() < end:
-                statuses[served.search(("ecg.csv", ORDINARY_ECG), key=flood)[0]] += 1
+                statuses[served.search(TABLE, key=flood)[0]] += 1
 
         with ThreadPoolExecutor(80) as pool:
             asking = [pool.submit(ask_for_ever, number) for number in range(80)]
@@ -146,7 +146,7 @@ def test_one_keys_flood_and_anothers_query(tmp_path):
             waited = []
             while time.monotonic() < end:
                 started = time.monotonic()
-                assert served.search(("ecg.csv", ORDINARY_ECG), key=ward)[0] == 200
+                assert served.search(TABLE, key=ward)[0] == 200
                 waited.append(time.monotonic() - started)
             for one in asking:
                 one.result()
@@ -218,7 +218,7 @@ def test_odd_requests_byte_by_byte(service):
 
 
 def test_callers_who_leave_in_the_middle_leave_nothing(service):
-    body, headers = multipart(("ecg.csv", ORDINARY_ECG))
+    body, headers = multipart(TABLE)
     head = b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n" % len(body)
     head += f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode()
     at_rest = service.descriptors

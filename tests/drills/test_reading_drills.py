@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from served import ORDINARY_ECG, Served, multipart, serving
+from served import RECORD, TABLE, Served, multipart, serving
 
 pytestmark = pytest.mark.drill
 
@@ -139,7 +139,7 @@ def test_a_service_that_may_start_no_process_says_so_and_recovers(service):
         time.sleep(0.01)
     # Room for the connection of one more client, and none for the pipes of a child.
     resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (service.descriptors + 1, hard))
-    status, problem = service.search(("ecg.csv", ORDINARY_ECG))
+    status, problem = service.search(TABLE)
     resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (soft, hard))
     assert (status, problem["code"]) == (503, "reader_unavailable")
     assert service.ask()[0] == 200
@@ -149,9 +149,9 @@ def test_nothing_of_an_upload_outlives_the_kill_of_a_service_and_its_restart(tmp
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     with (
+        ThreadPoolExecutor(4) as clients,  # they end when the service has
         serving(tmp_path, reader_workers="1", temporary=temporary) as other,
         serving(tmp_path, reader_workers="2", temporary=temporary) as service,
-        ThreadPoolExecutor(4) as clients,
     ):
         assert other.ask()[0] == 200
         mine = set(temporary.glob("echo2ecg-*"))
@@ -181,9 +181,12 @@ def lives(pid: int) -> bool:
 
 
 def ask_until_it_ends(service: Served) -> None:
-    while service.ask()[0]:
+    while service.ask(*RECORD)[0]:  # which is read from files
         pass
 
 
 def uploads_in(temporary: Path) -> list[Path]:
-    return [path for path in temporary.glob("echo2ecg-*/**/*") if path.is_file()]
+    found = []
+    for folder, _, names in os.walk(temporary):  # which minds no folder that goes away meanwhile
+        found += [Path(folder) / name for name in names]
+    return found
