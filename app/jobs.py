@@ -18,6 +18,7 @@ import errno
 import os
 import secrets
 import signal
+import stat
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -43,6 +44,7 @@ TURN_TRIES, TURN_PAUSE_S = 6, 0.05
 """Whoever looks whether the lock is held holds it for an instant."""
 LINE_BYTES = 64 * 2**20
 """A report lists every skipped file on one line."""
+MAX_FILE_BYTES = 2 * LINE_BYTES
 
 Command = Callable[[Path], Sequence[str]]
 
@@ -112,7 +114,9 @@ class RebuildJobs:
     def recover(self) -> None:
         """What was running under a server that is gone is interrupted, its process, if it still lives, ended."""
         for path in self._folder.glob("*.json"):
-            self._settled(path)
+            before, after = _load(path), self._settled(path)
+            if before is not None and after is not None and (before.state, after.state) == ("running", "interrupted"):
+                _wait_for_end(before)  # it still holds what it was writing
 
     async def start(self, source: str, cohort_dir: Path) -> StoredJob:
         """Start a rebuild from a cohort folder. Raises JobRunning, NoSpace or JobNotStarted."""
@@ -242,18 +246,20 @@ class RebuildJobs:
             while await process.stdout.read(LINE_BYTES):  # else the process does not count as ended
                 pass
         code = await process.wait()
+        published = code == 0 or job.report is not None
         try:
-            if code == 0:
+            if published:
                 await self._when_done()
         except Exception as error:
             job.problem = "The index was rebuilt, but the service could not turn to it."
             log.error("swap_failed", job=job.id, **where(error))  # noqa: TRY400 - a traceback names paths
         finally:
-            self._finish(job, code)
+            self._finish(job, published=published)
 
-    def _finish(self, job: StoredJob, code: int) -> None:
+    def _finish(self, job: StoredJob, *, published: bool) -> None:
+        """A rebuild that has reported is done, however its process ended: its generation is the current one."""
         job.ended_at, job.pid, job.pid_started = datetime.now(UTC), None, None
-        if code == 0:
+        if published:
             job.state = "done"
         elif self._ending is not None:
             job.state, job.problem = self._ending, None
@@ -280,7 +286,8 @@ class RebuildJobs:
         with contextlib.suppress(OSError):  # somebody else may tidy the same folder at this moment
             by_age = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
             for path in by_age[KEPT_JOBS:]:
-                path.unlink(missing_ok=True)
+                if self._job is None or path != self._file(self._job.id):  # clocks go back, too
+                    path.unlink(missing_ok=True)
 
 
 def _take_line(job: StoredJob, line: bytes) -> None:
@@ -307,10 +314,16 @@ def _is_job_id(job_id: str) -> bool:
 
 
 def _load(path: Path) -> StoredJob | None:
+    """None for what is not there or no job of this name: a copy or a pipe in this folder counts for nothing."""
     try:
-        return StoredJob.model_validate_json(path.read_bytes())
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            job = StoredJob.model_validate_json(file.read(MAX_FILE_BYTES))
     except (OSError, ValidationError):
         return None
+    return job if job.id == path.stem and _is_job_id(job.id) else None
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
@@ -319,9 +332,13 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """When a process started, in clock ticks: with its id the only safe name of a process. None off Linux."""
+    """When a process started, in clock ticks: with its id the only safe name of a process.
+
+    None where it has ended, also while nobody has taken note of that, and off Linux.
+    """
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
+        state, *others = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return None if state == "Z" else int(others[18])
     except (OSError, IndexError, ValueError):
         return None
 
@@ -329,3 +346,11 @@ def _start_ticks(pid: int) -> int | None:
 def _end_leftover(job: StoredJob) -> None:
     if job.pid is not None and job.pid_started is not None and _start_ticks(job.pid) == job.pid_started:
         _signal_group(job.pid, signal.SIGKILL)
+
+
+def _wait_for_end(job: StoredJob) -> None:
+    end = time.monotonic() + TERMINATE_S
+    while job.pid is not None and job.pid_started is not None and time.monotonic() < end:
+        if _start_ticks(job.pid) != job.pid_started:
+            return
+        time.sleep(0.02)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -116,6 +116,8 @@ class GenerationWriter:
         self, folder: Path, generation_id: str, dim: int, on_step: Callable[[str], None], *, backend: str
     ) -> None:
         self.generation_id = generation_id
+        self.publishing: AbstractContextManager[object] = nullcontext()
+        """Entered for the instant in which the generation becomes the current one."""
         self.catalogue = CatalogueWriter(folder / _CATALOGUE)
         self._folder = folder
         self._on_step = on_step

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,15 +67,25 @@ class RebuildReport:
         return asdict(self)
 
 
-def rebuild_index(bundle_dir: Path, cohort_dir: Path, index_dir: Path, machine: Machine) -> RebuildReport:
+Publishing = Callable[["RebuildReport"], AbstractContextManager[object]]
+
+
+def rebuild_index(
+    bundle_dir: Path, cohort_dir: Path, index_dir: Path, machine: Machine, *, publishing: Publishing = nullcontext
+) -> RebuildReport:
     """Embed every study of a cohort folder and make the result the current generation.
+
+    `publishing` is entered, with what will be reported, for the instant in which the generation becomes the current
+    one.
 
     Raises BundleError, CohortError, IndexBusy when another rebuild runs, and IndexNotWritten when the disk is full or
     read-only or no study can be used.
     """
     bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("echo",))
     with reading(machine.workers) as reader:
-        return write_index(bundle, open_cohort(cohort_dir), IndexStore(index_dir), reader, machine)
+        return write_index(
+            bundle, open_cohort(cohort_dir), IndexStore(index_dir), reader, machine, publishing=publishing
+        )
 
 
 def is_current(bundle_dir: Path, cohort_dir: Path, index_dir: Path) -> bool:
@@ -89,7 +101,13 @@ def is_current(bundle_dir: Path, cohort_dir: Path, index_dir: Path) -> bool:
 
 
 def write_index(
-    bundle: Bundle, cohort: OpenCohort, store: IndexStore, reader: Reader, machine: Machine
+    bundle: Bundle,
+    cohort: OpenCohort,
+    store: IndexStore,
+    reader: Reader,
+    machine: Machine,
+    *,
+    publishing: Publishing = nullcontext,
 ) -> RebuildReport:
     """`rebuild_index` with everything opened."""
     started = time.monotonic()
@@ -123,6 +141,7 @@ def write_index(
             seconds=round(time.monotonic() - started, 3),
         )
         generation.add_file("report.json", (json.dumps(report.to_dict(), indent=2) + "\n").encode())
+        generation.publishing = publishing(report)
     return report
 
 
@@ -233,7 +252,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The rebuild as the program that the service's jobs run: it prints the lines of `ground.progress`.
 
     Exit code 1 after a line that says why; whoever asked for the job reads it, so it names no path of the server.
+    SIGTERM ends it in order: nothing half-written is left.
     """
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     options = argparse.ArgumentParser(prog="python -m index.rebuild", description="A new generation of the index.")
     for name in ("--bundle", "--cohort", "--index"):
         options.add_argument(name, type=Path, required=True)
@@ -242,7 +263,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = options.parse_args(argv)
     try:
         machine = Machine.named(given.device, workers=given.workers, progress=lines_to(sys.stdout))
-        report = rebuild_index(given.bundle, given.cohort, given.index, machine)
+        rebuild_index(given.bundle, given.cohort, given.index, machine, publishing=_reported)
     except Refusal as refusal:
         sys.stdout.write(Failure(refusal.in_full).to_line())
         return 1
@@ -252,8 +273,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         sys.stdout.write(Failure(f"{words}.").to_line())
         return 1
-    sys.stdout.write(Report(report.to_dict()).to_line())
     return 0
+
+
+@contextmanager
+def _reported(report: RebuildReport) -> Iterator[None]:
+    """Once the generation is the current one the report is out, whoever ends the process and when."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    yield
+    sys.stdout.write(Report(report.to_dict()).to_line())
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

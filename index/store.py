@@ -174,12 +174,14 @@ class IndexStore:
             with writer.catalogue:
                 yield writer
             manifest_sha256 = writer.complete(bundle_id=bundle_id, bundle_sha256=bundle_sha256, build=build)
-            self._publish(folder, generation_id, manifest_sha256)
+            # What needs space comes first, so that a full disk leaves no generation that nobody names.
+            write_flushed(self.root / "CURRENT.tmp", f"{generation_id} {manifest_sha256}\n".encode())
+            self._on_step("new CURRENT written")
+            with writer.publishing:
+                self._publish(folder, generation_id)
+            self._remove_old()
 
-    def _publish(self, folder: Path, generation_id: str, manifest_sha256: str) -> None:
-        # What needs space comes first, so that a full disk leaves no generation that nobody names.
-        write_flushed(self.root / "CURRENT.tmp", f"{generation_id} {manifest_sha256}\n".encode())
-        self._on_step("new CURRENT written")
+    def _publish(self, folder: Path, generation_id: str) -> None:
         os.rename(folder, self._generations / generation_id)
         self._on_step("folder renamed")
         flush_folder(self._generations)
@@ -188,6 +190,8 @@ class IndexStore:
         self._on_step("CURRENT replaced")
         flush_folder(self.root)
         self._on_step("root flushed")
+
+    def _remove_old(self) -> None:
         for old in self._ids()[:-KEPT_GENERATIONS]:
             os.rename(self._generations / old, self._generations / f"{old}.tmp")
             self._on_step("old generation renamed")

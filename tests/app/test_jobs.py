@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -31,6 +32,14 @@ import json
 print(json.dumps({"done": 1, "total": 1, "message": ""}))
 print(json.dumps({"report": {"studies": 20}}), flush=True)
 """
+
+REPORTS_AND_LINGERS = (
+    SUCCEEDS
+    + """
+import time
+time.sleep(60)
+"""
+)
 
 
 @pytest.fixture
@@ -126,6 +135,53 @@ def test_a_running_job_tells_its_progress_and_can_be_cancelled(running, command,
     assert (again.status_code, again.json()["code"]) == (409, "job_ended")
     command.snippet = SUCCEEDS
     start(running)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "killed"])
+def test_a_job_whose_generation_is_published_is_done_however_it_is_ended(running, command, wait_until, how):
+    command.snippet = REPORTS_AND_LINGERS
+    job_id = start(running)
+    wait_until(lambda: running.client.get(f"/v1/jobs/{job_id}").json().get("report"))
+    if how == "cancelled":
+        assert running.client.delete(f"/v1/jobs/{job_id}").json()["state"] == "done"
+    else:
+        os.kill(running.service.jobs._process.pid, signal.SIGKILL)
+        wait_until(lambda: ended(running, job_id))
+    job = ended(running, job_id)
+    assert (job["state"], job["report"], job.get("problem")) == ("done", {"studies": 20}, None)
+
+
+def test_what_else_lies_among_the_jobs_is_no_job(running, command, wait_until, index_dir, tmp_path):
+    command.snippet = SUCCEEDS
+    job_id = start(running)
+    wait_until(lambda: ended(running, job_id))
+    jobs = index_dir / "jobs"
+    ours = (jobs / f"{job_id}.json").read_text()
+    (jobs / f"{job_id}-copy.json").write_text(ours.replace('"done"', '"running"'))
+    outside = tmp_path / "outside.json"
+    (jobs / "ab12ab12ab12ab12.json").write_text(
+        ours.replace(job_id, f"../../{outside.stem}").replace('"done"', '"running"')
+    )
+    os.mkfifo(jobs / "cd12cd12cd12cd12.json")
+    asked = [running.client.get(f"/v1/jobs/{name}12{name}12{name}12{name}12", timeout=5) for name in ("ab", "cd")]
+    assert [answer.status_code for answer in asked] == [404, 404]
+    start(running)
+    assert ended(running, job_id)["state"] == "done"
+    assert (jobs / f"{job_id}.json").read_text() == ours
+    assert not list(index_dir.parent.rglob("outside.json"))
+
+
+def test_a_clock_that_goes_back_costs_no_running_job_its_file(running, command, index_dir, wait_until):
+    command.snippet = SLEEPS
+    (index_dir / "jobs").mkdir(exist_ok=True)
+    for number in range(60):
+        later = index_dir / "jobs" / f"{number:016x}.json"
+        later.write_text("{}")
+        os.utime(later, (4e9, 4e9))
+    job_id = start(running)
+    assert (index_dir / "jobs" / f"{job_id}.json").exists()
+    assert len(list((index_dir / "jobs").glob("*.json"))) <= 51
+    running.client.delete(f"/v1/jobs/{job_id}")
 
 
 def test_a_failed_job_says_why_and_the_index_is_served_on(running, command, wait_until):

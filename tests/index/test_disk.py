@@ -119,7 +119,7 @@ def program(tmp_path, monkeypatch, capsys):
     """`python -m index.rebuild` whose rebuild meets an error: its exit code and what its last line says."""
 
     def run(error):
-        def refuse(*_):
+        def refuse(*_, **__):
             raise error
 
         monkeypatch.setattr(index.rebuild, "rebuild_index", refuse)

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -283,6 +284,43 @@ def test_a_killed_rebuild_serves_the_old_index_and_keeps_what_it_had_embedded(tm
     assert report.studies == 60
     assert report.reused >= 120, "what was told is kept"
     assert report.reused + report.embedded == 240
+
+
+PROGRAM = """
+import os, signal, sys, time
+from pathlib import Path
+import index.rebuild
+from index.store import IndexStore
+
+def rebuild_index(bundle, cohort, folder, machine, *, publishing):
+    report = index.rebuild.RebuildReport("000001", "b", 1, 1, 1, 0, (), 0.0)
+    with IndexStore(folder).write(bundle_id="b", bundle_sha256="f" * 64, dim=4, build={}):
+        if sys.argv[1] == "publishing":
+            with publishing(report):
+                os.kill(os.getpid(), signal.SIGTERM)
+            sys.exit(0)
+        print("writing", flush=True)
+        time.sleep(60)
+
+index.rebuild.rebuild_index = rebuild_index
+sys.exit(index.rebuild.main(["--bundle", "b", "--cohort", "c", "--index", sys.argv[2], "--device", "cpu"]))
+"""
+
+
+def test_a_rebuild_program_that_is_told_to_end_leaves_nothing_half_written(tmp_path):
+    command = [sys.executable, "-c", PROGRAM, "writing", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as child:
+        assert child.stdout.readline() == "writing\n"
+        assert list(tmp_path.rglob("*.tmp"))
+        child.terminate()
+    assert child.returncode == 128 + signal.SIGTERM
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_rebuild_program_reports_what_it_has_published_whoever_tells_it_to_end(tmp_path):
+    command = [sys.executable, "-c", PROGRAM, "publishing", str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True)
+    assert json.loads(ended.stdout)["report"]["generation"] == "000001"
 
 
 @pytest.fixture
