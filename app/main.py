@@ -16,8 +16,9 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from app.access.keys import check_access
-from app.http.connections import BoundedProtocol, ConnectionLimits, Connections
+from app.http.connections import BoundedProtocol
 from app.http.frame import add_frame
+from app.http.origins import ConnectionLimits, Connections
 from app.http.problems import install_handlers
 from app.logs import configure_logging
 from app.routes import (

@@ -22,5 +22,5 @@ def is_newer_json(content: bytes, ours: int) -> bool:
     """The same of a JSON file, to be asked before its fields are validated; False for what is no JSON."""
     try:
         return is_newer(json.loads(content), ours)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

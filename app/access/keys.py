@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import structlog
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from app.settings import Settings, SettingsError
 from ground.disk import locked_folder, sha256, write_whole
@@ -38,7 +38,7 @@ class ApiKey(BaseModel):
     id: str
     name: str
     scopes: tuple[Scope, ...]
-    sha256: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     created: AwareDatetime
     expires: AwareDatetime | None = None
 
@@ -156,7 +156,7 @@ class KeyRing:
         try:
             status = self._file.stat()
         except OSError:
-            self._keys, self._stamp = (), None
+            self._shut("keys_missing")
             return
         # ctime too: a file that could not be read is mended by its owner or mode.
         stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
@@ -165,10 +165,14 @@ class KeyRing:
         try:
             self._keys, self._stamp, self._fault = list_keys(self._file), stamp, ""
         except Refusal as error:
-            self._keys, self._stamp = (), None  # a moment may be all that was wrong: it is read again
-            if self._fault != error.code:
-                log.error("keys_file_unreadable", reason=error.code)  # noqa: TRY400 - a traceback names paths
-            self._fault = error.code
+            self._shut(error.code)
+
+    def _shut(self, reason: str) -> None:
+        """Nobody is let in. A moment may be all that was wrong: the file is read again."""
+        self._keys, self._stamp = (), None
+        if self._fault != reason:
+            log.error("keys_file_unreadable", reason=reason)
+        self._fault = reason
 
 
 def _hash(secret: str) -> str:

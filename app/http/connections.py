@@ -16,11 +16,7 @@ import json
 import re
 import secrets
 import socket
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import Enum, auto
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import cast
 
 import httptools
 import structlog
@@ -29,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.access.sessions import SESSION_COOKIE
 from app.http.headers import SECURITY_HEADERS
+from app.http.origins import ConnectionLimits, Connections, Use, origin_of
 from app.http.problems import PROBLEM_TYPE, Problem, RefusedHeader
 
 log = structlog.get_logger(__name__)
@@ -52,106 +49,11 @@ MAX_DROPPED_BYTES = 2**20
 """How long a refused caller may go on sending, and how much, so that the refusal reaches it before the end does."""
 
 
-Network = IPv4Network | IPv6Network
-
-
-@dataclass(frozen=True)
-class ConnectionLimits:
-    """`total` and `per_address` connections; callers from `exempt` networks (proxies) count only for the total."""
-
-    header_timeout_s: float = 10.0
-    write_timeout_s: float = 20.0
-    total: int = 1024
-    per_address: int = 256
-    exempt: tuple[Network, ...] = ()
-
-
-class Connections:
-    """All open connections of a server, by address. Used on the event loop alone."""
-
-    def __init__(self, limits: ConnectionLimits) -> None:
-        self.limits = limits
-        # Of each address, in the order of their last request: the first has been idle longest.
-        self._of_origin: defaultdict[Network | None, dict[BoundedProtocol, None]] = defaultdict(dict)
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def admit(self, newcomer: BoundedProtocol) -> bool:
-        """Take a connection in, closing another one where there are too many. False: nobody could be closed for it."""
-        neighbours = self._of_origin.get(newcomer.origin, {})
-        full = len(neighbours) >= self.limits.per_address and not self._is_exempt(newcomer.origin)
-        if full and not self._close_longest_idle(neighbours):
-            return False
-        if self._count >= self.limits.total:
-            # Among those of the address that holds most: who floods closes its own first.
-            heaviest = max(self._of_origin.values(), key=len)
-            if not any(self._close_longest_idle(some) for some in (heaviest, *self._of_origin.values())):
-                return False
-        self._of_origin[newcomer.origin][newcomer] = None
-        self._count += 1
-        return True
-
-    def note_use(self, one: BoundedProtocol) -> None:
-        """A request of this connection has begun or has been answered."""
-        of_origin = self._of_origin.get(one.origin)
-        if of_origin is not None and one in of_origin:
-            del of_origin[one]
-            of_origin[one] = None
-
-    def forget(self, one: BoundedProtocol) -> None:
-        """A connection has ended, or is about to."""
-        of_origin = self._of_origin.get(one.origin)
-        if of_origin is None or one not in of_origin:
-            return
-        del of_origin[one]
-        self._count -= 1
-        if not of_origin:
-            del self._of_origin[one.origin]
-
-    def _close_longest_idle(self, connections: Iterable[BoundedProtocol]) -> bool:
-        for state in (Use.NONE, Use.SENDING):
-            for one in connections:
-                if one.use is state:
-                    self.forget(one)
-                    one.transport.abort()
-                    return True
-        return False
-
-    def _is_exempt(self, origin: Network | None) -> bool:
-        """A Unix socket has no address; what is exempt may be named more widely or, for IPv6, more closely."""
-        if origin is None:
-            return True
-        return any(origin.version == one.version and origin.overlaps(one) for one in self.limits.exempt)
-
-
-def origin_of(address: str) -> Network | None:
-    """Whom an address stands for: itself, or for IPv6 the /64 that one subscriber has. None where it is none."""
-    try:
-        host = ip_address(address.partition("%")[0])
-    except ValueError:
-        return None
-    host = getattr(host, "ipv4_mapped", None) or host
-    return ip_network((host, 32 if host.version == 4 else 64), strict=False)
-
-
-class Use(Enum):
-    """What a connection is good for at the moment."""
-
-    NONE = auto()
-    """Between requests, or its caller does not read: the first to be closed."""
-    SENDING = auto()
-    """A body arrives."""
-    BEING_ANSWERED = auto()
-    """Never closed for a newcomer: how many these can be is bounded further in."""
-
-
 class BoundedProtocol(HttpToolsProtocol):
     """One connection within the limits above.
 
-    A connection that goes on sending a body which was refused is ended by the header's time limit. It is not closed at
-    once: what is still on its way would make the network stack drop the refusal before the client has read it.
+    A caller that goes on sending a body which was refused is not cut off at once, see `end_unread`; one that wanted to
+    go on with the connection is ended by the header's time limit.
     """
 
     everyone = Connections(ConnectionLimits())
@@ -316,6 +218,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
+        cycle.transport = cast(asyncio.Transport, _UntilRead(self, cycle))
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
@@ -339,6 +242,17 @@ class BoundedProtocol(HttpToolsProtocol):
         super().shutdown()
         if self.transport.is_closing():  # else an answer is still due
             self._end_unless_read()
+
+    def end_unread(self) -> None:
+        """Say that nothing more will come, and go on taking for a while what the caller still sends.
+
+        Closed at once, the network stack would drop the answer before the caller has read it.
+        """
+        self._deaf = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._stop_end_timer()
+        self._end_timer = self.loop.call_later(LINGER_S, self.transport.abort)
 
     def timeout_keep_alive_handler(self) -> None:
         self._close()
@@ -365,10 +279,7 @@ class BoundedProtocol(HttpToolsProtocol):
         request_id = secrets.token_hex(8)
         log.info("request_refused", request_id=request_id, code=refusal.code)
         self.transport.write(_answer(refusal, request_id))
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self._stop_end_timer()
-        self._end_timer = self.loop.call_later(LINGER_S, self.transport.abort)
+        self.end_unread()
 
     def _close(self) -> None:
         """Close, and not wait for ever for a caller to read what lies ready."""
@@ -401,6 +312,21 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
+
+
+class _UntilRead:
+    """A cycle's transport, which a caller who is still sending its body is not cut off from."""
+
+    def __init__(self, protocol: BoundedProtocol, cycle: RequestResponseCycle) -> None:
+        self._protocol, self._cycle = protocol, cycle
+        self.write, self.is_closing = protocol.transport.write, protocol.transport.is_closing
+
+    def close(self) -> None:
+        """The answer is complete, or will never be."""
+        if self._cycle.response_complete and self._cycle.more_body:
+            self._protocol.end_unread()
+        else:
+            self._protocol.transport.close()
 
 
 class _NoMore(Exception):

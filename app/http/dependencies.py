@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 
 from app.access.keys import ApiKey, Scope
 from app.access.sessions import SESSION_COOKIE
-from app.http.problems import Forbidden, Unauthorised
+from app.http.problems import Forbidden, InvalidParameter, Unauthorised
 from app.service import Service
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -38,14 +38,25 @@ def find_caller(request: Request, service: Service) -> ApiKey | None:
 def require(request: Request, service: Service, scope: Scope) -> None:
     """Raises Unauthorised or Forbidden. Without a keys file everything is open, to this machine's own callers."""
     refuse_other_sites(request, service)
-    if not service.keys.enforced:
-        return
+    if service.keys.enforced:
+        _require_key(request, service, scope)
+    refuse_repeated_parameters(request)
+
+
+def _require_key(request: Request, service: Service, scope: Scope) -> None:
     key = find_caller(request, service)
     if key is None:
         raise Unauthorised
     request.state.key_id = key.id
     if scope not in key.scopes:
         raise Forbidden("scope_missing", f"This key does not have the scope {scope}.")
+
+
+def refuse_repeated_parameters(request: Request) -> None:
+    """Raises InvalidParameter: of two values one would be dropped without a word, and a filter with it."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    if len(set(names)) < len(names):
+        raise InvalidParameter("invalid_parameter", "A parameter in the address comes twice.")
 
 
 def caller_of(request: Request) -> str:

@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from app.answering.pipeline import Answer, Question, Upload
 from app.http.bodies import announced_bytes
 from app.http.dependencies import caller_of
+from app.http.multipart import boundary_of, checked_pieces
 from app.http.problems import BadUpload, InvalidParameter
 from app.service import Service
 from inputs.records import UploadedFile
@@ -73,16 +74,19 @@ async def read_upload(request: Request, *, max_files: int, fields: Collection[st
     time.
     """
     require_type(request, "multipart/form-data", hint=SEND_FILES_HINT)
-    parser = MultiPartParser(
-        request.headers, request.stream(), max_files=max_files, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
-    )
+    boundary = boundary_of(request.headers["content-type"])
+    pieces = checked_pieces(request.stream(), boundary, most_parts=max_files + MAX_FIELDS)
+    as_read = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
+    limits = {"max_files": max_files, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
+    parser = MultiPartParser(as_read, pieces, **limits)
     parser.spool_max_size = 0  # never to a temporary file: nothing of a patient is written
     try:
         form = await parser.parse()
     except MultiPartException:  # its own words may quote the request
         raise BadUpload(
             "bad_multipart",
-            f"The form could not be read, or holds more than {max_files} files or {MAX_FIELDS} fields.",
+            f"The form could not be read, or holds more than {max_files} files, {MAX_FIELDS} fields or "
+            f"{MAX_FIELD_BYTES} bytes in what comes without a file name.",
             hint=SEND_FILES_HINT,
         ) from None
     files, filled = [], {}
@@ -92,7 +96,9 @@ async def read_upload(request: Request, *, max_files: int, fields: Collection[st
                 files.append(UploadedFile(value.filename or "", await value.read()))
             elif isinstance(value, str) and name in fields and name not in filled:
                 filled[name] = value
-            elif (name, value) != (FILES_FIELD, ""):  # an empty file field, as some clients send it
+            elif name == FILES_FIELD and value:
+                raise InvalidParameter("invalid_parameter", f"A part of the field `{FILES_FIELD}` has no file name.")
+            elif name != FILES_FIELD:  # an empty file field is what some clients send
                 raise _unknown_field(name in fields, fields)
     files = [file for file in files if file.name or file.data]  # a browser's empty file field
     if not files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from datetime import UTC, datetime, timedelta
 
@@ -152,14 +153,30 @@ def test_an_empty_setting_is_no_missing_one(tmp_path, monkeypatch):
         check_access(settings(tmp_path))
 
 
-@pytest.mark.parametrize("content", ["", "{", json.dumps({"schema_version": 1, "keys": [{"id": "x"}]})])
-def test_a_damaged_file_lets_nobody_in(file, content):
+def shortened(content: str) -> str:
+    return json.dumps({"schema_version": 1, "keys": [{"id": "x"}]})
+
+
+def with_a_hash_that_is_none(content: str) -> str:
+    return re.sub(r'"sha256": "[0-9a-f]{64}"', '"sha256": "é"', content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda _: "", lambda _: "{", lambda _: "[" * 200_000, shortened, with_a_hash_that_is_none, None],
+    ids=["empty", "cut", "deep", "shortened", "no hash", "away"],
+)
+def test_a_damaged_or_missing_file_lets_nobody_in_and_is_told_once(file, damage, capsys):
     key = create_key(file, ("query",), "a")
     ring = KeyRing(file)
     assert ring.find(key) is not None
-    file.write_text(content)
+    content = file.read_text()
+    file.unlink() if damage is None else file.write_text(damage(content))
     assert ring.enforced
-    assert ring.find(key) is None
+    assert [ring.find(key), ring.find(key)] == [None, None]
+    assert capsys.readouterr().out.count("keys_file_unreadable") == 1
+    file.write_text(content)
+    assert ring.find(key) is not None
 
 
 def test_a_newer_versions_file_is_called_so_lets_nobody_in_and_is_never_written_over(file, tmp_path):

@@ -10,7 +10,8 @@ import httpx
 import pytest
 from wire import ASK, HEAD, UPLOAD, everything, is_open
 
-from app.http.connections import BoundedProtocol, origin_of
+from app.http.connections import BoundedProtocol
+from app.http.origins import origin_of
 from app.main import OTHER_DESCRIPTORS, connection_limits
 from app.settings import Settings
 

@@ -171,6 +171,16 @@ def test_who_leaves_with_more_requests_waiting_is_noticed(start_app, wait_until)
             running.bundle.go_on.set()
 
 
+def test_a_caller_that_asked_for_the_end_of_the_connection_can_read_why_its_body_is_refused(start):
+    with start(max_body_bytes=1000) as connect:
+        connection = connect()
+        connection.sendall(CLOSE.replace(b"GET /small", b"POST /body")[:-2] + b"Content-Length: 4000000\r\n\r\n")
+        for _ in range(8):
+            connection.sendall(bytes(100_000))
+            time.sleep(0.02)
+        assert answers(connection) == [413]
+
+
 def test_a_connection_whose_refused_body_came_all_the_same_does_not_stay_for_ever(start, monkeypatch):
     monkeypatch.setattr("app.main.KEEP_ALIVE_S", 1)
     with start() as connect:

@@ -112,6 +112,15 @@ def test_a_parameter_out_of_range_is_422(running, params):
     assert problem["errors"][0]["parameter"] == next(iter(params))
 
 
+@pytest.mark.parametrize(
+    "twice", ["exclude_patient=P1&exclude_patient=P2", "exclude_patient=P1&exclude_patient=", "k=1&k=2", "k=1&%6b=1"]
+)
+def test_a_parameter_that_comes_twice_is_refused_and_none_of_the_two_is_dropped(running, twice):
+    response = running.client.post(f"/v1/search?{twice}", files={"files": b"1"})
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_parameter")
+    assert not running.bundle.batches
+
+
 def test_an_unknown_parameter_is_refused_and_not_ignored(running):
     response = running.search(1, lvef_maximum=40)
     assert response.status_code == 422

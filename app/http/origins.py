@@ -1,0 +1,115 @@
+"""Who is connected: so many connections in all and from one address, and whose is closed where there are too many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Protocol
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """`total` and `per_address` connections; callers from `exempt` networks (proxies) count only for the total."""
+
+    header_timeout_s: float = 10.0
+    write_timeout_s: float = 20.0
+    total: int = 1024
+    per_address: int = 256
+    exempt: tuple[Network, ...] = ()
+
+
+class Use(Enum):
+    """What a connection is good for at the moment."""
+
+    NONE = auto()
+    """Between requests, or its caller does not read: the first to be closed."""
+    SENDING = auto()
+    """A body arrives."""
+    BEING_ANSWERED = auto()
+    """Never closed for a newcomer: how many these can be is bounded further in."""
+
+
+class Connection(Protocol):
+    """What is known of a connection here."""
+
+    origin: Network | None
+    transport: asyncio.Transport
+
+    @property
+    def use(self) -> Use: ...
+
+
+class Connections:
+    """All open connections of a server, by address. Used on the event loop alone."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        # Of each address, in the order of their last request: the first has been idle longest.
+        self._of_origin: defaultdict[Network | None, dict[Connection, None]] = defaultdict(dict)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def admit(self, newcomer: Connection) -> bool:
+        """Take a connection in, closing another one where there are too many. False: nobody could be closed for it."""
+        neighbours = self._of_origin.get(newcomer.origin, {})
+        full = len(neighbours) >= self.limits.per_address and not self._is_exempt(newcomer.origin)
+        if full and not self._close_longest_idle(neighbours):
+            return False
+        if self._count >= self.limits.total:
+            # Among those of the address that holds most: who floods closes its own first.
+            heaviest = max(self._of_origin.values(), key=len)
+            if not any(self._close_longest_idle(some) for some in (heaviest, *self._of_origin.values())):
+                return False
+        self._of_origin[newcomer.origin][newcomer] = None
+        self._count += 1
+        return True
+
+    def note_use(self, one: Connection) -> None:
+        """A request of this connection has begun or has been answered."""
+        of_origin = self._of_origin.get(one.origin)
+        if of_origin is not None and one in of_origin:
+            del of_origin[one]
+            of_origin[one] = None
+
+    def forget(self, one: Connection) -> None:
+        """A connection has ended, or is about to."""
+        of_origin = self._of_origin.get(one.origin)
+        if of_origin is None or one not in of_origin:
+            return
+        del of_origin[one]
+        self._count -= 1
+        if not of_origin:
+            del self._of_origin[one.origin]
+
+    def _close_longest_idle(self, connections: Iterable[Connection]) -> bool:
+        for state in (Use.NONE, Use.SENDING):
+            for one in connections:
+                if one.use is state:
+                    self.forget(one)
+                    one.transport.abort()
+                    return True
+        return False
+
+    def _is_exempt(self, origin: Network | None) -> bool:
+        """A Unix socket has no address; what is exempt may be named more widely or, for IPv6, more closely."""
+        if origin is None:
+            return True
+        return any(origin.version == one.version and origin.overlaps(one) for one in self.limits.exempt)
+
+
+def origin_of(address: str) -> Network | None:
+    """Whom an address stands for: itself, or for IPv6 the /64 that one subscriber has. None where it is none."""
+    try:
+        host = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    host = getattr(host, "ipv4_mapped", None) or host
+    return ip_network((host, 32 if host.version == 4 else 64), strict=False)

@@ -1,0 +1,92 @@
+"""What is no whole form, or a form made to cost much, never gets as far as an answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.http.multipart import PIECE_BYTES, boundary_of, checked_pieces
+from app.http.problems import BadUpload
+
+PART = b'--X\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n1\r\n'
+WHOLE = PART + b"--X--\r\n"
+
+
+def passed_on(body: bytes, step: int, most_parts: int = 3) -> list[bytes]:
+    async def arriving():
+        for start in range(0, len(body), step):
+            yield body[start : start + step]
+
+    async def collect():
+        return [piece async for piece in checked_pieces(arriving(), "X", most_parts)]
+
+    return asyncio.run(collect())
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+@pytest.mark.parametrize("body", [WHOLE, PART * 3 + b"--X--", b"--X--\r\n", WHOLE + b"\r\n"])
+def test_a_whole_form_passes_as_it_is_however_it_arrives(body, step):
+    assert b"".join(passed_on(body, step)) == body
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        PART,
+        WHOLE[:-5],
+        PART + PART[:-30],
+        WHOLE + PART + b"--X--\r\n",
+        WHOLE + b"and more",
+        PART[:-2] + b"--X--",
+        PART.replace(b"1", b"1--X--"),
+    ],
+)
+def test_a_form_without_an_end_or_with_something_after_it_is_refused(body, step):
+    with pytest.raises(BadUpload, match="not whole"):
+        passed_on(body, step)
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+@pytest.mark.parametrize("false", [b"--Xz\r\n", b"--X\r\n", b"--X-\r\n"])
+def test_a_delimiter_that_comes_more_often_than_parts_may_is_refused(false, step):
+    with pytest.raises(BadUpload, match="more than 3 parts"):
+        passed_on(PART + false * 3 + b"--X--", step)
+
+
+def test_large_pieces_are_passed_on_in_small_ones():
+    body = PART.replace(b"1", bytes(3 * PIECE_BYTES)) + b"--X--"
+    pieces = passed_on(body, len(body))
+    assert b"".join(pieces) == body
+    assert max(map(len, pieces)) == PIECE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("content_type", "boundary"),
+    [
+        ("multipart/form-data; boundary=X", "X"),
+        ('multipart/form-data; Boundary="a b,c"; charset=utf-8', "a b,c"),
+        ("multipart/form-data;charset=utf-8;boundary=----WebKitFormBoundary7MA4", "----WebKitFormBoundary7MA4"),
+    ],
+)
+def test_a_boundary_is_read_as_clients_write_it(content_type, boundary):
+    assert boundary_of(content_type) == boundary
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=a; boundary=b",
+        'multipart/form-data; boundary="a"b',
+        'multipart/form-data; x="; boundary=a"; boundary=b',
+        f"multipart/form-data; boundary={'a' * 71}",
+        "multipart/form-data; boundary=\u00e9",
+    ],
+)
+def test_a_boundary_that_may_be_read_in_two_ways_is_refused(content_type):
+    with pytest.raises(BadUpload, match="boundary"):
+        boundary_of(content_type)
