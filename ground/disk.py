@@ -271,7 +271,8 @@ def _beside(path: Path) -> tuple[Path, IO[bytes]]:
     while True:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=_partial_prefix(path), suffix=_PARTIAL)
         file = os.fdopen(handle, "wb")
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # no locks here: nobody else will take it for a leftover either
+            fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:
             return Path(name), file
         file.close()  # somebody tidied it away in the instant before it was held

@@ -33,6 +33,8 @@ MAX_TABLE_CELLS = 2 * MAX_VALUES
 MAX_TABLE_LINES = 2 * MAX_SAMPLES + 1000
 """Comments and blank lines included: a blank one after each row is what a wrong line end makes."""
 MAX_TABLE_LINE_LETTERS = 64 * 1024
+MAX_SEARCHED_BYTES = 64 * 1024
+"""How far a text is searched for its first lines that are neither blank nor comments, to tell what it is."""
 MAX_INFLATED_DICOM_BYTES = 64 * 2**20
 MAX_DICOM_READS = 100_000
 """Of pydicom, before any image: some 30,000 elements. A 12-lead ECG with its annotations has a few thousand."""
@@ -49,6 +51,8 @@ MAX_DECODED_BYTES = 2 << 30
 
 # What passes between a service and its reading child.
 MAX_MESSAGE_HEADER_BYTES = 64 * 1024
+MAX_REQUEST_WORDS_BYTES = 60 * 1024
+"""Of the names and parameters in the header of a request, where the sizes of its blocks need room too."""
 MAX_MESSAGE_BODY_BYTES = 2 * 2**30
 MAX_ECG_ANSWER_BYTES = 64 * 2**20
 """The largest ECG that a child may answer with; clips may be as large as a body."""

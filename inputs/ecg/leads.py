@@ -34,6 +34,6 @@ def lead_from_name(name: str) -> str | None:
 
 def lead_from_code(code: str, scheme: str) -> str | None:
     """The lead of a DICOM channel source code under SCPECG (`5.6.3-9-1`) or MDC (`2:1`), or None."""
-    pattern = {"SCPECG": r"5\.6\.3-9-(\d{1,5})", "MDC": r"2:(\d{1,5})"}.get(scheme.strip().upper(), r"(?!)")
+    pattern = {"SCPECG": r"5\.6\.3-9-([0-9]{1,5})", "MDC": r"2:([0-9]{1,5})"}.get(scheme.strip().upper(), r"(?!)")
     match = re.fullmatch(pattern, code.strip())
     return _NUMBERS.get(int(match.group(1))) if match else None

@@ -30,7 +30,8 @@ class Record:
 def the_one_record(files: Sequence[UploadedFile]) -> Record | None:
     """The ECG of an upload, None where no format recognises a part. Raises UnreadableFile where there are several."""
     found = _found(files, EcgFormat.is_sure_of)
-    if not found:
+    sure = bool(found)
+    if not sure:
         # Perhaps damaged: the format that might be meant shall say what is wrong, the wide ones last.
         found = _found(files, lambda each, data: each.recognises(data))
         found = [each for each in found if each.ecg_format is found[0].ecg_format]
@@ -42,9 +43,8 @@ def the_one_record(files: Sequence[UploadedFile]) -> Record | None:
     names += [name for file in rest if (name := ecg_if_not_read(file.data))]
     if len(names) > 1:
         kinds = ", ".join(f"{count} {name}" for name, count in Counter(names).items())
-        raise UnreadableFile(
-            "several_ecgs", f"The upload holds more than one ECG ({kinds}).", hint="Send one ECG at a time."
-        )
+        what = "more than one ECG" if sure else "several files that may be ECGs"
+        raise UnreadableFile("several_ecgs", f"The upload holds {what} ({kinds}).", hint="Send one ECG at a time.")
     (only,) = found
     return Record(only.ecg_format, tuple(files[place] for place in only.places), len(rest))
 

@@ -17,6 +17,7 @@ from typing import Any
 from inputs.ecg.read import read_ecg
 from inputs.errors import NO_ROOM_TO_READ, InputError
 from inputs.guarded.messages import (
+    TAKEN,
     Block,
     Message,
     pack_clip,
@@ -49,6 +50,7 @@ def main() -> int:
             request = read_message(requests)
         except EOFError:
             return 0
+        write_message(answers, TAKEN)  # from here on it is the file's fault if this process ends
         _limit_cpu(limits["cpu_s"])
         write_message(answers, *_answer(request))
 

@@ -30,6 +30,9 @@ from inputs.records import STANDARD_LEADS, EcgRecording, EchoClip, InputWarning
 _LEADS = frozenset(STANDARD_LEADS + OTHER_LEADS)
 _ERRORS: dict[str, type[InputError]] = {"UnreadableFile": UnreadableFile, "UnusableRecording": UnusableRecording}
 
+TAKEN: Mapping[str, Any] = {"kind": "taken"}
+"""What a child says when it has a whole request, and has not looked at a file in it yet."""
+
 Block = bytes | bytearray | memoryview
 Message = tuple[dict[str, Any], list[bytearray]]
 
@@ -120,8 +123,8 @@ def pack_error(error: InputError) -> dict[str, Any]:
         "kind": "error",
         "error": kind,
         "code": error.code,
-        "message": error.sentence,
-        "hint": error.hint,
+        "message": _fit(error.sentence),
+        "hint": _fit(error.hint),
         "leads": error.leads,
     }
 
@@ -154,7 +157,13 @@ def _expect(message: Message, kind: str) -> Message:
 
 
 def _packed_warning(warning: InputWarning) -> list[Any]:
-    return [warning.code, warning.message, warning.leads]
+    return [warning.code, _fit(warning.message), warning.leads]
+
+
+def _fit(sentence: str) -> str:
+    """What the other side takes for a sentence: for a longer one, or odd letters in it, it would kill this process."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in sentence)
+    return printable if len(printable) <= MAX_SENTENCE_LETTERS else printable[: MAX_SENTENCE_LETTERS - 1] + "…"
 
 
 def _warnings(packed: Sequence[Any]) -> tuple[InputWarning, ...]:

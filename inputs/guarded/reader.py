@@ -8,24 +8,22 @@ under names chosen by us, and whose answers are checked (`inputs.guarded.message
 from __future__ import annotations
 
 import contextlib
-import errno
+import json
 import os
 import queue
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeGuard, TypeVar, cast
 
-from ground.disk import held_folder, remove_abandoned
-from inputs.errors import NO_ROOM_TO_READ, InputError, ReaderUnavailable, UnreadableFile, no_room
+from inputs.errors import NO_ROOM_TO_READ, InputError, ReaderUnavailable, UnreadableFile
 from inputs.guarded.messages import (
+    TAKEN,
     Block,
     Message,
     raise_if_error,
@@ -34,16 +32,20 @@ from inputs.guarded.messages import (
     unpack_recording,
     write_message,
 )
-from inputs.limits import MAX_ECG_ANSWER_BYTES, MAX_MESSAGE_BODY_BYTES, MAX_UPLOAD_PARTS, ChildLimits
+from inputs.guarded.uploads import Uploads
+from inputs.limits import (
+    MAX_ECG_ANSWER_BYTES,
+    MAX_MESSAGE_BODY_BYTES,
+    MAX_REQUEST_WORDS_BYTES,
+    MAX_UPLOAD_PARTS,
+    ChildLimits,
+)
 from inputs.records import NO_HINTS, EcgRecording, EchoClip, ReadHints, UploadedFile
 
 Result = TypeVar("Result")
 
-_UPLOADS = "echo2ecg-reading-"
 _PAUSES_S = (0.0, 0.0, 0.1, 0.3, 1.0)
 """Before each child that is tried to be started, the first included."""
-_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""Soon over, and no matter of room on a disk."""
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")
 """All that a child inherits of the environment: keys and addresses of the service stay out of its reach."""
 
@@ -65,7 +67,7 @@ class GuardedReader:
         self._children: set[_Child] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._uploads = _Uploads()
+        self._uploads = Uploads()
 
     def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording:
         """`inputs.ecg.read.read_ecg` in a child. Raises UnreadableFile, code `reading_failed` when the child died.
@@ -87,9 +89,15 @@ class GuardedReader:
             header = {
                 "kind": "ecg",
                 "folder": os.fspath(folder),
-                "names": [file.name[:200] for file in files],
+                "names": [file.name for file in files],
                 "options": asdict(hints),
             }
+            if len(json.dumps(header)) > MAX_REQUEST_WORDS_BYTES:
+                raise UnreadableFile(
+                    "names_too_long",
+                    "The names of the files, or the parameters given with them, are too long.",
+                    hint="Give the files shorter names.",
+                )
             try:
                 return self._ask(header, [file.data for file in files], unpack_recording)
             except OSError as error:
@@ -106,8 +114,11 @@ class GuardedReader:
         self._check_open()
         child = self._idle.get()
         try:
-            child = self._ready(child)
-            return _checked(child, child.ask(header, blocks), unpack)
+            for _ in range(2):
+                child = self._ready(child)
+                with contextlib.suppress(_NotTaken):
+                    return _checked(child, child.ask(header, blocks), unpack)
+            raise ReaderUnavailable
         except MemoryError as error:  # of this process: what the child lacks ends the child
             raise ReaderUnavailable("There is no memory to read files with.") from error
         finally:
@@ -217,49 +228,6 @@ class GuardedReader:
         self.close()
 
 
-class _Uploads:
-    """Where children keep parts of uploads as files: a folder for each request, in one that this process holds.
-
-    Patients' data must not outlive a kill: whoever makes a reader next removes the folders of processes that ended.
-    """
-
-    def __init__(self) -> None:
-        remove_abandoned(_UPLOADS)
-        self._lock = threading.Lock()
-        self._held = contextlib.ExitStack()
-        self._path: Path | None = None
-
-    @contextlib.contextmanager
-    def folder(self) -> Iterator[Path]:
-        """For one request, gone afterwards. Raises OSError where there is no room for it."""
-        with self._lock:
-            try:
-                path = self._new()
-            except OSError as error:  # it is about our folders, whatever it is, and no file's fault
-                if error.errno in _NO_DESCRIPTORS:
-                    raise ReaderUnavailable("Too many files are open to read another one.") from error
-                raise no_room(error) from error
-        try:
-            yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
-
-    def _new(self) -> Path:
-        if self._path is not None:
-            try:
-                return Path(tempfile.mkdtemp(dir=self._path))
-            except (FileNotFoundError, NotADirectoryError):  # somebody tidied the temporary files
-                self._held.close()
-                self._path = None
-        self._path = self._held.enter_context(held_folder(_UPLOADS))
-        return Path(tempfile.mkdtemp(dir=self._path))
-
-    def close(self) -> None:
-        with self._lock:
-            self._held.close()
-            self._path = None
-
-
 class _FolderGone(OSError):
     """The folder of a request was removed while a child worked in it."""
 
@@ -288,6 +256,10 @@ def _checked(child: _Child, answer: Message, unpack: Callable[[Message], Result]
 
 class _NotStarted(Exception):
     """A child was not ready in time, or died before it was."""
+
+
+class _NotTaken(Exception):
+    """A child was killed before it had taken a request, most likely while it was idle: no file's fault."""
 
 
 class _Child:
@@ -335,7 +307,7 @@ class _Child:
         self._ready = True
 
     def ask(self, header: Mapping[str, Any], blocks: Sequence[Block]) -> Message:
-        """Send a request and wait for its answer, within the wall limit."""
+        """Send a request and wait for its answer, within the wall limit. Raises UnreadableFile and _NotTaken."""
         self.wait_until_ready()
         self.served += 1
         return self._exchange(header, blocks, self._limits.wall_s)
@@ -352,8 +324,12 @@ class _Child:
             timer.start()
         except RuntimeError as error:  # no thread to be had, and nothing sent yet
             raise ReaderUnavailable from error
+        taken = not self._ready  # before it is ready, no file is sent
         try:
             write_message(self._requests, header, blocks)
+            if not taken:
+                self._hear_that_it_took()
+                taken = True
             return read_message(
                 self._answers, MAX_ECG_ANSWER_BYTES if header.get("kind") == "ecg" else MAX_MESSAGE_BODY_BYTES
             )
@@ -361,7 +337,10 @@ class _Child:
             self.kill()
             raise
         except Exception as error:  # RecursionError among them: a header may be nested as deep as it is long
+            untouched = not taken and not late.is_set() and self._was_killed(error)
             self.kill()
+            if untouched:
+                raise _NotTaken from error
             why = f"took longer than {seconds:g} s" if late.is_set() else "failed"
             raise UnreadableFile(
                 "reading_failed", f"Reading this file {why}.", hint="The file is damaged, or no ordinary recording."
@@ -374,6 +353,18 @@ class _Child:
             timer.join()
             if late.is_set():  # perhaps just after the answer: this child is of no further use
                 self.kill()
+
+    def _hear_that_it_took(self) -> None:
+        if read_message(self._answers, 0)[0] != TAKEN:
+            raise ValueError("another answer than asked for")
+
+    def _was_killed(self, error: Exception) -> bool:
+        """Whether a pipe broke because a signal ended the process, and not because it ended by itself."""
+        if not isinstance(error, EOFError | BrokenPipeError):
+            return False
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(timeout=1.0) < 0  # pipes close an instant before the process has ended
+        return False
 
     def kill(self) -> None:
         self._process.kill()

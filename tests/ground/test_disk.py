@@ -275,6 +275,18 @@ def test_where_there_are_no_locks_folders_are_made_and_none_is_removed(tmp_path,
     assert names(tmp_path) == []
 
 
+def test_where_there_are_no_locks_files_are_written_whole_too(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("ground.disk.fcntl.flock", no_locks)
+    leftover = tmp_path / ".kept.abcdefgh.partial"
+    leftover.write_bytes(b"perhaps in the making")
+    write_whole(tmp_path / "kept", b"whole")
+    assert (tmp_path / "kept").read_bytes() == b"whole"
+    assert names(tmp_path) == [leftover.name, "kept"]
+
+
 def test_many_processes_that_make_and_tidy_folders_leave_nothing_and_lose_nothing(tmp_path):
     script = (
         "import sys; from pathlib import Path; from ground.disk import held_folder\n"

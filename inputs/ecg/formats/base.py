@@ -35,8 +35,8 @@ class EcgFormat:
     states_itself: files name their leads and units, so that given ones are not used, which is a warning.
     companions: where a record lies in several files, the names of those that a recognised one needs beside itself,
         checked to be plain names. Raises UnreadableFile.
-    confirms: where `recognises` is wide and claims notes and tables of anything too, whether a file that it claims is
-        an ECG beyond doubt; it may be one all the same where this says no.
+    confirms: where `recognises` is wide and claims notes, images and tables of anything too, whether a file that it
+        claims is an ECG beyond doubt; it may be one all the same where this says no.
     """
 
     name: str
@@ -84,10 +84,12 @@ def check_size(channels: int, samples: int) -> None:
     """Refuse, before anything is allocated, what no resting ECG needs."""
     if channels > MAX_CHANNELS:
         raise UnreadableFile("too_many_channels", f"The file has {channels} channels; at most {MAX_CHANNELS} are read.")
-    if samples > MAX_SAMPLES or channels * samples > MAX_VALUES:
+    most = min(MAX_SAMPLES, MAX_VALUES // max(channels, 1))
+    if samples > most:
+        of_so_many = "" if most == MAX_SAMPLES else f" of {channels} channels"
         raise UnreadableFile(
             "too_long",
-            f"The recording has {samples} samples per lead; at most {MAX_SAMPLES} are read.",
+            f"The recording has {samples} samples per lead; at most {most} are read{of_so_many}.",
             hint="Cut a stretch of 10 s out of it.",
         )
 

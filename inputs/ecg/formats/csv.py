@@ -23,7 +23,7 @@ from inputs.ecg.formats.base import (
     of_one_file,
 )
 from inputs.ecg.formats.not_read import name_if_not_read
-from inputs.ecg.formats.text import check_lines, lines_of, text_start
+from inputs.ecg.formats.text import check_lines, first_lines, lines_of, number, text_start, told, written_plainly
 from inputs.ecg.leads import lead_from_name
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_SAMPLES, MAX_TABLE_CELLS, MAX_TABLE_COLUMNS
@@ -31,10 +31,14 @@ from inputs.records import EcgRecording, InputWarning, ReadHints
 
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "µs": 1e-6}
 _TIME = re.compile(r"(?:t|time|timestamp)(?:_| ?[\[(])(?P<unit>s|sec|seconds|ms|msec|us|µs)[\])]?", re.IGNORECASE)
-_UNIT = re.compile(r"(?P<name>.*?)[ _]*[\[(](?P<unit>[^\])]{1,12})[\])]")
+_UNIT = re.compile(r"(?P<name>.*?)[ _]*[\[(](?P<unit>[^\])]{1,40})[\])]")
+_REMARKS = {"einthoven", "goldberger", "wilson"}
+"""Brackets behind a lead that say whose it is. Any other holds a unit, known or not."""
 _QUOTED = re.compile(r'"[^"]*"?')
 _SEPARATORS = (",", "\t", ";")
-_MISSING = {"", "nan", "na", "n/a", "null", "none"}
+_GROUPED = re.compile(r"[-+]?[1-9][0-9]{0,2}(?:[.,][0-9]{3})+")
+"""A cell of which nobody can say whether its mark is a decimal or a thousands mark, as in `1,367`."""
+_MISSING = {"", "-", "nan", "na", "n/a", "null", "none"}
 """Cells that stand for no sample, infinite numbers besides."""
 _NOT_CONNECTED = -32768
 """How 16-bit exports mark a lead that was not connected."""
@@ -43,35 +47,33 @@ _ROWS_AT_A_TIME = 1024
 
 
 def looks_like_table(data: bytes) -> bool:
-    """Text whose first line has several cells and is not the start of another text format, where a comma may stand."""
-    start = text_start(data)
-    if "\0" in start or name_if_not_read(data) is not None:
+    """Text whose first line that is neither blank nor a comment has several cells, and which is no other format's."""
+    if "\0" in text_start(data) or name_if_not_read(data) is not None:
         return False
-    lines = start.splitlines()
-    return bool(lines) and any(separator in lines[0] for separator in _SEPARATORS)
+    return any(separator in line for line in first_lines(data, 1) for separator in _SEPARATORS)
 
 
 def names_leads(data: bytes) -> bool:
-    """Whether the first row names a lead and the second has a number, or no sample, below it."""
-    lines = [line for line in text_start(data).splitlines()[:100] if line.strip() and not line.startswith("#")]
+    """Whether the first row names a lead and the second has a number, no sample or a unit below it."""
     try:
-        separator = _separator(lines[0])
-        header, row = (_cells(line, separator) for line in lines[:2])
-        below = next(cell for name, cell in zip(header, row, strict=True) if lead_from_name(_split_unit(name)[0]))
-        float(_spelt_out(below, separator))
-    except (IndexError, ValueError, StopIteration, UnreadableFile):
+        first, second = first_lines(data, 2)
+        separator = _separator(first)
+        header, row = _cells(first, separator), _cells(second, separator)
+    except (ValueError, UnreadableFile):
         return False
-    return True
+    below = [cell for name, cell in zip(header, row, strict=False) if lead_from_name(_split_unit(name)[0])]
+    return any(_is_number(cell, separator) or millivolts_per(cell.strip("[]() ")) is not None for cell in below)
 
 
 def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
     """Read a table with one column per lead, in any order; other columns are left out with a warning.
 
     `hints.unit` is needed unless the columns carry one, as in `V1 (uV)`; `hints.rate_hz` unless there is a column such
-    as `time_s` or `time (ms)`. `hints.leads` replaces the names of the header row. Raises UnreadableFile.
+    as `time_s` or `time (ms)`. `hints.leads` replaces the names of the header row, which a table of numbers alone may
+    then lack. Raises UnreadableFile, also where decimal and thousands marks cannot be told apart.
     """
     rate_hz = hints.rate_hz
-    table = _opened(data)
+    table = _opened(data, named=hints.leads is not None)
     header = table.header
     if hints.leads is not None:
         if len(hints.leads) != len(header):
@@ -114,21 +116,31 @@ def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
 
 @dataclass(frozen=True)
 class _Table:
-    """A table whose size is known and whose rows are still text. `most_rows`: as many as there are lines for."""
+    """A table whose size is known and whose rows are still text.
+
+    header: the cells of the first row, whose names do not count where it is `headless`. most_rows: as many as there are
+    lines for.
+    """
 
     data: bytes
     separator: str
     header: list[str]
+    headless: bool
     most_rows: int
 
     def columns(self, wanted: Sequence[int]) -> dict[int, NDArray[np.float64]]:
         """The wanted columns by position, as float64, NaN where a cell stands for no sample."""
         found = {column: np.empty(self.most_rows) for column in wanted}
+        marks = _Marks()
         filled = 0
         for rows in self._some_rows():
             for column, values in found.items():
-                values[filled : filled + len(rows)] = self._numbers([row[column] for row in rows], column)
+                cells = [row[column] for row in rows]
+                if self.separator != ",":  # which is no decimal mark then, and in a number no thousands mark
+                    marks.look_at(cells)
+                values[filled : filled + len(rows)] = self._numbers(cells, column)
             filled += len(rows)
+        marks.check()
         return {column: values[:filled] for column, values in found.items()}
 
     def _some_rows(self) -> Iterator[list[list[str]]]:
@@ -138,24 +150,25 @@ class _Table:
             yield some
 
     def _rows(self) -> Iterator[list[str]]:
-        """The rows below the header. Refuses one that has not the header's number of cells."""
+        """The rows of samples. Refuses one that has not the header's number of cells."""
         width = len(self.header)
-        rows = csv.reader(_rows_of(self.data), delimiter=self.separator, skipinitialspace=True)
+        rows = csv.reader(told(lines_of(self.data)), delimiter=self.separator, skipinitialspace=True)
         try:
-            next(rows)
-            for number, row in enumerate(rows, start=2):
+            for place, row in enumerate(rows, start=1):
                 if len(row) != width:
-                    raise _ragged(number, width)
-                yield row
+                    raise _ragged(place, width)
+                if place > 1 or self.headless:
+                    yield row
         except csv.Error as error:
             raise UnreadableFile("unreadable_file", "A cell of the table is impossibly long.") from error
 
     def _numbers(self, cells: list[str], column: int) -> NDArray[np.float64]:
+        read = float if written_plainly("".join(cells)) else number  # asked for all at once: it is quicker
         try:
             try:
-                values = np.fromiter(map(float, cells), np.float64, len(cells))
+                values = np.fromiter(map(read, cells), np.float64, len(cells))
             except ValueError:  # an empty cell, a word or a decimal comma among them
-                spelt = (float(_spelt_out(cell, self.separator)) for cell in cells)
+                spelt = (read(_spelt_out(cell, self.separator)) for cell in cells)
                 values = np.fromiter(spelt, np.float64, len(cells))
         except ValueError as error:
             raise UnreadableFile("unreadable_file", f"Column {column + 1} of the table holds text.") from error
@@ -163,10 +176,38 @@ class _Table:
         return values
 
 
-def _opened(data: bytes) -> _Table:
-    """A table within limits: its lines and cells are counted before any row is taken apart."""
+class _Marks:
+    """The marks in a table's numbers, which are decimal ones as soon as one cell can mean nothing else."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._decimal = False
+
+    def look_at(self, cells: Sequence[str]) -> None:
+        text = "\n".join(cells)
+        there = {mark for mark in ".," if mark in text}
+        self._seen |= there
+        if there and not self._decimal:
+            marked = (cell.strip() for cell in cells if "." in cell or "," in cell)
+            self._decimal = any(_GROUPED.fullmatch(cell) is None for cell in marked)
+
+    def check(self) -> None:
+        """Refuse numbers that may be a thousand times what they are taken for."""
+        if len(self._seen) > 1 or (self._seen and not self._decimal):
+            raise UnreadableFile(
+                "numbers_ambiguous",
+                "The numbers of the table do not tell decimal marks from thousands marks.",
+                hint="Write them without thousands marks and with a decimal point, such as 1367 or 1.367.",
+            )
+
+
+def _opened(data: bytes, *, named: bool) -> _Table:
+    """A table within limits: its lines and cells are counted before any row is taken apart.
+
+    named: the columns have names from elsewhere, so that the first row may hold samples.
+    """
     check_lines(data)
-    lines = _rows_of(data)
+    lines = told(lines_of(data))
     first = next(lines, "")
     separator = _separator(first) if first else ","
     header = _cells(first, separator)
@@ -175,10 +216,12 @@ def _opened(data: bytes) -> _Table:
         raise UnreadableFile(
             "too_many_channels", f"The table has {width} columns; at most {MAX_TABLE_COLUMNS} are read."
         )
-    quoted, most_rows, odd = b'"' in data, 0, None
-    for most_rows, line in enumerate(lines, start=1):
+    headless = named and _holds_samples(header, separator)
+    quoted, most_rows, odd = b'"' in data, int(headless), None
+    for place, line in enumerate(lines, start=2):
         if odd is None and not quoted and line.count(separator) != width - 1:
-            odd = most_rows + 1
+            odd = place
+        most_rows += 1
     if most_rows == 0:
         raise UnreadableFile("signal_empty", "The table holds no sample.")
     if most_rows > MAX_SAMPLES:
@@ -189,12 +232,14 @@ def _opened(data: bytes) -> _Table:
         raise UnreadableFile(
             "too_long", f"The table has {most_rows * width} cells; at most {MAX_TABLE_CELLS} are read."
         )
-    return _Table(data, separator, header, most_rows)
+    return _Table(data, separator, header, headless, most_rows)
 
 
-def _rows_of(data: bytes) -> Iterator[str]:
-    """The lines that are neither blank nor comments."""
-    return (line for line in lines_of(data) if line.strip() and not line.startswith("#"))
+def _holds_samples(row: Sequence[str], separator: str) -> bool:
+    """Whether a first row is one of samples: numbers, and not those of the columns, as some programs write them."""
+    if not any(row) or not all(_is_number(cell, separator) for cell in row):
+        return False
+    return all(list(row) != [str(first + place) for place in range(len(row))] for first in (0, 1))
 
 
 def _cells(line: str, separator: str) -> list[str]:
@@ -221,14 +266,23 @@ def _spelt_out(cell: str, separator: str) -> str:
     return cell if separator == "," else cell.replace(",", ".")  # decimal commas
 
 
-def _ragged(number: int, width: int) -> UnreadableFile:
-    return UnreadableFile("unreadable_file", f"Row {number} of the table has not the {width} cells of the first row.")
+def _is_number(cell: str, separator: str) -> bool:
+    """Whether a cell holds a number or stands for no sample."""
+    try:
+        number(_spelt_out(cell, separator))
+    except ValueError:
+        return False
+    return True
+
+
+def _ragged(place: int, width: int) -> UnreadableFile:
+    return UnreadableFile("unreadable_file", f"Row {place} of the table has not the {width} cells of the first row.")
 
 
 def _split_unit(cell: str) -> tuple[str, str | None]:
-    """`V1 (uV)` to name and unit; a bracket that is no voltage, as in `Lead I (Einthoven)`, stays in the name."""
+    """`V1 (uV)` to name and unit, voltage or not; a remark, as in `Lead I (Einthoven)`, stays in the name."""
     match = _UNIT.fullmatch(cell) if len(cell) <= _MOST_LETTERS_OF_A_NAME else None
-    if match is None or millivolts_per(match["unit"]) is None:
+    if match is None or match["unit"].strip().casefold() in _REMARKS:
         return cell, None
     return match["name"], match["unit"]
 

@@ -7,6 +7,7 @@ deflated data set needs a limit.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 import zlib
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,10 @@ _WAVEFORM = "1.2.840.10008.5.1.4.1.1.9."
 _ECG_CLASSES = (_WAVEFORM + "1.1", _WAVEFORM + "1.2", _WAVEFORM + "1.4")
 _AMBULATORY = _WAVEFORM + "1.3"
 
+_CLASS = re.compile(rb"(?:\x02\0\x02\0|\x08\0\x16\0).{4}([0-9.]{1,64})", re.DOTALL)
+"""Media Storage SOP Class and SOP Class, each with its representation or length: what a file says it is."""
+_CLASS_WITHIN_BYTES = 4096
+
 _TIFF = (b"II*\0", b"MM\0*")
 
 _Tree = Mapping[str, "_Tree"]
@@ -59,6 +64,13 @@ _SHORT = frozenset(
     )
 )
 _MAX_SHORT_BYTES = 1024
+_WRITTEN_OUT = frozenset(
+    tag_for_keyword(keyword)
+    for keyword in (
+        *("SamplingFrequency", "ChannelSensitivity", "ChannelSensitivityCorrectionFactor", "ChannelBaseline"),
+    )
+)
+"""Numbers that are text in DICOM. pydicom reads 10 where one says `1_0`."""
 _KINDS = {
     tag_for_keyword("WaveformSequence"): (None, "SQ", "UN"),
     tag_for_keyword("ChannelDefinitionSequence"): (None, "SQ", "UN"),
@@ -76,7 +88,19 @@ _SAMPLE_TYPES = {
 
 def looks_like_dicom(data: bytes) -> bool:
     """Part 10 files, and data sets without preamble that start with group 0002 or 0008."""
-    return data[128:132] == b"DICM" or (data[:2] in (b"\x02\x00", b"\x08\x00") and data[4:6].isalpha())
+    if data[128:132] == b"DICM":
+        return True
+    bare = data[:2] in (b"\x02\x00", b"\x08\x00")
+    return bare and (data[4:6].isalpha() or _CLASS.search(data[:_CLASS_WITHIN_BYTES]) is not None)
+
+
+def holds_waveform(data: bytes) -> bool:
+    """Whether a file says that it is of a waveform class, or says nothing of its class where such files do.
+
+    A CT image or the DICOMDIR of a disc is no ECG, though it is DICOM.
+    """
+    classes = _CLASS.findall(data[:_CLASS_WITHIN_BYTES])
+    return not classes or any(name.startswith(_WAVEFORM.encode()) for name in classes)
 
 
 def read_dicom(data: bytes, hints: ReadHints) -> EcgRecording:
@@ -142,7 +166,9 @@ def _check_elements(dataset: Dataset) -> None:
         held = len(element.value or b"")
         if element.length not in (_UNDEFINED, held):
             raise UnreadableFile("truncated", "The DICOM file ends before its data do.")
-        if element.VR not in _KINDS.get(tag, (element.VR,)) or (tag in _SHORT and held > _MAX_SHORT_BYTES):
+        odd_number = tag in _WRITTEN_OUT and b"_" in (element.value or b"")
+        odd_kind = element.VR not in _KINDS.get(tag, (element.VR,))
+        if odd_number or odd_kind or (tag in _SHORT and held > _MAX_SHORT_BYTES):
             raise UnreadableFile("unreadable_file", "An element of the DICOM file is not as the standard asks.")
 
 
@@ -243,4 +269,4 @@ def _lead(definition: Dataset) -> str | None:
     return lead_from_code(code, scheme) or next((lead for text in texts if (lead := lead_from_name(text))), None)
 
 
-DICOM = EcgFormat("dicom", looks_like_dicom, of_one_file(read_dicom), states_itself=True)
+DICOM = EcgFormat("dicom", looks_like_dicom, of_one_file(read_dicom), states_itself=True, confirms=holds_waveform)

@@ -23,6 +23,8 @@ from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints
 
 _MAGIC = b"\x93NUMPY"
+_MOST = 10**12
+"""Of an axis: no file has as many, and a number of any length would be a sentence of any length."""
 _EIGHT_LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
@@ -71,8 +73,10 @@ def _read_array(data: bytes) -> NDArray[Any]:
         version = np.lib.format.read_magic(stream)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read_header(stream)
-    except ValueError as error:
-        raise UnreadableFile("unreadable_file", "The NumPy file has a damaged header.") from error
+    except Exception as error:  # numpy parses a header as Python, which has a dozen errors: MemoryError among them
+        raise _damaged() from error
+    if not all(0 <= size < _MOST for size in shape):
+        raise _damaged()
     if dtype.kind not in "fiu" or dtype.hasobject or len(shape) != 2:
         raise UnreadableFile(
             "unsupported_format",
@@ -82,8 +86,14 @@ def _read_array(data: bytes) -> NDArray[Any]:
     check_size(min(shape), max(shape))
     if len(data) - stream.tell() != math.prod(shape) * dtype.itemsize:
         raise UnreadableFile("truncated", "The NumPy file has not the length that its header states.")
+    if 0 in shape:
+        raise UnreadableFile("signal_empty", "The file holds no sample.")
     array = np.frombuffer(data, dtype, math.prod(shape), stream.tell())
     return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _damaged() -> UnreadableFile:
+    return UnreadableFile("unreadable_file", "The NumPy file has a damaged header.")
 
 
 def _leads_first(array: NDArray[Any], counts: Sequence[int]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Text of unknown origin to lines, within limits: nothing is split before it has been counted.
+"""Text of unknown origin to lines and numbers, within limits: nothing is split before it has been counted.
 
 A line is what `str.splitlines` makes one. Text is decoded a block at a time, because a file of newlines that is a few
 kilobytes in a zip is a gigabyte as a list of strings.
@@ -7,10 +7,11 @@ kilobytes in a zip is a gigabyte as a list of strings.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 
 from inputs.errors import UnreadableFile
-from inputs.limits import MAX_TABLE_LINE_LETTERS, MAX_TABLE_LINES
+from inputs.limits import MAX_SEARCHED_BYTES, MAX_TABLE_LINE_LETTERS, MAX_TABLE_LINES
 
 _BLOCK_BYTES = 32 * 1024
 _LINE_ENDS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
@@ -25,6 +26,28 @@ def encoding_of(data: bytes) -> str:
 def text_start(data: bytes, size: int = 4096) -> str:
     """The first `size` bytes as text, whatever they hold: for recognisers."""
     return data[:size].decode(encoding_of(data), "replace")
+
+
+def first_lines(data: bytes, count: int) -> list[str]:
+    """The first that are neither blank nor comments, of MAX_SEARCHED_BYTES of whatever it is: for recognisers."""
+    return list(itertools.islice(told(_lines(_blocks(data[:MAX_SEARCHED_BYTES], "replace"))), count))
+
+
+def told(lines: Iterable[str]) -> Iterator[str]:
+    """The lines that are neither blank nor comments."""
+    return (line for line in lines if (text := line.lstrip()) and text[0] != "#")
+
+
+def written_plainly(text: str) -> bool:
+    """Whether no number in a text is one in Python's eyes alone: as `1_000`, or in another script's digits."""
+    return text.isascii() and "_" not in text
+
+
+def number(text: str) -> float:
+    """A number as files write them, with a decimal point. Raises ValueError."""
+    if not written_plainly(text := text.strip()):
+        raise ValueError("no number")
+    return float(text)
 
 
 def check_lines(data: bytes) -> None:
@@ -42,8 +65,12 @@ def check_lines(data: bytes) -> None:
 
 def lines_of(data: bytes) -> Iterator[str]:
     """The lines of what `check_lines` let pass, a few at a time. Raises UnreadableFile for what is no text."""
+    return _lines(_blocks(data))
+
+
+def _lines(blocks: Iterable[str]) -> Iterator[str]:
     rest = ""
-    for block in _blocks(data):
+    for block in blocks:
         text = rest + block
         lines = text.splitlines()
         rest = ""
@@ -53,8 +80,8 @@ def lines_of(data: bytes) -> Iterator[str]:
     yield from rest.splitlines()
 
 
-def _blocks(data: bytes) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder(encoding_of(data))()
+def _blocks(data: bytes, errors: str = "strict") -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(encoding_of(data))(errors)
     try:
         for start in range(0, len(data), _BLOCK_BYTES):
             if block := decoder.decode(data[start : start + _BLOCK_BYTES]):

@@ -29,6 +29,7 @@ from inputs.ecg.formats.base import (
     check_size,
     checked_rate,
 )
+from inputs.ecg.formats.text import encoding_of, first_lines, number, told
 from inputs.ecg.leads import lead_from_name
 from inputs.errors import UnreadableFile, no_room
 from inputs.limits import (
@@ -45,16 +46,18 @@ _FLAC = (508, 516, 524)
 _ENDINGS = (".dat", ".mat", ".hea")
 
 _RECORD = re.compile(
-    r"(?P<name>[-\w]{1,200})(?:/(?P<segments>\d{1,9}))?[ \t]+(?P<signals>\d{1,9})"
-    r"(?:[ \t]+(?P<rate>[-+.\w]{1,40})(?:/\S{0,80})?(?:[ \t]+(?P<samples>\d+)(?:[ \t].{0,200})?)?)?[ \t]*"
+    r"(?P<name>[-\w\ufffd]{1,200})(?:/(?P<segments>[0-9]{1,9}))?[ \t]+(?P<signals>[0-9]{1,9})"
+    r"(?:[ \t]+(?P<rate>[-+.\w]{1,40})(?:/\S{0,80})?(?:[ \t]+(?P<samples>[0-9]+)(?:[ \t].{0,200})?)?)?[ \t]*"
 )
 _SIGNAL = re.compile(
-    r"(?P<file>\S+)[ \t]+(?P<format>\d{1,4})(?:x(?P<per_frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?"
-    r"(?:[ \t]+(?P<gain>[-+.\w]+)(?:\((?P<baseline>-?\d{1,12})\))?(?:/(?P<unit>\S{1,40}))?"
-    r"(?:[ \t]+(?P<resolution>-?\d{1,4})(?:[ \t]+(?P<zero>-?\d{1,12})(?:[ \t]+(?P<initial>-?\d{1,12})"
-    r"(?:[ \t]+(?P<checksum>-?\d{1,12})(?:[ \t]+(?P<block>-?\d{1,12})(?:[ \t]+(?P<description>.*))?)?)?)?)?)?)?[ \t]*"
+    r"(?P<file>\S+)[ \t]+(?P<format>[0-9]{1,4})(?:x(?P<per_frame>[0-9]+))?(?::(?P<skew>[0-9]+))?"
+    r"(?:\+(?P<offset>[0-9]+))?"
+    r"(?:[ \t]+(?P<gain>[-+.\w]+)(?:\((?P<baseline>-?[0-9]{1,12})\))?(?:/(?P<unit>\S{1,40}))?"
+    r"(?:[ \t]+(?P<resolution>-?[0-9]{1,4})(?:[ \t]+(?P<zero>-?[0-9]{1,12})(?:[ \t]+(?P<initial>-?[0-9]{1,12})"
+    r"(?:[ \t]+(?P<checksum>-?[0-9]{1,12})(?:[ \t]+(?P<block>-?[0-9]{1,12})"
+    r"(?:[ \t]+(?P<description>.*))?)?)?)?)?)?)?[ \t]*"
 )
-_SEGMENT = re.compile(r"(?P<name>~|[-\w]{1,200})[ \t]+(?P<samples>\d{1,12})[ \t]*")
+_SEGMENT = re.compile(r"(?P<name>~|[-\w]{1,200})[ \t]+(?P<samples>[0-9]{1,12})[ \t]*")
 
 
 @dataclass(frozen=True)
@@ -76,25 +79,27 @@ class Signal:
 
 @dataclass(frozen=True)
 class Header:
-    """One header. `rate_hz` counts frames and is None where not stated; so is `samples` (frames)."""
+    """One header. `rate_hz` counts frames and is None where not stated; so is `samples` (frames).
+
+    announced: the number of signals on the record line.
+    """
 
     rate_hz: float | None
     samples: int | None
+    announced: int
     signals: tuple[Signal, ...] = ()
     segments: tuple[tuple[str, int], ...] = ()
 
 
 def looks_like_header(data: bytes) -> bool:
     """Whether the first line that is no comment is a WFDB record line."""
-    start = data[:4096].decode("latin-1").splitlines()
-    line = next((line for line in start if line.strip() and not line.lstrip().startswith("#")), "")
-    return _RECORD.fullmatch(line.strip()) is not None
+    return any(_RECORD.fullmatch(line.strip()) for line in first_lines(data, 1))
 
 
 def describes_record(data: bytes) -> bool:
     """Whether a signal or a segment follows the record line: a note, too, may begin with a word and a number."""
-    lines = _lines(data[:4096])
-    return len(lines) > 1 and bool(_SIGNAL.fullmatch(lines[1]) or _SEGMENT.fullmatch(lines[1]))
+    below = [line.strip() for line in first_lines(data, 2)[1:]]
+    return any(_SIGNAL.fullmatch(line) or _SEGMENT.fullmatch(line) for line in below)
 
 
 def named_files(data: bytes) -> tuple[str, ...]:
@@ -118,20 +123,19 @@ def parse_header(data: bytes) -> Header:
     check_size(count, samples or 0)
     rate_hz = checked_rate(_number(match["rate"])) if match["rate"] else None
     if match["segments"]:
-        return Header(rate_hz, samples, segments=_parse_segments(lines[1:], int(match["segments"])))
+        return Header(rate_hz, samples or None, count, segments=_parse_segments(lines[1:], int(match["segments"])))
     if len(lines) - 1 != count or count == 0:
         raise UnreadableFile(
             "unreadable_file", f"The WFDB header announces {count} signals and describes {len(lines) - 1}."
         )
-    header = Header(rate_hz, samples or None, tuple(_parse_signal(line) for line in lines[1:]))
+    header = Header(rate_hz, samples or None, count, tuple(_parse_signal(line) for line in lines[1:]))
     check_size(count, (samples or 0) * max(signal.per_frame for signal in header.signals))
     return header
 
 
 def _lines(data: bytes) -> list[str]:
     """Those of a header that are neither blank nor comments."""
-    lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
-    return [line for line in lines if line and not line.startswith("#")]
+    return [line.strip() for line in told(data.decode(encoding_of(data), "replace").splitlines())]
 
 
 def _parse_segments(lines: Sequence[str], announced: int) -> tuple[tuple[str, int], ...]:
@@ -221,7 +225,10 @@ def _read_record(header: bytes, parts: Mapping[str, bytes], rate_hz: float | Non
 def _read_segments(
     master: Header, parts: Mapping[str, bytes]
 ) -> tuple[Header, list[NDArray[np.float64]], list[InputWarning]]:
-    """Join the segments of a fixed-layout record; a null segment becomes missing samples."""
+    """Join the segments of a fixed-layout record; a null segment becomes missing samples.
+
+    What the master header states is held to what its segments are.
+    """
     headers = {}
     for name, _ in master.segments:
         if name != "~" and name not in headers:
@@ -234,7 +241,15 @@ def _read_segments(
     layout = [(s.lead, s.unit, s.per_frame) for s in first.signals]
     pieces: list[list[NDArray[np.float64]]] = [[] for _ in layout]
     input_warnings: list[InputWarning] = []
-    check_size(len(layout), sum(length for _, length in master.segments) * max(s.per_frame for s in first.signals))
+    total = sum(length for _, length in master.segments)
+    check_size(len(layout), total * max(s.per_frame for s in first.signals))
+    stated_and_true = (
+        (master.announced, len(layout)), (master.samples, total), (master.rate_hz, first.rate_hz),
+    )  # fmt: skip
+    if any(None not in pair and pair[0] != pair[1] for pair in stated_and_true):
+        raise UnreadableFile(
+            "unreadable_file", "The WFDB header contradicts its segments: in length, rate or number of signals."
+        )
     lengths = {name: length for name, length in master.segments if name != "~"}
     whole = {}
     for name, header in headers.items():
@@ -274,7 +289,7 @@ def _read_signals(header: Header, data: Mapping[str, bytes]) -> tuple[list[NDArr
     """Physical samples of each signal of a single-segment record, NaN where the format marks them invalid."""
     files = list(data)
     header, data = _little_endian(header, data)
-    contents = {f"{number}.dat": data[file] for number, file in enumerate(files)}
+    contents = {f"{place}.dat": data[file] for place, file in enumerate(files)}
     contents["0.hea"] = _rewritten(header, files).encode()
     with warnings.catch_warnings(), _written(contents) as folder:
         warnings.simplefilter("ignore")  # wfdb is imported with calls that pandas deprecates
@@ -362,10 +377,10 @@ def _with_length(header: Header, data: Mapping[str, bytes]) -> Header:
 def _rewritten(header: Header, files: Sequence[str]) -> str:
     """The same header with our file names and without its free text."""
     lines = [f"0 {len(header.signals)} {header.rate_hz or 1:.17g} {header.samples}"]
-    for number, s in enumerate(header.signals):
+    for place, s in enumerate(header.signals):
         layout = f"{s.format}x{s.per_frame}:{s.skew}+{s.offset}"
         gain = f"{s.gain or 200.0:.17g}({s.baseline})/mV"
-        lines.append(f"{files.index(s.file)}.dat {layout} {gain} 0 0 {s.initial} 0 0 {number}")
+        lines.append(f"{files.index(s.file)}.dat {layout} {gain} 0 0 {s.initial} 0 0 {place}")
     return "\n".join(lines) + "\n"
 
 
@@ -390,7 +405,7 @@ def _count(digits: str) -> int:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return number(text)
     except ValueError:
         raise UnreadableFile("unreadable_file", "A number in the WFDB header is malformed.") from None
 

@@ -86,6 +86,44 @@ def test_two_ecgs_of_one_format_are_refused(others, name):
         assert refusal(files).sentence == f"The upload holds more than one ECG (2 {name})."
 
 
+@pytest.mark.parametrize("before", [b"", b"# patient two\n", b"\n", b"\xef\xbb\xbf", b"#" + b"x" * 9000 + b"\n"])
+@pytest.mark.parametrize("name", ["CSV", "WFDB"])
+def test_a_second_ecg_is_refused_whatever_stands_before_its_first_line(ecg, others, name, before):
+    first, *rest = [others["CSV"]] if name == "CSV" else ecg.wfdb(name="other")
+    second = [UploadedFile(first.name, before + first.data), *rest]
+    for files in ways([others["DICOM"], *second]):
+        assert refusal(files).code == "several_ecgs"
+
+
+@pytest.mark.parametrize("row", ["mV,mV", "-,-", "[uV],[uV]", ",", "n/a,0.5", "0.5", "0,1,2"])
+def test_a_second_ecg_is_refused_though_its_table_begins_with_units_or_gaps_or_is_ragged(others, row):
+    table = UploadedFile("b.csv", f"I,II\n{row}\n0.5,0.25\n".encode())
+    assert refusal([others["DICOM"], table]).sentence == "The upload holds more than one ECG (1 DICOM, 1 CSV)."
+
+
+def test_leads_listed_in_a_note_are_no_second_ecg(others):
+    notes = [UploadedFile("leads.txt", b"I,II,III\n"), UploadedFile("leads.csv", b"I,II\nleft arm,left leg\n")]
+    assert codes(read_ecg([others["DICOM"], *notes])) == ["files_ignored"]
+
+
+def test_dicom_files_of_other_classes_are_no_second_ecg(ecg, others):
+    image = ecg.dicom(sop_class="1.2.840.10008.5.1.4.1.1.2")
+    waveform = b"\x04\0\x10\x15UI\x1d\x001.2.840.10008.5.1.4.1.1.9.1.1"  # a directory tells of ECGs and is none
+    directory = ecg.dicom(sop_class="1.2.840.10008.1.3.10")
+    directory = UploadedFile("DICOMDIR", directory.data + waveform)
+    for other in (image, directory, UploadedFile("bare.dcm", image.data[132:])):
+        for files in ways([others["DICOM"], other]):
+            recording = read_ecg(files)
+            assert (recording.source_format, codes(recording)) == ("dicom", ["files_ignored"])
+    assert refusal([image]).code == "not_an_ecg"
+    assert refusal([image, directory]).sentence == "The upload holds several files that may be ECGs (2 DICOM)."
+
+
+def test_a_dicom_file_that_does_not_say_its_class_is_not_left_out(ecg, others):
+    unsaid = others["DICOM"].data.replace(b"\x08\0\x16\0UI", b"\x08\0\x17\0UI").replace(b"\2\0\2\0UI", b"\2\0\2\1UI")
+    assert refusal([others["DICOM"], UploadedFile("b.dcm", unsaid)]).code == "several_ecgs"
+
+
 def test_two_records_of_which_neither_is_the_others_segment_are_refused(ecg):
     for files in (
         [*ecg.wfdb(), *ecg.wfdb(name="other")],

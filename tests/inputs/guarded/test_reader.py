@@ -22,9 +22,10 @@ from pydicom.data import get_testdata_file
 from inputs.ecg.prepare import prepare_ecg
 from inputs.ecg.read import read_ecg
 from inputs.echo.read import read_echo
-from inputs.errors import NO_ROOM_TO_READ, UnreadableFile
+from inputs.errors import NO_ROOM_TO_READ, ReaderUnavailable, UnreadableFile
 from inputs.guarded import messages as guarded_messages
 from inputs.guarded.messages import (
+    TAKEN,
     pack_error,
     pack_recording,
     read_message,
@@ -32,7 +33,7 @@ from inputs.guarded.messages import (
     write_message,
 )
 from inputs.guarded.reader import GuardedReader
-from inputs.limits import ChildLimits
+from inputs.limits import MAX_SENTENCE_LETTERS, ChildLimits
 from inputs.records import InputWarning, ReadHints, UploadedFile
 from inputs.specs import EcgSpec
 
@@ -248,16 +249,89 @@ def test_child_killed_from_outside_between_requests_is_not_noticed(ecg):
         assert reader.read_ecg(ecg.wfdb()).rate_hz == 500.0
 
 
-def test_child_killed_during_a_request_fails_that_request_only(ecg, monkeypatch):
+def test_child_killed_over_a_file_fails_that_request_only(ecg, monkeypatch):
+    killed = []
+
+    def kill_once_taken(stream, *limits):
+        message = read_message(stream, *limits)
+        if message[0] == TAKEN and not killed:
+            killed.append(ready_child.pid)
+            os.kill(ready_child.pid, signal.SIGKILL)
+        return message
+
+    table = UploadedFile("ecg.csv", ",".join(ecg.leads).encode() + (b"\n" + b",".join([b"0.1"] * 12)) * 100_000)
+    with GuardedReader() as reader:
+        reader.warm()
+        (ready_child,) = reader._children
+        monkeypatch.setattr("inputs.guarded.reader.read_message", kill_once_taken)
+        assert refusal(reader, [table], rate_hz=1000.0, unit="mV").code == "reading_failed"
+        assert killed
+        assert reader.read_ecg(ecg.wfdb()).rate_hz == 500.0
+
+
+@pytest.mark.parametrize("upload", ["small", "larger than a pipe holds"])
+def test_child_killed_before_it_took_the_file_is_not_noticed(ecg, monkeypatch, upload):
+    files = ecg.wfdb() if upload != "small" else [UploadedFile("ecg.csv", b"I,II\n" + b"0.1,0.2\n" * 500)]
     with GuardedReader() as reader:
         pid = ready(reader)
         stop(pid)
         monkeypatch.setattr("inputs.guarded.reader.os.waitid", seen_running)
         killer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
         killer.start()
-        assert refusal(reader, ecg.wfdb()).code == "reading_failed"
+        assert reader.read_ecg(files, ReadHints(500.0, "mV")).rate_hz == 500.0
         killer.join()
+        assert not Path(f"/proc/{pid}").exists()
+
+
+def test_children_killed_again_and_again_before_they_took_the_file_are_no_fault_of_it(ecg, monkeypatch):
+    asked = []
+
+    def killed_first(stream, *message):
+        if message[0].get("kind") == "ecg":
+            (child,) = (child for child in reader._children if child._requests is stream)
+            asked.append(child.pid)
+            os.kill(child.pid, signal.SIGKILL)
+        write_message(stream, *message)
+
+    with GuardedReader() as reader:
+        reader.warm()
+        with monkeypatch.context() as broken:
+            broken.setattr("inputs.guarded.reader.write_message", killed_first)
+            with pytest.raises(ReaderUnavailable):
+                reader.read_ecg(ecg.wfdb())
+        assert len(set(asked)) == 2
         assert reader.read_ecg(ecg.wfdb()).rate_hz == 500.0
+
+
+def test_names_of_any_letters_are_passed_on_whole_within_a_bound(reader, ecg):
+    name = "n" * 240
+    header, data = ecg.wfdb(name="rec", file=f"{name}.dat")
+    assert reader.read_ecg([header, data]).rate_hz == 500.0
+    emoji = [UploadedFile("\U0001f600" * 63 + ".txt", b"x")] * 62
+    assert reader.read_ecg([header, data, *emoji]).warnings[0].code == "files_ignored"
+    pid = ready(reader)
+    longer = [UploadedFile("\U0001f600" * 198 + str(number), b"x") for number in range(30)]
+    assert refusal(reader, [header, data, *longer]).code == "names_too_long"
+    assert ready(reader) == pid
+
+
+def test_no_refusal_costs_the_child_its_life(ecg, reader):
+    error = UnreadableFile("unreadable_file", "A sentence with\ttabs\n" + "and letters " * 100, hint="x\0" * 500)
+    with pytest.raises(UnreadableFile) as told:
+        guarded_messages.raise_if_error(travelled(pack_error(error)))
+    assert told.value.sentence.startswith("A sentence with tabs and letters")
+    assert len(told.value.sentence) <= MAX_SENTENCE_LETTERS
+    pid = ready(reader)
+    for shape in (
+        b"(12, " + b"9" * 3500 + b")",
+        b"(" + b"-" * 9000 + b"12, 2)",
+        b"(" * 9000,
+        b"(12, 1" + b"0" * 13 + b")",
+    ):
+        text = b"{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + b"}"
+        file = UploadedFile("ecg.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text)
+        assert refusal(reader, [file], rate_hz=500.0).sentence == "The NumPy file has a damaged header."
+    assert ready(reader) == pid
 
 
 def test_child_is_replaced_after_its_share_of_files(ecg):

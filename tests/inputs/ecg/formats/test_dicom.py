@@ -156,6 +156,20 @@ def test_sample_types_that_no_ecg_uses_are_refused(ecg, bits, kind):
     assert refusal(file).code == "unsupported_format"
 
 
+def test_a_number_that_only_python_reads_is_refused(ecg):
+    file = ecg.dicom(ecg.dicom_group(ecg.signal_mv(), rate_hz=777.0))
+    odd = UploadedFile("ecg.dcm", file.data.replace(b"777.0", b"7_7.0"))
+    assert odd.data != file.data
+    assert refusal(odd).code == "unreadable_file"
+
+
+def test_an_implicit_data_set_without_preamble_is_recognised(ecg):
+    whole = ecg.dicom(ecg.dicom_group(ecg.signal_mv()), syntax=ImplicitVRLittleEndian)
+    length = int.from_bytes(whole.data[140:144], "little")
+    bare = UploadedFile("ecg.dcm", whole.data[144 + length :])
+    np.testing.assert_array_equal(read_ecg([bare]).signal_mv, read_ecg([whole]).signal_mv)
+
+
 def test_rate_of_zero_is_refused_and_a_contradicting_parameter_too(ecg):
     assert refusal(ecg.dicom(group_of(ecg, rate_hz=0.0))).code == "rate_out_of_range"
     assert refusal(ecg.dicom(group_of(ecg)), rate_hz=250.0).code == "rate_conflict"

@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
+from inputs.ecg.formats.base import check_size
 from inputs.ecg.read import read_ecg
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, ReadHints, UploadedFile
@@ -116,6 +117,11 @@ def test_header_that_lies_is_refused(file):
     refusal(file, **KNOWN)
 
 
+@pytest.mark.parametrize("shape", [(12, 0), (0, 5000), (0, 0)])
+def test_an_array_without_samples_is_told_so(ecg, shape):
+    assert refusal(ecg.npy(np.zeros(shape)), **KNOWN).code == "signal_empty"
+
+
 def test_columns_are_found_by_name_in_any_order(ecg):
     order = [3, 7, 0, 11, 1, 5, 2, 6, 4, 8, 10, 9]
     file = ecg.csv(ecg.signal_mv()[order], [STANDARD_LEADS[row] for row in order])
@@ -134,6 +140,86 @@ def test_decimal_commas_are_numbers(ecg):
     file = ecg.csv(separator=";")
     file = UploadedFile(file.name, file.data.replace(b".", b","))
     np.testing.assert_allclose(read_ecg([file], ReadHints(**KNOWN)).signal_mv, ecg.signal_mv(), rtol=0, atol=0.00006)
+
+
+@pytest.mark.parametrize("separator", ["\t", ";"])
+@pytest.mark.parametrize("mark", [",", "."])
+def test_thousands_marks_are_refused_and_never_taken_for_decimal_ones(separator, mark):
+    rows = ["I|II", "512|1,367", "-1,282|0", "77|-12,603"]
+    file = UploadedFile("ecg.csv", "\n".join(rows).replace(",", mark).replace("|", separator).encode())
+    error = refusal(file, rate_hz=500.0, unit="uV")
+    assert error.code == "numbers_ambiguous"
+    assert "thousands" in error.sentence
+
+
+@pytest.mark.parametrize("cell", ["0,125", "-0,125", "1,5", ",125", "1367,125", "1,367e0"])
+def test_one_cell_that_can_only_have_a_decimal_comma_speaks_for_the_table(cell):
+    file = UploadedFile("ecg.csv", f"I;II\n1,367;2\n{cell};-1,250\n".encode())
+    found = read_ecg([file], ReadHints(**KNOWN)).signal_mv
+    expected = [[1.367, float(cell.replace(",", "."))], [2, -1.25]]
+    np.testing.assert_array_equal(found, np.array(expected, np.float32))
+
+
+def test_decimal_commas_and_points_in_one_table_are_refused():
+    for late in (2, 3000):
+        rows = ["0,5;0,25"] * late + ["0.5;0.25"]
+        file = UploadedFile("ecg.csv", "\n".join(["I;II", *rows]).encode())
+        assert refusal(file, **KNOWN).code == "numbers_ambiguous"
+
+
+@pytest.mark.parametrize("cell", ["1_000", "\u0661\u0662", "\uff11", "1_0.5", "0x10"])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_what_only_python_takes_for_a_number_is_text(cell, separator):
+    file = UploadedFile("ecg.csv", f"I,II\n1,2\n{cell},2\n".replace(",", separator).encode())
+    assert refusal(file, **KNOWN).sentence == "Column 1 of the table holds text."
+
+
+@pytest.mark.parametrize("before", ["# patient two\n", "\n", " \n  # a, b\n\n", "#" + "x" * 9000 + "\n"])
+def test_comments_and_blank_lines_may_stand_before_the_header_row(ecg, before):
+    file = UploadedFile("ecg.csv", before.encode() + ecg.csv().data)
+    np.testing.assert_array_equal(
+        read_ecg([file], ReadHints(**KNOWN)).signal_mv, read_ecg([ecg.csv()], ReadHints(**KNOWN)).signal_mv
+    )
+
+
+def test_a_table_without_a_header_row_keeps_its_first_sample_where_leads_are_given():
+    hints = ReadHints(**KNOWN, leads=("I", "II"))
+    for first, expected in (
+        ("0.5,0.25", [0.5, 1]),
+        ("nan,0.25", [np.nan, 1]),
+        ("a,b", [1]),
+        ("0,1", [1]),
+        ("1,2", [1]),
+    ):
+        found = read_ecg([UploadedFile("ecg.csv", f"{first}\n1,1\n".encode())], hints).signal_mv
+        np.testing.assert_array_equal(found[0], expected, err_msg=first)
+    assert refusal(UploadedFile("ecg.csv", b"0.5,0.25\n1,1\n"), **KNOWN).code == "leads_missing"
+
+
+def test_a_ragged_row_is_named_by_its_place_in_the_table():
+    for leads in (None, ("I", "II")):
+        error = refusal(UploadedFile("ecg.csv", b"I,II\n1,2\n3\n"), **KNOWN, leads=leads)
+        assert error.sentence.startswith("Row 3 ")
+    error = refusal(UploadedFile("ecg.csv", b"0.5,1\n1,2\n3\n"), **KNOWN, leads=("I", "II"))
+    assert error.sentence.startswith("Row 3 ")
+
+
+@pytest.mark.parametrize("name", ["aVR (mm)", "aVR (counts)", "aVR [mmHg]", "aVR (arbitrary units)"])
+def test_a_lead_in_a_unit_that_is_no_voltage_does_not_take_the_given_one(name):
+    error = refusal(UploadedFile("ecg.csv", f"I,{name}\n1,2\n".encode()), **KNOWN)
+    assert (error.code, error.leads) == ("unit_not_voltage", ("aVR",))
+
+
+def test_a_remark_behind_a_lead_is_no_unit():
+    found = read_ecg([UploadedFile("ecg.csv", b"Lead I (Einthoven),V1 (Wilson)\n1,2\n")], ReadHints(**KNOWN))
+    assert found.lead_names == ("I", "V1")
+
+
+def test_a_size_limit_is_told_as_it_is_for_so_many_channels():
+    for channels, most in ((12, 600_000), (64, 156_250)):
+        with pytest.raises(UnreadableFile, match=f"at most {most} are read"):
+            check_size(channels, 600_001)
+        check_size(channels, most)
 
 
 def test_byte_order_mark_and_windows_line_ends_do_not_matter(ecg):

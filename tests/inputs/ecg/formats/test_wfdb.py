@@ -105,6 +105,28 @@ def test_rate_that_is_no_positive_number_is_refused(ecg, rate):
     assert refusal(ecg.wfdb(rate=rate)).code == "rate_out_of_range"
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("rec 12 500", "rec 12 1_000"), (" 1000(0)/mV", " 1_0(0)/mV"), (" 1000(0)/mV", " \u0661(0)/mV"),
+                     ("rec 12 500 5000", "rec 12 500 \u0665\u0660"), (" 16 1000", " \u0661\u0666 1000")]
+)  # fmt: skip
+def test_what_only_python_takes_for_a_number_is_refused(ecg, old, new):
+    header, data = edited(ecg.wfdb(), old, new)
+    assert refusal([header, data]).code in ("unreadable_file", "several_files")
+
+
+@pytest.mark.parametrize("before", ["\ufeff", "\ufeff# a, b\n\n", "#" + "x" * 9000 + "\n", "  # a comment\n"])
+def test_a_mark_comments_and_blank_lines_may_stand_before_the_record_line(ecg, before):
+    header, data = ecg.wfdb()
+    dressed = UploadedFile(header.name, before.encode() + header.data)
+    np.testing.assert_array_equal(read_ecg([dressed, data]).signal_mv, read_ecg([header, data]).signal_mv)
+
+
+def test_a_record_name_in_another_encoding_is_no_obstacle(ecg):
+    header, data = ecg.wfdb()
+    renamed = UploadedFile(header.name, header.data.replace(b"rec 12", b"M\xfcller 12"))
+    assert read_ecg([renamed, data]).rate_hz == 500.0
+
+
 def test_header_without_rate_needs_the_parameter(ecg):
     header, data = ecg.wfdb()
     header = UploadedFile("rec.hea", header.data.replace(b"rec 12 500 5000", b"rec 12"))
@@ -186,6 +208,12 @@ def test_segments_of_a_fixed_layout_are_joined(ecg):
     np.testing.assert_allclose(recording.signal_mv, ecg.signal_mv(), rtol=0, atol=0.00051)
 
 
+@pytest.mark.parametrize("stated", ["12 500 0", "12 500", "12"])
+def test_a_master_header_need_not_state_length_or_rate(ecg, stated):
+    recording = read_ecg(segments(ecg, f"m/2 {stated}\ns1 2000\ns2 3000\n"))
+    assert (recording.rate_hz, recording.signal_mv.shape) == (500.0, (12, 5000))
+
+
 def test_null_segment_is_missing_samples(ecg):
     found = read_ecg(segments(ecg, "m/3 12 500 5100\ns1 2000\n~ 100\ns2 3000\n")).signal_mv
     assert found.shape == (12, 5100)
@@ -202,6 +230,9 @@ def test_null_segment_is_missing_samples(ecg):
         "m/2 12 500 2000005000\ns1 2000\n~ 2000000000\n",
         "m/999 12 500 5000\ns1 2000\n",
         "m/3 12 500 5000\nlayout 0\ns1 2000\ns2 3000\n",
+        "m/2 12 500 4999\ns1 2000\ns2 3000\n",
+        "m/2 3 500 5000\ns1 2000\ns2 3000\n",
+        "m/2 12 250 5000\ns1 2000\ns2 3000\n",
     ],
 )
 def test_segments_that_do_not_fit_are_refused(ecg, master):
