@@ -315,7 +315,8 @@ def _time(text: pd.Series, column: str, table: str) -> Parsed:
         zoned = stripped.str.contains(r"[T ].*(?:[zZ]|[+-]\d\d:?(?:\d\d)?)$", regex=True).to_numpy(dtype=bool)
         times = pd.to_datetime(stripped.where(stripped != ""), format="ISO8601", utc=True, errors="coerce")
     missing = times.isna().to_numpy()
-    first, end = (pd.Timestamp(year, 1, 1, tz=times.dt.tz) for year in (_FIRST_YEAR, _LAST_YEAR + 1))
+    zone = None if times.dt.tz is None else "UTC"
+    first, end = (pd.Timestamp(year, 1, 1, tz=zone) for year in (_FIRST_YEAR, _LAST_YEAR + 1))
     outside = ((times < first) | (times >= end)).to_numpy()
     times = times.where(~outside)
     problems = found_rows("time_unreadable", f"{column} is not a date and time as ISO 8601 writes it", table, missing)
