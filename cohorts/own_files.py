@@ -106,7 +106,7 @@ def parquet_columns(name: str, content: bytes, wanted: Collection[str], ids: Col
             sentence = f"{column} in {name} holds values of type {_short(of_cells)}; write ids as text."
             raise UnreadableFile("id_not_text", sentence)
         if not (of_cells == pa.string() or any(is_one(of_cells) for is_one in _READ)):
-            sentence = f"{column} in {name} holds values of type {_short(of_cells)}, one value a cell is read."
+            sentence = f"{column} in {name} holds values of type {_short(of_cells)}; a cell is one text, number or time."
             raise UnreadableFile("column_type", sentence)
 
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
@@ -119,7 +119,8 @@ def parquet_columns(name: str, content: bytes, wanted: Collection[str], ids: Col
     table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts).read(columns=there).select(there)
     _check_bytes(name, sum(_text_bytes(piece) for column in texts for piece in table[column].chunks))
     schema = pa.schema([(column, pa.string() if column in ids else types[column]) for column in there])
-    return table.cast(schema).to_pandas(ignore_metadata=True)
+    frame: pd.DataFrame = table.cast(schema).to_pandas(ignore_metadata=True)
+    return frame
 
 
 _READ = (
