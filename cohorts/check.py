@@ -12,6 +12,7 @@ from cohorts.pairs import derive_pairs
 from cohorts.rules import (
     doubts,
     file_problems,
+    ids_alike,
 )
 from cohorts.tables import (
     SPLITS,
@@ -127,9 +128,10 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
             "pairs_per_split": tuple((split, int(of_P.sum())) for split, of_P in of_split.items()),
         }
     skipped = [finding for row in rows for finding in found_rows(*row)]
+    alike = ids_alike({"ecgs": ecgs, "echos": echos, "studies": studies, "splits": splits})
     return CohortReport(
         tuple(problems),
-        tuple(doubts(studies, times_mixed=times_mixed)),
+        tuple(alike + doubts(studies, times_mixed=times_mixed)),
         tuple(skipped),
         window_days=window_days,
         **counts,

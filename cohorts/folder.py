@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from cohorts.own_files import read_own_file
 from cohorts.rules import (
     contradictions,
     file_in,
@@ -31,6 +32,8 @@ from cohorts.tables import (
 )
 from ground.disk import sha256
 from ground.schema import NEWER, is_newer
+from inputs.errors import UnreadableFile
+from inputs.limits import MAX_COHORT_ABOUT_BYTES
 
 ABOUT = "cohort.json"
 SCHEMA_VERSION = 1
@@ -126,15 +129,21 @@ def read_about(root: Path) -> CohortAbout:
     """Of a cohort folder; nothing where there is no `cohort.json`. CohortError for one that is no JSON object."""
     written = _json_of(root / ABOUT) if (root / ABOUT).exists() else {}
     if not isinstance(written, dict):
-        raise CohortError("about_unreadable", f"{ABOUT} is not a JSON object; mend it or remove it.")
+        raise _about_unreadable()
     return CohortAbout(written)
 
 
+def _about_unreadable() -> CohortError:
+    most_mib = MAX_COHORT_ABOUT_BYTES >> 20
+    sentence = f"{ABOUT} is not a JSON object of at most {most_mib} MiB; mend it or remove it."
+    return CohortError("about_unreadable", sentence)
+
+
 def _json_of(file: Path) -> object:
-    """None for a file that is not there or holds none."""
+    """None for a file that is not there, cannot be read or holds none."""
     try:
-        return json.loads(file.read_bytes())
-    except (OSError, ValueError):
+        return json.loads(read_own_file(file, MAX_COHORT_ABOUT_BYTES))
+    except (UnreadableFile, OSError, ValueError, RecursionError):
         return None
 
 
@@ -142,12 +151,17 @@ def cohort_sha256(cohort: Cohort, hash_of_tables: str) -> str:
     """Of the tables, of `cohort.json` where it is there, and of name and size of every file that the tables name.
 
     A short way to tell cohorts apart: no ECG or clip is opened, so one that changes and keeps its size is not noticed,
-    nor are the signal files that a WFDB header names. Raises CohortError for a file that is not there.
+    nor are the signal files that a WFDB header names. Raises CohortError for a file that is not there or
+    a `cohort.json` that cannot be read.
     """
     digest = sha256(hash_of_tables.encode())
     stamp = cohort.root / ABOUT
-    if stamp.is_file():
-        digest.update(sha256(stamp.read_bytes()).digest())
+    if stamp.exists():
+        try:
+            content = read_own_file(stamp, MAX_COHORT_ABOUT_BYTES)
+        except (UnreadableFile, OSError):
+            raise _about_unreadable() from None
+        digest.update(sha256(content).digest())
     for relative in (*cohort.ecgs["path"], *cohort.echos["path"]):
         try:
             size = (cohort.root / relative).stat().st_size

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cohorts.tables import CohortError, CohortFinding, found_rows
+from ground.letters import folded
 from inputs.ecg.formats import wfdb
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_WFDB_HEADER_BYTES
@@ -60,6 +61,19 @@ def doubts(studies: pd.DataFrame, *, times_mixed: bool) -> list[CohortFinding]:
         again = studies.duplicated(key) & ~studies.duplicated([*key, "study_id"]) & studies["acquired_at"].notna()
         sentence = "The patient has another study at the same time, under another study_id"
         found += found_rows("study_again", sentence, "studies", again, first_like=_first_like(studies, key))
+    return found
+
+
+def ids_alike(frames: dict[str, pd.DataFrame]) -> list[CohortFinding]:
+    """Rows of every table with an id that another id differs from in case, width or form of letters only."""
+    found = []
+    for column in ("patient_id", "ecg_id", "study_id"):
+        having = {table: frame for table, frame in frames.items() if column in frame}
+        ids = pd.Series(pd.concat([frame[column] for frame in having.values()]).unique())
+        alike = ids[ids.map(folded).duplicated(keep=False)]
+        sentence = f"Another {column} differs only in case, width or form of letters; is it the same one?"
+        for table, frame in having.items():
+            found += found_rows("id_alike", sentence, table, frame[column].isin(alike))
     return found
 
 

@@ -4,13 +4,12 @@ Knows nothing of pairs, splits or files: what rows mean together is the business
 
 `ecgs`, `echos`, `studies` and `splits` are each one CSV (UTF-8, comma) or one Parquet file. Columns are found by name
 and others are ignored. Ids are text, also when they look like numbers; they and the names of views have no control
-characters, no slashes and no spaces at their ends. Times are ISO 8601, in the whole cohort all naive or all zoned. An
-empty cell means unknown.
+characters, no letters that show nothing, no slashes and no spaces at their ends, and are in Unicode's form NFC. Times
+are ISO 8601, in the whole cohort all naive or all zoned. An empty cell means unknown.
 """
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,10 +20,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cohorts.own_files import PARSER_ERRORS, csv_columns, parquet_columns, read_own_file
 from ground.disk import sha256, written_whole
 from ground.findings import MEASUREMENTS, SHD_FLAGS
-from ground.letters import has_control
-from inputs.errors import InputError
+from ground.letters import has_control, has_invisible, is_composed
+from inputs.errors import InputError, UnreadableFile
+from inputs.limits import MAX_COHORT_TABLE_BYTES
 
 SPLITS: tuple[str, ...] = ("train", "val", "calibration", "test")
 SEXES: tuple[str, ...] = ("female", "male")
@@ -67,7 +68,8 @@ _FLAG_WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False,
 _ROWS_IN_ERROR = 3
 MAX_NAME_LETTERS = 200
 """Of an id or the name of a view."""
-_MAX_HEADER_BYTES = 64 * 1024
+_FIRST_YEAR, _LAST_YEAR = 1900, 2200
+"""Of any time; dates that were moved to hide whose they are lie in the future."""
 
 
 class CohortError(InputError):
@@ -180,10 +182,7 @@ def read_table_file(root: Path, name: TableName) -> TableFile:
         raise CohortError("table_missing", f"There is no {name}.csv or {name}.parquet in the cohort folder.")
     if len(there) > 1:
         raise CohortError("table_twice", f"There is both a {name}.csv and a {name}.parquet; remove one of them.")
-    try:
-        return TableFile(there[0].name, there[0].read_bytes())
-    except OSError as error:
-        raise _unreadable(there[0].name) from error
+    return _read(there[0])
 
 
 def parse_table(file: TableFile, name: TableName) -> tuple[pd.DataFrame, list[CohortFinding]]:
@@ -206,16 +205,30 @@ def parse_table(file: TableFile, name: TableName) -> tuple[pd.DataFrame, list[Co
 
 
 def tables_sha256(root: Path, names: Iterable[TableName] = tuple(TABLES)) -> str:
-    """As `TablesHash`, without parsing: of some tables' files in a cohort folder, in the order of `names`."""
+    """As `TablesHash`, without parsing: of some tables' files in a cohort folder, in the order of `names`.
+
+    Raises CohortError for a file that cannot be read.
+    """
     digest = TablesHash()
     for path in itertools.chain.from_iterable(_table_files(root, name) for name in names):
-        digest.add(TableFile(path.name, path.read_bytes()))
+        digest.add(_read(path))
     return digest.hexdigest()
+
+
+def _read(path: Path) -> TableFile:
+    try:
+        return TableFile(path.name, read_own_file(path, MAX_COHORT_TABLE_BYTES))
+    except UnreadableFile as error:
+        if error.code == "file_too_large":
+            raise CohortError("table_too_large", error.sentence) from error
+        raise _unreadable(path.name) from error
+    except OSError as error:
+        raise _unreadable(path.name) from error
 
 
 def _table_files(root: Path, name: TableName) -> list[Path]:
     """The file that holds a table, where there is one; a cohort with both is refused when it is read."""
-    return [path for path in (root / f"{name}.csv", root / f"{name}.parquet") if path.is_file()]
+    return [path for path in (root / f"{name}.csv", root / f"{name}.parquet") if path.exists()]
 
 
 def _unreadable(file_name: str) -> CohortError:
@@ -224,27 +237,19 @@ def _unreadable(file_name: str) -> CohortError:
 
 def _text_cells(file: TableFile, name: TableName) -> pd.DataFrame:
     """Every cell as text, empty where unknown; only Parquet's timestamps keep their type."""
-    stream = io.BytesIO(file.content)
+    kinds = TABLES[name]
     try:
         if file.is_csv:
-            header = stream.readline(_MAX_HEADER_BYTES)
-            stream.seek(0)
-            if b";" in header and b"," not in header:
-                sentence = f"{file.name} looks semicolon-separated; separate its cells with commas."
-                raise CohortError("table_semicolons", sentence)
-            frame = pd.read_csv(stream, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
+            frame = csv_columns(file.name, file.content, kinds)
         else:
-            frame = pd.read_parquet(stream)
-    except (ValueError, OSError, ArithmeticError) as error:  # pandas' and pyarrow's parser errors derive from these
+            ids = [column for column, kind in kinds.items() if kind == "id"]
+            frame = parquet_columns(file.name, file.content, kinds, ids)
+    except UnreadableFile as error:
+        raise CohortError(error.code, error.sentence) from error
+    except PARSER_ERRORS as error:
         raise _unreadable(file.name) from error
-    frame = frame.reset_index(drop=True)
-    for column in frame.columns.intersection(list(TABLES[name])):
-        series = frame[column]
-        if TABLES[name][column] == "id" and pd.api.types.is_float_dtype(series.dtype):
-            raise CohortError(
-                "id_not_text", f"{column} in the table {name} holds floating-point numbers; write ids as text."
-            )
-        if not (TABLES[name][column] == "time" and pd.api.types.is_datetime64_any_dtype(series.dtype)):
+    for column, series in frame.items():
+        if not (kinds[str(column)] == "time" and pd.api.types.is_datetime64_any_dtype(series.dtype)):
             frame[column] = _as_text(series)
     return frame
 
@@ -281,6 +286,11 @@ def _unfit_names(text: pd.Series, column: str, table: str) -> list[CohortFinding
 
 _UNFIT: dict[str, tuple[str, Callable[[str], bool]]] = {
     "name_control": ("holds a control character, a line break or a mark of text direction", has_control),
+    "name_invisible": ("holds a letter that shows nothing", has_invisible),
+    "name_not_composed": (
+        "spells an accented letter in parts; write names in Unicode's form NFC",
+        lambda name: not is_composed(name),
+    ),
     "name_slash": ("holds a slash or backslash", lambda name: "/" in name or "\\" in name),
     "name_dots": ("is . or ..", lambda name: name in (".", "..")),
     "name_spaces": ("begins or ends with a space", lambda name: name != name.strip()),
@@ -305,7 +315,13 @@ def _time(text: pd.Series, column: str, table: str) -> Parsed:
         zoned = stripped.str.contains(r"[T ].*(?:[zZ]|[+-]\d\d:?(?:\d\d)?)$", regex=True).to_numpy(dtype=bool)
         times = pd.to_datetime(stripped.where(stripped != ""), format="ISO8601", utc=True, errors="coerce")
     missing = times.isna().to_numpy()
+    zone = None if times.dt.tz is None else "UTC"
+    first, end = (pd.Timestamp(year, 1, 1, tz=zone) for year in (_FIRST_YEAR, _LAST_YEAR + 1))
+    outside = ((times < first) | (times >= end)).to_numpy()
+    times = times.where(~outside)
     problems = found_rows("time_unreadable", f"{column} is not a date and time as ISO 8601 writes it", table, missing)
+    sentence = f"{column} must lie between the years {_FIRST_YEAR} and {_LAST_YEAR}"
+    problems += found_rows("time_out_of_range", sentence, table, outside)
     n_zoned = int((zoned & ~missing).sum())
     mixed = 0 < n_zoned < int((~missing).sum())
     if mixed:

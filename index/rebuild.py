@@ -191,7 +191,11 @@ def _write_studies(
             skipped.append(SkippedView(study["study_id"], "", reason))
             continue
         pooled = bundle.pool_study(np.stack([embedded.vector_V for _, embedded in usable]))
-        card = _card(n_studies, study, [row for row, _ in usable], pooled.pool_weights_V)
+        try:
+            card = _card(n_studies, study, [row for row, _ in usable], pooled.pool_weights_V)
+        except (ValueError, TypeError, ArithmeticError):  # whatever a row holds, it costs no other study
+            skipped.append(SkippedView(study["study_id"], "", "Its row in the table of studies cannot be kept."))
+            continue
         generation.add(card, pooled.embedding_D, {row["view_id"]: view.thumbnail_jpeg for row, view in usable})
         n_studies += 1
         n_views += len(usable)

@@ -49,6 +49,16 @@ MAX_SIDE_PX = 4096
 MAX_FRAMES = 10_000
 MAX_DECODED_BYTES = 2 << 30
 
+# The files that a cohort folder itself is made of.
+MAX_COHORT_TABLE_BYTES = 1 << 30
+"""Of a table's file, and of what the columns of a Parquet file come to when unpacked."""
+MAX_COHORT_ROWS = 5_000_000
+MAX_COHORT_CELLS = 200_000_000
+"""All columns of a CSV count, of a Parquet file those that are read."""
+MAX_COHORT_HEADER_BYTES = 64 * 1024
+MAX_COHORT_ABOUT_BYTES = 2**20
+"""Of `cohort.json`."""
+
 # What passes between a service and its reading child.
 MAX_MESSAGE_HEADER_BYTES = 64 * 1024
 MAX_REQUEST_WORDS_BYTES = 60 * 1024

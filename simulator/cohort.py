@@ -134,12 +134,14 @@ def simulate_cohort(
 
 def find_simulation(out: Path) -> SimulationReport | None:
     """The report of a finished simulation in this folder, or None where there is none."""
+    if not (out / _STAMP).is_file():
+        return None
     try:
         stamp = json.loads((out / _STAMP).read_text(encoding="utf-8"))
         if stamp.pop("notice", None) != _NOTICE or (out / _UNFINISHED).exists():
             return None
         return SimulationReport(**stamp)
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 

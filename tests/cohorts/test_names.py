@@ -19,12 +19,24 @@ UNFIT = {
         "a\x85b",
         "a\u2028b",
         "a\u2029b",
-        "e\u0301\u202eb",
+        "\u00e9\u202eb",
         "a\u2066b",
         "a\u200bb",
         "a\ufeffb",
         "a\ue000b",
     ],
+    "name_invisible": [
+        "P\u034fX",
+        "P\u3164",
+        "\uffa0",
+        "P\ufe0fX",
+        "P\u2800",
+        "a\u115fb",
+        "a\u180bb",
+        "a\U000e0100b",
+        "a\U0001d159b",
+    ],
+    "name_not_composed": ["Jose\u0301", "\u1100\u1161", "\u212bngstrom"],
     "name_slash": ["a/views/b/thumbnail", "../..", "C:\\x", "/"],
     "name_dots": [".", ".."],
     "name_spaces": [" unfit", "unfit ", "\u00a0unfit", "unfit\u3000"],
@@ -36,6 +48,8 @@ FIT = [
     "a.b",
     "...",
     "Jos\u00e9 Mu\u00f1oz",
+    "x\u0323\u0301",
+    "\uac00",
     "\u5fc3\u30a8\u30b3\u30fc 1",
     "a\u00a0b",
     "<script>",
@@ -102,3 +116,40 @@ def test_every_row_with_an_unfit_name_is_counted(tables: Tables, tmp_path: Path)
 
 def test_a_view_need_not_be_named(tables: Tables, tmp_path: Path):
     assert check_cohort(named(tables, "echos", "view", "").write(tmp_path)).problems == ()
+
+
+@pytest.mark.parametrize("twin", ["p\u00e91", "P\u00c91", "\uff30\u00e91", "P\u00e9\u00b9"])
+def test_a_patient_under_two_spellings_is_doubted_in_every_table_and_not_refused(
+    tables: Tables, tmp_path: Path, twin: str
+):
+    for frame in (tables.ecgs, tables.echos, tables.studies, tables.splits):
+        frame.loc[0, "patient_id"] = "P\u00e91"
+    tables.splits.loc[3] = [twin, "test"]
+    report = check_cohort(tables.write(tmp_path))
+    assert report.problems == ()
+    found = {warning.table: warning for warning in report.warnings}
+    assert {table: (warning.code, warning.rows) for table, warning in found.items()} == {
+        "ecgs": ("id_alike", (1,)),
+        "echos": ("id_alike", (1,)),
+        "studies": ("id_alike", (1,)),
+        "splits": ("id_alike", (1, 4)),
+    }
+    assert found["splits"].sentence.startswith("Another patient_id differs only in case")
+
+
+@pytest.mark.parametrize(("table", "column"), [("ecgs", "ecg_id"), ("studies", "study_id")])
+def test_ecgs_and_studies_with_ids_alike_are_doubted_too(tables: Tables, tmp_path: Path, table: str, column: str):
+    frame = getattr(tables, table)
+    frame[column] = ["a", "A", "b"]
+    if table == "studies":
+        tables.echos[column] = frame[column]
+    found = {w.table: (w.code, w.rows) for w in check_cohort(tables.write(tmp_path)).warnings}
+    assert found[table] == ("id_alike", (1, 2))
+
+
+def test_one_patient_composed_and_in_parts_does_not_pass_as_two(tables: Tables, tmp_path: Path):
+    for row, name, split in ((3, "P\u00e9", "train"), (4, "Pe\u0301", "test")):
+        tables.splits.loc[row] = [name, split]
+    report = check_cohort(tables.write(tmp_path))
+    assert [(p.code, p.table, p.rows) for p in report.problems] == [("name_not_composed", "splits", (5,))]
+    assert [(w.code, w.rows) for w in report.warnings] == [("id_alike", (4, 5))]

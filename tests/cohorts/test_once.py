@@ -1,12 +1,12 @@
 """A command parses and hashes each table of a cohort once, however many of its steps ask."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 import cohorts.folder
+import cohorts.tables
 from cli.main import app
 from index.rebuild import rebuild_index
 from models.device import Machine
@@ -21,18 +21,17 @@ ONCE_EACH = dict.fromkeys(("ecgs", "echos", "splits", "studies"), 1)
 def counted(monkeypatch):
     """How often each table's file was read, by whomever, and parsed."""
     counts = {"read": Counter(), "parsed": Counter()}
-    read_bytes, parse_table = Path.read_bytes, cohorts.folder.parse_table
+    read_own_file, parse_table = cohorts.tables.read_own_file, cohorts.folder.parse_table
 
-    def counting_read(path):
-        if path.stem in ONCE_EACH:
-            counts["read"][path.stem] += 1
-        return read_bytes(path)
+    def counting_read(path, most_bytes):
+        counts["read"][path.stem] += 1
+        return read_own_file(path, most_bytes)
 
     def counting_parse(file, name):
         counts["parsed"][name] += 1
         return parse_table(file, name)
 
-    monkeypatch.setattr(Path, "read_bytes", counting_read)
+    monkeypatch.setattr(cohorts.tables, "read_own_file", counting_read)
     monkeypatch.setattr(cohorts.folder, "parse_table", counting_parse)
     return counts
 

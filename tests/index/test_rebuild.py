@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -15,17 +16,21 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from made_up_cohorts import FakeBundle, FakeReader, environment, make_cohort, rebuild, rebuild_command
 
 import cli.main
 import index.rebuild
 from cli.console import err
+from cohorts import CohortError, open_cohort
 from embedding.view_cache import EmbeddedView, ViewCache
 from ground.findings import SHD_FLAGS
+from ground.progress import silent
 from index.base import IndexBusy, IndexNotWritten
-from index.rebuild import CLIPS_PER_BATCH, is_current
+from index.rebuild import CLIPS_PER_BATCH, is_current, write_index
 from index.store import IndexStore
 from inputs.specs import EchoSpec
+from models.device import Machine
 
 
 @pytest.fixture
@@ -195,6 +200,37 @@ def test_a_study_without_views_is_listed(cohort, tmp_path):
         ("s3", "", "No echo views are listed for it.")
     ]
     assert report.studies == 5
+
+
+def test_a_row_that_no_card_can_hold_costs_its_own_study_only(cohort, tmp_path):
+    opened = open_cohort(cohort)
+    times = opened.tables.studies["acquired_at"].astype("datetime64[s]")
+    times[2] = np.datetime64("-2020-01-01", "s")  # tables that are read have no such time
+    studies = opened.tables.studies.assign(acquired_at=times)
+    opened = dataclasses.replace(opened, tables=dataclasses.replace(opened.tables, studies=studies))
+    machine = Machine(torch.device("cpu"), 2, silent)
+    report = write_index(FakeBundle(), opened, IndexStore(tmp_path / "index"), FakeReader(), machine)
+    assert [(s.study_id, s.view_id, s.reason) for s in report.skipped] == [
+        ("s2", "", "Its row in the table of studies cannot be kept.")
+    ]
+    assert (report.studies, report.views) == (5, 15)
+    cards = IndexStore(tmp_path / "index").open_current().catalogue.cards(range(5))
+    assert [card.study_id for card in cards] == ["s0", "s1", "s3", "s4", "s5"]
+
+
+def test_a_time_out_of_range_is_refused_before_a_clip_is_read(cohort, tmp_path):
+    text = (cohort / "studies.csv").read_text()
+    (cohort / "studies.csv").write_text(text.replace("2020-01-03", "-2020-01-03"))
+    bundle = FakeBundle()
+    with pytest.raises(CohortError, match=r"between the years 1900 and 2200 \(table studies, row 3\)"):
+        rebuild(cohort, tmp_path / "index", bundle=bundle)
+    assert not bundle.batches
+
+
+@pytest.mark.parametrize("write", [lambda about: about.write_text("[" * 200_000), os.mkfifo])
+def test_an_about_that_cannot_be_read_does_not_stop_the_job(cohort, tmp_path, write):
+    write(cohort / "cohort.json")
+    assert rebuild(cohort, tmp_path / "index").studies == 6
 
 
 def test_when_nothing_can_be_used_the_current_index_stays(cohort, tmp_path):

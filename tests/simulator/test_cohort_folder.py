@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,12 @@ def test_an_interrupted_run_leaves_nothing_that_looks_complete_and_can_be_repeat
         open_cohort(out)
     assert simulate_cohort(out, patients=2, seed=1) == find_simulation(out)
     assert check_cohort(out).problems == ()
+
+
+@pytest.mark.parametrize("write", [lambda stamp: stamp.write_text("[" * 200_000), os.mkfifo])
+def test_a_stamp_that_cannot_be_read_is_no_simulation(tmp_path, write):
+    write(tmp_path / "cohort.json")
+    assert find_simulation(tmp_path) is None
 
 
 def test_somebody_else_s_folder_is_refused_and_left_alone(tmp_path):
