@@ -106,7 +106,7 @@ def parquet_columns(name: str, content: bytes, wanted: Collection[str], ids: Col
             sentence = f"{column} in {name} holds values of type {_short(of_cells)}; write ids as text."
             raise UnreadableFile("id_not_text", sentence)
         if not (of_cells == pa.string() or any(is_one(of_cells) for is_one in _READ)):
-            sentence = f"{column} in {name} holds values of type {_short(of_cells)}; a cell is one text, number or time."
+            sentence = f"{column} in {name} holds values of type {_short(of_cells)}; a cell is one text or number."
             raise UnreadableFile("column_type", sentence)
 
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
