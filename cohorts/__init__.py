@@ -9,6 +9,7 @@ from cohorts.check import CohortReport
 from cohorts.folder import Cohort, CohortAbout
 from cohorts.labels import ecg_labels, labels_and_flags, shd_label, shd_labels
 from cohorts.opened import OpenCohort, check_cohort, examine_cohort, open_checked_cohort, open_cohort
+from cohorts.own_files import tables_sha256
 from cohorts.pairs import derive_pairs, pairs_of_split
 from cohorts.tables import (
     ECHO_TABLES,
@@ -16,7 +17,6 @@ from cohorts.tables import (
     SPLITS,
     CohortError,
     CohortFinding,
-    tables_sha256,
     write_cohort_tables,
 )
 

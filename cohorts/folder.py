@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from cohorts.own_files import read_own_file
+from cohorts.own_files import read_own_file, read_table_file
 from cohorts.rules import (
     contradictions,
     file_in,
@@ -28,7 +28,6 @@ from cohorts.tables import (
     CohortFinding,
     TablesHash,
     parse_table,
-    read_table_file,
 )
 from ground.disk import sha256
 from ground.schema import NEWER, is_newer

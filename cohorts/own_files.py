@@ -1,38 +1,15 @@
-"""The files that a cohort folder itself is made of: opened as if hostile, taken to columns within limits.
-
-Knows nothing of what a column means. Refusals name the file, never its path or what it holds.
-"""
+"""The files that a cohort folder itself is made of: found, and opened like any that may be hostile."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections import Counter
-from collections.abc import Collection, Iterable
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
+from cohorts.tables import TABLES, CohortError, TableFile, TableName, TablesHash, table_unreadable
 from inputs import limits
 from inputs.errors import UnreadableFile
 from inputs.opened import open_regular_file
-
-_CELLS_AT_ONCE = 4_000_000
-"""Of a CSV, ignored columns included."""
-PARSER_ERRORS = (
-    ValueError,
-    OSError,
-    ArithmeticError,
-    LookupError,
-    TypeError,
-    RuntimeError,
-    csv.Error,
-    pa.ArrowException,
-)
-"""What csv, pandas and pyarrow raise over a file that is damaged or made to look so."""
 
 
 def read_own_file(path: Path, most_bytes: int) -> bytes:
@@ -53,122 +30,38 @@ def read_own_file(path: Path, most_bytes: int) -> bytes:
         return file.read()
 
 
-def csv_columns(name: str, content: bytes, wanted: Collection[str]) -> pd.DataFrame:
-    """Those of the `wanted` columns that a CSV has, every cell as text.
+def read_table_file(root: Path, name: TableName) -> TableFile:
+    """The bytes of a table. Raises CohortError when there is none, two of it, or a file that cannot be read."""
+    there = _table_files(root, name)
+    if not there:
+        raise CohortError("table_missing", f"There is no {name}.csv or {name}.parquet in the cohort folder.")
+    if len(there) > 1:
+        raise CohortError("table_twice", f"There is both a {name}.csv and a {name}.parquet; remove one of them.")
+    return _read(there[0])
 
-    Raises UnreadableFile for a separator other than the comma, a wanted column that comes twice and more than
-    `inputs.limits` allows, and PARSER_ERRORS.
+
+def tables_sha256(root: Path, names: Iterable[TableName] = tuple(TABLES)) -> str:
+    """As `TablesHash`, without parsing: of some tables' files in a cohort folder, in the order of `names`.
+
+    Raises CohortError for a file that cannot be read.
     """
-    names = _header(name, content)
-    if len(names) == 1 and ";" in names[0]:
-        sentence = f"{name} looks semicolon-separated; separate its cells with commas."
-        raise UnreadableFile("table_semicolons", sentence)
-    _come_once(name, names, wanted)
-    pieces, n_rows = [], 0
-    with pd.read_csv(
-        io.BytesIO(content),
-        dtype=str,
-        keep_default_na=False,
-        index_col=False,
-        encoding="utf-8-sig",
-        chunksize=max(1, _CELLS_AT_ONCE // max(1, len(names))),
-    ) as chunks:
-        for chunk in chunks:
-            n_rows += len(chunk)
-            _check_table_size(name, n_rows, chunk.shape[1])
-            pieces.append(chunk[[column for column in wanted if column in chunk.columns]])
-    return pd.concat(pieces, ignore_index=True)
+    digest = TablesHash()
+    for path in itertools.chain.from_iterable(_table_files(root, name) for name in names):
+        digest.add(_read(path))
+    return digest.hexdigest()
 
 
-def _header(name: str, content: bytes) -> list[str]:
-    """The names in the first row that is not blank."""
-    text = content[: limits.MAX_COHORT_HEADER_BYTES].decode("utf-8-sig", errors="replace")
-    lines = io.StringIO(text, newline="")
-    names = next((row for row in csv.reader(lines) if len(row) > 1 or "".join(row).strip()), [])
-    if len(content) > limits.MAX_COHORT_HEADER_BYTES and lines.tell() == len(text):
-        sentence = f"The header of {name} is longer than {limits.MAX_COHORT_HEADER_BYTES >> 10} KiB."
-        raise UnreadableFile("table_too_large", sentence)
-    return names
+def _read(path: Path) -> TableFile:
+    try:
+        return TableFile(path.name, read_own_file(path, limits.MAX_COHORT_TABLE_BYTES))
+    except UnreadableFile as error:
+        if error.code == "file_too_large":
+            raise CohortError("table_too_large", error.sentence) from error
+        raise table_unreadable(path.name) from error
+    except OSError as error:
+        raise table_unreadable(path.name) from error
 
 
-def parquet_columns(name: str, content: bytes, wanted: Collection[str], ids: Collection[str]) -> pd.DataFrame:
-    """Those of the `wanted` columns that a Parquet file has: text, numbers, truths and times; `ids` as text.
-
-    Types, rows and bytes are looked at before a cell is. Raises UnreadableFile for a column of another type, a wanted
-    column that comes twice and more than `inputs.limits` allows, and PARSER_ERRORS.
-    """
-    file = pq.ParquetFile(pa.BufferReader(content))
-    _come_once(name, file.schema_arrow.names, wanted)
-    there = [column for column in wanted if column in file.schema_arrow.names]
-    types = {column: _plain_type(file.schema_arrow.field(column).type) for column in there}
-    for column, of_cells in types.items():
-        if column in ids and not (of_cells in (pa.string(), pa.null()) or pa.types.is_integer(of_cells)):
-            sentence = f"{column} in {name} holds values of type {_short(of_cells)}; write ids as text."
-            raise UnreadableFile("id_not_text", sentence)
-        if not (of_cells == pa.string() or any(is_one(of_cells) for is_one in _READ)):
-            sentence = f"{column} in {name} holds values of type {_short(of_cells)}; a cell is one text or number."
-            raise UnreadableFile("column_type", sentence)
-
-    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-    _check_table_size(name, max(file.metadata.num_rows, sum(group.num_rows for group in groups)), len(there))
-    chunks = (group.column(i) for group in groups for i in range(group.num_columns))
-    _check_bytes(name, sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in there))
-
-    # A page may say one long text a million times over: as a dictionary it is measured before it is written out.
-    texts = [column for column in there if types[column] == pa.string()]
-    table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts).read(columns=there).select(there)
-    _check_bytes(name, sum(_text_bytes(piece) for column in texts for piece in table[column].chunks))
-    schema = pa.schema([(column, pa.string() if column in ids else types[column]) for column in there])
-    frame: pd.DataFrame = table.cast(schema).to_pandas(ignore_metadata=True)
-    return frame
-
-
-_READ = (
-    pa.types.is_integer,
-    pa.types.is_floating,
-    pa.types.is_boolean,
-    pa.types.is_decimal,
-    pa.types.is_timestamp,
-    pa.types.is_date,
-    pa.types.is_null,
-)
-
-
-def _plain_type(of_cells: pa.DataType) -> pa.DataType:
-    """The type of a column's values, however they are kept; one type for all text."""
-    if pa.types.is_dictionary(of_cells):
-        of_cells = of_cells.value_type
-    is_text = pa.types.is_string(of_cells) or pa.types.is_large_string(of_cells) or pa.types.is_string_view(of_cells)
-    return pa.string() if is_text else of_cells
-
-
-def _short(of_cells: pa.DataType) -> str:
-    """Without the names of fields, which may be anything."""
-    return str(of_cells).split("<", 1)[0].split("[", 1)[0]
-
-
-def _text_bytes(piece: pa.Array) -> int:
-    """Of all cells of a column of text, written out."""
-    if not pa.types.is_dictionary(piece.type):
-        return int(piece.nbytes)
-    lengths = pc.binary_length(piece.dictionary).cast(pa.int64())
-    return pc.sum(lengths.take(piece.indices)).as_py() or 0
-
-
-def _come_once(name: str, names: Iterable[str], wanted: Collection[str]) -> None:
-    twice = [column for column, n in Counter(names).items() if n > 1 and column in wanted]
-    if twice:
-        raise UnreadableFile("column_twice", f"{name} has more than one column {', '.join(twice)}.")
-
-
-def _check_table_size(name: str, n_rows: int, n_columns: int) -> None:
-    if n_rows > limits.MAX_COHORT_ROWS:
-        raise UnreadableFile("table_too_large", f"{name} has more than {limits.MAX_COHORT_ROWS:,} rows.")
-    if n_rows * n_columns > limits.MAX_COHORT_CELLS:
-        raise UnreadableFile("table_too_large", f"{name} has more than {limits.MAX_COHORT_CELLS:,} cells.")
-
-
-def _check_bytes(name: str, n_bytes: int) -> None:
-    if n_bytes > limits.MAX_COHORT_TABLE_BYTES:
-        sentence = f"The columns of {name} come to more than {limits.MAX_COHORT_TABLE_BYTES >> 20} MiB when unpacked."
-        raise UnreadableFile("table_too_large", sentence)
+def _table_files(root: Path, name: TableName) -> list[Path]:
+    """The file that holds a table, where there is one; a cohort with both is refused when it is read."""
+    return [path for path in (root / f"{name}.csv", root / f"{name}.parquet") if path.exists()]

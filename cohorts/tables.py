@@ -1,6 +1,6 @@
 """The four tables of a cohort folder: their columns, how they are written, how they are read and checked cell by cell.
 
-Knows nothing of pairs, splits or files: what rows mean together is the business of `rules`, `pairs` and `labels`.
+Knows nothing of pairs, splits or folders: what rows mean together is the business of `rules`, `pairs` and `labels`.
 
 `ecgs`, `echos`, `studies` and `splits` are each one CSV (UTF-8, comma) or one Parquet file. Columns are found by name
 and others are ignored. Ids are text, also when they look like numbers; they and the names of views have no control
@@ -10,8 +10,7 @@ are ISO 8601, in the whole cohort all naive or all zoned. An empty cell means un
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,12 +19,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cohorts.own_files import PARSER_ERRORS, csv_columns, parquet_columns, read_own_file
+from cohorts.columns import PARSER_ERRORS, csv_columns, parquet_columns
 from ground.disk import sha256, written_whole
 from ground.findings import MEASUREMENTS, SHD_FLAGS
 from ground.letters import has_control, has_invisible, is_composed
 from inputs.errors import InputError, UnreadableFile
-from inputs.limits import MAX_COHORT_TABLE_BYTES
 
 SPLITS: tuple[str, ...] = ("train", "val", "calibration", "test")
 SEXES: tuple[str, ...] = ("female", "male")
@@ -68,7 +66,7 @@ _FLAG_WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False,
 _ROWS_IN_ERROR = 3
 MAX_NAME_LETTERS = 200
 """Of an id or the name of a view."""
-_FIRST_YEAR, _LAST_YEAR = 1900, 2200
+_FIRST_YEAR, _LAST_YEAR = 1900, 2250
 """Of any time; dates that were moved to hide whose they are lie in the future."""
 
 
@@ -175,16 +173,6 @@ class TablesHash:
         return self._digest.hexdigest()
 
 
-def read_table_file(root: Path, name: TableName) -> TableFile:
-    """The bytes of a table. Raises CohortError when there is none, two of it, or a file that cannot be read."""
-    there = _table_files(root, name)
-    if not there:
-        raise CohortError("table_missing", f"There is no {name}.csv or {name}.parquet in the cohort folder.")
-    if len(there) > 1:
-        raise CohortError("table_twice", f"There is both a {name}.csv and a {name}.parquet; remove one of them.")
-    return _read(there[0])
-
-
 def parse_table(file: TableFile, name: TableName) -> tuple[pd.DataFrame, list[CohortFinding]]:
     """One table with typed columns and what is wrong with its cells; a cell at fault reads as unknown.
 
@@ -204,34 +192,8 @@ def parse_table(file: TableFile, name: TableName) -> tuple[pd.DataFrame, list[Co
     return pd.DataFrame(columns), problems
 
 
-def tables_sha256(root: Path, names: Iterable[TableName] = tuple(TABLES)) -> str:
-    """As `TablesHash`, without parsing: of some tables' files in a cohort folder, in the order of `names`.
-
-    Raises CohortError for a file that cannot be read.
-    """
-    digest = TablesHash()
-    for path in itertools.chain.from_iterable(_table_files(root, name) for name in names):
-        digest.add(_read(path))
-    return digest.hexdigest()
-
-
-def _read(path: Path) -> TableFile:
-    try:
-        return TableFile(path.name, read_own_file(path, MAX_COHORT_TABLE_BYTES))
-    except UnreadableFile as error:
-        if error.code == "file_too_large":
-            raise CohortError("table_too_large", error.sentence) from error
-        raise _unreadable(path.name) from error
-    except OSError as error:
-        raise _unreadable(path.name) from error
-
-
-def _table_files(root: Path, name: TableName) -> list[Path]:
-    """The file that holds a table, where there is one; a cohort with both is refused when it is read."""
-    return [path for path in (root / f"{name}.csv", root / f"{name}.parquet") if path.exists()]
-
-
-def _unreadable(file_name: str) -> CohortError:
+def table_unreadable(file_name: str) -> CohortError:
+    """The refusal of a file that is no table."""
     return CohortError("table_unreadable", f"{file_name} cannot be read as a table.")
 
 
@@ -247,7 +209,7 @@ def _text_cells(file: TableFile, name: TableName) -> pd.DataFrame:
     except UnreadableFile as error:
         raise CohortError(error.code, error.sentence) from error
     except PARSER_ERRORS as error:
-        raise _unreadable(file.name) from error
+        raise table_unreadable(file.name) from error
     for column, series in frame.items():
         if not (kinds[str(column)] == "time" and pd.api.types.is_datetime64_any_dtype(series.dtype)):
             frame[column] = _as_text(series)

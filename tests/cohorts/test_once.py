@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 import cohorts.folder
-import cohorts.tables
+import cohorts.own_files
 from cli.main import app
 from index.rebuild import rebuild_index
 from models.device import Machine
@@ -21,7 +21,7 @@ ONCE_EACH = dict.fromkeys(("ecgs", "echos", "splits", "studies"), 1)
 def counted(monkeypatch):
     """How often each table's file was read, by whomever, and parsed."""
     counts = {"read": Counter(), "parsed": Counter()}
-    read_own_file, parse_table = cohorts.tables.read_own_file, cohorts.folder.parse_table
+    read_own_file, parse_table = cohorts.own_files.read_own_file, cohorts.folder.parse_table
 
     def counting_read(path, most_bytes):
         counts["read"][path.stem] += 1
@@ -31,7 +31,7 @@ def counted(monkeypatch):
         counts["parsed"][name] += 1
         return parse_table(file, name)
 
-    monkeypatch.setattr(cohorts.tables, "read_own_file", counting_read)
+    monkeypatch.setattr(cohorts.own_files, "read_own_file", counting_read)
     monkeypatch.setattr(cohorts.folder, "parse_table", counting_parse)
     return counts
 

@@ -145,7 +145,7 @@ def test_a_table_of_one_row_too_many_is_refused(
 
 
 def test_rows_of_a_csv_are_counted_over_all_its_pieces(tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("cohorts.own_files._CELLS_AT_ONCE", 4)
+    monkeypatch.setattr("cohorts.columns._CELLS_AT_ONCE", 4)
     assert check_cohort(tables.write(tmp_path)).problems == ()
     monkeypatch.setattr(limits, "MAX_COHORT_ROWS", 2)
     assert {problem.code for problem in check_cohort(tmp_path).problems} == {"table_too_large"}
@@ -158,16 +158,15 @@ def test_one_long_text_said_many_times_is_measured_as_it_would_be_written_out(
     tables.write(tmp_path, "parquet")
     assert (tmp_path / "splits.parquet").stat().st_size < 10_000
     monkeypatch.setattr(limits, "MAX_COHORT_TABLE_BYTES", 200_000)
-    monkeypatch.setattr("cohorts.tables.MAX_COHORT_TABLE_BYTES", 200_000)
     assert refused(tmp_path) == ("table_too_large", "splits")
 
 
 def test_a_table_file_larger_than_its_limit_is_refused(tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     tables.write(tmp_path)
     most = max((tmp_path / f"{name}.csv").stat().st_size for name in TABLES)
-    monkeypatch.setattr("cohorts.tables.MAX_COHORT_TABLE_BYTES", most)
+    monkeypatch.setattr(limits, "MAX_COHORT_TABLE_BYTES", most)
     assert check_cohort(tmp_path).problems == ()
-    monkeypatch.setattr("cohorts.tables.MAX_COHORT_TABLE_BYTES", most - 1)
+    monkeypatch.setattr(limits, "MAX_COHORT_TABLE_BYTES", most - 1)
     assert refused(tmp_path) == ("table_too_large", "studies")
 
 

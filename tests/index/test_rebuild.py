@@ -222,7 +222,7 @@ def test_a_time_out_of_range_is_refused_before_a_clip_is_read(cohort, tmp_path):
     text = (cohort / "studies.csv").read_text()
     (cohort / "studies.csv").write_text(text.replace("2020-01-03", "-2020-01-03"))
     bundle = FakeBundle()
-    with pytest.raises(CohortError, match=r"between the years 1900 and 2200 \(table studies, row 3\)"):
+    with pytest.raises(CohortError, match=r"between the years 1900 and 2250 \(table studies, row 3\)"):
         rebuild(cohort, tmp_path / "index", bundle=bundle)
     assert not bundle.batches
 
