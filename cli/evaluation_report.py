@@ -121,4 +121,4 @@ def _value(estimate: Estimate) -> str:
 
 
 def _short(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"
+    return estimate.in_digits(2, between="-")

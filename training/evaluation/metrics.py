@@ -19,6 +19,10 @@ _CHUNK_CELLS = 1_000_000
 """Weights (resamples x ECGs) scored at once: bounds the working memory to about 100 MB."""
 _BINS = 10
 _ROC_POINTS = 101
+_FEWEST_DRAWS = 40
+"""Of fewer draws none lies beyond the 2.5th percentile."""
+_SAME = 1e-12
+"""Draws that differ by less, of a value near 1, differ by rounding."""
 
 _Float64 = NDArray[np.float64]
 _Int64 = NDArray[np.int64]
@@ -32,14 +36,29 @@ class ReportPart(BaseModel):
 
 
 class Estimate(ReportPart):
-    """A value with the 2.5th and 97.5th percentile of its patient-level bootstrap."""
+    """A value with the 2.5th and 97.5th percentile of its patient-level bootstrap.
+
+    Both are None, which is "not measured", where the draws say nothing of how sure the value is: one patient, hardly a
+    draw in which it is defined, or the same value in all of them.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    def in_digits(self, digits: int, between: str = " to ") -> str:
+        """The value and, in brackets, its interval."""
+        ends = "interval not measured"
+        if self.interval is not None:
+            ends = between.join(f"{end:.{digits}f}" for end in self.interval)
+        return f"{self.value:.{digits}f} ({ends})"
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+        return self.in_digits(3)
 
 
 class Spread(ReportPart):
@@ -245,7 +264,8 @@ def bootstrap(
     """Estimates of every score: patients are drawn with replacement and bring all their rows along.
 
     `scores` takes weights (R, N), how often each row occurs in each resample, and gives each score of each resample.
-    Draws in which a score is undefined (NaN: a class is missing) are left out.
+    Draws in which a score is undefined (NaN: a class is missing) are left out. See `Estimate` for when there is no
+    interval.
     """
     _, owner_N = np.unique(patient_N, return_inverse=True)
     patients, rows = int(owner_N.max()) + 1, len(owner_N)
@@ -264,7 +284,9 @@ def bootstrap(
 
 def _estimate(value: float, drawn_R: _Float64) -> Estimate:
     defined = drawn_R[np.isfinite(drawn_R)]
-    low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (value, value)
+    if len(defined) < _FEWEST_DRAWS or np.ptp(defined) <= _SAME * max(1.0, abs(value)):
+        return Estimate(value=value)
+    low, high = np.percentile(defined, [2.5, 97.5])
     return Estimate(value=value, low=float(low), high=float(high))
 
 

@@ -86,7 +86,7 @@ def _title(axes: Axes, name: str, scores: YesNoScores) -> None:
 
 
 def _interval(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+    return estimate.in_digits(2)
 
 
 def _roc(report: EvaluationReport) -> Figure | None:
@@ -161,7 +161,8 @@ def _flags(report: EvaluationReport) -> Figure:
         list(rows),
         [f"{f.in_words()}\n{f.positives} of {f.positives + f.negatives} ECGs positive" for f in report.flags],
     )
-    lows = [scores.auroc.low for f in report.flags for scores in (f.linear, f.knn) if scores is not None]
+    shown = [scores.auroc for f in report.flags for scores in (f.linear, f.knn) if scores is not None]
+    lows = [estimate.value if estimate.low is None else estimate.low for estimate in shown]
     axes.set_xlim(min([0.45, *(low - 0.02 for low in lows)]), 1.01)
     axes.set_xlabel("AUROC, 95 % interval over patients (0.5 is chance)")
     axes.plot([], [], color=_BLUE, marker="o", label="linear probe")
@@ -173,7 +174,8 @@ def _flags(report: EvaluationReport) -> Figure:
 
 
 def _whisker(axes: Axes, estimate: Estimate, row: float, colour: str, marker: str) -> None:
-    axes.plot([estimate.low, estimate.high], [row, row], color=colour, linewidth=1.2)
+    if estimate.interval is not None:
+        axes.plot(estimate.interval, [row, row], color=colour, linewidth=1.2)
     axes.plot(estimate.value, row, color=colour, marker=marker, markersize=5)
 
 
@@ -255,9 +257,9 @@ def _retrieval(report: EvaluationReport) -> Figure | None:
 
 def _precision_interval(axes: Axes, direction: DirectionReport, colour: str, place: float) -> None:
     """The one interval that the report has, at k = 10; a little aside, so that both directions' can be seen."""
-    if 10 in direction.curve.k:
-        at_10 = direction.precision_at_10
-        axes.plot([place, place], [at_10.low, at_10.high], color=colour, linewidth=1.2)
+    interval = direction.precision_at_10.interval
+    if 10 in direction.curve.k and interval is not None:
+        axes.plot([place, place], interval, color=colour, linewidth=1.2)
 
 
 def _relevance(found: RetrievalReport) -> str:

@@ -135,7 +135,7 @@ def _direction(
         metrics=scores.metrics().as_dict(),
         precision_at_10=at_10["precision"],
         random_precision=float(chance_Q.mean()),
-        lift_at_10=at_10["lift"] if chance_Q.any() else Estimate(value=0.0, low=0.0, high=0.0),
+        lift_at_10=at_10["lift"] if chance_Q.any() else Estimate(value=0.0),
         curve=RankCurve(
             k=ranks,
             precision=tuple(float(scores.precision_Q(k).mean()) for k in ranks),
