@@ -29,17 +29,18 @@ from training.data.cohort_arrays import (
     usable_pairs,
 )
 from training.data.embedded import EmbeddedEcgs, embed_ecgs
+from training.evaluation.answers import bundle_answers, fitted_answers, flag_answers, yes_no_answers
+from training.evaluation.decisions import DecisionReport, decision_report
 from training.evaluation.few_shot import FewShotCurve, few_shot_curves
 from training.evaluation.metrics import Estimate, ReportPart
 from training.evaluation.probe_reports import (
     FlagReport,
     PhenotypeReport,
     ProbeReport,
-    bundle_probe_report,
-    fitted_probe_report,
     flag_reports,
     knn_probe_report,
     phenotype_reports,
+    probe_report,
 )
 from training.evaluation.retrieval_report import PHENOTYPES, RetrievalReport, retrieval_reports
 from training.evaluation.shared_map import SharedMap, require_umap, shared_map
@@ -72,6 +73,13 @@ class EvaluationReport(ReportPart):
     """None unless asked for."""
     not_measured: dict[str, str] = Field(default_factory=dict)
     """Why what is named is missing as a whole; what is missing within a part is told there."""
+    decisions: tuple[DecisionReport, ...] = ()
+    """Of the linear probe: the lowest LVEF class, SHD, each flag. Empty in reports of before there were any."""
+
+    @property
+    def overall_decisions(self) -> tuple[DecisionReport, ...]:
+        """Those of the lowest LVEF class and of SHD."""
+        return tuple(found for found in self.decisions if found.question not in SHD_FLAGS)
 
     def headline(self) -> dict[str, Estimate]:
         """The numbers that a person asks for first, as far as they were measured."""
@@ -144,6 +152,12 @@ def evaluate(
     test, known, choosing = found.test, found.known, found.choosing
     classes = bundle.manifest.labels.lvef
     served = None if test.lvef_EC is None else bundle.probes
+    if served is None:
+        linear = fitted_answers(known, choosing, test, classes)
+    else:
+        linear = bundle_answers(test, served.shd.threshold)
+    flags = flag_answers(known, choosing, test, SHD_FLAGS)
+    questions = yes_no_answers(test, classes, linear, flags)
     return EvaluationReport(
         bundle_id=bundle.id,
         split=split,
@@ -155,16 +169,15 @@ def evaluate(
         skipped_clips=found.skipped_clips,
         lvef_lowest_class_range=classes.ranges[0],
         linear_probe_from="train patients" if served is None else "bundle",
-        linear_probe=fitted_probe_report(known, choosing, test, classes)
-        if served is None
-        else bundle_probe_report(test, classes, served.shd.threshold),
+        linear_probe=probe_report(test, classes, linear),
         knn_probe=None if known is None else knn_probe_report(known, test, classes),
-        flags=flag_reports(known, choosing, test, SHD_FLAGS),
+        flags=flag_reports(known, test, flags),
         phenotypes=phenotype_reports(known, test),
         few_shot=few_shot_curves(known, test, classes),
         retrieval=() if lacking else _retrieval(found, cohort.labels),
         map=_map(found, cohort.labels) if with_map and not lacking else None,
         not_measured=_not_measured(found, lacking, cohort.labels),
+        decisions=tuple(decision_report(question, test.patient_E) for question in questions),
     )
 
 

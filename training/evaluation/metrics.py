@@ -259,13 +259,17 @@ def _binary_scores(positive_N: _Bool, score_N: _Float64, decided_N: _Bool, weigh
 
 
 def bootstrap(
-    scores: Callable[[_Float64], Mapping[str, _Float64]], patient_N: NDArray[np.int64], *, seed: int = 0
+    scores: Callable[[_Float64], Mapping[str, _Float64]],
+    patient_N: NDArray[np.int64],
+    *,
+    seed: int = 0,
+    most_undefined: float = 1.0,
 ) -> dict[str, Estimate]:
     """Estimates of every score: patients are drawn with replacement and bring all their rows along.
 
     `scores` takes weights (R, N), how often each row occurs in each resample, and gives each score of each resample.
-    Draws in which a score is undefined (NaN: a class is missing) are left out. See `Estimate` for when there is no
-    interval.
+    Draws in which a score is undefined (NaN: a class is missing) are left out; where they are more than the share
+    `most_undefined` there is no interval, nor where `Estimate` says so.
     """
     _, owner_N = np.unique(patient_N, return_inverse=True)
     patients, rows = int(owner_N.max()) + 1, len(owner_N)
@@ -279,12 +283,13 @@ def bootstrap(
         times_RP = np.stack([np.bincount(chosen_P, minlength=patients) for chosen_P in chosen_RP])
         for name, resampled in scores(times_RP[:, owner_N].astype(np.float64)).items():
             drawn[name].append(resampled)
-    return {name: _estimate(float(value[0]), np.concatenate(drawn[name])) for name, value in values.items()}
+    fewest = max(_FEWEST_DRAWS, (1 - most_undefined) * _RESAMPLES)
+    return {name: _estimate(float(value[0]), np.concatenate(drawn[name]), fewest) for name, value in values.items()}
 
 
-def _estimate(value: float, drawn_R: _Float64) -> Estimate:
+def _estimate(value: float, drawn_R: _Float64, fewest: float) -> Estimate:
     defined = drawn_R[np.isfinite(drawn_R)]
-    if len(defined) < _FEWEST_DRAWS or np.ptp(defined) <= _SAME * max(1.0, abs(value)):
+    if len(defined) < fewest or np.ptp(defined) <= _SAME * max(1.0, abs(value)):
         return Estimate(value=value)
     low, high = np.percentile(defined, [2.5, 97.5])
     return Estimate(value=value, low=float(low), high=float(high))

@@ -33,6 +33,7 @@ def draw_plots(report: EvaluationReport, folder: Path) -> tuple[Path, ...]:
     pictures: dict[str, Callable[[EvaluationReport], Figure | None]] = {
         "roc": _roc,
         "reliability": _reliability,
+        "net_benefit": _net_benefit,
         "flags": _flags,
         "few_shot": _few_shot,
         "retrieval": _retrieval,
@@ -140,6 +141,30 @@ def _reliability(report: EvaluationReport) -> Figure | None:
 
 def _calibration(scores: YesNoReport) -> str:
     return scores.calibration_in_words().replace(", ", "\n")
+
+
+def _net_benefit(report: EvaluationReport) -> Figure | None:
+    """The decision curve of the linear probes, beside treating all and treating none."""
+    questions = [found for found in report.overall_decisions if found.net_benefit]
+    if not questions:
+        return None
+    figure = _figure(9, 4.6)
+    for axes, found in zip(figure.subplots(1, len(questions), squeeze=False)[0], questions, strict=True):
+        at = [point.threshold_probability for point in found.net_benefit]
+        axes.axhline(0, color=_GREY, linewidth=1, label="treat none")
+        treat_all = [point.treat_all.value for point in found.net_benefit]
+        axes.plot(at, treat_all, color=_VERMILION, linestyle="--", marker="s", markersize=4, label="treat all")
+        for point in found.net_benefit:
+            if point.model.interval is not None:
+                axes.plot([point.threshold_probability] * 2, point.model.interval, color=_BLUE, linewidth=1.2)
+        model = [point.model.value for point in found.net_benefit]
+        axes.plot(at, model, color=_BLUE, marker="o", markersize=5, label="linear probe")
+        axes.set_title(f"{found.in_words()}\n{found.n} ECGs ({found.positives} positive)", fontsize=10)
+        axes.set_xlabel("threshold probability")
+        axes.set_ylabel("net benefit")
+        axes.legend(loc="best", fontsize=8, frameon=False)
+        _plain(axes)
+    return figure
 
 
 def _flags(report: EvaluationReport) -> Figure:

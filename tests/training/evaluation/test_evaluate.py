@@ -31,7 +31,7 @@ from training.evaluation.shared_map import shared_map
 
 CPU = Machine.named("cpu", workers=0)
 
-PICTURES = ("roc", "reliability", "flags", "few_shot", "retrieval", "shared_space")
+PICTURES = ("roc", "reliability", "net_benefit", "flags", "few_shot", "retrieval", "shared_space")
 
 
 class FlatUmap:
@@ -137,7 +137,7 @@ def test_a_bundle_without_probes_is_measured_with_probes_fitted_on_the_train_pat
     assert (report.linear_probe_from, bare.linear_probe_from) == ("bundle", "train patients")
     assert bare.linear_probe != report.linear_probe
     assert bare.linear_probe.shd.threshold == report.flags[0].train_positives / 16  # their share of positives
-    same = {"bundle_id", "linear_probe_from", "linear_probe"}
+    same = {"bundle_id", "linear_probe_from", "linear_probe", "decisions"}
     assert bare.model_dump(exclude=same) == report.model_dump(exclude=same)
 
     lone = changed(cohort_dir, tmp_path / "lone", ecgs=lambda t: t[~t["patient_id"].str.startswith("train")])
@@ -284,7 +284,7 @@ def test_no_measured_patient_chooses_the_regularisation(
             assert {patient.rstrip("0123456789") for patient in data.labels["patient_id"]} == {split}
         raise Asked
 
-    monkeypatch.setattr("training.evaluation.evaluate.fitted_probe_report", ask)
+    monkeypatch.setattr("training.evaluation.evaluate.fitted_answers", ask)
     bundle_dir = random_bundle(tmp_path / "bare", micro_recipe, with_probes=False)
     with pytest.raises(Asked):
         evaluate(bundle_dir, cohort_dir, measured, CPU, work=work)
