@@ -85,14 +85,21 @@ def _range(point: FewShotPoint) -> str:
 
 
 def _retrieval(report: EvaluationReport) -> Table:
-    table = report_table("Relevant", "Own patient", "Direction", "precision@10", "random", "mAP", title="Retrieval")
+    columns = ("Relevant", "Own patient", "Direction", "precision@10", "random", "ideal", "Lift", "Hubs", "mAP")
+    table = report_table(*columns, title="Retrieval (ideal: a ranking that knows; hubs: places of the commonest tenth)")
     for found in report.retrieval:
         own = "excluded" if found.own_patient_excluded else "included"
         for direction, scores in (("ECG to study", found.ecg_to_study), ("study to ECG", found.study_to_ecg)):
             mean_ap = f"{scores.metrics['mean_average_precision']:.3f}"
-            numbers = (str(scores.precision_at_10), f"{scores.random_precision:.3f}", mean_ap)
+            bounds = f"{scores.random_precision:.3f}", _known(scores.ideal_precision)
+            lift = f"{scores.lift_at_10.value:.2f} of {_known(scores.ideal_lift, 2)}"
+            numbers = (str(scores.precision_at_10), *bounds, lift, _known(scores.hub_share, 2), mean_ap)
             table.add_row(found.relevant, own, direction, *numbers)
     return table
+
+
+def _known(value: float | None, digits: int = 3) -> str:
+    return "not measured" if value is None else f"{value:.{digits}f}"
 
 
 def _not_measured(report: EvaluationReport) -> list[str]:

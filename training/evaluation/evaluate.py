@@ -81,6 +81,11 @@ class EvaluationReport(ReportPart):
         """Those of the lowest LVEF class and of SHD."""
         return tuple(found for found in self.decisions if found.question not in SHD_FLAGS)
 
+    @property
+    def has_bounds(self) -> bool:
+        """Whether retrieval has the ideal ranking and the hubs beside it."""
+        return any(found.ecg_to_study.ideal_precision is not None for found in self.retrieval)
+
     def headline(self) -> dict[str, Estimate]:
         """The numbers that a person asks for first, as far as they were measured."""
         probe, found = self.linear_probe, {}

@@ -17,7 +17,7 @@ _STEPS = 30
 _LONGEST_STEP = 2.0
 _CONVERGED = 1e-8
 _MOST_UNDEFINED = 0.05
-"""A draw in which the logits part the answers has no finite slope. Leaving many out would make the interval too narrow."""
+"""A draw in which the logits part the answers has no finite slope; without many of them an interval is too narrow."""
 
 _Float64 = NDArray[np.float64]
 _Int64 = NDArray[np.int64]

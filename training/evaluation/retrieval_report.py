@@ -37,7 +37,11 @@ class RankCurve(ReportPart):
 
 
 class DirectionReport(ReportPart):
-    """One direction of retrieval. `lift_at_10` is precision@10 over what random ranking gives; 0 where that is 0."""
+    """One direction of retrieval. `lift_at_10` is precision@10 over what random ranking gives; 0 where that is 0.
+
+    The ideal ranking knows what is relevant: it orders by the difference of the phenotypes themselves, and none does
+    better. The fields of it, and the hub share, are None in reports of before there were any.
+    """
 
     queries: int
     targets: int
@@ -47,6 +51,24 @@ class DirectionReport(ReportPart):
     """At 10, on average."""
     lift_at_10: Estimate
     curve: RankCurve
+    ideal_precision: float | None = None
+    """At 10, on average: below 1 where fewer than ten are relevant."""
+    hub_share: float | None = None
+    """Of all first ten places, what the most often found tenth of the targets takes; 0.1 were all found as often."""
+
+    @property
+    def ideal_lift(self) -> float | None:
+        """The most that `lift_at_10` can be."""
+        ideal = self.ideal_precision
+        return None if ideal is None or not self.random_precision else ideal / self.random_precision
+
+    @property
+    def share_of_ideal(self) -> float | None:
+        """How far precision@10 is from random (0) to ideal (1); None where these are one."""
+        ideal = self.ideal_precision
+        if ideal is None or ideal - self.random_precision < 1e-9:
+            return None
+        return (self.precision_at_10.value - self.random_precision) / (ideal - self.random_precision)
 
 
 class RetrievalReport(ReportPart):
@@ -136,6 +158,8 @@ def _direction(
         precision_at_10=at_10["precision"],
         random_precision=float(chance_Q.mean()),
         lift_at_10=at_10["lift"] if chance_Q.any() else Estimate(value=0.0),
+        ideal_precision=float(scores.ideal_precision_Q(10).mean()),
+        hub_share=scores.hub_share(),
         curve=RankCurve(
             k=ranks,
             precision=tuple(float(scores.precision_Q(k).mean()) for k in ranks),
