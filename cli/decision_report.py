@@ -42,6 +42,24 @@ def print_net_benefit(report: EvaluationReport) -> None:
     out.print(table)
 
 
+def print_subgroups(report: EvaluationReport) -> None:
+    """The lowest LVEF class and SHD by group; the JSON has each flag, and how each group is calibrated."""
+    if not report.overall_subgroups:
+        return
+    columns = ("Question", "Group", "ECGs (yes)", "Patients", "AUROC", "Sensitivity", "Specificity", "Slope")
+    table = report_table(*columns, title="By group, at the probe's own threshold (*: fewer than 50 patients)")
+    for found in report.overall_subgroups:
+        patients = f"{found.patients}{'*' if found.few_patients else ''}"
+        row = (found.question, f"{found.column}: {found.group}", f"{found.n} ({found.positives})", patients)
+        if found.scores is None:
+            table.add_row(*row, f"not measured: {found.not_measured}", "", "", "")
+            continue
+        scores, fitted = found.scores, found.scores.calibration
+        numbers = (scores.auroc.in_digits(2), _rate(scores.sensitivity), _rate(scores.specificity))
+        table.add_row(*row, *numbers, _rate(None if fitted is None else fitted.slope))
+    out.print(table)
+
+
 def _point(point: OperatingPoint) -> tuple[str, ...]:
     aim = "own threshold" if point.aimed_sensitivity is None else f"sensitivity {point.aimed_sensitivity:.2f}"
     rates = (point.sensitivity, point.specificity, point.ppv, point.npv)

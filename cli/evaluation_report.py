@@ -9,7 +9,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from cli.console import out
-from cli.decision_report import print_decisions
+from cli.decision_report import print_decisions, print_subgroups
 from cli.report_table import report_table
 from training.evaluation.evaluate import EvaluationReport
 from training.evaluation.few_shot import FewShotPoint
@@ -30,6 +30,7 @@ def print_evaluation_report(report: EvaluationReport) -> None:
         if probe is not None:
             out.print(f"Calibration of {name}: {probe.calibration_in_words()}")
     print_decisions(report)
+    print_subgroups(report)
     for phenotype in report.phenotypes:
         if phenotype.linear is not None:
             r2, error = _short(phenotype.linear.r2), phenotype.linear.mean_absolute_error

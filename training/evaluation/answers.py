@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,7 @@ def flag_answers(
             found[flag] = test.flags[flag]
         else:
             assert known is not None
-            probability_EC = _chosen_probabilities(known, choosing, test, lambda data, flag=flag: data.truth(flag))
+            probability_EC = _chosen_probabilities(known, choosing, test, methodcaller("truth", flag))
             found[flag] = FlagAnswers(probability_EC[:, 1], threshold=float(np.nanmean(known.truth(flag))))
     return found
 

@@ -6,7 +6,6 @@ Letters: N ECGs, R resamples, M decision rules.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,17 +78,20 @@ class DecisionReport(ReportPart):
 def decision_report(asked: YesNoAnswers, patient_E: _Int64) -> DecisionReport:
     """One question on all ECGs whose truth is known; `patient_E` numbers the patient of each ECG."""
     if isinstance(asked.answers, str):
-        truth_E = asked.truth_E
-        counts = {"n": int(np.isfinite(truth_E).sum()), "positives": int(np.sum(truth_E == 1))}
-        patients = len(np.unique(patient_E[np.isfinite(truth_E)]))
-        nothing: dict[str, Any] = {"operating_points": (), "net_benefit": (), "calibration": None}
+        has_E = np.isfinite(asked.truth_E)
         return DecisionReport(
-            question=asked.question, **counts, patients=patients, **nothing, not_measured=asked.answers
+            question=asked.question,
+            n=int(has_E.sum()),
+            positives=int(np.sum(asked.truth_E == 1)),
+            patients=len(np.unique(patient_E[has_E])),
+            operating_points=(),
+            net_benefit=(),
+            calibration=None,
+            not_measured=asked.answers,
         )
     truth_N, probability_N, patient_N = asked.known(patient_E)
     points, benefits = _rules(truth_N == 1, probability_N, patient_N, asked.answers.threshold)
     calibration = recalibration(truth_N, probability_N, patient_N)
-    fitted = isinstance(calibration, RecalibrationReport)
     return DecisionReport(
         question=asked.question,
         n=len(truth_N),
@@ -97,8 +99,8 @@ def decision_report(asked: YesNoAnswers, patient_E: _Int64) -> DecisionReport:
         patients=len(np.unique(patient_N)),
         operating_points=points,
         net_benefit=benefits,
-        calibration=calibration if fitted else None,
-        calibration_not_measured=None if fitted else calibration,
+        calibration=None if isinstance(calibration, str) else calibration,
+        calibration_not_measured=calibration if isinstance(calibration, str) else None,
     )
 
 

@@ -44,6 +44,7 @@ from training.evaluation.probe_reports import (
 )
 from training.evaluation.retrieval_report import PHENOTYPES, RetrievalReport, retrieval_reports
 from training.evaluation.shared_map import SharedMap, require_umap, shared_map
+from training.evaluation.subgroups import SubgroupReport, ecg_groups, lacking_groups, subgroup_reports
 
 
 class EvaluationReport(ReportPart):
@@ -75,6 +76,8 @@ class EvaluationReport(ReportPart):
     """Why what is named is missing as a whole; what is missing within a part is told there."""
     decisions: tuple[DecisionReport, ...] = ()
     """Of the linear probe: the lowest LVEF class, SHD, each flag. Empty in reports of before there were any."""
+    subgroups: tuple[SubgroupReport, ...] = ()
+    """Of the same questions, by sex, age, rhythm, site and device, as far as the cohort knows them."""
 
     @property
     def overall_decisions(self) -> tuple[DecisionReport, ...]:
@@ -85,6 +88,11 @@ class EvaluationReport(ReportPart):
     def has_bounds(self) -> bool:
         """Whether retrieval has the ideal ranking and the hubs beside it."""
         return any(found.ecg_to_study.ideal_precision is not None for found in self.retrieval)
+
+    @property
+    def overall_subgroups(self) -> tuple[SubgroupReport, ...]:
+        """Those of the lowest LVEF class and of SHD."""
+        return tuple(found for found in self.subgroups if found.question not in SHD_FLAGS)
 
     def headline(self) -> dict[str, Estimate]:
         """The numbers that a person asks for first, as far as they were measured."""
@@ -181,8 +189,9 @@ def evaluate(
         few_shot=few_shot_curves(known, test, classes),
         retrieval=() if lacking else _retrieval(found, cohort.labels),
         map=_map(found, cohort.labels) if with_map and not lacking else None,
-        not_measured=_not_measured(found, lacking, cohort.labels),
+        not_measured=_not_measured(found, lacking, cohort.labels) | lacking_groups(cohort),
         decisions=tuple(decision_report(question, test.patient_E) for question in questions),
+        subgroups=subgroup_reports(questions, test.patient_E, ecg_groups(cohort, found.pairs)),
     )
 
 

@@ -258,6 +258,21 @@ def _binary_scores(positive_N: _Bool, score_N: _Float64, decided_N: _Bool, weigh
     return {name: np.where(undefined_R, np.nan, values) for name, values in scores.items()}
 
 
+def decision_scores(
+    positive_N: _Bool, probability_N: _Float64, flagged_N: _Bool, weight_RN: _Float64
+) -> dict[str, _Float64]:
+    """AUROC, and rates of one decision, of samples as `_binary_scores` has them."""
+    flagged_R, total_R = weight_RN @ flagged_N, weight_RN.sum(axis=1)
+    found_R, positives_R = weight_RN @ (flagged_N & positive_N), weight_RN @ positive_N
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 where a draw lacks an answer: left out
+        return {
+            "auroc": _binary_scores(positive_N, probability_N, flagged_N, weight_RN)["auroc"],
+            "sensitivity": found_R / positives_R,
+            "specificity": 1 - (flagged_R - found_R) / (total_R - positives_R),
+            "flagged_per_1000": 1000 * flagged_R / total_R,
+        }
+
+
 def bootstrap(
     scores: Callable[[_Float64], Mapping[str, _Float64]],
     patient_N: NDArray[np.int64],

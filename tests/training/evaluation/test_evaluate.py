@@ -137,7 +137,7 @@ def test_a_bundle_without_probes_is_measured_with_probes_fitted_on_the_train_pat
     assert (report.linear_probe_from, bare.linear_probe_from) == ("bundle", "train patients")
     assert bare.linear_probe != report.linear_probe
     assert bare.linear_probe.shd.threshold == report.flags[0].train_positives / 16  # their share of positives
-    same = {"bundle_id", "linear_probe_from", "linear_probe", "decisions"}
+    same = {"bundle_id", "linear_probe_from", "linear_probe", "decisions", "subgroups"}
     assert bare.model_dump(exclude=same) == report.model_dump(exclude=same)
 
     lone = changed(cohort_dir, tmp_path / "lone", ecgs=lambda t: t[~t["patient_id"].str.startswith("train")])
@@ -145,7 +145,7 @@ def test_a_bundle_without_probes_is_measured_with_probes_fitted_on_the_train_pat
     assert found.retrieval == report.retrieval
     assert found.linear_probe.shd is found.knn_probe is None
     assert found.linear_probe.not_measured["shd"].startswith("the bundle has no probe of SHD, and no ECG of the train")
-    assert set(found.not_measured) == {"knn_probe", "few_shot"}
+    assert {"knn_probe", "few_shot"} < set(found.not_measured)
     survives(found, tmp_path, "flags", "retrieval")
 
 
