@@ -10,6 +10,7 @@ from rich.table import Table
 
 from cli.console import out
 from cli.decision_report import print_decisions, print_subgroups
+from cli.other_models_report import print_comparison, print_other_encoders
 from cli.report_table import report_table
 from training.evaluation.evaluate import EvaluationReport
 from training.evaluation.few_shot import FewShotPoint
@@ -39,6 +40,8 @@ def print_evaluation_report(report: EvaluationReport) -> None:
         out.print(_few_shot(report))
     if report.retrieval:
         out.print(_retrieval(report))
+    print_other_encoders(report)
+    print_comparison(report)
     for sentence in _not_measured(report):
         out.print(sentence)
 

@@ -151,10 +151,20 @@ def evaluate(
         Path | None,
         typer.Option(help="Keep prepared ECGs and view vectors here for another time.", file_okay=False),
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Another bundle: differences on the same patients.", exists=True, file_okay=False),
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="NPZ of another encoder: ids (ECG ids) and features, a row each.", exists=True, dir_okay=False
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
 ) -> None:
-    """Probes, few labels, calibration and retrieval of a bundle on one split of a cohort."""
+    """Probes, decisions, subgroups, few labels, calibration and retrieval of a bundle on one split of a cohort."""
     from cli.evaluation_report import print_evaluation_report
     from ground.extras import require
     from models.device import Machine
@@ -164,7 +174,8 @@ def evaluate(
         require("matplotlib", "Drawing the report")  # now, and not after an hour of measuring
     with progress("Evaluating") as report:
         machine = Machine.named(device, workers=workers, progress=report)
-        result = run(bundle, cohort, split, machine, work=work, with_map=plots is not None)
+        drawn = plots is not None
+        result = run(bundle, cohort, split, machine, work=work, with_map=drawn, against=against, features=features)
     print_evaluation_report(result)  # first: it survives a report that cannot be written
     if json_file is not None:
         from ground.disk import write_whole

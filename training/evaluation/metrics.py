@@ -258,6 +258,11 @@ def _binary_scores(positive_N: _Bool, score_N: _Float64, decided_N: _Bool, weigh
     return {name: np.where(undefined_R, np.nan, values) for name, values in scores.items()}
 
 
+def aurocs(positive_N: _Bool, score_N: _Float64, weight_RN: _Float64) -> _Float64:
+    """AUROC (R,) of samples as `_binary_scores` has them."""
+    return _binary_scores(positive_N, score_N, positive_N, weight_RN)["auroc"]
+
+
 def decision_scores(
     positive_N: _Bool, probability_N: _Float64, flagged_N: _Bool, weight_RN: _Float64
 ) -> dict[str, _Float64]:
@@ -266,7 +271,7 @@ def decision_scores(
     found_R, positives_R = weight_RN @ (flagged_N & positive_N), weight_RN @ positive_N
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 where a draw lacks an answer: left out
         return {
-            "auroc": _binary_scores(positive_N, probability_N, flagged_N, weight_RN)["auroc"],
+            "auroc": aurocs(positive_N, probability_N, weight_RN),
             "sensitivity": found_R / positives_R,
             "specificity": 1 - (flagged_R - found_R) / (total_R - positives_R),
             "flagged_per_1000": 1000 * flagged_R / total_R,
