@@ -9,6 +9,9 @@ from __future__ import annotations
 from rich.table import Table
 
 from cli.console import out
+from cli.decision_report import print_decisions, print_subgroups
+from cli.other_models_report import print_comparison, print_other_encoders
+from cli.report_table import report_table
 from training.evaluation.evaluate import EvaluationReport
 from training.evaluation.few_shot import FewShotPoint
 from training.evaluation.metrics import ClassesReport, Estimate, YesNoScores
@@ -27,6 +30,8 @@ def print_evaluation_report(report: EvaluationReport) -> None:
     for name, probe in ((lowest, report.linear_probe.lvef_lowest_class), ("SHD", report.linear_probe.shd)):
         if probe is not None:
             out.print(f"Calibration of {name}: {probe.calibration_in_words()}")
+    print_decisions(report)
+    print_subgroups(report)
     for phenotype in report.phenotypes:
         if phenotype.linear is not None:
             r2, error = _short(phenotype.linear.r2), phenotype.linear.mean_absolute_error
@@ -35,20 +40,16 @@ def print_evaluation_report(report: EvaluationReport) -> None:
         out.print(_few_shot(report))
     if report.retrieval:
         out.print(_retrieval(report))
+    print_other_encoders(report)
+    print_comparison(report)
     for sentence in _not_measured(report):
         out.print(sentence)
 
 
-def _table(*columns: str, title: str) -> Table:
-    """In a narrow terminal a cell goes over lines: nothing that was measured is cut off."""
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
 def _probes(report: EvaluationReport, lowest: str) -> Table:
-    table = _table("Question", "ECGs (yes)", "Probe", "AUROC", "AUPRC", "F1", "Bal. acc.", title="Read from the ECG")
+    table = report_table(
+        "Question", "ECGs (yes)", "Probe", "AUROC", "AUPRC", "F1", "Bal. acc.", title="Read from the ECG"
+    )
 
     def row(question: str, probe: str, scores: YesNoScores | ClassesReport | None) -> None:
         if scores is not None:
@@ -75,7 +76,7 @@ def _linear(fitted_by: str | None) -> str:
 
 def _few_shot(report: EvaluationReport) -> Table:
     columns = ("Question", "Labelled", "Patients", "ECGs", "AUROC", "Range over draws")
-    table = _table(*columns, title="Linear probe with few labels, one regularisation for all")
+    table = report_table(*columns, title="Linear probe with few labels, one regularisation for all")
     for curve in report.few_shot:
         for point in curve.points:
             counts = (f"{point.share * 100:g} %", str(point.patients), f"{point.ecgs.mean:.0f}")
@@ -88,14 +89,21 @@ def _range(point: FewShotPoint) -> str:
 
 
 def _retrieval(report: EvaluationReport) -> Table:
-    table = _table("Relevant", "Own patient", "Direction", "precision@10", "random", "mAP", title="Retrieval")
+    columns = ("Relevant", "Own patient", "Direction", "precision@10", "random", "ideal", "Lift", "Hubs", "mAP")
+    table = report_table(*columns, title="Retrieval (ideal: a ranking that knows; hubs: places of the commonest tenth)")
     for found in report.retrieval:
         own = "excluded" if found.own_patient_excluded else "included"
         for direction, scores in (("ECG to study", found.ecg_to_study), ("study to ECG", found.study_to_ecg)):
             mean_ap = f"{scores.metrics['mean_average_precision']:.3f}"
-            numbers = (str(scores.precision_at_10), f"{scores.random_precision:.3f}", mean_ap)
+            bounds = f"{scores.random_precision:.3f}", _known(scores.ideal_precision)
+            lift = f"{scores.lift_at_10.value:.2f} of {_known(scores.ideal_lift, 2)}"
+            numbers = (str(scores.precision_at_10), *bounds, lift, _known(scores.hub_share, 2), mean_ap)
             table.add_row(found.relevant, own, direction, *numbers)
     return table
+
+
+def _known(value: float | None, digits: int = 3) -> str:
+    return "not measured" if value is None else f"{value:.{digits}f}"
 
 
 def _not_measured(report: EvaluationReport) -> list[str]:
@@ -121,4 +129,4 @@ def _value(estimate: Estimate) -> str:
 
 
 def _short(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"
+    return estimate.in_digits(2, between="-")

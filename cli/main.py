@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli.bundle_commands import bundle_app
 from cli.console import CommandTable, err, out, progress
 from cli.embed_commands import embed_app
 from cli.keys_commands import keys_app
@@ -22,7 +23,6 @@ app = typer.Typer(
     help="A 12-lead ECG in, the most similar echo studies out. Research software, not a medical device.",
 )
 index_app = typer.Typer(no_args_is_help=True, help="The index life cycle.")
-bundle_app = typer.Typer(no_args_is_help=True, help="Model bundles.")
 cohort_app = typer.Typer(no_args_is_help=True, help="Cohort folders.")
 app.add_typer(embed_app, name="embed")
 app.add_typer(index_app, name="index")
@@ -151,10 +151,20 @@ def evaluate(
         Path | None,
         typer.Option(help="Keep prepared ECGs and view vectors here for another time.", file_okay=False),
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Another bundle: differences on the same patients.", exists=True, file_okay=False),
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="NPZ of another encoder: ids (ECG ids) and features, a row each.", exists=True, dir_okay=False
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
 ) -> None:
-    """Probes, few labels, calibration and retrieval of a bundle on one split of a cohort."""
+    """Probes, decisions, subgroups, few labels, calibration and retrieval of a bundle on one split of a cohort."""
     from cli.evaluation_report import print_evaluation_report
     from ground.extras import require
     from models.device import Machine
@@ -164,7 +174,8 @@ def evaluate(
         require("matplotlib", "Drawing the report")  # now, and not after an hour of measuring
     with progress("Evaluating") as report:
         machine = Machine.named(device, workers=workers, progress=report)
-        result = run(bundle, cohort, split, machine, work=work, with_map=plots is not None)
+        drawn = plots is not None
+        result = run(bundle, cohort, split, machine, work=work, with_map=drawn, against=against, features=features)
     print_evaluation_report(result)  # first: it survives a report that cannot be written
     if json_file is not None:
         from ground.disk import write_whole
@@ -231,51 +242,6 @@ def index_verify(index: IndexOption) -> None:
     if store.current_id() is None:
         raise IndexMissing("There is no index in that folder.")
     out.print("Every generation verifies.")
-
-
-@bundle_app.command("import")
-def bundle_import(
-    out_dir: Annotated[Path, typer.Option("--out", help="Bundle folder to write.")],
-    otis: Annotated[
-        Path | None, typer.Option(help="OTiS checkpoint: an ECG encoder to start from.", exists=True, dir_okay=False)
-    ] = None,
-    echoprime: Annotated[
-        Path | None, typer.Option(help="EchoPrime's echo_prime_encoder.pt.", exists=True, dir_okay=False)
-    ] = None,
-    echo2ecg: Annotated[
-        Path | None, typer.Option(help="The single-file Echo2ECG checkpoint.", exists=True, dir_okay=False)
-    ] = None,
-    components: Annotated[
-        Path | None, typer.Option(help="Folder of Echo2ECG's component checkpoints.", exists=True, file_okay=False)
-    ] = None,
-) -> None:
-    """Published weights to a bundle. Where two of them give the same part, the later option in this list counts."""
-    from models.published.importer import import_bundle
-
-    if not (otis or echoprime or echo2ecg or components):
-        raise typer.BadParameter("give at least one of --otis, --echoprime, --echo2ecg and --components")
-    lines = import_bundle(out_dir, otis=otis, echoprime=echoprime, echo2ecg=echo2ecg, components=components)
-    for line in lines:
-        out.print(line, soft_wrap=True)
-    out.print(f"Bundle written: {out_dir}")
-
-
-@bundle_app.command("show")
-def bundle_show(bundle: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
-    """The manifest of a bundle, as JSON."""
-    from models.bundle import read_manifest
-
-    manifest, _ = read_manifest(bundle)
-    out.print_json(manifest.model_dump_json())
-
-
-@bundle_app.command("verify")
-def bundle_verify(bundle: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
-    """Check every file of a bundle against its manifest."""
-    from models.bundle import verify_bundle
-
-    verify_bundle(bundle)
-    out.print("The bundle verifies.")
 
 
 @cohort_app.command("check")

@@ -27,13 +27,20 @@ from inputs.errors import InputError, UnreadableFile
 
 SPLITS: tuple[str, ...] = ("train", "val", "calibration", "test")
 SEXES: tuple[str, ...] = ("female", "male")
-
+ECG_GROUPS: tuple[str, ...] = ("rhythm", "site", "device")
+"""What an ECG may be told apart by: words of the cohort's own, which nothing but an evaluation by subgroup reads."""
 
 TableName = Literal["ecgs", "echos", "studies", "splits"]
-Kind = Literal["id", "time", "path", "text", "number", "flag", "sex", "split"]
+Kind = Literal["id", "time", "path", "text", "group", "number", "flag", "sex", "split"]
 
 TABLES: dict[TableName, dict[str, Kind]] = {
-    "ecgs": {"patient_id": "id", "ecg_id": "id", "acquired_at": "time", "path": "path"},
+    "ecgs": {
+        "patient_id": "id",
+        "ecg_id": "id",
+        "acquired_at": "time",
+        "path": "path",
+        **dict.fromkeys(ECG_GROUPS, "group"),
+    },
     "echos": {
         "patient_id": "id",
         "study_id": "id",
@@ -58,7 +65,7 @@ TABLES: dict[TableName, dict[str, Kind]] = {
 }
 ECHO_TABLES: tuple[TableName, ...] = ("echos", "studies")
 """All that an index is built from."""
-OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", *MEASUREMENTS})
+OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", *ECG_GROUPS, *MEASUREMENTS})
 
 _RANGES: dict[str, tuple[float, float]] = {"lvef_percent": (0, 100), "age": (0, 130)}
 _NEVER_NEGATIVE: tuple[float, float] = (0, np.inf)
@@ -269,6 +276,13 @@ def _text(text: pd.Series, column: str, table: str) -> Parsed:
     return text, _unfit_names(text, column, table)
 
 
+def _group(text: pd.Series, column: str, table: str) -> Parsed:
+    """Words of nobody's choosing but the cohort's: what could not be shown is unknown, and no reason to refuse it."""
+    words = text.str.strip()
+    unfit = [word for word in words.unique() if has_control(word) or len(word) > MAX_NAME_LETTERS]
+    return words.mask(words.isin(unfit), ""), []
+
+
 def _time(text: pd.Series, column: str, table: str) -> Parsed:
     if pd.api.types.is_datetime64_any_dtype(text.dtype):
         times, zoned = text, np.full(len(text), getattr(text.dtype, "tz", None) is not None)
@@ -334,6 +348,7 @@ _PARSERS: dict[Kind, Callable[[pd.Series, str, str], Parsed]] = {
     "id": _id,
     "path": _path,
     "text": _text,
+    "group": _group,
     "time": _time,
     "number": _number,
     "flag": _flag,

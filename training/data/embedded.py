@@ -73,10 +73,10 @@ def embed_ecgs(
 ) -> EmbeddedEcgs:
     """Every ECG of `pairs`, of patients of `split`, once; of a bundle without alignment the features alone."""
     by_ecg = ecg_labels(pairs, labels)
-    batches = _batches(ecg_windows(signals[ecg_id], bundle.manifest.ecg) for ecg_id in by_ecg.index)
     if not bundle.manifest.gives("ecg_embeddings"):
-        features_EF = np.concatenate([bundle.ecg_features(batch) for batch in batches])
+        features_EF = embed_features(bundle, (signals[ecg_id] for ecg_id in by_ecg.index))
         return EmbeddedEcgs(by_ecg, features_EF, None, None, None, split=split)
+    batches = _batches(ecg_windows(signals[ecg_id], bundle.manifest.ecg) for ecg_id in by_ecg.index)
     outputs = [bundle.embed_ecgs(batch) for batch in batches]
     features_EF = np.concatenate([o.features_BF for o in outputs])
     embeddings_ED = np.concatenate([o.embeddings_BD for o in outputs])
@@ -95,6 +95,12 @@ def embed_ecgs(
         },
         split,
     )
+
+
+def embed_features(bundle: Bundle, signals_LN: Iterable[_Float32]) -> _Float32:
+    """The features (E, F) alone, of prepared ECGs in their order."""
+    batches = _batches(ecg_windows(signal, bundle.manifest.ecg) for signal in signals_LN)
+    return np.concatenate([bundle.ecg_features(batch) for batch in batches])
 
 
 def _batches(windows: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:

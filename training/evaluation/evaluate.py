@@ -5,9 +5,7 @@ Everything is computed by the bundle as it will serve. Letters: E ECGs, S studie
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,28 +19,24 @@ from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from models.bundle import Bundle, read_manifest
 from models.device import Machine
-from training.data.cohort_arrays import (
-    Arrays,
-    clip_sources,
-    prepared_signals,
-    study_views,
-    usable_pairs,
-)
-from training.data.embedded import EmbeddedEcgs, embed_ecgs
+from training.evaluation.decisions import DecisionReport, decision_report
 from training.evaluation.few_shot import FewShotCurve, few_shot_curves
+from training.evaluation.measured import Measured, measure
 from training.evaluation.metrics import Estimate, ReportPart
+from training.evaluation.other_encoders import EncoderReport, foreign_encoder, random_encoder, read_features
+from training.evaluation.paired import ComparisonReport, compare
 from training.evaluation.probe_reports import (
     FlagReport,
     PhenotypeReport,
     ProbeReport,
-    bundle_probe_report,
-    fitted_probe_report,
     flag_reports,
     knn_probe_report,
     phenotype_reports,
+    probe_report,
 )
 from training.evaluation.retrieval_report import PHENOTYPES, RetrievalReport, retrieval_reports
 from training.evaluation.shared_map import SharedMap, require_umap, shared_map
+from training.evaluation.subgroups import SubgroupReport, ecg_groups, lacking_groups, subgroup_reports
 
 
 class EvaluationReport(ReportPart):
@@ -72,6 +66,42 @@ class EvaluationReport(ReportPart):
     """None unless asked for."""
     not_measured: dict[str, str] = Field(default_factory=dict)
     """Why what is named is missing as a whole; what is missing within a part is told there."""
+    decisions: tuple[DecisionReport, ...] = ()
+    """Of the linear probe: the lowest LVEF class, SHD, each flag. Empty in reports of before there were any."""
+    subgroups: tuple[SubgroupReport, ...] = ()
+    """Of the same questions, by sex, age, rhythm, site and device, as far as the cohort knows them."""
+    beside: tuple[EncoderReport, ...] = ()
+    """Other encoders in the same probes: one of random weights first."""
+    against: ComparisonReport | None = None
+    """None unless asked for."""
+
+    @property
+    def overall_decisions(self) -> tuple[DecisionReport, ...]:
+        """Those of the lowest LVEF class and of SHD."""
+        return tuple(found for found in self.decisions if found.question not in SHD_FLAGS)
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether retrieval has the ideal ranking and the hubs beside it."""
+        return any(found.ecg_to_study.ideal_precision is not None for found in self.retrieval)
+
+    @property
+    def overall_subgroups(self) -> tuple[SubgroupReport, ...]:
+        """Those of the lowest LVEF class and of SHD."""
+        return tuple(found for found in self.subgroups if found.question not in SHD_FLAGS)
+
+    def beside_rows(self) -> list[tuple[str, str, tuple[Estimate | None, ...]]]:
+        """Question, probe, and its AUROC or R2 by this bundle and by each encoder beside it."""
+        each: tuple[EvaluationReport | EncoderReport, ...] = (self, *self.beside)
+        rows: list[tuple[str, str, tuple[Estimate | None, ...]]] = []
+        for question, field in ((f"LVEF {self.lvef_lowest_class_range}", "lvef_lowest_class"), ("SHD", "shd")):
+            for kind, probe in (("linear", "linear_probe"), ("kNN", "knn_probe")):
+                scores = [getattr(getattr(one, probe), field, None) for one in each]
+                rows.append((question, kind, tuple(None if found is None else found.auroc for found in scores)))
+        for number, phenotype in enumerate(self.phenotypes):
+            found = [one.phenotypes[number].linear for one in each]
+            rows.append((phenotype.phenotype, "regression", tuple(None if f is None else f.r2 for f in found)))
+        return [row for row in rows if any(row[2])]
 
     def headline(self) -> dict[str, Estimate]:
         """The numbers that a person asks for first, as far as they were measured."""
@@ -114,6 +144,8 @@ def evaluate(
     work: Path | None = None,
     window_days: float | None = None,
     with_map: bool = False,
+    against: Path | None = None,
+    features: Path | None = None,
 ) -> EvaluationReport:
     """Measures a bundle on the patients of `split`; probes that are not the bundle's learn from the train patients.
 
@@ -121,7 +153,8 @@ def evaluate(
 
     `work` keeps prepared ECGs and view vectors for another time; without it they go to a temporary folder.
     `window_days` pairs ECGs with studies of a cohort that is not open yet; None takes what the bundle was trained with,
-    or 7. `with_map` adds the map of the shared space, for plots.
+    or 7. `with_map` adds the map of the shared space, for plots. `against` is another bundle, compared on the very same
+    patients. `features` is a file of another encoder's features (`read_features`), put through the same probes.
     What cannot be measured, for want of labels or of a part of the bundle, is told with its reason and keeps nothing
     else from being measured. Raises BundleError, CohortError, or a Refusal for the train split, for one of whose ECGs
     none can be used, and for a map where what lays it out is not installed.
@@ -131,19 +164,21 @@ def evaluate(
             "split_not_measured",
             "the train patients cannot be measured: their ECGs would be their own nearest neighbours",
         )
-    lacking = read_manifest(bundle_dir)[0].lacks("retrieval")
-    if with_map and not lacking:
+    foreign = None if features is None else read_features(features)  # refused before the work
+    if with_map and not read_manifest(bundle_dir)[0].lacks("retrieval"):
         require_umap()
-    bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",) if lacking else ("ecg", "echo"))
+    bundle, lacking = _loaded(bundle_dir, machine)
     if isinstance(cohort, Path):
         cohort = open_cohort(cohort, _trained_window_days(bundle) if window_days is None else window_days)
     simulated = cohort.about.is_simulated  # before the work: what the cohort says of itself may be no JSON
     with ExitStack() as stack:
         folder = work or stack.enter_context(held_folder("echo2ecg-evaluate-"))
-        found = _embedded(bundle, cohort, split, folder, machine)
-    test, known, choosing = found.test, found.known, found.choosing
-    classes = bundle.manifest.labels.lvef
-    served = None if test.lvef_EC is None else bundle.probes
+        found = measure(bundle, lacking, cohort, split, folder, machine)
+        other = None if against is None else measure(*_loaded(against, machine), cohort, split, folder, machine)
+        beside = [random_encoder(found)]
+    if features is not None and foreign is not None:
+        beside.append(foreign_encoder(found, features.name, foreign))
+    test, known, classes, questions = found.test, found.known, found.classes, found.questions()
     return EvaluationReport(
         bundle_id=bundle.id,
         split=split,
@@ -154,75 +189,33 @@ def evaluate(
         skipped_ecgs=found.skipped_ecgs,
         skipped_clips=found.skipped_clips,
         lvef_lowest_class_range=classes.ranges[0],
-        linear_probe_from="train patients" if served is None else "bundle",
-        linear_probe=fitted_probe_report(known, choosing, test, classes)
-        if served is None
-        else bundle_probe_report(test, classes, served.shd.threshold),
+        linear_probe_from="train patients" if test.lvef_EC is None else "bundle",
+        linear_probe=probe_report(test, classes, found.linear),
         knn_probe=None if known is None else knn_probe_report(known, test, classes),
-        flags=flag_reports(known, choosing, test, SHD_FLAGS),
+        flags=flag_reports(known, test, found.flags),
         phenotypes=phenotype_reports(known, test),
         few_shot=few_shot_curves(known, test, classes),
         retrieval=() if lacking else _retrieval(found, cohort.labels),
         map=_map(found, cohort.labels) if with_map and not lacking else None,
-        not_measured=_not_measured(found, lacking, cohort.labels),
+        not_measured=_not_measured(found, cohort.labels) | lacking_groups(cohort),
+        decisions=tuple(decision_report(question, test.patient_E) for question in questions),
+        subgroups=subgroup_reports(questions, test.patient_E, ecg_groups(cohort, found.pairs)),
+        beside=tuple(beside),
+        against=None if other is None else compare(found, other, cohort.labels),
     )
 
 
-@dataclass(frozen=True)
-class _Embedded:
-    """What is measured: the usable pairs of a split, and everybody's vectors as the bundle gives them."""
-
-    pairs: pd.DataFrame
-    test: EmbeddedEcgs
-    known: EmbeddedEcgs | None
-    """Of the train patients; None where no ECG of theirs can be used."""
-    choosing: EmbeddedEcgs | None
-    """Of the patients who choose how strongly probes are regularised."""
-    studies: Arrays
-    """Unit embeddings (D,) by study_id; empty without retrieval."""
-    skipped_ecgs: dict[str, int]
-    skipped_clips: dict[str, int]
+def _loaded(bundle_dir: Path, machine: Machine) -> tuple[Bundle, tuple[str, ...]]:
+    """A bundle, without its echo part where it cannot retrieve, and what it lacks for that."""
+    lacking = read_manifest(bundle_dir)[0].lacks("retrieval")
+    return Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",) if lacking else ("ecg", "echo")), lacking
 
 
-def _embedded(bundle: Bundle, cohort: OpenCohort, split: str, folder: Path, machine: Machine) -> _Embedded:
-    tables, labels = cohort.tables, cohort.labels
-    tested, neighbours = cohort.split(split), cohort.split("train")
-    # Whoever is measured cannot also choose how strongly probes are regularised.
-    chooser = "calibration" if split == "val" else "val"
-    choosing = cohort.split(chooser)
-    ecg_ids = pd.concat([tested["ecg_id"], neighbours["ecg_id"], choosing["ecg_id"]])
-    signals, ecgs = prepared_signals(tables, ecg_ids, bundle.manifest.ecg, folder, machine)
-    views: Arrays = {}
-    skipped_clips: dict[str, str] = {}
-    if bundle.manifest.gives("retrieval"):
-        views, skipped_clips = study_views(bundle, tables, clip_sources(tables, tested["study_id"]), folder, machine)
-        tested = usable_pairs(tested, signals, views)
-    else:
-        tested = _readable(tested, signals)
-    if tested.empty:
-        raise Refusal("nothing_to_measure", f"no pair of an ECG and a study of the {split} patients can be used")
-    of_train, of_choosers = (
-        embed_ecgs(bundle, readable, labels, signals, split=name) if len(readable) else None
-        for name, readable in (("train", _readable(neighbours, signals)), (chooser, _readable(choosing, signals)))
-    )
-    return _Embedded(
-        pairs=tested,
-        test=embed_ecgs(bundle, tested, labels, signals, split=split),
-        known=of_train,
-        choosing=of_choosers,
-        studies={name: bundle.pool_study(views[name]).embedding_D for name in tested["study_id"].unique() if views},
-        skipped_ecgs=ecgs.reasons(),
-        skipped_clips=dict(Counter(skipped_clips.values())),
-    )
+def _retrieval(found: Measured, labels: pd.DataFrame) -> tuple[RetrievalReport, ...]:
+    return retrieval_reports(found.pairs, labels, found.ecg_embeddings, found.studies)
 
 
-def _retrieval(found: _Embedded, labels: pd.DataFrame) -> tuple[RetrievalReport, ...]:
-    assert found.test.embeddings_ED is not None
-    ecg_embeddings = dict(zip(found.test.labels.index, found.test.embeddings_ED, strict=True))
-    return retrieval_reports(found.pairs, labels, ecg_embeddings, found.studies)
-
-
-def _map(found: _Embedded, labels: pd.DataFrame) -> SharedMap | None:
+def _map(found: Measured, labels: pd.DataFrame) -> SharedMap | None:
     assert found.test.embeddings_ED is not None
     return shared_map(
         found.test.embeddings_ED,
@@ -232,24 +225,20 @@ def _map(found: _Embedded, labels: pd.DataFrame) -> SharedMap | None:
     )
 
 
-def _not_measured(found: _Embedded, lacking: tuple[str, ...], labels: pd.DataFrame) -> dict[str, str]:
+def _not_measured(found: Measured, labels: pd.DataFrame) -> dict[str, str]:
     """By what is missing as a whole, why."""
     reasons = {}
     if found.known is None:
         reason = "nearest neighbours and few labels need ECGs of the train patients, and none can be used"
         reasons = dict.fromkeys(("knn_probe", "few_shot"), reason)
-    if lacking:
-        reasons["retrieval"] = f"retrieval needs both towers, and this bundle has no {' and no '.join(lacking)}"
+    if found.lacking:
+        reasons["retrieval"] = f"retrieval needs both towers, and this bundle has no {' and no '.join(found.lacking)}"
         return reasons
     for phenotype, known_of in labels.loc[list(found.studies), list(PHENOTYPES)].notna().sum().items():
         if known_of < 2:
             needs = f"retrieval of studies of like {phenotype} needs two that have it"
             reasons[f"retrieval of {phenotype}"] = f"{needs}, and the {found.test.split} patients have {known_of}"
     return reasons
-
-
-def _readable(pairs: pd.DataFrame, signals: Arrays) -> pd.DataFrame:
-    return pairs[pairs["ecg_id"].isin(list(signals))].reset_index(drop=True)
 
 
 def _trained_window_days(bundle: Bundle) -> float:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from models.labels import LvefClasses
 from training.data.embedded import EmbeddedEcgs
+from training.evaluation.answers import NO_YES, lowest_class
 from training.evaluation.metrics import ReportPart, Spread, binary_scores
-from training.evaluation.probe_reports import NO_YES
 from training.probes.regression import lacking_answers, linear_probabilities, standardised
 
 SHARES = (0.01, 0.1, 1.0)
@@ -56,13 +56,9 @@ def few_shot_curves(known: EmbeddedEcgs | None, test: EmbeddedEcgs, classes: Lve
     """
     if known is None:
         return ()
-
-    def lowest(data: EmbeddedEcgs) -> NDArray[np.float64]:
-        class_E = data.lvef_class(classes)
-        return np.where(np.isnan(class_E), np.nan, class_E == 0)
-
+    lowest_N, lowest_E = lowest_class(known, classes), lowest_class(test, classes)
     return (
-        _curve(f"LVEF {classes.ranges[0]}", known, lowest(known), test, lowest(test)),
+        _curve(f"LVEF {classes.ranges[0]}", known, lowest_N, test, lowest_E),
         _curve("SHD", known, known.truth("shd"), test, test.truth("shd")),
     )
 

@@ -19,6 +19,10 @@ _CHUNK_CELLS = 1_000_000
 """Weights (resamples x ECGs) scored at once: bounds the working memory to about 100 MB."""
 _BINS = 10
 _ROC_POINTS = 101
+_FEWEST_DRAWS = 40
+"""Of fewer draws none lies beyond the 2.5th percentile."""
+_SAME = 1e-12
+"""Draws that differ by less, of a value near 1, differ by rounding."""
 
 _Float64 = NDArray[np.float64]
 _Int64 = NDArray[np.int64]
@@ -32,14 +36,29 @@ class ReportPart(BaseModel):
 
 
 class Estimate(ReportPart):
-    """A value with the 2.5th and 97.5th percentile of its patient-level bootstrap."""
+    """A value with the 2.5th and 97.5th percentile of its patient-level bootstrap.
+
+    Both are None, which is "not measured", where the draws say nothing of how sure the value is: one patient, hardly a
+    draw in which it is defined, or the same value in all of them.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    def in_digits(self, digits: int, between: str = " to ") -> str:
+        """The value and, in brackets, its interval."""
+        ends = "interval not measured"
+        if self.interval is not None:
+            ends = between.join(f"{end:.{digits}f}" for end in self.interval)
+        return f"{self.value:.{digits}f} ({ends})"
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+        return self.in_digits(3)
 
 
 class Spread(ReportPart):
@@ -239,13 +258,38 @@ def _binary_scores(positive_N: _Bool, score_N: _Float64, decided_N: _Bool, weigh
     return {name: np.where(undefined_R, np.nan, values) for name, values in scores.items()}
 
 
+def aurocs(positive_N: _Bool, score_N: _Float64, weight_RN: _Float64) -> _Float64:
+    """AUROC (R,) of samples as `_binary_scores` has them."""
+    return _binary_scores(positive_N, score_N, positive_N, weight_RN)["auroc"]
+
+
+def decision_scores(
+    positive_N: _Bool, probability_N: _Float64, flagged_N: _Bool, weight_RN: _Float64
+) -> dict[str, _Float64]:
+    """AUROC, and rates of one decision, of samples as `_binary_scores` has them."""
+    flagged_R, total_R = weight_RN @ flagged_N, weight_RN.sum(axis=1)
+    found_R, positives_R = weight_RN @ (flagged_N & positive_N), weight_RN @ positive_N
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 where a draw lacks an answer: left out
+        return {
+            "auroc": aurocs(positive_N, probability_N, weight_RN),
+            "sensitivity": found_R / positives_R,
+            "specificity": 1 - (flagged_R - found_R) / (total_R - positives_R),
+            "flagged_per_1000": 1000 * flagged_R / total_R,
+        }
+
+
 def bootstrap(
-    scores: Callable[[_Float64], Mapping[str, _Float64]], patient_N: NDArray[np.int64], *, seed: int = 0
+    scores: Callable[[_Float64], Mapping[str, _Float64]],
+    patient_N: NDArray[np.int64],
+    *,
+    seed: int = 0,
+    most_undefined: float = 1.0,
 ) -> dict[str, Estimate]:
     """Estimates of every score: patients are drawn with replacement and bring all their rows along.
 
     `scores` takes weights (R, N), how often each row occurs in each resample, and gives each score of each resample.
-    Draws in which a score is undefined (NaN: a class is missing) are left out.
+    Draws in which a score is undefined (NaN: a class is missing) are left out; where they are more than the share
+    `most_undefined` there is no interval, nor where `Estimate` says so.
     """
     _, owner_N = np.unique(patient_N, return_inverse=True)
     patients, rows = int(owner_N.max()) + 1, len(owner_N)
@@ -259,12 +303,15 @@ def bootstrap(
         times_RP = np.stack([np.bincount(chosen_P, minlength=patients) for chosen_P in chosen_RP])
         for name, resampled in scores(times_RP[:, owner_N].astype(np.float64)).items():
             drawn[name].append(resampled)
-    return {name: _estimate(float(value[0]), np.concatenate(drawn[name])) for name, value in values.items()}
+    fewest = max(_FEWEST_DRAWS, (1 - most_undefined) * _RESAMPLES)
+    return {name: _estimate(float(value[0]), np.concatenate(drawn[name]), fewest) for name, value in values.items()}
 
 
-def _estimate(value: float, drawn_R: _Float64) -> Estimate:
+def _estimate(value: float, drawn_R: _Float64, fewest: float) -> Estimate:
     defined = drawn_R[np.isfinite(drawn_R)]
-    low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (value, value)
+    if len(defined) < fewest or np.ptp(defined) <= _SAME * max(1.0, abs(value)):
+        return Estimate(value=value)
+    low, high = np.percentile(defined, [2.5, 97.5])
     return Estimate(value=value, low=float(low), high=float(high))
 
 

@@ -33,6 +33,7 @@ def draw_plots(report: EvaluationReport, folder: Path) -> tuple[Path, ...]:
     pictures: dict[str, Callable[[EvaluationReport], Figure | None]] = {
         "roc": _roc,
         "reliability": _reliability,
+        "net_benefit": _net_benefit,
         "flags": _flags,
         "few_shot": _few_shot,
         "retrieval": _retrieval,
@@ -86,7 +87,7 @@ def _title(axes: Axes, name: str, scores: YesNoScores) -> None:
 
 
 def _interval(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+    return estimate.in_digits(2)
 
 
 def _roc(report: EvaluationReport) -> Figure | None:
@@ -142,6 +143,30 @@ def _calibration(scores: YesNoReport) -> str:
     return scores.calibration_in_words().replace(", ", "\n")
 
 
+def _net_benefit(report: EvaluationReport) -> Figure | None:
+    """The decision curve of the linear probes, beside treating all and treating none."""
+    questions = [found for found in report.overall_decisions if found.net_benefit]
+    if not questions:
+        return None
+    figure = _figure(9, 4.6)
+    for axes, found in zip(figure.subplots(1, len(questions), squeeze=False)[0], questions, strict=True):
+        at = [point.threshold_probability for point in found.net_benefit]
+        axes.axhline(0, color=_GREY, linewidth=1, label="treat none")
+        treat_all = [point.treat_all.value for point in found.net_benefit]
+        axes.plot(at, treat_all, color=_VERMILION, linestyle="--", marker="s", markersize=4, label="treat all")
+        for point in found.net_benefit:
+            if point.model.interval is not None:
+                axes.plot([point.threshold_probability] * 2, point.model.interval, color=_BLUE, linewidth=1.2)
+        model = [point.model.value for point in found.net_benefit]
+        axes.plot(at, model, color=_BLUE, marker="o", markersize=5, label="linear probe")
+        axes.set_title(f"{found.in_words()}\n{found.n} ECGs ({found.positives} positive)", fontsize=10)
+        axes.set_xlabel("threshold probability")
+        axes.set_ylabel("net benefit")
+        axes.legend(loc="best", fontsize=8, frameon=False)
+        _plain(axes)
+    return figure
+
+
 def _flags(report: EvaluationReport) -> Figure:
     figure = _figure(9, 5.4)
     axes = figure.subplots()
@@ -161,7 +186,8 @@ def _flags(report: EvaluationReport) -> Figure:
         list(rows),
         [f"{f.in_words()}\n{f.positives} of {f.positives + f.negatives} ECGs positive" for f in report.flags],
     )
-    lows = [scores.auroc.low for f in report.flags for scores in (f.linear, f.knn) if scores is not None]
+    shown = [scores.auroc for f in report.flags for scores in (f.linear, f.knn) if scores is not None]
+    lows = [estimate.value if estimate.low is None else estimate.low for estimate in shown]
     axes.set_xlim(min([0.45, *(low - 0.02 for low in lows)]), 1.01)
     axes.set_xlabel("AUROC, 95 % interval over patients (0.5 is chance)")
     axes.plot([], [], color=_BLUE, marker="o", label="linear probe")
@@ -173,7 +199,8 @@ def _flags(report: EvaluationReport) -> Figure:
 
 
 def _whisker(axes: Axes, estimate: Estimate, row: float, colour: str, marker: str) -> None:
-    axes.plot([estimate.low, estimate.high], [row, row], color=colour, linewidth=1.2)
+    if estimate.interval is not None:
+        axes.plot(estimate.interval, [row, row], color=colour, linewidth=1.2)
     axes.plot(estimate.value, row, color=colour, marker=marker, markersize=5)
 
 
@@ -255,9 +282,9 @@ def _retrieval(report: EvaluationReport) -> Figure | None:
 
 def _precision_interval(axes: Axes, direction: DirectionReport, colour: str, place: float) -> None:
     """The one interval that the report has, at k = 10; a little aside, so that both directions' can be seen."""
-    if 10 in direction.curve.k:
-        at_10 = direction.precision_at_10
-        axes.plot([place, place], [at_10.low, at_10.high], color=colour, linewidth=1.2)
+    interval = direction.precision_at_10.interval
+    if 10 in direction.curve.k and interval is not None:
+        axes.plot([place, place], interval, color=colour, linewidth=1.2)
 
 
 def _relevance(found: RetrievalReport) -> str:

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RANKS_K = (1, 3, 5, 10)
+HUB_RANK = 10
+"""Hubs are targets that stand among the first ten of very many queries."""
 _CHUNK_CELLS = 4_000_000
 """Similarities ranked at once: bounds the working memory to about 150 MB whatever the number of queries."""
 
@@ -91,7 +93,7 @@ def phenotype_pairs(
 @dataclass(frozen=True)
 class QueryScores:
     """What each query found. Row i of hits_KQ counts the relevant among the first ranks_K[i]; a query without relevant
-    targets has first rank T + 1 and alignment NaN."""
+    targets has first rank T + 1 and alignment NaN. places_T counts how often a target is among a query's first ten."""
 
     ranks_K: tuple[int, ...]
     hits_KQ: NDArray[np.int64]
@@ -99,6 +101,21 @@ class QueryScores:
     average_precision_Q: NDArray[np.float64]
     first_rank_Q: NDArray[np.float64]
     alignment_Q: NDArray[np.float64]
+    places_T: NDArray[np.int64]
+
+    def hub_share(self) -> float | None:
+        """The share of all first ten places that the most often found tenth of the targets takes; None of no places.
+
+        Were every target found as often, it would be a tenth.
+        """
+        hubs = -(-len(self.places_T) // 10)
+        places = int(self.places_T.sum())
+        return float(np.sort(self.places_T)[-hubs:].sum() / places) if places else None
+
+    def ideal_precision_Q(self, k: int) -> NDArray[np.float64]:
+        """Precision at k of the ranking that knows the answer: by difference of phenotype, all relevant stand first."""
+        share_Q: NDArray[np.float64] = np.minimum(self.relevant_Q, k) / k
+        return share_Q
 
     def precision_Q(self, k: int) -> NDArray[np.float64]:
         share_Q: NDArray[np.float64] = self.hits_KQ[self.ranks_K.index(k)] / k
@@ -140,6 +157,7 @@ def score_queries(
     average_precision_Q = np.zeros(queries)
     first_rank_Q = np.full(queries, targets + 1.0)
     alignment_Q = np.full(queries, np.nan)
+    places_T = np.zeros(targets, np.int64)
 
     step = max(1, _CHUNK_CELLS // targets)
     for start in range(0, queries, step):
@@ -150,6 +168,11 @@ def score_queries(
             similarity = np.where(excluded_QT[part], -np.inf, similarity)
         order = np.argsort(-similarity, axis=1, kind="stable")
         ranked = np.take_along_axis(relevant, order, axis=1)
+        first = order[:, :HUB_RANK]
+        chosen = first.ravel()
+        if excluded_QT is not None:  # what was taken out stands last, and first where nothing else is left
+            chosen = first[~np.take_along_axis(excluded_QT[part], first, axis=1)]
+        places_T += np.bincount(chosen, minlength=targets)
         hits = np.cumsum(ranked, axis=1, dtype=np.int32)
         count = hits[:, -1]
         for row, k in enumerate(ranks_K):
@@ -160,7 +183,7 @@ def score_queries(
         first_rank_Q[part] = np.where(count > 0, ranked.argmax(axis=1) + 1.0, targets + 1.0)
         total = np.sum(np.where(relevant, similarity, 0.0), axis=1, dtype=np.float64)
         alignment_Q[part] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return QueryScores(ranks_K, hits_KQ, relevant_Q, average_precision_Q, first_rank_Q, alignment_Q)
+    return QueryScores(ranks_K, hits_KQ, relevant_Q, average_precision_Q, first_rank_Q, alignment_Q, places_T)
 
 
 def retrieval_metrics(

@@ -6,6 +6,7 @@ Letters: E ECGs, S studies, D dimensions, R table rows, Q queries, T targets.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,8 @@ from training.evaluation.retrieval import (
 )
 
 PHENOTYPES = (*LV_PHENOTYPES, STROKE_VOLUME)
+Vectors = Mapping[str, NDArray[np.float32]]
+"""Unit embeddings (D,) by id."""
 _CURVE_RANKS = (1, 2, 3, 5, 10, 20, 50, 100)
 
 
@@ -37,7 +40,11 @@ class RankCurve(ReportPart):
 
 
 class DirectionReport(ReportPart):
-    """One direction of retrieval. `lift_at_10` is precision@10 over what random ranking gives; 0 where that is 0."""
+    """One direction of retrieval. `lift_at_10` is precision@10 over what random ranking gives; 0 where that is 0.
+
+    The ideal ranking knows what is relevant: it orders by the difference of the phenotypes themselves, and none does
+    better. The fields of it, and the hub share, are None in reports of before there were any.
+    """
 
     queries: int
     targets: int
@@ -47,6 +54,24 @@ class DirectionReport(ReportPart):
     """At 10, on average."""
     lift_at_10: Estimate
     curve: RankCurve
+    ideal_precision: float | None = None
+    """At 10, on average: below 1 where fewer than ten are relevant."""
+    hub_share: float | None = None
+    """Of all first ten places, what the most often found tenth of the targets takes; 0.1 were all found as often."""
+
+    @property
+    def ideal_lift(self) -> float | None:
+        """The most that `lift_at_10` can be."""
+        ideal = self.ideal_precision
+        return None if ideal is None or not self.random_precision else ideal / self.random_precision
+
+    @property
+    def share_of_ideal(self) -> float | None:
+        """How far precision@10 is from random (0) to ideal (1); None where these are one."""
+        ideal = self.ideal_precision
+        if ideal is None or ideal - self.random_precision < 1e-9:
+            return None
+        return (self.precision_at_10.value - self.random_precision) / (ideal - self.random_precision)
 
 
 class RetrievalReport(ReportPart):
@@ -65,8 +90,8 @@ class RetrievalReport(ReportPart):
 def retrieval_reports(
     pairs: pd.DataFrame,
     labels: pd.DataFrame,
-    ecg_embeddings: Mapping[str, NDArray[np.float32]],
-    study_embeddings: Mapping[str, NDArray[np.float32]],
+    ecg_embeddings: Vectors,
+    study_embeddings: Vectors,
 ) -> tuple[RetrievalReport, ...]:
     """Every ECG and study of `pairs` (patient_id, ecg_id, study_id) against each other, by unit embeddings (D,).
 
@@ -74,39 +99,94 @@ def retrieval_reports(
     """
     reports = []
     for relevant in ("pair", *PHENOTYPES):
-        known = pairs if relevant == "pair" else pairs[labels.loc[pairs["study_id"], relevant].notna().to_numpy()]
-        if relevant != "pair" and known["study_id"].nunique() < 2:
+        asked = _setting(pairs, labels, relevant)
+        if asked is None:
             continue
-        ecg_R, ecg_ids = pd.factorize(known["ecg_id"])
-        study_R, study_ids = pd.factorize(known["study_id"])
-        patient_R, _ = pd.factorize(known["patient_id"])
-        patient_E = patient_R[np.unique(ecg_R, return_index=True)[1]]
-        patient_S = patient_R[np.unique(study_R, return_index=True)[1]]
-        ecg_ED = np.stack([ecg_embeddings[name] for name in ecg_ids])
-        similarity_ES = ecg_ED @ np.stack([study_embeddings[name] for name in study_ids]).T
-        if relevant == "pair":
-            tolerance = None
-            forward_ES = exact_pairs(ecg_R, study_R, len(ecg_ids), len(study_ids))
-            backward_SE = forward_ES.T
-        else:
-            value_R = labels.loc[known["study_id"], relevant].to_numpy(dtype=np.float64)
-            tolerance = phenotype_tolerance(study_R, value_R)
-            forward_ES = phenotype_pairs(ecg_R, study_R, study_R, value_R, tolerance)
-            backward_SE = phenotype_pairs(study_R, ecg_R, study_R, value_R, tolerance)
+        similarity_ES = asked.similarity_ES(ecg_embeddings, study_embeddings)
         # Without the query's own patient there is no exact pair to find.
         for excluded in (False,) if relevant == "pair" else (False, True):
-            own_ES = patient_E[:, None] == patient_S[None, :] if excluded else None
+            own_ES = asked.own_ES if excluded else None
             own_SE = None if own_ES is None else own_ES.T
             reports.append(
                 RetrievalReport(
                     relevant=relevant,
-                    tolerance=tolerance,
+                    tolerance=asked.tolerance,
                     own_patient_excluded=excluded,
-                    ecg_to_study=_direction(similarity_ES, forward_ES, own_ES, patient_E),
-                    study_to_ecg=_direction(similarity_ES.T, backward_SE, own_SE, patient_S),
+                    ecg_to_study=_direction(similarity_ES, asked.forward_ES, own_ES, asked.patient_E),
+                    study_to_ecg=_direction(similarity_ES.T, asked.backward_SE, own_SE, asked.patient_S),
                 )
             )
     return tuple(reports)
+
+
+@dataclass(frozen=True)
+class QueryPrecision:
+    """What each ECG finds among its first ten studies, what chance would find there, and whose ECG it is."""
+
+    precision_Q: NDArray[np.float64]
+    chance_Q: NDArray[np.float64]
+    patient_Q: NDArray[np.int64]
+
+
+def query_precision(
+    pairs: pd.DataFrame, labels: pd.DataFrame, ecg_embeddings: Vectors, study_embeddings: Vectors, relevant: str
+) -> QueryPrecision | None:
+    """Of ECG to study, own patient excluded except where the own study is sought; queries in the order of `pairs`.
+
+    None where `retrieval_reports` leaves `relevant` out.
+    """
+    asked = _setting(pairs, labels, relevant)
+    if asked is None:
+        return None
+    own_ES = None if relevant == "pair" else asked.own_ES
+    scores = score_queries(asked.similarity_ES(ecg_embeddings, study_embeddings), asked.forward_ES, own_ES)
+    return QueryPrecision(
+        scores.precision_Q(10), random_precision_Q(asked.forward_ES, own_ES, 10), asked.patient_E.astype(np.int64)
+    )
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """Who is asked for what."""
+
+    ecg_ids: pd.Index
+    study_ids: pd.Index
+    patient_E: NDArray[np.int64]
+    patient_S: NDArray[np.int64]
+    tolerance: float | None
+    forward_ES: NDArray[np.bool_]
+    backward_SE: NDArray[np.bool_]
+
+    @property
+    def own_ES(self) -> NDArray[np.bool_]:
+        own_ES: NDArray[np.bool_] = self.patient_E[:, None] == self.patient_S[None, :]
+        return own_ES
+
+    def similarity_ES(self, ecg_embeddings: Vectors, study_embeddings: Vectors) -> NDArray[np.float32]:
+        ecg_ED = np.stack([ecg_embeddings[name] for name in self.ecg_ids])
+        similarity_ES: NDArray[np.float32] = ecg_ED @ np.stack([study_embeddings[name] for name in self.study_ids]).T
+        return similarity_ES
+
+
+def _setting(pairs: pd.DataFrame, labels: pd.DataFrame, relevant: str) -> _Setting | None:
+    known = pairs if relevant == "pair" else pairs[labels.loc[pairs["study_id"], relevant].notna().to_numpy()]
+    if relevant != "pair" and known["study_id"].nunique() < 2:
+        return None
+    ecg_R, ecg_ids = pd.factorize(known["ecg_id"])
+    study_R, study_ids = pd.factorize(known["study_id"])
+    patient_R, _ = pd.factorize(known["patient_id"])
+    patient_E = patient_R[np.unique(ecg_R, return_index=True)[1]]
+    patient_S = patient_R[np.unique(study_R, return_index=True)[1]]
+    if relevant == "pair":
+        tolerance = None
+        forward_ES = exact_pairs(ecg_R, study_R, len(ecg_ids), len(study_ids))
+        backward_SE = forward_ES.T
+    else:
+        value_R = labels.loc[known["study_id"], relevant].to_numpy(dtype=np.float64)
+        tolerance = phenotype_tolerance(study_R, value_R)
+        forward_ES = phenotype_pairs(ecg_R, study_R, study_R, value_R, tolerance)
+        backward_SE = phenotype_pairs(study_R, ecg_R, study_R, value_R, tolerance)
+    return _Setting(ecg_ids, study_ids, patient_E, patient_S, tolerance, forward_ES, backward_SE)
 
 
 def _direction(
@@ -135,7 +215,9 @@ def _direction(
         metrics=scores.metrics().as_dict(),
         precision_at_10=at_10["precision"],
         random_precision=float(chance_Q.mean()),
-        lift_at_10=at_10["lift"] if chance_Q.any() else Estimate(value=0.0, low=0.0, high=0.0),
+        lift_at_10=at_10["lift"] if chance_Q.any() else Estimate(value=0.0),
+        ideal_precision=float(scores.ideal_precision_Q(10).mean()),
+        hub_share=scores.hub_share(),
         curve=RankCurve(
             k=ranks,
             precision=tuple(float(scores.precision_Q(k).mean()) for k in ranks),

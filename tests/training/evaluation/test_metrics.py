@@ -6,6 +6,7 @@ from sklearn import metrics as sk
 
 import training.evaluation.metrics as our_metrics
 from training.evaluation.metrics import (
+    Estimate,
     binary_scores,
     bootstrap,
     classes_report,
@@ -122,6 +123,34 @@ def test_intervals_leave_out_draws_that_lack_a_class():
         assert (estimate.low, estimate.high) == pytest.approx(tuple(expected)), name
 
 
+def test_one_patient_has_a_value_and_no_interval():
+    truth, probability = np.array([0, 1, 0, 1]), np.array([0.1, 0.4, 0.6, 0.8])
+    report = yes_no_report(truth, probability, np.zeros(4, np.int64))
+    assert (report.auroc.value, report.auroc.interval) == (0.75, None)
+    assert str(report.auroc) == "0.750 (interval not measured)"
+    assert yes_no_report(truth, probability, np.arange(4)).auroc.interval is not None
+
+
+def test_a_score_that_hardly_any_draw_defines_has_no_interval():
+    def scores(weight):
+        defined = np.arange(len(weight)) < 30
+        return {"rare": np.where(defined | (len(weight) == 1), weight[:, 0], np.nan), "always": weight[:, 0]}
+
+    found = bootstrap(scores, np.arange(6))
+    assert found["rare"].interval is None
+    assert found["always"].interval is not None
+
+
+def test_draws_that_differ_by_rounding_alone_have_no_interval():
+    found = bootstrap(lambda w: {"sum": 0.1 + 1e-16 * w[:, 0]}, np.arange(6))["sum"]
+    assert found.interval is None
+
+
+def test_a_stored_estimate_reads_with_and_without_an_interval():
+    for text in ('{"value":0.5,"low":0.4,"high":0.6}', '{"value":0.5}', '{"value":0.5,"low":null,"high":null}'):
+        assert Estimate.model_validate_json(text).value == 0.5
+
+
 def test_intervals_do_not_depend_on_how_many_resamples_fit_in_memory(monkeypatch):
     draw = np.random.default_rng(3)
     truth, probability, patient = draw.integers(0, 3, 90), draw.dirichlet(np.ones(3), 90), np.arange(90) // 3
@@ -173,7 +202,7 @@ def test_expected_calibration_error_of_a_constant_is_its_distance_from_the_preva
     report = yes_no_report(truth, np.full(100, 0.65), np.arange(100))
     assert report.expected_calibration_error == pytest.approx(0.4)
     assert report.auroc.value == 0.5
-    assert report.calibration_in_words() == "ECE 0.400, Brier 0.347, AUROC 0.500 (0.500 to 0.500)"
+    assert report.calibration_in_words() == "ECE 0.400, Brier 0.347, AUROC 0.500 (interval not measured)"
 
 
 def test_a_split_with_one_answer_only_is_refused():

@@ -9,11 +9,12 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from models.labels import LvefClasses
 from training.data.embedded import EmbeddedEcgs, FlagAnswers
+from training.evaluation.answers import fitted_answers, flag_answers
 from training.evaluation.probe_reports import (
-    fitted_probe_report,
     flag_reports,
     knn_probe_report,
     phenotype_reports,
+    probe_report,
 )
 from training.probes.regression import knn_probabilities
 
@@ -41,9 +42,13 @@ def embedded(ecgs, seed, *, rare=4):
     return EmbeddedEcgs(labels, features, features, None, None)
 
 
+def flags_of(known, choosing, test, flags):
+    return flag_reports(known, test, flag_answers(known, choosing, test, flags))
+
+
 def test_every_flag_is_listed_measured_or_not_with_its_counts():
     known = replace(embedded(120, 0, rare=4), split="train")
-    easy, rare, unknown = flag_reports(known, None, embedded(100, 1, rare=30), FLAGS)
+    easy, rare, unknown = flags_of(known, None, embedded(100, 1, rare=30), FLAGS)
     assert easy.not_measured is None
     assert easy.linear.n == easy.knn.n == 97
     assert easy.positives + easy.negatives == 97
@@ -59,14 +64,14 @@ def test_every_flag_is_listed_measured_or_not_with_its_counts():
 
 @pytest.mark.parametrize(("train", "here", "measured"), [(5, 5, True), (4, 5, False), (5, 4, False)])
 def test_a_flag_needs_five_ecgs_of_either_answer_on_both_sides(train, here, measured):
-    _, rare, _ = flag_reports(embedded(60, 2, rare=train), None, embedded(60, 3, rare=here), FLAGS)
+    _, rare, _ = flags_of(embedded(60, 2, rare=train), None, embedded(60, 3, rare=here), FLAGS)
     assert (rare.linear is not None) == (rare.knn is not None) == (rare.not_measured is None) == measured
     assert (rare.knn_not_measured is None) == measured
 
 
 def test_a_flag_that_too_few_measured_ecgs_have_is_told_with_their_counts():
     known, test = replace(embedded(60, 2, rare=5), split="train"), replace(embedded(60, 3, rare=3), split="val")
-    rare = flag_reports(known, None, test, FLAGS)[1]
+    rare = flags_of(known, None, test, FLAGS)[1]
     assert rare.not_measured == "needs 5 ECGs of each answer, and the val patients have 57 (no), 3 (yes)"
     assert rare.knn_not_measured == rare.not_measured
 
@@ -75,7 +80,7 @@ def test_a_flag_that_too_few_measured_ecgs_have_is_told_with_their_counts():
 def test_a_flag_with_a_probe_of_its_own_but_no_neighbours_says_why_it_has_none(train, reason):
     known = None if train is None else replace(embedded(120, 0, rare=train), split="train")
     served = replace(embedded(100, 1, rare=30), flags={"rare_flag": FlagAnswers(np.full(100, 0.2), 0.3)})
-    rare = flag_reports(known, None, served, FLAGS)[1]
+    rare = flags_of(known, None, served, FLAGS)[1]
     assert rare.linear is not None
     assert rare.not_measured is None
     assert rare.knn is None
@@ -90,7 +95,8 @@ def test_a_probe_that_lacks_a_class_or_labels_is_told_and_the_others_are_measure
     shd = (np.arange(120) % 4 == 0).astype(float)
     known = with_labels(embedded(120, 0), "train", shd=shd, lvef_percent=np.where(shd, 30.0, 60.0))
     test = with_labels(embedded(120, 1), "val", shd=shd, lvef_percent=np.tile([30.0, 45.0, 60.0, np.nan], 30))
-    fitted, knn = fitted_probe_report(known, None, test, LvefClasses()), knn_probe_report(known, test, LvefClasses())
+    fitted = probe_report(test, LvefClasses(), fitted_answers(known, None, test, LvefClasses()))
+    knn = knn_probe_report(known, test, LvefClasses())
     assert fitted.shd.positives == knn.shd.positives == 30
     assert fitted.lvef_classes is fitted.lvef_lowest_class is None
     assert set(fitted.not_measured) == {"lvef_classes", "lvef_lowest_class"}
@@ -116,13 +122,13 @@ def test_a_probe_that_lacks_a_class_or_labels_is_told_and_the_others_are_measure
 
 def test_without_train_ecgs_no_flag_and_no_phenotype_is_measured():
     test = embedded(60, 3, rare=20)
-    assert all(report.not_measured for report in flag_reports(None, None, test, FLAGS))
+    assert all(report.not_measured for report in flags_of(None, None, test, FLAGS))
     assert all(report.not_measured for report in phenotype_reports(None, test))
 
 
 def test_flag_scores_are_those_of_its_probe():
     known, test = embedded(120, 0), embedded(100, 1)
-    easy = flag_reports(known, None, test, FLAGS)[0]
+    easy = flags_of(known, None, test, FLAGS)[0]
     has_n, has_e = known.labels["easy_flag"].notna(), test.labels["easy_flag"].notna()
     model = KNeighborsClassifier(5, algorithm="brute")
     model.fit(known.features_EF[has_n], known.labels.loc[has_n, "easy_flag"])
@@ -133,13 +139,13 @@ def test_flag_scores_are_those_of_its_probe():
 def test_the_bundles_own_flag_probe_goes_before_one_fitted_here():
     known, test = embedded(120, 0), embedded(100, 1)
     has_e = test.labels["easy_flag"].notna().to_numpy()
-    fitted = flag_reports(known, None, test, FLAGS)[0]
+    fitted = flags_of(known, None, test, FLAGS)[0]
     assert fitted.linear_from == "train patients"
     assert fitted.linear.threshold == pytest.approx(known.labels["easy_flag"].mean())
     probability = np.random.default_rng(2).uniform(size=100).astype(np.float32)
     served = replace(test, flags={"easy_flag": FlagAnswers(probability, 0.3)})
     for train in (known, None):  # it needs no train patients
-        own = flag_reports(train, None, served, FLAGS)[0]
+        own = flags_of(train, None, served, FLAGS)[0]
         assert own.linear_from == "bundle"
         assert own.linear.threshold == 0.3
         expected = roc_auc_score(test.labels["easy_flag"][has_e], probability[has_e])
@@ -161,13 +167,13 @@ def test_a_flags_regularisation_is_the_one_with_the_least_loss_on_the_ecgs_to_ch
     best = min(models, key=lambda model: log_loss(y, model.predict_proba(x)[:, 1]))
     assert best.C != 0.01  # which is what they have where nothing chooses
     asked, truth = labelled(test)
-    chosen, fixed = (flag_reports(known, by, test, FLAGS)[0].linear for by in (choosing, None))
+    chosen, fixed = (flags_of(known, by, test, FLAGS)[0].linear for by in (choosing, None))
     assert chosen.auroc.value == pytest.approx(roc_auc_score(truth, best.predict_proba(asked)[:, 1]))
     assert fixed.auroc.value == pytest.approx(roc_auc_score(truth, models[2].predict_proba(asked)[:, 1]))
     decided = best.predict_proba(asked)[:, 1] > chosen.threshold
     assert chosen.f1.value == pytest.approx(f1_score(truth, decided))
     unlabelled = replace(choosing, labels=choosing.labels.assign(easy_flag=np.nan))
-    assert flag_reports(known, unlabelled, test, FLAGS)[0].linear == fixed
+    assert flags_of(known, unlabelled, test, FLAGS)[0].linear == fixed
 
 
 def test_classes_that_no_known_ecg_has_get_no_share():

@@ -1,0 +1,76 @@
+"""The commands of model bundles. Each imports what it needs only when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cli.console import out
+
+bundle_app = typer.Typer(no_args_is_help=True, help="Model bundles.")
+
+
+@bundle_app.command("import")
+def bundle_import(
+    out_dir: Annotated[Path, typer.Option("--out", help="Bundle folder to write.")],
+    otis: Annotated[
+        Path | None, typer.Option(help="OTiS checkpoint: an ECG encoder to start from.", exists=True, dir_okay=False)
+    ] = None,
+    echoprime: Annotated[
+        Path | None, typer.Option(help="EchoPrime's echo_prime_encoder.pt.", exists=True, dir_okay=False)
+    ] = None,
+    echo2ecg: Annotated[
+        Path | None, typer.Option(help="The single-file Echo2ECG checkpoint.", exists=True, dir_okay=False)
+    ] = None,
+    components: Annotated[
+        Path | None, typer.Option(help="Folder of Echo2ECG's component checkpoints.", exists=True, file_okay=False)
+    ] = None,
+) -> None:
+    """Published weights to a bundle. Where two of them give the same part, the later option in this list counts."""
+    from models.published.importer import import_bundle
+
+    if not (otis or echoprime or echo2ecg or components):
+        raise typer.BadParameter("give at least one of --otis, --echoprime, --echo2ecg and --components")
+    lines = import_bundle(out_dir, otis=otis, echoprime=echoprime, echo2ecg=echo2ecg, components=components)
+    for line in lines:
+        out.print(line, soft_wrap=True)
+    out.print(f"Bundle written: {out_dir}")
+
+
+@bundle_app.command("show")
+def bundle_show(bundle: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
+    """The manifest of a bundle, as JSON."""
+    from models.bundle import read_manifest
+
+    manifest, _ = read_manifest(bundle)
+    out.print_json(manifest.model_dump_json())
+
+
+@bundle_app.command("card")
+def bundle_card(
+    bundle: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    style: Annotated[
+        Literal["markdown", "tripod", "chai"],
+        typer.Option("--format", help="The card; TRIPOD+AI's items as Markdown; CHAI's model card as XML."),
+    ] = "markdown",
+    report: Annotated[
+        Path | None,
+        typer.Option(help="An evaluation (evaluate --json) for tripod and chai.", exists=True, dir_okay=False),
+    ] = None,
+) -> None:
+    """What a bundle is, how well it does and what it does not know."""
+    from cli.bundle_card import card_text
+
+    sys.stdout.write(card_text(bundle, style, report))  # as it is, for a file: nothing folded, no colours
+
+
+@bundle_app.command("verify")
+def bundle_verify(bundle: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
+    """Check every file of a bundle against its manifest."""
+    from models.bundle import verify_bundle
+
+    verify_bundle(bundle)
+    out.print("The bundle verifies.")

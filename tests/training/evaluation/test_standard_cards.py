@@ -1,0 +1,149 @@
+"""Cards by other people's lists: what a bundle knows is answered, and nothing else is."""
+
+from xml.etree import ElementTree as ET
+
+import pytest
+from evaluated import CPU, random_bundle
+from typer.testing import CliRunner
+
+from cli.demo import DEMO_BUNDLE
+from cli.main import app
+from ground.errors import Refusal
+from models.bundle import BundleError
+from training.evaluation.bundle_facts import bundle_facts
+from training.evaluation.chai import NAMESPACE, UNKNOWN, chai_card
+from training.evaluation.evaluate import evaluate
+from training.evaluation.tripod import ITEMS, tripod_card
+
+FACTS = {
+    "UsefulnessUsabilityEfficacy",
+    "FairnessEquity",
+    "SafetyReliability",
+}
+METRIC = [
+    "MetricGoal", "Results", "Interpretation", "TestType", "TestingDataDescription",
+    "ValidationProcessAndJustification",
+]  # fmt: skip
+REQUIRED = {
+    "AppliedModelCard": [
+        "BasicInfo", "ReleaseInfo", "ModelSummary", "UsesAndDirections", "Warnings", "TrustIngredients", "KeyMetrics",
+        "Resources", "Bibliography",
+    ],
+    "BasicInfo": ["ModelName", "ModelDeveloper", "DeveloperContact"],
+    "ReleaseInfo": ["ReleaseStage", "ReleaseDate", "ReleaseVersion", "GlobalAvailability"],
+    "ModelSummary": ["Summary", "Keywords"],
+    "UsesAndDirections": [
+        "IntendedUseAndWorkflow", "PrimaryIntendedUsers", "HowToUse", "TargetedPatientPopulation",
+        "CautionedOutOfScopeSettings",
+    ],
+    "Warnings": ["KnownRisksAndLimitations", "KnownBiasesOrEthicalConsiderations", "ClinicalRiskLevel"],
+    "TrustIngredients": ["AISystemFacts", "TransparencyInformation"],
+    "AISystemFacts": [
+        "OutcomesAndOutputs", "ModelType", "InputDataSource", "OutputAndInputDataTypes",
+        "DevelopmentDataCharacterization", "BiasMitigationApproaches", "OngoingMaintenance",
+    ],
+    "TransparencyInformation": ["FundingSource", "StakeholdersConsulted"],
+    "KeyMetrics": ["UsefulnessUsabilityEfficacy", "FairnessEquity", "SafetyReliability"],
+    **dict.fromkeys(FACTS, METRIC),
+    "MetricResult": ["Label", "ValueJson"],
+    "Resources": ["PeerReviewedPublications", "PatientConsentOrDisclosure"],
+}  # fmt: skip
+"""Elements that the schema requires, in its order; those that it leaves free are not written."""
+
+
+@pytest.fixture
+def imported(tmp_path, micro_recipe):
+    """A bundle that says nothing of its training and was not evaluated."""
+    return random_bundle(tmp_path / "imported", micro_recipe, with_probes=False, echo=False)
+
+
+def rows(card):
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in card.splitlines() if line.startswith("| ")]
+    return {item: (status, answer) for item, _, status, answer in cells if item in ITEMS}
+
+
+def local(element):
+    assert element.tag.startswith(f"{{{NAMESPACE}}}")
+    return element.tag.split("}")[1]
+
+
+def text_of(card, name):
+    return next(e.text for e in ET.fromstring(card).iter() if local(e) == name)
+
+
+def test_every_tripod_item_has_a_row_and_an_answer_only_where_it_says_answered():
+    assert len(ITEMS) == 52
+    found = rows(tripod_card(bundle_facts(DEMO_BUNDLE)))
+    assert list(found) == list(ITEMS)
+    for status, answer in found.values():
+        assert bool(answer) == status.startswith("answered")
+    assert found["23a"][0] == found["5a"][0] == "answered, simulated data"
+    assert "AUROC, SHD: 0.841" in found["23a"][1]
+    assert found["12a"][1].startswith("train: 2063 patients")
+    assert {found[item][0] for item in ("2", "10", "14", "17", "18a", "18d", "19", "20b")} == {"not answered"}
+
+
+def test_a_bundle_that_knows_nothing_of_its_training_answers_nothing_of_it(imported):
+    card = tripod_card(bundle_facts(imported))
+    found = rows(card)
+    unknown = ("1", "5a", "11", "12a", "12c", "12e", "12g", "15", "18e", "20a", "21", "23a", "26")
+    assert {item: found[item][0] for item in unknown} == dict.fromkeys(unknown, "not answered")
+    assert "it has no evaluation" in card
+    assert found["7"][0] == "answered"
+
+
+@pytest.mark.parametrize("bundle", ["demo", "imported"])
+def test_a_chai_card_has_what_the_schema_requires_in_its_order(bundle, imported):
+    facts = bundle_facts(DEMO_BUNDLE if bundle == "demo" else imported)
+    root = ET.fromstring(chai_card(facts).encode())
+    assert local(root) == "AppliedModelCard"
+    for element in root.iter():
+        children = [local(child) for child in element]
+        if local(element) in REQUIRED:
+            assert children == REQUIRED[local(element)]
+        elif local(element) in ("Keywords", "Results"):
+            assert len(children) >= 1
+        else:
+            assert not children
+            assert element.text
+
+
+def test_what_a_chai_card_cannot_know_is_unknown_and_what_was_not_measured_says_so(imported):
+    card = chai_card(bundle_facts(DEMO_BUNDLE))
+    for name in ("ModelDeveloper", "FundingSource", "TargetedPatientPopulation", "PeerReviewedPublications"):
+        assert text_of(card, name) == UNKNOWN
+    assert "invented" in text_of(card, "KnownRisksAndLimitations")
+    assert "simulated" in text_of(card, "TestType")
+    nothing = chai_card(bundle_facts(imported))
+    assert text_of(nothing, "TestType") == text_of(nothing, "Label") == "not measured"
+    assert text_of(nothing, "DevelopmentDataCharacterization") == UNKNOWN
+    assert "invented" not in text_of(nothing, "KnownRisksAndLimitations")
+
+
+def test_a_later_evaluation_fills_in_what_the_stored_one_lacks(cohort_dir, micro_recipe, tmp_path):
+    bundle = random_bundle(tmp_path / "bundle", micro_recipe, with_probes=True)
+    report = evaluate(bundle, cohort_dir, "test", CPU)
+    (tmp_path / "r.json").write_text(report.model_dump_json())
+    facts = bundle_facts(bundle, tmp_path / "r.json")
+    found = rows(tripod_card(facts))
+    assert "sex female: 8 ECGs of 8 patients" in found["20b"][1]
+    assert found["14"][0] == "answered"
+    assert found["16"][0] == "not answered"  # whose patients the later cohort has, the bundle cannot know
+    assert "whether any of them trained it" in found["12g"][1]
+    assert f"SHD, sex female (n {report.ecgs})" in chai_card(facts)
+    with pytest.raises(Refusal, match="is of random and the bundle is demo"):
+        bundle_facts(DEMO_BUNDLE, tmp_path / "r.json")
+    (tmp_path / "r.json").write_text("{}")
+    with pytest.raises(Refusal, match="is no evaluation"):
+        bundle_facts(bundle, tmp_path / "r.json")
+
+
+def test_the_command_writes_the_card_of_the_bundle_unless_another_is_asked_for(imported):
+    plain = CliRunner().invoke(app, ["bundle", "card", str(DEMO_BUNDLE)])
+    assert plain.output == (DEMO_BUNDLE / "README.md").read_text()
+    tripod = CliRunner().invoke(app, ["bundle", "card", str(DEMO_BUNDLE), "--format", "tripod"])
+    assert tripod.output == tripod_card(bundle_facts(DEMO_BUNDLE))
+    chai = CliRunner().invoke(app, ["bundle", "card", str(DEMO_BUNDLE), "--format", "chai"])
+    assert ET.fromstring(chai.output.encode()) is not None
+    (imported / "README.md").write_text("Another.\n")
+    assert isinstance(CliRunner().invoke(app, ["bundle", "card", str(imported)]).exception, BundleError)

@@ -1,0 +1,159 @@
+"""What a bundle on disk knows of itself, for cards that follow somebody else's list of questions.
+
+A fact that it does not know is None, and whoever asks says so: nothing is made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue, ValidationError
+
+from ground.errors import Refusal
+from models.bundle import BundleManifest, read_manifest
+from training.evaluation.evaluate import EvaluationReport
+
+_SPLITS = ("train", "val", "calibration", "test")
+
+
+@dataclass(frozen=True)
+class BundleFacts:
+    """The manifest and an evaluation, where there is one."""
+
+    manifest: BundleManifest
+    report: EvaluationReport | None
+    own_report: bool
+    """Whether the evaluation is the one of the training run, on patients of the training cohort."""
+
+    @property
+    def trained_on(self) -> Mapping[str, JsonValue]:
+        return self.manifest.training_data
+
+    @property
+    def trained_on_simulation(self) -> bool:
+        return "simulator_version" in self.trained_on
+
+    @property
+    def purpose(self) -> str | None:
+        """What it reads and finds, by the parts that it has."""
+        found = []
+        if self.manifest.gives("predictions"):
+            found.append("reads LVEF class and structural heart disease from a 12-lead ECG")
+        if self.manifest.gives("retrieval"):
+            found.append("finds the echo studies most like a 12-lead ECG")
+        return " and ".join(found) or None
+
+    @property
+    def data(self) -> str | None:
+        """Where the training data are from, by what the cohort said of itself."""
+        if self.trained_on_simulation:
+            return (
+                f"invented by simulator version {self.trained_on['simulator_version']}: no patient, ECG or echo is real"
+            )
+        said = [str(self.trained_on[key]) for key in ("name", "source", "notice") if key in self.trained_on]
+        return "; ".join(said) or None
+
+    @property
+    def split_counts(self) -> str | None:
+        counts = [
+            f"{split}: {self.trained_on[f'{split}_patients']} patients, {self.trained_on[f'{split}_ecgs']} ECGs"
+            for split in _SPLITS
+            if {f"{split}_patients", f"{split}_ecgs"} <= set(self.trained_on)
+        ]
+        return "; ".join(counts) or None
+
+    @property
+    def recipe(self) -> str | None:
+        recipe = self.trained_on.get("recipe")
+        return str(recipe["name"]) if isinstance(recipe, dict) and "name" in recipe else None
+
+    @property
+    def skipped(self) -> str | None:
+        """What could not be read, in counts by reason."""
+        if "skipped_ecgs" not in self.trained_on:
+            return None
+        parts = (("ECGs", self.trained_on["skipped_ecgs"]), ("clips", self.trained_on.get("skipped_clips", {})))
+        told = [f"{sum(by.values())} {kind}" for kind, by in parts if isinstance(by, dict)]  # type: ignore[arg-type]
+        return f"left out as unreadable: {' and '.join(told)}; labels that are unknown are left out of what needs them"
+
+    @property
+    def input_words(self) -> str:
+        ecg = self.manifest.ecg
+        return (
+            f"leads {', '.join(ecg.leads)}, resampled to {ecg.rate_hz:g} Hz, baseline removed, normalised in groups, "
+            f"windows of {ecg.window_samples / ecg.rate_hz:.2f} s"
+        )
+
+    @property
+    def output_words(self) -> str:
+        lvef = ", ".join(self.manifest.labels.lvef.ranges)
+        return f"LVEF classes {lvef}; structural heart disease: {self.manifest.labels.shd_rule}"
+
+    @property
+    def model_words(self) -> str:
+        """The parts that the bundle has."""
+        sizes, manifest = self.manifest.architecture, self.manifest
+        parts = []
+        if manifest.gives("ecg_encoder"):
+            parts.append(f"vision transformer of {sizes.ecg.depth} blocks of {sizes.ecg.embed_dim} channels on the ECG")
+        if manifest.gives("view_vectors"):
+            parts.append(f"encoder of echo clips of {len(sizes.echo.blocks)} blocks")
+        if manifest.gives("retrieval"):
+            parts.append("both aligned in one space")
+        if manifest.gives("predictions"):
+            parts.append("calibrated linear probes on the ECG features")
+        return ", ".join(parts)
+
+    @property
+    def tested_apart(self) -> str | None:
+        """Whether those measured trained something, as far as that is known."""
+        if self.report is None:
+            return None
+        if self.own_report:
+            return "patients who trained and tuned nothing"
+        return f"the {self.report.split} patients of a cohort; whether any of them trained it, the bundle does not say"
+
+    @property
+    def measured_on(self) -> str | None:
+        report = self.report
+        if report is None:
+            return None
+        simulated = ", simulated" if report.simulated_cohort else ""
+        source = "of the training cohort" if self.own_report else "of the cohort of a later evaluation"
+        return (
+            f"{report.patients} patients, {report.ecgs} ECGs and {report.studies} studies{simulated}: "
+            f"the {report.split} patients {source}"
+        )
+
+    def group_sentence(self) -> str | None:
+        """AUROC of SHD by sex and age, where it was measured."""
+        groups = () if self.report is None else self.report.overall_subgroups
+        told = [
+            f"{found.column} {found.group} (n {found.n}): {found.scores.auroc if found.scores else 'not measured'}"
+            for found in groups
+            if found.question == "SHD"
+        ]
+        return f"AUROC of SHD by group: {'; '.join(told)}" if told else None
+
+
+def bundle_facts(bundle_dir: Path, report_file: Path | None = None) -> BundleFacts:
+    """Of a bundle, with the evaluation of its training run or the one in `report_file` (`evaluate --json`).
+
+    Raises BundleError, or a Refusal where the file is no evaluation, or one of another bundle.
+    """
+    manifest, _ = read_manifest(bundle_dir)
+    if report_file is None:
+        stored = manifest.metrics.get("test")
+        try:
+            return BundleFacts(manifest, None if stored is None else EvaluationReport.model_validate(stored), True)
+        except ValidationError:
+            return BundleFacts(manifest, None, own_report=True)
+    try:
+        report = EvaluationReport.model_validate_json(report_file.read_bytes())
+    except (ValidationError, OSError) as error:
+        raise Refusal("report_unreadable", "The report is no evaluation that `evaluate --json` wrote.") from error
+    if report.bundle_id != manifest.id:
+        raise Refusal("report_of_another", f"The report is of {report.bundle_id} and the bundle is {manifest.id}.")
+    return BundleFacts(manifest, report, own_report=False)
