@@ -27,7 +27,7 @@ _DISAGREE_DEG = 20.0
 _P_LIKENESS = 0.45
 """Of the P waves of single beats with that of the others: near 0 in fibrillation."""
 _T_SPREAD_MS = 25.0
-_T_SIGNAL_TO_NOISE = 8.0
+_T_SIGNAL_TO_NOISE = 4.0
 _SMALL_AXIS = 0.12
 """Net to gross area below which QRS has no direction in the frontal plane."""
 _LIMB_MISFIT = 0.35
@@ -59,12 +59,14 @@ def measure_beats(beats: Beats, leads: tuple[str, ...]) -> BeatMeasures:
     waves = find_waves(whole[clear_L], beats.r, rr)
     if waves is None:
         return BeatMeasures()
-    half_waves = [find_waves(half[clear_L], beats.r, rr) for half in halves]
+    p_is_one = _p_likeness(beats, clear_L, waves) >= _P_LIKENESS
+    if not p_is_one:
+        waves = find_waves(whole[clear_L], beats.r, rr, with_p=False) or waves
+    half_waves = [find_waves(half[clear_L], beats.r, rr, with_p=p_is_one) for half in halves]
     axis_deg = _agreed_axis(whole, halves, waves, clear_L, leads)
     if None in half_waves:
         return BeatMeasures(axis_deg=axis_deg)
     one, other = (waves_of for waves_of in half_waves if waves_of is not None)
-    p_is_one = waves.p_peak is not None and _p_likeness(beats, clear_L, waves) >= _P_LIKENESS
     t_is_one = waves.t_spread * _MS <= _T_SPREAD_MS and _t_stands_out(whole[clear_L], noise_LW[clear_L], waves)
     return BeatMeasures(
         pr_ms=_agreed("pr", waves, one, other) if p_is_one else None,

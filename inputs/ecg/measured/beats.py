@@ -15,7 +15,7 @@ from scipy.signal import butter, find_peaks, sosfiltfilt
 
 from inputs.ecg.measured.tracing import RATE_HZ, Tracing
 
-_QRS_BAND = butter(2, (7.0, 22.0), "bandpass", fs=RATE_HZ, output="sos")
+_QRS_BAND = butter(2, (5.0, 25.0), "bandpass", fs=RATE_HZ, output="sos")
 """Pan and Tompkins (1985) keep 5 to 15 Hz, Elgendi (2013) 8 to 20 Hz: T waves lie below, muscle and mains above."""
 _SMOOTH = round(0.09 * RATE_HZ)
 _REFRACTORY = round(0.20 * RATE_HZ)
@@ -23,7 +23,7 @@ _T_WAVE = round(0.36 * RATE_HZ)
 """Pan and Tompkins: what follows a QRS within 360 ms and is half as steep is its T wave."""
 _LEVEL_S = 2.2
 """So long that a heart of 30 beats a minute beats once in it."""
-_SHARE_OF_LEVEL = 0.35
+_SHARE_OF_LEVEL = 0.3
 _QRS_WINDOW = (-round(0.08 * RATE_HZ), round(0.12 * RATE_HZ))
 _MOST_LAG = round(0.03 * RATE_HZ)
 ALIKE = 0.85
@@ -48,7 +48,7 @@ class Rhythm:
 
 
 def find_beats(tracing: Tracing) -> Rhythm:
-    """QRS complexes from the energy of all leads between 7 and 22 Hz.
+    """QRS complexes from the energy of all leads between 5 and 25 Hz.
 
     Every lead counts by how far it stands out of its own middle, so that polarity and gain do not matter and a lead of
     noise adds little.

@@ -21,13 +21,14 @@ def _samples(ms: float) -> int:
 
 
 _QRS_SMOOTH = 0.004 * RATE_HZ
-_QRS_SHARE = 0.08
+_QRS_SHARE = 0.05
 _QRS_GAP = _samples(20.0)
 _QRS_REACH = _samples(160.0)
-_P_SMOOTH = 0.010 * RATE_HZ
-_P_SHARE = 0.22
+_P_SMOOTH = 0.008 * RATE_HZ
+_P_SHARE = 0.30
 _P_REACH = _samples(340.0)
-_P_HALF = _samples(70.0)
+_P_PROMINENT = 0.3
+"""Of the most prominent one."""
 _T_SMOOTH = 0.010 * RATE_HZ
 _T_AFTER_QRS = _samples(60.0)
 _T_FALL = _samples(180.0)
@@ -47,15 +48,19 @@ class Waves:
     t_spread: float
 
 
-def find_waves(beat_LW: NDArray[np.float64], r: int, rr: int) -> Waves | None:
-    """Delineate one beat whose fiducial point is at `r`, with the next one `rr` samples later."""
+def find_waves(beat_LW: NDArray[np.float64], r: int, rr: int, *, with_p: bool = True) -> Waves | None:
+    """Delineate one beat whose fiducial point is at `r`, with the next one `rr` samples later; None without a QRS.
+
+    Without P, T is looked for until shortly before the next QRS, as in fibrillation.
+    """
     steep_W = _steepness(beat_LW, _QRS_SMOOTH)
     qrs = _find_qrs(steep_W, r)
     if qrs is None:
         return None
     on, off = qrs
-    p_on, p_peak = _find_p(beat_LW, on, max(0, off + _samples(200.0) - rr))
-    t_stop = min(beat_LW.shape[1], rr + (on - (_samples(40.0) if p_on is None else on - round(p_on)) - _samples(10.0)))
+    p_on, p_peak = _find_p(beat_LW, on, max(0, off + _samples(200.0) - rr)) if with_p else (None, None)
+    next_wave = rr + (on - _samples(30.0) if p_on is None else round(p_on))
+    t_stop = min(beat_LW.shape[1], next_wave - _samples(10.0))
     t_end, spread = _find_t_end(beat_LW, on, off, t_stop)
     return Waves(on, off, p_on, p_peak, t_end, spread)
 
@@ -89,7 +94,7 @@ def _quiet_from(outwards_W: NDArray[np.float64]) -> int | None:
 
 
 def _find_p(beat_LW: NDArray[np.float64], on: int, earliest: int) -> tuple[float | None, int | None]:
-    """The most prominent rise of all leads before the QRS, and where its first slope begins."""
+    """The last prominent rise of all leads before the QRS, and where its first slope begins; T may stand before it."""
     first, last = max(earliest, on - _P_REACH), on - _samples(8.0)
     if last - first < _samples(80.0):
         return None, None
@@ -99,7 +104,8 @@ def _find_p(beat_LW: NDArray[np.float64], on: int, earliest: int) -> tuple[float
     peaks, found = find_peaks(height_W, prominence=0)
     if len(peaks) == 0:
         return None, None
-    peak = int(peaks[int(found["prominences"].argmax())])
+    prominences = found["prominences"]
+    peak = int(peaks[np.flatnonzero(prominences >= _P_PROMINENT * prominences.max())[-1]])
     steep_W = _steepness(beat_LW[:, first:last], _P_SMOOTH)
     rise = max(0, peak - _samples(90.0))
     upslope_W = steep_W[rise : peak + 1]
