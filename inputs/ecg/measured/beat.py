@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
+from scipy.signal import detrend
 
 from inputs.ecg.measured.beats import Beats
 from inputs.ecg.measured.tracing import RATE_HZ
@@ -27,7 +28,8 @@ _DISAGREE_DEG = 20.0
 _P_LIKENESS = 0.45
 """Of the P waves of single beats with that of the others: near 0 in fibrillation."""
 _T_SPREAD_MS = 25.0
-_T_SIGNAL_TO_NOISE = 4.0
+_T_CLEAR = 8.0
+"""T's descent over the noise's slope."""
 _SMALL_AXIS = 0.12
 """Net to gross area below which QRS has no direction in the frontal plane."""
 _LIMB_MISFIT = 0.35
@@ -56,18 +58,20 @@ def measure_beats(beats: Beats, leads: tuple[str, ...]) -> BeatMeasures:
     if np.count_nonzero(clear_L) < _FEWEST_LEADS:
         return BeatMeasures()
     rr = round(beats.rr_ms / _MS)
-    waves = find_waves(whole[clear_L], beats.r, rr)
+    noise_LW = noise_LW[clear_L]
+    waves = find_waves(whole[clear_L], noise_LW, beats.r, rr)
     if waves is None:
         return BeatMeasures()
     p_is_one = _p_likeness(beats, clear_L, waves) >= _P_LIKENESS
     if not p_is_one:
-        waves = find_waves(whole[clear_L], beats.r, rr, with_p=False) or waves
-    half_waves = [find_waves(half[clear_L], beats.r, rr, with_p=p_is_one) for half in halves]
+        waves = find_waves(whole[clear_L], noise_LW, beats.r, rr, with_p=False) or waves
+    half_noise_LW = np.sqrt(2.0) * noise_LW
+    half_waves = [find_waves(half[clear_L], half_noise_LW, beats.r, rr, with_p=p_is_one) for half in halves]
     axis_deg = _agreed_axis(whole, halves, waves, clear_L, leads)
     if None in half_waves:
         return BeatMeasures(axis_deg=axis_deg)
     one, other = (waves_of for waves_of in half_waves if waves_of is not None)
-    t_is_one = waves.t_spread * _MS <= _T_SPREAD_MS and _t_stands_out(whole[clear_L], noise_LW[clear_L], waves)
+    t_is_one = waves.t_spread * _MS <= _T_SPREAD_MS and waves.t_clear >= _T_CLEAR
     return BeatMeasures(
         pr_ms=_agreed("pr", waves, one, other) if p_is_one else None,
         qrs_ms=_agreed("qrs", waves, one, other),
@@ -125,7 +129,7 @@ def _p_likeness(beats: Beats, clear_L: NDArray[np.bool_], waves: Waves) -> float
     if len(beats_BLW) < 2:
         return 0.0
     smooth_BLW = gaussian_filter1d(beats_BLW, 0.010 * RATE_HZ, axis=2, mode="nearest")
-    smooth_BLW = smooth_BLW - smooth_BLW.mean(axis=2, keepdims=True)
+    smooth_BLW = detrend(smooth_BLW, axis=2)
     likeness = []
     for first_of, other_of in ((0, 1), (1, 0)):
         typical_LW = np.median(smooth_BLW[other_of::2], axis=0)
@@ -134,15 +138,6 @@ def _p_likeness(beats: Beats, clear_L: NDArray[np.bool_], waves: Waves) -> float
         norm_B = np.sqrt(np.einsum("blw,blw->b", single_BLW, single_BLW) * np.sum(typical_LW**2))
         likeness += (inner_B / np.maximum(norm_B, 1e-12)).tolist()
     return float(np.mean(likeness))
-
-
-def _t_stands_out(whole_LW: NDArray[np.float64], noise_LW: NDArray[np.float64], waves: Waves) -> bool:
-    if waves.t_end is None:
-        return False
-    stretch = slice(waves.qrs_off + round(60.0 / _MS), max(waves.qrs_off + round(120.0 / _MS), int(waves.t_end)))
-    swing_L = np.ptp(gaussian_filter1d(whole_LW[:, stretch], 0.010 * RATE_HZ, axis=1), axis=1)
-    noise_L = np.std(gaussian_filter1d(noise_LW, 0.010 * RATE_HZ, axis=1), axis=1)
-    return bool(np.sqrt(np.sum(swing_L**2)) >= _T_SIGNAL_TO_NOISE * np.sqrt(np.sum(noise_L**2)))
 
 
 def _agreed_axis(

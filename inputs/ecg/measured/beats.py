@@ -30,6 +30,7 @@ ALIKE = 0.85
 """Correlation of two beats' QRS over all leads from which they count as of one kind."""
 _PREMATURE = 0.85
 _PQ_BEFORE_R = round(0.09 * RATE_HZ)
+_NEXT_QRS = round(0.06 * RATE_HZ)
 _BEFORE = round(0.48 * RATE_HZ)
 _AFTER = round(0.75 * RATE_HZ)
 
@@ -138,13 +139,17 @@ def gather_beats(tracing: Tracing, rhythm: Rhythm) -> Beats | None:
     on_time_B = alike_B & (before_ms_B > _PREMATURE * rr_ms)
     if np.count_nonzero(on_time_B) >= max(2, 0.5 * np.count_nonzero(alike_B)):
         alike_B = on_time_B
-    level_LN = tracing.signal_mv_LN - _baseline(tracing.signal_mv_LN, r_B)
+    level_LN = tracing.signal_mv_LN - _baseline(tracing.signal_mv_LN, r_B[alike_B])
     level_LN = np.where(tracing.present_LN, level_LN, np.nan)
     rr = rr_ms * (RATE_HZ / 1000.0)
     before, after = min(_BEFORE, int(0.75 * rr)), min(_AFTER, int(rr) - round(0.05 * RATE_HZ))
     padded_LN = np.pad(level_LN, ((0, 0), (before, after)), constant_values=np.nan)
     window_BW = r_B[alike_B][:, None] + np.arange(before + after)
-    return Beats(padded_LN[:, window_BW].transpose(1, 0, 2), before, rr_ms, share)
+    beats_BLW = padded_LN[:, window_BW].transpose(1, 0, 2)
+    next_B = np.append(np.diff(r_B), samples)[alike_B]
+    early_BW = np.arange(-before, after) >= (next_B - _NEXT_QRS)[:, None]
+    beats_BLW = np.where(early_BW[:, None, :], np.nan, beats_BLW)  # the next beat came before its time
+    return Beats(beats_BLW, before, rr_ms, share)
 
 
 def _alike(signal_LN: NDArray[np.float64], r_B: NDArray[np.intp]) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
