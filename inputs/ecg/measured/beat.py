@@ -25,7 +25,7 @@ _PLAUSIBLE_MS = {"pr": (60.0, 420.0), "qrs": (40.0, 260.0), "qt": (180.0, 720.0)
 _DISAGREE_MS = {"pr": 30.0, "qrs": 24.0, "qt": 40.0}
 """Between the typical beats of every second and of every other beat."""
 _DISAGREE_DEG = 20.0
-_P_LIKENESS = 0.45
+_P_LIKENESS = 0.5
 """Of the P waves of single beats with that of the others: near 0 in fibrillation."""
 _T_SPREAD_MS = 25.0
 _T_CLEAR = 8.0

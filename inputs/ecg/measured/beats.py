@@ -24,6 +24,8 @@ _T_WAVE = round(0.36 * RATE_HZ)
 _LEVEL_S = 2.2
 """So long that a heart of 30 beats a minute beats once in it."""
 _SHARE_OF_LEVEL = 0.3
+_QUIET_PERCENT = 20.0
+"""At 200 beats a minute QRS complexes fill more than half of the time."""
 _QRS_WINDOW = (-round(0.08 * RATE_HZ), round(0.12 * RATE_HZ))
 _MOST_LAG = round(0.03 * RATE_HZ)
 ALIKE = 0.85
@@ -63,19 +65,22 @@ def find_beats(tracing: Tracing) -> Rhythm:
         middle_L = np.array([np.median(row[mask]) for row, mask in zip(band_LN, present_LN, strict=True)])
     band_LN *= present_LN / np.maximum(middle_L, 1e-9)[:, None]
     power_N = np.einsum("ln,ln->n", band_LN, band_LN) / np.maximum(present_LN.sum(axis=0), 1)
-    energy_N = np.sqrt(uniform_filter1d(power_N, _SMOOTH, mode="nearest"))
-    found_B = _peaks(energy_N)
+    energy_N = np.sqrt(np.maximum(uniform_filter1d(power_N, _SMOOTH, mode="nearest"), 0.0))
+    seen_N = present_LN.any(axis=0)
+    found_B = _peaks(energy_N, seen_N)
     if len(found_B) == 0:
         return Rhythm(found_B, 0.0)
-    quiet = max(float(np.median(energy_N[present_LN.any(axis=0)])), 1e-9)
+    quiet = max(float(np.percentile(energy_N[seen_N], _QUIET_PERCENT)), 1e-9)
     return Rhythm(found_B, float(np.median(energy_N[found_B])) / quiet)
 
 
-def _peaks(energy_N: NDArray[np.float64]) -> NDArray[np.intp]:
+def _peaks(energy_N: NDArray[np.float64], seen_N: NDArray[np.bool_]) -> NDArray[np.intp]:
     candidates, _ = find_peaks(energy_N, distance=_REFRACTORY)
+    candidates = candidates[seen_N[candidates]]
     if len(candidates) == 0:
         return candidates
-    stretches = np.array_split(energy_N, max(1, int(len(energy_N) / (_LEVEL_S * RATE_HZ))))
+    seen = energy_N[seen_N]
+    stretches = np.array_split(seen, max(1, int(len(seen) / (_LEVEL_S * RATE_HZ))))
     level = float(np.median([stretch.max() for stretch in stretches]))
     kept = candidates[energy_N[candidates] > _SHARE_OF_LEVEL * level]
     found: list[int] = []

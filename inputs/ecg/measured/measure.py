@@ -1,23 +1,28 @@
 """The door: a recording to its classic measurements, each with the judgement whether it can be relied on.
 
-Letters in array names: L leads, N samples, B beats, W samples of a beat's window.
+Letters in array names: B beats.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inputs.ecg.measured.beat import BeatMeasures, measure_beats
-from inputs.ecg.measured.beats import Rhythm, find_beats, gather_beats
+from inputs.ecg.measured.beats import Beats, Rhythm, find_beats, gather_beats
 from inputs.ecg.measured.tracing import Tracing, parts, trace
 from inputs.records import EcgRecording
 
-_CONTRAST = 4.0
-"""A QRS stands out at least so far; noise of any colour stays below 3."""
+_CONTRAST = 3.8
+"""A QRS stands out at least so far at ordinary rates; noise of any colour stays below 3.3."""
+_CONTRAST_WHEN_ALIKE = 2.2
+"""At 200 beats a minute little rest is left to stand out of, but then nearly all beats are alike, and noise never is."""
 _SHARE_ALIKE = 0.4
+_SHARE_OF_FEW = 0.7
+"""Of fewer than four, two may be alike by chance."""
+_NEARLY_ALL = 0.9
+_MANY_BEATS = 8
 _RATES_BPM = (20.0, 300.0)
 _FEWEST_BEATS = 3
 _FEWEST_INTERVALS = 4
@@ -26,6 +31,8 @@ _LONGEST_PAUSE = 3.5
 """Of the usual distance: beyond, beats were lost rather than the heart at rest."""
 _SAME_RHYTHM = 0.10
 _SHARE_REGULAR = 0.75
+_SHARE_FOR_P = 0.5
+"""Where no rhythm prevails, what looks like P before QRS may be a fibrillation wave."""
 _LARGEST_DISAGREEMENT = BeatMeasures(pr_ms=40.0, qrs_ms=30.0, qt_ms=50.0, axis_deg=30.0)
 """Between groups of leads that were recorded one after the other."""
 
@@ -37,7 +44,8 @@ class MeasuredEcg:
     heart_rate_bpm: ventricular, from the mean distance of all QRS complexes, extra beats included.
     regular: whether three quarters of these distances lie within 10 % of their median; one extra beat is forgiven.
     pr_ms: from the first onset of P to that of QRS, over all leads, in the typical beat. None in atrial fibrillation.
-    qrs_ms, qt_ms: from the first onset of QRS over all leads to its last end, and to the end of T by the tangent method.
+    qrs_ms, qt_ms: from the first onset of QRS over all leads to its last end, and to the end of T by the tangent
+        method, which reads some 20 to 30 ms less than electrocardiographs print.
     qtc_ms: QT corrected by Fridericia (1920), QT / cube root of the mean RR in seconds; Bazett's square root
         overcorrects at high rates and undercorrects at low ones (Rautaharju et al. 2009).
     axis_deg: of QRS in the frontal plane, by net areas; 0 points left, 90 to the feet; above -180, at most 180.
@@ -61,22 +69,36 @@ def measure_ecg(recording: EcgRecording) -> MeasuredEcg:
     """
     tracing = trace(recording)
     rhythm = None if tracing is None else find_beats(tracing)
-    if tracing is None or rhythm is None or rhythm.contrast < _CONTRAST:
+    if tracing is None or rhythm is None or rhythm.contrast < _CONTRAST_WHEN_ALIKE:
         return _measured(None, None, BeatMeasures())
-    found = [beats for beats in (_of_part(part) for part in parts(tracing)) if beats is not None]
+    found = [(beats, part) for beats, part in _beats_of_parts(tracing, rhythm) if _are_beats(beats, rhythm)]
     if not found:
         return _measured(None, None, BeatMeasures())
-    rate_bpm = _rate_bpm(rhythm)
-    return _measured(rate_bpm, None if rate_bpm is None else _is_regular(rhythm), _together(found))
+    rate_bpm, alike = _rate_bpm(rhythm), _share_alike(rhythm)
+    beat = _together([measure_beats(beats, part.leads) for beats, part in found])
+    if alike is not None and alike < _SHARE_FOR_P:
+        beat = replace(beat, pr_ms=None)
+    regular = None if rate_bpm is None or alike is None else alike >= _SHARE_REGULAR
+    return _measured(rate_bpm, regular, beat)
 
 
-def _of_part(part: Tracing) -> BeatMeasures | None:
-    """None where the beats are not like each other, so that they may be none."""
-    rhythm = find_beats(part)
-    beats = gather_beats(part, rhythm) if rhythm.contrast >= _CONTRAST else None
-    if beats is None or beats.share < _SHARE_ALIKE:
-        return None
-    return measure_beats(beats, part.leads)
+def _beats_of_parts(tracing: Tracing, rhythm: Rhythm) -> list[tuple[Beats, Tracing]]:
+    """Each part with its beats; a part that is the tracing itself needs no second search."""
+    found = []
+    for part in parts(tracing):
+        own = rhythm if part.leads == tracing.leads else find_beats(part)
+        beats = gather_beats(part, own)
+        if beats is not None:
+            found.append((beats, part))
+    return found
+
+
+def _are_beats(beats: Beats, rhythm: Rhythm) -> bool:
+    """Whether what was found is a heart's: it stands out, and enough of it is alike."""
+    if rhythm.contrast >= _CONTRAST:
+        few = len(rhythm.r_B) < _MANY_BEATS // 2
+        return beats.share >= (_SHARE_OF_FEW if few else _SHARE_ALIKE)
+    return beats.share >= _NEARLY_ALL and len(rhythm.r_B) >= _MANY_BEATS
 
 
 def _rate_bpm(rhythm: Rhythm) -> float | None:
@@ -87,12 +109,13 @@ def _rate_bpm(rhythm: Rhythm) -> float | None:
     return rate_bpm if _RATES_BPM[0] <= rate_bpm <= _RATES_BPM[1] else None
 
 
-def _is_regular(rhythm: Rhythm) -> bool | None:
+def _share_alike(rhythm: Rhythm) -> float | None:
+    """Of the distances of beats, those within 10 % of their median; None of too few."""
     rr_ms_B = rhythm.rr_ms_B
     if len(rr_ms_B) < _FEWEST_INTERVALS:
         return None
     middle_ms = np.median(rr_ms_B)
-    return bool(np.mean(np.abs(rr_ms_B - middle_ms) <= _SAME_RHYTHM * middle_ms) >= _SHARE_REGULAR)
+    return float(np.mean(np.abs(rr_ms_B - middle_ms) <= _SAME_RHYTHM * middle_ms))
 
 
 def _together(found: list[BeatMeasures]) -> BeatMeasures:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
-from scipy.signal import butter, sosfiltfilt
+from scipy.signal import butter, filtfilt, iirnotch, sosfiltfilt
 
 from inputs.ecg.quality import FLAT_MV
 from inputs.records import STANDARD_LEADS, EcgRecording
@@ -31,6 +31,10 @@ _STUCK_S = 1.8
 _SPIKE_S = 0.006
 _SPIKE_SHARE = 0.4
 """Of a lead's swing: what returns to where it was within 6 ms and is this large is a pacemaker's, not a heart's."""
+_MAINS_HZ = (50.0, 60.0)
+_HUM_SHARE = 0.02
+"""Of a lead's swing: the QRS itself has half of that at 50 Hz in a mean second."""
+_NOTCH_Q = 15.0
 _THROUGH = 0.8
 _ENOUGH_THROUGH = 3
 """Leads that last through are measured alone where there are so many; what has gaps is left out."""
@@ -98,7 +102,7 @@ def trace(recording: EcgRecording) -> Tracing | None:
     if not rows:
         return None
     signal_mv_LN, present_LN = _at_one_rate(np.stack(rows), np.stack(masks), rate_hz)
-    return Tracing(_without_spikes(signal_mv_LN), present_LN, tuple(leads))
+    return Tracing(_without_hum(_without_spikes(signal_mv_LN)), present_LN, tuple(leads))
 
 
 def _present(row_N: NDArray[np.float64], rate_hz: float) -> NDArray[np.bool_]:
@@ -158,3 +162,21 @@ def _without_spikes(signal_LN: NDArray[np.float64]) -> NDArray[np.float64]:
     cleaned_LN = signal_LN.copy()
     cleaned_LN[:, reach:-reach][spike_LN] = middle_LN[spike_LN]
     return cleaned_LN
+
+
+def _without_hum(signal_LN: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A notch at 50 or 60 Hz for leads that hum at it: for others it would only blur the edges of QRS."""
+    seconds = signal_LN.shape[1] // int(RATE_HZ)
+    if seconds == 0:
+        return signal_LN
+    blocks_LBS = signal_LN[:, : seconds * int(RATE_HZ)].reshape(len(signal_LN), seconds, -1)
+    swing_L = np.ptp(signal_LN, axis=1)
+    for mains_hz in _MAINS_HZ:
+        wave_S = np.exp(-2j * np.pi * mains_hz * np.arange(int(RATE_HZ)) / RATE_HZ)
+        height_L = np.median(np.abs(blocks_LBS @ wave_S), axis=1) * (2.0 / RATE_HZ)
+        humming = np.flatnonzero(height_L > _HUM_SHARE * swing_L)
+        if len(humming):
+            signal_LN = signal_LN.copy()
+            b, a = iirnotch(mains_hz, _NOTCH_Q, fs=RATE_HZ)
+            signal_LN[humming] = filtfilt(b, a, signal_LN[humming], axis=1)
+    return signal_LN

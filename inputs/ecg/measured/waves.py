@@ -38,7 +38,7 @@ _T_LAST = 0.5
 """Of the steepest slope: the last that reaches so much is T's descent, also where T has two phases."""
 _LONGEST_QTC_MS = 620.0
 """By Bazett: what comes later is no T wave."""
-_NOISE = 1.0
+_NOISE = 1.5
 """Of the noise's slope, above the quietest: what is less steep is not told from noise."""
 
 
@@ -161,9 +161,7 @@ def _find_t_end(
     return first + end, _spread(smooth_LW, slope_LW, int(steep[-1]), end), clear
 
 
-def _spread(
-    smooth_LW: NDArray[np.float64], slope_LW: NDArray[np.float64], steepest: int, end: float
-) -> float:
+def _spread(smooth_LW: NDArray[np.float64], slope_LW: NDArray[np.float64], steepest: int, end: float) -> float:
     """The middle distance from `end` of the ends of T in those leads that descend there."""
     reach = _samples(40.0)
     near = slice(max(0, steepest - reach), steepest + reach + 1)
