@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from inputs.records import STANDARD_LEADS, EcgRecording
+from simulator.ecg import signal as simulator_signal
 from simulator.ecg.heart import sample_electrics, shape_beat
 from simulator.ecg.recorder import choose_recorder, record
 from simulator.ecg.signal import heart_leads, twelve_leads
@@ -21,7 +22,10 @@ HEALTHY = Physiology(
 
 @dataclass(frozen=True)
 class Truth:
-    """What the simulated heart was made with. qt_ms: to two widths after the centre of its last wave."""
+    """What the simulated heart was made with.
+
+    heart_rate_bpm: of the beats that begin in the recording. qt_ms: to two widths after the centre of its last wave.
+    """
 
     heart_rate_bpm: float
     pr_ms: float
@@ -40,7 +44,10 @@ def simulated(seed, *, physiology=None, rate_hz=None, noise=True, duration_s=10.
     physiology = physiology or patient.at(200.0)
     recorder = choose_recorder(physiology.site, rng)
     recorder = replace(recorder, rate_hz=rate_hz or recorder.rate_hz)
-    beat = shape_beat(physiology, electrics, np.random.default_rng([78, seed]))
+    rng = np.random.default_rng([78, seed])
+    beat = shape_beat(physiology, electrics, rng)
+    moments = simulator_signal._rhythm(physiology, beat, duration_s, rng)  # the very draws of `heart_leads` below
+    onsets_s = [moment.onset_s for moment in moments if 0.0 < moment.onset_s < duration_s - 0.1]
     rng = np.random.default_rng([78, seed])
     leads_KN = heart_leads(physiology, electrics=electrics, rate_hz=recorder.rate_hz, duration_s=duration_s, rng=rng)
     if noise:
@@ -48,4 +55,5 @@ def simulated(seed, *, physiology=None, rate_hz=None, noise=True, duration_s=10.
     recording = EcgRecording(twelve_leads(leads_KN), float(recorder.rate_hz), STANDARD_LEADS, "simulated")
     qt_ms = max(bump.centre_ms + 2.0 * bump.after_ms for bump in beat.bumps)
     fibrillates = physiology.rhythm == "atrial_fibrillation"
-    return recording, Truth(physiology.heart_rate_bpm, beat.pr_ms, beat.qrs_ms, qt_ms, fibrillates)
+    heart_rate_bpm = 60.0 / float(np.mean(np.diff(onsets_s)))
+    return recording, Truth(heart_rate_bpm, beat.pr_ms, beat.qrs_ms, qt_ms, fibrillates)

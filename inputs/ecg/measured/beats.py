@@ -162,6 +162,7 @@ def _alike(signal_LN: NDArray[np.float64], r_B: NDArray[np.intp]) -> tuple[NDArr
     first, last = _QRS_WINDOW
     window_W = np.arange(first, last, 2)
     lags_S = np.arange(-_MOST_LAG, _MOST_LAG + 1)
+    signal_LN = signal_LN[_repeating(signal_LN[:, r_B[:, None] + window_W].transpose(1, 0, 2))]
     qrs_BV = _unit(signal_LN[:, r_B[:, None] + window_W].transpose(1, 0, 2))
     like_BB = qrs_BV @ qrs_BV.T > ALIKE - 0.1  # not aligned yet
     kind_B = like_BB[int(like_BB.sum(axis=1).argmax())]
@@ -176,6 +177,15 @@ def _alike(signal_LN: NDArray[np.float64], r_B: NDArray[np.intp]) -> tuple[NDArr
             break
         r_B = np.clip(r_B, _MOST_LAG - first, signal_LN.shape[1] - 1 - _MOST_LAG - last)
     return kind_B, r_B
+
+
+def _repeating(segments_BLW: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Leads in which beats differ by less than what they share: one of noise would outvote the others. Or else all."""
+    level_BLW = segments_BLW - segments_BLW.mean(axis=2, keepdims=True)
+    middle_LW = np.median(level_BLW, axis=0)
+    differ_L = np.median(np.std(level_BLW - middle_LW, axis=2), axis=0)
+    repeating_L = np.std(middle_LW, axis=1) > differ_L
+    return repeating_L if repeating_L.any() else np.ones(len(repeating_L), dtype=bool)
 
 
 def _unit(segments_BLW: NDArray[np.float64]) -> NDArray[np.float64]:

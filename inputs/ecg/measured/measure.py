@@ -17,10 +17,10 @@ from inputs.records import EcgRecording
 _CONTRAST = 3.8
 """A QRS stands out at least so far at ordinary rates; noise of any colour stays below 3.3."""
 _CONTRAST_WHEN_ALIKE = 2.2
-"""At 200 beats a minute little rest is left to stand out of, but then nearly all beats are alike, and noise never is."""
+"""At 200 beats a minute little rest is left to stand out of; but nearly all beats are alike, which noise never is."""
 _SHARE_ALIKE = 0.4
 _SHARE_OF_FEW = 0.7
-"""Of fewer than four, two may be alike by chance."""
+"""Where fewer than four are alike, as two or three may be by chance."""
 _NEARLY_ALL = 0.9
 _MANY_BEATS = 8
 _RATES_BPM = (20.0, 300.0)
@@ -96,7 +96,7 @@ def _beats_of_parts(tracing: Tracing, rhythm: Rhythm) -> list[tuple[Beats, Traci
 def _are_beats(beats: Beats, rhythm: Rhythm) -> bool:
     """Whether what was found is a heart's: it stands out, and enough of it is alike."""
     if rhythm.contrast >= _CONTRAST:
-        few = len(rhythm.r_B) < _MANY_BEATS // 2
+        few = beats.share * len(rhythm.r_B) < _MANY_BEATS / 2
         return beats.share >= (_SHARE_OF_FEW if few else _SHARE_ALIKE)
     return beats.share >= _NEARLY_ALL and len(rhythm.r_B) >= _MANY_BEATS
 
