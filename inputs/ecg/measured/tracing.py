@@ -1,0 +1,182 @@
+"""A recording to the stretch that is measured: one rate, whole leads, no gaps and no pacing spikes.
+
+Letters in array names: L leads, N samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+from scipy.signal import butter, filtfilt, iirnotch, sosfiltfilt
+
+from inputs.ecg.quality import FLAT_MV
+from inputs.records import STANDARD_LEADS, EcgRecording
+
+RATE_HZ = 500.0
+"""All times are found at 2 ms, whatever the recorder's rate."""
+LONGEST_S = 20.0
+"""Of a longer record the first 20 s are measured: more beats would tell no more of an interval, and cost time."""
+SHORTEST_S = 1.0
+RATES_HZ = (50.0, 20_000.0)
+"""As preparation takes them."""
+
+_BAND_HZ = 150.0
+"""What a diagnostic electrocardiograph passes (Kligfield et al. 2007); above it, resampling would fold noise back."""
+_SHORT_GAP_S = 0.04
+_STUCK_S = 1.8
+"""A lead that keeps one exact value for longer than a heart pauses carries no signal there: padding, or lead off."""
+_SPIKE_S = 0.006
+_SPIKE_SHARE = 0.4
+"""Of a lead's swing: what returns to where it was within 6 ms and is this large is a pacemaker's, not a heart's."""
+_MAINS_HZ = (50.0, 60.0)
+_HUM_SHARE = 0.02
+"""Of a lead's swing: the QRS itself has half of that at 50 Hz in a mean second."""
+_NOTCH_Q = 15.0
+_THROUGH = 0.8
+_ENOUGH_THROUGH = 3
+"""Leads that last through are measured alone where there are so many; what has gaps is left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tracing:
+    """signal_mv_LN: float64 millivolt at RATE_HZ, continued over gaps. present_LN: False in gaps.
+
+    leads: L names; none is flat or without samples.
+    """
+
+    signal_mv_LN: NDArray[np.float64]
+    present_LN: NDArray[np.bool_]
+    leads: tuple[str, ...]
+
+    def part(self, rows_L: NDArray[np.intp], first: int, last: int) -> Tracing:
+        """Some leads, from sample `first` to before `last`."""
+        window = slice(first, last)
+        names = tuple(self.leads[row] for row in rows_L)
+        return Tracing(self.signal_mv_LN[rows_L, window], self.present_LN[rows_L, window], names)
+
+
+def parts(tracing: Tracing) -> list[Tracing]:
+    """Stretches whose leads were recorded together: the tracing itself, or the columns of a printout.
+
+    A lead that lasts through, as a rhythm strip does, is in every part.
+    """
+    samples = tracing.signal_mv_LN.shape[1]
+    through_L = tracing.present_LN.mean(axis=1) >= _THROUGH
+    if np.count_nonzero(through_L) >= _ENOUGH_THROUGH or through_L.all():
+        return [tracing.part(np.flatnonzero(through_L), 0, samples)]
+    found = []
+    centre_L = np.array([np.flatnonzero(row).mean() for row in tracing.present_LN])
+    left = [row for row in np.argsort(centre_L).tolist() if not through_L[row]]
+    while left:
+        together = [row for row in left if centre_L[row] - centre_L[left[0]] < SHORTEST_S * RATE_HZ]
+        left = [row for row in left if row not in together]
+        span = np.flatnonzero(tracing.present_LN[together].all(axis=0))
+        if len(span):
+            rows_L = np.array(sorted([*together, *np.flatnonzero(through_L).tolist()]), dtype=np.intp)
+            found.append(tracing.part(rows_L, int(span[0]), int(span[-1]) + 1))
+    return found
+
+
+def trace(recording: EcgRecording) -> Tracing | None:
+    """The standard leads of the first LONGEST_S seconds at RATE_HZ; None where no lead has anything to measure."""
+    rate_hz = recording.rate_hz
+    if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
+        return None
+    samples = int(min(recording.signal_mv.shape[1], LONGEST_S * rate_hz))
+    if samples < SHORTEST_S * rate_hz:
+        return None
+    rows, masks, leads = [], [], []
+    for name, row_mv in zip(recording.lead_names, recording.signal_mv, strict=True):
+        if name not in STANDARD_LEADS or name in leads:
+            continue
+        row_N = row_mv[:samples].astype(np.float64)
+        present_N = _present(row_N, rate_hz)
+        if np.count_nonzero(present_N) < SHORTEST_S * rate_hz or np.ptp(row_N[present_N]) < FLAT_MV:
+            continue
+        rows.append(row_N if present_N.all() else _continued(row_N, present_N))
+        masks.append(present_N)
+        leads.append(name)
+    if not rows:
+        return None
+    signal_mv_LN, present_LN = _at_one_rate(np.stack(rows), np.stack(masks), rate_hz)
+    return Tracing(_without_hum(_without_spikes(signal_mv_LN)), present_LN, tuple(leads))
+
+
+def _present(row_N: NDArray[np.float64], rate_hz: float) -> NDArray[np.bool_]:
+    """Where a lead has a signal: samples that are numbers, or in a gap too short to matter, and not stuck."""
+    finite_N = np.isfinite(row_N)
+    for first, last in _runs(~finite_N):
+        if last - first <= _SHORT_GAP_S * rate_hz:
+            finite_N[first:last] = True
+    still_N = np.zeros(len(row_N), dtype=bool)
+    np.equal(row_N[1:], row_N[:-1], out=still_N[1:])
+    for first, last in _runs(still_N):
+        if last - first >= _STUCK_S * rate_hz:
+            finite_N[first - 1 : last] = False
+    return finite_N
+
+
+def _runs(true_N: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    if not true_N.any():
+        return []
+    edges = np.flatnonzero(np.diff(true_N.astype(np.int8), prepend=0, append=0))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _continued(row_N: NDArray[np.float64], present_N: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Straight lines over gaps, so that no filter meets a step."""
+    known = np.flatnonzero(present_N & np.isfinite(row_N))
+    return np.interp(np.arange(len(row_N)), known, row_N[known])
+
+
+def _at_one_rate(
+    signal_LN: NDArray[np.float64], present_LN: NDArray[np.bool_], rate_hz: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    step = int(rate_hz / 1000.0)
+    if step > 1:  # a mean over less than a millisecond takes no part of a wave away
+        whole = signal_LN.shape[1] // step * step
+        signal_LN = signal_LN[:, :whole].reshape(len(signal_LN), -1, step).mean(axis=2)
+        present_LN = present_LN[:, :whole].reshape(len(present_LN), -1, step).all(axis=2)
+        rate_hz /= step
+    if rate_hz == RATE_HZ:
+        return signal_LN, present_LN
+    if rate_hz > RATE_HZ:
+        signal_LN = sosfiltfilt(butter(2, _BAND_HZ, fs=rate_hz, output="sos"), signal_LN, axis=1)
+    at_N = np.arange(int((signal_LN.shape[1] - 1) * RATE_HZ / rate_hz) + 1) * (rate_hz / RATE_HZ)
+    spline = CubicSpline(np.arange(signal_LN.shape[1]), signal_LN, axis=1)
+    return spline(at_N), present_LN[:, np.rint(at_N).astype(np.intp)]
+
+
+def _without_spikes(signal_LN: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pulses shorter than _SPIKE_S are replaced by the median of the sample and its neighbours at that distance."""
+    reach = round(_SPIKE_S * RATE_HZ)
+    before_LN, at_LN, after_LN = signal_LN[:, : -2 * reach], signal_LN[:, reach:-reach], signal_LN[:, 2 * reach :]
+    middle_LN = np.maximum(np.minimum(before_LN, after_LN), np.minimum(np.maximum(before_LN, after_LN), at_LN))
+    swing_L = np.ptp(middle_LN, axis=1, keepdims=True)
+    spike_LN = np.abs(at_LN - middle_LN) > _SPIKE_SHARE * swing_L
+    if not spike_LN.any():
+        return signal_LN
+    cleaned_LN = signal_LN.copy()
+    cleaned_LN[:, reach:-reach][spike_LN] = middle_LN[spike_LN]
+    return cleaned_LN
+
+
+def _without_hum(signal_LN: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A notch at 50 or 60 Hz for leads that hum at it: for others it would only blur the edges of QRS."""
+    seconds = signal_LN.shape[1] // int(RATE_HZ)
+    if seconds == 0:
+        return signal_LN
+    blocks_LBS = signal_LN[:, : seconds * int(RATE_HZ)].reshape(len(signal_LN), seconds, -1)
+    swing_L = np.ptp(signal_LN, axis=1)
+    for mains_hz in _MAINS_HZ:
+        wave_S = np.exp(-2j * np.pi * mains_hz * np.arange(int(RATE_HZ)) / RATE_HZ)
+        height_L = np.median(np.abs(blocks_LBS @ wave_S), axis=1) * (2.0 / RATE_HZ)
+        humming = np.flatnonzero(height_L > _HUM_SHARE * swing_L)
+        if len(humming):
+            signal_LN = signal_LN.copy()
+            b, a = iirnotch(mains_hz, _NOTCH_Q, fs=RATE_HZ)
+            signal_LN[humming] = filtfilt(b, a, signal_LN[humming], axis=1)
+    return signal_LN

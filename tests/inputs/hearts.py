@@ -1,0 +1,59 @@
+"""Simulated hearts whose intervals are known, recorded as the simulator's electrocardiographs do or without noise."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from inputs.records import STANDARD_LEADS, EcgRecording
+from simulator.ecg import signal as simulator_signal
+from simulator.ecg.heart import sample_electrics, shape_beat
+from simulator.ecg.recorder import choose_recorder, record
+from simulator.ecg.signal import heart_leads, twelve_leads
+from simulator.patient import Physiology, lv_mass_g, sample_patient
+
+HEALTHY = Physiology(
+    age_years=50.0, sex="male", height_cm=175.0, weight_kg=77.0, rhythm="sinus", heart_rate_bpm=68.0,
+    lvef_percent=62.0, lvedv_ml=106.0, lvesv_ml=40.3, septum_cm=0.9, posterior_wall_cm=0.9,
+    lv_mass_g=lv_mass_g(106.0, 0.9, 0.9), la_volume_index=26.0, rv_basal_cm=3.3, tapse_cm=2.3, rv_dysfunction=0,
+    pasp_mmhg=25.0, tr_velocity_m_s=2.2, aortic_stenosis=0, aortic_regurgitation=0, mitral_regurgitation=0,
+    tricuspid_regurgitation=0, pulmonary_regurgitation=0, effusion=0, infarct="none", site=0,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the simulated heart was made with.
+
+    heart_rate_bpm: of the beats that begin in the recording. qt_ms: to two widths after the centre of its last wave.
+    """
+
+    heart_rate_bpm: float
+    pr_ms: float
+    qrs_ms: float
+    qt_ms: float
+    fibrillates: bool
+
+
+def simulated(seed, *, physiology=None, rate_hz=None, noise=True, duration_s=10.0, ectopy=None):
+    """One recording of a heart, sampled unless given, and its truth; the same seed is the same heart at any rate_hz."""
+    rng = np.random.default_rng([77, seed])
+    patient = sample_patient(rng)
+    electrics = sample_electrics(rng)
+    if ectopy is not None:
+        electrics = replace(electrics, ectopy=ectopy)
+    physiology = physiology or patient.at(200.0)
+    recorder = choose_recorder(physiology.site, rng)
+    recorder = replace(recorder, rate_hz=rate_hz or recorder.rate_hz)
+    rng = np.random.default_rng([78, seed])
+    beat = shape_beat(physiology, electrics, rng)
+    moments = simulator_signal._rhythm(physiology, beat, duration_s, rng)  # the very draws of `heart_leads` below
+    onsets_s = [moment.onset_s for moment in moments if 0.0 < moment.onset_s < duration_s - 0.1]
+    rng = np.random.default_rng([78, seed])
+    leads_KN = heart_leads(physiology, electrics=electrics, rate_hz=recorder.rate_hz, duration_s=duration_s, rng=rng)
+    if noise:
+        leads_KN = record(leads_KN, recorder=recorder, skin_noise=electrics.skin_noise, rng=rng)
+    recording = EcgRecording(twelve_leads(leads_KN), float(recorder.rate_hz), STANDARD_LEADS, "simulated")
+    qt_ms = max(bump.centre_ms + 2.0 * bump.after_ms for bump in beat.bumps)
+    fibrillates = physiology.rhythm == "atrial_fibrillation"
+    heart_rate_bpm = 60.0 / float(np.mean(np.diff(onsets_s)))
+    return recording, Truth(heart_rate_bpm, beat.pr_ms, beat.qrs_ms, qt_ms, fibrillates)
