@@ -48,7 +48,7 @@ def test_flags_are_folded_into_the_same_layer_and_leave_the_others_alone(probes)
         "first": probes.shd.model_copy(update={"bias": 0.3}),
         "second": probes.shd.model_copy(update={"weight_F": probes.lvef.weight_CF[0], "threshold": 0.2}),
     }
-    more = Probes.model_validate(probes.model_copy(update={"flags": flags}).model_dump())
+    more = Probes.model_validate(probes.model_copy(update={"flags": flags}).model_dump(exclude_none=True))
     assert more.flag_names == ("first", "second")
     features = np.random.default_rng(3).normal(size=(5, len(probes.feature_mean_F)))
     lvef, shd, found = ProbeHeads(more)(torch.from_numpy(features).float())
@@ -66,7 +66,7 @@ def test_flags_are_folded_into_the_same_layer_and_leave_the_others_alone(probes)
 def test_numbers_of_the_first_schema_are_still_read_and_have_nothing_more(probes):
     fields = probes.model_dump(mode="json", include={"feature_mean_F", "feature_std_F", "lvef", "shd"})
     for probe in (fields["lvef"], fields["shd"]):
-        for new in ("prevalence", "prevalence_C", "sets"):
+        for new in ("prevalence", "prevalence_C", "sets", "per_class_sets", "operating_point", "number"):
             probe.pop(new, None)
     old = Probes.model_validate({"schema_version": 1, **fields})
     assert (old.flags, old.ood, old.lvef.sets, old.shd.prevalence) == ({}, None, None, None)
@@ -223,6 +223,6 @@ def test_probe_numbers_that_do_not_fit_together_are_refused(field, value, named)
         "lvef": LVEF,
         "shd": YES_NO,
     }
-    assert Probes.model_validate(numbers).schema_version == 2
+    assert Probes.model_validate(numbers).schema_version == 3
     with pytest.raises(ValidationError, match=named):
         Probes.model_validate({**numbers, field: value})
