@@ -16,10 +16,10 @@ def patients(count, seed):
     """
     draw = np.random.default_rng(seed)
     x, z = draw.standard_normal((2, count))
-    p_flag, p_rest = expit(2.5 * z - 2.5), expit(1.5 * x - 0.5)
+    p_flag, p_rest = expit(2.5 * z - 2.5), expit(1.5 * x - 1.0)
     flag = draw.uniform(size=count) < p_flag
     ill = flag | (draw.uniform(size=count) < p_rest)
-    return 0.7 * x + 0.8 * z + 0.4, ill.astype(int), p_flag
+    return x + 0.1 * z, ill.astype(int), p_flag
 
 
 def shown(score, floor, scale, shift):
@@ -52,12 +52,12 @@ def test_no_other_scale_and_shift_has_a_smaller_loss_with_the_floor_in_place():
 
 
 def test_on_fresh_patients_what_is_shown_is_as_frequent_as_it_says_and_no_worse_than_the_score_alone():
-    score, ill, floor = patients(4000, 3)
+    score, ill, floor = patients(20_000, 3)
     scale, shift = fit_above(score, ill, floor)
     alone = fit_yes_no(score, ill)
-    score, ill, floor = patients(20_000, 4)
+    score, ill, floor = patients(40_000, 4)
     p = shown(score, floor, scale, shift)
-    standard_error = np.sqrt(ill.mean() * (1 - ill.mean()) * (1 / 4000 + 1 / 20_000))
+    standard_error = np.sqrt(ill.mean() * (1 - ill.mean()) * (1 / 20_000 + 1 / 40_000))
     assert abs(p.mean() - ill.mean()) < 4 * standard_error
     assert log_loss(p, ill) <= log_loss(expit(score * alone[0] + alone[1]), ill) + 0.001
     unaware = shown(score, floor, *alone)

@@ -22,7 +22,9 @@ def patients(count, seed, shares=(0.15, 0.12, 0.73)):
 
 
 def test_sets_within_classes_are_those_of_a_library():
-    known, truth = patients(400, 1)
+    """It asks for a p-value of 0.1 in floating point: where (n + 1) 0.9 is whole its sets are larger by a tie."""
+    known, truth = patients(400, 20)
+    assert all((np.bincount(truth) + 1) % 10)
     asked, _ = patients(500, 2)
     theirs = ConformalClassifier().fit(hinge(known, np.arange(3), truth), bins=truth)
     expected = np.column_stack(
@@ -129,9 +131,9 @@ def test_intervals_hold_the_truth_within_each_bin():
         ((60, 39, 41, 80), [40.0, 60.0, None]),
         ((60, 80, 39, 50), [40.0, 50.0, None]),
         ((80, 90, 60, 3), [40.0, 50.0, None]),
-        ((10, 10, 10, 90), [60.0, None] if 30 >= 40 else [None]),
+        ((10, 10, 10, 90), [None]),
         ((0, 0, 0, 40), [None]),
-        ((20, 30, 0, 90), [50.0, None]),
+        ((20, 30, 0, 90), [60.0, None]),
     ],
 )
 def test_a_bin_of_fewer_than_forty_goes_together_with_its_smaller_neighbour(counts, edges):
