@@ -32,7 +32,7 @@ drills: $(STAMP) ## fault drills against real processes: kills, full disks, bit 
 	$(PY) -m pytest -m drill $(ARGS)
 
 bench: $(STAMP) ## every side-by-side measurement (minutes)
-	@for name in ecg_prepare echo_prepare ecg_encoder train_step retrieval_metrics search serve memory; do \
+	@for name in ecg_prepare echo_prepare ecg_encoder train_step retrieval_metrics search serve memory coverage; do \
 		echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
 
 image-check: $(STAMP) ## build the image, start it as docker-compose.yml does, send it an ECG

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BUNDLE = ROOT / "bundles" / "demo"
 MIN_COSINE = 0.999
 MAX_PROBABILITY_DIFFERENCE = 1e-3
+MAX_PERCENT_DIFFERENCE = 0.1
+"""Of LVEF as a number."""
 MAX_SCORE_DIFFERENCE = 1e-2
 """Of the out-of-distribution score: a hundredth of the way from a typical ECG to one that is warned about."""
 N_ECGS = 64
@@ -90,6 +92,8 @@ def compare_judgements(cpu: Bundle, gpu: Bundle) -> dict[str, float]:
         "flags_largest_difference": (a.flags_BQ, b.flags_BQ, MAX_PROBABILITY_DIFFERENCE),
         "ood_score_largest_difference": (a.ood.score_B, b.ood.score_B, MAX_SCORE_DIFFERENCE),
     }
+    if a.lvef_percent_B is not None and b.lvef_percent_B is not None:  # an older bundle has none
+        pairs["lvef_percent_largest_difference"] = (a.lvef_percent_B, b.lvef_percent_B, MAX_PERCENT_DIFFERENCE)
     found = {name: float(np.abs(one - other).max(initial=0.0)) for name, (one, other, _) in pairs.items()}
     for name, (_, _, most) in pairs.items():
         if not found[name] <= most:

@@ -1,7 +1,8 @@
 """Linear probes on the ECG features, as numbers a person can read and as a module that applies them.
 
-With the probabilities come what makes them honest: prediction sets with a stated coverage, the prevalence they hold for
-and how to move them to another, and how unusual an ECG is (`models.ood`).
+With the probabilities come what makes them honest: operating points and finding rules, prediction sets with a stated
+coverage, the prevalence they hold for and how to move them to another, LVEF as a number with an interval, and how
+unusual an ECG is (`models.ood`).
 
 Letters in tensor names: B batch, F features, C LVEF classes, Q SHD flags, N studies.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,11 +19,14 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from torch import Tensor, nn
 
+from models.findings import FindingRule
 from models.labels import Numbers
+from models.lvef_number import LvefNumber
 from models.ood import OutOfDistribution
+from models.operating_point import OperatingPoint, Share
+from models.prediction_sets import PerClassSets, PredictionSets
 
-PROBES_SCHEMA_VERSION: Literal[2] = 2
-Share = Annotated[float, Field(gt=0, lt=1)]
+PROBES_SCHEMA_VERSION: Literal[3] = 3
 
 
 class Calibration(BaseModel):
@@ -33,32 +37,6 @@ class Calibration(BaseModel):
     scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     shift: Numbers
     """One per class, or one for a yes-no probe."""
-
-
-class PredictionSets(BaseModel):
-    """Split-conformal prediction sets (Vovk et al. 2005; the score is that of Sadinle et al., arXiv 1609.00451).
-
-    A class is in the set when 1 - its probability is at most `quantile`, which so many of the calibration patients
-    kept that the set holds the truth for a share `coverage` of patients like them. This holds over all patients, not
-    within each class.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    coverage: Share
-    quantile: float = Field(ge=0, le=1)
-    n_calibration: int = Field(ge=1)
-    """Patients, one ECG of each, who fitted neither the probe nor its calibration."""
-
-    def classes(self, probability_C: ArrayLike, called: int | None = None) -> tuple[int, ...]:
-        """Class numbers, rising. The class given as the answer, `called`, is always in: no answer may rule itself out.
-
-        Without `called` that is the most probable class. Adding a class can only raise the coverage.
-        """
-        values_C = np.asarray(probability_C, dtype=np.float64)
-        inside_C = 1.0 - values_C <= self.quantile
-        inside_C[values_C.argmax() if called is None else called] = True
-        return tuple(np.flatnonzero(inside_C).tolist())
 
 
 class LvefProbe(BaseModel):
@@ -72,52 +50,106 @@ class LvefProbe(BaseModel):
     prevalence_C: tuple[Share, ...] | None = None
     """Share of each class among the ECGs of the calibration: the prevalence that the probabilities hold for."""
     sets: PredictionSets | None = None
+    per_class_sets: PerClassSets | None = None
+    operating_point: OperatingPoint | None = None
+    """Of the lowest class."""
+    number: LvefNumber | None = None
 
 
-class ShdProbe(BaseModel):
-    """Logistic regression on standardised features, then Platt calibration, then a decision at `threshold`.
-
-    For structural heart disease as a whole, and for each of its flags.
-    """
+class YesNoProbe(BaseModel):
+    """Logistic regression on standardised features, then Platt calibration."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     weight_F: Numbers
     bias: FiniteFloat
     calibration: Calibration
-    threshold: float = Field(ge=0, le=1)
-    """Positive when the calibrated probability is greater."""
     prevalence: Share | None = None
     """Share of positives among the ECGs of the calibration: the prevalence that the probability holds for."""
     sets: PredictionSets | None = None
 
 
+class ShdProbe(YesNoProbe):
+    """Structural heart disease as a whole, decided at `threshold`."""
+
+    threshold: float = Field(ge=0, le=1)
+    """Positive when the calibrated probability is greater."""
+    per_class_sets: PerClassSets | None = None
+    operating_point: OperatingPoint | None = None
+    """What the threshold brings; its own threshold is the same."""
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> ShdProbe:
+        if self.operating_point is not None and self.operating_point.threshold != self.threshold:
+            raise ValueError("the operating point must have the threshold of the probe")
+        return self
+
+
+class FlagProbe(YesNoProbe):
+    """One SHD flag, with the rule of what is said of it."""
+
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    """Of schema versions before 3, which say yes above it and know no rule."""
+    rule: FindingRule | None = None
+
+    @model_validator(mode="after")
+    def _decides_somehow(self) -> FlagProbe:
+        if self.threshold is None and self.rule is None:
+            raise ValueError("a flag needs a rule, or a threshold of an earlier schema")
+        if self.rule is not None and self.prevalence is None:
+            raise ValueError("the rule of a flag needs the prevalence of the flag")
+        return self
+
+    @property
+    def decision_threshold(self) -> float:
+        """The probability from which the odds rule alone raises the flag, or the threshold of an earlier schema.
+
+        For scores that need a cut, as F1 does: whether the flag is raised is `FindingRule.finding`'s to say.
+        """
+        if self.rule is not None and self.prevalence is not None:
+            return self.rule.odds_threshold(self.prevalence)
+        assert self.threshold is not None
+        return self.threshold
+
+
 class Probes(BaseModel):
     """Everything that turns an ECG's features into probabilities. ValueError when the numbers do not fit together.
 
-    Schema version 1 has the two probes alone.
+    Schema version 1 has the two probes alone; before 3 there are no rules, operating points, sets within a class and
+    no LVEF as a number, and SHD does not cover its flags.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1, 2] = PROBES_SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3] = PROBES_SCHEMA_VERSION
     feature_mean_F: Numbers
     feature_std_F: Numbers
     lvef: LvefProbe
     shd: ShdProbe
-    flags: dict[str, ShdProbe] = Field(default_factory=dict)
+    flags: dict[str, FlagProbe] = Field(default_factory=dict)
     """One probe for each SHD flag that enough patients had and enough had not."""
+    shd_covers_flags: bool = False
+    """Whether the probability of SHD is raised to that of the most probable flag where it is lower: a heart with a flag
+    has SHD. The calibration of SHD, its threshold and its sets were fitted with this step in place."""
     ood: OutOfDistribution | None = None
 
     @model_validator(mode="after")
     def _numbers_fit(self) -> Probes:
         features, classes = len(self.feature_mean_F), len(self.lvef.weight_CF)
         rows = [self.feature_std_F, *self.lvef.weight_CF, *(probe.weight_F for probe in self.yes_no)]
+        if self.lvef.number is not None:
+            rows.append(self.lvef.number.weight_F)
         if any(len(row) != features for row in rows) or (self.ood and len(self.ood.features.mean_S) != features):
             raise ValueError(f"every probe must have one number for each of the {features} features")
         per_class = [self.lvef.bias_C, self.lvef.calibration.shift, self.lvef.prevalence_C or self.lvef.bias_C]
         if any(len(row) != classes for row in per_class):
             raise ValueError(f"the LVEF probe must have one bias and one shift for each of its {classes} classes")
+        _check_classes("LVEF", classes, 0, self.lvef.per_class_sets, self.lvef.operating_point)
+        _check_classes("SHD", 2, 1, self.shd.per_class_sets, self.shd.operating_point)
+        if any(
+            flag.rule and (len(flag.rule.calls.n_C), flag.rule.calls.case) != (2, 1) for flag in self.flags.values()
+        ):
+            raise ValueError("the rule of a flag must be counted on patients without and with it")
         if any(len(probe.calibration.shift) != 1 for probe in self.yes_no):
             raise ValueError("a yes-no probe must have one calibration shift")
         if self.lvef.prevalence_C is not None:
@@ -132,7 +164,7 @@ class Probes(BaseModel):
         return tuple(self.flags)
 
     @property
-    def yes_no(self) -> tuple[ShdProbe, ...]:
+    def yes_no(self) -> tuple[YesNoProbe, ...]:
         """SHD, then its flags."""
         return (self.shd, *self.flags.values())
 
@@ -145,34 +177,37 @@ class Probes(BaseModel):
     ) -> Probes:
         """The same probes for patients among whom the classes are otherwise frequent (prior shift).
 
-        Every probability is what `reweighted` makes of it. It holds where an ECG of a class looks as before and only
-        the shares differ. Thresholds move along, so that the same ECGs are called positive. Prediction sets are left
-        out, of LVEF and of SHD whichever moved: their coverage was promised over the old mix of patients. ValueError
-        where the old prevalence is not known.
+        Every probability is what `reweighted` makes of it; only where SHD covers its flags is it then raised to the
+        most probable flag, moved or not: move SHD and its flags together. It holds where an ECG of a class looks as
+        before and only the shares differ. Thresholds move along, so that the same ECGs are called positive, and so do
+        the counts behind PPV and NPV; of the lowest LVEF class exactly so where the other classes keep their shares
+        among themselves, and of SHD where its own score decides. The rules of moved flags keep whom they raise.
+        Prediction sets and LVEF as a number are left out, whichever moved: their coverage was promised over the old mix
+        of patients. ValueError where the old prevalence is not known.
         """
         if lvef_C is None and shd is None and not flags:
             return self
         lvef_probe, shd_probe, flag_probes = self.lvef, self.shd, self.flags
         if lvef_C is not None:
-            if len(lvef_C) != len(self.lvef.bias_C):
-                raise ValueError(f"there are {len(self.lvef.bias_C)} LVEF classes, not {len(lvef_C)}")
-            moves = _log_ratios(lvef_C, self.lvef.prevalence_C)
-            shift = tuple(s + m for s, m in zip(self.lvef.calibration.shift, moves, strict=True))
-            calibration = self.lvef.calibration.model_copy(update={"shift": shift})
-            lvef_probe = self.lvef.model_copy(update={"calibration": calibration, "prevalence_C": tuple(lvef_C)})
+            lvef_probe = _moved_lvef(self.lvef, lvef_C)
         if shd is not None:
             shd_probe = _moved(self.shd, shd)
+            if shd_probe.operating_point is not None:
+                weight_C = _weights(self.shd.prevalence, shd)
+                point = _moved_point(shd_probe.operating_point, shd_probe.threshold, weight_C)
+                shd_probe = shd_probe.model_copy(update={"operating_point": point})
         if flags:
             unknown = set(flags) - set(self.flags)
             if unknown:
                 raise ValueError(f"there is no probe for {', '.join(sorted(unknown))}")
             flag_probes = {
-                name: _moved(probe, flags[name]) if name in flags else probe for name, probe in self.flags.items()
+                name: _moved_flag(probe, flags[name]) if name in flags else probe for name, probe in self.flags.items()
             }
+        without = {"sets": None, "per_class_sets": None}
         return self.model_copy(
             update={
-                "lvef": lvef_probe.model_copy(update={"sets": None}),
-                "shd": shd_probe.model_copy(update={"sets": None}),
+                "lvef": lvef_probe.model_copy(update=without | {"number": None}),
+                "shd": shd_probe.model_copy(update=without),
                 "flags": flag_probes,
             }
         )
@@ -204,13 +239,67 @@ def _log_ratios(new_C: Sequence[float], old_C: Sequence[float] | None) -> list[f
     return [math.log(new / old) for new, old in zip(new_C, old_C, strict=True)]
 
 
-def _moved(probe: ShdProbe, prevalence: float) -> ShdProbe:
-    old = None if probe.prevalence is None else (1.0 - probe.prevalence, probe.prevalence)
-    less, more = _log_ratios((1.0 - prevalence, prevalence), old)
-    calibration = probe.calibration.model_copy(update={"shift": (probe.calibration.shift[0] + more - less,)})
-    yes, no = probe.threshold * math.exp(more), (1.0 - probe.threshold) * math.exp(less)
-    new = {"calibration": calibration, "prevalence": prevalence, "threshold": yes / (yes + no)}
+def _weights(old: float | None, new: float) -> tuple[float, float]:
+    """How many times as frequent no and yes become."""
+    less, more = _log_ratios((1.0 - new, new), None if old is None else (1.0 - old, old))
+    return math.exp(less), math.exp(more)
+
+
+def _moved_threshold(threshold: float, no: float, yes: float) -> float:
+    """Of a probability whose negatives become `no` times, its positives `yes` times as frequent."""
+    below, above = (1.0 - threshold) * no, threshold * yes
+    return above / (above + below)
+
+
+def _moved_point(point: OperatingPoint, threshold: float, weight_C: Sequence[float]) -> OperatingPoint:
+    return point.model_copy(update={"threshold": threshold, "calls": point.calls.weighed(weight_C)})
+
+
+_AnyYesNo = TypeVar("_AnyYesNo", ShdProbe, FlagProbe)
+
+
+def _moved(probe: _AnyYesNo, prevalence: float) -> _AnyYesNo:
+    no, yes = _weights(probe.prevalence, prevalence)
+    shift = probe.calibration.shift[0] + math.log(yes) - math.log(no)
+    new: dict[str, object] = {
+        "calibration": probe.calibration.model_copy(update={"shift": (shift,)}),
+        "prevalence": prevalence,
+    }
+    if probe.threshold is not None:
+        new["threshold"] = _moved_threshold(probe.threshold, no, yes)
     return probe.model_copy(update=new)
+
+
+def _moved_flag(probe: FlagProbe, prevalence: float) -> FlagProbe:
+    moved = _moved(probe, prevalence)
+    if probe.rule is None:
+        return moved
+    calls = probe.rule.calls.weighed(_weights(probe.prevalence, prevalence))
+    return moved.model_copy(update={"rule": probe.rule.model_copy(update={"calls": calls})})
+
+
+def _moved_lvef(probe: LvefProbe, share_C: Sequence[float]) -> LvefProbe:
+    if len(share_C) != len(probe.bias_C):
+        raise ValueError(f"there are {len(probe.bias_C)} LVEF classes, not {len(share_C)}")
+    moves_C = _log_ratios(share_C, probe.prevalence_C)
+    shift_C = tuple(shift + move for shift, move in zip(probe.calibration.shift, moves_C, strict=True))
+    calibration = probe.calibration.model_copy(update={"shift": shift_C})
+    moved = probe.model_copy(update={"calibration": calibration, "prevalence_C": tuple(share_C)})
+    point, old_C = probe.operating_point, probe.prevalence_C
+    if point is None or old_C is None:
+        return moved
+    yes, no = share_C[0] / old_C[0], (1.0 - share_C[0]) / (1.0 - old_C[0])
+    point = _moved_point(point, _moved_threshold(point.threshold, no, yes), [math.exp(move) for move in moves_C])
+    return moved.model_copy(update={"operating_point": point})
+
+
+def _check_classes(
+    question: str, classes: int, case: int, sets: PerClassSets | None, point: OperatingPoint | None
+) -> None:
+    if sets is not None and len(sets.quantile_C) != classes:
+        raise ValueError(f"the {question} sets within a class must have one quantile for each of {classes} classes")
+    if point is not None and (len(point.calls.n_C), point.calls.case) != (classes, case):
+        raise ValueError(f"the {question} operating point must call class {case} of {classes}")
 
 
 class HeadOutput(NamedTuple):
@@ -225,13 +314,15 @@ class ProbeHeads(nn.Module):
     """Features (B, F) to probabilities.
 
     Standardising, the probes and their calibration are linear one after the other, so they are folded into one layer
-    in float64: its first rows are LVEF, then SHD, then the flags.
+    in float64: its first rows are LVEF, then SHD, then the flags. Where SHD covers its flags, its probability is the
+    largest of its own and theirs.
     """
 
     def __init__(self, probes: Probes) -> None:
         super().__init__()
         yes_no, lvef = probes.yes_no, probes.lvef
         self.classes = len(lvef.bias_C)
+        self.shd_covers_flags = probes.shd_covers_flags and bool(probes.flags)
 
         def double(rows: Sequence[object]) -> Tensor:
             return torch.tensor(rows, dtype=torch.float64)
@@ -248,4 +339,7 @@ class ProbeHeads(nn.Module):
     def forward(self, features_BF: Tensor) -> HeadOutput:
         logits = self.linear(features_BF)
         yes_no = logits[:, self.classes :].sigmoid()
-        return HeadOutput(logits[:, : self.classes].softmax(dim=1), yes_no[:, 0], yes_no[:, 1:])
+        shd_B, flags_BQ = yes_no[:, 0], yes_no[:, 1:]
+        if self.shd_covers_flags:
+            shd_B = torch.maximum(shd_B, flags_BQ.amax(dim=1))
+        return HeadOutput(logits[:, : self.classes].softmax(dim=1), shd_B, flags_BQ)

@@ -14,7 +14,7 @@ from app.refusals import NoProbes
 from index.catalogue.cards import CataloguedView, StudyCard
 from index.generation import Generation
 from inputs.records import InputWarning
-from models.bundle import PredictionSet, Unusual, YesNoVerdict
+from models.bundle import FlagVerdict, PredictionSet, Unusual, YesNoVerdict
 from models.labels import SHD_ANSWERS
 from models.ood import UNUSUAL_PERCENTILE
 from outputs.report import (
@@ -130,7 +130,8 @@ def _predictions(answer: Answer) -> Predictions | None:
     shd = ShdPrediction(**_decision(verdict.shd), **_set(verdict.shd.prediction_set, SHD_ANSWERS))
     if verdict.flags:
         shd.flags = [
-            FlagPrediction(flag=flag, words=flag_words(flag), **_decision(one)) for flag, one in verdict.flags.items()
+            FlagPrediction(flag=flag, words=flag_words(flag), **_flag_decision(one))
+            for flag, one in verdict.flags.items()
         ]
     predictions = Predictions(lvef=lvef, shd=shd)
     if verdict.unusual is not None:
@@ -142,6 +143,16 @@ def _predictions(answer: Answer) -> Predictions | None:
 def _decision(verdict: YesNoVerdict) -> dict[str, Any]:
     probability = _rounded(verdict.probability)
     return {"probability": probability, "threshold": verdict.threshold, "positive": verdict.positive}
+
+
+def _flag_decision(verdict: FlagVerdict) -> dict[str, Any]:
+    """A flag without a threshold is positive when it is raised; where none ever is, from a probability of 1."""
+    threshold = verdict.threshold if verdict.threshold is not None else verdict.raised_from
+    return {
+        "probability": _rounded(verdict.probability),
+        "threshold": 1.0 if threshold is None else threshold,
+        "positive": verdict.positive,
+    }
 
 
 def _set(prediction_set: PredictionSet | None, labels: Sequence[str]) -> dict[str, Any]:

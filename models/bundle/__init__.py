@@ -6,8 +6,10 @@ from models.bundle.embedder import (
     EcgOutput,
     EcgVerdict,
     Embedder,
+    FlagVerdict,
     Gift,
     LvefVerdict,
+    PointVerdict,
     PredictionSet,
     Unusual,
     YesNoVerdict,
@@ -39,6 +41,7 @@ from models.bundle.manifest import (
     BundleManifest,
     Use,
 )
+from models.lvef_number import LvefEstimate
 
 __all__ = [
     "CARD",
@@ -56,8 +59,11 @@ __all__ = [
     "EcgOutput",
     "EcgVerdict",
     "Embedder",
+    "FlagVerdict",
     "Gift",
+    "LvefEstimate",
     "LvefVerdict",
+    "PointVerdict",
     "PooledStudies",
     "PredictionSet",
     "StudyOutput",

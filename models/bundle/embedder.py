@@ -17,11 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import JsonValue
 
 from inputs.specs import EcgSpec
+from models.findings import Finding
 from models.labels import LvefClasses
+from models.operating_point import OperatingPoint
+from models.prediction_sets import Called, CoverageKind, PerClassSets, PredictionSets
 
 if TYPE_CHECKING:
+    from models.lvef_number import LvefEstimate
     from models.ood import OodOutput
-    from models.probes import PredictionSets, Probes
+    from models.probes import FlagProbe, Probes
 
 _Float32 = NDArray[np.float32]
 
@@ -70,20 +74,53 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True)
 class PredictionSet:
-    """The numbers of the classes not ruled out, rising; such sets hold the truth for a share `coverage` of patients."""
+    """The numbers of the classes not ruled out, rising; such sets hold the truth for a share `coverage` of patients.
+
+    Of all patients, where `coverage_kind` is overall; of the patients of each class, where it is per_class; where it is
+    mixed, of each class but those in `falls_back`. n_calibration_C: patients of each class, empty in an overall set.
+    """
 
     classes: tuple[int, ...]
     coverage: float
     n_calibration: int
+    coverage_kind: CoverageKind = "overall"
+    falls_back: tuple[int, ...] = ()
+    n_calibration_C: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class PointVerdict:
+    """What calling above `threshold` brings where patients are like those of the calibration.
+
+    ppv, npv or echos_per_case is None where nobody is called, or everybody. n_cases and n_others: calibration patients
+    with and without what is called.
+    """
+
+    threshold: float
+    sensitivity: float
+    specificity: float
+    ppv: float | None
+    npv: float | None
+    echos_per_case: float | None
+    n_cases: int
+    n_others: int
 
 
 @dataclass(frozen=True, eq=False)
 class LvefVerdict:
-    """Probabilities of the LVEF classes; `called` is the number of the most probable one."""
+    """Probabilities of the LVEF classes; `called` is the number of the most probable one.
+
+    positive: whether the lowest class is called at its operating point. estimate: LVEF as a number. None in a bundle
+    without.
+    """
 
     probability_C: _Float32
     called: int
     prediction_set: PredictionSet | None
+    per_class_set: PredictionSet | None = None
+    operating_point: PointVerdict | None = None
+    positive: bool | None = None
+    estimate: LvefEstimate | None = None
 
 
 @dataclass(frozen=True)
@@ -93,10 +130,34 @@ class YesNoVerdict:
     probability: float
     threshold: float
     prediction_set: PredictionSet | None = None
+    per_class_set: PredictionSet | None = None
+    operating_point: PointVerdict | None = None
 
     @property
     def positive(self) -> bool:
         return self.probability > self.threshold
+
+
+@dataclass(frozen=True)
+class FlagVerdict:
+    """One SHD flag: its probability, its base rate, and what is said of it.
+
+    finding is None, and threshold is not, in bundles from before there were rules. raised_from: the least probability
+    that is raised, None where none is.
+    """
+
+    probability: float
+    base_rate: float | None = None
+    finding: Finding | None = None
+    raised_from: float | None = None
+    threshold: float | None = None
+
+    @property
+    def positive(self) -> bool:
+        """Raised, or above the threshold of an older bundle."""
+        if self.finding is not None:
+            return self.finding == "raised"
+        return self.threshold is not None and self.probability > self.threshold
 
 
 @dataclass(frozen=True)
@@ -112,15 +173,16 @@ class EcgVerdict:
     """All that a model says of one ECG: the one shape it has from the model to the answer.
 
     embedding_D has unit length. lvef and shd are None, and flags empty, where the model gives no predictions;
-    `unusual` is None where it cannot tell.
+    `unusual` is None where it cannot tell. not_predicted: SHD flags that the model knows and has no probe for.
     """
 
     features_F: _Float32
     embedding_D: _Float32
     lvef: LvefVerdict | None
     shd: YesNoVerdict | None
-    flags: Mapping[str, YesNoVerdict]
+    flags: Mapping[str, FlagVerdict]
     unusual: Unusual | None
+    not_predicted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +191,8 @@ class EcgOutput:
 
     flags_BQ has a column for each of `probes.flag_names`, maybe none. ood is None where the bundle cannot tell how
     unusual an ECG is, and with precision bf16, whose rounded features are not those it was fitted on. `probes` are
-    those that gave the probabilities: without them `row` decides nothing.
+    those that gave the probabilities: without them `row` decides nothing. lvef_percent_B is LVEF as a number;
+    not_predicted as in `EcgVerdict`.
     """
 
     features_BF: _Float32
@@ -139,6 +202,8 @@ class EcgOutput:
     flags_BQ: _Float32 | None = None
     ood: OodOutput | None = None
     probes: Probes | None = None
+    lvef_percent_B: _Float32 | None = None
+    not_predicted: tuple[str, ...] = ()
 
     def row(self, number: int) -> EcgVerdict:
         """What is said of one ECG of the batch, its decisions and prediction sets included."""
@@ -146,28 +211,90 @@ class EcgOutput:
         unusual = None
         if self.ood is not None:
             unusual = Unusual(float(self.ood.score_B[number]), float(self.ood.percentile_B[number]))
-        return EcgVerdict(self.features_BF[number], self.embeddings_BD[number], lvef, shd, flags, unusual)
+        vectors = self.features_BF[number], self.embeddings_BD[number]
+        not_predicted = () if lvef is None else self.not_predicted
+        return EcgVerdict(*vectors, lvef, shd, flags, unusual, not_predicted)
 
-    def _predictions(self, number: int) -> tuple[LvefVerdict | None, YesNoVerdict | None, Mapping[str, YesNoVerdict]]:
+    def _predictions(self, number: int) -> tuple[LvefVerdict | None, YesNoVerdict | None, Mapping[str, FlagVerdict]]:
         probes = self.probes
         if probes is None or self.lvef_BC is None or self.shd_B is None:
             return None, None, {}
-        probability_C = self.lvef_BC[number]
-        called = int(probability_C.argmax())
-        lvef = LvefVerdict(probability_C, called, _set(probes.lvef.sets, probability_C, called))
-        shd = YesNoVerdict(float(self.shd_B[number]), probes.shd.threshold)
-        both = [1.0 - shd.probability, shd.probability]
-        shd = YesNoVerdict(shd.probability, shd.threshold, _set(probes.shd.sets, both, int(shd.positive)))
+        lvef = self._lvef(probes, number, self.lvef_BC[number])
+        shd = _shd(probes, float(self.shd_B[number]))
         if self.flags_BQ is None:
             return lvef, shd, {}
-        flags = {
-            name: YesNoVerdict(probability, probes.flags[name].threshold)
-            for name, probability in zip(probes.flag_names, self.flags_BQ[number].tolist(), strict=True)
-        }
-        return lvef, shd, flags
+        of_flags = zip(probes.flag_names, self.flags_BQ[number].tolist(), strict=True)
+        return lvef, shd, {name: _flag(probes.flags[name], probability) for name, probability in of_flags}
+
+    def _lvef(self, probes: Probes, number: int, probability_C: _Float32) -> LvefVerdict:
+        probe, called = probes.lvef, int(probability_C.argmax())
+        point = probe.operating_point
+        positive = None if point is None else bool(probability_C[0] > point.threshold)
+        # Of two answers, the most probable class and the lowest one called, neither may be ruled out.
+        answers = (called, 0) if positive else (called,)
+        estimate = None
+        if probe.number is not None and self.lvef_percent_B is not None:
+            estimate = probe.number.estimate(float(self.lvef_percent_B[number]))
+        return LvefVerdict(
+            probability_C,
+            called,
+            _set(probe.sets, probability_C, answers),
+            _per_class_set(probe.per_class_sets, probability_C, answers),
+            _point(point),
+            positive,
+            estimate,
+        )
 
 
-def _set(sets: PredictionSets | None, probability_C: ArrayLike, called: int) -> PredictionSet | None:
+def _shd(probes: Probes, probability: float) -> YesNoVerdict:
+    both, answer = [1.0 - probability, probability], int(probability > probes.shd.threshold)
+    return YesNoVerdict(
+        probability,
+        probes.shd.threshold,
+        _set(probes.shd.sets, both, answer),
+        _per_class_set(probes.shd.per_class_sets, both, answer),
+        _point(probes.shd.operating_point),
+    )
+
+
+def _flag(probe: FlagProbe, probability: float) -> FlagVerdict:
+    rule, base_rate = probe.rule, probe.prevalence
+    if rule is None or base_rate is None:
+        return FlagVerdict(probability, base_rate, threshold=probe.threshold)
+    raised_from = rule.odds_threshold(base_rate) if rule.can_raise else None
+    return FlagVerdict(probability, base_rate, rule.finding(probability, base_rate), raised_from)
+
+
+def _point(point: OperatingPoint | None) -> PointVerdict | None:
+    if point is None:
+        return None
+    calls = point.calls
+    return PointVerdict(
+        point.threshold,
+        calls.sensitivity,
+        calls.specificity,
+        calls.ppv,
+        calls.npv,
+        calls.echos_per_case,
+        calls.n_cases,
+        calls.n_others,
+    )
+
+
+def _set(sets: PredictionSets | None, probability_C: ArrayLike, called: Called) -> PredictionSet | None:
     if sets is None:
         return None
     return PredictionSet(sets.classes(probability_C, called), sets.coverage, sets.n_calibration)
+
+
+def _per_class_set(sets: PerClassSets | None, probability_C: ArrayLike, called: Called) -> PredictionSet | None:
+    if sets is None:
+        return None
+    return PredictionSet(
+        sets.classes(probability_C, called),
+        sets.coverage,
+        sets.n_calibration,
+        sets.coverage_kind,
+        sets.falls_back,
+        sets.n_calibration_C,
+    )

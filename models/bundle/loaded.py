@@ -49,6 +49,7 @@ from models.device import resolve_device
 from models.ecg_shape import describe_windows
 from models.echo_encoder import EchoEncoder
 from models.labels import LabelDefinitions, LvefClasses
+from models.lvef_number import LvefNumberHead
 from models.ood import OodHead, OodOutput
 from models.probes import ProbeHeads, Probes
 from models.towers import EcgTower, EchoTower
@@ -119,7 +120,7 @@ class Bundle:
         self.device = device
         self.precision = precision
         self.probes = probes
-        self._heads = None if probes is None else ProbeHeads(probes).to(device)
+        self._heads, self._number_head = self._heads_of(probes)
         # A distance fitted on exact features says nothing of rounded ones.
         ood = None if probes is None or precision == "bf16" else probes.ood
         self._ood_head = None if ood is None else OodHead(ood).to(device)
@@ -229,7 +230,10 @@ class Bundle:
                 return EcgOutput(*vectors, lvef_BC=None, shd_B=None)
             lvef_BC, shd_B, flags_BQ = map(_numpy, self._heads(features_BF))
             unusual = self._judge(features_BF, windows_BWLN)
-            return EcgOutput(*vectors, lvef_BC, shd_B, flags_BQ, unusual, self.probes)
+            percent_B = None if self._number_head is None else _numpy(self._number_head(features_BF))
+            return EcgOutput(
+                *vectors, lvef_BC, shd_B, flags_BQ, unusual, self.probes, percent_B, self._flags_without_probe()
+            )
 
     def with_prevalence(
         self,
@@ -243,8 +247,20 @@ class Bundle:
             raise BundleError("this bundle has no probes")
         moved = copy(self)
         moved.probes = self.probes.with_prevalence(lvef_C=lvef_C, shd=shd, flags=flags)
-        moved._heads = ProbeHeads(moved.probes).to(self.device)
+        moved._heads, moved._number_head = self._heads_of(moved.probes)
         return moved
+
+    def _heads_of(self, probes: Probes | None) -> tuple[ProbeHeads | None, LvefNumberHead | None]:
+        if probes is None:
+            return None, None
+        number = None
+        if probes.lvef.number is not None:
+            number = LvefNumberHead(probes.lvef.number, probes.feature_mean_F, probes.feature_std_F).to(self.device)
+        return ProbeHeads(probes).to(self.device), number
+
+    def _flags_without_probe(self) -> tuple[str, ...]:
+        probed = () if self.probes is None else self.probes.flag_names
+        return tuple(flag for flag in self.manifest.labels.shd_flags if flag not in probed)
 
     def _judge(self, features_BF: Tensor, windows_BWLN: _Float32) -> OodOutput | None:
         if self._ood_head is None or self.probes is None or self.probes.ood is None:

@@ -39,6 +39,7 @@ class StandIn:
             size_B / 10 + off("shd"),
             size_BC + off("flags")[:, None],
             OodOutput(size_B + off("ood_score"), size_B),
+            lvef_percent_B=50 * size_B + off("lvef_percent"),
         )
 
 
@@ -54,9 +55,11 @@ def test_answers_alike_are_reported_with_their_differences():
     assert np.median(kurtosis) > 5, "ordinary ECGs have beats; noise has 3"
 
 
-@pytest.mark.parametrize("error", [{"lvef": 0.002}, {"shd": -0.002}, {"flags": 0.002}, {"ood_score": 0.02}])
+@pytest.mark.parametrize(
+    "error", [{"lvef": 0.002}, {"shd": -0.002}, {"flags": 0.002}, {"ood_score": 0.02}, {"lvef_percent": 0.2}]
+)
 def test_one_ecg_judged_otherwise_fails_the_check(error):
-    with pytest.raises(CheckFailed, match=rf"^{next(iter(error))}_largest_difference is 0\.0+2, more"):
+    with pytest.raises(CheckFailed, match=rf"^{next(iter(error))}_largest_difference is 0\.0*2, more"):
         compare_judgements(StandIn(), StandIn(**error))
 
 

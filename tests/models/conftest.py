@@ -81,7 +81,10 @@ def judging_probes(probes: Probes) -> Probes:
         "direction": {"weight_S": [1.0] * 22, "scale": scale},
         "held_out_scores": list(range(9)),
     }
-    numbers = probes.model_dump() | {"flags": {"lvef_lte_45_flag": probes.shd.model_dump()}, "ood": ood}
+    numbers = probes.model_dump() | {
+        "flags": {"lvef_lte_45_flag": probes.shd.model_dump(exclude_none=True)},
+        "ood": ood,
+    }
     numbers["shd"] |= {"prevalence": 0.5}
     return Probes.model_validate(numbers)
 

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.labels import LvefClasses
@@ -48,7 +50,7 @@ def test_flags_are_folded_into_the_same_layer_and_leave_the_others_alone(probes)
         "first": probes.shd.model_copy(update={"bias": 0.3}),
         "second": probes.shd.model_copy(update={"weight_F": probes.lvef.weight_CF[0], "threshold": 0.2}),
     }
-    more = Probes.model_validate(probes.model_copy(update={"flags": flags}).model_dump())
+    more = Probes.model_validate(probes.model_copy(update={"flags": flags}).model_dump(exclude_none=True))
     assert more.flag_names == ("first", "second")
     features = np.random.default_rng(3).normal(size=(5, len(probes.feature_mean_F)))
     lvef, shd, found = ProbeHeads(more)(torch.from_numpy(features).float())
@@ -66,7 +68,7 @@ def test_flags_are_folded_into_the_same_layer_and_leave_the_others_alone(probes)
 def test_numbers_of_the_first_schema_are_still_read_and_have_nothing_more(probes):
     fields = probes.model_dump(mode="json", include={"feature_mean_F", "feature_std_F", "lvef", "shd"})
     for probe in (fields["lvef"], fields["shd"]):
-        for new in ("prevalence", "prevalence_C", "sets"):
+        for new in ("prevalence", "prevalence_C", "sets", "per_class_sets", "operating_point", "number"):
             probe.pop(new, None)
     old = Probes.model_validate({"schema_version": 1, **fields})
     assert (old.flags, old.ood, old.lvef.sets, old.shd.prevalence) == ({}, None, None, None)
@@ -223,6 +225,153 @@ def test_probe_numbers_that_do_not_fit_together_are_refused(field, value, named)
         "lvef": LVEF,
         "shd": YES_NO,
     }
-    assert Probes.model_validate(numbers).schema_version == 2
+    assert Probes.model_validate(numbers).schema_version == 3
     with pytest.raises(ValidationError, match=named):
         Probes.model_validate({**numbers, field: value})
+
+
+def covering(probes, *, covers=True, **flags):
+    """With flags of these biases, and features that move them as they move SHD."""
+    one = {"weight_F": (1.0,) * len(probes.feature_mean_F), "calibration": {"shift": (0.0,)}, "threshold": 0.1}
+    fields = probes.model_dump() | {"shd_covers_flags": covers}
+    return Probes.model_validate(fields | {"flags": {name: one | {"bias": bias} for name, bias in flags.items()}})
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), size=st.sampled_from([0.1, 1.0, 30.0, 1e4]))
+def test_a_heart_with_a_flag_has_shd_so_its_probability_is_never_below_the_largest_flag(probes, seed, size):
+    heads = ProbeHeads(covering(probes, first=-1.0, second=0.5))
+    features = size * torch.randn(20, len(probes.feature_mean_F), generator=torch.Generator().manual_seed(seed))
+    _, shd, flags = heads(features)
+    assert (shd[:, None] >= flags).all()
+    alone = ProbeHeads(covering(probes, covers=False, first=-1.0, second=0.5))(features).shd_B
+    assert torch.equal(shd, torch.maximum(alone, flags.amax(dim=1))), "and else it is what it was"
+
+
+def test_probes_that_do_not_say_so_and_probes_without_flags_show_shd_as_it_is(probes):
+    features = torch.randn(50, len(probes.feature_mean_F), generator=torch.Generator().manual_seed(1))
+    alone = ProbeHeads(probes)(features).shd_B
+    _, shd, flags = ProbeHeads(covering(probes, covers=False, high=3.0))(features)
+    assert torch.equal(shd, alone)
+    assert (flags[:, 0] > alone).any()
+    assert torch.equal(ProbeHeads(covering(probes))(features).shd_B, alone)
+
+
+CALLS = {"case": 1, "called_C": (20.0, 45.0), "not_called_C": (130.0, 5.0), "n_C": (60, 40)}
+RULE = {"least_odds_ratio": 3.0, "least_ppv": 0.2, "least_auroc": 0.7, "auroc": 0.8, "auroc_low": 0.75}
+RULED = {"weight_F": (1.0,), "bias": 0.0, "calibration": {"shift": (0.0,)}, "prevalence": 0.1}
+
+
+def full():
+    """All that schema 3 knows, of one feature and two LVEF classes."""
+    point = {"threshold": 0.5, "sought_sensitivity": 0.9, "calls": CALLS}
+    low = point | {"calls": CALLS | {"case": 0}}
+    sets = {"coverage": 0.9, "quantile_C": (0.8, 0.7), "n_calibration_C": (50, 40)}
+    bins = [{"below_percent": None, "half_width_percent": 9.0, "n_calibration": 90}]
+    number = {"weight_F": (4.0,), "bias": 55.0, "interval": {"coverage": 0.9, "bins": bins}}
+    rule = RULE | {"auroc_high": 0.9, "calls": CALLS | {"called_C": (50.0, 12.5), "not_called_C": (400.0, 37.5)}}
+    return {
+        "feature_mean_F": (0.0,),
+        "feature_std_F": (1.0,),
+        "lvef": LVEF | {"prevalence_C": (0.25, 0.75), "per_class_sets": sets, "operating_point": low, "number": number},
+        "shd": YES_NO | {"prevalence": 0.25, "per_class_sets": sets, "operating_point": point},
+        "flags": {"f": RULED | {"rule": rule}},
+        "shd_covers_flags": True,
+    }
+
+
+def test_numbers_of_the_second_schema_are_still_read_and_decide_by_their_thresholds():
+    old = {"feature_mean_F": (0.0,), "feature_std_F": (1.0,), "lvef": LVEF, "shd": YES_NO | {"threshold": 0.3}}
+    read = Probes.model_validate(
+        {"schema_version": 2, **old, "flags": {"f": YES_NO | {"threshold": 0.04, "sets": None}}}
+    )
+    assert (read.shd.threshold, read.flags["f"].decision_threshold, read.flags["f"].rule) == (0.3, 0.04, None)
+    assert (read.shd_covers_flags, read.lvef.number, read.shd.operating_point) == (False, None, None)
+
+
+def test_numbers_of_the_third_schema_survive_json_exactly():
+    probes = Probes.model_validate(full())
+    assert Probes.model_validate_json(probes.model_dump_json()) == probes
+    assert probes.schema_version == 3
+
+
+def test_where_shd_is_rarer_fewer_of_the_called_have_it():
+    probes = Probes.model_validate(full())
+    before = probes.shd.operating_point
+    after = probes.with_prevalence(shd=0.05, flags={"f": 0.02}).shd
+    assert after.threshold == after.operating_point.threshold < before.threshold
+    assert after.operating_point.calls.sensitivity == pytest.approx(before.calls.sensitivity) == pytest.approx(0.9)
+    wrong = 20 / 150
+    assert after.operating_point.calls.ppv == pytest.approx(0.05 * 0.9 / (0.05 * 0.9 + 0.95 * wrong))
+    assert after.operating_point.calls.echos_per_case > before.calls.echos_per_case
+
+
+def test_where_a_flag_is_rarer_the_same_ecgs_have_thrice_the_base_odds_but_too_few_of_them_the_flag():
+    """A PPV of 0.2 at one in ten is one of 0.06 at one in forty: from then on nobody is raised."""
+    probes = Probes.model_validate(full())
+    features = torch.linspace(-4, 4, 41)[:, None]
+
+    def said(probes):
+        probe = probes.flags["f"]
+        found = ProbeHeads(probes)(features).flags_BQ[:, 0].tolist()
+        return [probe.rule.finding(p, probe.prevalence) for p in found], np.array(found) >= probe.decision_threshold
+
+    (before, odds_before), (after, odds_after) = said(probes), said(probes.with_prevalence(flags={"f": 0.025}))
+    assert {"raised", "not_raised"} == set(before)
+    assert (odds_before == odds_after).all()
+    assert set(after) == {"not_raised"}
+    more, odds_more = said(probes.with_prevalence(flags={"f": 0.3}))
+    assert more == before
+    assert (odds_more == odds_before).all()
+
+
+def test_the_lowest_lvef_class_moves_with_its_share_and_each_other_class_with_its_own():
+    fields = full()
+    three = LVEF | {"weight_CF": ((1.0,), (0.0,), (-1.0,)), "bias_C": (0.0,) * 3, "calibration": {"shift": (0.0,) * 3}}
+    calls = {"case": 0, "called_C": (18.0, 10.0, 7.0), "not_called_C": (2.0, 10.0, 153.0), "n_C": (20, 20, 160)}
+    point = {"threshold": 0.2, "sought_sensitivity": 0.9, "calls": calls}
+    fields["lvef"] = three | {"prevalence_C": (0.1, 0.1, 0.8), "operating_point": point}
+    probes = Probes.model_validate(fields)
+    moved = probes.with_prevalence(lvef_C=(0.02, 0.1, 0.88)).lvef.operating_point
+    wrong = 0.1 * 10 / 20 + 0.88 * 7 / 160
+    assert moved.calls.ppv == pytest.approx(0.02 * 0.9 / (0.02 * 0.9 + wrong))
+    features = torch.linspace(-3, 3, 61)[:, None]
+    alike = probes.with_prevalence(lvef_C=(0.04, 0.96 / 9, 0.96 * 8 / 9))  # the others keep their shares among them
+    called = ProbeHeads(probes)(features).lvef_BC[:, 0] > 0.2
+    assert torch.equal(called, ProbeHeads(alike)(features).lvef_BC[:, 0] > alike.lvef.operating_point.threshold)
+    assert called.any()
+    assert not called.all()
+
+
+def test_what_was_promised_over_the_old_mix_of_patients_is_left_out_elsewhere():
+    probes = Probes.model_validate(full())
+    for moved in ({"lvef_C": (0.5, 0.5)}, {"shd": 0.1}, {"flags": {"f": 0.02}}):
+        there = probes.with_prevalence(**moved)
+        assert (there.lvef.per_class_sets, there.lvef.number, there.shd.per_class_sets) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "named"),
+    [
+        ("lvef", {"per_class_sets": {"coverage": 0.9, "quantile_C": (0.8,), "n_calibration_C": (50,)}}, "of 2 classes"),
+        ("lvef", {"operating_point": {"threshold": 0.5, "sought_sensitivity": 0.9, "calls": CALLS}}, "call class 0"),
+        ("lvef", {"number": {"weight_F": (1.0, 2.0), "bias": 0.0}}, "each of the 1 features"),
+        ("shd", {"threshold": 0.4}, "threshold of the probe"),
+        ("flags", {"f": RULED}, "needs a rule"),
+        (
+            "flags",
+            {"f": RULED | {"prevalence": None, "rule": RULE | {"auroc_high": 0.9, "calls": CALLS}}},
+            "prevalence",
+        ),
+        (
+            "flags",
+            {"f": RULED | {"rule": RULE | {"auroc_high": 0.9, "calls": CALLS | {"case": 0}}}},
+            "without and with",
+        ),
+    ],
+)
+def test_parts_of_the_third_schema_that_do_not_fit_are_refused(part, change, named):
+    fields = full()
+    fields[part] = {**fields[part], **change}
+    with pytest.raises(ValidationError, match=named):
+        Probes.model_validate(fields)

@@ -90,7 +90,7 @@ def embed_ecgs(
         np.concatenate([o.lvef_BC for o in outputs if o.lvef_BC is not None]),
         np.concatenate([o.shd_B for o in outputs if o.shd_B is not None]),
         {
-            name: FlagAnswers(flags_EQ[:, column], bundle.probes.flags[name].threshold)
+            name: FlagAnswers(flags_EQ[:, column], bundle.probes.flags[name].decision_threshold)
             for column, name in enumerate(bundle.probes.flag_names)
         },
         split,

@@ -1,48 +1,41 @@
 """Linear probes on frozen ECG features and what makes their probabilities honest: numbers, each from its own patients.
 
-`train` fits the weights, `val` chooses the regularisation and the thresholds. The `calibration` patients trained
+`train` fits the weights, `val` chooses the regularisation and the operating points. The `calibration` patients trained
 nothing else: one half makes probabilities of the scores, the other half says how large prediction sets must be, and all
-of them show what a percentile of the out-of-distribution score is.
+of them show what operating points and rules bring, how wide the interval of LVEF must be, and what a percentile of the
+out-of-distribution score is.
 
-Letters: N ECGs, F features, C classes.
+Letters: N ECGs, F features, C classes, Q flags.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit, log_softmax, softmax
-from sklearn.metrics import roc_curve
+from scipy.special import expit, softmax
 
-from ground.disk import sha256
 from ground.errors import Refusal
 from models.ecg_shape import EcgShape
 from models.labels import LvefClasses, class_numbers
 from models.ood import OutOfDistribution
-from models.probes import (
-    Calibration,
-    LvefProbe,
-    PredictionSets,
-    Probes,
-    ShdProbe,
-)
+from models.probes import Calibration, FlagProbe, LvefProbe, Probes, ShdProbe
+from training.probes.calibrate import fit_above, fit_calibration, fit_yes_no
+from training.probes.conformal import per_class_sets, prediction_sets
+from training.probes.fit_number import fit_number
 from training.probes.fit_ood import OodData, fit_ood
+from training.probes.labelled import Labelled, Splits, first_half, halves, labelled, one_per_patient, rarer
+from training.probes.operating import SENSITIVITY, operating_point, threshold_for
 from training.probes.regression import best_regression
+from training.probes.rules import fit_rule
 
-COVERAGE = 0.9
-_FEWEST_FOR_SETS = 20
-"""Patients in the half that sizes prediction sets; with fewer there are no sets, and calibration has all patients."""
 _FEWEST_OF_A_FLAG = {"train": 10, "val": 5, "calibration": 5}
 """Patients with, and as many without; a flag that a split shows in fewer gets no probe."""
 
 _Float64 = NDArray[np.float64]
-_Int64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -81,7 +74,8 @@ class YesNoChoices:
     train_ecgs: int
     calibration_ecgs: int
     calibration_unlabelled_ecgs: int
-    threshold: float
+    threshold: float | None
+    """None of a flag, which has a rule."""
     train_prevalence: float
 
 
@@ -102,7 +96,12 @@ class ProbeChoices:
         shares_C = lvef.pop("train_prevalence_C")
         lvef |= {f"train_prevalence_{number}": share for number, share in enumerate(shares_C)}
         of = {"lvef": lvef, "shd": asdict(self.shd), **{flag: asdict(choices) for flag, choices in self.flags.items()}}
-        metrics = {f"{question}_{name}": value for question, found in of.items() for name, value in found.items()}
+        metrics = {
+            f"{question}_{name}": value
+            for question, found in of.items()
+            for name, value in found.items()
+            if value is not None
+        }
         return metrics if self.ood_held_out_ecgs is None else metrics | {"ood_held_out_ecgs": self.ood_held_out_ecgs}
 
 
@@ -115,34 +114,8 @@ class ProbeFit:
     too_few: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Labelled:
-    """Standardised features and class numbers of the ECGs of one split whose class is known.
-
-    unlabelled: how many ECGs of the split had no class and are left out.
-    """
-
-    x_NF: _Float64
-    y_N: _Int64
-    patients: NDArray[np.str_]
-    unlabelled: int = 0
-
-    def of(self, chosen_N: NDArray[np.bool_]) -> _Labelled:
-        return _Labelled(self.x_NF[chosen_N], self.y_N[chosen_N], self.patients[chosen_N])
-
-
-@dataclass(frozen=True)
-class _Splits:
-    train: _Labelled
-    val: _Labelled
-    calibration: _Labelled
-
-    def named(self) -> dict[str, _Labelled]:
-        return {"train": self.train, "val": self.val, "calibration": self.calibration}
-
-
 def fit_probes(train: ProbeData, val: ProbeData, calibration: ProbeData, classes: LvefClasses) -> ProbeFit:
-    """LVEF and SHD probes with calibration, thresholds and prediction sets; flags; the out-of-distribution score.
+    """LVEF and SHD probes with calibration, operating points, sets; flags and their rules; LVEF as a number; ood.
 
     Refusal where a split lacks one of the classes of LVEF or SHD.
     """
@@ -152,71 +125,72 @@ def fit_probes(train: ProbeData, val: ProbeData, calibration: ProbeData, classes
 
     standardised = [(data, (data.features_NF - mean_F) / std_F) for data in (train, val, calibration)]
 
-    def labelled(label: Callable[[ProbeData], _Float64]) -> _Splits:
-        """`label` gives class numbers as floats, NaN where unknown."""
-        return _Splits(*(_labelled(x_NF, label(data), data.patients) for data, x_NF in standardised))
+    def splits_of(label: Callable[[ProbeData], _Float64]) -> Splits:
+        """`label` gives class numbers as floats, or values, NaN where unknown."""
+        return Splits(*(labelled(x_NF, label(data), data.patients) for data, x_NF in standardised))
 
-    lvef = labelled(lambda data: class_numbers(data.lvef_percent_N, classes))
-    shd = labelled(lambda data: data.shd_N)
+    lvef = splits_of(lambda data: class_numbers(data.lvef_percent_N, classes))
+    shd = splits_of(lambda data: data.shd_N)
     for question, splits, count in (("LVEF", lvef, len(classes.labels)), ("SHD", shd, 2)):
         for name, found in splits.named().items():
             if set(range(count)) - set(found.y_N.tolist()):
                 sentence = f"the {name} patients do not show every class of {question}; a larger cohort is needed"
                 raise Refusal("labels_missing", sentence)
     lvef_probe, lvef_choices = _fit_lvef(lvef, len(classes.labels))
-    shd_probe, shd_choices = _fit_yes_no(shd, with_sets=True)
-    flags: dict[str, ShdProbe] = {}
+    number = fit_number(splits_of(lambda data: data.lvef_percent_N), classes)
+    halved = halves(shd.calibration, 2)[1] is not None
+    flags: dict[str, FlagProbe] = {}
     too_few: list[str] = []
     flag_choices: dict[str, YesNoChoices] = {}
     for name in train.flags:
-        flag = labelled(partial(_flag_values, name=name))
-        if any(_rarer(found) < _FEWEST_OF_A_FLAG[split] for split, found in flag.named().items()):
+        flag = splits_of(partial(_flag_values, name=name))
+        fitted = None
+        if all(rarer(patients) >= _FEWEST_OF_A_FLAG[split] for split, patients in flag.named().items()):
+            fitted = _fit_flag(flag, halved=halved)
+        if fitted is None:
             too_few.append(name)
-            continue
-        flags[name], flag_choices[name] = _fit_yes_no(flag, with_sets=False)
+        else:
+            flags[name], flag_choices[name] = fitted
+    shd_probe, shd_choices = _fit_shd(shd, tuple(flags.values()))
     ood, held_out_ecgs = _fit_ood(train, val, calibration)
     probes = Probes(
         feature_mean_F=tuple(mean_F.tolist()),
         feature_std_F=tuple(std_F.tolist()),
-        lvef=lvef_probe,
+        lvef=lvef_probe.model_copy(update={"number": number}),
         shd=shd_probe,
         flags=flags,
+        shd_covers_flags=True,
         ood=ood,
     )
     return ProbeFit(probes, ProbeChoices(lvef_choices, shd_choices, flag_choices, held_out_ecgs), tuple(too_few))
-
-
-def _labelled(x_NF: _Float64, value_N: _Float64, patients: Sequence[str] | None) -> _Labelled:
-    names = np.array(range(len(x_NF)) if patients is None else patients, dtype=np.str_)
-    known_N = np.isfinite(value_N)
-    return _Labelled(x_NF[known_N], value_N[known_N].astype(np.int64), names[known_N], int((~known_N).sum()))
 
 
 def _flag_values(data: ProbeData, *, name: str) -> _Float64:
     return data.flags[name]
 
 
-def _rarer(labelled: _Labelled) -> int:
-    """Patients with the rarer of the two answers; one whose ECGs have both is counted with both."""
-    return min(len(np.unique(labelled.patients[labelled.y_N == answer])) for answer in (0, 1))
-
-
-def _fit_lvef(splits: _Splits, count: int) -> tuple[LvefProbe, LvefChoices]:
+def _fit_lvef(splits: Splits, count: int) -> tuple[LvefProbe, LvefChoices]:
     model, inverse_regularisation = best_regression(
         splits.train.x_NF, splits.train.y_N, splits.val.x_NF, splits.val.y_N
     )
-    fitting, sizing = _halves(splits.calibration, count)
-    scale, shift_C = _fit_calibration(fitting.x_NF @ model.coef_.T + model.intercept_, fitting.y_N)
-    sets = None
-    if sizing is not None:
-        logits_NC = (sizing.x_NF @ model.coef_.T + model.intercept_) * scale + shift_C
-        sets = _prediction_sets(softmax(logits_NC, axis=1), sizing.y_N)
+    fitting, sizing = halves(splits.calibration, count)
+    scale, shift_C = fit_calibration(fitting.x_NF @ model.coef_.T + model.intercept_, fitting.y_N)
+    prevalence_C = tuple((np.bincount(fitting.y_N, minlength=count) / len(fitting.y_N)).tolist())
+
+    def probability_NC(data: Labelled) -> _Float64:
+        logits_NC = (data.x_NF @ model.coef_.T + model.intercept_) * scale + shift_C
+        return np.asarray(softmax(logits_NC, axis=1), np.float64)
+
+    choosing, counted = _with_cases(splits.val, 0), splits.calibration.one_each()
+    threshold = threshold_for(SENSITIVITY, probability_NC(choosing)[:, 0], choosing.y_N == 0)
     probe = LvefProbe(
         weight_CF=tuple(tuple(row) for row in model.coef_.tolist()),
         bias_C=tuple(model.intercept_.tolist()),
         calibration=Calibration(scale=scale, shift=tuple(shift_C.tolist())),
-        prevalence_C=tuple((np.bincount(fitting.y_N, minlength=count) / len(fitting.y_N)).tolist()),
-        sets=sets,
+        prevalence_C=prevalence_C,
+        sets=None if sizing is None else prediction_sets(probability_NC(sizing), sizing.y_N),
+        per_class_sets=None if sizing is None else per_class_sets(probability_NC(sizing), sizing.y_N),
+        operating_point=operating_point(threshold, probability_NC(counted)[:, 0], counted.y_N, 0, prevalence_C),
     )
     return probe, LvefChoices(
         inverse_regularisation=inverse_regularisation,
@@ -227,33 +201,91 @@ def _fit_lvef(splits: _Splits, count: int) -> tuple[LvefProbe, LvefChoices]:
     )
 
 
-def _fit_yes_no(splits: _Splits, *, with_sets: bool) -> tuple[ShdProbe, YesNoChoices]:
+def _fit_flag(splits: Splits, *, halved: bool) -> tuple[FlagProbe, YesNoChoices] | None:
+    """The probe and its rule; None where one ECG of each calibration patient shows a single answer.
+
+    Its probability may become that of SHD, whose sets promise that their patients fitted nothing: it is calibrated on
+    the half that calibrates SHD, unless too few of them have the flag, or have it not.
+    """
     model, inverse_regularisation = best_regression(
         splits.train.x_NF, splits.train.y_N, splits.val.x_NF, splits.val.y_N
     )
     weight_F, bias = model.coef_[0], float(model.intercept_[0])
-    fitting, sizing = _halves(splits.calibration, 2) if with_sets else (splits.calibration, None)
-    scores_N2 = np.column_stack([np.zeros(len(fitting.y_N)), fitting.x_NF @ weight_F + bias])
-    scale, shift_2 = _fit_calibration(scores_N2, fitting.y_N)
-    shift = float(shift_2[1] - shift_2[0])
+    half = first_half(splits.calibration)
+    fitting = half if halved and rarer(half) >= _FEWEST_OF_A_FLAG["calibration"] else splits.calibration
+    scale, shift = fit_yes_no(fitting.x_NF @ weight_F + bias, fitting.y_N)
+    prevalence = float(fitting.y_N.mean())
+    counted = splits.calibration.one_each()
+    probability_N = np.asarray(expit((counted.x_NF @ weight_F + bias) * scale + shift), np.float64)
+    rule = fit_rule(probability_N, counted.y_N, prevalence)
+    if rule is None:
+        return None
+    probe = FlagProbe(
+        weight_F=tuple(weight_F.tolist()),
+        bias=bias,
+        calibration=Calibration(scale=scale, shift=(shift,)),
+        prevalence=prevalence,
+        rule=rule,
+    )
+    return probe, _yes_no_choices(splits, fitting, inverse_regularisation, None)
 
-    def probability(data: _Labelled) -> _Float64:
-        return np.asarray(expit((data.x_NF @ weight_F + bias) * scale + shift), np.float64)
 
-    sets = None
-    if sizing is not None:
-        positive_N = probability(sizing)
-        sets = _prediction_sets(np.column_stack([1 - positive_N, positive_N]), sizing.y_N)
-    threshold = _youden_threshold(probability(splits.val), splits.val.y_N)
+def _fit_shd(splits: Splits, flags: Sequence[FlagProbe]) -> tuple[ShdProbe, YesNoChoices]:
+    """All that is fitted here is of the shown probability: the largest of SHD's own and those of the flags."""
+    model, inverse_regularisation = best_regression(
+        splits.train.x_NF, splits.train.y_N, splits.val.x_NF, splits.val.y_N
+    )
+    weight_F, bias = model.coef_[0], float(model.intercept_[0])
+    fitting, sizing = halves(splits.calibration, 2)
+    if flags:
+        scale, shift = fit_above(fitting.x_NF @ weight_F + bias, fitting.y_N, _largest(flags, fitting.x_NF))
+    else:
+        scale, shift = fit_yes_no(fitting.x_NF @ weight_F + bias, fitting.y_N)
+
+    def probability_N(data: Labelled) -> _Float64:
+        own_N = expit((data.x_NF @ weight_F + bias) * scale + shift)
+        return np.asarray(np.maximum(own_N, _largest(flags, data.x_NF)), np.float64)
+
+    def both_N2(data: Labelled) -> _Float64:
+        return np.column_stack([1.0 - probability_N(data), probability_N(data)])
+
+    choosing, counted = _with_cases(splits.val, 1), splits.calibration.one_each()
+    threshold = threshold_for(SENSITIVITY, probability_N(choosing), choosing.y_N == 1)
+    prevalence = float(fitting.y_N.mean())
     probe = ShdProbe(
         weight_F=tuple(weight_F.tolist()),
         bias=bias,
         calibration=Calibration(scale=scale, shift=(shift,)),
         threshold=threshold,
-        prevalence=float(fitting.y_N.mean()),
-        sets=sets,
+        prevalence=prevalence,
+        sets=None if sizing is None else prediction_sets(both_N2(sizing), sizing.y_N),
+        per_class_sets=None if sizing is None else per_class_sets(both_N2(sizing), sizing.y_N),
+        operating_point=operating_point(
+            threshold, probability_N(counted), counted.y_N, 1, (1.0 - prevalence, prevalence)
+        ),
     )
-    return probe, YesNoChoices(
+    return probe, _yes_no_choices(splits, fitting, inverse_regularisation, threshold)
+
+
+def _largest(flags: Sequence[FlagProbe], x_NF: _Float64) -> _Float64:
+    """The largest probability (N,) of the flags; 0 without flags."""
+    largest_N = np.zeros(len(x_NF))
+    for flag in flags:
+        score_N = x_NF @ np.array(flag.weight_F) + flag.bias
+        largest_N = np.maximum(largest_N, expit(score_N * flag.calibration.scale + flag.calibration.shift[0]))
+    return largest_N
+
+
+def _with_cases(val: Labelled, case: int) -> Labelled:
+    """One ECG of each patient; every ECG where those chosen blindly show no case."""
+    chosen = val.one_each()
+    return chosen if (chosen.y_N == case).any() else val
+
+
+def _yes_no_choices(
+    splits: Splits, fitting: Labelled, inverse_regularisation: float, threshold: float | None
+) -> YesNoChoices:
+    return YesNoChoices(
         inverse_regularisation=inverse_regularisation,
         train_ecgs=len(splits.train.y_N),
         calibration_ecgs=len(fitting.y_N),
@@ -261,40 +293,6 @@ def _fit_yes_no(splits: _Splits, *, with_sets: bool) -> tuple[ShdProbe, YesNoCho
         threshold=threshold,
         train_prevalence=float(splits.train.y_N.mean()),
     )
-
-
-def _halves(calibration: _Labelled, count: int) -> tuple[_Labelled, _Labelled | None]:
-    """Patients for the calibration itself (all their ECGs), and others, one ECG of each, for prediction sets.
-
-    Halved by a hash of the patient, so that nothing about them decides and a patient stays on one side. None in place
-    of the second half where it would be too small, or where the first would lack a class: then the first has everyone.
-    """
-    sizes_N = np.array([_sizes_sets(patient) for patient in calibration.patients])
-    fitting, sizing = calibration.of(~sizes_N), calibration.of(sizes_N)
-    one_each = sizing.of(one_per_patient(sizing.patients))
-    if len(one_each.y_N) < _FEWEST_FOR_SETS or set(range(count)) - set(fitting.y_N.tolist()):
-        return calibration, None
-    return fitting, one_each
-
-
-def _sizes_sets(patient: str) -> bool:
-    return sha256(f"prediction sets {patient}".encode()).digest()[0] % 2 == 1
-
-
-def one_per_patient(patients: Sequence[str] | NDArray[np.str_]) -> NDArray[np.bool_]:
-    """Marks one ECG of each patient, chosen blindly: ECGs of one patient are alike, and would count as several."""
-    order = np.random.default_rng(0).permutation(len(patients))
-    _, first = np.unique(np.asarray(patients)[order], return_index=True)
-    chosen_N = np.zeros(len(patients), dtype=bool)
-    chosen_N[order[first]] = True
-    return chosen_N
-
-
-def _prediction_sets(probability_NC: _Float64, y_N: _Int64) -> PredictionSets:
-    """The ceil((n + 1) coverage)-th smallest of 1 - the probability of the truth: split conformal prediction."""
-    scores_N = np.sort(1.0 - probability_NC[np.arange(len(y_N)), y_N])
-    rank = math.ceil((len(scores_N) + 1) * COVERAGE)
-    return PredictionSets(coverage=COVERAGE, quantile=float(scores_N[rank - 1]), n_calibration=len(scores_N))
 
 
 def _fit_ood(train: ProbeData, val: ProbeData, calibration: ProbeData) -> tuple[OutOfDistribution | None, int | None]:
@@ -307,39 +305,3 @@ def _fit_ood(train: ProbeData, val: ProbeData, calibration: ProbeData) -> tuple[
     held_out = OodData(calibration.features_NF[one_N], EcgShape(*(kind_NS[one_N] for kind_NS in calibration.shape)))
     ood = fit_ood(OodData(train.features_NF, train.shape), OodData(val.features_NF, val.shape), held_out)
     return ood, None if ood is None else int(one_N.sum())
-
-
-def _fit_calibration(logits_NC: _Float64, y_N: _Int64) -> tuple[float, _Float64]:
-    """Scale and shift per class that minimise the log loss of softmax(logits * scale + shift).
-
-    Temperature scaling with a bias (Guo et al., arXiv 1706.04599); for two classes it is Platt's sigmoid. Platt's
-    smoothed targets keep it finite where a class is perfectly separated. The shifts sum to zero.
-    """
-    classes = logits_NC.shape[1]
-    counts = np.bincount(y_N, minlength=classes)
-    smoothed_NC = np.full((len(y_N), classes), 0.0)
-    smoothed_NC[:] = 1.0 / (counts[y_N][:, None] + 2.0) / (classes - 1)
-    smoothed_NC[np.arange(len(y_N)), y_N] = (counts[y_N] + 1.0) / (counts[y_N] + 2.0)
-
-    def objective(parameters: _Float64) -> tuple[float, _Float64]:
-        scale, shift_C = np.exp(parameters[0]), parameters[1:]
-        scores = logits_NC * scale + shift_C
-        error_NC = softmax(scores, axis=1) - smoothed_NC
-        loss = -np.sum(smoothed_NC * log_softmax(scores, axis=1)) + 0.5 * np.sum(shift_C) ** 2
-        gradient = np.concatenate([[np.sum(error_NC * logits_NC) * scale], error_NC.sum(axis=0) + np.sum(shift_C)])
-        return float(loss), gradient
-
-    solved = minimize(
-        objective, np.zeros(1 + classes), jac=True, method="L-BFGS-B", bounds=[(-6, 6)] + [(None, None)] * classes
-    )
-    return float(np.exp(solved.x[0])), np.asarray(solved.x[1:], np.float64)
-
-
-def _youden_threshold(probability_N: _Float64, y_N: _Int64) -> float:
-    """Where sensitivity + specificity is greatest, in the middle of the gap between the two scores around it."""
-    false_positive, true_positive, thresholds = roc_curve(y_N, probability_N, drop_intermediate=False)
-    best = int(np.argmax(true_positive - false_positive))
-    below = probability_N[probability_N < thresholds[best]]
-    if not np.isfinite(thresholds[best]) or not len(below):
-        return 0.5
-    return float((thresholds[best] + below.max()) / 2)

@@ -50,7 +50,11 @@ def test_answers_are_float32_of_unit_length_and_probabilities(bundle):
     assert np.allclose(output.lvef_BC.sum(axis=1), 1, atol=1e-6)
     assert ((output.shd_B > 0) & (output.shd_B < 1)).all()
     assert output.ood is None
-    vectors = [array for name, array in vars(output).items() if name not in ("ood", "probes")]
+    vectors = [
+        array
+        for name, array in vars(output).items()
+        if name not in ("ood", "probes", "not_predicted", "lvef_percent_B")
+    ]
     arrays = [*vectors, *vars(study).values(), bundle.embed_clips(CLIPS[:1])]
     assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
     assert output.embeddings_BD.shape == (3, bundle.embedding_dim)

@@ -37,6 +37,7 @@ def test_the_card_tells_sets_flags_both_prevalences_and_what_the_score_is_measur
     calibration.lvef_percent_N[:20] = np.nan
     text = section(patients(300), patients(120), calibration)
     assert "20 had no LVEF and 10 no SHD label" in text
+    assert "where 90% of the validation patients with SHD are called" in text
     assert "20.0%, 10.0%, 70.0% of the train ECGs) and SHD is (" in text
     assert "; 40.0% of the train ECGs)" in text
     for question in ("LVEF", "SHD"):

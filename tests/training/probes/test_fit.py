@@ -8,8 +8,9 @@ from ground.errors import Refusal
 from models.ecg_shape import SHAPE_SIZES, EcgShape
 from models.labels import LvefClasses
 from models.probes import ProbeHeads
-from training.probes.fit import ProbeData, fit_probes, one_per_patient
+from training.probes.fit import ProbeData, fit_probes
 from training.probes.fit_ood import OodData, fit_ood
+from training.probes.labelled import one_per_patient
 
 DRAW = np.random.default_rng(8)
 DIRECTION = DRAW.standard_normal((2, 6)) * np.array([[3.0, 0.1, 1, 1, 10, 1]])
@@ -81,15 +82,43 @@ def test_ecgs_without_a_label_and_the_shares_of_train_are_told_for_the_card():
     )
 
 
-def test_threshold_lies_where_sensitivity_and_specificity_of_val_are_greatest():
+def test_operating_points_reach_their_sensitivity_on_val_and_no_larger_threshold_does():
+    """One ECG of each patient chooses; the copies of the others must not."""
     train, val, calibration = (patients(2000)[0] for _ in range(3))
-    fit = fit_probes(train, val, calibration, LvefClasses())
-    _, shd = predicted(fit.probes, val.features_NF)
+    names = [f"patient-{row // 2}" for row in range(2000)]
+    fit = fit_probes(train, replace(val, patients=names), calibration, LvefClasses())
+    lvef, shd = (part[one_per_patient(names)] for part in predicted(fit.probes, val.features_NF))
+    chosen = rows_of(val, one_per_patient(names))
+    reduced = chosen.lvef_percent_N <= 40
+    for threshold, probability, case in (
+        (fit.probes.shd.threshold, shd, chosen.shd_N == 1),
+        (fit.probes.lvef.operating_point.threshold, lvef[:, 0], reduced),
+    ):
+        assert (probability[case] > threshold).mean() >= 0.9
+        next_up = probability[probability > threshold].min()
+        assert (probability[case] > next_up).mean() < 0.9
 
-    def youden(threshold):
-        return (shd > threshold)[val.shd_N == 1].mean() + (shd <= threshold)[val.shd_N == 0].mean()
 
-    assert youden(fit.probes.shd.threshold) == pytest.approx(max(youden(t) for t in np.linspace(0, 1, 2001)), abs=2e-3)
+def test_what_an_operating_point_brings_is_counted_on_calibration_patients_and_holds_at_the_stored_prevalence():
+    train, val, calibration = (patients(2000)[0] for _ in range(3))
+    names = [f"patient-{row // 2}" for row in range(2000)]
+    probes = fit_probes(train, val, replace(calibration, patients=names), LvefClasses()).probes
+    one = one_per_patient(names)
+    lvef, shd = (part[one] for part in predicted(probes, calibration.features_NF))
+    reduced = calibration.lvef_percent_N[one] <= 40
+    for point, probability, case, prevalence in (
+        (probes.shd.operating_point, shd, calibration.shd_N[one] == 1, probes.shd.prevalence),
+        (probes.lvef.operating_point, lvef[:, 0], reduced, probes.lvef.prevalence_C[0]),
+    ):
+        called = probability > point.threshold
+        sensitivity, false_alarms = called[case].mean(), called[~case].mean()
+        assert (point.calls.n_cases, point.calls.n_others) == (case.sum(), (~case).sum())
+        assert point.calls.sensitivity == pytest.approx(sensitivity)
+        assert point.calls.cases == pytest.approx(1000 * prevalence)
+        if point is probes.shd.operating_point:  # the other has two kinds of others, each weighed
+            assert point.calls.specificity == pytest.approx(1 - false_alarms)
+            right, wrong = prevalence * sensitivity, (1 - prevalence) * false_alarms
+            assert point.calls.ppv == pytest.approx(right / (right + wrong))
 
 
 def test_perfectly_separated_labels_stay_finite():
@@ -214,10 +243,12 @@ def test_a_flag_has_a_probe_where_enough_had_it_and_is_named_where_not():
     with torch.inference_mode():
         flags = ProbeHeads(fit.probes)(torch.from_numpy(new.features_NF)).flags_BQ.numpy()
     for column in (0, 1):
-        found = (flags[:, column] > fit.probes.flags[fit.probes.flag_names[column]].threshold) == (
-            new.flags["common"] == 1
+        probe = fit.probes.flags[fit.probes.flag_names[column]]
+        said = np.array([probe.rule.finding(p, probe.prevalence) for p in flags[:, column].tolist()])
+        assert set(said) == {"raised", "not_raised"}
+        assert (
+            new.flags["common"][said == "raised"].mean() > 0.7 > 0.2 > new.flags["common"][said == "not_raised"].mean()
         )
-        assert found.mean() > 0.7
         assert flags[:, column].mean() == pytest.approx(new.flags["common"].mean(), abs=0.06)
 
 

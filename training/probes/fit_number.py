@@ -1,0 +1,43 @@
+"""Fits LVEF as a number: ridge regression on train patients, its penalty on val, its interval on calibration patients.
+
+Letters: N ECGs, F features.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import Ridge
+
+from models.labels import LvefClasses
+from models.lvef_number import HIGHEST_PERCENT, LOWEST_PERCENT, LvefNumber
+from training.probes.conformal import lvef_interval
+from training.probes.labelled import Splits
+
+_PENALTIES = tuple(np.logspace(-2, 6, 17).tolist())
+_HIGH_EDGE_PERCENT = 60.0
+"""Most hearts are preserved: a further edge among them."""
+
+_Float64 = NDArray[np.float64]
+
+
+def fit_number(splits: Splits, classes: LvefClasses) -> LvefNumber:
+    """`splits` have LVEF in percent as labels; all calibration patients size the interval, one ECG of each.
+
+    The bins of the interval are the LVEF classes and LVEF above 60: edges that no patient had a say in, at which people
+    think, so that an error that grows towards low LVEF is told as such.
+    """
+    fits = [Ridge(alpha=alpha).fit(splits.train.x_NF, splits.train.value_N) for alpha in _PENALTIES]
+
+    def predicted(model: Ridge, x_NF: _Float64) -> _Float64:
+        return np.asarray(np.clip(model.predict(x_NF), LOWEST_PERCENT, HIGHEST_PERCENT), dtype=np.float64)
+
+    errors = [np.mean((predicted(model, splits.val.x_NF) - splits.val.value_N) ** 2) for model in fits]
+    best = fits[int(np.argmin(errors))]
+    held_out = splits.calibration.one_each()
+    edges = sorted({*classes.edges_percent, _HIGH_EDGE_PERCENT})
+    return LvefNumber(
+        weight_F=tuple(best.coef_.tolist()),
+        bias=float(best.intercept_),
+        interval=lvef_interval(predicted(best, held_out.x_NF), held_out.value_N, edges),
+    )
