@@ -7,11 +7,14 @@ null: write with `exclude_unset`. What is unknown of a study is null. Members th
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from outputs.words import flag_words
+
+Finding = Literal["raised", "not_raised", "cannot_tell"]
+CoverageKind = Literal["per_class", "mixed", "overall"]
 
 
 class LvefClass(BaseModel):
@@ -25,12 +28,52 @@ class _WithSet(BaseModel):
 
     prediction_set: list[str] | None = Field(default=None, description="Answers not ruled out; the one given is in.")
     coverage: float | None = Field(default=None, description="The share of patients whose set holds the truth.")
+    coverage_kind: CoverageKind | None = Field(
+        default=None,
+        description="Of whom that share holds: of the patients of each class (per_class), of each but those in "
+        "`overall_only` (mixed), or of all together (overall).",
+    )
+    overall_only: list[str] | None = Field(
+        default=None, description="Classes with too few calibration patients for a promise of their own."
+    )
+    overall_set: list[str] | None = Field(
+        default=None, description="The set that promises `coverage` of all patients together, beside one per class."
+    )
     n_calibration: int | None = Field(default=None, description="Patients who decided how large the sets are.")
+
+
+class OperatingPoint(BaseModel):
+    """What calling above `threshold` brought on calibration patients; ppv, npv and echos_per_case at their prevalence.
+
+    Absent where nobody, or everybody, is called.
+    """
+
+    threshold: float
+    sensitivity: float
+    specificity: float
+    ppv: float | None = None
+    npv: float | None = None
+    echos_per_case: float | None = Field(default=None, description="Echos made to find one case among those called.")
+    n_cases: int = Field(description="Calibration patients with what is called.")
+    n_others: int
+
+
+class LvefEstimate(BaseModel):
+    """LVEF as a number, with an interval that holds the truth for a share `coverage` of patients."""
+
+    percent: float
+    low: float | None = None
+    high: float | None = None
+    coverage: float | None = None
+    n_calibration: int | None = None
 
 
 class LvefPrediction(_WithSet):
     classes: list[LvefClass]
     predicted: str = Field(description="The label of the most probable class.")
+    estimate: LvefEstimate | None = Field(default=None, description="Absent where the bundle has no such number.")
+    positive: bool | None = Field(default=None, description="Whether the lowest class is called.")
+    operating_point: OperatingPoint | None = Field(default=None, description="Of calling the lowest class.")
 
 
 def _words_of(validated: dict[str, Any]) -> str:
@@ -43,8 +86,12 @@ class FlagPrediction(BaseModel):
     flag: str
     words: str = Field(default_factory=_words_of, description="The flag as a person says it.")
     probability: float
-    threshold: float
-    positive: bool
+    base_rate: float | None = Field(default=None, description="How often it is found among calibration patients.")
+    finding: Finding | None = Field(
+        default=None,
+        description="By a rule stored in the bundle. `cannot_tell`: ECGs do not tell it well enough. "
+        "Absent where the bundle has no rule.",
+    )
 
 
 class ShdPrediction(_WithSet):
@@ -53,6 +100,7 @@ class ShdPrediction(_WithSet):
     probability: float
     threshold: float
     positive: bool
+    operating_point: OperatingPoint | None = None
     flags: list[FlagPrediction] | None = Field(default=None, description="Those that the bundle has a probe for.")
 
 
@@ -66,6 +114,7 @@ class OodPrediction(BaseModel):
 class Predictions(BaseModel):
     lvef: LvefPrediction
     shd: ShdPrediction
+    not_predicted: list[str] | None = Field(default=None, description="Flags that the bundle has no probe for.")
     ood: OodPrediction | None = Field(default=None, description="Absent when the bundle cannot tell.")
 
 

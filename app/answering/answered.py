@@ -6,6 +6,7 @@ A field that the bundle cannot fill is left unset, and so not written: never nul
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
@@ -14,8 +15,9 @@ from app.refusals import NoProbes
 from index.catalogue.cards import CataloguedView, StudyCard
 from index.generation import Generation
 from inputs.records import InputWarning
-from models.bundle import FlagVerdict, PredictionSet, Unusual, YesNoVerdict
-from models.labels import SHD_ANSWERS
+from models.bundle import FlagVerdict, LvefVerdict, PointVerdict, PredictionSet, Unusual
+from models.bundle import LvefEstimate as LvefNumber
+from models.labels import SHD_ANSWERS, LvefClasses
 from models.ood import UNUSUAL_PERCENTILE
 from outputs.report import (
     AnswerWarning,
@@ -23,9 +25,11 @@ from outputs.report import (
     EmbedAnswer,
     FlagPrediction,
     LvefClass,
+    LvefEstimate,
     LvefPrediction,
     Neighbour,
     OodPrediction,
+    OperatingPoint,
     PredictAnswer,
     Predictions,
     SearchAnswer,
@@ -119,50 +123,77 @@ def _predictions(answer: Answer) -> Predictions | None:
     verdict, classes = answer.found.verdict, answer.snapshot.embedder.lvef
     if verdict.lvef is None or verdict.shd is None:
         return None
-    lvef = LvefPrediction(
-        classes=[
-            LvefClass(label=label, range=text, probability=_rounded(probability))
-            for label, text, probability in zip(classes.labels, classes.ranges, verdict.lvef.probability_C, strict=True)
-        ],
-        predicted=classes.labels[verdict.lvef.called],
-        **_set(verdict.lvef.prediction_set, classes.labels),
+    shd = ShdPrediction(
+        probability=_rounded(verdict.shd.probability),
+        threshold=verdict.shd.threshold,
+        positive=verdict.shd.positive,
+        **_point(verdict.shd.operating_point),
+        **_sets(verdict.shd.per_class_set, verdict.shd.prediction_set, SHD_ANSWERS),
     )
-    shd = ShdPrediction(**_decision(verdict.shd), **_set(verdict.shd.prediction_set, SHD_ANSWERS))
     if verdict.flags:
-        shd.flags = [
-            FlagPrediction(flag=flag, words=flag_words(flag), **_flag_decision(one))
-            for flag, one in verdict.flags.items()
-        ]
-    predictions = Predictions(lvef=lvef, shd=shd)
+        shd.flags = [_flag(flag, one) for flag, one in verdict.flags.items()]
+    predictions = Predictions(lvef=_lvef(verdict.lvef, classes), shd=shd)
+    if verdict.not_predicted:
+        predictions.not_predicted = list(verdict.not_predicted)
     if verdict.unusual is not None:
         score, percentile = round(verdict.unusual.score, 4), round(verdict.unusual.percentile, 2)
         predictions.ood = OodPrediction(score=score, percentile=percentile)
     return predictions
 
 
-def _decision(verdict: YesNoVerdict) -> dict[str, Any]:
-    probability = _rounded(verdict.probability)
-    return {"probability": probability, "threshold": verdict.threshold, "positive": verdict.positive}
+def _lvef(verdict: LvefVerdict, classes: LvefClasses) -> LvefPrediction:
+    lvef = LvefPrediction(
+        classes=[
+            LvefClass(label=label, range=text, probability=_rounded(probability))
+            for label, text, probability in zip(classes.labels, classes.ranges, verdict.probability_C, strict=True)
+        ],
+        predicted=classes.labels[verdict.called],
+        **_point(verdict.operating_point),
+        **_sets(verdict.per_class_set, verdict.prediction_set, classes.labels),
+    )
+    if verdict.positive is not None:
+        lvef.positive = verdict.positive
+    if verdict.estimate is not None:
+        lvef.estimate = LvefEstimate(**_known(verdict.estimate, digits=1))
+    return lvef
 
 
-def _flag_decision(verdict: FlagVerdict) -> dict[str, Any]:
-    """A flag without a threshold is positive when it is raised; where none ever is, from a probability of 1."""
-    threshold = verdict.threshold if verdict.threshold is not None else verdict.raised_from
-    return {
-        "probability": _rounded(verdict.probability),
-        "threshold": 1.0 if threshold is None else threshold,
-        "positive": verdict.positive,
-    }
+def _flag(flag: str, verdict: FlagVerdict) -> FlagPrediction:
+    """Without the yes or no of a bundle from before there were rules: its threshold took 3 % for a finding."""
+    said = FlagPrediction(flag=flag, words=flag_words(flag), probability=_rounded(verdict.probability))
+    if verdict.base_rate is not None:
+        said.base_rate = _rounded(verdict.base_rate)
+    if verdict.finding is not None:
+        said.finding = verdict.finding
+    return said
 
 
-def _set(prediction_set: PredictionSet | None, labels: Sequence[str]) -> dict[str, Any]:
-    if prediction_set is None:
+def _point(point: PointVerdict | None) -> dict[str, Any]:
+    return {} if point is None else {"operating_point": OperatingPoint(**_known(point, digits=6))}
+
+
+def _known(said: PointVerdict | LvefNumber, digits: int) -> dict[str, Any]:
+    """The fields that have a value, rounded."""
+    values = {name: value for name, value in asdict(said).items() if value is not None}
+    return {name: round(value, digits) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def _sets(per_class: PredictionSet | None, overall: PredictionSet | None, labels: Sequence[str]) -> dict[str, Any]:
+    """The set per class where there is one, with the overall one beside it."""
+    said = per_class or overall
+    if said is None:
         return {}
-    return {
-        "prediction_set": [labels[number] for number in prediction_set.classes],
-        "coverage": prediction_set.coverage,
-        "n_calibration": prediction_set.n_calibration,
+    found: dict[str, Any] = {
+        "prediction_set": [labels[number] for number in said.classes],
+        "coverage": said.coverage,
+        "coverage_kind": said.coverage_kind,
+        "n_calibration": said.n_calibration,
     }
+    if said.falls_back:
+        found["overall_only"] = [labels[number] for number in said.falls_back]
+    if per_class is not None and overall is not None:
+        found["overall_set"] = [labels[number] for number in overall.classes]
+    return found
 
 
 def _rounded(probability: float) -> float:
