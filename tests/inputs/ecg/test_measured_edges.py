@@ -228,3 +228,10 @@ def test_more_noise_makes_more_measures_unreliable_before_it_makes_them_wrong():
             value = getattr(found, name)
             assert value is None or value == pytest.approx(getattr(FOUND, name), abs=15.0)
     assert silent(found)
+
+
+def test_an_electrode_that_comes_loose_makes_no_rate_of_its_own():
+    """It jumps between beats, so that some of what was found is like nothing else."""
+    recording, truth = simulated(1084)
+    found = measure_ecg(recording)
+    assert found.heart_rate_bpm is None or found.heart_rate_bpm == pytest.approx(truth.heart_rate_bpm, abs=3.0)
