@@ -69,6 +69,8 @@ def print_answer(answer: Mapping[str, Any]) -> None:
     recorded = f"{ecg.format}, {ecg.rate_hz:g} Hz, {ecg.duration_s:.1f} s, {len(ecg.leads)} leads"
     out.print()
     out.print(led_by("ECG", f"{recorded}, resampled to {ecg.resampled_to_hz:g} Hz"))
+    if report.measured is not None:
+        out.print(led_by("Measured", words.measured_words(report.measured)))
     for warning in report.warnings:
         out.print(f"  note: {warning.message}")
     if report.predictions is not None:  # absent when the bundle has no probes
@@ -87,30 +89,34 @@ def _predictions_table(predictions: Predictions) -> Table:
     table.add_column("Question")
     table.add_column("Answer")
     table.add_column("Probability", justify="right")
+    table.add_column("Base rate", justify="right")
     lvef, shd = predictions.lvef, predictions.shd
     for row in lvef.classes:
         chosen = "predicted" if row.label == lvef.predicted else ""
-        table.add_row(f"{words.lvef_class_words(row.range)} ({row.label})", chosen, f"{row.probability:.2f}")
+        table.add_row(f"{words.lvef_class_words(row.range)} ({row.label})", chosen, f"{row.probability:.2f}", "")
     decision = words.decision_words(positive=shd.positive, threshold=shd.threshold)
-    table.add_row(words.SHD, decision, f"{shd.probability:.2f}")
+    table.add_row(words.SHD, decision, f"{shd.probability:.2f}", "")
     for flag in shd.flags or ():
-        decision = words.decision_words(positive=flag.positive, threshold=flag.threshold)
-        table.add_row(f"  {flag.words}", decision, f"{flag.probability:.2f}")
+        base_rate = "" if flag.base_rate is None else f"{flag.base_rate:.2f}"
+        table.add_row(f"  {flag.words}", words.finding_words(flag.finding), f"{flag.probability:.2f}", base_rate)
+    for name in predictions.not_predicted or ():
+        table.add_row(f"  {words.flag_words(name)}", "not predicted", "", "")
     return table
 
 
 def _how_sure(predictions: Predictions) -> Iterator[str]:
-    """Prediction sets and how unusual the ECG is, of a bundle that has them."""
-    for question, prediction in ((words.LVEF, predictions.lvef), (words.SHD, predictions.shd)):
-        if prediction.prediction_set is None:
-            continue
-        answers = f"{question}: {' or '.join(prediction.prediction_set)}"
-        if prediction.coverage is not None and prediction.n_calibration is not None:
-            answers += (
-                f" (sets like this hold the truth for {prediction.coverage:.0%} of patients; "
-                f"measured on {prediction.n_calibration})"
-            )
-        yield answers
+    """What stands behind the answers, of a bundle that has it."""
+    lvef, shd = predictions.lvef, predictions.shd
+    if lvef.estimate is not None:
+        yield words.estimate_words(lvef.estimate)
+    if lvef.operating_point is not None and lvef.positive is not None:
+        decision = words.decision_words(positive=lvef.positive, threshold=lvef.operating_point.threshold)
+        yield f"{words.lvef_class_words(lvef.classes[0].range)}: {decision}. {words.point_words(lvef.operating_point)}"
+    if shd.operating_point is not None:
+        yield f"{words.SHD}: {words.point_words(shd.operating_point)}"
+    for question, prediction in ((words.LVEF, lvef), (words.SHD, shd)):
+        if prediction.prediction_set is not None:
+            yield words.set_words(question, prediction)
     if predictions.ood is not None:
         yield f"More unusual than {predictions.ood.percentile:.1f} % of held-out ECGs like those of training"
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from models.ecg_shape import EcgShape
 
-UNUSUAL_PERCENTILE = 99.0
+UNUSUAL_PERCENTILE = 95.0
 """Above, an ECG is called unusual; so is one in a hundred of those it was trained for."""
 
 _Numbers = tuple[FiniteFloat, ...]

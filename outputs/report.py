@@ -182,6 +182,19 @@ class StudyDetail(Study):
     disclaimer: str
 
 
+class MeasuredEcg(BaseModel):
+    """Read off the tracing, without any model. What cannot be relied on is absent and named in `not_reliable`."""
+
+    heart_rate_bpm: float | None = None
+    regular: bool | None = None
+    pr_ms: float | None = None
+    qrs_ms: float | None = None
+    qt_ms: float | None = Field(default=None, description="To the end of T by the tangent: some 20 to 30 ms short.")
+    qtc_ms: float | None = Field(default=None, description="QT corrected by Fridericia.")
+    axis_deg: float | None = Field(default=None, description="Of QRS in the frontal plane.")
+    not_reliable: list[str]
+
+
 class EcgAnswer(BaseModel):
     """What every answer to an ECG says."""
 
@@ -196,11 +209,13 @@ class EcgAnswer(BaseModel):
 
 class SearchAnswer(EcgAnswer):
     generation: str
+    measured: MeasuredEcg | None = Field(default=None, description="Absent in answers of earlier versions.")
     predictions: Predictions | None = Field(default=None, description="Absent when the bundle has no probes.")
     neighbours: list[Neighbour]
 
 
 class PredictAnswer(EcgAnswer):
+    measured: MeasuredEcg | None = Field(default=None, description="Absent in answers of earlier versions.")
     predictions: Predictions
 
 

@@ -14,6 +14,7 @@ from app.answering.pipeline import Answer
 from app.refusals import NoProbes
 from index.catalogue.cards import CataloguedView, StudyCard
 from index.generation import Generation
+from inputs.ecg.measured.measure import MeasuredEcg as Measured
 from inputs.records import InputWarning
 from models.bundle import FlagVerdict, LvefVerdict, PointVerdict, PredictionSet, Unusual
 from models.bundle import LvefEstimate as LvefNumber
@@ -27,6 +28,7 @@ from outputs.report import (
     LvefClass,
     LvefEstimate,
     LvefPrediction,
+    MeasuredEcg,
     Neighbour,
     OodPrediction,
     OperatingPoint,
@@ -45,6 +47,7 @@ def search_answer(answer: Answer, request_id: str) -> SearchAnswer:
     report = SearchAnswer(
         **_common(answer, request_id),
         generation=answer.snapshot.searchable.id,
+        measured=_measured(answer.ecg.measured),
         neighbours=[
             _neighbour(rank, card, float(similarity))
             for rank, (card, similarity) in enumerate(
@@ -62,7 +65,8 @@ def predict_answer(answer: Answer, request_id: str) -> PredictAnswer:
     predictions = _predictions(answer)
     if predictions is None:
         raise NoProbes
-    return PredictAnswer(**_common(answer, request_id), predictions=predictions)
+    measured = _measured(answer.ecg.measured)
+    return PredictAnswer(**_common(answer, request_id), measured=measured, predictions=predictions)
 
 
 def embed_answer(answer: Answer, request_id: str) -> EmbedAnswer:
@@ -105,6 +109,15 @@ def _common(answer: Answer, request_id: str) -> dict[str, Any]:
         "timing_ms": answer.timing_ms,
         "disclaimer": DISCLAIMER,
     }
+
+
+def _measured(found: Measured) -> MeasuredEcg:
+    """Milliseconds, beats and degrees as whole numbers: no tracing tells more."""
+    values = {name: value for name, value in asdict(found).items() if value is not None}
+    whole: dict[str, Any] = {
+        name: round(value) if isinstance(value, float) else value for name, value in values.items()
+    }
+    return MeasuredEcg(**whole | {"not_reliable": list(found.not_reliable)})
 
 
 def _warning(warning: InputWarning) -> AnswerWarning:

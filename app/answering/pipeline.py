@@ -20,6 +20,7 @@ from app.answering.snapshots import Retriever, Snapshot
 from app.answering.workers import FairThreads
 from ground.disk import sha256
 from index.catalogue.cards import StudyCard
+from inputs.ecg.measured.measure import MeasuredEcg, measure_ecg
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.records import EcgRecording, InputWarning, ReadHints, UploadedFile
 
@@ -63,6 +64,7 @@ class EcgFacts:
     lead_names: tuple[str, ...]
     warnings: tuple[InputWarning, ...]
     """Of reading and of preparation."""
+    measured: MeasuredEcg
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,12 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
     prepared = prepare_ecg(recording, spec)
     windows_WLN = ecg_windows(prepared.signal_LN, spec)
     ecg = EcgFacts(
-        recording.source_format, recording.rate_hz, recording.duration_s, recording.lead_names, prepared.warnings
+        recording.source_format,
+        recording.rate_hz,
+        recording.duration_s,
+        recording.lead_names,
+        prepared.warnings,
+        measure_ecg(recording),
     )
     if question.k == 0:
         return Query(snapshot, windows_WLN), ecg
