@@ -13,7 +13,7 @@ from rich.table import Table
 
 from cli.console import led_by, out
 from ground.errors import Refusal
-from outputs import words
+from outputs import sentences, words
 from outputs.report import Neighbour, Predictions, SearchAnswer
 
 TIMEOUT_S = 60.0
@@ -70,7 +70,7 @@ def print_answer(answer: Mapping[str, Any]) -> None:
     out.print()
     out.print(led_by("ECG", f"{recorded}, resampled to {ecg.resampled_to_hz:g} Hz"))
     if report.measured is not None:
-        out.print(led_by("Measured", words.measured_words(report.measured)))
+        out.print(led_by("Measured", sentences.measured_line(report.measured)))
     for warning in report.warnings:
         out.print(f"  note: {warning.message}")
     if report.predictions is not None:  # absent when the bundle has no probes
@@ -108,15 +108,16 @@ def _how_sure(predictions: Predictions) -> Iterator[str]:
     """What stands behind the answers, of a bundle that has it."""
     lvef, shd = predictions.lvef, predictions.shd
     if lvef.estimate is not None:
-        yield words.estimate_words(lvef.estimate)
+        yield sentences.estimate_sentence(lvef.estimate)
     if lvef.operating_point is not None and lvef.positive is not None:
         decision = words.decision_words(positive=lvef.positive, threshold=lvef.operating_point.threshold)
-        yield f"{words.lvef_class_words(lvef.classes[0].range)}: {decision}. {words.point_words(lvef.operating_point)}"
+        question = words.lvef_class_words(lvef.classes[0].range)
+        yield f"{question}: {decision}. {sentences.point_sentence(lvef.operating_point)}"
     if shd.operating_point is not None:
-        yield f"{words.SHD}: {words.point_words(shd.operating_point)}"
+        yield f"{words.SHD}: {sentences.point_sentence(shd.operating_point)}"
     for question, prediction in ((words.LVEF, lvef), (words.SHD, shd)):
         if prediction.prediction_set is not None:
-            yield words.set_words(question, prediction)
+            yield sentences.set_sentence(question, prediction)
     if predictions.ood is not None:
         yield f"More unusual than {predictions.ood.percentile:.1f} % of held-out ECGs like those of training"
 

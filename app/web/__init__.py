@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from outputs import words
+from outputs import sentences, words
 
 _environment = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -17,6 +17,7 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.globals["words"] = words
+_environment.globals["sentences"] = sentences
 
 
 def render(template: str, **values: Any) -> str:
