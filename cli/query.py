@@ -75,7 +75,7 @@ def print_answer(answer: Mapping[str, Any]) -> None:
         out.print(f"  note: {warning.message}")
     if report.predictions is not None:  # absent when the bundle has no probes
         out.print(_predictions_table(report.predictions))
-        for sentence in _how_sure(report.predictions):
+        for sentence in _how_sure(report.predictions, told=report.says_unusual):
             out.print(sentence)
     out.print(_neighbours_table(report.neighbours))
     timing = ", ".join(f"{stage} {milliseconds:.0f}" for stage, milliseconds in report.timing_ms.items())
@@ -104,7 +104,7 @@ def _predictions_table(predictions: Predictions) -> Table:
     return table
 
 
-def _how_sure(predictions: Predictions) -> Iterator[str]:
+def _how_sure(predictions: Predictions, *, told: bool) -> Iterator[str]:
     """What stands behind the answers, of a bundle that has it."""
     lvef, shd = predictions.lvef, predictions.shd
     if lvef.estimate is not None:
@@ -118,7 +118,7 @@ def _how_sure(predictions: Predictions) -> Iterator[str]:
     for question, prediction in ((words.LVEF, lvef), (words.SHD, shd)):
         if prediction.prediction_set is not None:
             yield sentences.set_sentence(question, prediction)
-    if predictions.ood is not None:
+    if predictions.ood is not None and not told:
         yield f"More unusual than {predictions.ood.percentile:.1f} % of held-out ECGs like those of training"
 
 

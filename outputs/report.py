@@ -206,6 +206,11 @@ class EcgAnswer(BaseModel):
     timing_ms: dict[str, float]
     disclaimer: str
 
+    @property
+    def says_unusual(self) -> bool:
+        """Whether a warning says already that the ECG is unlike those the model knows."""
+        return any(warning.code == "unusual_ecg" for warning in self.warnings)
+
 
 class SearchAnswer(EcgAnswer):
     generation: str

@@ -43,12 +43,16 @@ def _make_probes(**parts: Any) -> Probes:
     """Only what an answer says about them counts here: the threshold, and the parts given."""
     lvef = {"weight_CF": [[0.0] * 4] * 3, "bias_C": [0.0] * 3, "calibration": {"shift": [0.0] * 3}}
     shd = {"weight_F": [0.0] * 4, "bias": 0.0, "calibration": {"shift": [0.0]}, "threshold": 0.4}
+    without_threshold = {name: value for name, value in shd.items() if name != "threshold"}
     given = {
         "feature_mean_F": [0.0] * 4,
         "feature_std_F": [1.0] * 4,
         "lvef": lvef | parts.pop("lvef", {}),
         "shd": shd | parts.pop("shd", {}),
-        "flags": {name: shd | {"threshold": threshold} for name, threshold in parts.pop("flags", {}).items()},
+        "flags": {
+            name: without_threshold | (said if isinstance(said, dict) else {"threshold": said})
+            for name, said in parts.pop("flags", {}).items()
+        },
     }
     return Probes.model_validate(given | parts)
 

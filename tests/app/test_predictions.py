@@ -10,6 +10,19 @@ import pytest
 from models.ood import OodOutput
 
 SETS = {"coverage": 0.9, "n_calibration": 157}
+
+
+def rule(**parts):
+    calls = {"case": 1, "called_C": (30.0, 20.0), "not_called_C": (120.0, 10.0), "n_C": (150, 30)}
+    auroc = {"auroc": 0.85, "auroc_low": 0.8, "auroc_high": 0.9}
+    return {"least_odds_ratio": 3.0, "least_ppv": 0.2, "least_auroc": 0.7, "calls": calls} | auroc | parts
+
+
+POINT = {
+    "sought_sensitivity": 0.9,
+    "threshold": 0.55,
+    "calls": {"case": 1, "called_C": (30.0, 45.0), "not_called_C": (120.0, 5.0), "n_C": (150, 50)},
+}
 SAYS_MORE = {
     "lvef": {"sets": SETS | {"quantile": 0.85}},  # 0.7, 0.2, 0.1: the first two are within reach
     "shd": {"sets": SETS | {"quantile": 0.5}},  # 0.6 against 0.4: positive alone
@@ -49,23 +62,70 @@ def test_an_ecg_called_positive_has_positive_in_its_set(running, make_probes):
     assert shd["prediction_set"] == ["negative", "positive"]
 
 
-def test_each_flag_with_a_probe_has_its_probability_and_its_own_decision(running):
+def test_a_flag_without_a_rule_has_its_probability_alone(running):
     assert running.search(1).json()["predictions"]["shd"]["flags"] == [
-        {
-            "flag": "lvef_lte_45_flag",
-            "words": "LVEF 45 % or less",
-            "probability": pytest.approx(0.35),
-            "threshold": 0.3,
-            "positive": True,
-        },
-        {
-            "flag": "aortic_stenosis_flag",
-            "words": "aortic stenosis",
-            "probability": pytest.approx(0.2),
-            "threshold": 0.5,
-            "positive": False,
-        },
+        {"flag": "lvef_lte_45_flag", "words": "LVEF 45 % or less", "probability": pytest.approx(0.35)},
+        {"flag": "aortic_stenosis_flag", "words": "aortic stenosis", "probability": pytest.approx(0.2)},
     ]
+
+
+@pytest.mark.parametrize(
+    ("base_rate", "parts", "finding"),
+    [
+        (0.14, {}, "raised"),
+        (0.16, {}, "not_raised"),
+        (0.14, {"auroc_low": 0.69}, "cannot_tell"),
+        (0.14, {"calls": rule()["calls"] | {"called_C": (30.0, 5.0), "not_called_C": (120.0, 25.0)}}, "not_raised"),
+    ],
+    ids=["three times the base odds", "less", "no discrimination", "few of those raised have it"],
+)
+def test_a_flag_is_raised_by_its_rule_and_shown_beside_its_base_rate(running, make_probes, base_rate, parts, finding):
+    flag = {"prevalence": base_rate, "rule": rule(**parts)}
+    running.bundle.probes = make_probes(flags={"lvef_lte_45_flag": flag})
+    running.bundle.says_more = {"flags_BQ": lambda B: np.full((B, 1), 0.34, np.float32)}
+    (said,) = running.search(1).json()["predictions"]["shd"]["flags"]
+    assert said == {
+        "flag": "lvef_lte_45_flag",
+        "words": "LVEF 45 % or less",
+        "probability": pytest.approx(0.34),
+        "base_rate": base_rate,
+        "finding": finding,
+    }
+
+
+def test_a_call_comes_with_its_operating_point(running, make_probes):
+    running.bundle.probes = make_probes(shd={"threshold": 0.55, "operating_point": POINT})
+    running.bundle.says_more = {}
+    shd = running.search(1).json()["predictions"]["shd"]
+    assert shd["positive"]
+    assert shd["operating_point"] == {
+        "threshold": 0.55,
+        "sensitivity": 0.9,
+        "specificity": 0.8,
+        "ppv": 0.6,
+        "npv": 0.96,
+        "echos_per_case": pytest.approx(1.666667),
+        "n_cases": 50,
+        "n_others": 150,
+    }
+
+
+def test_sets_within_a_class_stand_before_the_overall_ones(running, make_probes):
+    per_class = {"coverage": 0.9, "quantile_C": (0.5, 0.95, 0.95), "n_calibration_C": (40, 12, 60), "falls_back": (1,)}
+    running.bundle.probes = make_probes(lvef={"sets": SETS | {"quantile": 0.85}, "per_class_sets": per_class})
+    running.bundle.says_more = {}
+    lvef = running.search(1).json()["predictions"]["lvef"]
+    assert lvef["prediction_set"] == ["reduced", "mildly reduced", "preserved"]
+    assert lvef["overall_set"] == ["reduced", "mildly reduced"]
+    assert (lvef["coverage_kind"], lvef["overall_only"], lvef["n_calibration"]) == ("mixed", ["mildly reduced"], 112)
+
+
+def test_what_the_tracing_shows_stands_beside_what_the_model_says(running):
+    measured = running.search(1).json()["measured"]
+    assert set(measured) - {"not_reliable"} | set(measured["not_reliable"]) == {
+        "heart_rate_bpm", "regular", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "axis_deg",
+    }  # fmt: skip
+    assert not set(measured) & set(measured["not_reliable"])
 
 
 @pytest.mark.parametrize("place", ["/v1/search", "/v1/predict", "/v1/embed"])
@@ -73,14 +133,15 @@ def test_an_unusual_ecg_is_warned_about_wherever_it_is_sent(running, place):
     says_unusual(running, 99.4)
     warnings = running.client.post(place, files={"files": b"1"}).json()["warnings"]
     message = next(warning["message"] for warning in warnings if warning["code"] == "unusual_ecg")
-    assert "more unusual than 99.4 % of held-out ECGs like those the model was trained on" in message
+    assert message.startswith("This ECG is unlike the ECGs this model knows; the numbers are for show.")
+    assert "more unusual than 99.4 % of held-out ECGs" in message
 
 
-def test_an_ecg_at_the_99th_percentile_is_not_unusual_yet(running):
-    says_unusual(running, 99.0)
+def test_an_ecg_at_the_95th_percentile_is_not_unusual_yet(running):
+    says_unusual(running, 95.0)
     answer = running.search(1).json()
     assert "unusual_ecg" not in [warning["code"] for warning in answer["warnings"]]
-    assert answer["predictions"]["ood"] == {"score": 1.7, "percentile": 99.0}
+    assert answer["predictions"]["ood"] == {"score": 1.7, "percentile": 95.0}
 
 
 def test_a_bundle_with_the_two_probes_alone_says_nothing_more(running, make_probes):
@@ -91,12 +152,12 @@ def test_a_bundle_with_the_two_probes_alone_says_nothing_more(running, make_prob
         assert word not in answer.text
 
 
-def test_the_page_shows_sets_flags_and_the_warning(running):
+def test_the_page_shows_sets_flags_and_the_warning_once_and_above_the_numbers(running):
     says_unusual(running, 99.4)
     page = re.sub(r"\s+", " ", running.client.post("/", files={"files": b"1"}).text)
-    assert "LVEF: reduced or mildly reduced" in page
-    assert "for 90 % of patients like the 157" in page
+    assert "LVEF: reduced or mildly reduced. Such sets hold the truth for 90% of patients" in page
     assert "<td>LVEF 45 % or less</td>" in page
     assert "_flag" not in page
-    assert '<p class="warning">This ECG is more unusual than 99.4 % of held-out ECGs' in page
-    assert "More unusual than 99.4 % of held-out ECGs like those the model was trained on" in page
+    assert page.count("99.4 %") == 1
+    assert page.index('<p class="warning">This ECG is unlike the ECGs this model knows') < page.index("Predictions")
+    assert "Measured from the tracing: rate" in page

@@ -44,14 +44,14 @@ def test_sets_flags_and_the_percentile_are_shown():
         "coverage": 0.9,
         "n_calibration": 157,
     }
-    flag = {"flag": "lvef_lte_45_flag", "probability": 0.35, "threshold": 0.3, "positive": True}
+    flag = {"flag": "lvef_lte_45_flag", "probability": 0.35, "base_rate": 0.1, "finding": "raised"}
     shd = ANSWER["predictions"]["shd"] | {"flags": [flag]}
     ood = {"score": 1.2, "percentile": 99.4}
     text = printed(ANSWER | {"predictions": {"lvef": lvef, "shd": shd, "ood": ood}})
-    assert "LVEF: reduced or mildly reduced (sets like this hold the truth for 90%" in text
+    assert "LVEF: reduced or mildly reduced. Such sets hold the truth for 90% of patients" in text
     assert "LVEF 45 % or less" in text
     assert "_flag" not in text
-    assert "positive (threshold 0.30)" in text
+    assert "raised" in text
     assert "More unusual than 99.4 % of held-out ECGs" in text
 
 
@@ -61,7 +61,7 @@ def test_an_answer_of_an_older_bundle_shows_no_more_than_it_has(word):
 
 
 def test_what_a_newer_service_adds_is_passed_over():
-    newer = ANSWER | {"measured": {"qrs_ms": 92}, "ecg": ANSWER["ecg"] | {"heart_rate_bpm": 71}}
+    newer = ANSWER | {"withheld": [], "ecg": ANSWER["ecg"] | {"heart_rate_bpm": 71}}
     assert printed(newer) == printed(ANSWER)
 
 

@@ -29,10 +29,14 @@ ANSWER = {
     "timing_ms": {"total": 1.5},
     "disclaimer": "Research software.",
     "generation": "000001",
+    "measured": {"heart_rate_bpm": 71.0, "regular": True, "not_reliable": ["pr_ms"]},
     "predictions": {
         "lvef": {
             "prediction_set": ["reduced"],
             "coverage": 0.9,
+            "coverage_kind": "mixed",
+            "overall_only": ["mildly reduced"],
+            "overall_set": ["reduced"],
             "n_calibration": 30,
             "classes": [{"label": "reduced", "range": "<= 40 %", "probability": 0.7}],
             "predicted": "reduced",
@@ -46,11 +50,12 @@ ANSWER = {
                     "flag": "lvwt_gte_13_flag",
                     "words": "left ventricular wall 13 mm or thicker",
                     "probability": 0.1,
-                    "threshold": 0.2,
-                    "positive": False,
+                    "base_rate": 0.05,
+                    "finding": "not_raised",
                 }
             ],
         },
+        "not_predicted": ["mitral_regurgitation_flag"],
         "ood": {"score": 0.3, "percentile": 42.0},
     },
     "neighbours": [
@@ -87,6 +92,7 @@ def written(answer):
     [
         ANSWER,
         without(ANSWER, "predictions"),
+        without(ANSWER, "measured"),
         changed(neighbours=[]),
         changed(predictions=without(ANSWER["predictions"], "ood")),
         changed(predictions=ANSWER["predictions"] | {"shd": without(ANSWER["predictions"]["shd"], "flags")}),

@@ -12,7 +12,7 @@ from index.store import IndexStore
 
 SEARCH_FIELDS = {
     "request_id", "bundle", "generation", "device", "ecg", "warnings", "predictions", "neighbours", "timing_ms",
-    "disclaimer",
+    "disclaimer", "measured",
 }  # fmt: skip
 
 
@@ -91,7 +91,10 @@ def test_predict_and_embed_answer_with_less(running):
     predict = running.client.post("/v1/predict", files={"files": b"1"}).json()
     assert set(predict) == SEARCH_FIELDS - {"neighbours", "generation"}
     embed = running.client.post("/v1/embed", files={"files": b"1"}).json()
-    assert set(embed) == SEARCH_FIELDS - {"neighbours", "generation", "predictions"} | {"features", "embedding"}
+    assert set(embed) == SEARCH_FIELDS - {"neighbours", "generation", "predictions", "measured"} | {
+        "features",
+        "embedding",
+    }
     assert np.linalg.norm(embed["embedding"]) == pytest.approx(1, abs=1e-5)
 
 
