@@ -66,7 +66,7 @@ def find_beats(tracing: Tracing) -> Rhythm:
     band_LN *= present_LN / np.maximum(middle_L, 1e-9)[:, None]
     power_N = np.einsum("ln,ln->n", band_LN, band_LN) / np.maximum(present_LN.sum(axis=0), 1)
     energy_N = np.sqrt(np.maximum(uniform_filter1d(power_N, _SMOOTH, mode="nearest"), 0.0))
-    seen_N = present_LN.any(axis=0)
+    seen_N = np.asarray(present_LN.any(axis=0))
     found_B = _peaks(energy_N, seen_N)
     if len(found_B) == 0:
         return Rhythm(found_B, 0.0)
@@ -75,8 +75,8 @@ def find_beats(tracing: Tracing) -> Rhythm:
 
 
 def _peaks(energy_N: NDArray[np.float64], seen_N: NDArray[np.bool_]) -> NDArray[np.intp]:
-    candidates, _ = find_peaks(energy_N, distance=_REFRACTORY)
-    candidates = candidates[seen_N[candidates]]
+    peaks, _ = find_peaks(energy_N, distance=_REFRACTORY)
+    candidates: NDArray[np.intp] = peaks[seen_N[peaks]]
     if len(candidates) == 0:
         return candidates
     seen = energy_N[seen_N]
@@ -99,13 +99,16 @@ class Beats:
     """The beats of the commonest kind, aligned, each with a zero before its QRS.
 
     beats_mv_BLW: NaN where a lead has no signal. r: index of the fiducial point in W. rr_ms: their usual distance.
-    share: of all beats that were alike.
+    count: of all beats. share: of those that were alike. lonely: how many are like no other, as an artefact is and an
+        extra beat may be.
     """
 
     beats_mv_BLW: NDArray[np.float64]
     r: int
     rr_ms: float
+    count: int
     share: float
+    lonely: int
 
     def typical(self, which: slice = slice(None)) -> NDArray[np.float64]:
         """(L, W): mean of the middle half of the beats at every sample, NaN where there is none."""
@@ -136,7 +139,7 @@ def gather_beats(tracing: Tracing, rhythm: Rhythm) -> Beats | None:
     if len(r_B) < 2:
         return None
     rr_ms = float(np.median(rhythm.rr_ms_B))
-    alike_B, r_B = _alike(tracing.signal_mv_LN, r_B)
+    alike_B, r_B, lonely = _alike(tracing.signal_mv_LN, r_B)
     share = float(alike_B.mean())
     if np.count_nonzero(alike_B) < 2:
         return None
@@ -154,11 +157,11 @@ def gather_beats(tracing: Tracing, rhythm: Rhythm) -> Beats | None:
     next_B = np.append(np.diff(r_B), samples)[alike_B]
     early_BW = np.arange(-before, after) >= (next_B - _NEXT_QRS)[:, None]
     beats_BLW = np.where(early_BW[:, None, :], np.nan, beats_BLW)  # the next beat came before its time
-    return Beats(beats_BLW, before, rr_ms, share)
+    return Beats(beats_BLW, before, rr_ms, len(alike_B), share, lonely)
 
 
-def _alike(signal_LN: NDArray[np.float64], r_B: NDArray[np.intp]) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """Which beats are of the largest kind, and all fiducial points moved to where they fit its template best."""
+def _alike(signal_LN: NDArray[np.float64], r_B: NDArray[np.intp]) -> tuple[NDArray[np.bool_], NDArray[np.intp], int]:
+    """Which beats are of the largest kind, all fiducial points moved to fit its template best, and the lonely ones."""
     first, last = _QRS_WINDOW
     window_W = np.arange(first, last, 2)
     lags_S = np.arange(-_MOST_LAG, _MOST_LAG + 1)
@@ -176,7 +179,8 @@ def _alike(signal_LN: NDArray[np.float64], r_B: NDArray[np.intp]) -> tuple[NDArr
         if not kind_B.any():
             break
         r_B = np.clip(r_B, _MOST_LAG - first, signal_LN.shape[1] - 1 - _MOST_LAG - last)
-    return kind_B, r_B
+    lonely = int(np.count_nonzero(~kind_B & (like_BB.sum(axis=1) == 1)))
+    return kind_B, r_B, lonely
 
 
 def _repeating(segments_BLW: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -185,14 +189,14 @@ def _repeating(segments_BLW: NDArray[np.float64]) -> NDArray[np.bool_]:
     middle_LW = np.median(level_BLW, axis=0)
     differ_L = np.median(np.std(level_BLW - middle_LW, axis=2), axis=0)
     repeating_L = np.std(middle_LW, axis=1) > differ_L
-    return repeating_L if repeating_L.any() else np.ones(len(repeating_L), dtype=bool)
+    return np.asarray(repeating_L if repeating_L.any() else np.ones(len(repeating_L), dtype=bool))
 
 
 def _unit(segments_BLW: NDArray[np.float64]) -> NDArray[np.float64]:
     """(B, L x W) of length 1, each lead's mean taken off."""
     level_BLW = segments_BLW - segments_BLW.mean(axis=2, keepdims=True)
     flat_BV = level_BLW.reshape(len(level_BLW), -1)
-    return flat_BV / np.maximum(np.linalg.norm(flat_BV, axis=1, keepdims=True), 1e-12)
+    return np.asarray(flat_BV / np.maximum(np.linalg.norm(flat_BV, axis=1, keepdims=True), 1e-12))
 
 
 def _baseline(signal_LN: NDArray[np.float64], r_B: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -200,6 +204,6 @@ def _baseline(signal_LN: NDArray[np.float64], r_B: NDArray[np.intp]) -> NDArray[
     knots_B = np.unique(np.maximum(r_B - _PQ_BEFORE_R, 0))
     smooth_LN = uniform_filter1d(signal_LN, round(0.04 * RATE_HZ), axis=1, mode="nearest")
     if len(knots_B) < 2:
-        return smooth_LN[:, knots_B]
+        return np.asarray(smooth_LN[:, knots_B])
     at_N = np.clip(np.arange(signal_LN.shape[1]), knots_B[0], knots_B[-1])
     return np.asarray(PchipInterpolator(knots_B, smooth_LN[:, knots_B], axis=1)(at_N))

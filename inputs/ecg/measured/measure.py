@@ -21,6 +21,7 @@ _CONTRAST_WHEN_ALIKE = 2.2
 _SHARE_ALIKE = 0.4
 _SHARE_OF_FEW = 0.7
 """Where fewer than four are alike, as two or three may be by chance."""
+_LONELY_ALLOWED, _SHARE_FOR_RATE = 1, 0.8
 _NEARLY_ALL = 0.9
 _MANY_BEATS = 8
 _RATES_BPM = (20.0, 300.0)
@@ -74,7 +75,8 @@ def measure_ecg(recording: EcgRecording) -> MeasuredEcg:
     found = [(beats, part) for beats, part in _beats_of_parts(tracing, rhythm) if _are_beats(beats, rhythm)]
     if not found:
         return _measured(None, None, BeatMeasures())
-    rate_bpm, alike = _rate_bpm(rhythm), _share_alike(rhythm)
+    alike = _share_alike(rhythm)
+    rate_bpm = _rate_bpm(rhythm) if all(_most_are_beats(beats) for beats, _ in found) else None
     beat = _together([measure_beats(beats, part.leads) for beats, part in found])
     if alike is not None and alike < _SHARE_FOR_P:
         beat = replace(beat, pr_ms=None)
@@ -99,6 +101,11 @@ def _are_beats(beats: Beats, rhythm: Rhythm) -> bool:
         few = beats.share * len(rhythm.r_B) < _MANY_BEATS / 2
         return beats.share >= (_SHARE_OF_FEW if few else _SHARE_ALIKE)
     return beats.share >= _NEARLY_ALL and len(rhythm.r_B) >= _MANY_BEATS
+
+
+def _most_are_beats(beats: Beats) -> bool:
+    """Whether the rate may be told: of several beats like no other, among few of one kind, some are an electrode's."""
+    return beats.lonely <= _LONELY_ALLOWED or beats.share >= _SHARE_FOR_RATE
 
 
 def _rate_bpm(rhythm: Rhythm) -> float | None:

