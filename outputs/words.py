@@ -9,19 +9,27 @@ from ground.findings import flag_words
 
 __all__ = [
     "DISCLAIMER",
+    "IN_COMMON",
     "LVEF",
+    "PERCENTILE",
     "SHD",
     "UNKNOWN",
     "decision_words",
+    "disagree_words",
     "flag_words",
     "lvef_class_words",
+    "number_words",
+    "share_words",
     "shd_words",
+    "spread_words",
     "unusual_words",
 ]
 
 DISCLAIMER = "Research software, not a medical device: not for diagnosis or treatment."
 LVEF = "LVEF"
 SHD = "Structural heart disease"
+IN_COMMON = "These studies beside the whole index"
+PERCENTILE = "Percentile: of 100 studies of the index, so many are less similar to this ECG."
 UNKNOWN = "unknown"
 
 
@@ -38,6 +46,29 @@ def decision_words(*, positive: bool, threshold: float) -> str:
 def shd_words(shd: bool | None) -> str:
     """Whether the heart of a study is structurally diseased."""
     return {True: "yes", False: "no", None: UNKNOWN}[shd]
+
+
+def number_words(value: float) -> str:
+    """A measured number, as exact as it is read: `1.00` (cm), `31.5` or `55`, `213`."""
+    return f"{value:.2f}" if value < 10 else f"{round(value, 1 if value < 100 else None):g}"
+
+
+def spread_words(median: float, low: float, high: float) -> str:
+    """Median and quartiles: `55 (49 to 60)`."""
+    return f"{number_words(median)} ({number_words(low)} to {number_words(high)})"
+
+
+def share_words(share: float) -> str:
+    """`30 %`."""
+    return f"{100 * share:.0f} %"
+
+
+def disagree_words(median: float, n: int, low: float, high: float) -> str:
+    """The warning where the median LVEF of `n` neighbours lies outside the predicted interval, all in percent."""
+    return (
+        f"The median LVEF of {n} similar studies, {number_words(median)} %, lies outside the predicted "
+        f"{number_words(low)} to {number_words(high)} %. Take both with care."
+    )
 
 
 def unusual_words(percentile: float) -> str:
