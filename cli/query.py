@@ -146,7 +146,7 @@ def _neighbours_table(neighbours: Sequence[Neighbour]) -> Table:
 def _summary_table(summary: NeighbourSummary) -> Table:
     table = Table(title=words.IN_COMMON, title_justify="left")
     table.add_column("Median (quartiles)")
-    for name in ("These", "Known", "Index", "Known"):
+    for name in ("Most similar", "Known", "Index", "Known"):
         table.add_column(name, justify="right")
     for row in summary.measured:
         near, index = row.neighbours, row.index
@@ -159,7 +159,7 @@ def _summary_table(summary: NeighbourSummary) -> Table:
         )
     if (shd := summary.shd) is not None:
         near_share, index_share = words.share_words(shd.neighbours.share), words.share_words(shd.index.share)
-        table.add_row(words.SHD, near_share, str(shd.neighbours.n), index_share, str(shd.index.n))
+        table.add_row(words.SHD_SHARE, near_share, str(shd.neighbours.n), index_share, str(shd.index.n))
     return table
 
 

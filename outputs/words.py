@@ -13,6 +13,7 @@ __all__ = [
     "LVEF",
     "PERCENTILE",
     "SHD",
+    "SHD_SHARE",
     "UNKNOWN",
     "decision_words",
     "disagree_words",
@@ -28,7 +29,8 @@ __all__ = [
 DISCLAIMER = "Research software, not a medical device: not for diagnosis or treatment."
 LVEF = "LVEF"
 SHD = "Structural heart disease"
-IN_COMMON = "These studies beside the whole index"
+SHD_SHARE = f"{SHD}, share"
+IN_COMMON = "The most similar studies beside the whole index"
 PERCENTILE = "Percentile: of 100 studies of the index, so many are less similar to this ECG."
 UNKNOWN = "unknown"
 

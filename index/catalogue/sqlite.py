@@ -122,12 +122,11 @@ class Catalogue:
         """What is usual among all studies. Reads every row: ask once and keep it."""
         asked = [column for column in self._columns if column.name in MEASURED]
         with self._engine.connect() as connection:
-            known = {
-                column.name: np.fromiter(connection.scalars(sa.select(column).where(column.is_not(None))), np.float64)
-                for column in asked
-            }
-            shd = connection.scalars(sa.select(_studies.c.shd).where(_studies.c.shd.is_not(None))).all()
-        return Usual.of(known, shd)
+            rows = connection.execute(sa.select(_studies.c.shd, *asked)).yield_per(_ROWS_AT_ONCE).partitions()
+            parts = [np.array([tuple(row) for row in part], dtype=np.float64) for part in rows]
+        shd_N, *measured_CN = np.concatenate([np.empty((0, 1 + len(asked))), *parts]).T  # NaN where unknown
+        known = {c.name: values_N[~np.isnan(values_N)] for c, values_N in zip(asked, measured_CN, strict=True)}
+        return Usual.of(known, (shd_N[~np.isnan(shd_N)] > 0).tolist())
 
     def thumbnail(self, study_id: str, view_id: str) -> bytes | None:
         """A JPEG, or None where there is none."""

@@ -51,7 +51,7 @@ def test_the_neighbours_stand_beside_the_whole_index(running):
     assert ["LVEF, %", "50 (50 to 50)", "16", "50 (50 to 50)", "16"] in rows
     septum = next(row for row in rows if row[0] == "septal thickness, cm")
     assert [cell.split(" (")[0] for cell in septum[1:]] == ["1.00", "16", "1.00", "16"]
-    assert ["Structural heart disease", "0 %", "16", "0 %", "16"] in rows
+    assert ["Structural heart disease, share", "0 %", "16", "0 %", "16"] in rows
     assert "Percentile" not in page, "20 studies are too few"
 
 
