@@ -108,7 +108,7 @@ def test_an_answer_without_neighbours_has_no_percentile_also_beside_one_with(sna
     current = snapshot(100)
     nobody = np.empty(0, np.int64)
     queries = [
-        Query(current, WINDOWS),
+        Query(current, np.ascontiguousarray(WINDOWS[:, :, ::-1])),  # another ECG: similarities to it are others
         Query(current, WINDOWS, k=3),
         Query(current, WINDOWS, k=3, allowed_N=nobody),
         Query(current, WINDOWS, k=3, allowed_N=np.arange(50)),
