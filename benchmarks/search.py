@@ -4,6 +4,7 @@
 
 `faiss` is IndexFlatIP.search with FAISS's own settings, `numpy` a float32 matrix product and a partition. All three
 must name the same neighbours. The best of several rounds in which the three take turns, so that noise hits them alike.
+Last, in turns as well, a search beside the same search with the percentiles of its neighbours.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.backends.faiss_backend import FaissIndex, blas_from_batch
+from index.percentile import SimilaritySample
 
 faiss: Any = _faiss  # its type stubs do not know what its Python layer adds
 
@@ -94,6 +96,31 @@ def main() -> None:
                 [partial(our_ids, ours, queries_BD, allowed_N), faiss_with_selector, numpy_rows],
                 options.rounds,
             )
+
+    report_percentiles(ours, options.rounds)
+
+
+def report_percentiles(index: FaissIndex, rounds: int) -> None:
+    """A search, and the same with percentiles, in milliseconds, and the median of the ratios within a round."""
+    sample = SimilaritySample.of(index)
+    if sample is None:
+        return
+    print(f"{'':28}{'search ms':>10}{'with percentiles':>18}{'ratio':>8}")
+    rng = np.random.default_rng(1)
+    for batch in (1, 8, 64):
+        queries_BD = rng.standard_normal((batch, DIM), dtype=np.float32)
+        queries_BD /= np.linalg.norm(queries_BD, axis=1, keepdims=True)
+        spent_ms: list[tuple[float, float]] = []
+        for _ in range(1 + rounds):
+            start = time.perf_counter()
+            hits = index.search(queries_BD, K)
+            searched = time.perf_counter()
+            hits = index.search(queries_BD, K)
+            sample.percentiles(queries_BD, list(hits.similarity_BK))
+            spent_ms.append((1e3 * (searched - start), 1e3 * (time.perf_counter() - searched)))
+        alone_ms, both_ms = np.array(spent_ms[1:]).T  # the first round warms up
+        ratio = np.median(both_ms / alone_ms)
+        print(f"{f'batch {batch}':28}{alone_ms.min():>10.1f}{both_ms.min():>18.1f}{ratio:>8.2f}")
 
 
 def our_ids(

@@ -14,7 +14,7 @@ from rich.table import Table
 from cli.console import led_by, out
 from ground.errors import Refusal
 from outputs import sentences, words
-from outputs.report import Neighbour, Predictions, SearchAnswer
+from outputs.report import Neighbour, NeighbourSummary, Predictions, SearchAnswer
 
 TIMEOUT_S = 60.0
 
@@ -78,6 +78,8 @@ def print_answer(answer: Mapping[str, Any]) -> None:
         for sentence in _how_sure(report.predictions, told=report.says_unusual):
             out.print(sentence)
     out.print(_neighbours_table(report.neighbours))
+    if report.neighbour_summary is not None:
+        out.print(_summary_table(report.neighbour_summary))
     timing = ", ".join(f"{stage} {milliseconds:.0f}" for stage, milliseconds in report.timing_ms.items())
     out.print(f"bundle {report.bundle} · generation {report.generation} · {report.device}")
     out.print(f"milliseconds: {timing}")
@@ -124,15 +126,20 @@ def _how_sure(predictions: Predictions, *, told: bool) -> Iterator[str]:
 
 def _neighbours_table(neighbours: Sequence[Neighbour]) -> Table:
     table = Table(title="Most similar echo studies", title_justify="left")
-    for name in ("#", "Study", "Similarity", "LVEF %", "SHD", "Age", "Sex", "Date", "Views (pool weight)"):
-        justify: JustifyMethod = "right" if name in ("#", "Similarity", "LVEF %", "Age") else "left"
+    percentiles = any(hit.percentile is not None for hit in neighbours)
+    similarity = ("Similarity", "Percentile") if percentiles else ("Similarity",)
+    for name in ("#", "Study", *similarity, "LVEF %", "SHD", "Age", "Sex", "Date", "Views (pool weight)"):
+        justify: JustifyMethod = "right" if name in ("#", *similarity, "LVEF %", "Age") else "left"
         table.add_column(name, justify=justify, no_wrap=name in ("Study", "Date"))
+    if percentiles:
+        table.caption, table.caption_justify = words.PERCENTILE, "left"
     for hit in neighbours:
         views = ", ".join(f"{view.name} {view.pool_weight:.2f}" for view in hit.heaviest_views[:2])
         table.add_row(
             str(hit.rank),
             hit.study_id,
             f"{hit.similarity:.3f}",
+            *([_or_dash(hit.percentile, "{:.1f}")] if percentiles else []),
             _or_dash(hit.lvef_percent, "{:.0f}"),
             words.shd_words(hit.shd),
             _or_dash(hit.age, "{:.0f}"),
@@ -140,6 +147,26 @@ def _neighbours_table(neighbours: Sequence[Neighbour]) -> Table:
             "-" if hit.acquired_at is None else hit.acquired_at.date().isoformat(),
             f"{hit.n_views}: {views}",
         )
+    return table
+
+
+def _summary_table(summary: NeighbourSummary) -> Table:
+    table = Table(title=words.IN_COMMON, title_justify="left")
+    table.add_column("Median (quartiles)")
+    for name in ("Most similar", "Known", "Index", "Known"):
+        table.add_column(name, justify="right")
+    for row in summary.measured:
+        near, index = row.neighbours, row.index
+        table.add_row(
+            f"{row.words}, {row.unit}",
+            words.spread_words(near.median, near.low, near.high),
+            str(near.n),
+            words.spread_words(index.median, index.low, index.high),
+            str(index.n),
+        )
+    if (shd := summary.shd) is not None:
+        near_share, index_share = words.share_words(shd.neighbours.share), words.share_words(shd.index.share)
+        table.add_row(words.SHD_SHARE, near_share, str(shd.neighbours.n), index_share, str(shd.index.n))
     return table
 
 

@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,9 @@ from ground.schema import is_newer_json
 from index.backends import UNNAMED_BACKEND, backend_named
 from index.base import IndexDamaged, IndexMismatch, IndexNewer, StudyIndex
 from index.catalogue.cards import StudyCard
+from index.catalogue.spread import Usual
 from index.catalogue.sqlite import Catalogue, CatalogueWriter
+from index.percentile import SimilaritySample
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -103,6 +106,16 @@ class Generation:
             catalogue.close()
             raise IndexDamaged(f"Generation {manifest.id} is damaged: vectors, catalogue and manifest disagree.")
         return cls(manifest, index, catalogue, degraded)
+
+    @cached_property
+    def sample(self) -> SimilaritySample | None:
+        """What percentiles of similarity are told by; None where the index is too small for them."""
+        return SimilaritySample.of(self.index)
+
+    @cached_property
+    def usual(self) -> Usual:
+        """What is usual among its studies."""
+        return self.catalogue.usual()
 
     def close(self) -> None:
         """Let go of the catalogue's file. Call it when the last query has ended."""

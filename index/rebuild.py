@@ -31,7 +31,7 @@ from embedding.local import Reader, reading
 from embedding.view_cache import EmbeddedView, ViewCache
 from ground.disk import words_of
 from ground.errors import Refusal
-from ground.findings import SHD_FLAGS
+from ground.findings import MEASUREMENTS, SHD_FLAGS
 from ground.progress import Failure, Report, lines_to
 from index.base import IndexNotWritten, IndexProblem
 from index.catalogue.cards import CataloguedView, StudyCard
@@ -245,6 +245,7 @@ def _card(
             CataloguedView(view["view_id"], view.get("view") or None, float(weight))
             for view, weight in zip(views, pool_weights_S, strict=True)
         ),
+        measurements={name: value for name in MEASUREMENTS if (value := known.get(name)) is not None},
     )
 
 

@@ -163,6 +163,10 @@ class Study(BaseModel):
 class Neighbour(Study):
     rank: int
     similarity: float = Field(description="Cosine between ECG and study, -1 to 1.")
+    percentile: float | None = Field(
+        default=None,
+        description="Percentage of a sample of the index that is less similar to this ECG. Absent in a small index.",
+    )
     n_views: int
     views: list[View]
 
@@ -172,10 +176,59 @@ class Neighbour(Study):
         return sorted(self.views, key=lambda view: -view.pool_weight)
 
 
+class Spread(BaseModel):
+    """The middle of some studies: median, lower and upper quartile of the `n` whose value is known."""
+
+    median: float
+    low: float = Field(description="Lower quartile.")
+    high: float = Field(description="Upper quartile.")
+    n: int
+
+
+class Share(BaseModel):
+    """The share, 0 to 1, of the `n` studies of which it is known."""
+
+    share: float
+    n: int
+
+
+class MeasurementSummary(BaseModel):
+    """One measurement of the heart among the neighbours, beside the whole index."""
+
+    name: str
+    words: str
+    unit: str
+    neighbours: Spread
+    index: Spread
+
+
+class ShdSummary(BaseModel):
+    """Structural heart disease among the neighbours, beside the whole index."""
+
+    neighbours: Share
+    index: Share
+
+
+class NeighbourSummary(BaseModel):
+    """What the neighbours have in common. Absent is whatever fewer than three of them know."""
+
+    lvef: MeasurementSummary | None = None
+    shd: ShdSummary | None = None
+    measurements: list[MeasurementSummary] | None = Field(default=None, description="Further ones.")
+
+    @property
+    def measured(self) -> list[MeasurementSummary]:
+        """LVEF first."""
+        return ([] if self.lvef is None else [self.lvef]) + (self.measurements or [])
+
+
 class StudyDetail(Study):
     lvedv_ml: float | None
     lvesv_ml: float | None
     flags: dict[str, bool | None]
+    measurements: dict[str, float | None] = Field(
+        default_factory=dict, description="Further ones, by column; unknown too where an older version built the index."
+    )
     n_views: int
     views: list[View]
     generation: str
@@ -217,6 +270,9 @@ class SearchAnswer(EcgAnswer):
     measured: MeasuredEcg | None = Field(default=None, description="Absent in answers of earlier versions.")
     predictions: Predictions | None = Field(default=None, description="Absent when the bundle has no probes.")
     neighbours: list[Neighbour]
+    neighbour_summary: NeighbourSummary | None = Field(
+        default=None, description="Absent where fewer than three neighbours have anything known."
+    )
 
 
 class PredictAnswer(EcgAnswer):

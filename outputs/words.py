@@ -9,21 +9,30 @@ from ground.findings import flag_words
 
 __all__ = [
     "DISCLAIMER",
+    "IN_COMMON",
     "LVEF",
+    "PERCENTILE",
     "SHD",
+    "SHD_SHARE",
     "UNKNOWN",
     "decision_words",
+    "disagree_words",
     "finding_words",
     "flag_words",
     "lvef_class_words",
+    "number_words",
     "share_words",
     "shd_words",
+    "spread_words",
     "unusual_words",
 ]
 
 DISCLAIMER = "Research software, not a medical device: not for diagnosis or treatment."
 LVEF = "LVEF"
 SHD = "Structural heart disease"
+SHD_SHARE = f"{SHD}, share"
+IN_COMMON = "The most similar studies beside the whole index"
+PERCENTILE = "Percentile: of 100 studies of the index, so many are less similar to this ECG."
 UNKNOWN = "unknown"
 
 
@@ -54,6 +63,24 @@ def share_words(share: float | None) -> str:
     if share is None:
         return UNKNOWN
     return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def number_words(value: float) -> str:
+    """A measured number, as exact as it is read: `1.00` (cm), `31.5` or `55`, `213`."""
+    return f"{value:.2f}" if value < 10 else f"{round(value, 1 if value < 100 else None):g}"
+
+
+def spread_words(median: float, low: float, high: float) -> str:
+    """Median and quartiles: `55 (49 to 60)`."""
+    return f"{number_words(median)} ({number_words(low)} to {number_words(high)})"
+
+
+def disagree_words(median: float, n: int, low: float, high: float) -> str:
+    """The warning where the median LVEF of `n` neighbours lies outside the predicted interval, all in percent."""
+    return (
+        f"The median LVEF of {n} similar studies, {number_words(median)} %, lies outside the predicted "
+        f"{number_words(low)} to {number_words(high)} %. Take both with care."
+    )
 
 
 def unusual_words(percentile: float) -> str:

@@ -10,8 +10,10 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
+from app.answering.alike import neighbour_summary
 from app.answering.pipeline import Answer
 from app.refusals import NoProbes
+from ground.findings import MEASUREMENTS
 from index.catalogue.cards import CataloguedView, StudyCard
 from index.generation import Generation
 from inputs.ecg.measured.measure import MeasuredEcg as Measured
@@ -48,13 +50,10 @@ def search_answer(answer: Answer, request_id: str) -> SearchAnswer:
         **_common(answer, request_id),
         generation=answer.snapshot.searchable.id,
         measured=_measured(answer.ecg.measured),
-        neighbours=[
-            _neighbour(rank, card, float(similarity))
-            for rank, (card, similarity) in enumerate(
-                zip(answer.cards, answer.found.similarity_K, strict=True), start=1
-            )
-        ],
+        neighbours=_neighbours(answer),
     )
+    if (summary := neighbour_summary(answer.cards, answer.snapshot.searchable.usual)) is not None:
+        report.neighbour_summary = summary
     if (predictions := _predictions(answer)) is not None:
         report.predictions = predictions  # set, and therefore written
     return report
@@ -84,6 +83,7 @@ def study_detail(card: StudyCard, generation: Generation) -> StudyDetail:
         lvedv_ml=card.lvedv_ml,
         lvesv_ml=card.lvesv_ml,
         flags=dict(card.flags),
+        measurements={name: card.measurements.get(name) for name in MEASUREMENTS},
         n_views=len(card.views),
         views=_views(card),
         generation=generation.id,
@@ -217,10 +217,22 @@ def _study(card: StudyCard) -> dict[str, Any]:
     return {name: getattr(card, name) for name in Study.model_fields}
 
 
-def _neighbour(rank: int, card: StudyCard, similarity: float) -> Neighbour:
-    return Neighbour(
-        **_study(card), rank=rank, similarity=round(similarity, 6), n_views=len(card.views), views=_views(card)
-    )
+def _neighbours(answer: Answer) -> list[Neighbour]:
+    found = answer.found
+    neighbours = [
+        Neighbour(
+            **_study(card),
+            rank=rank,
+            similarity=round(float(similarity), 6),
+            n_views=len(card.views),
+            views=_views(card),
+        )
+        for rank, (card, similarity) in enumerate(zip(answer.cards, found.similarity_K, strict=True), start=1)
+    ]
+    if found.percentile_K is not None:
+        for neighbour, percentile in zip(neighbours, found.percentile_K, strict=True):
+            neighbour.percentile = round(float(percentile), 2)  # set, and therefore written
+    return neighbours
 
 
 def _views(card: StudyCard) -> list[View]:

@@ -37,6 +37,8 @@ class Found:
     verdict: EcgVerdict
     ids_K: NDArray[np.int64]
     similarity_K: NDArray[np.float32]
+    percentile_K: NDArray[np.float64] | None
+    """Of each similarity among those of a sample of the index; None where the index is too small to say."""
     embed_s: float
     search_s: float
 
@@ -58,10 +60,11 @@ def _retrieve_alike(queries: Sequence[Query]) -> list[Found]:
     ecgs = embedder.embed_ecgs(np.stack([query.windows_WLN for query in queries]))
     embedded = time.perf_counter()
     hits = _search(queries, ecgs.embeddings_BD)
+    percentile_BK = _percentiles(queries, ecgs.embeddings_BD, [similarity_K for _, similarity_K in hits])
     searched = time.perf_counter()
     return [
-        Found(ecgs.row(number), ids_K, similarity_K, embed_s=embedded - started, search_s=searched - embedded)
-        for number, (ids_K, similarity_K) in enumerate(hits)
+        Found(ecgs.row(number), *hit, percentile_K, embed_s=embedded - started, search_s=searched - embedded)
+        for number, (hit, percentile_K) in enumerate(zip(hits, percentile_BK, strict=True))
     ]
 
 
@@ -81,6 +84,21 @@ def _search(
             ids_K, similarity_K = hits.ids_BK[place, : queries[row].k], hits.similarity_BK[place, : queries[row].k]
             nearest[row] = ids_K[ids_K >= 0], similarity_K[ids_K >= 0]
     return nearest
+
+
+def _percentiles(
+    queries: Sequence[Query], vectors_BD: NDArray[np.float32], similarity_BK: Sequence[NDArray[np.float32]]
+) -> list[NDArray[np.float64] | None]:
+    """One product with the sample for all queries that found something."""
+    said: list[NDArray[np.float64] | None] = [None for _ in queries]
+    rows = [row for row, similarity_K in enumerate(similarity_BK) if len(similarity_K)]
+    sample = queries[rows[0]].snapshot.searchable.sample if rows else None
+    if sample is not None:
+        for row, percentile_K in zip(
+            rows, sample.percentiles(vectors_BD[rows], [similarity_BK[row] for row in rows]), strict=True
+        ):
+            said[row] = percentile_K
+    return said
 
 
 def warm_up(snapshot: Snapshot, windows_LN: tuple[int, int], max_batch: int) -> None:

@@ -178,4 +178,6 @@ class Retriever:
         generation = self._store.open_current(embedder.sha256, fall_back=fall_back)
         if embedder.device_name.startswith("cuda"):
             generation.index.place_on(embedder.device_name)  # where it cannot, `notice` says why and the CPU answers
+        # Made once, before the swap: no query waits for what reads the whole index.
+        _ = generation.sample, generation.usual
         return generation

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ground.findings import LV_PHENOTYPES
+
 
 @dataclass(frozen=True)
 class CataloguedView:
@@ -36,3 +38,10 @@ class StudyCard:
     flags: Mapping[str, bool | None]
     shd: bool | None
     views: tuple[CataloguedView, ...]
+    measurements: Mapping[str, float] = field(default_factory=dict)
+    """Known ones of `ground.findings.MEASUREMENTS`; none in a catalogue from before they were kept."""
+
+    def measured(self, column: str) -> float | None:
+        """The value of a number about the heart, of the ventricle or a further one. None where it is unknown."""
+        value: float | None = getattr(self, column) if column in LV_PHENOTYPES else self.measurements.get(column)
+        return value

@@ -17,8 +17,10 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from ground.findings import MEASUREMENTS
 from index.base import IndexDamaged
 from index.catalogue.cards import CataloguedView, StudyCard
+from index.catalogue.spread import MEASURED, Usual
 
 _metadata = sa.MetaData()
 _studies = sa.Table(
@@ -35,6 +37,7 @@ _studies = sa.Table(
     sa.Column("lvesv_ml", sa.Float),
     sa.Column("flags", sa.JSON, nullable=False),
     sa.Column("shd", sa.Boolean),
+    *(sa.Column(name, sa.Float) for name in MEASUREMENTS),  # a catalogue written before one was kept lacks its column
 )
 _views = sa.Table(
     "views",
@@ -65,7 +68,9 @@ class Catalogue:
         self._engine = engine
         with engine.connect() as connection:
             row_ids = connection.scalars(sa.select(_studies.c.row_id).order_by(_studies.c.row_id)).all()
+            there = {column["name"] for column in sa.inspect(connection).get_columns(_studies.name)}
         self._row_ids_N = np.array(row_ids, dtype=np.int64)
+        self._columns = [column for column in _studies.c if column.name in there or column.name not in MEASUREMENTS]
 
     @classmethod
     def open(cls, path: Path) -> Catalogue:
@@ -113,6 +118,16 @@ class Catalogue:
             excluded = connection.scalars(query).all()
         return np.setdiff1d(self._row_ids_N, excluded, assume_unique=True) if excluded else None
 
+    def usual(self) -> Usual:
+        """What is usual among all studies. Reads every row: ask once and keep it."""
+        asked = [column for column in self._columns if column.name in MEASURED]
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(_studies.c.shd, *asked)).yield_per(_ROWS_AT_ONCE).partitions()
+            parts = [np.array([tuple(row) for row in part], dtype=np.float64) for part in rows]
+        shd_N, *measured_CN = np.concatenate([np.empty((0, 1 + len(asked))), *parts]).T  # NaN where unknown
+        known = {c.name: values_N[~np.isnan(values_N)] for c, values_N in zip(asked, measured_CN, strict=True)}
+        return Usual.of(known, (shd_N[~np.isnan(shd_N)] > 0).tolist())
+
     def thumbnail(self, study_id: str, view_id: str) -> bytes | None:
         """A JPEG, or None where there is none."""
         where = (_thumbnails.c.study_id == study_id) & (_thumbnails.c.view_id == view_id)
@@ -125,7 +140,7 @@ class Catalogue:
     def _cards(self, condition: sa.ColumnElement[bool]) -> list[StudyCard]:
         chosen = sa.select(_studies.c.row_id).where(condition)
         with self._engine.connect() as connection:
-            studies = connection.execute(sa.select(_studies).where(condition)).mappings().all()
+            studies = connection.execute(sa.select(*self._columns).where(condition)).mappings().all()
             views = connection.execute(
                 sa.select(_views).where(_views.c.row_id.in_(chosen)).order_by(_views.c.row_id, _views.c.position)
             ).all()
@@ -138,7 +153,10 @@ class Catalogue:
 def _card(study: Mapping[str, Any], views: tuple[CataloguedView, ...]) -> StudyCard:
     acquired_at = study["acquired_at"]
     return StudyCard(
-        **{**study, "acquired_at": None if acquired_at is None else datetime.fromisoformat(acquired_at), "views": views}
+        **{name: value for name, value in study.items() if name not in (*MEASUREMENTS, "acquired_at")},
+        acquired_at=None if acquired_at is None else datetime.fromisoformat(acquired_at),
+        views=views,
+        measurements={name: value for name in MEASUREMENTS if (value := study.get(name)) is not None},
     )
 
 
@@ -166,7 +184,8 @@ class CatalogueWriter:
         """Append a study; `thumbnails` are JPEGs by view_id. ValueError for a second study or view of the same id."""
         if len({view.view_id for view in card.views}) < len(card.views):
             raise ValueError("the views of a study must have different ids")
-        study = {column: getattr(card, column) for column in _studies.columns.keys()}  # noqa: SIM118 - no mapping
+        study = {c.name: getattr(card, c.name) for c in _studies.c if c.name not in MEASUREMENTS}
+        study |= {name: card.measurements.get(name) for name in MEASUREMENTS}
         study["acquired_at"] = _iso(card.acquired_at)
         study["flags"] = dict(card.flags)
         self._waiting["studies"].append(study)

@@ -129,6 +129,7 @@ def _write_generation(root: Path, *, studies: int = 20, seed: int = 0, bundle_sh
                 flags={"low_ef": None if row % 5 == 0 else False},
                 shd=None if row % 5 == 0 else False,
                 views=(CataloguedView("v1", "A4C", 0.75), CataloguedView("v2", None, 0.25)),
+                measurements={"septum_cm": 0.9 + 0.01 * row} if row % 5 else {},
             )
             writer.add(card, vector_D / np.linalg.norm(vector_D), {"v1": JPEG})
         return writer.generation_id

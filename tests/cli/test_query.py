@@ -65,6 +65,34 @@ def test_what_a_newer_service_adds_is_passed_over():
     assert printed(newer) == printed(ANSWER)
 
 
+HIT = {
+    "study_id": "s", "acquired_at": None, "age": None, "sex": None, "lvef_percent": 35.0, "shd": None, "rank": 1,
+    "similarity": 0.9, "n_views": 0, "views": [],
+}  # fmt: skip
+
+
+def test_neighbours_show_their_percentile_where_the_service_says_one():
+    text = printed(ANSWER | {"neighbours": [HIT | {"percentile": 99.16}]})
+    assert "Percentile" in text
+    assert "99.2" in text
+    assert "Percentile" not in printed(ANSWER | {"neighbours": [HIT]})
+
+
+def test_what_the_neighbours_have_in_common_stands_beside_the_index():
+    lvef = {
+        "name": "lvef_percent",
+        "words": "LVEF",
+        "unit": "%",
+        "neighbours": {"median": 31.0, "low": 28.5, "high": 40.0, "n": 9},
+        "index": {"median": 56.0, "low": 49.0, "high": 61.0, "n": 243},
+    }
+    shd = {"neighbours": {"share": 0.9, "n": 10}, "index": {"share": 0.412, "n": 236}}
+    text = printed(ANSWER | {"neighbour_summary": {"lvef": lvef, "shd": shd}})
+    for said in ("LVEF, %", "31 (28.5 to 40)", " 9 ", "56 (49 to 61)", "243", "90 %", "41 %", "236"):
+        assert said in text
+    assert "beside the whole index" not in printed(ANSWER)
+
+
 def test_an_answer_that_is_none_is_one_sentence():
     with pytest.raises(QueryRefused, match="not one that this version") as refused:
         print_answer({"status": "ok"})

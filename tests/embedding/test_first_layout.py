@@ -19,6 +19,7 @@ from embedding.ecgs import fill_store
 from embedding.prepared import clip_bytes
 from embedding.sources import spec_hash
 from embedding.store import ArrayStore
+from ground.findings import MEASUREMENTS
 from index.rebuild import is_current, rebuild_index
 from index.store import IndexStore
 from models.bundle import Bundle, verify_bundle
@@ -63,6 +64,19 @@ def test_its_index_is_served_and_is_current_for_the_same_bundle_and_tables(writt
     assert (generation.degraded, generation.index.count) == (None, 4)
     assert generation.catalogue.card("s-train0").study_id == "s-train0"
     assert is_current(written / "bundle", written / "cohort", written / "index")
+
+
+def test_its_index_answers_with_the_measurements_that_it_has_and_a_rebuild_adds_none_that_no_table_has(written):
+    """It was written before catalogues kept further measurements."""
+    bundle = Bundle.load(written / "bundle", device="cpu", parts=("ecg",))
+    before = IndexStore(written / "index").open_current(bundle.sha256)
+    card = before.catalogue.card("s-train0")
+    assert card.lvef_percent is not None
+    assert card.measurements == {}
+    assert before.usual.spreads["lvef_percent"].n == 4
+    assert not {*before.usual.spreads} & {*MEASUREMENTS}
+    rebuild_index(written / "bundle", written / "cohort", written / "index", HERE)
+    assert IndexStore(written / "index").open_current(bundle.sha256).usual == before.usual
 
 
 def test_a_rebuild_embeds_nothing_again(written, read_files):

@@ -27,6 +27,7 @@ from embedding.view_cache import EmbeddedView, ViewCache
 from ground.findings import SHD_FLAGS
 from ground.progress import silent
 from index.base import IndexBusy, IndexNotWritten
+from index.catalogue.spread import Spread
 from index.rebuild import CLIPS_PER_BATCH, is_current, write_index
 from index.store import IndexStore
 from inputs.specs import EchoSpec
@@ -54,6 +55,19 @@ def test_every_study_is_indexed_with_its_card_views_and_thumbnails(cohort, tmp_p
     assert generation.catalogue.card("s2").sex is None
     assert generation.catalogue.card("s2").flags[SHD_FLAGS[2]] is None
     np.testing.assert_array_equal(generation.catalogue.allowed(exclude_patient="p0"), [2, 3, 4, 5])
+
+
+def test_measurements_of_the_table_are_in_the_index_and_unknown_ones_are_not(cohort, tmp_path):
+    table = pd.read_csv(cohort / "studies.csv", dtype=str, keep_default_na=False)
+    table["septum_cm"] = ["0.9", "", "1.1", "1.4", "1.2", "1.0"]
+    table["pasp_mmhg"] = ""
+    table.to_csv(cohort / "studies.csv", index=False)
+    rebuild(cohort, tmp_path / "index")
+    generation = IndexStore(tmp_path / "index").open_current()
+    assert generation.catalogue.card("s0").measurements == {"septum_cm": 0.9}
+    assert generation.catalogue.card("s1").measurements == {}
+    assert generation.usual.spreads["septum_cm"] == Spread(median=1.1, low=1.0, high=1.2, n=5)
+    assert "pasp_mmhg" not in generation.usual.spreads
 
 
 def test_a_study_lies_where_its_own_views_put_it(cohort, tmp_path):

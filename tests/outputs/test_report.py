@@ -68,10 +68,21 @@ ANSWER = {
             "shd": None,
             "rank": 1,
             "similarity": 0.9,
+            "percentile": 99.2,
             "n_views": 2,
             "views": VIEWS,
         }
     ],
+    "neighbour_summary": {
+        "lvef": {
+            "name": "lvef_percent",
+            "words": "LVEF",
+            "unit": "%",
+            "neighbours": {"median": 35.0, "low": 30.0, "high": 41.5, "n": 9},
+            "index": {"median": 56.0, "low": 49.0, "high": 61.0, "n": 243},
+        },
+        "shd": {"neighbours": {"share": 0.9, "n": 10}, "index": {"share": 0.4, "n": 236}},
+    },
 }
 
 
@@ -93,6 +104,9 @@ def written(answer):
         ANSWER,
         without(ANSWER, "predictions"),
         without(ANSWER, "measured"),
+        without(ANSWER, "neighbour_summary"),
+        changed(neighbour_summary=without(ANSWER["neighbour_summary"], "lvef")),
+        changed(neighbours=[without(ANSWER["neighbours"][0], "percentile")]),
         changed(neighbours=[]),
         changed(predictions=without(ANSWER["predictions"], "ood")),
         changed(predictions=ANSWER["predictions"] | {"shd": without(ANSWER["predictions"]["shd"], "flags")}),

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from ground.findings import SHD_FLAGS
-from outputs.words import decision_words, flag_words, lvef_class_words, shd_words, unusual_words
+from outputs.words import (
+    decision_words,
+    disagree_words,
+    flag_words,
+    lvef_class_words,
+    number_words,
+    shd_words,
+    spread_words,
+    unusual_words,
+)
 
 
 @pytest.mark.parametrize("flag", SHD_FLAGS)
@@ -24,6 +33,23 @@ def test_what_nobody_knows_is_said_to_be_unknown():
 
 def test_an_lvef_class_is_named_by_its_range():
     assert lvef_class_words("<= 40 %") == "LVEF <= 40 %"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.954, "0.95"), (31.45, "31.4"), (55.0, "55"), (212.7, "213"), (1100.2, "1100"), (1.0, "1.00")]
+)
+def test_a_measured_number_is_as_exact_as_it_is_read(value, said):
+    assert number_words(value) == said
+
+
+def test_a_spread_names_its_quartiles():
+    assert spread_words(31.0, 28.5, 40.0) == "31 (28.5 to 40)"
+
+
+def test_neighbours_that_disagree_are_said_to_in_numbers():
+    assert disagree_words(31.0, 9, 48.2, 63.0).startswith(
+        "The median LVEF of 9 similar studies, 31 %, lies outside the predicted 48.2 to 63 %."
+    )
 
 
 def test_an_unusual_ecg_is_warned_about_in_two_sentences():

@@ -29,12 +29,41 @@ def test_a_plain_form_post_gives_the_answer_as_tables(running):
     empty = {"exclude_patient": "", "rate_hz": "", "unit": "", "leads": ""}
     page = running.client.post("/", files={"files": ("ecg.dcm", b"1")}, data={"k": "3", **empty})
     assert page.status_code == 200
-    assert page.text.count("<tr>") + page.text.count("<tr class") == 1 + 4 + 1 + 3
     answer = running.search(1, k=3).json()
+    summary = answer["neighbour_summary"]
+    in_common = 1 + len(summary.get("measurements", [])) + len(summary.keys() & {"lvef", "shd"})
+    assert page.text.count("<tr>") + page.text.count("<tr class") == 1 + 4 + 1 + 3 + in_common
     for hit in answer["neighbours"]:
         assert hit["study_id"] in page.text
         assert hit["views"][0]["thumbnail_url"] in page.text
     assert "not a medical device" in page.text
+
+
+def cells_of_rows(page):
+    """The text of every cell, row by row."""
+    rows = re.findall(r"<tr.*?</tr>", page, re.DOTALL)
+    return [[" ".join(cell.split()) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", r, re.DOTALL)] for r in rows]
+
+
+def test_the_neighbours_stand_beside_the_whole_index(running):
+    page = running.client.post("/", files={"files": b"1"}, data={"k": "20"}).text
+    rows = cells_of_rows(page)
+    assert ["LVEF, %", "50 (50 to 50)", "16", "50 (50 to 50)", "16"] in rows
+    septum = next(row for row in rows if row[0] == "septal thickness, cm")
+    assert [cell.split(" (")[0] for cell in septum[1:]] == ["1.00", "16", "1.00", "16"]
+    assert ["Structural heart disease, share", "0 %", "16", "0 %", "16"] in rows
+    assert "Percentile" not in page, "20 studies are too few"
+
+
+def test_every_study_has_its_percentile_where_the_index_is_large_enough(start_app, index_dir, write_generation):
+    write_generation(index_dir, studies=120)
+    with start_app() as running:
+        page = running.client.post("/", files={"files": b"1"}, data={"k": "3"}).text
+        said = [f"{hit['percentile']:.1f}" for hit in running.search(1, k=3).json()["neighbours"]]
+    rows = cells_of_rows(page)
+    place = next(row for row in rows if row[0] == "Rank").index("Percentile")
+    assert [row[place] for row in rows if row[0] in ("1", "2", "3")] == said
+    assert "less similar to this ECG" in page
 
 
 def test_the_page_needs_no_script_and_allows_none(running):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -11,6 +13,7 @@ import pytest
 
 from index.base import IndexDamaged
 from index.catalogue.cards import CataloguedView, StudyCard
+from index.catalogue.spread import Usual
 from index.catalogue.sqlite import Catalogue, CatalogueWriter
 
 
@@ -43,6 +46,46 @@ def test_a_card_comes_back_as_it_was_written(tmp_path):
     assert [catalogue.card("s0"), catalogue.card("s1")] == cards
     assert catalogue.card("s2") is None
     assert catalogue.count == 2
+
+
+def test_measurements_come_back_where_they_are_known(tmp_path):
+    measurements = {"septum_cm": 0.95, "pasp_mmhg": 31.0}
+    catalogue = write(tmp_path / "c.sqlite", [study(0, measurements=measurements), study(1)])
+    assert catalogue.card("s0").measurements == measurements
+    assert catalogue.card("s1").measurements == {}
+    assert catalogue.card("s0").measured("septum_cm") == 0.95
+    assert catalogue.card("s0").measured("lvef_percent") == 55.5
+    assert catalogue.card("s1").measured("septum_cm") is None
+
+
+def test_what_is_usual_in_a_catalogue_is_what_is_usual_among_its_cards(tmp_path):
+    rng = np.random.default_rng(0)
+
+    def maybe(value):
+        return value if rng.random() < 0.7 else None
+
+    cards = [
+        study(
+            row,
+            lvef_percent=maybe(float(rng.uniform(20, 70))),
+            shd=maybe(bool(rng.integers(2))),
+            measurements={"la_volume_index": float(rng.uniform(15, 60))} if row % 3 else {},
+        )
+        for row in range(700)
+    ]
+    usual = write(tmp_path / "c.sqlite", cards).usual()
+    assert usual == Usual.of_cards(cards)
+    assert {*usual.spreads} == {"lvef_percent", "lvedv_ml", "la_volume_index"}, "lvesv_ml is known of nobody"
+
+
+def test_a_catalogue_from_before_a_measurement_was_kept_answers_with_what_it_has(tmp_path):
+    write(tmp_path / "c.sqlite", [study(row, measurements={"septum_cm": 1.0, "tapse_cm": 2.0}) for row in range(4)])
+    with contextlib.closing(sqlite3.connect(tmp_path / "c.sqlite")) as connection:
+        connection.execute("ALTER TABLE studies DROP COLUMN tapse_cm")
+        connection.commit()
+    catalogue = Catalogue.open(tmp_path / "c.sqlite")
+    assert catalogue.card("s0").measurements == {"septum_cm": 1.0}
+    assert {*catalogue.usual().spreads} == {"lvef_percent", "lvedv_ml", "septum_cm"}
 
 
 def test_cards_come_in_the_order_asked_for_and_an_unknown_row_is_an_error(tmp_path):
