@@ -62,7 +62,7 @@ def share_words(share: float | None) -> str:
     """A share in percent, small ones with a digit more: `3.1 %`, `49 %`."""
     if share is None:
         return UNKNOWN
-    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+    return f"{100 * share:.1f} %" if 0 < share < 0.1 else f"{100 * share:.0f} %"
 
 
 def number_words(value: float) -> str:
