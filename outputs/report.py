@@ -66,6 +66,7 @@ class OodPrediction(BaseModel):
 class Predictions(BaseModel):
     lvef: LvefPrediction
     shd: ShdPrediction
+    not_predicted: list[str] | None = Field(default=None, description="Flags of SHD without a probe of their own.")
     ood: OodPrediction | None = Field(default=None, description="Absent when the bundle cannot tell.")
 
 

@@ -134,6 +134,8 @@ def _predictions(answer: Answer) -> Predictions | None:
             for flag, one in verdict.flags.items()
         ]
     predictions = Predictions(lvef=lvef, shd=shd)
+    if verdict.not_predicted:
+        predictions.not_predicted = list(verdict.not_predicted)
     if verdict.unusual is not None:
         score, percentile = round(verdict.unusual.score, 4), round(verdict.unusual.percentile, 2)
         predictions.ood = OodPrediction(score=score, percentile=percentile)

@@ -91,6 +91,27 @@ def test_a_bundle_with_the_two_probes_alone_says_nothing_more(running, make_prob
         assert word not in answer.text
 
 
+def test_flags_without_a_probe_are_named(running):
+    assert "not_predicted" not in running.search(1).json()["predictions"]
+    running.bundle.says_more["not_predicted"] = lambda B: ("pasp_gte_45_flag",)
+    assert running.search(1).json()["predictions"]["not_predicted"] == ["pasp_gte_45_flag"]
+
+
+def test_a_flag_with_a_rule_is_positive_when_it_is_raised(running, make_probes):
+    """Three times the odds of one in ten is 0.25: 0.35 is raised, 0.2 is not."""
+    calls = {"case": 1, "called_C": (10.0, 5.0), "not_called_C": (80.0, 5.0), "n_C": (90, 10)}
+    rule = {"least_odds_ratio": 3.0, "least_ppv": 0.2, "least_auroc": 0.7, "auroc": 0.8, "auroc_high": 0.9}
+    fields = make_probes(**SAYS_MORE).model_dump()
+    for flag in fields["flags"].values():
+        flag |= {"threshold": None, "prevalence": 0.1, "rule": rule | {"auroc_low": 0.75, "calls": calls}}
+    running.bundle.probes = type(running.bundle.probes).model_validate(fields)
+    flags = running.search(1).json()["predictions"]["shd"]["flags"]
+    assert [(flag["positive"], flag["threshold"]) for flag in flags] == [
+        (True, pytest.approx(0.25)),
+        (False, pytest.approx(0.25)),
+    ]
+
+
 def test_the_page_shows_sets_flags_and_the_warning(running):
     says_unusual(running, 99.4)
     page = re.sub(r"\s+", " ", running.client.post("/", files={"files": b"1"}).text)
