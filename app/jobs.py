@@ -18,7 +18,6 @@ import errno
 import os
 import secrets
 import signal
-import stat
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -34,6 +33,8 @@ from app.refusals import JobElsewhere, JobEnded, JobNotStarted, JobRunning, JobU
 from ground.disk import READ_ONLY, Turn, is_no_space, write_whole
 from ground.errors import Refusal
 from ground.progress import Failure, Report, Step, parse_line
+from inputs.errors import UnreadableFile
+from inputs.opened import open_regular_file
 
 log = structlog.get_logger(__name__)
 
@@ -114,9 +115,9 @@ class RebuildJobs:
     def recover(self) -> None:
         """What was running under a server that is gone is interrupted, its process, if it still lives, ended."""
         for path in self._folder.glob("*.json"):
-            before, after = _load(path), self._settled(path)
-            if before is not None and after is not None and (before.state, after.state) == ("running", "interrupted"):
-                _wait_for_end(before)  # it still holds what it was writing
+            job = self._settled(path)
+            if job is not None and job.state == "interrupted":
+                _wait_for_end(job)  # one that was ended just now still holds what it was writing
 
     async def start(self, source: str, cohort_dir: Path) -> StoredJob:
         """Start a rebuild from a cohort folder. Raises JobRunning, NoSpace or JobNotStarted."""
@@ -316,12 +317,9 @@ def _is_job_id(job_id: str) -> bool:
 def _load(path: Path) -> StoredJob | None:
     """None for what is not there or no job of this name: a copy or a pipe in this folder counts for nothing."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
+        with open_regular_file(path) as file:
             job = StoredJob.model_validate_json(file.read(MAX_FILE_BYTES))
-    except (OSError, ValidationError):
+    except (OSError, UnreadableFile, ValidationError):
         return None
     return job if job.id == path.stem and _is_job_id(job.id) else None
 

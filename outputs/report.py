@@ -7,14 +7,13 @@ null: write with `exclude_unset`. What is unknown of a study is null. Members th
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, Field
 
+from models.findings import Finding
+from models.prediction_sets import CoverageKind
 from outputs.words import flag_words
-
-Finding = Literal["raised", "not_raised", "cannot_tell"]
-CoverageKind = Literal["per_class", "mixed", "overall"]
 
 
 class LvefClass(BaseModel):

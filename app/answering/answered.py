@@ -113,11 +113,7 @@ def _common(answer: Answer, request_id: str) -> dict[str, Any]:
 
 def _measured(found: Measured) -> MeasuredEcg:
     """Milliseconds, beats and degrees as whole numbers: no tracing tells more."""
-    values = {name: value for name, value in asdict(found).items() if value is not None}
-    whole: dict[str, Any] = {
-        name: round(value) if isinstance(value, float) else value for name, value in values.items()
-    }
-    return MeasuredEcg(**whole | {"not_reliable": list(found.not_reliable)})
+    return MeasuredEcg(**_known(found, digits=None))
 
 
 def _warning(warning: InputWarning) -> AnswerWarning:
@@ -185,8 +181,8 @@ def _point(point: PointVerdict | None) -> dict[str, Any]:
     return {} if point is None else {"operating_point": OperatingPoint(**_known(point, digits=6))}
 
 
-def _known(said: PointVerdict | LvefNumber, digits: int) -> dict[str, Any]:
-    """The fields that have a value, rounded."""
+def _known(said: PointVerdict | LvefNumber | Measured, digits: int | None) -> dict[str, Any]:
+    """The fields that have a value, rounded; without digits to whole numbers."""
     values = {name: value for name, value in asdict(said).items() if value is not None}
     return {name: round(value, digits) if isinstance(value, float) else value for name, value in values.items()}
 

@@ -14,6 +14,7 @@ from ground.findings import SHD_FLAGS, short_flag_words
 from training.evaluation.answers import YesNoAnswers
 from training.evaluation.metrics import Estimate, ReportPart, bootstrap
 from training.evaluation.recalibration import RecalibrationReport, recalibration
+from training.probes.operating import threshold_reaching
 
 SENSITIVITIES = (0.80, 0.90, 0.95)
 THRESHOLD_PROBABILITIES = (0.05, 0.10, 0.15, 0.20, 0.25, 0.30)
@@ -102,12 +103,6 @@ def decision_report(asked: YesNoAnswers, patient_E: _Int64) -> DecisionReport:
         calibration=None if isinstance(calibration, str) else calibration,
         calibration_not_measured=calibration if isinstance(calibration, str) else None,
     )
-
-
-def threshold_reaching(positive_N: _Bool, probability_N: _Float64, sensitivity: float) -> float:
-    """The highest threshold at or above which this share of the positive ECGs lies."""
-    ranked = np.sort(probability_N[positive_N])[::-1]
-    return float(ranked[max(1, math.ceil(sensitivity * len(ranked) - 1e-9)) - 1])
 
 
 def _rules(

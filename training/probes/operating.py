@@ -20,10 +20,15 @@ _Float64 = NDArray[np.float64]
 _Int64 = NDArray[np.int64]
 
 
+def threshold_reaching(case_N: NDArray[np.bool_], probability_N: _Float64, sensitivity: float) -> float:
+    """The highest threshold at or above which this share of the cases lies: the probability of the last of them."""
+    ranked = np.sort(probability_N[case_N])[::-1]
+    return float(ranked[max(1, math.ceil(sensitivity * len(ranked) - 1e-9)) - 1])
+
+
 def threshold_for(sensitivity: float, probability_N: _Float64, case_N: NDArray[np.bool_]) -> float:
     """The largest threshold with that share of the cases above it, in the middle of the gap below the last of them."""
-    cases = np.sort(probability_N[case_N])[::-1]
-    last = cases[math.ceil(sensitivity * len(cases) - 1e-9) - 1]
+    last = threshold_reaching(case_N, probability_N, sensitivity)
     below = probability_N[probability_N < last]
     return float((last + (below.max() if len(below) else 0.0)) / 2)
 

@@ -8,24 +8,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from healthy import HEALTHY
 from scipy.signal import find_peaks
 
 from inputs.records import STANDARD_LEADS
 from simulator.ecg.heart import sample_electrics, shape_beat
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import heart_leads, simulate_ecg, twelve_leads
-from simulator.patient import Physiology, lv_mass_g
+from simulator.patient import lv_mass_g
 
 RATE_HZ = 500.0
 ONE, TWO, V1, V2, V3, V5, V6 = 0, 1, 2, 3, 4, 6, 7
 
-HEALTHY = Physiology(
-    age_years=50.0, sex="male", height_cm=175.0, weight_kg=77.0, rhythm="sinus", heart_rate_bpm=68.0,
-    lvef_percent=62.0, lvedv_ml=106.0, lvesv_ml=40.3, septum_cm=0.9, posterior_wall_cm=0.9,
-    lv_mass_g=lv_mass_g(106.0, 0.9, 0.9), la_volume_index=26.0, rv_basal_cm=3.3, tapse_cm=2.3, rv_dysfunction=0,
-    pasp_mmhg=25.0, tr_velocity_m_s=2.2, aortic_stenosis=0, aortic_regurgitation=0, mitral_regurgitation=0,
-    tricuspid_regurgitation=0, pulmonary_regurgitation=0, effusion=0, infarct="none", site=0,
-)  # fmt: skip
 FAILING = replace(
     HEALTHY, lvef_percent=26.0, lvedv_ml=205.0, lvesv_ml=151.7, lv_mass_g=lv_mass_g(205.0, 0.9, 0.85),
     la_volume_index=40.0, heart_rate_bpm=78.0,

@@ -6,7 +6,8 @@ from sklearn import metrics as sk
 
 from training.data.embedded import FlagAnswers
 from training.evaluation.answers import YesNoAnswers
-from training.evaluation.decisions import DecisionReport, decision_report, threshold_reaching
+from training.evaluation.decisions import DecisionReport, decision_report
+from training.probes.operating import threshold_reaching
 
 PATIENT = np.arange(400) // 2
 
