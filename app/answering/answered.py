@@ -49,7 +49,7 @@ def search_answer(answer: Answer, request_id: str) -> SearchAnswer:
     report = SearchAnswer(
         **_common(answer, request_id),
         generation=answer.snapshot.searchable.id,
-        measured=_measured(answer.ecg.measured),
+        **_measured(answer.ecg.measured),
         neighbours=_neighbours(answer),
     )
     if (summary := neighbour_summary(answer.cards, answer.snapshot.searchable.usual)) is not None:
@@ -65,7 +65,7 @@ def predict_answer(answer: Answer, request_id: str) -> PredictAnswer:
     if predictions is None:
         raise NoProbes
     measured = _measured(answer.ecg.measured)
-    return PredictAnswer(**_common(answer, request_id), measured=measured, predictions=predictions)
+    return PredictAnswer(**_common(answer, request_id), **measured, predictions=predictions)
 
 
 def embed_answer(answer: Answer, request_id: str) -> EmbedAnswer:
@@ -111,9 +111,9 @@ def _common(answer: Answer, request_id: str) -> dict[str, Any]:
     }
 
 
-def _measured(found: Measured) -> MeasuredEcg:
+def _measured(found: Measured | None) -> dict[str, Any]:
     """Milliseconds, beats and degrees as whole numbers: no tracing tells more."""
-    return MeasuredEcg(**_known(found, digits=None))
+    return {} if found is None else {"measured": MeasuredEcg(**_known(found, digits=None))}
 
 
 def _warning(warning: InputWarning) -> AnswerWarning:

@@ -27,13 +27,17 @@ from inputs.records import EcgRecording, InputWarning, ReadHints, UploadedFile
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of one ECG. `k` studies, 0 for predictions alone; the rest helps to read NPY and CSV."""
+    """What is asked of one ECG. `k` studies, 0 for predictions alone; the rest helps to read NPY and CSV.
+
+    measured: whether the tracing is measured, which takes longer than preparing it does.
+    """
 
     k: int = 0
     exclude_patient: str | None = None
     rate_hz: float | None = None
     unit: str | None = None
     leads: tuple[str, ...] | None = None
+    measured: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ class EcgFacts:
     lead_names: tuple[str, ...]
     warnings: tuple[InputWarning, ...]
     """Of reading and of preparation."""
-    measured: MeasuredEcg
+    measured: MeasuredEcg | None
+    """None where it was not asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +128,7 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
         recording.duration_s,
         recording.lead_names,
         prepared.warnings,
-        measure_ecg(recording),
+        measure_ecg(recording) if question.measured else None,
     )
     if question.k == 0:
         return Query(snapshot, windows_WLN), ecg

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -44,7 +45,7 @@ async def predict(request: Request, service: ServiceDep, query: Annotated[ReadQu
 @takes_upload
 async def embed(request: Request, service: ServiceDep, query: Annotated[ReadQuery, Query()]) -> Response:
     """The vectors of one ECG."""
-    return await _respond(request, service, query.question(), embed_answer)
+    return await _respond(request, service, replace(query.question(), measured=False), embed_answer)
 
 
 async def _respond(

@@ -128,6 +128,11 @@ def test_what_the_tracing_shows_stands_beside_what_the_model_says(running):
     assert not set(measured) & set(measured["not_reliable"])
 
 
+def test_vectors_alone_cost_no_measuring_of_the_tracing(running, monkeypatch):
+    monkeypatch.setattr("app.answering.pipeline.measure_ecg", lambda recording: pytest.fail("measured"))
+    assert running.client.post("/v1/embed", files={"files": b"1"}).status_code == 200
+
+
 @pytest.mark.parametrize("place", ["/v1/search", "/v1/predict", "/v1/embed"])
 def test_an_unusual_ecg_is_warned_about_wherever_it_is_sent(running, place):
     says_unusual(running, 99.4)

@@ -6,7 +6,8 @@ lie a few milliseconds off, always to the same side, which is the bias below.
 
 import numpy as np
 import pytest
-from hearts import HEALTHY, simulated
+from healthy import HEALTHY
+from hearts import simulated
 
 from inputs.ecg.measured.measure import MeasuredEcg, measure_ecg
 from inputs.records import STANDARD_LEADS

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hearts import HEALTHY, simulated
+from healthy import HEALTHY
+from hearts import simulated
 
 from inputs.ecg.measured.measure import MeasuredEcg, measure_ecg
 from inputs.records import STANDARD_LEADS, EcgRecording
