@@ -65,7 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def use(self) -> Use:
-        if self.flow.write_paused or self.cycle is None or self.cycle.response_complete:
+        if self._linger_timer or self.flow.write_paused or self.cycle is None or self.cycle.response_complete:
             return Use.NONE
         return Use.SENDING if self.cycle.more_body else Use.BEING_ANSWERED
 
@@ -73,6 +73,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._header_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
         self._unfinished_bytes = self._header_bytes = self._header_lines = self._dropped_bytes = 0
         self._pieces = self._body_bytes = 0
         self._in_header = self._upgrading = self._has_body = False
@@ -93,6 +94,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._lost = True
         self._stop_header_timer()
         self._stop_end_timer()
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
         self._unset_keepalive_if_required()  # which uvicorn leaves running where the caller broke the connection off
         super().connection_lost(exc)
         # uvicorn tells only the last of several requests.
@@ -246,13 +249,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def end_unread(self) -> None:
         """Say that nothing more will come, and go on taking for a while what the caller still sends.
 
-        Closed at once, the network stack would drop the answer before the caller has read it.
+        Closed at once, the network stack would drop the answer before the caller has read it. Nothing lengthens that
+        while, such as a caller who reads what lay ready before.
         """
         self._deaf = True
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._stop_end_timer()
-        self._end_timer = self.loop.call_later(LINGER_S, self.transport.abort)
+        if self._linger_timer is None:
+            self._linger_timer = self.loop.call_later(LINGER_S, self.transport.abort)
 
     def timeout_keep_alive_handler(self) -> None:
         self._close()

@@ -1,7 +1,8 @@
 """The pieces of a multipart body on their way to its parser: small ones, and only of a form that is one whole form.
 
-The parser goes on letter by letter wherever a delimiter begins that is none, ignores what follows the last delimiter,
-and does not ask for one; whoever sends such a form would hold up everybody, or be answered for half of what it sent.
+The parser goes on letter by letter wherever a delimiter begins that is none or has spaces behind it, ignores what
+follows the last delimiter, and does not ask for one; whoever sends such a form would hold up everybody, or be answered
+for half of what it sent.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
+
+from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.http.problems import BadUpload
 
@@ -30,6 +34,26 @@ def boundary_of(content_type: str) -> str:
     return "".join(named[0])
 
 
+class WholeFormParser(MultiPartParser):
+    """Keeps files in memory, and is not content with a form whose end it has not reached.
+
+    The last delimiter may stand where it is none, such as among the header lines of a part.
+    """
+
+    spool_max_size = 0  # never to a temporary file: nothing of a patient is written
+    _ended = False
+
+    def on_end(self) -> None:
+        self._ended = True
+
+    async def parse(self) -> FormData:
+        form = await super().parse()
+        if not self._ended:
+            await form.close()
+            raise MultiPartException("The form's last part has no end.")
+        return form
+
+
 async def checked_pieces(body: AsyncIterator[bytes], boundary: str, most_parts: int) -> AsyncGenerator[bytes, None]:
     """The body, piece by piece. Raises BadUpload for too many parts, and for a form that has no end or something after.
 
@@ -37,18 +61,34 @@ async def checked_pieces(body: AsyncIterator[bytes], boundary: str, most_parts: 
     """
     delimiter = _Sought(b"\r\n--" + boundary.encode())
     end = _Sought(delimiter.word + b"--")
+    lines = _DelimiterLines(delimiter.word)
     tail = b"\r\n"
     async for chunk in body:
         for start in range(0, len(chunk), PIECE_BYTES):
             piece = chunk[start : start + PIECE_BYTES]
             if delimiter.count(piece) > most_parts + 1:
                 raise BadUpload("bad_multipart", f"The form has more than {most_parts} parts.")
+            if lines.one_goes_on(piece):
+                raise BadUpload("bad_multipart", "The form's boundary stands where it is none: its line goes on.")
             yield piece
             end.count(piece)
             tail = (tail + piece)[-len(end.word) - 4 :]
             await asyncio.sleep(0)
     if end.found != 1 or not tail.rstrip(b" \t\r\n").endswith(end.word):
         raise BadUpload("bad_multipart", "The form is not whole: it must end with its last delimiter.")
+
+
+class _DelimiterLines:
+    """Looks at the two letters behind each delimiter, in bytes that come in pieces: they end its line, or the form."""
+
+    def __init__(self, delimiter: bytes) -> None:
+        self._going_on = re.compile(re.escape(delimiter) + rb"(?!\r\n|--|[\r-]?\Z)")
+        self._letters, self._before = len(delimiter) + 1, b"\r\n"
+
+    def one_goes_on(self, piece: bytes) -> bool:
+        seen = self._before + piece
+        self._before = seen[-self._letters :]
+        return self._going_on.search(seen) is not None
 
 
 class _Sought:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.datastructures import FormData, Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 
 from app.answering.pipeline import Answer, Question, Upload
 from app.http.bodies import announced_bytes
 from app.http.dependencies import caller_of
-from app.http.multipart import boundary_of, checked_pieces
+from app.http.multipart import WholeFormParser, boundary_of, checked_pieces
 from app.http.problems import BadUpload, InvalidParameter
 from app.service import Service
 from inputs.records import UploadedFile
@@ -78,10 +78,8 @@ async def read_upload(request: Request, *, max_files: int, fields: Collection[st
     pieces = checked_pieces(request.stream(), boundary, most_parts=max_files + MAX_FIELDS)
     as_read = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
     limits = {"max_files": max_files, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
-    parser = MultiPartParser(as_read, pieces, **limits)
-    parser.spool_max_size = 0  # never to a temporary file: nothing of a patient is written
     try:
-        form = await parser.parse()
+        form = await WholeFormParser(as_read, pieces, **limits).parse()
     except MultiPartException:  # its own words may quote the request
         raise BadUpload(
             "bad_multipart",

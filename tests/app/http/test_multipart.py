@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartException
 
-from app.http.multipart import PIECE_BYTES, boundary_of, checked_pieces
+from app.http.multipart import PIECE_BYTES, WholeFormParser, boundary_of, checked_pieces
 from app.http.problems import BadUpload
 
 PART = b'--X\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n1\r\n'
@@ -50,10 +52,46 @@ def test_a_form_without_an_end_or_with_something_after_it_is_refused(body, step)
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000])
-@pytest.mark.parametrize("false", [b"--Xz\r\n", b"--X\r\n", b"--X-\r\n"])
-def test_a_delimiter_that_comes_more_often_than_parts_may_is_refused(false, step):
+def test_a_delimiter_that_comes_more_often_than_parts_may_is_refused(step):
     with pytest.raises(BadUpload, match="more than 3 parts"):
-        passed_on(PART + false * 3 + b"--X--", step)
+        passed_on(PART + b"--X\r\n" * 3 + b"--X--", step)
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+@pytest.mark.parametrize("behind", [b"z", b" ", b"\t", b"-\r\n", b"\n", b"\r\r\n", b" --"])
+def test_a_line_that_begins_as_a_delimiter_and_goes_on_is_refused_before_its_rest_is_passed_on(behind, step):
+    passed = bytearray()
+
+    async def arriving():
+        for start in range(0, len(body), step):
+            yield body[start : start + step]
+
+    async def collect():
+        async for piece in checked_pieces(arriving(), "X", 3):
+            passed.extend(piece)
+
+    body = PART + b"--X" + behind + b" " * 2 * PIECE_BYTES + b"\r\n--X--\r\n"
+    with pytest.raises(BadUpload, match="goes on"):
+        asyncio.run(collect())
+    assert len(passed) <= len(PART + b"--X--")
+
+
+async def names_in(body: bytes) -> list[str]:
+    async def arriving():
+        yield body
+
+    as_read = Headers({"content-type": "multipart/form-data; boundary=X"})
+    form = await WholeFormParser(as_read, checked_pieces(arriving(), "X", 3)).parse()
+    names = [file.filename for _, file in form.multi_items()]
+    await form.close()
+    return names
+
+
+def test_the_last_delimiter_among_the_header_lines_of_a_part_is_no_end_of_the_form():
+    assert asyncio.run(names_in(WHOLE)) == ["a"]
+    header_line = PART[: PART.index(b"\r\n\r\n") + 2]
+    with pytest.raises(MultiPartException, match="no end"):
+        asyncio.run(names_in(PART + header_line + b"--X--"))
 
 
 def test_large_pieces_are_passed_on_in_small_ones():

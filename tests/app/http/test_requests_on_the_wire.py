@@ -191,6 +191,17 @@ def test_a_connection_whose_refused_body_came_all_the_same_does_not_stay_for_eve
         assert everything(connection) == b""
 
 
+def test_a_refused_caller_who_reads_what_lay_ready_before_is_ended_all_the_same(start):
+    with start(write_timeout_s=300) as connect:
+        connection = connect(SO_RCVBUF=4096)
+        for sent in (ASK.replace(b"small", b"large"), b"no request at all\r\n\r\n"):
+            connection.sendall(sent)
+            time.sleep(0.2)
+        received = everything(connection)  # to the server's end of it; ours stays open
+        assert received.count(b"HTTP/1.1 ") == 2 and b" 400 " in received[-1000:]
+        assert ended_within(connection, 5)
+
+
 def test_an_ordinary_large_header_is_served(start):
     with start() as connect:
         headers = {f"X-{number}": "a" * 600 for number in range(90)}
