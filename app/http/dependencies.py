@@ -40,7 +40,7 @@ def require(request: Request, service: Service, scope: Scope) -> None:
     refuse_other_sites(request, service)
     if service.keys.enforced:
         _require_key(request, service, scope)
-    refuse_repeated_parameters(request)
+    refuse_parameters_without_effect(request)
 
 
 def _require_key(request: Request, service: Service, scope: Scope) -> None:
@@ -52,11 +52,16 @@ def _require_key(request: Request, service: Service, scope: Scope) -> None:
         raise Forbidden("scope_missing", f"This key does not have the scope {scope}.")
 
 
-def refuse_repeated_parameters(request: Request) -> None:
-    """Raises InvalidParameter: of two values one would be dropped without a word, and a filter with it."""
+def refuse_parameters_without_effect(request: Request) -> None:
+    """Raises InvalidParameter for what would be dropped without a word, and a filter or a source with it.
+
+    That is one of two values, and any parameter of a route that declares none; the others look at theirs themselves.
+    """
     names = [name for name, _ in request.query_params.multi_items()]
     if len(set(names)) < len(names):
         raise InvalidParameter("invalid_parameter", "A parameter in the address comes twice.")
+    if names and not request.scope["route"].dependant.query_params:
+        raise InvalidParameter("invalid_parameter", "This address takes no parameters.")
 
 
 def caller_of(request: Request) -> str:

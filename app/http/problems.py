@@ -178,6 +178,8 @@ def problem_of_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidParamet
 def _parameter(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         return str(error["loc"][0])  # the rest of the place is the name that the client chose
+    if error["type"] == "json_invalid":
+        return str(error["loc"][0])  # the rest counts letters
     return ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0])
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Body, Response
 from app.answering.answered import study_detail
 from app.http.dependencies import AdminKey, QueryKey, ServiceDep
 from app.http.problems import PROBLEMS, InvalidParameter, NotFound
+from app.jobs import StoredJob
 from app.schemas import IndexView, JobView, RebuildRequest
 from app.service import Service
 from outputs.report import StudyDetail
@@ -44,10 +45,12 @@ async def rebuild(
     return JobView.of(job)
 
 
-@router.get("/jobs/{job_id}", dependencies=[AdminKey], response_model_exclude_none=True)
-async def show_job(service: ServiceDep, job_id: str) -> JobView:
+@router.get("/jobs/{job_id}", dependencies=[AdminKey], responses={200: {"model": JobView}})
+async def show_job(service: ServiceDep, job_id: str) -> Response:
     """How far a rebuild is."""
-    return JobView.of(service.jobs.get(job_id))
+    # Its report names every clip that was left out, which may be many: not on the event loop.
+    content = await asyncio.to_thread(_written, service.jobs.get(job_id))
+    return Response(content, media_type="application/json")
 
 
 @router.delete("/jobs/{job_id}", dependencies=[AdminKey], response_model_exclude_none=True)
@@ -81,6 +84,10 @@ async def show_study(service: ServiceDep, study_id: str) -> StudyDetail:
     if card is None:
         raise NotFound("unknown_study", "There is no study with this id in the index.")
     return study_detail(card, generation)
+
+
+def _written(job: StoredJob) -> str:
+    return JobView.of(job).model_dump_json(exclude_none=True)
 
 
 def _source(service: Service, wanted: str | None) -> str:

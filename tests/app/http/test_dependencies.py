@@ -175,6 +175,32 @@ def test_one_callers_flood_leaves_places_for_the_others(start_app, wait_until, k
         assert sorted(one.result().status_code for one in flood) == [200] * 3 + [429] * 3
 
 
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [
+        ("GET", "/v1/index?x=1"),
+        ("GET", "/v1/info?x=1"),
+        ("GET", "/v1/jobs/1?x=1"),
+        ("GET", "/v1/studies/g0-s1?x=1"),
+        ("POST", "/v1/index/rebuild?source=main"),
+        ("POST", "/?exclude_patient=P1"),
+    ],
+)
+def test_a_parameter_without_an_effect_is_refused_and_not_ignored(running, admin_key, query_key, method, address):
+    key = admin_key if "jobs" in address or "rebuild" in address else query_key
+    files = {"files": b"1"} if address.startswith("/?") else None
+    response = running.client.request(method, address, headers={"X-API-Key": key}, files=files)
+    assert response.status_code == 422
+    assert "takes no parameters" in response.text
+    assert not running.bundle.batches
+
+
+def test_a_body_that_is_no_json_is_said_to_be_none_without_counting_its_letters(running, admin_key):
+    headers = {"X-API-Key": admin_key, "Content-Type": "application/json"}
+    response = running.client.post("/v1/index/rebuild", content=b"{source", headers=headers)
+    assert (response.status_code, response.json()["detail"]) == (422, "body: not valid JSON.")
+
+
 def test_a_wrong_key_gets_no_session(running, admin_key):
     for wrong in ("e2e_wrong", admin_key):
         response = running.client.post("/login", data={"key": wrong})
