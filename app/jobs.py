@@ -45,6 +45,7 @@ TURN_TRIES, TURN_PAUSE_S = 6, 0.05
 """Whoever looks whether the lock is held holds it for an instant."""
 LINE_BYTES = 64 * 2**20
 """A report lists every skipped file on one line."""
+SHORT_LINE_BYTES = 64 * 2**10
 MAX_FILE_BYTES = 2 * LINE_BYTES
 
 Command = Callable[[Path], Sequence[str]]
@@ -160,11 +161,11 @@ class RebuildJobs:
             raise JobRunning(other)
         raise BlockingIOError("the lock stays taken")
 
-    def get(self, job_id: str) -> StoredJob:
-        """A job by id, also another server's. Raises JobUnknown."""
+    async def get(self, job_id: str) -> StoredJob:
+        """A job as it is now, by id, also another server's. Raises JobUnknown."""
         if self._job is not None and self._job.id == job_id:
-            return self._job
-        job = self._settled(self._file(job_id)) if _is_job_id(job_id) else None
+            return self._job.model_copy()
+        job = await asyncio.to_thread(self._settled, self._file(job_id)) if _is_job_id(job_id) else None
         if job is None:
             raise JobUnknown
         return job
@@ -173,9 +174,9 @@ class RebuildJobs:
         """End a running job. Raises JobUnknown, JobEnded or JobElsewhere."""
         async with self._changing:
             if job_id != self._own_running:
-                raise JobElsewhere if self.get(job_id).state == "running" else JobEnded
+                raise JobElsewhere if (await self.get(job_id)).state == "running" else JobEnded
             await self._end("cancelled")
-        return self.get(job_id)
+        return await self.get(job_id)
 
     async def close(self) -> None:
         """The server ends: a running job of its own is interrupted."""
@@ -237,8 +238,9 @@ class RebuildJobs:
         saved = time.monotonic()
         try:
             async for line in process.stdout:
-                _take_line(job, line)
-                if time.monotonic() - saved > SAVE_EVERY_S:
+                long = len(line) > SHORT_LINE_BYTES  # a report that names a hundred thousand clips
+                _take(job, await asyncio.to_thread(parse_line, line) if long else parse_line(line))
+                if not long and time.monotonic() - saved > SAVE_EVERY_S:
                     self._save_quietly(job)
                     saved = time.monotonic()
         except ValueError:  # a line longer than LINE_BYTES
@@ -255,11 +257,11 @@ class RebuildJobs:
             job.problem = "The index was rebuilt, but the service could not turn to it."
             log.error("swap_failed", job=job.id, **where(error))  # noqa: TRY400 - a traceback names paths
         finally:
-            self._finish(job, published=published)
+            await self._finish(job, published=published)
 
-    def _finish(self, job: StoredJob, *, published: bool) -> None:
+    async def _finish(self, running: StoredJob, *, published: bool) -> None:
         """A rebuild that has reported is done, however its process ended: its generation is the current one."""
-        job.ended_at, job.pid, job.pid_started = datetime.now(UTC), None, None
+        job = running.model_copy(update={"ended_at": datetime.now(UTC), "pid": None, "pid_started": None})
         if published:
             job.state = "done"
         elif self._ending is not None:
@@ -267,7 +269,8 @@ class RebuildJobs:
         else:
             job.state = "failed"
             job.problem = job.problem or "The rebuild failed; run `echo2ecg index rebuild` to see why."
-        self._save_quietly(job)
+        await asyncio.to_thread(self._save_quietly, job)
+        self._job = job
         self._turn.let_go()  # last: who finds the job abandoned reads its end
         log.info("job_ended", job=job.id, state=job.state)
 
@@ -291,9 +294,8 @@ class RebuildJobs:
                     path.unlink(missing_ok=True)
 
 
-def _take_line(job: StoredJob, line: bytes) -> None:
-    """What the rebuild says, in the lines of `ground.progress`; others are passed over."""
-    match parse_line(line):
+def _take(job: StoredJob, said: Step | Report | Failure | None) -> None:
+    match said:
         case Step() as step:
             job.progress = step
         case Report(content):

@@ -7,9 +7,9 @@ null.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.answering.pipeline import Question
 from app.jobs import JobState, StoredJob
@@ -26,7 +26,10 @@ class ReadQuery(BaseModel):
     rate_hz: float | None = Field(default=None, gt=0, le=1e6, description="Samples per second; needed for NPY and CSV.")
     unit: Literal["mV", "uV", "V"] | None = Field(default=None, description="Unit of NPY and CSV samples.")
     leads: str | None = Field(
-        default=None, max_length=200, description="Lead names in file order, comma-separated: `I,II,III,...`."
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Lead names in file order, comma-separated: `I,II,III,...`.",
     )
 
     @property
@@ -42,8 +45,11 @@ class SearchQuery(ReadQuery):
     """A search; an unknown parameter is refused, because a filter that silently does nothing is a wrong answer."""
 
     k: int = Field(default=DEFAULT_K, ge=1, le=MAX_K, description="How many studies.")
-    exclude_patient: str | None = Field(
-        default=None, max_length=200, description="Leave out the studies of the patient with this pseudonym."
+    exclude_patient: Annotated[str, StringConstraints(strip_whitespace=True)] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Leave out the studies of the patient with this pseudonym.",
     )
 
     def question(self) -> Question:
@@ -78,8 +84,8 @@ class JobView(BaseModel):
 
     @classmethod
     def of(cls, job: StoredJob) -> Self:
-        """Without what names its process."""
-        return cls.model_validate(job.model_dump())
+        """Without what names its process, nor a result before its end."""
+        return cls.model_validate(job.model_dump(exclude={"report", "problem"} if job.state == "running" else None))
 
 
 class IndexView(BaseModel):

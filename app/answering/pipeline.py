@@ -67,7 +67,7 @@ class EcgFacts:
     duration_s: float
     lead_names: tuple[str, ...]
     warnings: tuple[InputWarning, ...]
-    """Of reading and of preparation."""
+    """Of reading, of preparation, and of a filter that found nothing."""
     measured: MeasuredEcg | None
     """None where it was not asked for."""
 
@@ -118,7 +118,17 @@ class Pipeline:
             return _prepare(recording, self.retriever.current, question)
 
 
+_NOT_EXCLUDED = InputWarning(
+    "patient_not_found", "No study of the index is of the patient that exclude_patient names, so none was left out."
+)
+
+
 def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) -> tuple[Query, EcgFacts]:
+    allowed_N = None
+    not_found: tuple[InputWarning, ...] = ()
+    if question.k:
+        allowed_N = snapshot.searchable.catalogue.allowed(exclude_patient=question.exclude_patient)
+        not_found = () if question.exclude_patient is None or allowed_N is not None else (_NOT_EXCLUDED,)
     spec = snapshot.embedder.ecg
     prepared = prepare_ecg(recording, spec)
     windows_WLN = ecg_windows(prepared.signal_LN, spec)
@@ -127,12 +137,9 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
         recording.rate_hz,
         recording.duration_s,
         recording.lead_names,
-        prepared.warnings,
+        (*prepared.warnings, *not_found),
         measure_ecg(recording) if question.measured else None,
     )
-    if question.k == 0:
-        return Query(snapshot, windows_WLN), ecg
-    allowed_N = snapshot.searchable.catalogue.allowed(exclude_patient=question.exclude_patient)
     return Query(snapshot, windows_WLN, question.k, allowed_N), ecg
 
 

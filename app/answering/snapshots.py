@@ -127,6 +127,9 @@ class Retriever:
         """
         with self._refreshing:
             mark = self._store.current_mark()
+            served = self._current.generation
+            if self._served is not None and served is not None and served.catalogue.damaged:
+                self._served = self._tried = None  # verified again, and left for an older one where it does not hold
             if mark is not None and mark == self._served:
                 if self.index_problem is not None:
                     log.info("generation_current_again", generation=self._current.searchable.id)

@@ -4,6 +4,7 @@
     body         in pieces of some size, and not behind a request in work          then 400, or the end
     pipelining   8 requests behind the one being answered                          then these are answered, no more
     answer       16 KiB of what lies ready are read in every `write_timeout_s`     then the end
+                 64 MiB lie ready in all                                           then the longest unread ends
     connections  so many in all and from one address                               then the longest idle one is closed
 
 A caller who asks for nothing, or does not read what it asked for, therefore never keeps anybody else out.
@@ -165,7 +166,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._header_lines > MAX_HEADER_LINES or self._header_bytes > MAX_HEADER_BYTES:
             self._complain(RefusedHeader("header_too_large", 431, "The request's header is too large."))
         if not self._in_header:  # a trailer of a chunked body: counted, and no header, but for the parser
-            if name.lower() in (b"connection", b"upgrade"):
+            if name.lower() in (b"connection", b"proxy-connection", b"upgrade"):
                 self._complain(RefusedHeader("bad_request", 400, "A trailer cannot say what becomes of a connection."))
             return
         if name.lower() == b"cookie":
@@ -234,10 +235,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self.everyone.note_unread(self)
         self._end_unless_read()
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self.everyone.note_read(self)
         if not self.transport.is_closing():
             self._stop_end_timer()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -22,6 +22,8 @@ class ConnectionLimits:
     total: int = 1024
     per_address: int = 256
     exempt: tuple[Network, ...] = ()
+    unread_bytes: int = 64 * 2**20
+    """Of all answers that lie ready and are not read."""
 
 
 class Use(Enum):
@@ -33,6 +35,9 @@ class Use(Enum):
     """A body arrives."""
     BEING_ANSWERED = auto()
     """Never closed for a newcomer: how many these can be is bounded further in."""
+
+
+_CLOSED_FIRST = (Use.NONE, Use.SENDING)
 
 
 class Connection(Protocol):
@@ -53,6 +58,8 @@ class Connections:
         # Of each address, in the order of their last request: the first has been idle longest.
         self._of_origin: defaultdict[Network | None, dict[Connection, None]] = defaultdict(dict)
         self._count = 0
+        self._unread: dict[Connection, None] = {}
+        """Those whose answer lies ready, the longest first."""
 
     def __len__(self) -> int:
         return self._count
@@ -61,12 +68,14 @@ class Connections:
         """Take a connection in, closing another one where there are too many. False: nobody could be closed for it."""
         neighbours = self._of_origin.get(newcomer.origin, {})
         full = len(neighbours) >= self.limits.per_address and not self._is_exempt(newcomer.origin)
-        if full and not self._close_longest_idle(neighbours):
+        if full and not any(self._close_longest(use, neighbours) for use in _CLOSED_FIRST):
             return False
         if self._count >= self.limits.total:
-            # Among those of the address that holds most: who floods closes its own first.
+            # Among those of the address that holds most: who floods closes its own first. But nobody's upload is cut
+            # off while anybody's connection is idle.
             heaviest = max(self._of_origin.values(), key=len)
-            if not any(self._close_longest_idle(some) for some in (heaviest, *self._of_origin.values())):
+            by_weight = (heaviest, *self._of_origin.values())
+            if not any(self._close_longest(use, some) for use in _CLOSED_FIRST for some in by_weight):
                 return False
         self._of_origin[newcomer.origin][newcomer] = None
         self._count += 1
@@ -81,6 +90,7 @@ class Connections:
 
     def forget(self, one: Connection) -> None:
         """A connection has ended, or is about to."""
+        self.note_read(one)
         of_origin = self._of_origin.get(one.origin)
         if of_origin is None or one not in of_origin:
             return
@@ -89,13 +99,32 @@ class Connections:
         if not of_origin:
             del self._of_origin[one.origin]
 
-    def _close_longest_idle(self, connections: Iterable[Connection]) -> bool:
-        for state in (Use.NONE, Use.SENDING):
-            for one in connections:
-                if one.use is state:
-                    self.forget(one)
-                    one.transport.abort()
-                    return True
+    def note_unread(self, one: Connection) -> None:
+        """An answer lies ready that nobody reads yet. Where too much lies so in all, what lies longest is given up:
+        of the address for which most lies ready."""
+        self._unread[one] = None
+        while len(self._unread) > 1:
+            lying: Counter[Network | None] = Counter()
+            for waiting in self._unread:
+                lying[waiting.origin] += waiting.transport.get_write_buffer_size()
+            if lying.total() <= self.limits.unread_bytes:
+                return
+            ((heaviest, _),) = lying.most_common(1)
+            longest = next(waiting for waiting in self._unread if waiting.origin == heaviest)
+            self.forget(longest)
+            longest.transport.abort()
+
+    def note_read(self, one: Connection) -> None:
+        """What lay ready has been read, but for a little."""
+        self._unread.pop(one, None)
+
+    def _close_longest(self, use: Use, connections: Iterable[Connection]) -> bool:
+        """Close the connection that has been in this use longest. False: there is none."""
+        for one in connections:
+            if one.use is use:
+                self.forget(one)
+                one.transport.abort()
+                return True
         return False
 
     def _is_exempt(self, origin: Network | None) -> bool:

@@ -36,6 +36,7 @@ from app.refusals import (
     TookTooLong,
 )
 from ground.errors import Refusal
+from index.base import IndexDamaged
 from inputs.errors import InputError, ReaderUnavailable
 
 PROBLEM_TYPE = "application/problem+json"
@@ -139,6 +140,7 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     ReaderUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     NotSearchable: HTTPStatus.SERVICE_UNAVAILABLE,
+    IndexDamaged: HTTPStatus.SERVICE_UNAVAILABLE,
     BatcherClosed: HTTPStatus.SERVICE_UNAVAILABLE,
     TookTooLong: HTTPStatus.SERVICE_UNAVAILABLE,
     JobNotStarted: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any
@@ -56,5 +57,10 @@ async def _respond(
             _ = service.retriever.current.searchable  # before the body is read: without an index there is no use in it
         form = await read_upload(request, max_files=service.settings.max_upload_files)
         answer = await ask(request, service, form.upload, question)
-    content = shape(answer, request.state.request_id).model_dump_json(exclude_unset=True)
+        # A hundred studies of many views take tens of milliseconds to write: not on the event loop.
+        content = await asyncio.to_thread(_written, shape, answer, request.state.request_id)
     return Response(content, media_type="application/json")
+
+
+def _written(shape: Callable[[Answer, str], BaseModel], answer: Answer, request_id: str) -> str:
+    return shape(answer, request_id).model_dump_json(exclude_unset=True)

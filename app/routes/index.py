@@ -49,14 +49,15 @@ async def rebuild(
 async def show_job(service: ServiceDep, job_id: str) -> Response:
     """How far a rebuild is."""
     # Its report names every clip that was left out, which may be many: not on the event loop.
-    content = await asyncio.to_thread(_written, service.jobs.get(job_id))
+    content = await asyncio.to_thread(_written, await service.jobs.get(job_id))
     return Response(content, media_type="application/json")
 
 
-@router.delete("/jobs/{job_id}", dependencies=[AdminKey], response_model_exclude_none=True)
-async def cancel_job(service: ServiceDep, job_id: str) -> JobView:
+@router.delete("/jobs/{job_id}", dependencies=[AdminKey], responses={200: {"model": JobView}})
+async def cancel_job(service: ServiceDep, job_id: str) -> Response:
     """End a running rebuild; what it embedded is kept for the next one."""
-    return JobView.of(await service.jobs.cancel(job_id))
+    content = await asyncio.to_thread(_written, await service.jobs.cancel(job_id))
+    return Response(content, media_type="application/json")
 
 
 @router.get(

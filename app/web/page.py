@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from app.access.sessions import SESSION_COOKIE
 from app.answering.answered import search_answer
+from app.answering.pipeline import Answer
 from app.http.bodies import takes_at_most, takes_upload
 from app.http.dependencies import (
     ServiceDep,
@@ -47,6 +49,7 @@ _NO_COOKIE = (
 @router.get("/")
 async def show_page(request: Request, service: ServiceDep, logged_in: bool = False) -> HTMLResponse:
     """The upload form, or the log-in form where keys are in force. `logged_in`: the log-in form sent them here."""
+    refuse_other_sites(request, service)
     if service.keys.enforced and find_caller(request, service) is None:
         return HTMLResponse(render("login.html", problem=_NO_COOKIE if logged_in else None))
     return _form(service)
@@ -64,14 +67,14 @@ async def ask_by_form(request: Request, service: ServiceDep) -> HTMLResponse:
             )
             query = SearchQuery.model_validate({n: v for n, v in form.fields.items() if v != NOT_FILLED_IN})
             answer = await ask(request, service, form.upload, query.question())
-        report = search_answer(answer, request.state.request_id)
+            page = await asyncio.to_thread(_answer_page, answer, request.state.request_id)
     except Unauthorised as problem:
         return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
     except ValidationError as error:
         return _form(service, problem_of_validation(_as_query(error)))
     except EXPECTED as error:
         return _form(service, problem_of(error))
-    return HTMLResponse(render("answer.html", answer=report))
+    return HTMLResponse(page)
 
 
 @router.post("/login")
@@ -115,6 +118,10 @@ async def log_out(request: Request, service: ServiceDep) -> Response:
     secure = service.settings.session_cookie_secure
     response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict", secure=secure)
     return response
+
+
+def _answer_page(answer: Answer, request_id: str) -> str:
+    return render("answer.html", answer=search_answer(answer, request_id))
 
 
 def _form(service: Service, problem: Problem | None = None) -> HTMLResponse:

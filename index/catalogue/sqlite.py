@@ -6,7 +6,8 @@ Knows nothing of vectors. A catalogue is written once, with `CatalogueWriter`, a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -66,6 +67,8 @@ class Catalogue:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self.damaged = False
+        """Whether something could not be read although the file was whole when it was opened."""
         with engine.connect() as connection:
             row_ids = connection.scalars(sa.select(_studies.c.row_id).order_by(_studies.c.row_id)).all()
             there = {column["name"] for column in sa.inspect(connection).get_columns(_studies.name)}
@@ -114,14 +117,14 @@ class Catalogue:
         if exclude_patient is None:
             return None
         query = sa.select(_studies.c.row_id).where(_studies.c.patient_id == exclude_patient)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             excluded = connection.scalars(query).all()
         return np.setdiff1d(self._row_ids_N, excluded, assume_unique=True) if excluded else None
 
     def usual(self) -> Usual:
         """What is usual among all studies. Reads every row: ask once and keep it."""
         asked = [column for column in self._columns if column.name in MEASURED]
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = connection.execute(sa.select(_studies.c.shd, *asked)).yield_per(_ROWS_AT_ONCE).partitions()
             parts = [np.array([tuple(row) for row in part], dtype=np.float64) for part in rows]
         shd_N, *measured_CN = np.concatenate([np.empty((0, 1 + len(asked))), *parts]).T  # NaN where unknown
@@ -131,15 +134,25 @@ class Catalogue:
     def thumbnail(self, study_id: str, view_id: str) -> bytes | None:
         """A JPEG, or None where there is none."""
         where = (_thumbnails.c.study_id == study_id) & (_thumbnails.c.view_id == view_id)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return connection.scalar(sa.select(_thumbnails.c.jpeg).where(where))
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        """Raises IndexDamaged where the file has been written to, which nobody may."""
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except sa.exc.DBAPIError as error:
+            self.damaged = True
+            raise IndexDamaged("The catalogue cannot be read.") from error
 
     def close(self) -> None:
         self._engine.dispose()
 
     def _cards(self, condition: sa.ColumnElement[bool]) -> list[StudyCard]:
         chosen = sa.select(_studies.c.row_id).where(condition)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             studies = connection.execute(sa.select(*self._columns).where(condition)).mappings().all()
             views = connection.execute(
                 sa.select(_views).where(_views.c.row_id.in_(chosen)).order_by(_views.c.row_id, _views.c.position)

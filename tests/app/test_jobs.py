@@ -141,7 +141,8 @@ def test_a_running_job_tells_its_progress_and_can_be_cancelled(running, command,
 def test_a_job_whose_generation_is_published_is_done_however_it_is_ended(running, command, wait_until, how):
     command.snippet = REPORTS_AND_LINGERS
     job_id = start(running)
-    wait_until(lambda: running.client.get(f"/v1/jobs/{job_id}").json().get("report"))
+    wait_until(lambda: running.service.jobs._job.report)
+    assert "report" not in running.client.get(f"/v1/jobs/{job_id}").json(), "it has not ended"
     if how == "cancelled":
         assert running.client.delete(f"/v1/jobs/{job_id}").json()["state"] == "done"
     else:

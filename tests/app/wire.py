@@ -31,11 +31,23 @@ def everything(connection) -> bytes:
     return received
 
 
+def one_answer(connection) -> bytes:
+    """An answer of a stated length, which may come in pieces; what there was where the connection ends."""
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+        head, end, body = received.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        if end and length and len(body) >= int(length[1]):
+            break
+    return received
+
+
 def is_open(connection) -> bool:
     """Whether a request on it is answered."""
     try:
         connection.sendall(ASK)
-        return b" 200 " in connection.recv(4096)
+        return b" 200 " in one_answer(connection)
     except OSError:
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import ExitStack, contextmanager
 
 import httpx
@@ -58,6 +59,7 @@ def start(serve_app):
                 connection.settimeout(timeout_s)
                 connection.bind((source, 0))
                 connection.connect((address.host, address.port))
+                time.sleep(0.05)  # a newcomer is taken in a little later than what others send meanwhile
                 return connection
 
             connect.url = url

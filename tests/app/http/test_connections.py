@@ -5,13 +5,15 @@ from __future__ import annotations
 import gc
 import socket
 import struct
+import time
+from functools import partial
 
 import httpx
 import pytest
-from wire import ASK, HEAD, UPLOAD, everything, is_open
+from wire import ASK, CLOSE, HEAD, LARGE, UPLOAD, everything, is_open, one_answer
 
 from app.http.connections import BoundedProtocol
-from app.http.origins import origin_of
+from app.http.origins import ConnectionLimits, origin_of
 from app.main import OTHER_DESCRIPTORS, connection_limits
 from app.settings import Settings
 
@@ -54,6 +56,33 @@ def test_when_the_server_is_full_who_has_most_makes_room(start):
         assert is_open(connect(source="127.0.0.3"))
         assert is_open(other)
         assert [is_open(one) for one in reversed(flood)] == [True] * 6 + [False]
+
+
+def test_no_upload_is_cut_off_while_anybodys_connection_is_idle(start):
+    with start(max_connections_per_address=6, max_connections=6) as connect:
+        uploads = [connect() for _ in range(3)]
+        for upload in uploads:
+            upload.sendall(b"POST /body HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 6\r\n\r\nabc")
+        time.sleep(0.2)
+        idle = [connect(source=f"127.0.0.{host}") for host in range(2, 9)]
+        time.sleep(0.2)
+        for upload in uploads:
+            upload.sendall(b"def")
+            assert one_answer(upload).endswith(b"\r\n\r\n6")
+        assert [is_open(one) for one in reversed(idle)] == [True] * 3 + [False] * 4
+
+
+def test_of_answers_that_nobody_reads_only_so_much_lies_ready(start, monkeypatch):
+    monkeypatch.setattr("app.main.ConnectionLimits", partial(ConnectionLimits, unread_bytes=3 * len(LARGE)))
+    with start(write_timeout_s=300) as connect:
+        other = connect(SO_RCVBUF=4096, source="127.0.0.2")
+        flood = [connect(SO_RCVBUF=4096) for _ in range(6)]
+        for one in (other, *flood):
+            one.sendall(CLOSE.replace(b"small", b"large"))
+            time.sleep(0.1)
+        assert len(everything(other)) > len(LARGE)
+        read = [len(everything(one)) > len(LARGE) for one in flood]
+        assert read == [False] * 4 + [True] * 2
 
 
 @pytest.mark.parametrize("proxies", ['["127.0.0.0/8"]', '["::1", "127.0.0.1"]'])

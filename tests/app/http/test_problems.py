@@ -18,7 +18,7 @@ from app.refusals import (
     TookTooLong,
 )
 from ground.errors import Refusal
-from index.base import IndexDamaged
+from index.base import IndexMissing
 from inputs.errors import ReaderUnavailable, UnreadableFile, UnusableRecording
 
 REFUSALS = [
@@ -53,7 +53,7 @@ def test_what_a_refusal_knows_besides_is_said_too():
     assert problem_of(unusable).body("r")["leads"] == ["V3"]
 
 
-@pytest.mark.parametrize("error", [Refusal("other", "Something."), IndexDamaged("A file."), ValueError("x")])
+@pytest.mark.parametrize("error", [Refusal("other", "Something."), IndexMissing("None."), ValueError("x")])
 def test_a_refusal_that_no_request_should_meet_is_a_defect(error):
     with pytest.raises(TypeError):
         problem_of(error)
