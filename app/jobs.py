@@ -43,10 +43,9 @@ SAVE_EVERY_S = 1.0
 TERMINATE_S = 5.0
 TURN_TRIES, TURN_PAUSE_S = 6, 0.05
 """Whoever looks whether the lock is held holds it for an instant."""
-LINE_BYTES = 64 * 2**20
-"""A report lists every skipped file on one line."""
-SHORT_LINE_BYTES = 64 * 2**10
-MAX_FILE_BYTES = 2 * LINE_BYTES
+LINE_BYTES = 2**20
+"""Of what a rebuild says; its report names only so many skipped clips."""
+MAX_FILE_BYTES = 4 * LINE_BYTES
 
 Command = Callable[[Path], Sequence[str]]
 
@@ -238,9 +237,8 @@ class RebuildJobs:
         saved = time.monotonic()
         try:
             async for line in process.stdout:
-                long = len(line) > SHORT_LINE_BYTES  # a report that names a hundred thousand clips
-                _take(job, await asyncio.to_thread(parse_line, line) if long else parse_line(line))
-                if not long and time.monotonic() - saved > SAVE_EVERY_S:
+                _take(job, parse_line(line))
+                if time.monotonic() - saved > SAVE_EVERY_S:
                     self._save_quietly(job)
                     saved = time.monotonic()
         except ValueError:  # a line longer than LINE_BYTES
@@ -257,11 +255,11 @@ class RebuildJobs:
             job.problem = "The index was rebuilt, but the service could not turn to it."
             log.error("swap_failed", job=job.id, **where(error))  # noqa: TRY400 - a traceback names paths
         finally:
-            await self._finish(job, published=published)
+            self._finish(job, published=published)
 
-    async def _finish(self, running: StoredJob, *, published: bool) -> None:
+    def _finish(self, job: StoredJob, *, published: bool) -> None:
         """A rebuild that has reported is done, however its process ended: its generation is the current one."""
-        job = running.model_copy(update={"ended_at": datetime.now(UTC), "pid": None, "pid_started": None})
+        job.ended_at, job.pid, job.pid_started = datetime.now(UTC), None, None
         if published:
             job.state = "done"
         elif self._ending is not None:
@@ -269,8 +267,7 @@ class RebuildJobs:
         else:
             job.state = "failed"
             job.problem = job.problem or "The rebuild failed; run `echo2ecg index rebuild` to see why."
-        await asyncio.to_thread(self._save_quietly, job)
-        self._job = job
+        self._save_quietly(job)
         self._turn.let_go()  # last: who finds the job abandoned reads its end
         log.info("job_ended", job=job.id, state=job.state)
 

@@ -68,19 +68,19 @@ class Settings(BaseSettings):
     """Addresses or networks whose connections are many people's: only `max_connections` holds for them. In the
     environment as JSON, `["10.0.0.0/8"]`."""
 
-    header_timeout_s: float = Field(default=10.0, gt=0)
+    header_timeout_s: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     """A connection that has not sent a whole request header by then is closed."""
-    write_timeout_s: float = Field(default=20.0, gt=0)
+    write_timeout_s: float = Field(default=20.0, gt=0, allow_inf_nan=False)
     """A connection whose caller has not read what lies ready for it by then is closed."""
-    body_timeout_s: float = Field(default=20.0, gt=0)
+    body_timeout_s: float = Field(default=20.0, gt=0, allow_inf_nan=False)
     """A body that has not arrived by then is answered 408."""
-    answer_timeout_s: float = Field(default=30.0, gt=0)
+    answer_timeout_s: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     """An answer that is not there this long after its upload is given up with 503."""
-    drain_timeout_s: float = Field(default=25.0, gt=0)
+    drain_timeout_s: float = Field(default=25.0, gt=0, allow_inf_nan=False)
     """How long SIGTERM waits for requests already accepted."""
-    index_poll_s: float = Field(default=1.0, gt=0)
+    index_poll_s: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """How often a generation written by someone else is looked for."""
-    session_hours: float = Field(default=12.0, gt=0)
+    session_hours: float = Field(default=12.0, gt=0, allow_inf_nan=False)
     """How long a log-in on the page lasts."""
     session_cookie_secure: bool = True
     """Whether browsers keep a log-in only over HTTPS (and, most of them, on this machine). False lets the session cross

@@ -36,14 +36,15 @@ PARSER_ERRORS = (
 def csv_columns(name: str, content: bytes, wanted: Collection[str]) -> pd.DataFrame:
     """Those of the `wanted` columns that a CSV has, every cell as text.
 
-    Raises UnreadableFile for a separator other than the comma, a wanted column that comes twice and more than
-    `inputs.limits` allows, and PARSER_ERRORS.
+    Raises UnreadableFile for a separator other than the comma, a wanted column that comes twice, a row that has more or
+    fewer cells than the header and more than `inputs.limits` allows, and PARSER_ERRORS.
     """
     names = _header(name, content)
     if len(names) == 1 and ";" in names[0]:
         sentence = f"{name} looks semicolon-separated; separate its cells with commas."
         raise UnreadableFile("table_semicolons", sentence)
     _come_once(name, names, wanted)
+    _check_rows(name, content, len(names))
     pieces, n_rows = [], 0
     with pd.read_csv(
         io.BytesIO(content),
@@ -69,6 +70,23 @@ def _header(name: str, content: bytes) -> list[str]:
         sentence = f"The header of {name} is longer than {limits.MAX_COHORT_HEADER_BYTES >> 10} KiB."
         raise UnreadableFile("table_too_large", sentence)
     return names
+
+
+def _check_rows(name: str, content: bytes, n_cells: int) -> None:
+    """Refuse a row of more or fewer cells than the header: a decimal comma makes two of one, a broken copy ends in one.
+
+    pandas cuts off or fills up such rows.
+    """
+    rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline=""))
+    place = -1  # of the header; blank rows count for nothing, as in pandas
+    for row in rows:
+        if len(row) < 2 and not "".join(row).strip():
+            continue
+        place += 1
+        if len(row) != n_cells:
+            cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
+            sentence = f"Row {place} of {name} has {cells}, its header {n_cells}; cells that hold a comma need quotes."
+            raise UnreadableFile("row_of_other_length", sentence)
 
 
 def parquet_columns(name: str, content: bytes, wanted: Collection[str], ids: Collection[str]) -> pd.DataFrame:

@@ -289,7 +289,8 @@ def _time(text: pd.Series, column: str, table: str) -> Parsed:
     else:
         stripped = text.str.strip()
         zoned = stripped.str.contains(r"[T ].*(?:[zZ]|[+-]\d\d:?(?:\d\d)?)$", regex=True).to_numpy(dtype=bool)
-        times = pd.to_datetime(stripped.where(stripped != ""), format="ISO8601", utc=True, errors="coerce")
+        dates = stripped.where(stripped.str.match(r"[-+]?[0-9]{4}"))  # `today` is another day in another run
+        times = pd.to_datetime(dates, format="ISO8601", utc=True, errors="coerce")
     missing = times.isna().to_numpy()
     zone = None if times.dt.tz is None else "UTC"
     first, end = (pd.Timestamp(year, 1, 1, tz=zone) for year in (_FIRST_YEAR, _LAST_YEAR + 1))

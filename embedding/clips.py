@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from embedding.local import Reader, Refused, attempt, in_order
 from embedding.prepared import normalised_clip, read_clip
-from embedding.sources import clip_sha256, spec_hash
+from embedding.sources import clip_sha256, spec_hash, unchanged
 from embedding.store import ArrayStore
 from embedding.view_cache import EmbeddedView, ViewCache
 from ground.disk import sha256
@@ -186,7 +186,7 @@ class _Shard:
             if reason := self.decoded.note(file_sha256):
                 return Refused(reason, lasting=True)
             return _Clip(file_sha256, normalised_clip(self.decoded[file_sha256], spec))
-        clip = read_clip(row.path, spec, self.reader)
+        clip = unchanged(row.path, file_sha256, clip_sha256, lambda: read_clip(row.path, spec, self.reader))
         return _Clip(file_sha256, prepare_clip(clip, spec), thumbnail_jpeg(clip))
 
 

@@ -6,6 +6,7 @@ A file that cannot be used is skipped with its reason; it never stops a run. Let
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.local import Reader, Refused, attempt, in_order, reading
-from embedding.sources import SourceFile, Sources, hashed, spec_hash
+from embedding.sources import SourceFile, Sources, hashed, spec_hash, unchanged
 from embedding.store import ArrayStore
 from ground.disk import sha256
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
@@ -30,7 +31,7 @@ def prepared_ecgs(
 ) -> tuple[dict[str, NDArray[np.float32]], Sources]:
     """Prepared records (L, N) by id, memory-mapped from `folder`, of the ECGs that can be used."""
     with ArrayStore(folder / f"ecgs-{spec_hash(spec)}", np.float32) as store:
-        usable = fill_store(store, hash_ecgs(paths), ecg_array, spec, machine, stage="prepare ECGs")
+        usable = fill_store(store, hash_ecgs(paths), ecg_array, spec, machine, stage="prepare ECGs", hash_of=ecg_sha256)
         return {name: np.asarray(store[source.sha256]) for name, source in usable.files.items()}, usable
 
 
@@ -55,15 +56,23 @@ def ecg_array(path: Path, spec: EcgSpec, reader: Reader) -> NDArray[np.float32]:
 
 
 def fill_store(
-    store: ArrayStore, sources: Sources, prepare: Prepare, spec: Any, machine: Machine, *, stage: str
+    store: ArrayStore,
+    sources: Sources,
+    prepare: Prepare,
+    spec: Any,
+    machine: Machine,
+    *,
+    stage: str,
+    hash_of: Callable[[Path], str],
 ) -> Sources:
-    """Prepares what the store does not hold yet; returns the sources that it has arrays for."""
+    """Prepares what the store does not hold yet; returns the sources that it has arrays for. `hash_of` named them."""
     waiting = list({s.sha256: s for s in sources.files.values() if s.sha256 not in store}.values())
     passing: dict[str, str] = {}
     with reading(machine.workers) as reader:
 
         def work(source: SourceFile) -> NDArray[Any] | Refused:
-            return attempt(lambda: prepare(source.path, spec, reader))
+            read = partial(prepare, source.path, spec, reader)
+            return attempt(lambda: unchanged(source.path, source.sha256, hash_of, read))
 
         with in_order(work, waiting, workers=machine.workers, ahead=4 * machine.workers) as results:
             for done, (source, result) in enumerate(results, start=1):

@@ -22,7 +22,7 @@ from inputs.records import NO_HINTS, EcgRecording, EchoClip, ReadHints, Uploaded
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-_MAY_PASS = frozenset({"reading_failed"})
+_MAY_PASS = frozenset({"reading_failed", "file_changed"})
 """Codes of refusals that say nothing final about a file: a child died or was late, perhaps on a busy machine."""
 
 

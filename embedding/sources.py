@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel
 
 from ground.disk import sha256_of_open, short_name_of
-from inputs.errors import InputError
+from inputs.errors import InputError, UnreadableFile
 from inputs.opened import open_regular_file
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,27 @@ def clip_sha256(path: Path) -> str:
     """Of a clip's file. Raises InputError or OSError."""
     with open_regular_file(path) as file:
         return sha256_of_open(file)
+
+
+def unchanged(path: Path, sha256: str, hash_of: Callable[[Path], str], read: Callable[[], _Read]) -> _Read:
+    """What `read` gives of a file that was hashed before: it must not be known by the hash of another one.
+
+    Raises UnreadableFile where the file was changed or exchanged since, if only for the time of reading.
+    """
+    before = _stamp(path)
+    result = read()
+    if hash_of(path) != sha256 or _stamp(path) != before:
+        raise UnreadableFile("file_changed", "The file changed while it was read.")
+    return result
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Changes with every writing and renaming; empty where there is no such file."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def hashed(paths: Mapping[str, Path], hash_of: Callable[[Path], str]) -> Sources:

@@ -15,6 +15,7 @@ import shutil
 import sqlite3
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -173,14 +174,15 @@ class Turn:
 
 
 @contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """Wait for a folder and hold it; only those who ask for the same lock are kept out."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+def locked(path: Path, *, wait_s: float) -> Iterator[None]:
+    """Hold a file that only its owner may open, made where it is not there. TimeoutError where another keeps it."""
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "r+b") as file:
+        end = time.monotonic() + wait_s
+        while not hold(file):
+            if time.monotonic() >= end:
+                raise TimeoutError
+            time.sleep(0.02)
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,14 @@ class RebuildReport:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    def in_short(self) -> dict[str, Any]:
+        """Without most of the clips that were left out, where they are many; their number is told."""
+        told = replace(self, skipped=self.skipped[:MOST_SKIPPED_TOLD])
+        return told.to_dict() | {"skipped_in_all": len(self.skipped)}
+
+
+MOST_SKIPPED_TOLD = 200
+"""To a job. The generation's `report.json` names all."""
 
 Publishing = Callable[["RebuildReport"], AbstractContextManager[object]]
 
@@ -286,7 +294,7 @@ def _reported(report: RebuildReport) -> Iterator[None]:
     """Once the generation is the current one the report is out, whoever ends the process and when."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     yield
-    sys.stdout.write(Report(report.to_dict()).to_line())
+    sys.stdout.write(Report(report.in_short()).to_line())
     sys.stdout.flush()
 
 

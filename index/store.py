@@ -239,8 +239,11 @@ class IndexStore:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # For its owner alone: whoever may open it, if only to read, may hold it.
+        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            with contextlib.suppress(PermissionError):
+                os.fchmod(descriptor, 0o600)
             for attempts_left in reversed(range(6)):  # a server that starts holds the lock for an instant
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,7 @@ import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from app.settings import Settings, SettingsError
-from ground.disk import locked_folder, sha256, write_whole
+from ground.disk import locked, sha256, write_whole
 from ground.errors import Refusal
 from ground.schema import NEWER, is_newer_json
 
@@ -48,6 +49,7 @@ class ApiKey(BaseModel):
 
 
 _SCHEMA_VERSION = 1
+_WAIT_S = 5.0
 
 
 class _KeysFile(BaseModel):
@@ -72,7 +74,7 @@ def create_key(file: Path, scopes: Sequence[str], name: str, *, expires: datetim
         expires=expires,
     )
     file.parent.mkdir(parents=True, exist_ok=True)
-    with locked_folder(file.parent):  # two commands at once must not lose each other's key
+    with _turn_at(file):
         _write(file, (*(list_keys(file) if file.exists() else ()), entry))
     return key
 
@@ -96,12 +98,22 @@ def list_keys(file: Path) -> tuple[ApiKey, ...]:
 
 def revoke_key(file: Path, key_id: str) -> None:
     """Take a key out of the file. Refusal when no key has this id."""
-    with locked_folder(file.parent):  # two commands at once must not lose each other's key
+    with _turn_at(file):
         keys = list_keys(file)
         kept = tuple(key for key in keys if key.id != key_id)
         if len(kept) == len(keys):
             raise Refusal("key_unknown", f"No key has the id {key_id}: `echo2ecg keys list` shows them.")
         _write(file, kept)
+
+
+@contextmanager
+def _turn_at(file: Path) -> Iterator[None]:
+    """Two commands at once must not lose each other's key. Refusal where another one does not end."""
+    try:
+        with locked(file.with_name(f".{file.name}.lock"), wait_s=_WAIT_S):
+            yield
+    except TimeoutError:
+        raise Refusal("keys_busy", "Another command is writing the keys file: try again when it has ended.") from None
 
 
 def check_access(settings: Settings) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from app.jobs import rebuild_command
 from ground.progress import Failure, parse_line
+from index.rebuild import MOST_SKIPPED_TOLD, RebuildReport, SkippedView
 
 SLEEPS = """
 import json, sys, time
@@ -315,3 +316,10 @@ def test_queries_go_on_while_a_job_runs(running, command):
         thread.join()
     assert statuses == [200] * 8
     running.client.delete(f"/v1/jobs/{job_id}")
+
+
+def test_a_job_is_told_of_few_of_many_skipped_clips_and_of_their_number():
+    skipped = tuple(SkippedView(f"s{i}", "v", "It is damaged.") for i in range(MOST_SKIPPED_TOLD + 5))
+    report = RebuildReport("000001", "b", 1, 1, 1, 0, skipped, 1.0)
+    assert len(report.to_dict()["skipped"]) == report.in_short()["skipped_in_all"] == len(skipped)
+    assert len(report.in_short()["skipped"]) == MOST_SKIPPED_TOLD

@@ -43,6 +43,7 @@ def test_cohorts_come_from_the_environment_as_json(monkeypatch):
         ({"bundle_dir": "b", "index_dir": "i", "port": 70000}, "port .*less than or equal to 65535"),
         ({"bundle_dir": "b", "index_dir": "i", "colour": "red"}, "no setting called colour"),
         ({"bundle_dir": "b", "index_dir": "i", "queue_size": 0}, "ECHO2ECG_QUEUE_SIZE"),
+        ({"bundle_dir": "b", "index_dir": "i", "drain_timeout_s": float("inf")}, "drain_timeout_s .*finite"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence_that_names_it(values, sentence):

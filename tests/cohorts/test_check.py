@@ -158,7 +158,7 @@ def test_zoned_and_naive_times_in_different_tables_are_refused(tables: Tables, t
     assert only_problem(check_cohort(tables.write(tmp_path)), "times_mixed") == ("ecgs", 3, (1, 2, 3))
 
 
-@pytest.mark.parametrize("text", ["01/03/2021", "soon", "", "2021-13-01"])
+@pytest.mark.parametrize("text", ["01/03/2021", "soon", "today", "now", "", "2021-13-01"])
 def test_times_that_are_not_iso_8601_are_found(tables: Tables, tmp_path: Path, text: str):
     tables.ecgs.loc[2, "acquired_at"] = text
     assert only_problem(check_cohort(tables.write(tmp_path)), "time_unreadable") == ("ecgs", 1, (3,))
@@ -331,6 +331,18 @@ def test_a_table_with_semicolons_is_called_that(tables: Tables, tmp_path: Path, 
     report = check_cohort(tmp_path)
     assert only_problem(report, "table_semicolons") == ("studies", 1, ())
     assert "studies.csv looks semicolon-separated" in report.problems[0].sentence
+
+
+@pytest.mark.parametrize(("cells", "words"), [("a,11,5", "has 3 cells"), ("5", "has 1 cell,"), ("a,b,", "has 3 cells")])
+def test_a_row_with_more_or_fewer_cells_than_the_header_is_refused(
+    tables: Tables, tmp_path: Path, cells: str, words: str
+):
+    tables.write(tmp_path)
+    splits = (tmp_path / "splits.csv").read_text()
+    (tmp_path / "splits.csv").write_text(splits + f"\n{cells}\n")
+    report = check_cohort(tmp_path)
+    assert only_problem(report, "row_of_other_length") == ("splits", 1, ())
+    assert f"Row 4 of splits.csv {words}" in report.problems[0].sentence
 
 
 def test_missing_and_doubled_tables_and_columns_are_said_by_name(tables: Tables, tmp_path: Path):

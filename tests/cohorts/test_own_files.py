@@ -174,7 +174,7 @@ def test_a_table_file_larger_than_its_limit_is_refused(tables: Tables, tmp_path:
 def test_a_csv_header_longer_than_its_limit_is_refused(tables: Tables, tmp_path: Path, before: str):
     tables.write(tmp_path)
     rows = (tmp_path / "splits.csv").read_text()
-    (tmp_path / "splits.csv").write_text(before + rows.replace("split\n", "split" + ",x" * 1000 + "\n", 1))
+    (tmp_path / "splits.csv").write_text(before + rows.replace("\n", ",x" * 1000 + "\n"))
     assert check_cohort(tmp_path).problems == ()
     (tmp_path / "splits.csv").write_text(before + rows.replace("split\n", "split" + ",x" * 40_000 + "\n", 1))
     assert refused(tmp_path) == ("table_too_large", "splits")

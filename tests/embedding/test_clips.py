@@ -1,3 +1,6 @@
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -70,7 +73,7 @@ def test_guarded_children_give_what_this_process_gives(clips, micro_recipe, tmp_
 def test_view_vectors_from_decoded_clips_equal_those_from_files(clips, micro_recipe, tmp_path):
     bundle = echo_bundle(tmp_path / "one", micro_recipe)
     with ArrayStore(tmp_path / "clips", np.uint8) as decoded:
-        fill_store(decoded, hash_clips(clips), clip_bytes, SPEC, HERE, stage="")
+        fill_store(decoded, hash_clips(clips), clip_bytes, SPEC, HERE, stage="", hash_of=clip_sha256)
         a, _ = view_vectors(bundle, clips, tmp_path / "a", decoded=decoded)
     b, _ = view_vectors(bundle, clips, tmp_path / "b")
     for name in clips:
@@ -80,7 +83,7 @@ def test_view_vectors_from_decoded_clips_equal_those_from_files(clips, micro_rec
 def test_who_wants_thumbnails_does_not_take_a_view_without_one(clips, micro_recipe, tmp_path):
     bundle = echo_bundle(tmp_path / "one", micro_recipe)
     with ArrayStore(tmp_path / "clips", np.uint8) as decoded:
-        fill_store(decoded, hash_clips(clips), clip_bytes, SPEC, HERE, stage="")
+        fill_store(decoded, hash_clips(clips), clip_bytes, SPEC, HERE, stage="", hash_of=clip_sha256)
         bare, _ = view_vectors(bundle, clips, tmp_path, decoded=decoded)
     assert not any(view.thumbnail_jpeg for view in bare.values())
     full, embedded = view_vectors(bundle, clips, tmp_path, thumbnails=True)
@@ -97,6 +100,24 @@ def test_a_file_that_is_no_clip_is_listed_and_stops_nothing(clips, micro_recipe,
         "bad": "This file is not a DICOM, AVI or MP4 clip.",
         "gone": "The file does not exist.",
     }
+
+
+def test_a_clip_that_changes_while_it_is_read_gets_no_vector(clips, micro_recipe, tmp_path, monkeypatch):
+    name, path = next(iter(clips.items()))
+    mine = Path(shutil.copy(path, tmp_path / "mine.avi"))
+    other = next(other for other in clips.values() if other.read_bytes() != path.read_bytes())
+    bundle = echo_bundle(tmp_path / "one", micro_recipe)
+
+    def exchanged(path, spec, reader):
+        path.write_bytes(other.read_bytes())
+        return read_clip(path, spec, reader)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("embedding.clips.read_clip", exchanged)
+        views, embedded = view_vectors(bundle, {name: mine}, tmp_path)
+    assert (views, embedded.skipped) == ({}, {name: "The file changed while it was read."})
+    views, embedded = view_vectors(bundle, {name: mine, "other": other}, tmp_path)
+    np.testing.assert_array_equal(views[name].vector_V, views["other"].vector_V)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -1,4 +1,5 @@
 import errno
+import shutil
 import time
 from pathlib import Path
 
@@ -6,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from embedding.ecgs import ecg_array, fill_store, hash_ecgs, prepared_ecgs
+from embedding.ecgs import ecg_array, ecg_sha256, fill_store, hash_ecgs, prepared_ecgs
 from embedding.local import Refused, attempt, in_order, reading
 from embedding.prepared import clip_bytes, normalised_clip, read_clip
+from embedding.sources import clip_sha256, hash_clips
 from embedding.store import ArrayStore
 from inputs.echo.prepare import prepare_clip
 from inputs.errors import ReaderUnavailable, UnreadableFile
@@ -78,20 +80,49 @@ def test_an_ecgs_hash_covers_its_signal_file(cohort_dir, tmp_path):
     assert hash_ecgs(path).files["e"].sha256 != before
 
 
+def filled(store, paths, prepare):
+    return fill_store(store, hash_ecgs(paths), prepare, SPEC, HERE, stage="", hash_of=ecg_sha256)
+
+
 def test_unusable_files_are_named_with_their_reason_and_not_tried_again(cohort_dir, tmp_path):
     (tmp_path / "bad.hea").write_text("not a header")
     paths = {"bad": tmp_path / "bad.hea", "good": cohort_dir / "files" / "val0.hea", "gone": Path("/nowhere/x.hea")}
     with ArrayStore(tmp_path / "store", np.float32) as store:
-        usable = fill_store(store, hash_ecgs(paths), ecg_array, SPEC, HERE, stage="")
+        usable = filled(store, paths, ecg_array)
         assert set(usable.files) == {"good"}
         assert set(usable.skipped) == {"bad", "gone"}
         assert all(usable.skipped.values())
         with reading(0) as reader:
             np.testing.assert_array_equal(store[usable.files["good"].sha256], ecg_array(paths["good"], SPEC, reader))
         calls = []
-        again = fill_store(store, hash_ecgs(paths), lambda *a: calls.append(a), SPEC, HERE, stage="")
+        again = fill_store(
+            store, hash_ecgs(paths), lambda *a: calls.append(a), SPEC, HERE, stage="", hash_of=ecg_sha256
+        )
         assert not calls
         assert again == usable
+
+
+def test_a_file_that_is_exchanged_while_it_is_read_is_not_kept_under_its_hash(cohort_dir, tmp_path):
+    ours, others = tmp_path / "a.avi", tmp_path / "b.avi"
+    first, second = sorted((cohort_dir / "files").glob("val*.avi"))[:2]
+    shutil.copy(first, ours)
+    shutil.copy(second, others)
+
+    def swapped(path, spec, reader):
+        for _ in range(2):  # there and back again
+            ours.rename(tmp_path / "c.avi")
+            others.rename(ours)
+            (tmp_path / "c.avi").rename(others)
+            clip = clip_bytes(others, spec, reader)
+        return clip
+
+    with ArrayStore(tmp_path / "store", np.uint8) as store:
+        sources = hash_clips({"a": ours})
+        for prepare in (swapped, clip_bytes):
+            usable = fill_store(store, sources, prepare, EchoSpec(size=32), HERE, stage="", hash_of=clip_sha256)
+            assert (len(store), usable.skipped) == (
+                (0, {"a": "The file changed while it was read."}) if prepare is swapped else (1, {})
+            )
 
 
 def test_a_child_that_died_is_no_lasting_word_about_a_file(cohort_dir, tmp_path):
@@ -101,9 +132,9 @@ def test_a_child_that_died_is_no_lasting_word_about_a_file(cohort_dir, tmp_path)
         raise UnreadableFile("reading_failed", "Reading this file failed.")
 
     with ArrayStore(tmp_path / "store", np.float32) as store:
-        skipped = fill_store(store, hash_ecgs(paths), child_dies, SPEC, HERE, stage="").skipped
+        skipped = filled(store, paths, child_dies).skipped
         assert skipped == {"e": "Reading this file failed."}
-        assert set(fill_store(store, hash_ecgs(paths), ecg_array, SPEC, HERE, stage="").files) == {"e"}
+        assert set(filled(store, paths, ecg_array).files) == {"e"}
 
 
 def test_when_no_child_can_be_started_the_run_ends_and_nothing_is_said_of_the_file(cohort_dir, tmp_path):
@@ -114,9 +145,9 @@ def test_when_no_child_can_be_started_the_run_ends_and_nothing_is_said_of_the_fi
 
     with ArrayStore(tmp_path / "store", np.float32) as store:
         with pytest.raises(ReaderUnavailable):
-            fill_store(store, hash_ecgs(paths), no_child, SPEC, HERE, stage="")
+            filled(store, paths, no_child)
         assert len(store) == 0
-        assert set(fill_store(store, hash_ecgs(paths), ecg_array, SPEC, HERE, stage="").files) == {"e"}
+        assert set(filled(store, paths, ecg_array).files) == {"e"}
 
 
 def test_a_defect_of_ours_is_no_refusal():

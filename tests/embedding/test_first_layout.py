@@ -17,7 +17,7 @@ from cohorts import open_cohort
 from embedding.clips import open_view_cache
 from embedding.ecgs import fill_store
 from embedding.prepared import clip_bytes
-from embedding.sources import spec_hash
+from embedding.sources import clip_sha256, spec_hash
 from embedding.store import ArrayStore
 from ground.findings import MEASUREMENTS
 from index.rebuild import is_current, rebuild_index
@@ -91,7 +91,7 @@ def test_nothing_in_its_work_folder_is_prepared_or_embedded_twice(written, read_
     signals, _ = prepared_signals(cohort, cohort.ecgs["ecg_id"], bundle.manifest.ecg, work, HERE)
     clips = clip_sources(cohort, cohort.studies["study_id"])
     with ArrayStore(work / f"clips-{spec_hash(bundle.manifest.echo)}", np.uint8) as decoded:
-        usable = fill_store(decoded, clips, clip_bytes, bundle.manifest.echo, HERE, stage="")
+        usable = fill_store(decoded, clips, clip_bytes, bundle.manifest.echo, HERE, stage="", hash_of=clip_sha256)
         views, skipped = study_views(bundle, cohort, clips, work, HERE, decoded=decoded)
     assert not read_files
     assert (len(signals), len(usable.files), len(views)) == (4, 7, 4)

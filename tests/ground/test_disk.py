@@ -15,7 +15,7 @@ from ground.disk import (
     held_folder,
     hold,
     is_no_space,
-    locked_folder,
+    locked,
     remove_abandoned,
     sha256_of,
     write_whole,
@@ -108,18 +108,20 @@ def test_who_holds_a_file_keeps_others_out_until_it_is_closed(tmp_path):
         assert hold(theirs)
 
 
-def test_a_folder_is_waited_for(tmp_path):
+def test_a_lock_is_waited_for_but_not_for_ever_and_its_owner_alone_may_open_it(tmp_path):
+    path = tmp_path / "lock"
     script = (
-        "import sys, time; from pathlib import Path; from ground.disk import locked_folder\n"
-        "with locked_folder(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(0.5)\n"
+        "import sys, time; from pathlib import Path; from ground.disk import locked\n"
+        "with locked(Path(sys.argv[1]), wait_s=5):\n    print('held', flush=True); time.sleep(1)\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", script, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as other:
+    with subprocess.Popen([sys.executable, "-c", script, path], cwd=ROOT, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
+        with pytest.raises(TimeoutError), locked(path, wait_s=0.1):
+            pass
         started = time.monotonic()
-        with locked_folder(tmp_path):
+        with locked(path, wait_s=20):
             assert time.monotonic() - started > 0.2
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])

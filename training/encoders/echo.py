@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cohorts import Cohort, CohortError
 from embedding.ecgs import fill_store
 from embedding.prepared import clip_bytes
+from embedding.sources import clip_sha256
 from embedding.store import ArrayStore
 from ground.disk import short_name_of
 from models.bundle import BundleDraft, BundleError, read_manifest, write_bundle
@@ -87,6 +88,7 @@ def train_echo_encoder(
         recipe.echo,
         machine,
         stage="prepare clips",
+        hash_of=clip_sha256,
     )
     study_id_N = cohort.echos["study_id"].to_numpy()[[int(name) for name in clips.files]]
     study_N = pd.Index(studies["study_id"]).get_indexer(study_id_N)

@@ -19,6 +19,7 @@ from app.access.keys import (
 )
 from app.access.sessions import SESSIONS_PER_KEY, Sessions
 from app.settings import Settings, SettingsError
+from ground.disk import locked
 from ground.errors import Refusal
 
 
@@ -46,6 +47,14 @@ def test_two_keys_differ_and_both_are_kept(file):
     assert first != second
     ring = KeyRing(file)
     assert [ring.find(first).name, ring.find(second).name] == ["a", "b"]
+
+
+def test_a_command_does_not_wait_for_ever_for_another(file, monkeypatch):
+    monkeypatch.setattr("app.access.keys._WAIT_S", 0.1)
+    create_key(file, ("query",), "one")
+    with locked(file.with_name(f".{file.name}.lock"), wait_s=0), pytest.raises(Refusal, match="Another command"):
+        create_key(file, ("query",), "two")
+    assert [key.name for key in list_keys(file)] == ["one"]
 
 
 @pytest.mark.parametrize("scopes", [(), ("root",), ("query", "root")])

@@ -125,6 +125,21 @@ def test_a_damaged_newest_generation_is_served_by_the_one_before_and_said(start_
         assert running.search(1).json()["generation"] == "000001"
 
 
+def test_a_catalogue_that_is_written_to_while_it_is_served_is_left_for_a_sound_generation(
+    start_app, index_dir, write_generation, wait_until
+):
+    second = write_generation(index_dir, seed=1)
+    with start_app(index_poll_s=0.05) as running:
+        assert running.search(1).json()["generation"] == second
+        catalogue = index_dir / "generations" / second / "catalogue.sqlite"
+        with open(catalogue, "r+b") as file:
+            file.write(b"\xff" * catalogue.stat().st_size)
+        answer = running.client.get("/v1/studies/g1-s0")
+        assert (answer.status_code, answer.json()["code"]) == (503, "index_damaged")
+        wait_until(lambda: running.client.get("/readyz").json().get("degraded"))
+        assert running.search(1).json()["generation"] == "000001"
+
+
 def test_an_index_of_which_nothing_verifies_is_called_damaged_and_none_is_called_missing(
     start_app, index_dir, tmp_path
 ):

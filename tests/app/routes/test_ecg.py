@@ -113,6 +113,19 @@ def test_a_parameter_out_of_range_is_422(running, params):
     assert problem["errors"][0]["parameter"] == next(iter(params))
 
 
+def test_a_patient_of_whom_the_index_has_no_study_is_said_to_have_none(running):
+    codes = {
+        patient: [
+            warning["code"]
+            for warning in running.search(1, exclude_patient=patient).json()["warnings"]
+            if warning["code"] == "patient_not_found"
+        ]
+        for patient in ("p3", " p3\n", "P3", "nobody")
+    }
+    assert codes == {"p3": [], " p3\n": [], "P3": ["patient_not_found"], "nobody": ["patient_not_found"]}
+    assert running.search(1, exclude_patient="").status_code == 422
+
+
 @pytest.mark.parametrize(
     "twice", ["exclude_patient=P1&exclude_patient=P2", "exclude_patient=P1&exclude_patient=", "k=1&k=2", "k=1&%6b=1"]
 )
