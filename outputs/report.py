@@ -264,7 +264,15 @@ class EcgAnswer(BaseModel):
         return any(warning.code == "unusual_ecg" for warning in self.warnings)
 
 
-class SearchAnswer(EcgAnswer):
+class _OfAModel(EcgAnswer):
+    bundle_lacks: list[str] | None = Field(
+        default=None,
+        description="Parts that no answer of this bundle has, in codes; /v1/info says them in a sentence. Absent where "
+        "it lacks none, and in answers of earlier versions.",
+    )
+
+
+class SearchAnswer(_OfAModel):
     generation: str
     measured: MeasuredEcg | None = Field(default=None, description="Absent in answers of earlier versions.")
     predictions: Predictions | None = Field(default=None, description="Absent when the bundle has no probes.")
@@ -274,7 +282,7 @@ class SearchAnswer(EcgAnswer):
     )
 
 
-class PredictAnswer(EcgAnswer):
+class PredictAnswer(_OfAModel):
     measured: MeasuredEcg | None = Field(default=None, description="Absent in answers of earlier versions.")
     predictions: Predictions
 

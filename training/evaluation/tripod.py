@@ -84,6 +84,7 @@ def tripod_card(facts: BundleFacts) -> str:
         f"{count} of {len(ITEMS)} items are answered, from the bundle's manifest"
         + (" and its evaluation." if facts.report is not None else "; it has no evaluation."),
         "The others are for whoever reports a study with it. Items: Collins et al., BMJ 2024;385:e078378.",
+        *(() if facts.lacking_sentence is None else ("", facts.lacking_sentence)),
         "",
         "| item | about | status | answer |",
         "|---|---|---|---|",
