@@ -164,8 +164,8 @@ class Neighbour(Study):
     similarity: float = Field(description="Cosine between ECG and study, -1 to 1.")
     percentile: float | None = Field(
         default=None,
-        description="Percentage of the index, told by a sample of it, that is less similar to this ECG: a place in this "
-        "index, highest for the first study however unlike the ECG it is. Absent in an index of fewer than 100 studies.",
+        description="Percentage of the index, told by a sample of it, that is less similar to this ECG: a place in "
+        "this index, highest for the first study however unlike the ECG it is. Absent below 100 studies.",
     )
     n_views: int
     views: list[View]

@@ -39,8 +39,8 @@ SHD = "Structural heart disease"
 SHD_SHARE = f"{SHD}, share"
 IN_COMMON = "The most similar studies beside the whole index"
 PERCENTILE = (
-    "Percentile: of 100 studies of the index, so many are less similar to this ECG. It tells a place in this index, not "
-    "that a study is near: the first one has the highest, however unlike the ECG it is."
+    "Percentile: of 100 studies of the index, so many are less similar to this ECG. It tells a place in this index, "
+    "not that a study is near: the first one has the highest, however unlike the ECG it is."
 )
 UNKNOWN = "unknown"
 

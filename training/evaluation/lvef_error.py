@@ -43,7 +43,7 @@ class LvefErrorReport(ReportPart):
 def lvef_error_report(
     known: EmbeddedEcgs | None, test: EmbeddedEcgs, number: LvefNumber | None
 ) -> LvefErrorReport | str:
-    """Of the bundle's own number, as it is served; else why it is not measured. `known` are the train patients' ECGs."""
+    """Of the bundle's own number, as served, or why it is not measured. `known` are the train patients' ECGs."""
     truth_E = test.truth("lvef_percent")
     has_E = np.isfinite(truth_E)
     if number is None or test.lvef_percent_E is None:

@@ -97,8 +97,8 @@ def tripod_card(facts: BundleFacts) -> str:
 
 
 _IN_PART = {"1", "5a", "8a", "14", "20a", "20b", "21", "26"}
-"""Items that ask for more than a bundle can say, in this order: the population; why these data; how and when the outcome
-was assessed; what was done about unfairness; the flow by outcome; characteristics beyond sex and age; the analyses of
+"""Items that ask for more than a bundle can say, in this order: the population; why these data; how and when outcomes
+were assessed; what was done about unfairness; the flow by outcome; characteristics beyond sex and age; the analyses of
 development; and limits beyond invented patients."""
 _OF_DATA = {"5a", "11", "12a", "12e", "12g", "14", "16", "18e", "20a", "20b", "21", "23a", "23b", "26"}
 """Items whose answers speak of patients, who may be invented."""
