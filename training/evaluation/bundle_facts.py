@@ -25,9 +25,9 @@ class BundleFacts:
 
     manifest: BundleManifest
     report: EvaluationReport | None
+    lacking: tuple[Lacking, ...]
     own_report: bool
     """Whether the evaluation is the one of the training run, on patients of the training cohort."""
-    lacking: tuple[Lacking, ...]
 
     @property
     def trained_on(self) -> Mapping[str, JsonValue]:
@@ -158,11 +158,11 @@ def bundle_facts(bundle_dir: Path, report_file: Path | None = None) -> BundleFac
             own = None if stored is None else EvaluationReport.model_validate(stored)
         except ValidationError:
             own = None
-        return BundleFacts(manifest, own, own_report=True, lacking=lacks)
+        return BundleFacts(manifest, own, lacks, own_report=True)
     try:
         report = EvaluationReport.model_validate_json(report_file.read_bytes())
     except (ValidationError, OSError) as error:
         raise Refusal("report_unreadable", "The report is no evaluation that `evaluate --json` wrote.") from error
     if report.bundle_id != manifest.id:
         raise Refusal("report_of_another", f"The report is of {report.bundle_id} and the bundle is {manifest.id}.")
-    return BundleFacts(manifest, report, own_report=False, lacking=lacks)
+    return BundleFacts(manifest, report, lacks, own_report=False)

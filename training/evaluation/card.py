@@ -16,7 +16,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from models.bundle import BundleDraft, BundleManifest
 from models.ood import UNUSUAL_PERCENTILE
 from training.evaluation.evaluate import EvaluationReport
-from training.evaluation.lvef_error import REFERENCES
 from training.probes.fit import ProbeFit
 from training.recipes import Recipe
 
@@ -38,12 +37,12 @@ class CardRun:
 
 def model_card(recipe: Recipe, draft: BundleDraft, report: EvaluationReport, fit: ProbeFit, run: CardRun) -> str:
     """Markdown. `draft` is what the bundle's manifest says."""
-    return f"{_rendered('card', recipe, draft, report, fit, run, UNUSUAL_PERCENTILE, REFERENCES)}\n"
+    return f"{_rendered('card', recipe, draft, report, fit, run, UNUSUAL_PERCENTILE)}\n"
 
 
 def metrics_section(report: EvaluationReport) -> str:
     """What was measured on how many, as tables, and what was not and why."""
-    return _rendered("metrics", report, REFERENCES)
+    return _rendered("metrics", report)
 
 
 def calibration_section(report: EvaluationReport, fit: ProbeFit) -> str:

@@ -39,6 +39,11 @@ class LvefErrorReport(ReportPart):
     inside: Estimate | None
     """None of a number without an interval."""
 
+    @property
+    def references(self) -> tuple[tuple[float, str], ...]:
+        """See REFERENCES."""
+        return REFERENCES
+
 
 def lvef_error_report(
     known: EmbeddedEcgs | None, test: EmbeddedEcgs, number: LvefNumber | None
