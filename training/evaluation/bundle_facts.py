@@ -81,6 +81,11 @@ class BundleFacts:
         return f"left out as unreadable: {' and '.join(told)}; labels that are unknown are left out of what needs them"
 
     @property
+    def lacking_sentence(self) -> str | None:
+        """What its answers lack; None where nothing is."""
+        return lacking_sentence(self.lacking) if self.lacking else None
+
+    @property
     def input_words(self) -> str:
         ecg = self.manifest.ecg
         return (
@@ -128,11 +133,6 @@ class BundleFacts:
             f"{report.patients} patients, {report.ecgs} ECGs and {report.studies} studies{simulated}: "
             f"the {report.split} patients {source}"
         )
-
-    @property
-    def lacking_sentence(self) -> str | None:
-        """What its answers lack; None where nothing is."""
-        return lacking_sentence(self.lacking) if self.lacking else None
 
     def group_sentence(self) -> str | None:
         """AUROC of SHD by sex and age, where it was measured."""
