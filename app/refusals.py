@@ -36,7 +36,11 @@ class NoSpace(Refusal):
 
 class NoProbes(Refusal):
     def __init__(self) -> None:
-        super().__init__("no_probes", "The bundle being served has no probes, so it predicts nothing.")
+        super().__init__(
+            "no_probes",
+            "The bundle being served has no probes, so it predicts nothing.",
+            hint="`echo2ecg bundle refit` fits them on a cohort.",
+        )
 
 
 class JobRunning(Refusal):

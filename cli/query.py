@@ -77,6 +77,8 @@ def print_answer(answer: Mapping[str, Any]) -> None:
         out.print(_predictions_table(report.predictions))
         for sentence in _how_sure(report.predictions, told=report.says_unusual):
             out.print(sentence)
+    if report.bundle_lacks:
+        out.print(words.lacking_sentence(report.bundle_lacks))
     out.print(_neighbours_table(report.neighbours))
     if report.neighbour_summary is not None:
         out.print(_summary_table(report.neighbour_summary))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from models.ecg_shape import EcgShape
 
 UNUSUAL_PERCENTILE = 95.0
-"""Above, an ECG is called unusual; so is one in a hundred of those it was trained for."""
+"""Above, an ECG is called unusual; so is one in twenty of those it was trained for."""
 
 _Numbers = tuple[FiniteFloat, ...]
 

@@ -164,7 +164,8 @@ class Neighbour(Study):
     similarity: float = Field(description="Cosine between ECG and study, -1 to 1.")
     percentile: float | None = Field(
         default=None,
-        description="Percentage of a sample of the index that is less similar to this ECG. Absent in a small index.",
+        description="Percentage of the index, told by a sample of it, that is less similar to this ECG: a place in "
+        "this index, highest for the first study however unlike the ECG it is. Absent below 100 studies.",
     )
     n_views: int
     views: list[View]
@@ -264,7 +265,15 @@ class EcgAnswer(BaseModel):
         return any(warning.code == "unusual_ecg" for warning in self.warnings)
 
 
-class SearchAnswer(EcgAnswer):
+class _OfAModel(EcgAnswer):
+    bundle_lacks: list[str] | None = Field(
+        default=None,
+        description="Parts that no answer of this bundle has, in codes; /v1/info says them in a sentence. Absent where "
+        "it lacks none, and in answers of earlier versions.",
+    )
+
+
+class SearchAnswer(_OfAModel):
     generation: str
     measured: MeasuredEcg | None = Field(default=None, description="Absent in answers of earlier versions.")
     predictions: Predictions | None = Field(default=None, description="Absent when the bundle has no probes.")
@@ -274,7 +283,7 @@ class SearchAnswer(EcgAnswer):
     )
 
 
-class PredictAnswer(EcgAnswer):
+class PredictAnswer(_OfAModel):
     measured: MeasuredEcg | None = Field(default=None, description="Absent in answers of earlier versions.")
     predictions: Predictions
 

@@ -1,11 +1,15 @@
 """The words of an answer, for people: every rendering says the same thing with the same words.
 
-The JSON keeps the codes beside them. What the findings are called stands in `ground.findings`.
+The JSON keeps the codes beside them. What the findings are called stands in `ground.findings`,
+what a bundle lacks in `models.lacking`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ground.findings import flag_words
+from models.lacking import lacking_sentence
 
 __all__ = [
     "DISCLAIMER",
@@ -19,7 +23,9 @@ __all__ = [
     "disagree_words",
     "finding_words",
     "flag_words",
+    "lacking_sentence",
     "lvef_class_words",
+    "lvef_disagree_words",
     "number_words",
     "share_words",
     "shd_words",
@@ -32,7 +38,10 @@ LVEF = "LVEF"
 SHD = "Structural heart disease"
 SHD_SHARE = f"{SHD}, share"
 IN_COMMON = "The most similar studies beside the whole index"
-PERCENTILE = "Percentile: of 100 studies of the index, so many are less similar to this ECG."
+PERCENTILE = (
+    "Percentile: of 100 studies of the index, so many are less similar to this ECG. It tells a place in this index, "
+    "not that a study is near: the first one has the highest, however unlike the ECG it is."
+)
 UNKNOWN = "unknown"
 
 
@@ -80,6 +89,14 @@ def disagree_words(median: float, n: int, low: float, high: float) -> str:
     return (
         f"The median LVEF of {n} similar studies, {number_words(median)} %, lies outside the predicted "
         f"{number_words(low)} to {number_words(high)} %. Take both with care."
+    )
+
+
+def lvef_disagree_words(percent: float, of_class: str, left: Sequence[str]) -> str:
+    """The warning where LVEF as a number, in percent, lies in a class that is ruled out; `left` are the other ones."""
+    return (
+        f"The two predictions of LVEF contradict each other: the number, {number_words(percent)} %, is {of_class}, "
+        f"but the prediction set of its classes holds only {' or '.join(left)}. Take both with care."
     )
 
 

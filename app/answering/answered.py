@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
+from app.answering.agreement import LVEF_DIGITS, contradictions
 from app.answering.alike import neighbour_summary
 from app.answering.pipeline import Answer
 from app.refusals import NoProbes
@@ -51,7 +52,9 @@ def search_answer(answer: Answer, request_id: str) -> SearchAnswer:
         generation=answer.snapshot.searchable.id,
         **_measured(answer.ecg.measured),
         neighbours=_neighbours(answer),
+        **_lacking(answer),
     )
+    report.warnings += _contradictions(answer)
     if (summary := neighbour_summary(answer.cards, answer.snapshot.searchable.usual)) is not None:
         report.neighbour_summary = summary
     if (predictions := _predictions(answer)) is not None:
@@ -65,7 +68,9 @@ def predict_answer(answer: Answer, request_id: str) -> PredictAnswer:
     if predictions is None:
         raise NoProbes
     measured = _measured(answer.ecg.measured)
-    return PredictAnswer(**_common(answer, request_id), **measured, predictions=predictions)
+    report = PredictAnswer(**_common(answer, request_id), **measured, predictions=predictions, **_lacking(answer))
+    report.warnings += _contradictions(answer)
+    return report
 
 
 def embed_answer(answer: Answer, request_id: str) -> EmbedAnswer:
@@ -120,6 +125,17 @@ def _warning(warning: InputWarning) -> AnswerWarning:
     return AnswerWarning(code=warning.code, message=warning.message, leads=list(warning.leads))
 
 
+def _contradictions(answer: Answer) -> list[AnswerWarning]:
+    near_K = [card.lvef_percent for card in answer.cards]
+    found = contradictions(answer.found.verdict.lvef, answer.snapshot.embedder.lvef, near_K)
+    return [_warning(warning) for warning in found]
+
+
+def _lacking(answer: Answer) -> dict[str, Any]:
+    lacks = answer.snapshot.embedder.lacking
+    return {"bundle_lacks": list(lacks)} if lacks else {}
+
+
 def _unusual(unusual: Unusual | None) -> tuple[InputWarning, ...]:
     """One warning, or none."""
     if unusual is None or unusual.percentile <= UNUSUAL_PERCENTILE:
@@ -163,7 +179,7 @@ def _lvef(verdict: LvefVerdict, classes: LvefClasses) -> LvefPrediction:
     if verdict.positive is not None:
         lvef.positive = verdict.positive
     if verdict.estimate is not None:
-        lvef.estimate = LvefEstimate(**_known(verdict.estimate, digits=1))
+        lvef.estimate = LvefEstimate(**_known(verdict.estimate, digits=LVEF_DIGITS))
     return lvef
 
 

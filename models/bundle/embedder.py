@@ -19,6 +19,7 @@ from pydantic import JsonValue
 from inputs.specs import EcgSpec
 from models.findings import Finding
 from models.labels import LvefClasses
+from models.lacking import Lacking
 from models.operating_point import OperatingPoint
 from models.prediction_sets import Called, CoverageKind, PerClassSets, PredictionSets
 
@@ -57,6 +58,11 @@ class Embedder(Protocol):
     @property
     def lvef(self) -> LvefClasses:
         """What the LVEF classes of its verdicts are called."""
+        ...
+
+    @property
+    def lacking(self) -> tuple[Lacking, ...]:
+        """What its answers will not say: see `models.lacking`."""
         ...
 
     @property

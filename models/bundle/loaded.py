@@ -49,6 +49,7 @@ from models.device import resolve_device
 from models.ecg_shape import describe_windows
 from models.echo_encoder import EchoEncoder
 from models.labels import LabelDefinitions, LvefClasses
+from models.lacking import Lacking, lacking_parts
 from models.lvef_number import LvefNumberHead
 from models.ood import OodHead, OodOutput
 from models.probes import ProbeHeads, Probes
@@ -188,6 +189,11 @@ class Bundle:
     @property
     def lvef(self) -> LvefClasses:
         return self.manifest.labels.lvef
+
+    @property
+    def lacking(self) -> tuple[Lacking, ...]:
+        """By its probes alone, whatever was loaded of the rest."""
+        return lacking_parts(self.probes)
 
     @property
     def device_name(self) -> str:

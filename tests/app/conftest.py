@@ -31,6 +31,7 @@ from inputs.records import STANDARD_LEADS, EcgRecording, ReadHints, UploadedFile
 from inputs.specs import EcgSpec
 from models.bundle import EcgOutput, Gift
 from models.labels import LvefClasses
+from models.lacking import Lacking, lacking_parts
 from models.probes import Probes
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `wire`
@@ -76,6 +77,10 @@ class FakeEmbedder:
         self.go_on = threading.Event()
         self.go_on.set()
         self._projection = np.random.default_rng(0).standard_normal((12 * 24, DIM)).astype(np.float32)
+
+    @property
+    def lacking(self) -> tuple[Lacking, ...]:
+        return lacking_parts(self.probes)
 
     def embed_ecgs(self, windows_BWLN: NDArray[np.float32]) -> EcgOutput:
         self.batches.append(len(windows_BWLN))

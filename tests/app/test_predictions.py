@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -152,9 +153,11 @@ def test_an_ecg_at_the_95th_percentile_is_not_unusual_yet(running):
 def test_a_bundle_with_the_two_probes_alone_says_nothing_more(running, make_probes):
     running.bundle.probes, running.bundle.says_more = make_probes(schema_version=1), {}
     answer = running.search(1)
-    assert set(answer.json()["predictions"]) == {"lvef", "shd"}
-    for word in ("prediction_set", "coverage", "flags", "ood", "unusual_ecg"):
-        assert word not in answer.text
+    said = answer.json()
+    assert set(said["predictions"]) == {"lvef", "shd"}
+    assert said.pop("bundle_lacks")
+    for word in ("prediction_set", "coverage", "flags", "ood", "unusual_ecg", "null"):
+        assert word not in json.dumps({name: said[name] for name in ("predictions", "warnings")})
 
 
 def test_the_page_shows_sets_flags_and_the_warning_once_and_above_the_numbers(running):

@@ -75,6 +75,7 @@ def test_neighbours_show_their_percentile_where_the_service_says_one():
     text = printed(ANSWER | {"neighbours": [HIT | {"percentile": 99.16}]})
     assert "Percentile" in text
     assert "99.2" in text
+    assert "so many are less similar to this ECG. It tells a place in this index, not that a study is near" in text
     assert "Percentile" not in printed(ANSWER | {"neighbours": [HIT]})
 
 

@@ -46,6 +46,8 @@ class EmbeddedEcgs:
     """The flags that the bundle has a probe for."""
     split: str = "measured"
     """Whose ECGs they are, for sentences about them."""
+    lvef_percent_E: _Float32 | None = None
+    """LVEF as a number; None of a bundle that gives none."""
 
     def truth(self, label: str) -> _Float64:
         """A label of every ECG, NaN where unknown."""
@@ -83,6 +85,7 @@ def embed_ecgs(
     if bundle.probes is None:
         return EmbeddedEcgs(by_ecg, features_EF, embeddings_ED, None, None, split=split)
     flags_EQ = np.concatenate([o.flags_BQ for o in outputs if o.flags_BQ is not None])
+    percent_each = [o.lvef_percent_B for o in outputs if o.lvef_percent_B is not None]
     return EmbeddedEcgs(
         by_ecg,
         features_EF,
@@ -94,6 +97,7 @@ def embed_ecgs(
             for column, name in enumerate(bundle.probes.flag_names)
         },
         split,
+        np.concatenate(percent_each) if percent_each else None,
     )
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from ground.errors import Refusal
-from models.bundle import BundleManifest, read_manifest
+from models.bundle import BundleManifest, read_manifest, read_probes
+from models.lacking import Lacking, lacking_parts, lacking_sentence
 from training.evaluation.evaluate import EvaluationReport
 
 _SPLITS = ("train", "val", "calibration", "test")
@@ -24,6 +25,7 @@ class BundleFacts:
 
     manifest: BundleManifest
     report: EvaluationReport | None
+    lacking: tuple[Lacking, ...]
     own_report: bool
     """Whether the evaluation is the one of the training run, on patients of the training cohort."""
 
@@ -77,6 +79,11 @@ class BundleFacts:
         parts = (("ECGs", self.trained_on["skipped_ecgs"]), ("clips", self.trained_on.get("skipped_clips", {})))
         told = [f"{sum(by.values())} {kind}" for kind, by in parts if isinstance(by, dict)]  # type: ignore[arg-type]
         return f"left out as unreadable: {' and '.join(told)}; labels that are unknown are left out of what needs them"
+
+    @property
+    def lacking_sentence(self) -> str | None:
+        """What its answers lack; None where nothing is."""
+        return lacking_sentence(self.lacking) if self.lacking else None
 
     @property
     def input_words(self) -> str:
@@ -144,16 +151,18 @@ def bundle_facts(bundle_dir: Path, report_file: Path | None = None) -> BundleFac
     Raises BundleError, or a Refusal where the file is no evaluation, or one of another bundle.
     """
     manifest, _ = read_manifest(bundle_dir)
+    lacks = lacking_parts(read_probes(bundle_dir, manifest))
     if report_file is None:
         stored = manifest.metrics.get("test")
         try:
-            return BundleFacts(manifest, None if stored is None else EvaluationReport.model_validate(stored), True)
+            own = None if stored is None else EvaluationReport.model_validate(stored)
         except ValidationError:
-            return BundleFacts(manifest, None, own_report=True)
+            own = None
+        return BundleFacts(manifest, own, lacks, own_report=True)
     try:
         report = EvaluationReport.model_validate_json(report_file.read_bytes())
     except (ValidationError, OSError) as error:
         raise Refusal("report_unreadable", "The report is no evaluation that `evaluate --json` wrote.") from error
     if report.bundle_id != manifest.id:
         raise Refusal("report_of_another", f"The report is of {report.bundle_id} and the bundle is {manifest.id}.")
-    return BundleFacts(manifest, report, own_report=False)
+    return BundleFacts(manifest, report, lacks, own_report=False)

@@ -42,6 +42,8 @@ def _fields(facts: BundleFacts) -> Fields:
     risks = "Research software, not a medical device: it must not inform decisions about a patient."
     if facts.trained_on_simulation:
         risks += " Trained on invented patients alone: what it says of real ones is untested."
+    if facts.lacking_sentence is not None:
+        risks += f" {facts.lacking_sentence}"
     keywords: Fields = [("Keyword", word) for word in ("ECG", "echocardiography")]
     purpose = UNKNOWN if facts.purpose is None else f"It {facts.purpose}."
     facts_of_system: Fields = [

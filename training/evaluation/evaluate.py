@@ -21,6 +21,7 @@ from models.bundle import Bundle, read_manifest
 from models.device import Machine
 from training.evaluation.decisions import DecisionReport, decision_report
 from training.evaluation.few_shot import FewShotCurve, few_shot_curves
+from training.evaluation.lvef_error import LvefErrorReport, lvef_error_report
 from training.evaluation.measured import Measured, measure
 from training.evaluation.metrics import Estimate, ReportPart
 from training.evaluation.other_encoders import EncoderReport, foreign_encoder, random_encoder, read_features
@@ -74,6 +75,8 @@ class EvaluationReport(ReportPart):
     """Other encoders in the same probes: one of random weights first."""
     against: ComparisonReport | None = None
     """None unless asked for."""
+    lvef_error: LvefErrorReport | None = None
+    """Of LVEF as a number; None of a bundle that gives none, and in reports of before there was any."""
 
     @property
     def overall_decisions(self) -> tuple[DecisionReport, ...]:
@@ -113,6 +116,10 @@ class EvaluationReport(ReportPart):
         ):
             if scores is not None:
                 found[name] = scores.auroc
+        if (error := self.lvef_error) is not None:
+            found["LVEF as a number, mean absolute error in percentage points"] = error.mean_absolute_error
+            if error.mean_predictor_error is not None:
+                found["the same, always saying the mean"] = error.mean_predictor_error
         without_own = self.retrieval_of("lvef_percent", own_patient_excluded=True)
         if without_own is not None:
             found["precision@10, study of like LVEF, own patient excluded"] = without_own.ecg_to_study.precision_at_10
@@ -179,6 +186,8 @@ def evaluate(
     if features is not None and foreign is not None:
         beside.append(foreign_encoder(found, features.name, foreign))
     test, known, classes, questions = found.test, found.known, found.classes, found.questions()
+    probes = found.bundle.probes
+    lvef_error = lvef_error_report(known, test, None if probes is None else probes.lvef.number)
     return EvaluationReport(
         bundle_id=bundle.id,
         split=split,
@@ -197,11 +206,14 @@ def evaluate(
         few_shot=few_shot_curves(known, test, classes),
         retrieval=() if lacking else _retrieval(found, cohort.labels),
         map=_map(found, cohort.labels) if with_map and not lacking else None,
-        not_measured=_not_measured(found, cohort.labels) | lacking_groups(cohort),
+        not_measured=_not_measured(found, cohort.labels)
+        | lacking_groups(cohort)
+        | ({"LVEF as a number": lvef_error} if isinstance(lvef_error, str) else {}),
         decisions=tuple(decision_report(question, test.patient_E) for question in questions),
         subgroups=subgroup_reports(questions, test.patient_E, ecg_groups(cohort, found.pairs)),
         beside=tuple(beside),
         against=None if other is None else compare(found, other, cohort.labels),
+        lvef_error=None if isinstance(lvef_error, str) else lvef_error,
     )
 
 

@@ -66,7 +66,7 @@ NOT_ANSWERED = "not answered"
 
 
 def tripod_card(facts: BundleFacts) -> str:
-    """A Markdown table of every item: answered (from what), or not."""
+    """A Markdown table of every item: answered, answered in part, or not."""
     answers = _of_the_model(facts) | _of_the_evaluation(facts)
     simulated = facts.trained_on_simulation
     rows = []
@@ -75,15 +75,19 @@ def tripod_card(facts: BundleFacts) -> str:
         if answer is None:
             rows.append(f"| {item} | {topic} | {NOT_ANSWERED} | |")
         else:
-            status = "answered, simulated data" if simulated and item in _OF_DATA else "answered"
+            status = "answered in part" if item in _IN_PART else "answered"
+            if simulated and item in _OF_DATA:
+                status += ", simulated data"
             rows.append(f"| {item} | {topic} | {status} | {_cell(answer)} |")
-    count = sum(answers.get(item) is not None for item in ITEMS)
+    answered = [item for item in ITEMS if answers.get(item) is not None]
+    in_part = sum(item in _IN_PART for item in answered)
     lines = [
         f"# {_cell(facts.manifest.id)}: TRIPOD+AI",
         "",
-        f"{count} of {len(ITEMS)} items are answered, from the bundle's manifest"
+        f"{len(answered)} of {len(ITEMS)} items are answered, {in_part} of them in part, from the bundle's manifest"
         + (" and its evaluation." if facts.report is not None else "; it has no evaluation."),
         "The others are for whoever reports a study with it. Items: Collins et al., BMJ 2024;385:e078378.",
+        *(() if facts.lacking_sentence is None else ("", facts.lacking_sentence)),
         "",
         "| item | about | status | answer |",
         "|---|---|---|---|",
@@ -92,6 +96,10 @@ def tripod_card(facts: BundleFacts) -> str:
     return "\n".join(lines) + "\n"
 
 
+_IN_PART = {"1", "5a", "8a", "14", "20a", "20b", "21", "26"}
+"""Items that ask for more than a bundle can say, in this order: the population; why these data; how and when outcomes
+were assessed; what was done about unfairness; the flow by outcome; characteristics beyond sex and age; the analyses of
+development; and limits beyond invented patients."""
 _OF_DATA = {"5a", "11", "12a", "12e", "12g", "14", "16", "18e", "20a", "20b", "21", "23a", "23b", "26"}
 """Items whose answers speak of patients, who may be invented."""
 

@@ -12,7 +12,7 @@ from index.store import IndexStore
 
 SEARCH_FIELDS = {
     "request_id", "bundle", "generation", "device", "ecg", "warnings", "predictions", "neighbours", "timing_ms",
-    "neighbour_summary", "disclaimer", "measured",
+    "bundle_lacks", "neighbour_summary", "disclaimer", "measured",
 }  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_predict_and_embed_answer_with_less(running):
     predict = running.client.post("/v1/predict", files={"files": b"1"}).json()
     assert set(predict) == SEARCH_FIELDS - {"neighbours", "neighbour_summary", "generation"}
     embed = running.client.post("/v1/embed", files={"files": b"1"}).json()
-    without = {"neighbours", "neighbour_summary", "generation", "predictions", "measured"}
+    without = {"neighbours", "neighbour_summary", "generation", "predictions", "bundle_lacks", "measured"}
     assert set(embed) == SEARCH_FIELDS - without | {"features", "embedding"}
     assert np.linalg.norm(embed["embedding"]) == pytest.approx(1, abs=1e-5)
 

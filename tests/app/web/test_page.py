@@ -63,7 +63,8 @@ def test_every_study_has_its_percentile_where_the_index_is_large_enough(start_ap
     rows = cells_of_rows(page)
     place = next(row for row in rows if row[0] == "Rank").index("Percentile")
     assert [row[place] for row in rows if row[0] in ("1", "2", "3")] == said
-    assert "less similar to this ECG" in page
+    assert page.count("of 100 studies of the index, so many are less similar to this ECG") == 1
+    assert "the first one has the highest, however unlike the ECG it is" in page
 
 
 def test_the_page_needs_no_script_and_allows_none(running):

@@ -1,5 +1,6 @@
 """What a model card says of calibration: what was fitted, in numbers, and what could not be."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -41,7 +42,10 @@ def test_the_card_tells_sets_flags_both_prevalences_and_what_the_score_is_measur
     assert "20.0%, 10.0%, 70.0% of the train ECGs) and SHD is (" in text
     assert "; 40.0% of the train ECGs)" in text
     for question in ("LVEF", "SHD"):
-        assert f"{question} prediction sets hold the truth for 90% of patients like the " in text
+        assert f"{question} sets within classes, which answers show, hold the truth for 90% of the patients of" in text
+        assert f"{question} overall prediction sets hold the truth for 90% of patients like the " in text
+    assert re.search(r"SHD: of the calibration patients 476 are cases and 714 are not; above 0\.\d+ sensitivity", text)
+    assert re.search(r"LVEF as a number lies within this .* where it is below [0-9]+ % \(\d+ patients\),", text)
     assert "SHD flags with a probe of their own: some_flag." in text
     assert "Too few cases" not in text
     # Of so many the bundle keeps a thousand scores; the percentile is measured on all.

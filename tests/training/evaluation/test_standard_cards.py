@@ -1,5 +1,6 @@
 """Cards by other people's lists: what a bundle knows is answered, and nothing else is."""
 
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -9,12 +10,14 @@ from typer.testing import CliRunner
 from cli.demo import DEMO_BUNDLE
 from cli.main import app
 from ground.errors import Refusal
-from models.bundle import BundleError
+from models.bundle import BundleError, read_manifest, read_probes
+from models.lacking import lacking_parts, lacking_sentence
 from training.evaluation.bundle_facts import bundle_facts
 from training.evaluation.chai import NAMESPACE, UNKNOWN, chai_card
 from training.evaluation.evaluate import evaluate
 from training.evaluation.tripod import ITEMS, tripod_card
 
+FIRST_LAYOUT = Path(__file__).resolve().parents[2] / "data" / "first_layout" / "bundle"
 FACTS = {
     "UsefulnessUsabilityEfficacy",
     "FairnessEquity",
@@ -77,7 +80,8 @@ def test_every_tripod_item_has_a_row_and_an_answer_only_where_it_says_answered()
     assert list(found) == list(ITEMS)
     for status, answer in found.values():
         assert bool(answer) == status.startswith("answered")
-    assert found["23a"][0] == found["5a"][0] == "answered, simulated data"
+    assert found["23a"][0] == "answered, simulated data"
+    assert found["5a"][0] == found["21"][0] == "answered in part, simulated data"
     assert "AUROC, SHD: 0.841" in found["23a"][1]
     assert found["12a"][1].startswith("train: 2063 patients")
     assert {found[item][0] for item in ("2", "10", "14", "17", "18a", "18d", "19", "20b")} == {"not answered"}
@@ -127,7 +131,7 @@ def test_a_later_evaluation_fills_in_what_the_stored_one_lacks(cohort_dir, micro
     facts = bundle_facts(bundle, tmp_path / "r.json")
     found = rows(tripod_card(facts))
     assert "sex female: 8 ECGs of 8 patients" in found["20b"][1]
-    assert found["14"][0] == "answered"
+    assert found["14"][0] == "answered in part", "what was measured, and not what was done about it"
     assert found["16"][0] == "not answered"  # whose patients the later cohort has, the bundle cannot know
     assert "whether any of them trained it" in found["12g"][1]
     assert f"SHD, sex female (n {report.ecgs})" in chai_card(facts)
@@ -138,9 +142,30 @@ def test_a_later_evaluation_fills_in_what_the_stored_one_lacks(cohort_dir, micro
         bundle_facts(bundle, tmp_path / "r.json")
 
 
-def test_the_command_writes_the_card_of_the_bundle_unless_another_is_asked_for(imported):
+@pytest.mark.parametrize("bundle", ["first layout", "imported"])
+def test_every_card_says_what_the_answers_of_a_bundle_lack(bundle, imported):
+    folder = FIRST_LAYOUT if bundle == "first layout" else imported
+    manifest, _ = read_manifest(folder)
+    sentence = lacking_sentence(lacking_parts(read_probes(folder, manifest)))
+    assert ("no LVEF number" if bundle == "first layout" else "no predictions") in sentence
+    plain = CliRunner().invoke(app, ["bundle", "card", str(folder)]).output
+    assert plain == f"{(folder / 'README.md').read_text()}\n## What its answers lack\n\n{sentence}\n"
+    assert tripod_card(bundle_facts(folder)).count(sentence) == 1
+    assert sentence in text_of(chai_card(bundle_facts(folder)), "KnownRisksAndLimitations")
+
+
+def test_a_bundle_that_lacks_nothing_has_cards_that_say_nothing_of_it(monkeypatch):
+    monkeypatch.setattr("cli.bundle_card.lacking_parts", lambda probes: ())
+    monkeypatch.setattr("training.evaluation.bundle_facts.lacking_parts", lambda probes: ())
     plain = CliRunner().invoke(app, ["bundle", "card", str(DEMO_BUNDLE)])
     assert plain.output == (DEMO_BUNDLE / "README.md").read_text()
+    facts = bundle_facts(DEMO_BUNDLE)
+    assert "refit" not in tripod_card(facts) + chai_card(facts)
+
+
+def test_the_command_writes_the_card_of_the_bundle_unless_another_is_asked_for(imported):
+    plain = CliRunner().invoke(app, ["bundle", "card", str(DEMO_BUNDLE)])
+    assert plain.output.startswith((DEMO_BUNDLE / "README.md").read_text())
     tripod = CliRunner().invoke(app, ["bundle", "card", str(DEMO_BUNDLE), "--format", "tripod"])
     assert tripod.output == tripod_card(bundle_facts(DEMO_BUNDLE))
     chai = CliRunner().invoke(app, ["bundle", "card", str(DEMO_BUNDLE), "--format", "chai"])

@@ -1,0 +1,77 @@
+"""What the answers of a bundle lack, and the sentence that says so: the one place that knows.
+
+A bundle lacks what was not known when its probes were fitted, or what its cohort had too few patients for. Knows no
+torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from models.probes import Probes
+
+Lacking = Literal[
+    "predictions",
+    "lvef_number",
+    "lvef_interval",
+    "findings",
+    "lvef_sets",
+    "shd_sets",
+    "lvef_class_sets",
+    "shd_class_sets",
+    "lvef_operating_point",
+    "shd_operating_point",
+    "unusual",
+]
+"""Stable codes, in the order in which they are said."""
+
+_WORDS: tuple[tuple[str, tuple[Lacking, ...]], ...] = (
+    ("predictions", ("predictions",)),
+    ("LVEF number", ("lvef_number",)),
+    ("interval of the LVEF number", ("lvef_interval",)),
+    ("rules for findings", ("findings",)),
+    ("prediction sets", ("lvef_sets", "shd_sets")),
+    ("sets within classes", ("lvef_class_sets", "shd_class_sets")),
+    ("operating points", ("lvef_operating_point", "shd_operating_point")),
+    ("measure of how unusual an ECG is", ("unusual",)),
+)
+"""In the words of an answer; where two questions may lack a part, LVEF first."""
+
+
+def lacking_parts(probes: Probes | None) -> tuple[Lacking, ...]:
+    """Without probes the predictions, and no more is said. A part of a part is lacking only where that is there."""
+    if probes is None:
+        return ("predictions",)
+    lvef, shd = probes.lvef, probes.shd
+    lacks: dict[Lacking, bool] = {
+        "lvef_number": lvef.number is None,
+        "lvef_interval": lvef.number is not None and lvef.number.interval is None,
+        "findings": all(flag.rule is None for flag in probes.flags.values()),
+        "lvef_sets": lvef.sets is None and lvef.per_class_sets is None,
+        "shd_sets": shd.sets is None and shd.per_class_sets is None,
+        "lvef_class_sets": lvef.sets is not None and lvef.per_class_sets is None,
+        "shd_class_sets": shd.sets is not None and shd.per_class_sets is None,
+        "lvef_operating_point": lvef.operating_point is None,
+        "shd_operating_point": shd.operating_point is None,
+        "unusual": probes.ood is None,
+    }
+    return tuple(part for part, is_lacking in lacks.items() if is_lacking)
+
+
+def lacking_sentence(parts: Collection[str]) -> str:
+    """One short sentence on parts that are lacking; codes of a newer service are said as they are."""
+    said = [words for words in (_words(what, codes, parts) for what, codes in _WORDS) if words is not None]
+    known = {code for _, codes in _WORDS for code in codes}
+    said += [f"no {part.replace('_', ' ')}" for part in parts if part not in known]
+    listed = " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+    return f"This bundle gives {listed}; fit its probes again, on enough patients, with `echo2ecg bundle refit`."
+
+
+def _words(what: str, codes: tuple[Lacking, ...], parts: Collection[str]) -> str | None:
+    missing = [code for code in codes if code in parts]
+    if not missing:
+        return None
+    of_one = "" if len(missing) == len(codes) else f" of {missing[0].split('_')[0].upper()}"
+    return f"no {what}{of_one}"
