@@ -16,6 +16,7 @@ REFERENCES: tuple[tuple[float, str], ...] = (
         11.6,
         "ECG alone, 245 ECGs of MIMIC-IV, ridge on frozen HuBERT-ECG features; github.com/criticaldata/PRIMED-AI, 2026",
     ),
+    (7.4, "a network trained on 57,206 ECGs; PMC8950054"),
     (7.7, "a network trained on 236,623 pairs of ECG and echo; Thambiraj et al., npj Digit Med 2026"),
 )
 """Mean absolute errors in percentage points, measured by others on their own patients: to know what to expect of real
