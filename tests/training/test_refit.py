@@ -6,7 +6,9 @@ import shutil
 import pandas as pd
 import pytest
 from evaluated import CPU, random_bundle
+from typer.testing import CliRunner
 
+from cli.main import app
 from cohorts import CohortError
 from ground.errors import Refusal
 from models.bundle import Bundle, BundleError, read_manifest, read_probes, verify_bundle
@@ -160,3 +162,11 @@ def test_a_damaged_bundle_is_refused_before_any_work(unprobed, cohort_dir, tmp_p
     with pytest.raises(BundleError, match=r"echo_tower.safetensors is damaged"):
         refit(unprobed, cohort_dir, tmp_path / "refitted", CPU)
     assert not list(tmp_path.glob("refitted*"))
+
+
+def test_the_command_writes_the_bundle_and_says_where(unprobed, cohort_dir, tmp_path):
+    arguments = ["bundle", "refit", str(unprobed), str(cohort_dir), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    found = CliRunner().invoke(app, [*arguments, "--workers", "1"])
+    assert found.exit_code == 0, found.output
+    assert f"Bundle written: {tmp_path / 'out'}" in found.output.replace("\n", "")
+    assert isinstance(CliRunner().invoke(app, arguments).exception, Refusal)
