@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cohorts.labels import shd_label
 from ground.findings import SHD_FLAGS
@@ -31,6 +31,7 @@ from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
 from simulator.patient import sample_patient
 from simulator.report import report_study
+from training.evaluation.metrics import regression_report
 
 BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "demo"
 BATCH = 100
@@ -186,7 +187,17 @@ def print_interval(asked: Sequence[Asked]) -> None:
         error = standard_error(covered_N, coverage, sizes, shares)
         width = np.mean([row[3] for row in rows])
         print(f"{'all':38}{len(rows):>6}{coverage:>10.3f}{covered_N.mean():>9.3f}{error:>7.3f}{width:>10.1f}")
-    print(f"mean absolute error {np.abs(error_N).mean():.1f} points, bias {error_N.mean():+.1f}")
+    truth_N = np.array([truth for _, truth in estimates])
+    print(f"mean absolute error {absolute_error(truth_N, truth_N + error_N)} points, bias {error_N.mean():+.1f}")
+    print(
+        f"mean absolute error of their mean LVEF, said to everybody: {absolute_error(truth_N, truth_N.mean())} points"
+    )
+
+
+def absolute_error(truth_N: NDArray[np.float64], predicted: ArrayLike) -> str:
+    """The mean and, in brackets, its 95 % interval by bootstrap over patients."""
+    predicted_N = np.broadcast_to(np.asarray(predicted, dtype=np.float64), truth_N.shape)
+    return regression_report(truth_N, predicted_N, np.arange(len(truth_N))).mean_absolute_error.in_digits(2)
 
 
 def print_points(asked: Sequence[Asked]) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.console import out
+from cli.console import out, progress
+from cli.options import DeviceOption, WorkersOption
 
 bundle_app = typer.Typer(no_args_is_help=True, help="Model bundles.")
 
@@ -37,6 +38,23 @@ def bundle_import(
     lines = import_bundle(out_dir, otis=otis, echoprime=echoprime, echo2ecg=echo2ecg, components=components)
     for line in lines:
         out.print(line, soft_wrap=True)
+    out.print(f"Bundle written: {out_dir}")
+
+
+@bundle_app.command("refit")
+def bundle_refit(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False)],
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
+    out_dir: Annotated[Path, typer.Option("--out", help="Bundle folder to write.")],
+    device: DeviceOption = "auto",
+    workers: WorkersOption = 2,
+) -> None:
+    """Fit probes on a cohort's patients to the encoders of a bundle, as they are, and write another bundle."""
+    from models.device import Machine
+    from training.refit import refit
+
+    with progress("Refitting") as report:
+        refit(bundle, cohort, out_dir, Machine.named(device, workers=workers, progress=report))
     out.print(f"Bundle written: {out_dir}")
 
 

@@ -23,10 +23,11 @@ def odds_threshold(odds_ratio: float, base_rate: float) -> float:
 
 
 class FindingRule(BaseModel):
-    """Raised: `least_odds_ratio` times the base odds or more, by an odds rule whose PPV is `least_ppv` or more.
+    """Raised: `least_odds_ratio` times the base odds or more.
 
-    Cannot tell: the lower bound of the AUROC is below `least_auroc`, or the odds rule raises no calibration patient.
-    All of it was measured on calibration patients, one ECG of each.
+    Cannot tell: the lower bound of the AUROC is below `least_auroc`, or fewer than `least_ppv` of the calibration
+    patients whom the odds rule raises have the flag, or it raises none. A rule that could raise nobody would say "not
+    raised" to everybody. All of it was measured on calibration patients, one ECG of each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,12 +50,9 @@ class FindingRule(BaseModel):
 
     @property
     def can_tell(self) -> bool:
-        return self.auroc_low >= self.least_auroc and self.calls.ppv is not None
-
-    @property
-    def can_raise(self) -> bool:
-        """Whether any ECG is ever raised."""
-        return self.can_tell and self.calls.ppv is not None and self.calls.ppv >= self.least_ppv
+        """Whether any ECG is ever raised, without which nothing is said of any."""
+        ppv = self.calls.ppv
+        return self.auroc_low >= self.least_auroc and ppv is not None and ppv >= self.least_ppv
 
     def odds_threshold(self, base_rate: float) -> float:
         """The probability whose odds are `least_odds_ratio` times those of the base rate."""
@@ -64,5 +62,4 @@ class FindingRule(BaseModel):
         """What is said of an ECG of this probability, where a share `base_rate` has the flag."""
         if not self.can_tell:
             return "cannot_tell"
-        raised = self.can_raise and probability >= self.odds_threshold(base_rate)
-        return "raised" if raised else "not_raised"
+        return "raised" if probability >= self.odds_threshold(base_rate) else "not_raised"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cli.demo import DEMO_BUNDLE, DEMO_SEED
-from models.bundle import read_manifest, verify_bundle
+from models.bundle import read_manifest, read_probes, verify_bundle
+from models.probes import PROBES_SCHEMA_VERSION
 
 END_TO_END_SEED = 4242
 """Of tests/test_end_to_end.py."""
@@ -53,3 +54,22 @@ def test_the_card_says_simulated_and_how_to_make_it_again(manifest):
     assert f"--seed {manifest.training_data['seed']}" in card
     assert "echo2ecg simulate " in card
     assert "echo2ecg train " in card
+
+
+def test_its_probes_say_all_that_probes_of_this_version_can_say(manifest):
+    probes = read_probes(DEMO_BUNDLE, manifest)
+    assert probes.schema_version == PROBES_SCHEMA_VERSION
+    assert probes.shd_covers_flags
+    for question in (probes.lvef, probes.shd):
+        assert question.operating_point is not None
+        assert question.per_class_sets.coverage_kind == "per_class", "every class has a promise of its own"
+    assert probes.lvef.number.interval is not None
+    assert all(flag.rule is not None for flag in probes.flags.values())
+    assert probes.ood is not None
+
+
+def test_probes_and_encoders_are_of_one_cohort_and_the_card_says_what_was_fitted_when(manifest):
+    told = manifest.training_data["probes"]
+    assert told["tables_sha256"] == manifest.training_data["tables_sha256"]
+    assert told["cohort_of_the_encoders"]
+    assert "**Only the probes were fitted here.**" in (DEMO_BUNDLE / "README.md").read_text(encoding="utf-8")

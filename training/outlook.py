@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cohorts import SPLITS, CohortError, OpenCohort, ecg_labels
-from training.recipes import Recipe, demo
+from models.labels import LvefClasses
+from training.recipes import demo
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def training_outlook(cohort: OpenCohort) -> TrainingOutlook:
     known = {split: ecg_labels(of_split, labels).notna().sum() for split, of_split in split_pairs.items()}
     refusal = None
     try:
-        check_labels(split_pairs, labels, recipe)
+        check_labels(split_pairs, labels, recipe.window_days, recipe.lvef_classes)
     except CohortError as error:
         refusal = error.sentence
     return TrainingOutlook(
@@ -51,15 +52,17 @@ def training_outlook(cohort: OpenCohort) -> TrainingOutlook:
     )
 
 
-def check_labels(split_pairs: dict[str, pd.DataFrame], labels: pd.DataFrame, recipe: Recipe) -> None:
+def check_labels(
+    split_pairs: dict[str, pd.DataFrame], labels: pd.DataFrame, window_days: float, classes: LvefClasses
+) -> None:
     """Refuses before the work, not after it, a cohort that cannot be trained on and measured."""
     for split, pairs in split_pairs.items():
         if pairs.empty:
-            sentence = f"No ECG of a {split} patient lies within {recipe.window_days:g} days of an echo study."
+            sentence = f"No ECG of a {split} patient lies within {window_days:g} days of an echo study."
             raise CohortError("no_pairs", sentence)
         found = ecg_labels(pairs, labels)
         lvef = found["lvef_percent"].dropna().to_numpy()
-        if len(np.unique(recipe.lvef_classes.class_of(lvef))) < len(recipe.lvef_classes.labels):
+        if len(np.unique(classes.class_of(lvef))) < len(classes.labels):
             raise CohortError("labels_missing", f"The {split} patients do not show every LVEF class; more are needed.")
         if found["shd"].nunique() < 2:
             raise CohortError("labels_missing", f"The {split} patients all have SHD or all have none; more are needed.")

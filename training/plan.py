@@ -68,10 +68,7 @@ def plan_run(
     cohort_dir: Path, recipe: Recipe, out: Path, *, start: Path | None, ecg_start: Path | None, resume: bool
 ) -> Plan:
     """Raises CohortError, BundleError or another Refusal for a run that cannot end well: see `training.train.train`."""
-    if out.exists():
-        raise Refusal(
-            "bundle_exists", f"{out.name} exists already; a bundle is never changed in place, so name another folder"
-        )
+    refuse_existing(out)
     if (recipe.echo_pretraining is None) == (start is None):
         wants = "trains its own echo encoder" if start else "needs a bundle with an echo encoder to start from"
         raise Refusal("start_not_fitting", f"the recipe {recipe.name} {wants}")
@@ -88,7 +85,7 @@ def plan_run(
     # The cohort: pairs of one patient within the window, each patient in one split, every label in every split.
     cohort = open_checked_cohort(cohort_dir, recipe.window_days)
     pairs = {split: cohort.split(split) for split in SPLITS}
-    check_labels(pairs, cohort.labels, recipe)
+    check_labels(pairs, cohort.labels, recipe.window_days, recipe.lvef_classes)
 
     code_version = version("echo2ecg")
     decides = cohort.sha256, code_version
@@ -109,7 +106,8 @@ def plan_run(
             echo=recipe.echo,
             labels=LabelDefinitions(lvef=recipe.lvef_classes, shd_flags=SHD_FLAGS),
             metrics={},
-            training_data=_described(cohort, pairs, recipe),
+            training_data=described_cohort(cohort, pairs)
+            | {"recipe": recipe.model_dump(mode="json"), "tables_sha256": cohort.tables_sha256},
         ),
         out=out,
         work=work,
@@ -126,6 +124,14 @@ def plan_run(
     )
 
 
+def refuse_existing(out: Path) -> None:
+    """Before the work, not after it."""
+    if out.exists():
+        raise Refusal(
+            "bundle_exists", f"{out.name} exists already; a bundle is never changed in place, so name another folder"
+        )
+
+
 def _run_key(recipe: Recipe, cohort_id: str, code_version: str, starts: tuple[Path | None, ...]) -> str:
     """Short name of everything that decides a run: another recipe, cohort, start or code is another run."""
     digest = sha256(f"{recipe.model_dump_json()} {cohort_id} {code_version}".encode())
@@ -134,12 +140,11 @@ def _run_key(recipe: Recipe, cohort_id: str, code_version: str, starts: tuple[Pa
     return digest.hexdigest()[:12]
 
 
-def _described(cohort: OpenCohort, pairs: Mapping[str, pd.DataFrame], recipe: Recipe) -> dict[str, JsonValue]:
-    """Counts by split, the whole recipe and, for a cohort that says so itself, where it is from."""
+def described_cohort(cohort: OpenCohort, pairs: Mapping[str, pd.DataFrame]) -> dict[str, JsonValue]:
+    """What the cohort says of itself, counts by split, and how far an ECG and its study may lie apart."""
     counts = {
         f"{split}_{what}": int(of_split[column].nunique())
         for split, of_split in pairs.items()
         for what, column in (("patients", "patient_id"), ("ecgs", "ecg_id"), ("studies", "study_id"))
     }
-    settings = {"window_days": recipe.window_days, "recipe": recipe.model_dump(mode="json")}
-    return dict(cohort.about.written) | counts | settings | {"tables_sha256": cohort.tables_sha256}
+    return dict(cohort.about.written) | counts | {"window_days": cohort.window_days}

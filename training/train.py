@@ -26,8 +26,9 @@ from models.probes import Probes
 from models.towers import EcgTower, EchoTower
 from training.data.cohort_arrays import (
     Arrays,
+    PreparedEcgs,
     clip_sources,
-    prepared_signals,
+    prepare_ecgs,
     study_views,
     to_arrays,
     usable_pairs,
@@ -37,13 +38,13 @@ from training.encoders.echo import train_echo_encoder
 from training.engine.loop import FitResult
 from training.engine.ranks import ALONE, Ranks
 from training.engine.run_log import require_tensorboard
-from training.evaluation.card import CardRun, echo_encoder_sentence, model_card
+from training.evaluation.card import CardRun, echo_encoder_sentence, model_card, probe_metrics
 from training.evaluation.evaluate import EvaluationReport, evaluate
 from training.evaluation.validation import validation_score
 from training.objectives.alignment import align_towers
 from training.plan import Plan, plan_run
-from training.probes.data import probe_data
-from training.probes.fit import ProbeFit, fit_probes
+from training.probes.data import fit_on_features
+from training.probes.fit import ProbeFit
 from training.recipes import Recipe
 
 
@@ -79,7 +80,7 @@ def train(
         if ranks.is_main:
             plan.begin()
         # ECGs, read and prepared once. Test patients' files stay closed until the evaluation.
-        ecgs = prepare_ecgs(plan, machine)
+        ecgs = prepare_ecgs(plan.cohort.tables, plan.pairs, recipe.ecg, plan.work, machine)
         # The echo encoder, trained first where none is given, and its frozen view vectors.
         echo = freeze_echo(plan, machine)
         # The ECG encoder, where the recipe trains it on ECGs alone first.
@@ -109,14 +110,6 @@ def train(
 
 
 @dataclass(frozen=True)
-class PreparedEcgs:
-    """Of all patients but the test's: records by ecg_id, and how many were left out for which reason."""
-
-    signals: Arrays
-    skipped: dict[str, int]
-
-
-@dataclass(frozen=True)
 class FrozenEcho:
     """The bundle that holds the echo encoder, its view vectors by study_id, and how many clips were left out, why."""
 
@@ -138,12 +131,6 @@ class Parts(TypedDict):
     ecg_tower: EcgTower
     echo_encoder: EchoEncoder
     echo_tower: EchoTower
-
-
-def prepare_ecgs(plan: Plan, machine: Machine) -> PreparedEcgs:
-    seen = pd.concat([plan.pairs[split] for split in ("train", "val", "calibration")])
-    signals, sources = prepared_signals(plan.cohort.tables, seen["ecg_id"], plan.recipe.ecg, plan.work, machine)
-    return PreparedEcgs(signals, sources.reasons())
 
 
 def freeze_echo(plan: Plan, machine: Machine) -> FrozenEcho:
@@ -195,11 +182,7 @@ def align(
 
 def probe(plan: Plan, parts: Parts, ecgs: PreparedEcgs, machine: Machine) -> ProbeFit:
     aligned = Bundle.load(_write_draft(plan, "aligned", parts), device=str(machine.device), parts=("ecg",))
-    on_train, on_val, on_calibration = (
-        probe_data(aligned, plan.cohort.labels, plan.pairs[split], ecgs.signals)
-        for split in ("train", "val", "calibration")
-    )
-    return fit_probes(on_train, on_val, on_calibration, plan.recipe.lvef_classes)
+    return fit_on_features(aligned, plan.cohort.labels, plan.pairs, ecgs.signals, plan.recipe.lvef_classes)
 
 
 def measure(plan: Plan, parts: Parts, probes: Probes, machine: Machine) -> EvaluationReport:
@@ -214,9 +197,7 @@ def outcome(
         "training_data": plan.draft.training_data | {"skipped_ecgs": ecgs.skipped, "skipped_clips": echo.skipped},
         "metrics": {
             "validation": {"best_epoch": fit.best_epoch, "score": fit.best_score, "epochs_run": fit.epochs_run},
-            "probe_choices": probes.choices.as_metrics(),
-            "flags_without_probe": list(probes.too_few),
-            "test": report.model_dump(mode="json"),
+            **probe_metrics(probes, report),
         },
     }
 

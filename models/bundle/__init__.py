@@ -25,6 +25,7 @@ from models.bundle.files import (
     verify_bundle,
     without,
     write_bundle,
+    write_with_probes,
 )
 from models.bundle.loaded import Bundle, PooledStudies, StudyOutput, clips_per_chunk, ecgs_per_chunk
 from models.bundle.manifest import (
@@ -82,4 +83,5 @@ __all__ = [
     "verify_bundle",
     "without",
     "write_bundle",
+    "write_with_probes",
 ]

@@ -148,14 +148,12 @@ class YesNoVerdict:
 class FlagVerdict:
     """One SHD flag: its probability, its base rate, and what is said of it.
 
-    finding is None, and threshold is not, in bundles from before there were rules. raised_from: the least probability
-    that is raised, None where none is.
+    finding is None, and threshold is not, in bundles from before there were rules.
     """
 
     probability: float
     base_rate: float | None = None
     finding: Finding | None = None
-    raised_from: float | None = None
     threshold: float | None = None
 
     @property
@@ -267,8 +265,7 @@ def _flag(probe: FlagProbe, probability: float) -> FlagVerdict:
     rule, base_rate = probe.rule, probe.prevalence
     if rule is None or base_rate is None:
         return FlagVerdict(probability, base_rate, threshold=probe.threshold)
-    raised_from = rule.odds_threshold(base_rate) if rule.can_raise else None
-    return FlagVerdict(probability, base_rate, rule.finding(probability, base_rate), raised_from)
+    return FlagVerdict(probability, base_rate, rule.finding(probability, base_rate))
 
 
 def _point(point: OperatingPoint | None) -> PointVerdict | None:

@@ -14,7 +14,8 @@ A bundle may lack parts (without probes it gives features only); what it has is 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +36,7 @@ from models.bundle.manifest import (
     ECHO_ENCODER,
     ECHO_TOWER,
     MANIFEST,
+    PART_FILES,
     PROBES,
     SCHEMA_VERSION,
     BundleDraft,
@@ -152,11 +154,6 @@ def write_bundle(
 
     Refusal when `path` exists already, ValueError when weights or probes do not fit the architecture.
     """
-    if path.exists():
-        raise Refusal("bundle_exists", f"{path.name} exists already; a bundle is never changed in place")
-    problem = None if probes is None else _probe_problem(probes, draft)
-    if problem:
-        raise ValueError(f"the probes do not fit the bundle: {problem}")
     modules = {ECG_TOWER: ecg_tower, ECHO_ENCODER: echo_encoder, ECHO_TOWER: echo_tower}
     with torch.device("meta"):
         expected: dict[str, nn.Module] = {
@@ -164,15 +161,50 @@ def write_bundle(
             ECHO_ENCODER: EchoEncoder(draft.architecture.echo, draft.architecture.view_dim),
             ECHO_TOWER: without(EchoTower(draft.architecture), draft.absent),
         }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with held_folder(f".{path.name}.", suffix=".tmp", parent=path.parent) as temporary:
+
+    def write_weights(folder: Path) -> None:
         for name, module in modules.items():
             if module is not None:
                 weights = {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in module.state_dict().items()}
                 difference = first_difference(expected[name], {k: tuple(v.shape) for k, v in weights.items()})
                 if difference:
                     raise ValueError(f"{name} would not fit the architecture: {difference}")
-                save_file(weights, temporary / name)
+                save_file(weights, folder / name)
+
+    return _write_folder(path, draft, write_weights, probes, card)
+
+
+def write_with_probes(
+    path: Path, draft: BundleDraft, weights_from: Path, *, probes: Probes, card: str
+) -> BundleManifest:
+    """Write a bundle of another one's weights, byte for byte, with probes of its own; see `write_bundle`.
+
+    Refusal when `path` exists already, BundleError when a file of weights is not what its manifest says, ValueError
+    when the draft is of other sizes or the probes do not fit.
+    """
+    source, _ = read_manifest(weights_from)
+    if (draft.architecture, draft.absent) != (source.architecture, source.absent):
+        raise ValueError("the draft describes other weights than those of the bundle that gives them")
+
+    def copy_weights(folder: Path) -> None:
+        for name in (file for files in PART_FILES.values() for file in files if file in source.files):
+            shutil.copyfile(weights_from / name, folder / name)
+            _check_file(folder, source, name)
+
+    return _write_folder(path, draft, copy_weights, probes, card)
+
+
+def _write_folder(
+    path: Path, draft: BundleDraft, write_weights: Callable[[Path], None], probes: Probes | None, card: str
+) -> BundleManifest:
+    if path.exists():
+        raise Refusal("bundle_exists", f"{path.name} exists already; a bundle is never changed in place")
+    problem = None if probes is None else _probe_problem(probes, draft)
+    if problem:
+        raise ValueError(f"the probes do not fit the bundle: {problem}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with held_folder(f".{path.name}.", suffix=".tmp", parent=path.parent) as temporary:
+        write_weights(temporary)
         if probes is not None:
             (temporary / PROBES).write_text(probes.model_dump_json(indent=1) + "\n", encoding="utf-8")
         (temporary / CARD).write_text(card, encoding="utf-8")

@@ -40,9 +40,19 @@ def test_a_flag_is_raised_from_three_times_the_base_odds(probability, said):
     assert RULE.finding(probability, 0.1) == said
 
 
-def test_a_flag_is_raised_only_where_one_in_five_of_the_raised_has_it():
+def test_a_rule_that_is_right_of_fewer_than_one_in_five_whom_it_raises_cannot_tell():
     assert changed(calls=calls(20.0, 80.0)).finding(0.9, 0.1) == "raised"
-    assert changed(calls=calls(20.0, 81.0)).finding(0.9, 0.1) == "not_raised"
+    for probability in (0.001, 0.9):
+        assert changed(calls=calls(20.0, 81.0)).finding(probability, 0.1) == "cannot_tell"
+
+
+def test_a_rule_that_cannot_tell_here_may_tell_where_the_flag_is_commoner():
+    """Nine of a hundred raised have it; with the flag four times as frequent it is 28 of 100."""
+    rare = changed(calls=calls(9.0, 91.0))
+    assert rare.finding(0.9, 0.1) == "cannot_tell"
+    there = rare.model_copy(update={"calls": rare.calls.weighed((1.0, 4.0))})
+    assert there.finding(0.9, 0.3) == "raised"
+    assert there.finding(0.1, 0.3) == "not_raised"
 
 
 def test_a_probe_that_may_be_hardly_better_than_chance_cannot_tell():
@@ -52,8 +62,8 @@ def test_a_probe_that_may_be_hardly_better_than_chance_cannot_tell():
 
 
 def test_a_rule_that_raised_nobody_cannot_tell():
-    assert changed(calls=calls(0.0, 0.0)).finding(0.9, 0.1) == "cannot_tell"
-    assert changed(calls=calls(0.0, 1.0)).finding(0.9, 0.1) == "not_raised"
+    for raised_without in (0.0, 1.0):
+        assert changed(calls=calls(0.0, raised_without)).finding(0.9, 0.1) == "cannot_tell"
 
 
 @given(probability=st.floats(0.001, 0.999), base=st.floats(0.001, 0.999))

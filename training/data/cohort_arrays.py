@@ -6,6 +6,7 @@ Letters: L leads, N samples, V views, D length of a view vector, P pairs.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,14 @@ from models.device import Machine
 from training.data.batches import PairedArrays
 
 Arrays = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class PreparedEcgs:
+    """Of all patients but the test's: records by ecg_id, and how many were left out for which reason."""
+
+    signals: Arrays
+    skipped: dict[str, int]
 
 
 def usable_pairs(pairs: pd.DataFrame, signals: Arrays, views: Arrays) -> pd.DataFrame:
@@ -53,6 +62,15 @@ def prepared_signals(
     wanted = cohort.ecgs[cohort.ecgs["ecg_id"].isin(ecg_ids)]
     paths = [cohort.file_path(path) for path in wanted["path"].tolist()]
     return prepared_ecgs(dict(zip(wanted["ecg_id"].tolist(), paths, strict=True)), spec, folder, machine)
+
+
+def prepare_ecgs(
+    cohort: Cohort, pairs: Mapping[str, pd.DataFrame], spec: EcgSpec, folder: Path, machine: Machine
+) -> PreparedEcgs:
+    """Every ECG of the pairs of train, val and calibration patients; test patients' files stay closed."""
+    seen = pd.concat([pairs[split] for split in ("train", "val", "calibration")])
+    signals, sources = prepared_signals(cohort, seen["ecg_id"], spec, folder, machine)
+    return PreparedEcgs(signals, sources.reasons())
 
 
 def clip_sources(cohort: Cohort, study_ids: pd.Series) -> Sources:

@@ -27,7 +27,7 @@ class BundleFacts:
     report: EvaluationReport | None
     lacking: tuple[Lacking, ...]
     own_report: bool
-    """Whether the evaluation is the one of the training run, on patients of the training cohort."""
+    """Whether the evaluation is the one of the run that wrote the bundle, on patients of its cohort."""
 
     @property
     def trained_on(self) -> Mapping[str, JsonValue]:
@@ -35,7 +35,15 @@ class BundleFacts:
 
     @property
     def trained_on_simulation(self) -> bool:
-        return "simulator_version" in self.trained_on
+        """Whether nothing of it, encoders or probes, has seen a real patient."""
+        apart = self.probes_apart
+        return "simulator_version" in self.trained_on and (apart is None or "simulator_version" in apart)
+
+    @property
+    def probes_apart(self) -> Mapping[str, JsonValue] | None:
+        """What the probes were fitted on, where that is another cohort than the encoders were trained on."""
+        probes = self.trained_on.get("probes")
+        return probes if isinstance(probes, dict) and probes.get("cohort_of_the_encoders") is not True else None
 
     @property
     def purpose(self) -> str | None:
@@ -50,21 +58,11 @@ class BundleFacts:
     @property
     def data(self) -> str | None:
         """Where the training data are from, by what the cohort said of itself."""
-        if self.trained_on_simulation:
-            return (
-                f"invented by simulator version {self.trained_on['simulator_version']}: no patient, ECG or echo is real"
-            )
-        said = [str(self.trained_on[key]) for key in ("name", "source", "notice") if key in self.trained_on]
-        return "; ".join(said) or None
+        return _apart(_origin(self.trained_on), None if self.probes_apart is None else _origin(self.probes_apart))
 
     @property
     def split_counts(self) -> str | None:
-        counts = [
-            f"{split}: {self.trained_on[f'{split}_patients']} patients, {self.trained_on[f'{split}_ecgs']} ECGs"
-            for split in _SPLITS
-            if {f"{split}_patients", f"{split}_ecgs"} <= set(self.trained_on)
-        ]
-        return "; ".join(counts) or None
+        return _apart(_counts(self.trained_on), None if self.probes_apart is None else _counts(self.probes_apart))
 
     @property
     def recipe(self) -> str | None:
@@ -118,6 +116,9 @@ class BundleFacts:
         """Whether those measured trained something, as far as that is known."""
         if self.report is None:
             return None
+        if self.own_report and self.probes_apart is not None:
+            who = "patients who fitted and tuned nothing of the probes"
+            return f"{who}; whether any of them trained the encoders, the bundle does not say"
         if self.own_report:
             return "patients who trained and tuned nothing"
         return f"the {self.report.split} patients of a cohort; whether any of them trained it, the bundle does not say"
@@ -128,11 +129,16 @@ class BundleFacts:
         if report is None:
             return None
         simulated = ", simulated" if report.simulated_cohort else ""
-        source = "of the training cohort" if self.own_report else "of the cohort of a later evaluation"
+        source = f"of {self.own_cohort}" if self.own_report else "of the cohort of a later evaluation"
         return (
             f"{report.patients} patients, {report.ecgs} ECGs and {report.studies} studies{simulated}: "
             f"the {report.split} patients {source}"
         )
+
+    @property
+    def own_cohort(self) -> str:
+        """What the cohort of the bundle's own evaluation is to it."""
+        return "the training cohort" if self.probes_apart is None else "the cohort that its probes were fitted on"
 
     def group_sentence(self) -> str | None:
         """AUROC of SHD by sex and age, where it was measured."""
@@ -143,6 +149,28 @@ class BundleFacts:
             if found.question == "SHD"
         ]
         return f"AUROC of SHD by group: {'; '.join(told)}" if told else None
+
+
+def _origin(about: Mapping[str, JsonValue]) -> str | None:
+    if "simulator_version" in about:
+        return f"invented by simulator version {about['simulator_version']}: no patient, ECG or echo is real"
+    return "; ".join(str(about[key]) for key in ("name", "source", "notice") if key in about) or None
+
+
+def _counts(about: Mapping[str, JsonValue]) -> str | None:
+    counts = [
+        f"{split}: {about[f'{split}_patients']} patients, {about[f'{split}_ecgs']} ECGs"
+        for split in _SPLITS
+        if {f"{split}_patients", f"{split}_ecgs"} <= set(about)
+    ]
+    return "; ".join(counts) or None
+
+
+def _apart(of_encoders: str | None, of_probes: str | None) -> str | None:
+    """One sentence of both; that of the encoders alone where the probes have no other."""
+    if of_probes is None:
+        return of_encoders
+    return f"encoders: {of_encoders or 'not known'}; probes: {of_probes}"
 
 
 def bundle_facts(bundle_dir: Path, report_file: Path | None = None) -> BundleFacts:

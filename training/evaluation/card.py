@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import JsonValue
 
 from models.bundle import BundleDraft, BundleManifest
 from models.ood import UNUSUAL_PERCENTILE
 from training.evaluation.evaluate import EvaluationReport
 from training.probes.fit import ProbeFit
 from training.recipes import Recipe
+
+CARD_WORDS = "card.md.j2"
 
 
 @dataclass(frozen=True)
@@ -37,17 +40,26 @@ class CardRun:
 
 def model_card(recipe: Recipe, draft: BundleDraft, report: EvaluationReport, fit: ProbeFit, run: CardRun) -> str:
     """Markdown. `draft` is what the bundle's manifest says."""
-    return f"{_rendered('card', recipe, draft, report, fit, run, UNUSUAL_PERCENTILE)}\n"
+    return rendered(CARD_WORDS, "card", recipe, draft, report, fit, run, UNUSUAL_PERCENTILE)
+
+
+def probe_metrics(fit: ProbeFit, report: EvaluationReport) -> dict[str, JsonValue]:
+    """What a manifest's `metrics` say of probes and test patients."""
+    return {
+        "probe_choices": dict(fit.choices.as_metrics()),
+        "flags_without_probe": list(fit.too_few),
+        "test": report.model_dump(mode="json"),
+    }
 
 
 def metrics_section(report: EvaluationReport) -> str:
     """What was measured on how many, as tables, and what was not and why."""
-    return _rendered("metrics", report)
+    return rendered(CARD_WORDS, "metrics", report).strip("\n")
 
 
 def calibration_section(report: EvaluationReport, fit: ProbeFit) -> str:
     """How probabilities were calibrated, what they hold for, what comes with them, and how they did where measured."""
-    return _rendered("calibration", report, fit, UNUSUAL_PERCENTILE)
+    return rendered(CARD_WORDS, "calibration", report, fit, UNUSUAL_PERCENTILE).strip("\n")
 
 
 def echo_encoder_sentence(manifest: BundleManifest, *, trained_here: bool) -> str:
@@ -66,7 +78,7 @@ def echo_encoder_sentence(manifest: BundleManifest, *, trained_here: bool) -> st
 
 
 @cache
-def _macros() -> Any:
+def _words(file: str) -> Any:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -75,8 +87,9 @@ def _macros() -> Any:
         autoescape=False,  # noqa: S701 - Markdown of our own numbers and names
     )
     environment.filters["form"] = format
-    return environment.get_template("card.md.j2").module
+    return environment.get_template(file).module
 
 
-def _rendered(macro: str, *values: object) -> str:
-    return str(getattr(_macros(), macro)(*values)).strip("\n")
+def rendered(file: str, macro: str, *values: object) -> str:
+    """What a macro of a file of words in this folder makes of some values, one line end at its end."""
+    return str(getattr(_words(file), macro)(*values)).strip("\n") + "\n"

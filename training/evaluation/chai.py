@@ -145,7 +145,7 @@ def _test_type(facts: BundleFacts) -> str:
     if facts.report is None:
         return NOT_MEASURED
     kind = (
-        "Internal: other patients of the training cohort" if facts.own_report else "A later evaluation on some cohort"
+        f"Internal: other patients of {facts.own_cohort}" if facts.own_report else "A later evaluation on some cohort"
     )
     return f"{kind}{', all of them simulated' if facts.report.simulated_cohort else ''}."
 

@@ -17,7 +17,7 @@ from cohorts import OpenCohort, open_cohort
 from ground.disk import held_folder
 from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
-from models.bundle import Bundle, read_manifest
+from models.bundle import Bundle, BundleManifest, read_manifest
 from models.device import Machine
 from training.evaluation.decisions import DecisionReport, decision_report
 from training.evaluation.few_shot import FewShotCurve, few_shot_curves
@@ -176,7 +176,7 @@ def evaluate(
         require_umap()
     bundle, lacking = _loaded(bundle_dir, machine)
     if isinstance(cohort, Path):
-        cohort = open_cohort(cohort, _trained_window_days(bundle) if window_days is None else window_days)
+        cohort = open_cohort(cohort, trained_window_days(bundle.manifest) if window_days is None else window_days)
     simulated = cohort.about.is_simulated  # before the work: what the cohort says of itself may be no JSON
     with ExitStack() as stack:
         folder = work or stack.enter_context(held_folder("echo2ecg-evaluate-"))
@@ -253,6 +253,7 @@ def _not_measured(found: Measured, labels: pd.DataFrame) -> dict[str, str]:
     return reasons
 
 
-def _trained_window_days(bundle: Bundle) -> float:
-    window_days = bundle.manifest.training_data.get("window_days", 7.0)
+def trained_window_days(manifest: BundleManifest) -> float:
+    """How far an ECG and a study may lie apart, as a bundle was trained; 7 where it does not say."""
+    window_days = manifest.training_data.get("window_days", 7.0)
     return float(window_days) if isinstance(window_days, int | float) else 7.0

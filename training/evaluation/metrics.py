@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from sklearn.metrics import roc_curve
 
+from training.samples import aurocs, scores_of_samples
+
 _RESAMPLES = 500
 _CHUNK_CELLS = 1_000_000
 """Weights (resamples x ECGs) scored at once: bounds the working memory to about 100 MB."""
@@ -174,7 +176,7 @@ def _yes_no_fields(truth_N: _Int64, probability_N: _Float64, patient_N: _Int64, 
         "positives": int(positive_N.sum()),
         "patients": len(np.unique(patient_N)),
         "threshold": threshold,
-    } | bootstrap(lambda weight_RN: _binary_scores(positive_N, probability_N, decided_N, weight_RN), patient_N)
+    } | bootstrap(lambda weight_RN: scores_of_samples(positive_N, probability_N, decided_N, weight_RN), patient_N)
 
 
 def classes_report(truth_N: _Int64, probability_NC: _Float64, patient_N: _Int64) -> ClassesReport:
@@ -211,7 +213,7 @@ def regression_report(truth_N: _Float64, predicted_N: _Float64, patient_N: _Int6
 def binary_scores(truth_N: _Int64, probability_N: _Float64, threshold: float = 0.5) -> dict[str, float]:
     """AUROC, AUPRC, F1 and balanced accuracy, as scikit-learn has them; NaN where only one of the answers occurs."""
     once_RN = np.ones((1, len(truth_N)))
-    scores = _binary_scores(truth_N == 1, probability_N, probability_N > threshold, once_RN)
+    scores = scores_of_samples(truth_N == 1, probability_N, probability_N > threshold, once_RN)
     return {name: float(values[0]) for name, values in scores.items()}
 
 
@@ -224,49 +226,17 @@ def multiclass_scores(truth_N: _Int64, probability_NC: _Float64) -> dict[str, fl
 def _multiclass_scores(truth_N: _Int64, probability_NC: _Float64, weight_RN: _Float64) -> dict[str, _Float64]:
     decided_N = probability_NC.argmax(axis=1)
     classes = range(probability_NC.shape[1])
-    each = [_binary_scores(truth_N == c, probability_NC[:, c], decided_N == c, weight_RN) for c in classes]
+    each = [scores_of_samples(truth_N == c, probability_NC[:, c], decided_N == c, weight_RN) for c in classes]
     with np.errstate(invalid="ignore"):  # 0 / 0 where a draw lacks a class
         recalls = [(weight_RN @ ((truth_N == c) & (decided_N == c))) / (weight_RN @ (truth_N == c)) for c in classes]
     averaged = {name: np.mean([scores[name] for scores in each], axis=0) for name in ("auroc", "auprc", "f1")}
     return averaged | {"balanced_accuracy": np.mean(recalls, axis=0)}
 
 
-def _binary_scores(positive_N: _Bool, score_N: _Float64, decided_N: _Bool, weight_RN: _Float64) -> dict[str, _Float64]:
-    """Scores (R,) of samples in which ECG n occurs weight_RN[r, n] times; NaN where one of the answers does not occur.
-
-    One sort serves all resamples: that, and no loop over them, is why this is not scikit-learn's.
-    """
-    order = np.argsort(-score_N, kind="stable")
-    last_of_tie = np.append(np.diff(score_N[order]) != 0, True)
-    sorted_RN = weight_RN[:, order]
-    called_RK = np.cumsum(sorted_RN, axis=1)[:, last_of_tie]
-    hits_RK = np.cumsum(sorted_RN * positive_N[order], axis=1)[:, last_of_tie]
-    gained_RK = np.diff(hits_RK, axis=1, prepend=0)
-    missed_RK = np.diff(called_RK, axis=1, prepend=0) - gained_RK
-    positives_R, total_R = hits_RK[:, -1], called_RK[:, -1]
-    negatives_R = total_R - positives_R
-    found_R, decided_R = weight_RN @ (decided_N & positive_N), weight_RN @ decided_N
-    rejected_R = negatives_R - (decided_R - found_R)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scores = {
-            "auroc": np.sum(missed_RK * (hits_RK - gained_RK / 2), axis=1) / (positives_R * negatives_R),
-            "auprc": np.sum(gained_RK * (hits_RK / np.maximum(called_RK, 1)), axis=1) / positives_R,
-            "f1": 2 * found_R / (positives_R + decided_R),
-            "balanced_accuracy": (found_R / positives_R + rejected_R / negatives_R) / 2,
-        }
-    undefined_R = (positives_R == 0) | (negatives_R == 0)
-    return {name: np.where(undefined_R, np.nan, values) for name, values in scores.items()}
-
-
-def aurocs(positive_N: _Bool, score_N: _Float64, weight_RN: _Float64) -> _Float64:
-    """AUROC (R,) of samples as `_binary_scores` has them."""
-    return _binary_scores(positive_N, score_N, positive_N, weight_RN)["auroc"]
-
-
 def decision_scores(
     positive_N: _Bool, probability_N: _Float64, flagged_N: _Bool, weight_RN: _Float64
 ) -> dict[str, _Float64]:
-    """AUROC, and rates of one decision, of samples as `_binary_scores` has them."""
+    """AUROC, and rates of one decision, of samples as `scores_of_samples` has them."""
     flagged_R, total_R = weight_RN @ flagged_N, weight_RN.sum(axis=1)
     found_R, positives_R = weight_RN @ (flagged_N & positive_N), weight_RN @ positive_N
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 where a draw lacks an answer: left out

@@ -13,8 +13,9 @@ from pydantic import Field
 
 from training.evaluation.answers import YesNoAnswers
 from training.evaluation.measured import Measured
-from training.evaluation.metrics import Estimate, ReportPart, aurocs, bootstrap
+from training.evaluation.metrics import Estimate, ReportPart, bootstrap
 from training.evaluation.retrieval_report import PHENOTYPES, QueryPrecision, query_precision
+from training.samples import aurocs
 
 _Float64 = NDArray[np.float64]
 _Int64 = NDArray[np.int64]

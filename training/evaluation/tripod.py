@@ -156,7 +156,7 @@ def _of_the_evaluation(facts: BundleFacts) -> dict[str, str | None]:
     counts = _group_counts(facts)
     sites = [found for found in report.overall_subgroups if found.column in ("site", "device")]
     scores = "; ".join(f"{name}: {estimate}" for name, estimate in report.headline().items())
-    same = "the same cohort, other patients; the model was not tested on another source" if facts.own_report else None
+    same = f"other patients of {facts.own_cohort}; not tested on another source" if facts.own_report else None
     return {
         "12e": f"{', '.join(measures)}; 95 % intervals by bootstrap over patients" if measures else None,
         "12g": f"by the bundle itself, on {facts.measured_on}: {facts.tested_apart}",

@@ -1,15 +1,28 @@
-"""What probes are fitted on, of one split: the features a bundle gives, labels of studies, and the shape of ECGs."""
+"""What probes are fitted on: the features a bundle gives, labels of studies, and the shape of ECGs."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import pandas as pd
 
 from ground.findings import SHD_FLAGS
 from models.bundle import Bundle
+from models.labels import LvefClasses
 from training.data.cohort_arrays import Arrays
 from training.data.embedded import embed_ecgs
-from training.probes.fit import ProbeData
+from training.probes.fit import ProbeData, ProbeFit, fit_probes
 from training.probes.fit_ood import describe_signals
+
+
+def fit_on_features(
+    bundle: Bundle, labels: pd.DataFrame, pairs: Mapping[str, pd.DataFrame], signals: Arrays, classes: LvefClasses
+) -> ProbeFit:
+    """Probes on the features that the bundle gives; `pairs` by split. See `fit_probes` for what is refused."""
+    train, val, calibration = (
+        probe_data(bundle, labels, pairs[split], signals) for split in ("train", "val", "calibration")
+    )
+    return fit_probes(train, val, calibration, classes)
 
 
 def probe_data(bundle: Bundle, labels: pd.DataFrame, pairs: pd.DataFrame, signals: Arrays) -> ProbeData:

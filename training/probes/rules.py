@@ -1,6 +1,6 @@
 """Measures, on calibration patients, whether a flag's probe may say that the flag is raised.
 
-Letters: N patients, one ECG of each; D draws; G different scores.
+Letters: N patients, one ECG of each; D draws.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.findings import FindingRule, odds_threshold
 from training.probes.operating import count_calls
+from training.samples import aurocs
 
 LEAST_ODDS_RATIO = 3.0
 LEAST_PPV = 0.20
@@ -46,23 +47,13 @@ def auroc_with_bounds(score_N: _Float64, y_N: _Int64) -> tuple[float, float, flo
     count = len(y_N)
     if not 0 < y_N.sum() < count:
         raise ValueError("an AUROC needs patients with and without")
-    order = np.argsort(score_N, kind="stable")
-    sorted_N = score_N[order]
-    starts_G = np.flatnonzero(np.concatenate([[True], np.diff(sorted_N) > 0]))
-    yes_N = y_N[order] == 1
-
-    def aurocs(weight_DN: _Float64) -> _Float64:
-        yes_DG = np.add.reduceat(weight_DN * yes_N, starts_G, axis=1)
-        no_DG = np.add.reduceat(weight_DN * ~yes_N, starts_G, axis=1)
-        won_D = np.sum(yes_DG * (no_DG.cumsum(axis=1) - 0.5 * no_DG), axis=1)
-        pairs_D = yes_DG.sum(axis=1) * no_DG.sum(axis=1)
-        return np.asarray(won_D[pairs_D > 0] / pairs_D[pairs_D > 0], dtype=np.float64)
-
+    order = np.argsort(score_N, kind="stable")  # so that the draws do not depend on the order of the patients
+    sorted_N, yes_N = score_N[order], y_N[order] == 1
     stream = np.random.default_rng(0)
     drawn = []
     for _ in range(_DRAWS // _DRAWS_AT_ONCE):
         row_DN = stream.integers(count, size=(_DRAWS_AT_ONCE, count)) + count * np.arange(_DRAWS_AT_ONCE)[:, None]
         weights = np.bincount(row_DN.ravel(), minlength=_DRAWS_AT_ONCE * count)
-        drawn.append(aurocs(weights.reshape(_DRAWS_AT_ONCE, count).astype(np.float64)))
-    low, high = np.quantile(np.concatenate(drawn), [0.025, 0.975])
-    return float(aurocs(np.ones((1, count)))[0]), float(low), float(high)
+        drawn.append(aurocs(yes_N, sorted_N, weights.reshape(_DRAWS_AT_ONCE, count).astype(np.float64)))
+    low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975])
+    return float(aurocs(yes_N, sorted_N, np.ones((1, count)))[0]), float(low), float(high)

@@ -34,7 +34,7 @@ def test_bounds_are_those_of_a_bootstrap_written_out():
 
 def test_bounds_are_the_same_every_time_and_of_every_order():
     score, y = scores(150, 12, 1.2)
-    assert auroc_with_bounds(score, y) == auroc_with_bounds(score, y)
+    assert auroc_with_bounds(score, y) == auroc_with_bounds(score, y) == auroc_with_bounds(score[::-1], y[::-1])
 
 
 def test_bounds_hold_the_true_auroc_about_nineteen_times_in_twenty():
