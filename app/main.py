@@ -93,7 +93,6 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         http=BoundedProtocol.among(Connections(connection_limits(settings))),
-        loop="asyncio",  # uvloop takes in one newcomer a round: under load they would wait for minutes
         backlog=ACCEPTED_AT_ONCE,
         ws="none",
         log_config=None,
