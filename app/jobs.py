@@ -183,6 +183,11 @@ class RebuildJobs:
             if self._own_running is not None:
                 await self._end("interrupted")
 
+    def kill(self) -> None:
+        """End the process of an own running job, whatever it does; its file says what became of it later."""
+        if self._process is not None and self._process.returncode is None:
+            _signal_group(self._process.pid, signal.SIGKILL)
+
     def _owned(self) -> str | None:
         """The id of the job whose owner lives. Raises OSError where that cannot be learnt."""
         word = self._turn.taken_for()
@@ -226,10 +231,11 @@ class RebuildJobs:
         assert self._process is not None
         assert self._watching is not None
         self._ending = state
-        _signal_group(self._process.pid, signal.SIGTERM)
+        if self._process.returncode is None:  # else the number may be another process's by now
+            _signal_group(self._process.pid, signal.SIGTERM)
         done, _ = await asyncio.wait([self._watching], timeout=TERMINATE_S)
         if not done:
-            _signal_group(self._process.pid, signal.SIGKILL)
+            self.kill()
             await self._watching
 
     async def _watch(self, job: StoredJob, process: asyncio.subprocess.Process) -> None:
@@ -282,6 +288,8 @@ class RebuildJobs:
             self._save(job)
         except OSError as error:
             log.warning("job_not_saved", job=job.id, reason=errno.errorcode.get(error.errno or 0, "OSError"))
+        except ValueError:  # what it said cannot be written as text
+            log.warning("job_not_saved", job=job.id, reason="ValueError")
 
     def _forget_old(self) -> None:
         with contextlib.suppress(OSError):  # somebody else may tidy the same folder at this moment

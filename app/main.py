@@ -81,7 +81,10 @@ def serve(settings: Settings) -> None:
 def run(app: FastAPI, settings: Settings) -> None:
     """Serve `app` until it is told to end. SystemExit with 1 when its parts did not start; the log says why."""
     service: Service = app.state.service
-    _DrainingServer(server_config(app, settings), service).run()
+    server = _DrainingServer(server_config(app, settings), service)
+    server.run()
+    if server.force_exit:  # nothing was ended in order
+        service.abandon()
     if service.failed_to_start:
         raise SystemExit(1)
 

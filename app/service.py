@@ -66,7 +66,7 @@ class Service:
         self.admission = Admission(settings.queue_size, settings.max_upload_bytes, lambda: self.batcher.empty_in_s)
         self.reading = FairThreads(settings.reader_workers, name="reading")
         self.pipeline = Pipeline(reader, self.reading, self.retriever, self.batcher)
-        self.jobs = RebuildJobs(settings.index_dir / "jobs", command, self.refresh)
+        self.jobs = RebuildJobs(settings.index_dir / "jobs", command, self._turn_to_newest)
         self.draining = False
         self._embedder = embedder
         self._reader = reader
@@ -174,6 +174,17 @@ class Service:
                 backend=generation.index.backend,
                 studies=generation.index.count,
             )
+
+    async def _turn_to_newest(self) -> None:
+        """After a rebuild. Raises IndexProblem where what it made cannot be served."""
+        await self.refresh()
+        if self.retriever.index_problem is not None:
+            raise self.retriever.index_problem
+
+    def abandon(self) -> None:
+        """End at once what would go on without the server: a rebuild and the reading children. Waits for nothing."""
+        self.jobs.kill()
+        self._reader.close()
 
     async def _warm_up(self) -> None:
         spec = self._embedder.ecg

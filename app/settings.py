@@ -99,6 +99,10 @@ class Settings(BaseSettings):
             raise SettingsError(f"The setting {name} ({ENV_PREFIX}{name.upper()}) is wrong: not valid JSON.") from None
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"The file that {CONFIG_VARIABLE} names is not valid TOML: {error}.") from None
+        except UnicodeDecodeError:
+            raise SettingsError(f"The file that {CONFIG_VARIABLE} names is not in UTF-8.") from None
+        except (ValueError, RecursionError, OSError):  # numbers of any length, depths of any depth, no right to read it
+            raise SettingsError(f"The settings, or the file that {CONFIG_VARIABLE} names, cannot be read.") from None
 
     @classmethod
     def settings_customise_sources(

@@ -117,7 +117,9 @@ def parquet_columns(name: str, content: bytes, wanted: Collection[str], ids: Col
     table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts).read(columns=there).select(there)
     _check_bytes(name, sum(_text_bytes(piece) for column in texts for piece in table[column].chunks))
     schema = pa.schema([(column, pa.string() if column in ids else types[column]) for column in there])
-    frame: pd.DataFrame = table.cast(schema).to_pandas(ignore_metadata=True)
+    table = table.cast(schema)
+    table.validate(full=True)  # text may be in another coding than UTF-8
+    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
     return frame
 
 

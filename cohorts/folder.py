@@ -84,6 +84,7 @@ class TablesRead:
 
 def read_tables(root: Path) -> TablesRead:
     """Each table's file is read once, for its hash and for its rows; everything that is wrong is listed."""
+    root = root.resolve()  # of a link that is turned meanwhile the folder whose tables are read
     frames: dict[str, pd.DataFrame] = {}
     problems: list[CohortFinding] = []
     all_four, echo_side = TablesHash(), TablesHash()

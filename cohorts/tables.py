@@ -283,13 +283,19 @@ def _group(text: pd.Series, column: str, table: str) -> Parsed:
     return words.mask(words.isin(unfit), ""), []
 
 
+_DATED = r"[-+]?[0-9]{4}"
+"""`today` would be another day in another run."""
+_OTHER_ZONE = r"[T ][^zZ+-]*[+-](?!\d\d(?::?\d\d)?$)"
+"""Of one figure or three: pandas reads such zones, ISO 8601 knows none."""
+
+
 def _time(text: pd.Series, column: str, table: str) -> Parsed:
     if pd.api.types.is_datetime64_any_dtype(text.dtype):
         times, zoned = text, np.full(len(text), getattr(text.dtype, "tz", None) is not None)
     else:
         stripped = text.str.strip()
         zoned = stripped.str.contains(r"[T ].*(?:[zZ]|[+-]\d\d:?(?:\d\d)?)$", regex=True).to_numpy(dtype=bool)
-        dates = stripped.where(stripped.str.match(r"[-+]?[0-9]{4}"))  # `today` is another day in another run
+        dates = stripped.where(stripped.str.match(_DATED) & ~stripped.str.contains(_OTHER_ZONE))
         times = pd.to_datetime(dates, format="ISO8601", utc=True, errors="coerce")
     missing = times.isna().to_numpy()
     zone = None if times.dt.tz is None else "UTC"

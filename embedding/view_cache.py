@@ -136,6 +136,9 @@ class ViewCache:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
+            if self._path is not None:  # for its owner alone: whoever may read it may hold it
+                with contextlib.suppress(OSError):  # SQLite will say what is wrong
+                    os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             # Two runs may share a work folder: each waits for the other's batch.
             connection = sqlite3.connect(self._path or ":memory:", check_same_thread=False, timeout=_BUSY_S)
             try:

@@ -66,8 +66,8 @@ def written_whole(path: Path, *, private: bool = False, durable: bool = True) ->
     """A file to write to beside `path`, which takes its name when the block ends without an exception.
 
     Content and name are then on the disk. On any failure `path` is as it was and nothing is left beside it; what a kill
-    leaves (`.<name>.<random>.partial`) the next write of the same file removes. `private`: for the owner's eyes alone.
-    Without `durable` nobody waits for the disk: whole against the end of a process, not of the machine.
+    leaves (`.<name>.<random>.partial`) the next write of the same file removes. `private`: a new file is its owner's
+    alone. Without `durable` nobody waits for the disk: whole against the end of a process, not of the machine.
     A link is followed; what is no regular file, such as a terminal or a pipe, is written to as it is.
     """
     if _is_stream(path):
@@ -81,8 +81,7 @@ def written_whole(path: Path, *, private: bool = False, durable: bool = True) ->
         with file:
             yield file
             file.flush()
-            if not private:
-                os.fchmod(file.fileno(), _mode_of(path))
+            _as_before(file, path, private=private)
             if durable:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -285,6 +284,22 @@ def _remove_leftovers(path: Path) -> None:
         with contextlib.suppress(OSError), open(leftover, "rb") as file:  # another process removed it, or may
             if hold(file):
                 leftover.unlink(missing_ok=True)
+
+
+def _as_before(file: IO[bytes], path: Path, *, private: bool) -> None:
+    """Give a file owner, group and mode of the one whose place it takes, before it takes it.
+
+    Root writes for a service's own user, and there is no instant in which that one may not read it.
+    """
+    try:
+        before = os.stat(path)
+    except OSError:
+        before = None
+    if before is not None:
+        with contextlib.suppress(PermissionError):
+            os.fchown(file.fileno(), before.st_uid, before.st_gid)
+    if before is not None or not private:
+        os.fchmod(file.fileno(), _mode_of(path))
 
 
 def _mode_of(path: Path) -> int:

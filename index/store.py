@@ -255,7 +255,10 @@ class IndexStore:
             started = datetime.now(UTC).isoformat(timespec="seconds")
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "started": started}).encode(), 0)
-            yield
+            try:
+                yield
+            finally:
+                os.ftruncate(descriptor, 0)  # who holds it next, if only to tidy up, is another process
         finally:
             os.close(descriptor)
 

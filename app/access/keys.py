@@ -8,7 +8,6 @@ is missing or damaged later, nobody is let in.
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -192,7 +191,4 @@ def _hash(secret: str) -> str:
 
 
 def _write(file: Path, keys: Sequence[ApiKey]) -> None:
-    before = file.stat() if file.exists() else None
     write_whole(file, _KeysFile(keys=tuple(keys)).model_dump_json(indent=2) + "\n", private=True)
-    if before is not None and before.st_uid != file.stat().st_uid:  # root adds a key for the service's own user
-        os.chown(file, before.st_uid, before.st_gid)

@@ -17,6 +17,7 @@ import json
 import re
 import secrets
 import socket
+import weakref
 from typing import cast
 
 import httptools
@@ -103,7 +104,9 @@ class BoundedProtocol(HttpToolsProtocol):
         for cycle in filter(None, [self._answering, *(cycle for cycle, _ in self.pipeline)]):
             cycle.disconnected = not cycle.response_complete
             cycle.message_event.set()
+            cycle.transport = self.transport  # else connection and request would hold each other
         self.pipeline.clear()
+        self._answering = None
 
     # What arrives.
 
@@ -325,12 +328,14 @@ class _UntilRead:
     """A cycle's transport, which a caller who is still sending its body is not cut off from."""
 
     def __init__(self, protocol: BoundedProtocol, cycle: RequestResponseCycle) -> None:
-        self._protocol, self._cycle = protocol, cycle
+        # Each holding the other, a request and its headers would stay in memory until the rare search for such circles.
+        self._protocol, self._cycle = protocol, weakref.ref(cycle)
         self.write, self.is_closing = protocol.transport.write, protocol.transport.is_closing
 
     def close(self) -> None:
         """The answer is complete, or will never be."""
-        if self._cycle.response_complete and self._cycle.more_body:
+        cycle = self._cycle()
+        if cycle is not None and cycle.response_complete and cycle.more_body:
             self._protocol.end_unread()
         else:
             self._protocol.transport.close()

@@ -17,6 +17,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from app.http.problems import BadUpload
 
 PIECE_BYTES = 64 * 2**10
+MAX_PART_HEADER_BYTES = 2048
+MAX_DISPOSITION_WORDS = 16
 _LETTERS = r"-0-9A-Za-z'()+_./:=?"
 _BOUNDARY = re.compile(
     rf';\s*boundary=(?:"([{_LETTERS}, ]{{1,70}})"|([{_LETTERS}]{{1,70}}))(?=\s*(?:;|$))', re.IGNORECASE
@@ -42,6 +44,30 @@ class WholeFormParser(MultiPartParser):
 
     spool_max_size = 0  # never to a temporary file: nothing of a patient is written
     _ended = False
+    _header_bytes = 0
+
+    def on_part_begin(self) -> None:
+        super().on_part_begin()
+        self._header_bytes = 0
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._count(end - start)
+        super().on_header_field(data, start, end)
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._count(end - start)
+        super().on_header_value(data, start, end)
+
+    def on_headers_finished(self) -> None:
+        # What takes a disposition apart takes time that grows with the square of its semicolons.
+        if (self._current_part.content_disposition or b"").count(b";") > MAX_DISPOSITION_WORDS:
+            raise MultiPartException("A part's disposition has too many words.")
+        super().on_headers_finished()
+
+    def _count(self, n_bytes: int) -> None:
+        self._header_bytes += n_bytes
+        if self._header_bytes > MAX_PART_HEADER_BYTES:
+            raise MultiPartException("A part's header is too large.")
 
     def on_end(self) -> None:
         self._ended = True

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from app.answering.pipeline import Answer, Question, Upload
 from app.http.bodies import announced_bytes
 from app.http.dependencies import caller_of
-from app.http.multipart import WholeFormParser, boundary_of, checked_pieces
+from app.http.multipart import MAX_PART_HEADER_BYTES, WholeFormParser, boundary_of, checked_pieces
 from app.http.problems import BadUpload, InvalidParameter
 from app.service import Service
 from inputs.records import UploadedFile
@@ -83,8 +83,9 @@ async def read_upload(request: Request, *, max_files: int, fields: Collection[st
     except MultiPartException:  # its own words may quote the request
         raise BadUpload(
             "bad_multipart",
-            f"The form could not be read, or holds more than {max_files} files, {MAX_FIELDS} fields or "
-            f"{MAX_FIELD_BYTES} bytes in what comes without a file name.",
+            f"The form could not be read, or holds more than {max_files} files, {MAX_FIELDS} fields, "
+            f"{MAX_FIELD_BYTES} bytes in what comes without a file name, "
+            f"or {MAX_PART_HEADER_BYTES} in the header of a part.",
             hint=SEND_FILES_HINT,
         ) from None
     files, filled = [], {}

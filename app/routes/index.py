@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+import contextlib
+import json
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Depends, Request, Response
 
 from app.answering.answered import study_detail
 from app.http.dependencies import AdminKey, QueryKey, ServiceDep
@@ -34,7 +36,24 @@ async def show_index(service: ServiceDep) -> IndexView:
     )
 
 
-@router.post("/index/rebuild", dependencies=[AdminKey], status_code=202, response_model_exclude_none=True)
+async def refuse_repeated_names(request: Request) -> None:
+    """Raises InvalidParameter where the JSON body gives a name twice: one value would be dropped without a word."""
+
+    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(members)) < len(members):
+            raise InvalidParameter("invalid_parameter", "A name in the body comes twice.")
+        return dict(members)
+
+    with contextlib.suppress(ValueError, RecursionError):  # said where the body is read
+        json.loads(await request.body(), object_pairs_hook=once)
+
+
+@router.post(
+    "/index/rebuild",
+    dependencies=[AdminKey, Depends(refuse_repeated_names)],
+    status_code=202,
+    response_model_exclude_none=True,
+)
 async def rebuild(
     service: ServiceDep, response: Response, wanted: Annotated[RebuildRequest | None, Body()] = None
 ) -> JobView:

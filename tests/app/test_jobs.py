@@ -153,6 +153,12 @@ def test_a_job_whose_generation_is_published_is_done_however_it_is_ended(running
     assert (job["state"], job["report"], job.get("problem")) == ("done", {"studies": 20}, None)
 
 
+def test_a_body_that_gives_a_name_twice_is_refused(running):
+    body = b'{"source": "elsewhere", "source": "main"}'
+    response = running.client.post("/v1/index/rebuild", content=body, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["detail"]) == (422, "A name in the body comes twice.")
+
+
 def test_what_else_lies_among_the_jobs_is_no_job(running, command, wait_until, index_dir, tmp_path):
     command.snippet = SUCCEEDS
     job_id = start(running)

@@ -72,7 +72,7 @@ def test_a_full_queue_is_429_with_retry_after_for_all_three_routes(start_app, wa
             assert 'echo2ecg_waiting{queue="models"} 2.0' in running.client.get("/metrics").text
             running.bundle.go_on.set()
             wait_until(lambda: running.service.batcher.waiting == 0)
-        assert running.search(1).status_code == 200
+        wait_until(lambda: running.search(1).status_code == 200)  # the two that left may be in work still
 
 
 def test_a_caller_that_leaves_never_reaches_the_models(start_app, wait_until):

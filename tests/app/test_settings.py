@@ -37,6 +37,16 @@ def test_cohorts_come_from_the_environment_as_json(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "content", ["name = 'Universit\xe4t'".encode("latin-1"), b"port = " + b"1" * 5000, b"a = " + b"[" * 100_000]
+)
+def test_a_settings_file_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch, content):
+    (tmp_path / "c.toml").write_bytes(content)
+    monkeypatch.setenv("ECHO2ECG_CONFIG", str(tmp_path / "c.toml"))
+    with pytest.raises(SettingsError, match="ECHO2ECG_CONFIG names"):
+        Settings(bundle_dir="b", index_dir="i")
+
+
+@pytest.mark.parametrize(
     ("values", "sentence"),
     [
         ({"index_dir": "i"}, "bundle_dir is missing.*ECHO2ECG_BUNDLE_DIR"),

@@ -158,7 +158,9 @@ def test_zoned_and_naive_times_in_different_tables_are_refused(tables: Tables, t
     assert only_problem(check_cohort(tables.write(tmp_path)), "times_mixed") == ("ecgs", 3, (1, 2, 3))
 
 
-@pytest.mark.parametrize("text", ["01/03/2021", "soon", "today", "now", "", "2021-13-01"])
+@pytest.mark.parametrize(
+    "text", ["01/03/2021", "soon", "today", "now", "", "2021-13-01", "2021-01-01T10:00+1", "2021-01-01T10:00+130"]
+)
 def test_times_that_are_not_iso_8601_are_found(tables: Tables, tmp_path: Path, text: str):
     tables.ecgs.loc[2, "acquired_at"] = text
     assert only_problem(check_cohort(tables.write(tmp_path)), "time_unreadable") == ("ecgs", 1, (3,))

@@ -10,6 +10,7 @@ from functools import partial
 
 import httpx
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from wire import ASK, CLOSE, HEAD, LARGE, UPLOAD, everything, is_open, one_answer
 
 from app.http.connections import BoundedProtocol
@@ -140,6 +141,25 @@ def test_a_proxy_is_an_address_or_a_network(wrong):
 
     with pytest.raises(SettingsError, match="trusted_proxies"):
         Settings(bundle_dir="b", index_dir="i", trusted_proxies=[wrong])
+
+
+def test_a_request_that_was_answered_leaves_memory_without_a_search_for_circles(start, wait_until):
+    def held() -> int:
+        return sum(issubclass(type(one), RequestResponseCycle) for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        with start() as connect:
+            staying = connect()
+            for _ in range(20):
+                assert is_open(staying)
+                leaving = connect()
+                assert is_open(leaving)
+                leaving.close()
+            wait_until(lambda: held() <= 2)
+    finally:
+        gc.enable()
 
 
 def test_a_connection_that_has_ended_is_forgotten_with_all_it_held(start, wait_until):

@@ -102,6 +102,19 @@ def test_large_pieces_are_passed_on_in_small_ones():
 
 
 @pytest.mark.parametrize(
+    "header",
+    [
+        b"X-A: " + b"a" * 3000,
+        b"\r\n".join(b"X-%d: " % number + b"a" * 500 for number in range(5)),
+        b'Content-Disposition: form-data; name="a' + b";" * 100,
+    ],
+)
+def test_a_part_with_more_header_than_a_file_needs_is_refused(header):
+    with pytest.raises(MultiPartException, match=r"header is too large|too many words"):
+        asyncio.run(names_in(PART.replace(b"\r\n\r\n", b"\r\n" + header + b"\r\n\r\n", 1) + b"--X--"))
+
+
+@pytest.mark.parametrize(
     ("content_type", "boundary"),
     [
         ("multipart/form-data; boundary=X", "X"),
