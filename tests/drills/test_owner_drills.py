@@ -38,6 +38,8 @@ def test_a_second_server_leaves_the_firsts_rebuild_alone(tmp_path, cohort, same_
     with serving(tmp_path, *options) as first:
         status, job = first.request("POST", "/v1/index/rebuild")
         assert status == 202
+        rebuilding = json.loads((tmp_path / "index" / "jobs" / f"{job['id']}.json").read_text())["pid"]
+        os.kill(rebuilding, signal.SIGSTOP)  # however long the second server takes to start, it meets a running job
         if same_port:
             second = start(tmp_path, first.port, tmp_path / "second.log", *options)
             assert second.wait(60) != 0
@@ -48,6 +50,7 @@ def test_a_second_server_leaves_the_firsts_rebuild_alone(tmp_path, cohort, same_
                 assert (status, problem["code"], problem["job_id"]) == (409, "job_running", job["id"])
                 status, problem = second.request("DELETE", f"/v1/jobs/{job['id']}")
                 assert (status, problem["code"]) == (409, "job_elsewhere")
+        os.kill(rebuilding, signal.SIGCONT)
         ended = wait_for_end(first, job["id"])
         assert (ended["state"], ended["report"]["skipped"]) == ("done", [])
         assert first.request("GET", "/v1/index")[1]["generation"] == "000002"
