@@ -73,10 +73,16 @@ def print_answer(answer: Mapping[str, Any]) -> None:
         out.print(led_by("Measured", sentences.measured_line(report.measured)))
     for warning in report.warnings:
         out.print(f"  note: {warning.message}")
+    if report.trained_on:
+        out.print(report.trained_on)
     if report.predictions is not None:  # absent when the bundle has no probes
         out.print(_predictions_table(report.predictions))
-        for sentence in _how_sure(report.predictions, told=report.says_unusual):
+        for sentence in _how_sure(report.predictions):
             out.print(sentence)
+        if report.predictions.ood is not None and not report.says_unusual:
+            held_out = words.held_out_words(simulated=report.trained_on is not None)
+            percentile = report.predictions.ood.percentile
+            out.print(f"More unusual than {percentile:.1f} % of {held_out} like those of training")
     if report.bundle_lacks:
         out.print(words.lacking_sentence(report.bundle_lacks))
     out.print(_neighbours_table(report.neighbours))
@@ -108,7 +114,7 @@ def _predictions_table(predictions: Predictions) -> Table:
     return table
 
 
-def _how_sure(predictions: Predictions, *, told: bool) -> Iterator[str]:
+def _how_sure(predictions: Predictions) -> Iterator[str]:
     """What stands behind the answers, of a bundle that has it."""
     lvef, shd = predictions.lvef, predictions.shd
     if lvef.estimate is not None:
@@ -122,8 +128,6 @@ def _how_sure(predictions: Predictions, *, told: bool) -> Iterator[str]:
     for question, prediction in ((words.LVEF, lvef), (words.SHD, shd)):
         if prediction.prediction_set is not None:
             yield sentences.set_sentence(question, prediction)
-    if predictions.ood is not None and not told:
-        yield f"More unusual than {predictions.ood.percentile:.1f} % of held-out ECGs like those of training"
 
 
 def _neighbours_table(neighbours: Sequence[Neighbour]) -> Table:

@@ -266,6 +266,11 @@ class EcgAnswer(BaseModel):
 
 
 class _OfAModel(EcgAnswer):
+    trained_on: str | None = Field(
+        default=None,
+        description="A sentence on whom the model was trained on, where that is simulated patients alone. Absent where "
+        "the bundle does not say so, and in answers of earlier versions.",
+    )
     bundle_lacks: list[str] | None = Field(
         default=None,
         description="Parts that no answer of this bundle has, in codes; /v1/info says them in a sentence. Absent where "

@@ -23,6 +23,7 @@ __all__ = [
     "disagree_words",
     "finding_words",
     "flag_words",
+    "held_out_words",
     "lacking_sentence",
     "lvef_class_words",
     "lvef_disagree_words",
@@ -100,9 +101,14 @@ def lvef_disagree_words(percent: float, of_class: str, left: Sequence[str]) -> s
     )
 
 
-def unusual_words(percentile: float) -> str:
+def held_out_words(*, simulated: bool) -> str:
+    """Beside whom an ECG is unusual."""
+    return "held-out simulated ECGs" if simulated else "held-out ECGs"
+
+
+def unusual_words(percentile: float, *, simulated: bool = False) -> str:
     """The warning about an ECG that is more unusual than `percentile` % of held-out ones."""
     return (
         "This ECG is unlike the ECGs this model knows; the numbers are for show. "
-        f"It is more unusual than {percentile:.1f} % of held-out ECGs."
+        f"It is more unusual than {percentile:.1f} % of {held_out_words(simulated=simulated)}."
     )

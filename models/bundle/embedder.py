@@ -66,6 +66,11 @@ class Embedder(Protocol):
         ...
 
     @property
+    def trained_on(self) -> str | None:
+        """A sentence, where it has seen no real patient: see `models.lacking`."""
+        ...
+
+    @property
     def device_name(self) -> str:
         """`cpu`, `cuda` or `cuda:N`."""
         ...

@@ -8,6 +8,9 @@ import re
 import numpy as np
 import pytest
 
+from cli.console import out
+from cli.query import print_answer
+from models.lacking import SIMULATED_ONLY
 from models.ood import OodOutput
 
 SETS = {"coverage": 0.9, "n_calibration": 157}
@@ -169,3 +172,26 @@ def test_the_page_shows_sets_flags_and_the_warning_once_and_above_the_numbers(ru
     assert page.count("99.4 %") == 1
     assert page.index('<p class="warning">This ECG is unlike the ECGs this model knows') < page.index("Predictions")
     assert "Measured from the tracing: rate" in page
+
+
+def test_a_model_that_saw_simulated_hearts_alone_says_so_above_its_predictions(running):
+    places = ("/v1/search", "/v1/predict")
+    for place in places:
+        assert "trained_on" not in running.client.post(place, files={"files": b"1"}).json()
+    running.bundle.trained_on = SIMULATED_ONLY
+    for place in places:
+        assert running.client.post(place, files={"files": b"1"}).json()["trained_on"] == SIMULATED_ONLY
+    with out.capture() as capture:
+        print_answer(running.search(1).json())
+    page = running.client.post("/", files={"files": b"1"}).text
+    for said in (" ".join(page.split()), " ".join(capture.get().split())):
+        assert said.count(SIMULATED_ONLY) == 1
+        assert said.index(SIMULATED_ONLY) < said.index("Predictions")
+        assert "42.0 % of held-out simulated ECGs like those" in said
+
+
+def test_an_unusual_ecg_is_measured_against_simulated_ones_where_those_were_held_out(running):
+    says_unusual(running, 99.4)
+    running.bundle.trained_on = SIMULATED_ONLY
+    page = re.sub(r"\s+", " ", running.client.post("/", files={"files": b"1"}).text)
+    assert "more unusual than 99.4 % of held-out simulated ECGs." in page
