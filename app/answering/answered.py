@@ -157,6 +157,8 @@ def _predictions(answer: Answer) -> Predictions | None:
         **_point(verdict.shd.operating_point),
         **_sets(verdict.shd.per_class_set, verdict.shd.prediction_set, SHD_ANSWERS),
     )
+    if verdict.shd.base_rate is not None:
+        shd.base_rate = _rounded(verdict.shd.base_rate)
     if verdict.flags:
         shd.flags = [_flag(flag, one) for flag, one in verdict.flags.items()]
     predictions = Predictions(lvef=_lvef(verdict.lvef, classes), shd=shd)
@@ -178,6 +180,9 @@ def _lvef(verdict: LvefVerdict, classes: LvefClasses) -> LvefPrediction:
         **_point(verdict.operating_point),
         **_sets(verdict.per_class_set, verdict.prediction_set, classes.labels),
     )
+    if verdict.base_rate_C is not None:
+        for one, base_rate in zip(lvef.classes, verdict.base_rate_C, strict=True):
+            one.base_rate = _rounded(base_rate)  # set, and therefore written
     if verdict.positive is not None:
         lvef.positive = verdict.positive
     if verdict.estimate is not None:
