@@ -73,10 +73,16 @@ def print_answer(answer: Mapping[str, Any]) -> None:
         out.print(led_by("Measured", sentences.measured_line(report.measured)))
     for warning in report.warnings:
         out.print(f"  note: {warning.message}")
+    if report.trained_on:
+        out.print(report.trained_on)
     if report.predictions is not None:  # absent when the bundle has no probes
         out.print(_predictions_table(report.predictions))
-        for sentence in _how_sure(report.predictions, told=report.says_unusual):
+        for sentence in _how_sure(report.predictions):
             out.print(sentence)
+        if report.predictions.ood is not None and not report.says_unusual:
+            held_out = words.held_out_words(simulated=report.trained_on is not None)
+            percentile = report.predictions.ood.percentile
+            out.print(f"More unusual than {percentile:.1f} % of {held_out} like those of training")
     if report.bundle_lacks:
         out.print(words.lacking_sentence(report.bundle_lacks))
     out.print(_neighbours_table(report.neighbours))
@@ -97,33 +103,36 @@ def _predictions_table(predictions: Predictions) -> Table:
     lvef, shd = predictions.lvef, predictions.shd
     for row in lvef.classes:
         chosen = "predicted" if row.label == lvef.predicted else ""
-        table.add_row(f"{words.lvef_class_words(row.range)} ({row.label})", chosen, f"{row.probability:.2f}", "")
-    decision = words.decision_words(positive=shd.positive, threshold=shd.threshold)
-    table.add_row(words.SHD, decision, f"{shd.probability:.2f}", "")
+        table.add_row(
+            f"{words.lvef_class_words(row.range)} ({row.label})", chosen, f"{row.probability:.2f}", _rate(row.base_rate)
+        )
+    table.add_row(words.SHD, sentences.shd_decision(shd), f"{shd.probability:.2f}", _rate(shd.base_rate))
     for flag in shd.flags or ():
-        base_rate = "" if flag.base_rate is None else f"{flag.base_rate:.2f}"
-        table.add_row(f"  {flag.words}", words.finding_words(flag.finding), f"{flag.probability:.2f}", base_rate)
+        probability = "" if flag.finding == "cannot_tell" else f"{flag.probability:.2f}"
+        table.add_row(f"  {flag.words}", words.finding_words(flag.finding), probability, _rate(flag.base_rate))
     for name in predictions.not_predicted or ():
         table.add_row(f"  {words.flag_words(name)}", "not predicted", "", "")
     return table
 
 
-def _how_sure(predictions: Predictions, *, told: bool) -> Iterator[str]:
+def _rate(base_rate: float | None) -> str:
+    return "" if base_rate is None else f"{base_rate:.2f}"
+
+
+def _how_sure(predictions: Predictions) -> Iterator[str]:
     """What stands behind the answers, of a bundle that has it."""
     lvef, shd = predictions.lvef, predictions.shd
+    if shd.tells_findings:
+        yield words.NOT_RAISED
     if lvef.estimate is not None:
         yield sentences.estimate_sentence(lvef.estimate)
     if lvef.operating_point is not None and lvef.positive is not None:
-        decision = words.decision_words(positive=lvef.positive, threshold=lvef.operating_point.threshold)
-        question = words.lvef_class_words(lvef.classes[0].range)
-        yield f"{question}: {decision}. {sentences.point_sentence(lvef.operating_point)}"
+        yield sentences.lvef_sentence(lvef)
     if shd.operating_point is not None:
-        yield f"{words.SHD}: {sentences.point_sentence(shd.operating_point)}"
+        yield sentences.shd_sentence(shd)
     for question, prediction in ((words.LVEF, lvef), (words.SHD, shd)):
         if prediction.prediction_set is not None:
             yield sentences.set_sentence(question, prediction)
-    if predictions.ood is not None and not told:
-        yield f"More unusual than {predictions.ood.percentile:.1f} % of held-out ECGs like those of training"
 
 
 def _neighbours_table(neighbours: Sequence[Neighbour]) -> Table:

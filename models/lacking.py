@@ -1,4 +1,4 @@
-"""What the answers of a bundle lack, and the sentence that says so: the one place that knows.
+"""What the answers of a bundle lack, and whom it was not trained on: the one place that knows, and the sentences.
 
 A bundle lacks what was not known when its probes were fitted, or what its cohort had too few patients for. Knows no
 torch.
@@ -6,8 +6,10 @@ torch.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Literal
+
+from pydantic import JsonValue
 
 if TYPE_CHECKING:
     from models.probes import Probes
@@ -26,6 +28,8 @@ Lacking = Literal[
     "unusual",
 ]
 """Stable codes, in the order in which they are said."""
+
+SIMULATED_ONLY = "This model was trained on simulated hearts only: for a real patient these numbers are for show."
 
 _WORDS: tuple[tuple[str, tuple[Lacking, ...]], ...] = (
     ("predictions", ("predictions",)),
@@ -67,6 +71,19 @@ def lacking_sentence(parts: Collection[str]) -> str:
     said += [f"no {part.replace('_', ' ')}" for part in parts if part not in known]
     listed = " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
     return f"This bundle gives {listed}; fit its probes again, on enough patients, with `echo2ecg bundle refit`."
+
+
+def trained_on_sentence(training_data: Mapping[str, JsonValue]) -> str | None:
+    """That neither encoders nor probes have seen a real patient; None where the manifest does not say so."""
+    probes = training_data.get("probes")
+    apart = isinstance(probes, dict) and probes.get("cohort_of_the_encoders") is not True
+    cohorts = [training_data, probes] if apart and isinstance(probes, dict) else [training_data]
+    return SIMULATED_ONLY if all(_has_simulator_notice(cohort) for cohort in cohorts) else None
+
+
+def _has_simulator_notice(cohort: Mapping[str, JsonValue]) -> bool:
+    """A real cohort may have a notice too, of its terms: the simulator's stands beside its version."""
+    return {"notice", "simulator_version"} <= cohort.keys()
 
 
 def _words(what: str, codes: tuple[Lacking, ...], parts: Collection[str]) -> str | None:

@@ -79,6 +79,11 @@ class Calls(BaseModel):
         return self.true_negatives / self.others
 
     @property
+    def prevalence(self) -> float:
+        """How frequent cases are where PPV and NPV hold."""
+        return self.cases / (self.cases + self.others)
+
+    @property
     def ppv(self) -> float | None:
         """Share of cases among the called; None where nobody is called."""
         called = sum(self.called_C)

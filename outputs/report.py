@@ -20,6 +20,7 @@ class LvefClass(BaseModel):
     label: str
     range: str = Field(description="LVEF in percent.")
     probability: float
+    base_rate: float | None = Field(default=None, description="How frequent it is among calibration patients.")
 
 
 class _WithSet(BaseModel):
@@ -52,9 +53,14 @@ class OperatingPoint(BaseModel):
     specificity: float
     ppv: float | None = None
     npv: float | None = None
-    echos_per_case: float | None = Field(default=None, description="Echos made to find one case among those called.")
+    echos_per_case: float | None = Field(
+        default=None, description="Echocardiograms made to find one case among those called."
+    )
     n_cases: int = Field(description="Calibration patients with what is called.")
     n_others: int
+    prevalence: float | None = Field(
+        default=None, description="How frequent cases are where ppv, npv and echos_per_case hold."
+    )
 
 
 class LvefEstimate(BaseModel):
@@ -99,8 +105,14 @@ class ShdPrediction(_WithSet):
     probability: float
     threshold: float
     positive: bool
+    base_rate: float | None = Field(default=None, description="How frequent it is among calibration patients.")
     operating_point: OperatingPoint | None = None
     flags: list[FlagPrediction] | None = Field(default=None, description="Those that the bundle has a probe for.")
+
+    @property
+    def tells_findings(self) -> bool:
+        """Whether any flag is told by a rule."""
+        return any(flag.finding is not None for flag in self.flags or ())
 
 
 class OodPrediction(BaseModel):
@@ -266,6 +278,11 @@ class EcgAnswer(BaseModel):
 
 
 class _OfAModel(EcgAnswer):
+    trained_on: str | None = Field(
+        default=None,
+        description="A sentence on whom the model was trained on, where that is simulated patients alone. Absent where "
+        "the bundle does not say so, and in answers of earlier versions.",
+    )
     bundle_lacks: list[str] | None = Field(
         default=None,
         description="Parts that no answer of this bundle has, in codes; /v1/info says them in a sentence. Absent where "

@@ -2,21 +2,58 @@
 
 from __future__ import annotations
 
+from models.labels import SHD_ANSWERS
 from outputs.report import LvefEstimate, LvefPrediction, MeasuredEcg, OperatingPoint, ShdPrediction
-from outputs.words import LVEF, share_words
+from outputs.words import LVEF, SHD, decision_words, lvef_class_words, share_words
 
 
 def point_sentence(point: OperatingPoint) -> str:
-    """What a call at an operating point is worth, in one sentence."""
-    said = [f"calls {share_words(point.sensitivity)} of cases"]
+    """What a limit is worth: `At this limit: sensitivity 88 %, specificity 52 %. Where 56 % have it, ...`."""
+    said = f"At this limit: sensitivity {share_words(point.sensitivity)}, specificity {share_words(point.specificity)}."
+    worth = []
     if point.ppv is not None:
-        said.append(f"{share_words(point.ppv)} of those called are cases")
+        worth.append(f"PPV {share_words(point.ppv)}")
     if point.npv is not None:
-        said.append(f"{share_words(point.npv)} of the others are none")
+        worth.append(f"NPV {share_words(point.npv)}")
     if point.echos_per_case is not None:
-        said.append(f"{point.echos_per_case:.1f} echos find one case")
-    patients = point.n_cases + point.n_others
-    return f"The threshold {point.threshold:.2f} {', '.join(said)} (calibration patients: {patients})."
+        worth.append(f"{point.echos_per_case:.1f} echocardiograms per case found; where it is rarer, more")
+    if not worth:
+        return said
+    among = "among the calibration patients"
+    where = f"Where it is as frequent as {among}"
+    if point.prevalence is not None:
+        where = f"Where {share_words(point.prevalence)} have it, as {among}"
+    return f"{said} {where}: {', '.join(worth)}."
+
+
+def lvef_sentence(lvef: LvefPrediction) -> str:
+    """What is said of the lowest LVEF class at its operating point, which must be there."""
+    point, lowest = lvef.operating_point, lvef.classes[0]
+    assert point is not None
+    decision = decision_words(
+        positive=bool(lvef.positive), probability=lowest.probability, threshold=point.threshold, rules_out=True
+    )
+    return f"{lvef_class_words(lowest.range)}: {decision}. {point_sentence(point)}"
+
+
+def shd_sentence(shd: ShdPrediction) -> str:
+    """The same of SHD."""
+    assert shd.operating_point is not None
+    raised = [flag for flag in shd.flags or () if flag.finding == "raised"]
+    decision = shd_decision(shd)
+    if shd.positive and shd.tells_findings and not raised:
+        decision = "above the rule-out limit, and no single finding is raised"
+    return f"{SHD}: {decision}. {point_sentence(shd.operating_point)}"
+
+
+def shd_decision(shd: ShdPrediction) -> str:
+    """What is said of SHD in a row of a table."""
+    return decision_words(
+        positive=shd.positive,
+        probability=shd.probability,
+        threshold=shd.threshold,
+        rules_out=shd.operating_point is not None,
+    )
 
 
 def estimate_sentence(estimate: LvefEstimate) -> str:
@@ -30,7 +67,9 @@ def estimate_sentence(estimate: LvefEstimate) -> str:
 def set_sentence(question: str, said: LvefPrediction | ShdPrediction) -> str:
     """What is not ruled out, and of whom that holds."""
     assert said.prediction_set is not None
-    answers = f"{question}: {' or '.join(said.prediction_set)}"
+    every = SHD_ANSWERS if isinstance(said, ShdPrediction) else [one.label for one in said.classes]
+    narrows = not set(every) <= set(said.prediction_set)
+    answers = f"{question}: {' or '.join(said.prediction_set) if narrows else 'cannot narrow it down'}"
     if said.coverage is None or said.n_calibration is None:
         return f"{answers}."
     of_whom = "patients" if said.coverage_kind in (None, "overall") else "the patients of each class"

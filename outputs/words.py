@@ -15,6 +15,7 @@ __all__ = [
     "DISCLAIMER",
     "IN_COMMON",
     "LVEF",
+    "NOT_RAISED",
     "PERCENTILE",
     "SHD",
     "SHD_SHARE",
@@ -23,6 +24,7 @@ __all__ = [
     "disagree_words",
     "finding_words",
     "flag_words",
+    "held_out_words",
     "lacking_sentence",
     "lvef_class_words",
     "lvef_disagree_words",
@@ -42,6 +44,7 @@ PERCENTILE = (
     "Percentile: of 100 studies of the index, so many are less similar to this ECG. It tells a place in this index, "
     "not that a study is near: the first one has the highest, however unlike the ECG it is."
 )
+NOT_RAISED = "Not raised does not mean normal."
 UNKNOWN = "unknown"
 
 
@@ -50,9 +53,22 @@ def lvef_class_words(range_percent: str) -> str:
     return f"{LVEF} {range_percent}"
 
 
-def decision_words(*, positive: bool, threshold: float) -> str:
-    """`positive (threshold 0.40)`."""
-    return f"{'positive' if positive else 'negative'} (threshold {threshold:.2f})"
+def decision_words(*, positive: bool, probability: float, threshold: float, rules_out: bool) -> str:
+    """`cannot be ruled out (7 %; rule-out limit 6 %)` or `unlikely (3 %, below the rule-out limit of 6 %)`.
+
+    rules_out: whether the threshold was chosen to miss few. That of an older bundle was not, and is called what it is.
+    """
+    if not rules_out:
+        return f"{'positive' if positive else 'negative'} (threshold {threshold:.2f})"
+    digits = next((few for few in range(3) if _percent(probability, few) != _percent(threshold, few)), 0)
+    said, limit = _percent(probability, digits), _percent(threshold, digits)
+    if positive:
+        return f"cannot be ruled out ({said}; rule-out limit {limit})"
+    return f"unlikely ({said}, {'at' if said == limit else 'below'} the rule-out limit of {limit})"
+
+
+def _percent(share: float, digits: int) -> str:
+    return f"{100 * share:.{digits}f} %"
 
 
 def shd_words(shd: bool | None) -> str:
@@ -62,7 +78,7 @@ def shd_words(shd: bool | None) -> str:
 
 def finding_words(finding: str | None) -> str:
     """What is said of a flag; nothing where the bundle has no rule for it."""
-    return {"raised": "raised", "not_raised": "not raised", "cannot_tell": "cannot tell from an ECG"}.get(
+    return {"raised": "raised", "not_raised": "not raised", "cannot_tell": "this model cannot tell"}.get(
         finding or "", "no rule in this bundle"
     )
 
@@ -100,9 +116,14 @@ def lvef_disagree_words(percent: float, of_class: str, left: Sequence[str]) -> s
     )
 
 
-def unusual_words(percentile: float) -> str:
+def held_out_words(*, simulated: bool) -> str:
+    """Beside whom an ECG is unusual."""
+    return "held-out simulated ECGs" if simulated else "held-out ECGs"
+
+
+def unusual_words(percentile: float, *, simulated: bool = False) -> str:
     """The warning about an ECG that is more unusual than `percentile` % of held-out ones."""
     return (
         "This ECG is unlike the ECGs this model knows; the numbers are for show. "
-        f"It is more unusual than {percentile:.1f} % of held-out ECGs."
+        f"It is more unusual than {percentile:.1f} % of {held_out_words(simulated=simulated)}."
     )

@@ -52,7 +52,7 @@ def search_answer(answer: Answer, request_id: str) -> SearchAnswer:
         generation=answer.snapshot.searchable.id,
         **_measured(answer.ecg.measured),
         neighbours=_neighbours(answer),
-        **_lacking(answer),
+        **_of_the_model(answer),
     )
     report.warnings += _contradictions(answer)
     if (summary := neighbour_summary(answer.cards, answer.snapshot.searchable.usual)) is not None:
@@ -68,7 +68,7 @@ def predict_answer(answer: Answer, request_id: str) -> PredictAnswer:
     if predictions is None:
         raise NoProbes
     measured = _measured(answer.ecg.measured)
-    report = PredictAnswer(**_common(answer, request_id), **measured, predictions=predictions, **_lacking(answer))
+    report = PredictAnswer(**_common(answer, request_id), **measured, predictions=predictions, **_of_the_model(answer))
     report.warnings += _contradictions(answer)
     return report
 
@@ -98,6 +98,7 @@ def study_detail(card: StudyCard, generation: Generation) -> StudyDetail:
 
 def _common(answer: Answer, request_id: str) -> dict[str, Any]:
     ecg, embedder = answer.ecg, answer.snapshot.embedder
+    unusual = _unusual(answer.found.verdict.unusual, simulated=embedder.trained_on is not None)
     return {
         "request_id": request_id,
         "bundle": embedder.id,
@@ -110,7 +111,7 @@ def _common(answer: Answer, request_id: str) -> dict[str, Any]:
             resampled_to_hz=embedder.ecg.rate_hz,
             sha256=answer.sha256,
         ),
-        "warnings": [_warning(warning) for warning in (*ecg.warnings, *_unusual(answer.found.verdict.unusual))],
+        "warnings": [_warning(warning) for warning in (*ecg.warnings, *unusual)],
         "timing_ms": answer.timing_ms,
         "disclaimer": DISCLAIMER,
     }
@@ -131,16 +132,17 @@ def _contradictions(answer: Answer) -> list[AnswerWarning]:
     return [_warning(warning) for warning in found]
 
 
-def _lacking(answer: Answer) -> dict[str, Any]:
-    lacks = answer.snapshot.embedder.lacking
-    return {"bundle_lacks": list(lacks)} if lacks else {}
+def _of_the_model(answer: Answer) -> dict[str, Any]:
+    embedder = answer.snapshot.embedder
+    lacks = {"bundle_lacks": list(embedder.lacking)} if embedder.lacking else {}
+    return lacks if embedder.trained_on is None else {"trained_on": embedder.trained_on, **lacks}
 
 
-def _unusual(unusual: Unusual | None) -> tuple[InputWarning, ...]:
-    """One warning, or none."""
+def _unusual(unusual: Unusual | None, *, simulated: bool) -> tuple[InputWarning, ...]:
+    """One warning, or none. simulated: whether the held-out ECGs are."""
     if unusual is None or unusual.percentile <= UNUSUAL_PERCENTILE:
         return ()
-    return (InputWarning("unusual_ecg", unusual_words(unusual.percentile)),)
+    return (InputWarning("unusual_ecg", unusual_words(unusual.percentile, simulated=simulated)),)
 
 
 def _predictions(answer: Answer) -> Predictions | None:
@@ -155,6 +157,8 @@ def _predictions(answer: Answer) -> Predictions | None:
         **_point(verdict.shd.operating_point),
         **_sets(verdict.shd.per_class_set, verdict.shd.prediction_set, SHD_ANSWERS),
     )
+    if verdict.shd.base_rate is not None:
+        shd.base_rate = _rounded(verdict.shd.base_rate)
     if verdict.flags:
         shd.flags = [_flag(flag, one) for flag, one in verdict.flags.items()]
     predictions = Predictions(lvef=_lvef(verdict.lvef, classes), shd=shd)
@@ -176,6 +180,9 @@ def _lvef(verdict: LvefVerdict, classes: LvefClasses) -> LvefPrediction:
         **_point(verdict.operating_point),
         **_sets(verdict.per_class_set, verdict.prediction_set, classes.labels),
     )
+    if verdict.base_rate_C is not None:
+        for one, base_rate in zip(lvef.classes, verdict.base_rate_C, strict=True):
+            one.base_rate = _rounded(base_rate)  # set, and therefore written
     if verdict.positive is not None:
         lvef.positive = verdict.positive
     if verdict.estimate is not None:

@@ -66,6 +66,11 @@ class Embedder(Protocol):
         ...
 
     @property
+    def trained_on(self) -> str | None:
+        """A sentence, where it has seen no real patient: see `models.lacking`."""
+        ...
+
+    @property
     def device_name(self) -> str:
         """`cpu`, `cuda` or `cuda:N`."""
         ...
@@ -110,14 +115,16 @@ class PointVerdict:
     echos_per_case: float | None
     n_cases: int
     n_others: int
+    prevalence: float
+    """How frequent cases are where ppv, npv and echos_per_case hold."""
 
 
 @dataclass(frozen=True, eq=False)
 class LvefVerdict:
     """Probabilities of the LVEF classes; `called` is the number of the most probable one.
 
-    positive: whether the lowest class is called at its operating point. estimate: LVEF as a number. None in a bundle
-    without.
+    positive: whether the lowest class is called at its operating point. estimate: LVEF as a number. base_rate_C: how
+    frequent each class is among calibration patients. None in a bundle without.
     """
 
     probability_C: _Float32
@@ -127,17 +134,19 @@ class LvefVerdict:
     operating_point: PointVerdict | None = None
     positive: bool | None = None
     estimate: LvefEstimate | None = None
+    base_rate_C: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
 class YesNoVerdict:
-    """A probability and the decision on it. In a prediction set, class 0 is negative and 1 positive."""
+    """A probability and the decision on it, and the base rate, if known. Set: class 0 is negative and 1 positive."""
 
     probability: float
     threshold: float
     prediction_set: PredictionSet | None = None
     per_class_set: PredictionSet | None = None
     operating_point: PointVerdict | None = None
+    base_rate: float | None = None
 
     @property
     def positive(self) -> bool:
@@ -247,6 +256,7 @@ class EcgOutput:
             _point(point),
             positive,
             estimate,
+            probe.prevalence_C,
         )
 
 
@@ -258,6 +268,7 @@ def _shd(probes: Probes, probability: float) -> YesNoVerdict:
         _set(probes.shd.sets, both, answer),
         _per_class_set(probes.shd.per_class_sets, both, answer),
         _point(probes.shd.operating_point),
+        probes.shd.prevalence,
     )
 
 
@@ -281,6 +292,7 @@ def _point(point: OperatingPoint | None) -> PointVerdict | None:
         calls.echos_per_case,
         calls.n_cases,
         calls.n_others,
+        calls.prevalence,
     )
 
 

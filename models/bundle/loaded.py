@@ -49,7 +49,7 @@ from models.device import resolve_device
 from models.ecg_shape import describe_windows
 from models.echo_encoder import EchoEncoder
 from models.labels import LabelDefinitions, LvefClasses
-from models.lacking import Lacking, lacking_parts
+from models.lacking import Lacking, lacking_parts, trained_on_sentence
 from models.lvef_number import LvefNumberHead
 from models.ood import OodHead, OodOutput
 from models.probes import ProbeHeads, Probes
@@ -194,6 +194,10 @@ class Bundle:
     def lacking(self) -> tuple[Lacking, ...]:
         """By its probes alone, whatever was loaded of the rest."""
         return lacking_parts(self.probes)
+
+    @property
+    def trained_on(self) -> str | None:
+        return trained_on_sentence(self.manifest.training_data)
 
     @property
     def device_name(self) -> str:

@@ -67,6 +67,7 @@ class FakeEmbedder:
     ecg = EcgSpec()
     lvef = LvefClasses()
     device_name = "cpu"
+    trained_on: str | None = None
 
     def __init__(self) -> None:
         self.about: dict[str, JsonValue] = {"id": self.id, "sha256": self.sha256}

@@ -8,6 +8,9 @@ import re
 import numpy as np
 import pytest
 
+from cli.console import out
+from cli.query import print_answer
+from models.lacking import SIMULATED_ONLY
 from models.ood import OodOutput
 
 SETS = {"coverage": 0.9, "n_calibration": 157}
@@ -108,6 +111,7 @@ def test_a_call_comes_with_its_operating_point(running, make_probes):
         "echos_per_case": pytest.approx(1.666667),
         "n_cases": 50,
         "n_others": 150,
+        "prevalence": 0.25,
     }
 
 
@@ -169,3 +173,76 @@ def test_the_page_shows_sets_flags_and_the_warning_once_and_above_the_numbers(ru
     assert page.count("99.4 %") == 1
     assert page.index('<p class="warning">This ECG is unlike the ECGs this model knows') < page.index("Predictions")
     assert "Measured from the tracing: rate" in page
+
+
+def test_a_model_that_saw_simulated_hearts_alone_says_so_above_its_predictions(running):
+    places = ("/v1/search", "/v1/predict")
+    for place in places:
+        assert "trained_on" not in running.client.post(place, files={"files": b"1"}).json()
+    running.bundle.trained_on = SIMULATED_ONLY
+    for place in places:
+        assert running.client.post(place, files={"files": b"1"}).json()["trained_on"] == SIMULATED_ONLY
+    with out.capture() as capture:
+        print_answer(running.search(1).json())
+    page = running.client.post("/", files={"files": b"1"}).text
+    for said in (" ".join(page.split()), " ".join(capture.get().split())):
+        assert said.count(SIMULATED_ONLY) == 1
+        assert said.index(SIMULATED_ONLY) < said.index("Predictions")
+        assert "42.0 % of held-out simulated ECGs like those" in said
+
+
+def test_an_unusual_ecg_is_measured_against_simulated_ones_where_those_were_held_out(running):
+    says_unusual(running, 99.4)
+    running.bundle.trained_on = SIMULATED_ONLY
+    page = re.sub(r"\s+", " ", running.client.post("/", files={"files": b"1"}).text)
+    assert "more unusual than 99.4 % of held-out simulated ECGs." in page
+
+
+TOLD = {
+    "lvef": {"prevalence_C": (0.19, 0.13, 0.68)},
+    "shd": {"prevalence": 0.37, "threshold": 0.55, "operating_point": POINT},
+    "flags": {
+        "lvef_lte_45_flag": {"prevalence": 0.26, "rule": rule()},
+        "aortic_stenosis_moderate_or_greater_flag": {"prevalence": 0.03, "rule": rule(auroc_low=0.69)},
+    },
+}
+
+
+@pytest.fixture
+def told(running, make_probes):
+    """The page and the table of a bundle that has prevalences and rules; none of its flags is raised."""
+    running.bundle.probes = make_probes(**TOLD)
+    running.bundle.says_more = {"flags_BQ": lambda B: np.tile(np.array([0.1237, 0.4567], np.float32), (B, 1))}
+    with out.capture() as capture:
+        print_answer(running.search(1).json())
+    page = running.client.post("/", files={"files": b"1"}).text
+    return {"page": " ".join(re.sub(r"<[^>]*>", " ", page).split()), "table": " ".join(capture.get().split())}
+
+
+def test_lvef_classes_and_shd_have_base_rates_where_the_bundle_knows_them(running, told):
+    predictions = running.search(1).json()["predictions"]
+    assert [one["base_rate"] for one in predictions["lvef"]["classes"]] == [0.19, 0.13, 0.68]
+    assert predictions["shd"]["base_rate"] == 0.37
+    for said in told.values():
+        for pair in (r"0\.70\W+0\.19", r"0\.20\W+0\.13", r"0\.10\W+0\.68", r"0\.60\W+0\.37"):
+            assert re.search(pair, said)
+
+
+def test_a_flag_that_the_model_cannot_tell_has_its_probability_in_the_json_alone(running, told):
+    (untold,) = [f for f in running.search(1).json()["predictions"]["shd"]["flags"] if f["finding"] == "cannot_tell"]
+    assert untold["probability"] == pytest.approx(0.4567)
+    for said in told.values():
+        assert "this model cannot tell" in said
+        assert not re.search(r"0\.46|46 %", said)
+        assert re.search(r"0\.12|12 %", said), "what is told keeps its own"
+
+
+def test_not_raised_is_said_once_not_to_mean_normal_and_shd_to_stand_without_a_finding(told):
+    for said in told.values():
+        assert said.count("Not raised does not mean normal.") == 1
+        assert "cannot be ruled out (60 %; rule-out limit 55 %)" in said
+        assert "Structural heart disease: above the rule-out limit, and no single finding is raised. At this" in said
+
+
+def test_flags_without_rules_are_not_said_to_be_no_proof(running):
+    assert "Not raised" not in running.client.post("/", files={"files": b"1"}).text

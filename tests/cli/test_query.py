@@ -8,6 +8,11 @@ import pytest
 from cli.console import out
 from cli.query import QueryRefused, ask, print_answer
 
+CLASSES = [
+    {"label": "reduced", "range": "<= 40 %", "probability": 0.7},
+    {"label": "mildly reduced", "range": "> 40 % and < 50 %", "probability": 0.2},
+    {"label": "preserved", "range": ">= 50 %", "probability": 0.1},
+]
 ANSWER = {
     "request_id": "r",
     "ecg": {
@@ -20,7 +25,7 @@ ANSWER = {
     },
     "warnings": [],
     "predictions": {
-        "lvef": {"classes": [{"label": "reduced", "range": "<= 40 %", "probability": 0.7}], "predicted": "reduced"},
+        "lvef": {"classes": CLASSES, "predicted": "reduced"},
         "shd": {"probability": 0.6, "threshold": 0.4, "positive": True},
     },
     "neighbours": [],

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from models.bundle import Bundle
-from models.lacking import Lacking, lacking_parts, lacking_sentence
+from models.lacking import SIMULATED_ONLY, Lacking, lacking_parts, lacking_sentence, trained_on_sentence
 from models.lvef_number import IntervalBin, LvefInterval, LvefNumber
 from models.prediction_sets import PerClassSets, PredictionSets
 from models.probes import Probes
@@ -81,3 +81,29 @@ def test_every_code_has_words_and_one_that_is_new_is_said_as_it_is():
 def test_a_client_that_says_it_needs_no_torch():
     code = "import sys, outputs.words, outputs.sentences; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+STAMP = {"notice": "Everything in this folder is invented by a simulator.", "simulator_version": "1"}
+
+
+@pytest.mark.parametrize(
+    ("training_data", "said"),
+    [
+        (STAMP, SIMULATED_ONLY),
+        (STAMP | {"probes": {"cohort_of_the_encoders": True}}, SIMULATED_ONLY),
+        (STAMP | {"probes": STAMP | {"cohort_of_the_encoders": False}}, SIMULATED_ONLY),
+        (STAMP | {"probes": {"name": "a hospital", "cohort_of_the_encoders": False}}, None),
+        ({"name": "a hospital", "probes": STAMP | {"cohort_of_the_encoders": False}}, None),
+        ({"notice": "Not to be passed on."}, None),
+        ({}, None),
+    ],
+    ids=["simulated", "probes too", "probes on others too", "probes real", "encoders real", "real, terms", "untold"],
+)
+def test_only_what_saw_no_real_patient_is_said_to_be_trained_on_simulated_hearts(training_data, said):
+    assert trained_on_sentence(training_data) == said
+
+
+def test_the_demo_bundle_says_that_it_was_trained_on_simulated_hearts():
+    demo = Path(__file__).resolve().parents[2] / "bundles" / "demo"
+    assert Bundle.load(demo, device="cpu", parts=("ecg",)).trained_on == SIMULATED_ONLY
+    assert Bundle.load(FIRST_LAYOUT, device="cpu", parts=("ecg",)).trained_on is None

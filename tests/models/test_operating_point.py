@@ -22,6 +22,7 @@ def test_shares_follow_from_the_four_counts():
     assert CALLS.ppv == pytest.approx(0.6)
     assert CALLS.npv == pytest.approx(0.96)
     assert CALLS.echos_per_case == pytest.approx(1 / 0.6)
+    assert CALLS.prevalence == pytest.approx(CALLS.cases / (CALLS.cases + CALLS.others))
 
 
 def test_the_lowest_of_three_classes_may_be_the_case():

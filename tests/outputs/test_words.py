@@ -8,6 +8,7 @@ from ground.findings import SHD_FLAGS
 from outputs.words import (
     decision_words,
     disagree_words,
+    finding_words,
     flag_words,
     lvef_class_words,
     number_words,
@@ -22,9 +23,27 @@ def test_no_flag_is_read_as_its_code(flag):
     assert "_" not in flag_words(flag)
 
 
-def test_a_decision_names_its_threshold():
-    assert decision_words(positive=True, threshold=0.3) == "positive (threshold 0.30)"
-    assert decision_words(positive=False, threshold=0.456) == "negative (threshold 0.46)"
+@pytest.mark.parametrize(
+    ("probability", "threshold", "said"),
+    [
+        (0.07, 0.06, "cannot be ruled out (7 %; rule-out limit 6 %)"),
+        (0.03, 0.06, "unlikely (3 %, below the rule-out limit of 6 %)"),
+        (0.069, 0.071, "unlikely (6.9 %, below the rule-out limit of 7.1 %)"),
+        (0.4, 0.4, "unlikely (40 %, at the rule-out limit of 40 %)"),
+    ],
+)
+def test_a_decision_names_its_probability_and_limit_apart(probability, threshold, said):
+    positive = probability > threshold
+    assert decision_words(positive=positive, probability=probability, threshold=threshold, rules_out=True) == said
+
+
+def test_a_threshold_of_an_older_bundle_is_named_as_one():
+    said = [decision_words(positive=p, probability=0.5, threshold=0.456, rules_out=False) for p in (True, False)]
+    assert said == ["positive (threshold 0.46)", "negative (threshold 0.46)"]
+
+
+def test_what_a_model_cannot_tell_is_not_blamed_on_the_ecg():
+    assert finding_words("cannot_tell") == "this model cannot tell"
 
 
 def test_what_nobody_knows_is_said_to_be_unknown():

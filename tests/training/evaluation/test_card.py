@@ -44,6 +44,8 @@ def test_the_card_tells_sets_flags_both_prevalences_and_what_the_score_is_measur
     for question in ("LVEF", "SHD"):
         assert f"{question} sets within classes, which answers show, hold the truth for 90% of the patients of" in text
         assert f"{question} overall prediction sets hold the truth for 90% of patients like the " in text
+    assert "all classes together" in text
+    assert "not within each class" not in text, "answers show sets within classes"
     assert re.search(r"SHD: of the calibration patients 476 are cases and 714 are not; above 0\.\d+ sensitivity", text)
     assert re.search(r"LVEF as a number lies within this .* where it is below [0-9]+ % \(\d+ patients\),", text)
     assert "SHD flags with a probe of their own: some_flag." in text
