@@ -39,7 +39,7 @@ class NoProbes(Refusal):
         super().__init__(
             "no_probes",
             "The bundle being served has no probes, so it predicts nothing.",
-            hint="`echo2ecg bundle refit` fits them on a cohort.",
+            hint="`echo2ecg bundle fit` fits them on a cohort.",
         )
 
 

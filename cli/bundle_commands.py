@@ -41,8 +41,8 @@ def bundle_import(
     out.print(f"Bundle written: {out_dir}")
 
 
-@bundle_app.command("refit")
-def bundle_refit(
+@bundle_app.command("fit")
+def bundle_fit(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False)],
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
     out_dir: Annotated[Path, typer.Option("--out", help="Bundle folder to write.")],
@@ -53,7 +53,7 @@ def bundle_refit(
     from models.device import Machine
     from training.refit import refit
 
-    with progress("Refitting") as report:
+    with progress("Fitting probes") as report:
         refit(bundle, cohort, out_dir, Machine.named(device, workers=workers, progress=report))
     out.print(f"Bundle written: {out_dir}")
 

@@ -70,7 +70,7 @@ def lacking_sentence(parts: Collection[str]) -> str:
     known = {code for _, codes in _WORDS for code in codes}
     said += [f"no {part.replace('_', ' ')}" for part in parts if part not in known]
     listed = " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
-    return f"This bundle gives {listed}; fit its probes again, on enough patients, with `echo2ecg bundle refit`."
+    return f"This bundle gives {listed}; fit its probes again, on enough patients, with `echo2ecg bundle fit`."
 
 
 def trained_on_sentence(training_data: Mapping[str, JsonValue]) -> str | None:

@@ -44,7 +44,7 @@ def test_search_and_prediction_list_the_parts_and_no_warning_does(running):
         sent = running.client.post(place, files={"files": b"1"})
         answer = sent.json()
         assert answer["bundle_lacks"] == list(running.bundle.lacking)
-        assert [w for w in answer["warnings"] if "bundle" in w["code"] or "refit" in w["message"]] == []
+        assert [w for w in answer["warnings"] if "bundle" in w["code"] or "bundle fit" in w["message"]] == []
         assert "null" not in str(sent.json()["predictions"])
     assert "bundle_lacks" not in running.client.post("/v1/embed", files={"files": b"1"}).json()
 
@@ -67,4 +67,4 @@ def test_a_bundle_that_lacks_nothing_says_nothing_of_it(running, monkeypatch):
     assert "bundle_lacks" not in running.search(1).json()
     assert "bundle_lacks" not in running.client.get("/v1/info").json()
     for said in renderings(running):
-        assert "refit" not in said
+        assert "bundle fit" not in said

@@ -17,7 +17,7 @@ from models.prediction_sets import PerClassSets, PredictionSets
 from models.probes import Probes
 
 FIRST_LAYOUT = Path(__file__).resolve().parents[1] / "data" / "first_layout" / "bundle"
-REFIT = "; fit its probes again, on enough patients, with `echo2ecg bundle refit`."
+REFIT = "; fit its probes again, on enough patients, with `echo2ecg bundle fit`."
 SETS = PredictionSets(coverage=0.9, quantile=0.8, n_calibration=50)
 OF_CLASSES = PerClassSets(coverage=0.9, quantile_C=(0.8, 0.8, 0.8), n_calibration_C=(20, 20, 20))
 

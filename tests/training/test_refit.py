@@ -94,7 +94,7 @@ def test_the_card_says_what_was_fitted_here_and_from_which_bundle(trained, refit
     assert f"The encoders are those of the bundle `{source}`, byte for byte" in card
     assert "Trained first, on 32 clips" in card, "what the source's card says of its encoders is carried on"
     assert "echo2ecg train cohort --recipe micro --out micro" in card
-    assert f"echo2ecg bundle refit {source} cohort --out refitted" in card
+    assert f"echo2ecg bundle fit {source} cohort --out refitted" in card
     assert "nobody who calibrated or was measured trained an encoder" in card
     assert "No published weights went into them." in card
 
@@ -125,7 +125,7 @@ def test_a_second_refit_names_its_own_source_and_keeps_what_is_known_of_the_enco
     assert manifest_of(again).training_data["probes"]["encoders_from"] == source.id
     card = (again / "README.md").read_text()
     assert card.count("### What it is made of") == card.count("echo2ecg train cohort") == 1
-    assert card.count("echo2ecg bundle refit") == 1
+    assert card.count("echo2ecg bundle fit") == 1
 
 
 def test_an_existing_folder_is_never_written_over(trained, refitted, cohort_dir):
@@ -165,7 +165,7 @@ def test_a_damaged_bundle_is_refused_before_any_work(unprobed, cohort_dir, tmp_p
 
 
 def test_the_command_writes_the_bundle_and_says_where(unprobed, cohort_dir, tmp_path):
-    arguments = ["bundle", "refit", str(unprobed), str(cohort_dir), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    arguments = ["bundle", "fit", str(unprobed), str(cohort_dir), "--out", str(tmp_path / "out"), "--device", "cpu"]
     found = CliRunner().invoke(app, [*arguments, "--workers", "1"])
     assert found.exit_code == 0, found.output
     assert f"Bundle written: {tmp_path / 'out'}" in found.output.replace("\n", "")
