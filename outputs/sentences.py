@@ -40,20 +40,19 @@ def shd_sentence(shd: ShdPrediction) -> str:
     """The same of SHD."""
     assert shd.operating_point is not None
     raised = [flag for flag in shd.flags or () if flag.finding == "raised"]
-    decision = shd_decision(shd)
+    decision = decision_words(
+        positive=shd.positive, probability=shd.probability, threshold=shd.threshold, rules_out=True
+    )
     if shd.positive and shd.tells_findings and not raised:
         decision = "above the rule-out limit, and no single finding is raised"
     return f"{SHD}: {decision}. {point_sentence(shd.operating_point)}"
 
 
 def shd_decision(shd: ShdPrediction) -> str:
-    """What is said of SHD in a row of a table."""
-    return decision_words(
-        positive=shd.positive,
-        probability=shd.probability,
-        threshold=shd.threshold,
-        rules_out=shd.operating_point is not None,
-    )
+    """What is said of SHD in a row of a table, beside its probability; the sentence below the table names the limit."""
+    if shd.operating_point is not None:
+        return "cannot be ruled out" if shd.positive else "unlikely"
+    return decision_words(positive=shd.positive, probability=shd.probability, threshold=shd.threshold, rules_out=False)
 
 
 def estimate_sentence(estimate: LvefEstimate) -> str:

@@ -240,7 +240,7 @@ def test_a_flag_that_the_model_cannot_tell_has_its_probability_in_the_json_alone
 def test_not_raised_is_said_once_not_to_mean_normal_and_shd_to_stand_without_a_finding(told):
     for said in told.values():
         assert said.count("Not raised does not mean normal.") == 1
-        assert "cannot be ruled out (60 %; rule-out limit 55 %)" in said
+        assert "cannot be ruled out" in said
         assert "Structural heart disease: above the rule-out limit, and no single finding is raised. At this" in said
 
 
