@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.labels import SHD_ANSWERS
 from outputs.report import LvefEstimate, LvefPrediction, MeasuredEcg, OperatingPoint, ShdPrediction
-from outputs.words import LVEF, SHD, decision_words, lvef_class_words, share_words
+from outputs.words import LVEF, SHD, decision_words, lvef_class_words, share_words, verdict_words
 
 
 def point_sentence(point: OperatingPoint) -> str:
@@ -51,7 +51,7 @@ def shd_sentence(shd: ShdPrediction) -> str:
 def shd_decision(shd: ShdPrediction) -> str:
     """What is said of SHD in a row of a table, beside its probability; the sentence below the table names the limit."""
     if shd.operating_point is not None:
-        return "cannot be ruled out" if shd.positive else "unlikely"
+        return verdict_words(positive=shd.positive)
     return decision_words(positive=shd.positive, probability=shd.probability, threshold=shd.threshold, rules_out=False)
 
 

@@ -53,6 +53,11 @@ def lvef_class_words(range_percent: str) -> str:
     return f"{LVEF} {range_percent}"
 
 
+def verdict_words(*, positive: bool) -> str:
+    """What a limit that was chosen to miss few says."""
+    return "cannot be ruled out" if positive else "unlikely"
+
+
 def decision_words(*, positive: bool, probability: float, threshold: float, rules_out: bool) -> str:
     """`cannot be ruled out (7 %; rule-out limit 6 %)` or `unlikely (3 %, below the rule-out limit of 6 %)`.
 
@@ -62,9 +67,10 @@ def decision_words(*, positive: bool, probability: float, threshold: float, rule
         return f"{'positive' if positive else 'negative'} (threshold {threshold:.2f})"
     digits = next((few for few in range(3) if _percent(probability, few) != _percent(threshold, few)), 0)
     said, limit = _percent(probability, digits), _percent(threshold, digits)
+    verdict = verdict_words(positive=positive)
     if positive:
-        return f"cannot be ruled out ({said}; rule-out limit {limit})"
-    return f"unlikely ({said}, {'at' if said == limit else 'below'} the rule-out limit of {limit})"
+        return f"{verdict} ({said}; rule-out limit {limit})"
+    return f"{verdict} ({said}, {'at' if said == limit else 'below'} the rule-out limit of {limit})"
 
 
 def _percent(share: float, digits: int) -> str:

@@ -67,7 +67,7 @@ async def rebuild(
 @router.get("/jobs/{job_id}", dependencies=[AdminKey], responses={200: {"model": JobView}})
 async def show_job(service: ServiceDep, job_id: str) -> Response:
     """How far a rebuild is."""
-    # Its report names every clip that was left out, which may be many: not on the event loop.
+    # Its report names clips that were left out, an older version's every one of them: not on the event loop.
     content = await asyncio.to_thread(_written, await service.jobs.get(job_id))
     return Response(content, media_type="application/json")
 
