@@ -9,6 +9,8 @@ import structlog
 
 from app.settings import Settings
 
+_TRACEBACK = "Traceback (most recent call last):"
+
 
 def configure_logging(settings: Settings) -> None:
     """Send everything to standard error in one format. uvicorn's own access log stays off: it holds whole addresses."""
@@ -53,9 +55,13 @@ def _without_traceback(
     """A library's traceback names paths and may quote an upload: its class is kept, and of the text the first line."""
     event.pop("stack_info", None)
     exc_info = event.pop("exc_info", None)
+    text = str(event["event"])
     if exc_info and exc_info[0] is not None:
         event["kind"] = exc_info[0].__name__
-        event["event"] = str(event["event"]).split("\n", 1)[0]
+        event["event"] = text.split("\n", 1)[0]
+    elif text.startswith(_TRACEBACK):  # written out, as Starlette hands it to uvicorn
+        event["kind"] = text.rstrip().rsplit("\n", 1)[-1].split(":", 1)[0].rsplit(".", 1)[-1]
+        event["event"] = "ended by an exception"
     return event
 
 

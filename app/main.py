@@ -82,7 +82,10 @@ def run(app: FastAPI, settings: Settings) -> None:
     """Serve `app` until it is told to end. SystemExit with 1 when its parts did not start; the log says why."""
     service: Service = app.state.service
     server = _DrainingServer(server_config(app, settings), service)
-    server.run()
+    try:
+        server.run()
+    except SystemExit:  # the address is taken or not ours; logged, and uvicorn's number for it would be 3
+        service.failed_to_start = True
     if server.force_exit:  # nothing was ended in order
         service.abandon()
     if service.failed_to_start:

@@ -283,8 +283,8 @@ def _group(text: pd.Series, column: str, table: str) -> Parsed:
     return words.mask(words.isin(unfit), ""), []
 
 
-_DATED = r"[-+]?[0-9]{4}"
-"""`today` would be another day in another run."""
+_DATED = r"[-+]?[0-9]{4}(?P<between>[-/]?)[0-9]{2}(?P=between)[0-9]{2}(?![0-9])"
+"""`today` would be another day in another run, and a year or a month alone would become its first day."""
 _OTHER_ZONE = r"[T ][^zZ+-]*[+-](?!\d\d(?::?\d\d)?$)"
 """Of one figure or three: pandas reads such zones, ISO 8601 knows none."""
 

@@ -173,9 +173,15 @@ class Turn:
 
 
 @contextmanager
-def locked(path: Path, *, wait_s: float) -> Iterator[None]:
-    """Hold a file that only its owner may open, made where it is not there. TimeoutError where another keeps it."""
+def locked(path: Path, *, wait_s: float, owned_as: Path) -> Iterator[None]:
+    """Hold a file that only its owner may open, made where it is not there. TimeoutError where another keeps it.
+
+    It belongs to whom `owned_as` belongs to: root may come first, and that one must not be locked out.
+    """
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "r+b") as file:
+        with contextlib.suppress(OSError):  # it is not there yet, or not ours to give away
+            owner = os.stat(owned_as)
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
         end = time.monotonic() + wait_s
         while not hold(file):
             if time.monotonic() >= end:

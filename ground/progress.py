@@ -55,7 +55,7 @@ def parse_line(line: bytes) -> Step | Report | Failure | None:
     """What one line of a run says; None for a line that is none of these, which a reader passes over."""
     try:
         members = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of brackets in brackets in brackets
         return None
     match members:
         case {"report": dict(content)}:

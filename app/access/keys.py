@@ -108,8 +108,9 @@ def revoke_key(file: Path, key_id: str) -> None:
 @contextmanager
 def _turn_at(file: Path) -> Iterator[None]:
     """Two commands at once must not lose each other's key. Refusal where another one does not end."""
+    file = file.resolve()  # whoever comes by a link waits for the same turn
     try:
-        with locked(file.with_name(f".{file.name}.lock"), wait_s=_WAIT_S):
+        with locked(file.with_name(f".{file.name}.lock"), wait_s=_WAIT_S, owned_as=file):
             yield
     except TimeoutError:
         raise Refusal("keys_busy", "Another command is writing the keys file: try again when it has ended.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -16,24 +17,28 @@ router = APIRouter(include_in_schema=False, dependencies=[QueryKey])
 
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Response:
-    return Response(_described(request.app)[0], media_type="application/json")
+    return Response((await _described(request.app))[0], media_type="application/json")
 
 
 @router.get("/docs")
 async def show_docs(request: Request) -> HTMLResponse:
-    return HTMLResponse(_described(request.app)[1])
+    return HTMLResponse((await _described(request.app))[1])
 
 
-def _described(app: FastAPI) -> tuple[bytes, str]:
+async def _described(app: FastAPI) -> tuple[bytes, str]:
     """As JSON and as a page: both are written once, because nothing in them changes while the service runs."""
     written: tuple[bytes, str] | None = getattr(app.state, "description", None)
-    if written is None:
-        description: dict[str, Any] = app.openapi()
-        operations = [
-            {"method": method.upper(), "path": path, **operation}
-            for path, methods in description["paths"].items()
-            for method, operation in methods.items()
-        ]
-        page = render("docs.html", operations=operations, version=description["info"]["version"])
-        written = app.state.description = (json.dumps(description).encode(), page)
+    if written is None:  # a fifth of a second, in which the loop answers others
+        written = app.state.description = await asyncio.to_thread(_describe, app)
     return written
+
+
+def _describe(app: FastAPI) -> tuple[bytes, str]:
+    description: dict[str, Any] = app.openapi()
+    operations = [
+        {"method": method.upper(), "path": path, **operation}
+        for path, methods in description["paths"].items()
+        for method, operation in methods.items()
+    ]
+    page = render("docs.html", operations=operations, version=description["info"]["version"])
+    return json.dumps(description).encode(), page

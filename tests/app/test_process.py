@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -215,6 +216,37 @@ def test_sigterm_answers_what_was_accepted_and_exits_with_0(folder, tmp_path, ec
     assert server.process.returncode == 0
     loaded = {name.split(".")[0] for name in json.loads(output.splitlines()[-1])}
     assert not loaded & ONLY_IN_THE_READING_CHILD
+
+
+def test_the_second_signal_ends_at_once_and_no_log_holds_a_path(folder, tmp_path):
+    server = Server(folder, tmp_path / "log.json")
+    try:
+        url = httpx.URL(server.wait_until_ready())
+        head = f"POST /v1/search HTTP/1.1\r\nHost: {url.netloc.decode()}\r\nContent-Length: 9000\r\n"
+        with socket.create_connection((url.host, url.port)) as unfinished:
+            unfinished.sendall(f"{head}Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n".encode())
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(1)
+            assert server.process.poll() is None, "the first one waits for what was accepted"
+            server.process.send_signal(signal.SIGTERM)
+            server.process.communicate(timeout=30)
+    finally:
+        server.stop()
+    log = server.log.read_text()
+    assert server.process.returncode == 0
+    assert "Traceback" not in log
+    assert "site-packages" not in log
+
+
+def test_a_port_that_is_taken_ends_the_start_with_1(server, folder, tmp_path):
+    second = Server(folder, tmp_path / "log.json", ECHO2ECG_PORT=str(httpx.URL(server.url).port))
+    try:
+        second.process.communicate(timeout=90)
+    finally:
+        second.stop()
+    assert second.process.returncode == 1
+    assert "address already in use" in second.log.read_text()
 
 
 def test_a_damaged_bundle_ends_the_start_with_one_sentence(folder, tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
+from pathlib import Path
 
 import pytest
 import structlog
@@ -79,16 +81,28 @@ def test_a_settings_file_that_is_not_there_is_said(monkeypatch):
         Settings(bundle_dir="b", index_dir="i")
 
 
-def test_a_librarys_traceback_reaches_no_log(capsys):
+def written_out() -> str:
+    try:
+        Path("/srv/SECRET").read_bytes()
+    except OSError:
+        return traceback.format_exc()
+
+
+@pytest.mark.parametrize(
+    ("text", "failure"),
+    [("It failed\nfuture: OSError('/srv/SECRET')", OSError("cannot read /srv/SECRET")), (written_out(), None)],
+    ids=["beside the text", "as the text"],
+)
+def test_a_librarys_traceback_reaches_no_log(capsys, text, failure):
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     configure_logging(Settings(bundle_dir="b", index_dir="i"))
     try:
-        failure = OSError("cannot read /srv/SECRET")
-        logging.getLogger("library").error("It failed\nfuture: OSError('/srv/SECRET')", exc_info=failure)
+        logging.getLogger("library").error(text, exc_info=failure)
     finally:
         root.handlers, root.level = handlers, level
         structlog.reset_defaults()
     line = capsys.readouterr().err
     assert "SECRET" not in line
+    assert "test_settings" not in line
     assert json.loads(line)["kind"] == "OSError"

@@ -159,7 +159,21 @@ def test_zoned_and_naive_times_in_different_tables_are_refused(tables: Tables, t
 
 
 @pytest.mark.parametrize(
-    "text", ["01/03/2021", "soon", "today", "now", "", "2021-13-01", "2021-01-01T10:00+1", "2021-01-01T10:00+130"]
+    "text",
+    [
+        "01/03/2021",
+        "soon",
+        "today",
+        "now",
+        "",
+        "2021-13-01",
+        "2021-01-01T10:00+1",
+        "2021-01-01T10:00+130",
+        "2021",
+        "2021.5",
+        "2021-06",
+        "2021-6-1",
+    ],
 )
 def test_times_that_are_not_iso_8601_are_found(tables: Tables, tmp_path: Path, text: str):
     tables.ecgs.loc[2, "acquired_at"] = text

@@ -112,14 +112,15 @@ def test_a_lock_is_waited_for_but_not_for_ever_and_its_owner_alone_may_open_it(t
     path = tmp_path / "lock"
     script = (
         "import sys, time; from pathlib import Path; from ground.disk import locked\n"
-        "with locked(Path(sys.argv[1]), wait_s=5):\n    print('held', flush=True); time.sleep(1)\n"
+        "path = Path(sys.argv[1])\n"
+        "with locked(path, wait_s=5, owned_as=path):\n    print('held', flush=True); time.sleep(1)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script, path], cwd=ROOT, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(TimeoutError), locked(path, wait_s=0.1):
+        with pytest.raises(TimeoutError), locked(path, wait_s=0.1, owned_as=path):
             pass
         started = time.monotonic()
-        with locked(path, wait_s=20):
+        with locked(path, wait_s=20, owned_as=path):
             assert time.monotonic() - started > 0.2
     assert path.stat().st_mode & 0o777 == 0o600
 

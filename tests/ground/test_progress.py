@@ -25,7 +25,9 @@ def test_what_is_said_is_one_json_line_and_is_read_back_as_it_was(said, members)
     assert parse_line(line.encode()) == said
 
 
-@pytest.mark.parametrize("line", [b"not json", b"[1]", b"\xff\xfe", b"{}", b'{"done": "x"}', b'{"report": 3}', b""])
+@pytest.mark.parametrize(
+    "line", [b"not json", b"[1]", b"\xff\xfe", b"{}", b'{"done": "x"}', b'{"report": 3}', b"", b"[" * 200_000]
+)
 def test_a_line_that_says_nothing_of_this_is_passed_over(line):
     assert parse_line(line) is None
 

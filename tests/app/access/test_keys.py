@@ -52,9 +52,22 @@ def test_two_keys_differ_and_both_are_kept(file):
 def test_a_command_does_not_wait_for_ever_for_another(file, monkeypatch):
     monkeypatch.setattr("app.access.keys._WAIT_S", 0.1)
     create_key(file, ("query",), "one")
-    with locked(file.with_name(f".{file.name}.lock"), wait_s=0), pytest.raises(Refusal, match="Another command"):
+    with (
+        locked(file.with_name(f".{file.name}.lock"), wait_s=0, owned_as=file),
+        pytest.raises(Refusal, match="Another command"),
+    ):
         create_key(file, ("query",), "two")
     assert [key.name for key in list_keys(file)] == ["one"]
+
+
+def test_who_comes_by_a_link_waits_for_the_same_turn(file, tmp_path, monkeypatch):
+    monkeypatch.setattr("app.access.keys._WAIT_S", 0.1)
+    create_key(file, ("query",), "one")
+    link = tmp_path / "elsewhere" / "link.json"
+    link.parent.mkdir()
+    link.symlink_to(file)
+    with locked(file.with_name(f".{file.name}.lock"), wait_s=0, owned_as=file), pytest.raises(Refusal, match="Another"):
+        create_key(link, ("query",), "two")
 
 
 @pytest.mark.parametrize("scopes", [(), ("root",), ("query", "root")])
@@ -121,7 +134,8 @@ def test_who_adds_a_key_for_another_user_leaves_the_file_to_that_user(file):
     create_key(file, ("query",), "a")
     os.chown(file, 12345, 12345)
     create_key(file, ("query",), "b")
-    assert (file.stat().st_uid, stat.S_IMODE(file.stat().st_mode)) == (12345, 0o600)
+    for path in (file, file.with_name(f".{file.name}.lock")):
+        assert (path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)) == (12345, 0o600)
 
 
 def a_pipe(file):
