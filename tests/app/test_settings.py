@@ -89,11 +89,14 @@ def written_out() -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "failure"),
-    [("It failed\nfuture: OSError('/srv/SECRET')", OSError("cannot read /srv/SECRET")), (written_out(), None)],
+    ("text", "failure", "kind"),
+    [
+        ("It failed\nfuture: OSError('/srv/SECRET')", OSError("cannot read /srv/SECRET"), "OSError"),
+        (written_out(), None, "FileNotFoundError"),
+    ],
     ids=["beside the text", "as the text"],
 )
-def test_a_librarys_traceback_reaches_no_log(capsys, text, failure):
+def test_a_librarys_traceback_reaches_no_log(capsys, text, failure, kind):
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     configure_logging(Settings(bundle_dir="b", index_dir="i"))
@@ -105,4 +108,4 @@ def test_a_librarys_traceback_reaches_no_log(capsys, text, failure):
     line = capsys.readouterr().err
     assert "SECRET" not in line
     assert "test_settings" not in line
-    assert json.loads(line)["kind"] == "OSError"
+    assert json.loads(line)["kind"] == kind
