@@ -16,6 +16,8 @@ class ShdFlag:
     words: str
     short: str
     """For axes and narrow tables."""
+    lvef_percent_at_most: float | None = None
+    """Of a flag that says nothing but that LVEF is at most this."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Phenotype:
 
 
 _FLAGS = (
-    ShdFlag("lvef_lte_45_flag", "LVEF 45 % or less", "LVEF <= 45 %"),
+    ShdFlag("lvef_lte_45_flag", "LVEF 45 % or less", "LVEF <= 45 %", lvef_percent_at_most=45.0),
     ShdFlag("lvwt_gte_13_flag", "left ventricular wall 13 mm or thicker", "LV wall >= 13 mm"),
     ShdFlag("aortic_stenosis_moderate_or_greater_flag", "aortic stenosis, moderate or worse", "aortic stenosis"),
     ShdFlag(
@@ -66,6 +68,11 @@ _FLAGS = (
 
 SHD_FLAGS: tuple[str, ...] = tuple(flag.column for flag in _FLAGS)
 """The eleven findings of EchoNext's structural-heart-disease composite, under its column names and in its order."""
+
+FLAGS_ABOUT_LVEF: dict[str, float] = {
+    flag.column: flag.lvef_percent_at_most for flag in _FLAGS if flag.lvef_percent_at_most is not None
+}
+"""The flags that say nothing but that LVEF is at most so many percent."""
 
 _VENTRICLE = (
     Phenotype("lvef_percent", "LVEF", "LVEF", "%"),

@@ -52,6 +52,13 @@ class LvefClasses(BaseModel):
         above = [lvef_N > edge if below else lvef_N >= edge for edge, below in edges]
         return np.asarray(np.sum(above, axis=0), dtype=np.int64)
 
+    def classes_up_to(self, lvef_percent: float) -> tuple[int, int]:
+        """How many of the lowest classes lie wholly at or below a value, and how many hold any value that does."""
+        edges = list(zip(self.edges_percent, self.edge_belongs_below, strict=True))
+        wholly = sum(edge <= lvef_percent for edge, _ in edges)
+        partly = 1 + sum(edge < lvef_percent or (edge == lvef_percent and not below) for edge, below in edges)
+        return wholly, partly
+
 
 class LabelDefinitions(BaseModel):
     """What the probes' outputs mean. Stored in every bundle beside the numbers."""

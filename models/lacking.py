@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import JsonValue
 
+from ground.findings import FLAGS_ABOUT_LVEF
+
 if TYPE_CHECKING:
     from models.probes import Probes
 
@@ -19,6 +21,7 @@ Lacking = Literal[
     "lvef_number",
     "lvef_interval",
     "findings",
+    "lvef_flag_bounds",
     "lvef_sets",
     "shd_sets",
     "lvef_class_sets",
@@ -36,6 +39,7 @@ _WORDS: tuple[tuple[str, tuple[Lacking, ...]], ...] = (
     ("LVEF number", ("lvef_number",)),
     ("interval of the LVEF number", ("lvef_interval",)),
     ("rules for findings", ("findings",)),
+    ("bounds of the LVEF flag by the LVEF classes", ("lvef_flag_bounds",)),
     ("prediction sets", ("lvef_sets", "shd_sets")),
     ("sets within classes", ("lvef_class_sets", "shd_class_sets")),
     ("operating points", ("lvef_operating_point", "shd_operating_point")),
@@ -53,6 +57,9 @@ def lacking_parts(probes: Probes | None) -> tuple[Lacking, ...]:
         "lvef_number": lvef.number is None,
         "lvef_interval": lvef.number is not None and lvef.number.interval is None,
         "findings": all(flag.rule is None for flag in probes.flags.values()),
+        "lvef_flag_bounds": any(
+            name in FLAGS_ABOUT_LVEF and flag.lvef_classes is None for name, flag in probes.flags.items()
+        ),
         "lvef_sets": lvef.sets is None and lvef.per_class_sets is None,
         "shd_sets": shd.sets is None and shd.per_class_sets is None,
         "lvef_class_sets": lvef.sets is not None and lvef.per_class_sets is None,

@@ -26,7 +26,7 @@ from models.ood import OutOfDistribution
 from models.operating_point import OperatingPoint, Share
 from models.prediction_sets import PerClassSets, PredictionSets
 
-PROBES_SCHEMA_VERSION: Literal[3] = 3
+PROBES_SCHEMA_VERSION: Literal[4] = 4
 
 
 class Calibration(BaseModel):
@@ -91,6 +91,10 @@ class FlagProbe(YesNoProbe):
     threshold: float | None = Field(default=None, ge=0, le=1)
     """Of schema versions before 3, which say yes above it and know no rule."""
     rule: FindingRule | None = None
+    lvef_classes: tuple[int, int] | None = None
+    """Of a flag that says that LVEF is at most some value: how many of the lowest LVEF classes lie wholly at or below
+    it, and how many hold any value that does. What is shown lies between the probabilities of those; rule, calibration
+    of SHD and its sets were fitted with this step in place."""
 
     @model_validator(mode="after")
     def _decides_somehow(self) -> FlagProbe:
@@ -98,6 +102,8 @@ class FlagProbe(YesNoProbe):
             raise ValueError("a flag needs a rule, or a threshold of an earlier schema")
         if self.rule is not None and self.prevalence is None:
             raise ValueError("the rule of a flag needs the prevalence of the flag")
+        if self.lvef_classes is not None and not 0 <= self.lvef_classes[0] <= self.lvef_classes[1]:
+            raise ValueError("the LVEF classes of a flag must be counted from none, the fewer first")
         return self
 
     @property
@@ -116,12 +122,12 @@ class Probes(BaseModel):
     """Everything that turns an ECG's features into probabilities. ValueError when the numbers do not fit together.
 
     Schema version 1 has the two probes alone; before 3 there are no rules, operating points, sets within a class and
-    no LVEF as a number, and SHD does not cover its flags.
+    no LVEF as a number, and SHD does not cover its flags; before 4 a flag about LVEF may contradict the LVEF classes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1, 2, 3] = PROBES_SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3, 4] = PROBES_SCHEMA_VERSION
     feature_mean_F: Numbers
     feature_std_F: Numbers
     lvef: LvefProbe
@@ -150,6 +156,8 @@ class Probes(BaseModel):
             flag.rule and (len(flag.rule.calls.n_C), flag.rule.calls.case) != (2, 1) for flag in self.flags.values()
         ):
             raise ValueError("the rule of a flag must be counted on patients without and with it")
+        if any(flag.lvef_classes and flag.lvef_classes[1] > classes for flag in self.flags.values()):
+            raise ValueError(f"a flag reaches into more than the {classes} LVEF classes")
         if any(len(probe.calibration.shift) != 1 for probe in self.yes_no):
             raise ValueError("a yes-no probe must have one calibration shift")
         if self.lvef.prevalence_C is not None:
@@ -177,13 +185,13 @@ class Probes(BaseModel):
     ) -> Probes:
         """The same probes for patients among whom the classes are otherwise frequent (prior shift).
 
-        Every probability is what `reweighted` makes of it; only where SHD covers its flags is it then raised to the
-        most probable flag, moved or not: move SHD and its flags together. It holds where an ECG of a class looks as
-        before and only the shares differ. Thresholds move along, so that the same ECGs are called positive, and so do
-        the counts behind PPV and NPV; of the lowest LVEF class exactly so where the other classes keep their shares
-        among themselves, and of SHD where its own score decides. The rules of moved flags keep whom they raise.
-        Prediction sets and LVEF as a number are left out, whichever moved: their coverage was promised over the old mix
-        of patients. ValueError where the old prevalence is not known.
+        Every probability is what `reweighted` makes of it; only then is a flag about LVEF brought between its classes,
+        and SHD raised to the most probable flag where it covers them, moved or not: move them together. It holds where
+        an ECG of a class looks as before and only the shares differ. Thresholds move along, so that the same ECGs are
+        called positive, and so do the counts behind PPV and NPV; of the lowest LVEF class exactly so where the other
+        classes keep their shares among themselves, and of SHD and a flag about LVEF where their own scores decide. The
+        rules of moved flags keep whom they raise. Prediction sets and LVEF as a number are left out, whichever moved:
+        their coverage was promised over the old mix of patients. ValueError where the old prevalence is not known.
         """
         if lvef_C is None and shd is None and not flags:
             return self
@@ -314,8 +322,8 @@ class ProbeHeads(nn.Module):
     """Features (B, F) to probabilities.
 
     Standardising, the probes and their calibration are linear one after the other, so they are folded into one layer
-    in float64: its first rows are LVEF, then SHD, then the flags. Where SHD covers its flags, its probability is the
-    largest of its own and theirs.
+    in float64: its first rows are LVEF, then SHD, then the flags. A flag about LVEF is brought between the classes that
+    bound it. Where SHD covers its flags, its probability is the largest of its own and theirs.
     """
 
     def __init__(self, probes: Probes) -> None:
@@ -323,6 +331,9 @@ class ProbeHeads(nn.Module):
         yes_no, lvef = probes.yes_no, probes.lvef
         self.classes = len(lvef.bias_C)
         self.shd_covers_flags = probes.shd_covers_flags and bool(probes.flags)
+        self.about_lvef = [
+            (number, *flag.lvef_classes) for number, flag in enumerate(probes.flags.values()) if flag.lvef_classes
+        ]
 
         def double(rows: Sequence[object]) -> Tensor:
             return torch.tensor(rows, dtype=torch.float64)
@@ -339,7 +350,10 @@ class ProbeHeads(nn.Module):
     def forward(self, features_BF: Tensor) -> HeadOutput:
         logits = self.linear(features_BF)
         yes_no = logits[:, self.classes :].sigmoid()
-        shd_B, flags_BQ = yes_no[:, 0], yes_no[:, 1:]
+        lvef_BC, shd_B, flags_BQ = logits[:, : self.classes].softmax(dim=1), yes_no[:, 0], yes_no[:, 1:]
+        for number, wholly, partly in self.about_lvef:
+            floor_B, ceiling_B = lvef_BC[:, :wholly].sum(dim=1), lvef_BC[:, :partly].sum(dim=1)
+            flags_BQ[:, number] = flags_BQ[:, number].clamp(floor_B, ceiling_B)
         if self.shd_covers_flags:
             shd_B = torch.maximum(shd_B, flags_BQ.amax(dim=1))
-        return HeadOutput(logits[:, : self.classes].softmax(dim=1), shd_B, flags_BQ)
+        return HeadOutput(lvef_BC, shd_B, flags_BQ)

@@ -14,7 +14,7 @@ from models.bundle import Bundle
 from models.lacking import SIMULATED_ONLY, Lacking, lacking_parts, lacking_sentence, trained_on_sentence
 from models.lvef_number import IntervalBin, LvefInterval, LvefNumber
 from models.prediction_sets import PerClassSets, PredictionSets
-from models.probes import Probes
+from models.probes import FlagProbe, Probes
 
 FIRST_LAYOUT = Path(__file__).resolve().parents[1] / "data" / "first_layout" / "bundle"
 REFIT = "; fit its probes again, on enough patients, with `echo2ecg bundle fit`."
@@ -63,6 +63,18 @@ def test_a_part_of_a_part_is_lacking_where_that_part_is_there(probes):
     both = lacking_parts(with_lvef(probes, sets=SETS, per_class_sets=OF_CLASSES))
     assert not {"lvef_sets", "lvef_class_sets"} & set(both)
     assert "shd_sets" in both
+
+
+def test_a_flag_about_lvef_that_the_classes_do_not_bound_is_said(probes):
+    flag = {name: getattr(probes.shd, name) for name in ("weight_F", "bias", "calibration", "threshold")}
+    of = {classes: FlagProbe(**flag, lvef_classes=classes) for classes in (None, (1, 2))}
+    for name, classes, lacks in (
+        ("lvef_lte_45_flag", None, True),
+        ("lvef_lte_45_flag", (1, 2), False),
+        ("x", None, False),
+    ):
+        found = lacking_parts(probes.model_copy(update={"flags": {name: of[classes]}}))
+        assert ("lvef_flag_bounds" in found) is lacks
 
 
 def test_what_one_question_alone_lacks_is_said_of_it():

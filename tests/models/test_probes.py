@@ -225,7 +225,7 @@ def test_probe_numbers_that_do_not_fit_together_are_refused(field, value, named)
         "lvef": LVEF,
         "shd": YES_NO,
     }
-    assert Probes.model_validate(numbers).schema_version == 3
+    assert Probes.model_validate(numbers).schema_version == 4
     with pytest.raises(ValidationError, match=named):
         Probes.model_validate({**numbers, field: value})
 
@@ -257,13 +257,37 @@ def test_probes_that_do_not_say_so_and_probes_without_flags_show_shd_as_it_is(pr
     assert torch.equal(ProbeHeads(covering(probes))(features).shd_B, alone)
 
 
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), size=st.sampled_from([0.1, 1.0, 30.0]), bias=st.sampled_from([-6.0, 0.0, 6.0]))
+def test_a_flag_about_lvef_never_contradicts_the_lvef_classes(probes, seed, size, bias):
+    free = covering(probes, about_lvef=bias, other=-1.0)
+    bound = free.flags["about_lvef"].model_copy(update={"lvef_classes": (1, 2)})
+    kept = free.model_copy(update={"flags": free.flags | {"about_lvef": bound}})
+    features = size * torch.randn(20, len(probes.feature_mean_F), generator=torch.Generator().manual_seed(seed))
+    lvef, shd, flags = ProbeHeads(kept)(features)
+    assert (flags[:, 0] >= lvef[:, 0]).all()
+    assert (flags[:, 0] <= lvef[:, :2].sum(dim=1)).all()
+    assert (shd >= flags[:, 0]).all()
+    _, _, alone = ProbeHeads(free)(features)
+    inside = (alone[:, 0] >= lvef[:, 0]) & (alone[:, 0] <= lvef[:, :2].sum(dim=1))
+    assert torch.equal(flags[inside, 0], alone[inside, 0]), "and else it is what it was"
+    assert torch.equal(flags[:, 1], alone[:, 1])
+
+
+def test_classes_of_a_flag_that_are_not_there_are_refused(probes):
+    flag = YES_NO | {"weight_F": (0.0,) * len(probes.feature_mean_F)}
+    for classes, named in (((1, 4), "more than the 3 LVEF classes"), ((2, 1), "the fewer first")):
+        with pytest.raises(ValidationError, match=named):
+            Probes.model_validate(probes.model_dump() | {"flags": {"f": flag | {"lvef_classes": classes}}})
+
+
 CALLS = {"case": 1, "called_C": (20.0, 45.0), "not_called_C": (130.0, 5.0), "n_C": (60, 40)}
 RULE = {"least_odds_ratio": 3.0, "least_ppv": 0.2, "least_auroc": 0.7, "auroc": 0.8, "auroc_low": 0.75}
 RULED = {"weight_F": (1.0,), "bias": 0.0, "calibration": {"shift": (0.0,)}, "prevalence": 0.1}
 
 
 def full():
-    """All that schema 3 knows, of one feature and two LVEF classes."""
+    """All that schema 4 knows, of one feature and two LVEF classes."""
     point = {"threshold": 0.5, "sought_sensitivity": 0.9, "calls": CALLS}
     low = point | {"calls": CALLS | {"case": 0}}
     sets = {"coverage": 0.9, "quantile_C": (0.8, 0.7), "n_calibration_C": (50, 40)}
@@ -275,7 +299,7 @@ def full():
         "feature_std_F": (1.0,),
         "lvef": LVEF | {"prevalence_C": (0.25, 0.75), "per_class_sets": sets, "operating_point": low, "number": number},
         "shd": YES_NO | {"prevalence": 0.25, "per_class_sets": sets, "operating_point": point},
-        "flags": {"f": RULED | {"rule": rule}},
+        "flags": {"f": RULED | {"rule": rule, "lvef_classes": (0, 2)}},
         "shd_covers_flags": True,
     }
 
@@ -289,10 +313,10 @@ def test_numbers_of_the_second_schema_are_still_read_and_decide_by_their_thresho
     assert (read.shd_covers_flags, read.lvef.number, read.shd.operating_point) == (False, None, None)
 
 
-def test_numbers_of_the_third_schema_survive_json_exactly():
+def test_numbers_of_the_fourth_schema_survive_json_exactly():
     probes = Probes.model_validate(full())
     assert Probes.model_validate_json(probes.model_dump_json()) == probes
-    assert probes.schema_version == 3
+    assert probes.schema_version == 4
 
 
 def test_where_shd_is_rarer_fewer_of_the_called_have_it():

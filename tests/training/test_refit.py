@@ -76,7 +76,7 @@ def test_a_bundle_without_probes_gets_them(unprobed, cohort_dir, tmp_path):
     out = refit(unprobed, cohort_dir, tmp_path / "refitted", CPU)
     assert weights(out) == weights(unprobed)
     probes = read_probes(out, manifest_of(out))
-    assert (probes.schema_version, probes.shd_covers_flags) == (3, True)
+    assert (probes.schema_version, probes.shd_covers_flags) == (4, True)
     assert "predictions" in Bundle.load(out, device="cpu").gives
 
 

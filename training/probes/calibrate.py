@@ -12,7 +12,8 @@ from scipy.special import expit, log_softmax, softmax
 
 _MOST_LOG_SCALE = 6.0
 _SHIFTS_TO_START_FROM = (0.0, -0.5, -1.0, -2.0, -4.0)
-"""Beside the shift that fits without a floor; a floor raises probabilities, so the shift that fits with it is lower."""
+"""Beside the shift that fits without bounds; a floor raises probabilities, so the shift that fits with it is lower, and
+with a ceiling the other way round."""
 
 _Float64 = NDArray[np.float64]
 _Int64 = NDArray[np.int64]
@@ -49,10 +50,12 @@ def fit_yes_no(score_N: _Float64, y_N: _Int64) -> tuple[float, float]:
     return scale, float(shift_2[1] - shift_2[0])
 
 
-def fit_above(score_N: _Float64, y_N: _Int64, floor_N: _Float64) -> tuple[float, float]:
-    """Scale and shift that minimise the log loss of max(sigmoid(score * scale + shift), floor), targets smoothed.
+def fit_between(
+    score_N: _Float64, y_N: _Int64, floor_N: _Float64, ceiling_N: _Float64 | None = None
+) -> tuple[float, float]:
+    """Scale and shift that minimise the log loss of sigmoid(score * scale + shift) clipped to bounds, targets smoothed.
 
-    Where the floor is shown the loss has no slope, and it may have several valleys: the simplex of Nelder and Mead
+    Where a bound is shown the loss has no slope, and it may have several valleys: the simplex of Nelder and Mead
     (1965), which needs no slope, goes down from several shifts, and the best one counts.
     """
     scale, shift = fit_yes_no(score_N, y_N)
@@ -61,11 +64,12 @@ def fit_above(score_N: _Float64, y_N: _Int64, floor_N: _Float64) -> tuple[float,
 
     def loss(parameters: _Float64) -> float:
         own_N = expit(score_N * np.exp(parameters[0]) + parameters[1])
-        shown_N = np.clip(np.maximum(own_N, floor_N), 1e-12, 1 - 1e-12)
+        shown_N = np.clip(np.clip(own_N, floor_N, ceiling_N), 1e-12, 1 - 1e-12)
         return float(-np.mean(target_N * np.log(shown_N) + (1 - target_N) * np.log1p(-shown_N)))
 
     bounds = [(-_MOST_LOG_SCALE, _MOST_LOG_SCALE), (None, None)]
-    starts = [np.array([np.log(scale), shift + lower]) for lower in _SHIFTS_TO_START_FROM]
+    moves = _SHIFTS_TO_START_FROM + (() if ceiling_N is None else tuple(-lower for lower in _SHIFTS_TO_START_FROM[1:]))
+    starts = [np.array([np.log(scale), shift + move]) for move in moves]
     solved = [minimize(loss, start, method="Nelder-Mead", bounds=bounds) for start in starts]
     best = min(solved, key=lambda found: float(found.fun))
     return float(np.exp(best.x[0])), float(best.x[1])

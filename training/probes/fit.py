@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from ground.errors import Refusal
+from ground.findings import FLAGS_ABOUT_LVEF
 from models.ecg_shape import EcgShape
 from models.labels import LvefClasses, class_numbers
 from models.ood import OutOfDistribution
 from models.probes import Calibration, FlagProbe, LvefProbe, Probes, ShdProbe
-from training.probes.calibrate import fit_above, fit_calibration, fit_yes_no
+from training.probes.calibrate import fit_between, fit_calibration, fit_yes_no
 from training.probes.conformal import per_class_sets, prediction_sets
 from training.probes.fit_number import fit_number
 from training.probes.fit_ood import OodData, fit_ood
@@ -31,6 +32,7 @@ from training.probes.labelled import Labelled, Splits, first_half, halves, label
 from training.probes.operating import SENSITIVITY, operating_point, threshold_for
 from training.probes.regression import best_regression
 from training.probes.rules import fit_rule
+from training.probes.shown import bounds_by_lvef, flag_probability, largest_flag
 
 _FEWEST_OF_A_FLAG = {"train": 10, "val": 5, "calibration": 5}
 """Patients with, and as many without; a flag that a split shows in fewer gets no probe."""
@@ -146,12 +148,12 @@ def fit_probes(train: ProbeData, val: ProbeData, calibration: ProbeData, classes
         flag = splits_of(partial(_flag_values, name=name))
         fitted = None
         if all(rarer(patients) >= _FEWEST_OF_A_FLAG[split] for split, patients in flag.named().items()):
-            fitted = _fit_flag(flag, halved=halved)
+            fitted = _fit_flag(flag, lvef_probe, _lvef_classes_of(name, classes), halved=halved)
         if fitted is None:
             too_few.append(name)
         else:
             flags[name], flag_choices[name] = fitted
-    shd_probe, shd_choices = _fit_shd(shd, tuple(flags.values()))
+    shd_probe, shd_choices = _fit_shd(shd, tuple(flags.values()), lvef_probe)
     ood, held_out_ecgs = _fit_ood(train, val, calibration)
     probes = Probes(
         feature_mean_F=tuple(mean_F.tolist()),
@@ -167,6 +169,11 @@ def fit_probes(train: ProbeData, val: ProbeData, calibration: ProbeData, classes
 
 def _flag_values(data: ProbeData, *, name: str) -> _Float64:
     return data.flags[name]
+
+
+def _lvef_classes_of(flag: str, classes: LvefClasses) -> tuple[int, int] | None:
+    """See `FlagProbe.lvef_classes`; None of a flag that is not about LVEF."""
+    return classes.classes_up_to(FLAGS_ABOUT_LVEF[flag]) if flag in FLAGS_ABOUT_LVEF else None
 
 
 def _fit_lvef(splits: Splits, count: int) -> tuple[LvefProbe, LvefChoices]:
@@ -201,11 +208,14 @@ def _fit_lvef(splits: Splits, count: int) -> tuple[LvefProbe, LvefChoices]:
     )
 
 
-def _fit_flag(splits: Splits, *, halved: bool) -> tuple[FlagProbe, YesNoChoices] | None:
+def _fit_flag(
+    splits: Splits, lvef: LvefProbe, lvef_classes: tuple[int, int] | None, *, halved: bool
+) -> tuple[FlagProbe, YesNoChoices] | None:
     """The probe and its rule; None where one ECG of each calibration patient shows a single answer.
 
     Its probability may become that of SHD, whose sets promise that their patients fitted nothing: it is calibrated on
-    the half that calibrates SHD, unless too few of them have the flag, or have it not.
+    the half that calibrates SHD, unless too few of them have the flag, or have it not. All that is fitted is of the
+    shown probability: between those of the LVEF classes where it is about LVEF.
     """
     model, inverse_regularisation = best_regression(
         splits.train.x_NF, splits.train.y_N, splits.val.x_NF, splits.val.y_N
@@ -213,24 +223,29 @@ def _fit_flag(splits: Splits, *, halved: bool) -> tuple[FlagProbe, YesNoChoices]
     weight_F, bias = model.coef_[0], float(model.intercept_[0])
     half = first_half(splits.calibration)
     fitting = half if halved and rarer(half) >= _FEWEST_OF_A_FLAG["calibration"] else splits.calibration
-    scale, shift = fit_yes_no(fitting.x_NF @ weight_F + bias, fitting.y_N)
+    score_N = fitting.x_NF @ weight_F + bias
+    if lvef_classes is None:
+        scale, shift = fit_yes_no(score_N, fitting.y_N)
+    else:
+        scale, shift = fit_between(score_N, fitting.y_N, *bounds_by_lvef(lvef, lvef_classes, fitting.x_NF))
     prevalence = float(fitting.y_N.mean())
-    counted = splits.calibration.one_each()
-    probability_N = np.asarray(expit((counted.x_NF @ weight_F + bias) * scale + shift), np.float64)
-    rule = fit_rule(probability_N, counted.y_N, prevalence)
-    if rule is None:
-        return None
     probe = FlagProbe(
         weight_F=tuple(weight_F.tolist()),
         bias=bias,
         calibration=Calibration(scale=scale, shift=(shift,)),
         prevalence=prevalence,
-        rule=rule,
+        threshold=0.0,  # until there is the rule
+        lvef_classes=lvef_classes,
     )
+    counted = splits.calibration.one_each()
+    rule = fit_rule(flag_probability(probe, lvef, counted.x_NF), counted.y_N, prevalence)
+    if rule is None:
+        return None
+    probe = probe.model_copy(update={"threshold": None, "rule": rule})
     return probe, _yes_no_choices(splits, fitting, inverse_regularisation, None)
 
 
-def _fit_shd(splits: Splits, flags: Sequence[FlagProbe]) -> tuple[ShdProbe, YesNoChoices]:
+def _fit_shd(splits: Splits, flags: Sequence[FlagProbe], lvef: LvefProbe) -> tuple[ShdProbe, YesNoChoices]:
     """All that is fitted here is of the shown probability: the largest of SHD's own and those of the flags."""
     model, inverse_regularisation = best_regression(
         splits.train.x_NF, splits.train.y_N, splits.val.x_NF, splits.val.y_N
@@ -238,13 +253,14 @@ def _fit_shd(splits: Splits, flags: Sequence[FlagProbe]) -> tuple[ShdProbe, YesN
     weight_F, bias = model.coef_[0], float(model.intercept_[0])
     fitting, sizing = halves(splits.calibration, 2)
     if flags:
-        scale, shift = fit_above(fitting.x_NF @ weight_F + bias, fitting.y_N, _largest(flags, fitting.x_NF))
+        floor_N = largest_flag(flags, lvef, fitting.x_NF)
+        scale, shift = fit_between(fitting.x_NF @ weight_F + bias, fitting.y_N, floor_N)
     else:
         scale, shift = fit_yes_no(fitting.x_NF @ weight_F + bias, fitting.y_N)
 
     def probability_N(data: Labelled) -> _Float64:
         own_N = expit((data.x_NF @ weight_F + bias) * scale + shift)
-        return np.asarray(np.maximum(own_N, _largest(flags, data.x_NF)), np.float64)
+        return np.asarray(np.maximum(own_N, largest_flag(flags, lvef, data.x_NF)), np.float64)
 
     def both_N2(data: Labelled) -> _Float64:
         return np.column_stack([1.0 - probability_N(data), probability_N(data)])
@@ -265,15 +281,6 @@ def _fit_shd(splits: Splits, flags: Sequence[FlagProbe]) -> tuple[ShdProbe, YesN
         ),
     )
     return probe, _yes_no_choices(splits, fitting, inverse_regularisation, threshold)
-
-
-def _largest(flags: Sequence[FlagProbe], x_NF: _Float64) -> _Float64:
-    """The largest probability (N,) of the flags; 0 without flags."""
-    largest_N = np.zeros(len(x_NF))
-    for flag in flags:
-        score_N = x_NF @ np.array(flag.weight_F) + flag.bias
-        largest_N = np.maximum(largest_N, expit(score_N * flag.calibration.scale + flag.calibration.shift[0]))
-    return largest_N
 
 
 def _with_cases(val: Labelled, case: int) -> Labelled:

@@ -18,7 +18,7 @@ from inputs.records import STANDARD_LEADS
 from inputs.specs import EcgSpec
 from models.architecture import demo
 from models.bundle import Bundle, BundleDraft, BundleError, verify_bundle, write_bundle
-from models.probes import Probes
+from models.probes import PROBES_SCHEMA_VERSION, Probes
 from models.towers import EchoTower
 
 FILES = (
@@ -255,7 +255,7 @@ def test_probes_that_do_not_fit_the_bundle_are_not_read_either(bundle_dir, judgi
 
 def test_parts_of_a_newer_version_are_called_so_before_anything_else_is_asked_of_them(bundle_dir):
     probes = bundle_dir / "probes.json"
-    probes.write_text(json.dumps({"schema_version": 4, "lvef": "told otherwise"}))
+    probes.write_text(json.dumps({"schema_version": PROBES_SCHEMA_VERSION + 1, "lvef": "told otherwise"}))
     sealed(bundle_dir, lambda fields: fields["files"].update({probes.name: sha256(probes)}))
     with pytest.raises(BundleError, match=r"^probes\.json was written by a newer version of this software$"):
         verify_bundle(bundle_dir)

@@ -57,6 +57,35 @@ def test_what_is_shown_as_shd_is_as_frequent_as_it_says_and_never_below_a_flag(p
     assert new.shd_N[above].mean() == pytest.approx(shd[above].mean(), abs=0.05)
 
 
+def test_a_flag_about_lvef_is_shown_between_the_lvef_classes_and_its_rule_was_counted_so(splits):
+    def with_it(data):
+        flag = (data.lvef_percent_N <= 45).astype(float)
+        return replace(data, shd_N=np.maximum(data.shd_N, flag), flags={**data.flags, "lvef_lte_45_flag": flag})
+
+    train, val, calibration = map(with_it, splits)
+    known_of_few = train.flags | {
+        "lvef_lte_45_flag": np.where(np.arange(3000) < 200, train.flags["lvef_lte_45_flag"], np.nan)
+    }
+    train = replace(train, flags=known_of_few)  # so that this probe is worse than that of the classes
+    probes = fit_probes(train, val, calibration, LvefClasses()).probes
+    lvef, shd, flags = shown(probes, calibration)
+    assert probes.flags["lvef_lte_45_flag"].lvef_classes == (1, 2)
+    assert {probes.flags[name].lvef_classes for name in NAMES} == {None}
+    found = flags[:, probes.flag_names.index("lvef_lte_45_flag")]
+    assert (lvef[:, 0] <= found).all()
+    assert (found <= lvef[:, :2].sum(axis=1)).all()
+    assert ((found == lvef[:, 0]) | (found == lvef[:, :2].sum(axis=1))).any(), "the step does something here"
+    assert (shd >= found).all()
+    rule = probes.flags["lvef_lte_45_flag"].rule
+    raised = found >= rule.odds_threshold(probes.flags["lvef_lte_45_flag"].prevalence)
+    ill = calibration.flags["lvef_lte_45_flag"] == 1
+    assert rule.calls.sensitivity == pytest.approx(raised[ill].mean(), abs=1e-6)
+    new = with_it(patients(6000))
+    found = shown(probes, new)[2][:, probes.flag_names.index("lvef_lte_45_flag")]
+    share = new.flags["lvef_lte_45_flag"].mean()
+    assert abs(found.mean() - share) < 4 * np.sqrt(share * (1 - share) * (1 / 1200 + 1 / 6000))
+
+
 def test_with_flags_in_it_shd_is_told_no_worse_than_without(splits, probes):
     alone = fit_probes(*(replace(data, flags={}) for data in splits), LvefClasses()).probes
     new = patients(6000)
