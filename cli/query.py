@@ -163,6 +163,7 @@ def _neighbours_table(neighbours: Sequence[Neighbour]) -> Table:
 
 def _summary_table(summary: NeighbourSummary) -> Table:
     table = Table(title=words.IN_COMMON, title_justify="left")
+    table.caption, table.caption_justify = words.counted_words(summary.studies, summary.patients) or None, "left"
     table.add_column("Median (quartiles)")
     for name in ("Most similar", "Known", "Index", "Known"):
         table.add_column(name, justify="right")

@@ -222,8 +222,11 @@ class ShdSummary(BaseModel):
 
 
 class NeighbourSummary(BaseModel):
-    """What the neighbours have in common. Absent is whatever fewer than three of them know."""
+    """What the neighbours have in common: the most similar study of each patient counts. Absent is whatever fewer than
+    three of these know."""
 
+    studies: int | None = Field(default=None, description="Found.")
+    patients: int | None = Field(default=None, description="Whose they are: so many studies count here.")
     lvef: MeasurementSummary | None = None
     shd: ShdSummary | None = None
     measurements: list[MeasurementSummary] | None = Field(default=None, description="Further ones.")

@@ -20,6 +20,7 @@ __all__ = [
     "SHD",
     "SHD_SHARE",
     "UNKNOWN",
+    "counted_words",
     "decision_words",
     "disagree_words",
     "finding_words",
@@ -89,6 +90,15 @@ def finding_words(finding: str | None) -> str:
     )
 
 
+def counted_words(studies: int | None, patients: int | None) -> str:
+    """Who counts in what neighbours have in common; nothing of an answer that does not say it."""
+    if studies is None or patients is None:
+        return ""
+    one_each = "" if studies == patients else " Of each patient the most similar study counts."
+    of_whom = "1 patient" if patients == 1 else f"{patients} patients"
+    return f"{studies} {'study' if studies == 1 else 'studies'} of {of_whom}.{one_each}"
+
+
 def share_words(share: float | None) -> str:
     """A share in percent, small ones with a digit more: `3.1 %`, `49 %`."""
     if share is None:
@@ -107,10 +117,10 @@ def spread_words(median: float, low: float, high: float) -> str:
 
 
 def disagree_words(median: float, n: int, low: float, high: float) -> str:
-    """The warning where the median LVEF of `n` neighbours lies outside the predicted interval, all in percent."""
+    """The warning where the median LVEF of the neighbours, of `n` patients, lies outside the predicted interval, all in percent."""
     return (
-        f"The median LVEF of {n} similar studies, {number_words(median)} %, lies outside the predicted "
-        f"{number_words(low)} to {number_words(high)} %. Take both with care."
+        f"The median LVEF of similar studies of {n} patients, {number_words(median)} %, lies outside the "
+        f"predicted {number_words(low)} to {number_words(high)} %. Take both with care."
     )
 
 

@@ -16,22 +16,32 @@ _LVEF = "lvef_percent"
 FEWEST_TO_DISAGREE = 5
 
 
-def neighbour_summary(cards: Sequence[StudyCard], index: Usual) -> report.NeighbourSummary | None:
-    """Medians and shares of these studies beside those of the whole index.
+def one_of_each_patient(cards: Iterable[StudyCard]) -> list[StudyCard]:
+    """The first study of each patient: of cards in order of similarity the most similar one."""
+    first: dict[str, StudyCard] = {}
+    for card in cards:
+        first.setdefault(card.patient_id, card)
+    return list(first.values())
 
-    Left unset is what fewer than `FEWEST_KNOWN` of them know; None where that is everything.
+
+def neighbour_summary(cards: Sequence[StudyCard], index: Usual) -> report.NeighbourSummary | None:
+    """Medians and shares of these studies, most similar first, beside those of the whole index.
+
+    Of each patient the most similar one counts: studies of one heart are alike, and would count as several. Left unset
+    is what fewer than `FEWEST_KNOWN` of them know; None where that is everything.
     """
-    near = Usual.of_cards(cards)
+    one_each = one_of_each_patient(cards)
+    near = Usual.of_cards(one_each)
     measured = [_measurement(column, spread, index.spreads[column]) for column, spread in near.spreads.items()]
     further = [one for one in measured if one.name != _LVEF]
-    summary = report.NeighbourSummary()
+    summary = report.NeighbourSummary(studies=len(cards), patients=len(one_each))
     if lvef := [one for one in measured if one.name == _LVEF]:
         (summary.lvef,) = lvef  # set, and therefore written
     if near.shd is not None and index.shd is not None:
         summary.shd = report.ShdSummary(neighbours=_share(near.shd), index=_share(index.shd))
     if further:
         summary.measurements = further
-    return summary if summary.model_fields_set else None
+    return summary if summary.measured or summary.shd is not None else None
 
 
 def neighbours_disagree(

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from app.answering.agreement import LVEF_DIGITS, contradictions
-from app.answering.alike import neighbour_summary
+from app.answering.alike import neighbour_summary, one_of_each_patient
 from app.answering.pipeline import Answer
 from app.refusals import NoProbes
 from ground.findings import MEASUREMENTS
@@ -127,7 +127,7 @@ def _warning(warning: InputWarning) -> AnswerWarning:
 
 
 def _contradictions(answer: Answer) -> list[AnswerWarning]:
-    near_K = [card.lvef_percent for card in answer.cards]
+    near_K = [card.lvef_percent for card in one_of_each_patient(answer.cards)]
     found = contradictions(answer.found.verdict.lvef, answer.snapshot.embedder.lvef, near_K)
     return [_warning(warning) for warning in found]
 

@@ -93,7 +93,8 @@ def test_what_the_neighbours_have_in_common_stands_beside_the_index():
         "index": {"median": 56.0, "low": 49.0, "high": 61.0, "n": 243},
     }
     shd = {"neighbours": {"share": 0.9, "n": 10}, "index": {"share": 0.412, "n": 236}}
-    text = printed(ANSWER | {"neighbour_summary": {"lvef": lvef, "shd": shd}})
+    text = printed(ANSWER | {"neighbour_summary": {"studies": 10, "patients": 6, "lvef": lvef, "shd": shd}})
+    assert "10 studies of 6 patients. Of each patient the most similar study counts." in text
     for said in ("LVEF, %", "31 (28.5 to 40)", " 9 ", "56 (49 to 61)", "243", "90 %", "41 %", "236"):
         assert said in text
     assert "beside the whole index" not in printed(ANSWER)

@@ -74,6 +74,8 @@ ANSWER = {
         }
     ],
     "neighbour_summary": {
+        "studies": 10,
+        "patients": 10,
         "lvef": {
             "name": "lvef_percent",
             "words": "LVEF",
@@ -106,6 +108,7 @@ def written(answer):
         without(ANSWER, "measured"),
         without(ANSWER, "neighbour_summary"),
         changed(neighbour_summary=without(ANSWER["neighbour_summary"], "lvef")),
+        changed(neighbour_summary=without(ANSWER["neighbour_summary"], "studies", "patients")),
         changed(neighbours=[without(ANSWER["neighbours"][0], "percentile")]),
         changed(neighbours=[]),
         changed(predictions=without(ANSWER["predictions"], "ood")),

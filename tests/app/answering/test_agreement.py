@@ -114,14 +114,14 @@ def test_both_contradictions_stand_in_json_on_the_page_and_in_the_terminal(runni
     says(running, 62.0)
     said = warned(running.search(1, k=20).json())
     assert said["neighbours_disagree"].startswith(
-        "The median LVEF of 16 similar studies, 50 %, lies outside the predicted 56 to 68 %."
+        "The median LVEF of similar studies of 9 patients, 50 %, lies outside the predicted 56 to 68 %."
     )
     assert "62 %, is preserved (>= 50 %)" in said["lvef_disagrees"]
     page, command = page_and_command(running)
-    assert page.count('<p class="warning">The median LVEF of 16 similar studies, 50 %') == 1
+    assert page.count('<p class="warning">The median LVEF of similar studies of 9 patients, 50 %') == 1
     assert page.count('<p class="warning">The two predictions of LVEF contradict each other') == 1
     assert page.index("contradict each other") < page.index("<h2>Predictions")
-    assert "note: The median LVEF of 16 similar studies, 50 %, lies outside" in command
+    assert "note: The median LVEF of similar studies of 9 patients, 50 %, lies outside" in command
     assert "note: The two predictions of LVEF contradict each other" in command
 
 

@@ -15,8 +15,10 @@ from index.store import IndexStore
 WINDOWS = np.random.default_rng(1).standard_normal((1, 12, 1008)).astype(np.float32)
 
 
-def card(row, *, lvef=None, shd=None, **measurements):
-    return StudyCard(row, f"s{row}", "p", None, None, None, lvef, None, None, {}, shd, (), measurements)
+def card(row, *, patient=None, lvef=None, shd=None, **measurements):
+    return StudyCard(
+        row, f"s{row}", patient or f"p{row}", None, None, None, lvef, None, None, {}, shd, (), measurements
+    )
 
 
 def summary_of(near, index):
@@ -28,6 +30,8 @@ def test_medians_and_shares_stand_beside_those_of_the_index():
     near = [card(row, lvef=lvef, shd=lvef < 40) for row, lvef in enumerate((30.0, 35.0, 55.0, 33.0))]
     rest = [card(row, lvef=60.0, shd=False) for row in range(4, 10)]
     assert summary_of(near, near + rest) == {
+        "studies": 4,
+        "patients": 4,
         "lvef": {
             "name": "lvef_percent",
             "words": "LVEF",
@@ -44,7 +48,18 @@ def test_what_fewer_than_three_neighbours_know_is_absent_however_many_of_the_ind
     index = near + [card(row, lvef=60.0, shd=True, tapse_cm=2.2) for row in range(3, 30)]
     summary = summary_of(near, index)
     assert [one["name"] for one in summary.pop("measurements")] == ["septum_cm"]
-    assert summary == {}
+    assert summary == {"studies": 3, "patients": 3}
+
+
+def test_of_a_patient_with_many_studies_the_most_similar_one_counts():
+    of_one = [card(row, patient="p", lvef=30.0 + row, shd=True) for row in range(6)]
+    others = [card(row, lvef=60.0, shd=False) for row in range(6, 9)]
+    summary = summary_of(of_one + others, of_one + others)
+    assert (summary["studies"], summary["patients"]) == (9, 4)
+    assert summary["lvef"]["neighbours"] == {"median": 60.0, "low": 52.5, "high": 60.0, "n": 4}
+    assert summary["lvef"]["index"]["n"] == 9
+    assert summary["shd"]["neighbours"] == {"share": 0.25, "n": 4}
+    assert summary_of(of_one, of_one) is None, "three patients are the fewest"
 
 
 def test_a_further_measurement_has_words_and_a_unit():
