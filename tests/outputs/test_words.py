@@ -67,7 +67,7 @@ def test_a_spread_names_its_quartiles():
 
 def test_neighbours_that_disagree_are_said_to_in_numbers():
     assert disagree_words(31.0, 9, 48.2, 63.0).startswith(
-        "The median LVEF of 9 similar studies, 31 %, lies outside the predicted 48.2 to 63 %."
+        "The median LVEF of similar studies of 9 patients, 31 %, lies outside the predicted 48.2 to 63 %."
     )
 
 
