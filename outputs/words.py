@@ -117,7 +117,7 @@ def spread_words(median: float, low: float, high: float) -> str:
 
 
 def disagree_words(median: float, n: int, low: float, high: float) -> str:
-    """The warning where the median LVEF of neighbours of `n` patients lies outside the predicted interval, in percent."""
+    """The warning where the median LVEF of neighbours of `n` patients is outside the predicted interval, in percent."""
     return (
         f"The median LVEF of similar studies of {n} patients, {number_words(median)} %, lies outside the "
         f"predicted {number_words(low)} to {number_words(high)} %. Take both with care."
