@@ -44,6 +44,15 @@ MAX_WFDB_SEGMENT_BYTES = 4 * MAX_UNZIPPED_BYTES
 """Of the files of all segments; one that several name counts for each."""
 MAX_WFDB_SAMPLES_PER_FRAME = 64
 
+MAX_XML_DEPTH = 64
+MAX_XML_ELEMENTS = 200_000
+"""An aECG that annotates every beat in every lead has a few thousand."""
+MAX_XML_BYTES = 32 * 2**20
+"""Of text, in UTF-8."""
+MAX_SAID_LETTERS = 200
+MAX_SAID_LINES = 32
+"""Of what an electrocardiograph wrote: letters of one text, and statements or filters."""
+
 # One echo clip, in whatever format.
 MAX_SIDE_PX = 4096
 MAX_FRAMES = 10_000

@@ -25,12 +25,16 @@ class UploadedFile:
 class ReadHints:
     """What a person says about an ECG file that may not say it itself, as NPY and CSV files do not.
 
-    unit: of all samples, such as `uV`. leads: a name for each lead, in the file's order.
+    unit: of all samples, such as `uV`. leads: a name for each lead, in the file's order. exam: which one of a file that
+    holds many, by its id or, where they have none, its place from 0. start_s, length_s: which stretch of a long one.
     """
 
     rate_hz: float | None = None
     unit: str | None = None
     leads: tuple[str, ...] | None = None
+    exam: str | None = None
+    start_s: float | None = None
+    length_s: float | None = None
 
 
 NO_HINTS = ReadHints()
@@ -46,12 +50,31 @@ class InputWarning:
 
 
 @dataclass(frozen=True)
+class DeviceSaid:
+    """What an electrocardiograph wrote beside the signal. Made by `inputs.ecg.said.device_said`, which bounds it.
+
+    Never names, ids or birth dates; never an input of a model, never logged, and shown only where it is asked for.
+    recorded_at: as the file says it, ISO 8601, with a zone only where the file has one. measures: of MEASURES, in
+    beats per minute, milliseconds and degrees. statements: of the interpretation, as they stand. paced: None: unknown.
+    """
+
+    vendor: str | None = None
+    model: str | None = None
+    recorded_at: str | None = None
+    filters: tuple[str, ...] = ()
+    measures: tuple[tuple[str, float], ...] = ()
+    statements: tuple[str, ...] = ()
+    paced: bool | None = None
+
+
+@dataclass(frozen=True)
 class EcgRecording:
     """One ECG as it was recorded, in the file's own lead order. No patient data.
 
     signal_mv: (L, N) float32 millivolt, NaN where the file says a sample is missing.
     rate_hz: samples per second and lead, read from the file or given by the caller, never assumed.
     lead_names: L names in the spelling of STANDARD_LEADS where they are standard leads.
+    said: what the electrocardiograph wrote beside it, None where the format has no place for it.
     """
 
     signal_mv: NDArray[np.float32]
@@ -59,6 +82,7 @@ class EcgRecording:
     lead_names: tuple[str, ...]
     source_format: str
     warnings: tuple[InputWarning, ...] = field(default=())
+    said: DeviceSaid | None = None
 
     def __post_init__(self) -> None:
         if self.signal_mv.ndim != 2 or self.signal_mv.shape[0] != len(self.lead_names):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_CHANNELS, MAX_SAMPLES, MAX_VALUES
-from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints, UploadedFile
+from inputs.records import STANDARD_LEADS, DeviceSaid, EcgRecording, InputWarning, ReadHints, UploadedFile
 
 ABSURD_MV = 1e6
 """No electrode sees a kilovolt: infinite and absurd values count as missing, before they overflow anything."""
@@ -119,8 +119,37 @@ def agreed_rate(given_hz: float | None, stated_hz: float) -> float:
     return checked_rate(stated_hz)
 
 
+def stretch(hints: ReadHints, samples: int, rate_hz: float) -> slice:
+    """Which samples of a recording are read: all, or from `start_s` on `length_s` (10 s unless given) of them.
+
+    Refuses a stretch that is not there, and a whole that is too long, with the way out.
+    """
+    if hints.start_s is None and hints.length_s is None:
+        if samples > MAX_SAMPLES:
+            raise UnreadableFile(
+                "too_long",
+                f"The recording has {samples} samples per lead; at most {MAX_SAMPLES} are read.",
+                hint="Choose a stretch of it with start_s and length_s, such as start_s=60 and length_s=10.",
+            )
+        return slice(0, samples)
+    start_s, length_s = hints.start_s or 0.0, 10.0 if hints.length_s is None else hints.length_s
+    if not (0 <= start_s < math.inf and 0 < length_s < math.inf):
+        raise UnreadableFile("stretch_out_of_range", "start_s must not be negative, and length_s must be positive.")
+    first, count = round(start_s * rate_hz), round(length_s * rate_hz)
+    if count < 1 or first + count > samples:
+        lasts = f"{samples / rate_hz:.1f} s"
+        raise UnreadableFile("stretch_out_of_range", f"The recording lasts {lasts}: the stretch is not within it.")
+    if count > MAX_SAMPLES:
+        raise UnreadableFile("too_long", f"The stretch has {count} samples per lead; at most {MAX_SAMPLES} are read.")
+    return slice(first, first + count)
+
+
 def build_recording(
-    channels: Sequence[Channel], rate_hz: float, source_format: str, warnings: Sequence[InputWarning] = ()
+    channels: Sequence[Channel],
+    rate_hz: float,
+    source_format: str,
+    warnings: Sequence[InputWarning] = (),
+    said: DeviceSaid | None = None,
 ) -> EcgRecording:
     """Keep the leads we know, in the file's order, as millivolt. Names of other channels never leave this function.
 
@@ -158,4 +187,4 @@ def build_recording(
     if len(kept) < len(channels):
         left_out = len(channels) - len(kept)
         warnings.append(InputWarning("channels_ignored", f"{left_out} channels that are not ECG leads were left out."))
-    return EcgRecording(signal_mv, checked_rate(rate_hz), names, source_format, tuple(warnings))
+    return EcgRecording(signal_mv, checked_rate(rate_hz), names, source_format, tuple(warnings), said)
