@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from app.access.keys import check_access
 from app.http.connections import BoundedProtocol
 from app.http.frame import add_frame
+from app.http.kept import Kept
 from app.http.origins import ConnectionLimits, Connections
 from app.http.problems import install_handlers
 from app.logs import configure_logging
@@ -59,6 +60,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         redirect_slashes=False,  # a redirect would lead to whatever name the caller gave this host
     )
     app.state.service = service
+    app.state.info, app.state.description = Kept(), Kept()
     install_handlers(app)
     for part in (ecg, index, health, info, docs, page, stylesheet):
         app.include_router(part.router)

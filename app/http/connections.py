@@ -111,6 +111,7 @@ class BoundedProtocol(HttpToolsProtocol):
         # uvicorn tells only the last of several requests.
         for cycle in filter(None, [self._answering, *(cycle for cycle, _ in self.pipeline)]):
             cycle.disconnected = not cycle.response_complete
+            cycle.body = bytearray()
             cycle.message_event.set()
             cycle.transport = self.transport  # else connection and request would hold each other
         self.pipeline.clear()
@@ -293,6 +294,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         if self._linger_timer is None:
             self._linger_timer = self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def give_up(self) -> None:
+        self._deaf = True
+        if self.cycle is not None:
+            self.cycle.body = bytearray()  # whoever works on it may hold it for long
+        self.transport.abort()
 
     def timeout_keep_alive_handler(self) -> None:
         self._close()

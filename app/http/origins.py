@@ -53,6 +53,9 @@ class Connection(Protocol):
     @property
     def use(self) -> Use: ...
 
+    def give_up(self) -> None:
+        """End, and let go at once of what lies here of its requests."""
+
 
 class Connections:
     """All open connections of a server, by address. Used on the event loop alone."""
@@ -144,7 +147,7 @@ class Connections:
             of_heaviest = (holder for holder in self._held if holder.origin == heaviest)
             largest = max(of_heaviest, key=self._held.__getitem__)
             self.forget(largest)
-            largest.transport.abort()
+            largest.give_up()
 
     def _close_longest(self, use: Use, connections: Iterable[Connection]) -> bool:
         """Close the connection that has been in this use longest. False: there is none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from importlib.metadata import version
 
@@ -10,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.answering.snapshots import Snapshot
 from app.http.dependencies import QueryKey, ServiceDep
+from app.http.kept import Kept
 from app.http.problems import PROBLEMS
 from app.schemas import DEFAULT_K, MAX_K
 from app.service import Service
@@ -23,10 +23,8 @@ async def show_info(service: ServiceDep, request: Request) -> Response:
     """The bundle's manifest, what its labels mean, what its answers lack, and the limits of this service."""
     snapshot = service.retriever.current
     about = snapshot.embedder.id, None if snapshot.generation is None else snapshot.generation.id
-    kept: tuple[object, bytes] | None = getattr(request.app.state, "info", None)
-    if kept is None or kept[0] != about:  # a manifest is long: written once, while the loop answers others
-        kept = request.app.state.info = about, await asyncio.to_thread(_written, service, snapshot)
-    return Response(kept[1], media_type="application/json")
+    kept: Kept[bytes] = request.app.state.info  # a manifest is long
+    return Response(await kept.get(about, lambda: _written(service, snapshot)), media_type="application/json")
 
 
 def _written(service: Service, snapshot: Snapshot) -> bytes:
