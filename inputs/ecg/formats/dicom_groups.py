@@ -121,7 +121,8 @@ def _leads(definitions: Sequence[Dataset]) -> list[str | None]:
     texts: list[tuple[str, ...]] = []
     for definition in definitions:
         source = (definition.get("ChannelSourceSequence") or [Dataset()])[0]
-        code, scheme = short_text(source, "CodeValue"), short_text(source, "CodingSchemeDesignator")
+        code = short_text(source, "CodeValue") or short_text(source, "LongCodeValue")
+        scheme = short_text(source, "CodingSchemeDesignator")
         leads.append(lead_from_code(code, scheme))
         other = leads[-1] is None and number_of_code(code, scheme) is not None
         meaning, label = short_text(source, "CodeMeaning"), short_text(definition, "ChannelLabel")

@@ -42,9 +42,10 @@ class Decoded:
 def check_lengths(group: Group) -> None:
     """Refuse a group whose data are not as long as it says, before anything is allocated."""
     check_size(group.channels, 0)
+    if len(group.leads) != group.channels:
+        raise UnreadableFile("unreadable_file", "The DICOM waveform does not describe as many channels as it has.")
     held, expected = len(_data(group)), group.channels * group.samples * _dtype(group).itemsize
-    definitions = group.dataset.get("ChannelDefinitionSequence") or ()
-    if held not in (expected, expected + expected % 2) or len(definitions) != group.channels:
+    if held not in (expected, expected + expected % 2):
         raise UnreadableFile("truncated", "The DICOM waveform has not the length that its header states.")
 
 
