@@ -7,7 +7,8 @@ under SCPECG and LOINC, or by their meaning.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from pydicom.dataset import Dataset
 
@@ -15,6 +16,8 @@ from inputs.ecg.formats.dicom_elements import Tree, short_text, unfold
 from inputs.ecg.formats.text import number
 from inputs.ecg.said import device_said
 from inputs.records import DeviceSaid
+
+_T = TypeVar("_T")
 
 _CONCEPTS = {
     "heart_rate_bpm": ("8867-4", "heart rate", "ventricular heart rate", "ventricular rate"),
@@ -45,28 +48,39 @@ _OF_A_PERSON = re.compile(
 )
 
 
-def said_in(dataset: Dataset, definitions: Iterable[Dataset]) -> DeviceSaid:
+def said_in(dataset: Dataset, definitions: Sequence[Dataset]) -> DeviceSaid:
     """Device and time of a data set, filters of its channels, measurements and statements of its annotations.
 
     What is damaged is left out: nothing here may cost the signal.
     """
-    filters = list(dict.fromkeys(text for definition in definitions for text in _filters(definition)))
-    try:
+
+    def filters() -> list[str]:
+        return list(dict.fromkeys(text for definition in definitions for text in _filters(definition)))
+
+    def annotations() -> tuple[dict[str, float | str | None], list[str]]:
         unfold(dataset, _ANNOTATIONS)
-        annotations = list(dataset.get("WaveformAnnotationSequence") or [])[:_MOST_ANNOTATIONS]
-        measures, statements = _measures(annotations), list(_statements(annotations, _words_of_people(dataset)))
-    except MemoryError:
-        raise
-    except Exception:  # pydicom has a dozen errors for a damaged sequence
-        measures, statements = {}, []
+        held = list(dataset.get("WaveformAnnotationSequence") or [])[:_MOST_ANNOTATIONS]
+        return _measures(held), list(_statements(held, _words_of_people(dataset)))
+
+    nothing: tuple[dict[str, float | str | None], list[str]] = ({}, [])
+    measures, statements = _unless_damaged(annotations, nothing)
     return device_said(
-        vendor=short_text(dataset, "Manufacturer"),
-        model=short_text(dataset, "ManufacturerModelName"),
-        recorded_at=_recorded_at(dataset),
-        filters=filters,
+        vendor=_unless_damaged(lambda: short_text(dataset, "Manufacturer"), None),
+        model=_unless_damaged(lambda: short_text(dataset, "ManufacturerModelName"), None),
+        recorded_at=_unless_damaged(lambda: _recorded_at(dataset), None),
+        filters=_unless_damaged(filters, []),
         measures=measures,
         statements=statements,
     )
+
+
+def _unless_damaged(look: Callable[[], _T], otherwise: _T) -> _T:
+    try:
+        return look()
+    except MemoryError:
+        raise
+    except Exception:  # pydicom has a dozen errors for an odd element or a damaged sequence
+        return otherwise
 
 
 def _recorded_at(dataset: Dataset) -> str | None:

@@ -134,6 +134,14 @@ def test_a_manufacturer_of_megabytes_is_not_told(ecg):
     assert read_ecg([UploadedFile("x", plain[:at] + long + plain[at:])]).said.vendor is None
 
 
+def test_an_odd_filter_costs_neither_the_signal_nor_the_rest(ecg):
+    group = ecg.dicom_group(ecg.signal_mv())
+    group.ChannelDefinitionSequence[0].FilterLowFrequency = "7.25"
+    file = with_elements(ecg.dicom(group), Manufacturer="Acme")
+    said = read_ecg([UploadedFile("x", file.data.replace(b"7.25", b"7\\xy"))]).said
+    assert (said.vendor, said.filters) == ("Acme", ())
+
+
 def without_waveform(ecg, sop_class: str) -> UnreadableFile:
     with pytest.raises(UnreadableFile) as caught:
         read_ecg([ecg.dicom(sop_class=sop_class)])
