@@ -182,6 +182,7 @@ def _read_signals(
     stored = [place for place, signal in enumerate(header.signals) if signal.format != NO_FILE]
     in_files, contents_of = _little_endian([header.signals[place] for place in stored], data)
     contents = {f"{place}.dat": contents_of[file] for place, file in enumerate(files)}
+    in_files = [_started_at(window.start, place, in_files, contents_of) for place in range(len(in_files))]
     contents["0.hea"] = _rewritten(header, in_files, files).encode()
     with warnings.catch_warnings(), _written(contents) as folder:
         warnings.simplefilter("ignore")  # wfdb is imported with calls that pandas deprecates
@@ -255,6 +256,18 @@ def _little_endian(signals: Sequence[Signal], data: Mapping[str, bytes]) -> tupl
         counts = np.frombuffer(data[file], ">i2", (len(data[file]) - offset) // 2, offset)
         swapped[file] = data[file][:offset] + counts.astype("<i2").tobytes()
     return [replace(s, format=16) if s.format == 61 else s for s in signals], swapped
+
+
+def _started_at(frame: int, place: int, signals: Sequence[Signal], data: Mapping[str, bytes]) -> Signal:
+    """A signal of differences (format 8) with the value that it has reached before `frame`; any other as it is."""
+    signal = signals[place]
+    if signal.format != 8 or frame == 0:
+        return signal
+    before = sum(each.per_frame for each in signals[:place] if each.file == signal.file)
+    per_frame = sum(each.per_frame for each in signals if each.file == signal.file)
+    steps = np.frombuffer(data[signal.file], np.int8, frame * per_frame, signal.offset).reshape(frame, per_frame)
+    reached = signal.initial + int(steps[:, before : before + signal.per_frame].sum(dtype=np.int64))
+    return replace(signal, initial=reached)
 
 
 def _with_length(header: Header, data: Mapping[str, bytes]) -> Header:
