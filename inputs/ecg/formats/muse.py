@@ -1,9 +1,10 @@
-"""GE MUSE XML (root `RestingECG`), as MUSE 7 to NX, MARS and MAC electrocardiographs export it.
+"""GE MUSE XML (root `RestingECG`), as the MUSE archive and GE's electrocardiographs export it.
 
-Source: GE's MUSE XML Developer's Guide and MAC 5000 XML Technical Reference Manual (2015196-110), and a real MUSE 9
-export. A file holds several `Waveform`s in any order: the rhythm, and a median beat, which is never read. A lead is
-base64 of 16-bit little-endian counts, `LeadAmplitudeUnitsPerBit` of `LeadAmplitudeUnits` each, at SampleBase *
-10^SampleExponent Hz. `LeadDataCRC32` is the CRC-32 of the decoded bytes. Mostly I, II and V1 to V6 are stored.
+GE describes it in the MUSE XML Developer's Guide and the MAC 5000 XML Technical Reference Manual (2015196-110); what is
+said here was found in a real MUSE 9 export and holds in public readers (BRAVEHEART, ECGToolkit). A file has several
+`Waveform`s in any order: the rhythm, and a median beat, which is never read. A lead is base64 of 16-bit little-endian
+counts, `LeadAmplitudeUnitsPerBit` of `LeadAmplitudeUnits` each, at SampleBase * 10^SampleExponent Hz, where no exponent
+is 0. `LeadDataCRC32` is the CRC-32 of the decoded bytes. Mostly I, II and V1 to V6 are stored.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def read_muse(data: bytes, hints: ReadHints) -> EcgRecording:
         samples = np.full_like(samples, np.nan) if lead in off else samples
         channels.append(Channel(lead, text_at(element, "LeadAmplitudeUnits") or "", samples[part]))
     if any(_number_at(element, "FirstSampleBaseline") for _, element in strip.known):
-        message = "The GE MUSE file states a baseline of its leads, which was not applied: it says not with which sign."
+        message = "The GE MUSE file states a baseline of its leads, which was not applied: its sign is not known."
         warnings.append(InputWarning("baseline_ignored", message))
     channels += [Channel(None, "", np.empty(0))] * (len(strip.leads) - len(strip.known))
     return build_recording(channels, rate_hz, "muse", warnings, said=_said(root, strip.waveform))
