@@ -248,7 +248,7 @@ def _end_before_pulse(signal_mv: NDArray[np.float64], rate_hz: float) -> int:
     begin = max(0, first - rest)
     low = np.concatenate([tail[begin:first], tail[last + 1 :]])
     square = len(high) == last - first + 1 and bool((np.abs(low) <= _PULSE_TOLERANCE_MV).all())
-    if not square or rest < 1 or not _PULSE_S[0] <= len(high) / rate_hz <= _PULSE_S[1]:
+    if not square or first < 1 or rest < 1 or not _PULSE_S[0] <= len(high) / rate_hz <= _PULSE_S[1]:
         return samples
     return start + begin
 
