@@ -186,9 +186,10 @@ def _step_s(value: Element) -> float:
     unit = None if increment is None else _SECONDS.get(increment.get("unit", "").strip())
     if step is None or unit is None:
         raise UnreadableFile("rate_missing", "The HL7 aECG file does not state its time step in s or ms.")
-    if step <= 0:
+    step_s = step * unit
+    if step_s <= 0:
         raise UnreadableFile("rate_out_of_range", "The time step of the HL7 aECG file is not positive.")
-    return step * unit
+    return step_s
 
 
 def _rate(step_s: float) -> float:

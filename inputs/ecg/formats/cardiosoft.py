@@ -36,6 +36,8 @@ from inputs.records import DeviceSaid, EcgRecording, InputWarning, ReadHints
 _ROOT, _OTHER_ROOT = "CardiologyXML", "sapphire"
 _EXPORT = "Export the resting ECG from CardioSoft as XML with its 10 s rhythm (StripData), or as DICOM."
 _PER_COUNT = re.compile(r"(.{1,12})perlsb", re.IGNORECASE)
+_MOST = 10.0**12
+"""Leads or samples: a number of any length would be a sentence of any length."""
 _MOST_EINTHOVEN = 3.0
 """Counts by which III may differ from II - I on average: CardioSoft makes it of them, to the count."""
 
@@ -99,7 +101,7 @@ def _millivolts_per_count(section: Element) -> float:
 def _count(section: Element, path: str) -> int:
     """A whole number that the file must state. Raises UnreadableFile."""
     value = written_number(text_at(section, path))
-    if value is None or value != int(value) or value < 1:
+    if value is None or value != int(value) or not 1 <= value <= _MOST:
         raise UnreadableFile("unreadable_file", "The CardioSoft file does not state how long it is.", hint=_EXPORT)
     return int(value)
 

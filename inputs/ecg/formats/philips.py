@@ -43,6 +43,8 @@ _LIMB = STANDARD_LEADS[:6]
 _DERIVED = frozenset(_LIMB[2:])
 _PULSE_MV, _PULSE_TOLERANCE_MV = 1.0, 0.02
 _PULSE_S = (0.05, 0.5)
+_MOST = 10.0**12
+"""Leads or samples: a number of any length would be a sentence of any length."""
 
 
 def looks_like_philips(data: bytes) -> bool:
@@ -119,7 +121,7 @@ def _leads(waves: Element, signal: Element) -> list[str | None]:
     labels = [label for label in labels if label]
     text = waves.get("numberofleads") or text_at(signal, "numberchannelsallocated")
     count = written_number(text) if text else float(len(labels))
-    if count is None or count != int(count) or count < 1:
+    if count is None or count != int(count) or not 1 <= count <= _MOST:
         raise UnreadableFile("unreadable_file", "The Philips ECG file does not state how many leads it holds.")
     check_size(int(count), 0)
     if labels:
@@ -139,7 +141,7 @@ def _samples(waves: Element, rate_hz: float, leads: int) -> int:
     length_ms = written_number(waves.get("durationperchannel"))
     if length_ms is None or length_ms <= 0:
         raise UnreadableFile("unreadable_file", "The Philips ECG file does not state how long it is.", hint=_EXPORT)
-    samples = round(length_ms * rate_hz / 1000)
+    samples = round(min(length_ms * rate_hz / 1000, _MOST))
     check_size(leads, samples)
     if samples < 2:
         raise UnreadableFile("signal_empty", "The Philips ECG file holds no signal.")

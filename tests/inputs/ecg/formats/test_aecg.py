@@ -122,6 +122,8 @@ def test_a_file_of_averaged_beats_or_of_no_waveform_is_no_rhythm():
     [
         ('value="0.002" unit="s"', 'value="0" unit="s"', "rate_out_of_range"),
         ('value="0.002" unit="s"', 'value="-0.002" unit="s"', "rate_out_of_range"),
+        ('value="0.002" unit="s"', 'value="1e-320" unit="us"', "rate_out_of_range"),
+        ('value="0.002" unit="s"', 'value="1e-310" unit="s"', "rate_out_of_range"),
         ('value="0.002" unit="s"', 'value="0.002"', "rate_missing"),
         ('value="0.002" unit="s"', 'value="0.002" unit="Hz"', "rate_missing"),
         ('code="TIME_ABSOLUTE"', 'code="OTHER"', "rate_missing"),

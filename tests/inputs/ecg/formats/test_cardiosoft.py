@@ -91,6 +91,7 @@ def test_what_the_device_says_is_handed_over_and_nobody_s_name(ecg):
         ('uVperLsb">1<', 'uVperLsb">-1<', "unit_missing"),
         ("<ChannelSampleCountTotal>1000<", "<ChannelSampleCountTotal>1001<", "truncated"),
         ("<ChannelSampleCountTotal>1000<", "<ChannelSampleCountTotal>1000000<", "too_long"),
+        ("<ChannelSampleCountTotal>1000<", "<ChannelSampleCountTotal>1e300<", "unreadable_file"),
         ("<ChannelSampleCountTotal>1000<", "<ChannelSampleCountTotal><", "unreadable_file"),
         ("<NumberOfLeads>12<", "<NumberOfLeads>13<", "truncated"),
         ('lead="V1"', 'lead="V2"', "leads_ambiguous"),
