@@ -31,6 +31,7 @@ from inputs.errors import UnreadableFile
 from inputs.records import EcgRecording, InputWarning, ReadHints
 
 _PREAMBLE, _HEADER, _POINTER = 6, 16, 10
+_LEAST_BYTES = _PREAMBLE + _HEADER + _POINTER
 _LONG_TERM = 12
 _OF_THE_SIGNAL = (2, 3, 4, 5, 6)
 _LEADS = {
@@ -69,14 +70,15 @@ class _Coded:
 
 
 def looks_like_scp(data: bytes) -> bool:
-    """By section 0 and its pointer to itself: the mark SCPECG at byte 16 is missing from older files."""
-    if len(data) < _PREAMBLE + _HEADER + _POINTER:
+    """By its mark or, as older files have none, by section 0 and its pointer to itself."""
+    if data[16:22] == b"SCPECG":
+        return True
+    if len(data) < _LEAST_BYTES:
         return False
     number, length = struct.unpack_from("<HI", data, 8)
     pointed, pointed_length, place = struct.unpack_from("<HII", data, _PREAMBLE + _HEADER)
-    marked = data[16:22] == b"SCPECG"
     to_itself = pointed == 0 and pointed_length == length and place in (_PREAMBLE, _PREAMBLE + 1)
-    return bool(number == 0 and length >= _HEADER + _POINTER and (marked or to_itself))
+    return bool(number == 0 and length >= _HEADER + _POINTER and to_itself)
 
 
 def read_scp(data: bytes, hints: ReadHints) -> EcgRecording:
@@ -113,16 +115,18 @@ def read_scp(data: bytes, hints: ReadHints) -> EcgRecording:
 
 def _sections(data: bytes) -> tuple[Sections, list[InputWarning]]:
     """The sections, checked to lie within the file and to be what section 0 says, and what their checksums say."""
+    if len(data) < _LEAST_BYTES:
+        raise UnreadableFile("truncated", "The SCP-ECG file ends within its directory.")
     (size,) = struct.unpack_from("<I", data, 2)
     (length,) = struct.unpack_from("<I", data, 10)
-    (place,) = struct.unpack_from("<I", data, _PREAMBLE + _HEADER + 6)
+    (place,) = struct.unpack_from("<I", data, _LEAST_BYTES - 4)
     if place == _PREAMBLE:
         raise UnreadableFile(
             "unsupported_format",
             "The file resembles SCP-ECG but does not keep to the standard, as those of some handheld recorders.",
             hint="Export it from the recorder's software in another format, or convert it with the vendor's tool.",
         )
-    if size > len(data) or _PREAMBLE + length > size:
+    if size > len(data) or not _HEADER + _POINTER <= length <= size - _PREAMBLE:
         raise UnreadableFile("truncated", "The SCP-ECG file is shorter than it states.")
     data = data[:size]
     pointers = data[_PREAMBLE + _HEADER :][: (length - _HEADER) // _POINTER * _POINTER]
@@ -135,8 +139,9 @@ def _sections(data: bytes) -> tuple[Sections, list[InputWarning]]:
         if place == 0 or len(section) != held or held < _HEADER or number in found:
             raise UnreadableFile("truncated", "The SCP-ECG file points to a section that is not within it.")
         checksum, own_number, own_length = struct.unpack_from("<HHI", section)
-        if own_number != number or own_length != held:
+        if own_number != number or not _HEADER <= own_length <= held:
             raise UnreadableFile("unreadable_file", "A section of the SCP-ECG file is not what its directory says.")
+        section = section[:own_length]  # the directory of some writers counts what fills a section up
         right[number] = binascii.crc_hqx(section[2:], 0xFFFF) == checksum
         found[number] = section[_HEADER:]
     if all(right.values()):

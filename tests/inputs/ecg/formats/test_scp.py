@@ -268,3 +268,17 @@ def test_a_damaged_part_beside_the_signal_keeps_nobody_from_reading_it(ecg, numb
     for size in (0, 1, 7, 9, 22, 23, 40, 200):
         file = scp_of(ecg.signal_mv(), **{f"s{number}": random.bytes(size)})
         assert read(file).signal_mv.shape == (12, 5000)
+
+
+def test_a_file_cut_within_its_directory_is_known_by_its_mark_and_refused(ecg):
+    start = scp_of(ecg.signal_mv())[:30]
+    assert SCP.recognises(start)
+    assert refusal(start).code == "truncated"
+
+
+def test_a_section_that_the_directory_counts_with_its_filling_is_read(ecg):
+    file = bytearray(scp_of(ecg.signal_mv()) + b"\0")
+    place = 22 + 60 + 2
+    file[place : place + 4] = struct.pack("<I", struct.unpack_from("<I", file, place)[0] + 1)
+    file[2:6] = struct.pack("<I", len(file))
+    assert read(bytes(file)).signal_mv.shape == (12, 5000)
