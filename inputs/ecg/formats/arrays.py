@@ -26,7 +26,6 @@ from inputs.ecg.formats.stated import (
     Contents,
     Numbers,
     Path,
-    Value,
     check_leads_unnamed,
     exam_ids,
     gains_stated,
@@ -92,8 +91,13 @@ def usual_leads(count: int) -> tuple[tuple[str, ...], InputWarning]:
     return names, InputWarning("lead_order_assumed", f"The leads were taken in the order {', '.join(names)}.")
 
 
-def without_marks(array: NDArray[Any]) -> NDArray[Any]:
-    """The array with NaN for the lowest integer, as 16-bit exports mark a lead that was not connected."""
+def as_samples(array: NDArray[Any]) -> NDArray[Any]:
+    """The array with NaN for the lowest integer, as 16-bit exports mark a lead that was not connected.
+
+    Half-precision floats are widened: numpy would scale them to millivolt in half precision.
+    """
+    if array.dtype.kind == "f" and array.dtype.itemsize < 4:
+        return array.astype(np.float32)
     if array.dtype.kind == "i" and array.dtype.itemsize > 1:
         return np.where(array == np.iinfo(array.dtype).min, np.nan, array)
     return array
@@ -110,7 +114,7 @@ def check_given(kind: str, *, rate_is_known: bool, unit_is_known: bool) -> None:
         )
 
 
-def place_of_exam(kind: str, exams: int, ids: Sequence[Value] | NDArray[Any] | None, exam: str | None) -> int:
+def place_of_exam(kind: str, exams: int, ids: Sequence[str] | NDArray[Any] | None, exam: str | None) -> int:
     """Which of a file's ECGs is meant, from 0: by its id, or by its place in a file without ids.
 
     exams: how many there are. ids: theirs, or None. Raises UnreadableFile, whose sentence holds no id.
@@ -135,10 +139,10 @@ def place_of_exam(kind: str, exams: int, ids: Sequence[Value] | NDArray[Any] | N
     return places[0]
 
 
-def _same_id(ids: Sequence[Value] | NDArray[Any], exam: str) -> NDArray[np.bool_]:
+def _same_id(ids: Sequence[str] | NDArray[Any], exam: str) -> NDArray[np.bool_]:
     if isinstance(ids, np.ndarray):
         return (ids == int(exam)) if _ID_NUMBER.fullmatch(exam) else np.zeros(len(ids), bool)
-    return np.array([one == exam if isinstance(one, str) else str(one) == str(float(exam)) for one in ids], bool)
+    return np.array([one == exam for one in ids], bool)
 
 
 def _the_signal(contents: Contents, hints: ReadHints) -> Numbers | Mapping[str, Numbers]:
@@ -231,7 +235,7 @@ def _from_matrix(contents: Contents, array: Numbers, hints: ReadHints) -> EcgRec
         check_leads_unnamed(contents, array.path, count)
         names, warning = usual_leads(count)
         warnings.append(warning)
-    rows = without_marks(signal_LN)
+    rows = as_samples(signal_LN)
     channels = [Channel(name, unit, row) for name, unit, row in zip(names, units, rows, strict=True)]
     return build_recording(channels, agreed(rate_hz, hints), contents.source_format, warnings)
 
@@ -249,7 +253,7 @@ def _from_leads(contents: Contents, leads: Mapping[str, Numbers], hints: ReadHin
         _check_units(units[lead], hints.unit)
         samples_N = array.load(None).ravel()
         _check_scale(contents, array.path, samples_N, hints)
-        channels.append(Channel(lead, (units[lead] or [str(hints.unit)])[0], without_marks(samples_N)))
+        channels.append(Channel(lead, (units[lead] or [str(hints.unit)])[0], as_samples(samples_N)))
     warnings = []
     if hints.leads is not None:
         message = "The file states its own lead names; the given ones were not used."

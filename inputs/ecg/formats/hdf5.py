@@ -37,6 +37,8 @@ _MOST_CHUNKS = 65_536
 _MOST_IDS = 5_000_000
 _MOST_LZF_BYTES = 2**20
 """Of a chunk as it is stored. LZF makes at most ninety times as much of it."""
+_REFERENCE_TO_TEXT_BYTES = 16
+"""In a file: the length of a text of any length, and where it stands. In memory it is a pointer."""
 _DEFLATE, _SHUFFLE, _LZF = 1, 2, 32000
 
 
@@ -311,6 +313,10 @@ class _Loading:
         return int(math.prod(self.dataset.chunks)) * self._value_bytes()
 
     def _value_bytes(self) -> int:
+        if self.h5py.check_vlen_dtype(self.dataset.dtype) or self.h5py.check_string_dtype(self.dataset.dtype):
+            length = getattr(self.h5py.check_string_dtype(self.dataset.dtype), "length", None)
+            if length is None:
+                return _REFERENCE_TO_TEXT_BYTES
         return int(self.dataset.id.get_type().get_size())
 
     def _chunk(self, start: tuple[int, ...], filters: list[int]) -> bytes:

@@ -17,11 +17,11 @@ from inputs.ecg.formats.arrays import (
     EIGHT_LEADS,
     MOST_OF_AN_AXIS,
     agreed,
+    as_samples,
     check_given,
     leads_first,
     place_of_exam,
     usual_leads,
-    without_marks,
 )
 from inputs.ecg.formats.base import Channel, EcgFormat, build_recording, check_size, of_one_file
 from inputs.ecg.leads import lead_from_name
@@ -58,7 +58,7 @@ def read_npy(data: bytes, hints: ReadHints) -> EcgRecording:
     else:
         names, warning = usual_leads(len(signal_LN))
         warnings.append(warning)
-    rows = zip(names, without_marks(signal_LN), strict=True)
+    rows = zip(names, as_samples(signal_LN), strict=True)
     channels = [Channel(name, unit or "mV", samples_N) for name, samples_N in rows]
     return build_recording(channels, agreed(None, hints), "npy", warnings)
 
@@ -67,7 +67,8 @@ def _the_exam(array: NDArray[Any], hints: ReadHints) -> NDArray[Any]:
     """The ECG that is meant, of an array of three axes."""
     if array.ndim == 2:
         array = array[np.newaxis]
-    return array[place_of_exam("The NumPy file", len(array), None, hints.exam)]
+    exam: NDArray[Any] = array[place_of_exam("The NumPy file", len(array), None, hints.exam)]
+    return exam
 
 
 def _read_array(data: bytes) -> NDArray[Any]:

@@ -129,16 +129,17 @@ def check_leads_unnamed(contents: Contents, path: Path, count: int) -> None:
             )
 
 
-def exam_ids(contents: Contents, array: Numbers, exams: int) -> Sequence[Value] | NDArray[Any] | None:
+def exam_ids(contents: Contents, array: Numbers, exams: int) -> Sequence[str] | NDArray[Any] | None:
     """The ids of the exams, from an array or a list of as many beside the ECG; None where there is none."""
     for name in _IDS:
-        for fact in contents.around(array.path, (name,)):
-            if len(fact.values) == exams:
-                return fact.values
         for other in contents.arrays:
             of_each = other.dtype.kind in "fiu" and math.prod(other.shape) == exams
             if of_each and other.path[:-1] == array.path[:-1] and key(other.path[-1]) == name:
                 return other.load(None).ravel()
+        for fact in contents.around(array.path, (name,)):
+            texts = [value for value in fact.values if isinstance(value, str)]
+            if len(texts) == exams:
+                return texts
     return None
 
 
