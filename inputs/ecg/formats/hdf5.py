@@ -313,10 +313,9 @@ class _Loading:
         return int(math.prod(self.dataset.chunks)) * self._value_bytes()
 
     def _value_bytes(self) -> int:
-        if self.h5py.check_vlen_dtype(self.dataset.dtype) or self.h5py.check_string_dtype(self.dataset.dtype):
-            length = getattr(self.h5py.check_string_dtype(self.dataset.dtype), "length", None)
-            if length is None:
-                return _REFERENCE_TO_TEXT_BYTES
+        text = self.h5py.check_string_dtype(self.dataset.dtype)
+        if text is not None and text.length is None:
+            return _REFERENCE_TO_TEXT_BYTES
         return int(self.dataset.id.get_type().get_size())
 
     def _chunk(self, start: tuple[int, ...], filters: list[int]) -> bytes:
