@@ -215,7 +215,7 @@ def _from_matrix(contents: Contents, array: Numbers, hints: ReadHints) -> EcgRec
     (count,) = {min(array.shape[-2:])} & counts or {0}
     rate_hz = stated_rate(contents, [array], exams, place)
     units = stated_units(contents, array.path, count)
-    check_given(what, rate_is_known=bool(rate_hz or hints.rate_hz), unit_is_known=bool(units or hints.unit))
+    check_given(what, rate_is_known=(rate_hz, hints.rate_hz) != (None, None), unit_is_known=bool(units or hints.unit))
     _check_units(units, hints.unit)
     loaded = array.load(place if len(array.shape) == 3 else None)
     signal_LN = leads_first(loaded, counts)
@@ -247,7 +247,7 @@ def _from_leads(contents: Contents, leads: Mapping[str, Numbers], hints: ReadHin
     rate_hz = stated_rate(contents, list(leads.values()), 1, 0)
     units = {lead: stated_units(contents, array.path, 1) for lead, array in leads.items()}
     all_known = hints.unit is not None or all(units.values())
-    check_given(what, rate_is_known=bool(rate_hz or hints.rate_hz), unit_is_known=all_known)
+    check_given(what, rate_is_known=(rate_hz, hints.rate_hz) != (None, None), unit_is_known=all_known)
     channels = []
     for lead, array in leads.items():
         _check_units(units[lead], hints.unit)
