@@ -1,12 +1,12 @@
 """Limits that uvicorn lacks: what a connection may hold and for how long, and how many there may be.
 
-    header       64 KiB, 100 lines, an address of 8 KiB,  `header_timeout_s`       then 431, 414 or the end
+    header       64 KiB, 100 lines, an address of 4 KiB,  `header_timeout_s`       then 431, 414 or the end
                  with 64 parameters
     body         in pieces of some size, and not behind a request in work          then 400, or the end
-    pipelining   8 requests behind the one being answered                          then these are answered, no more
+    pipelining   4 requests behind the one being answered                          then these are answered, no more
     answer       16 KiB of what lies ready are read in every `write_timeout_s`     then the end
                  32 MiB lie ready in all                                           then the longest unread ends
-    in work      48 MiB of headers and of bodies that nobody let in, in all        then the largest ends
+    in work      40 MiB of headers and of bodies that nobody let in, in all        then the largest ends
     connections  so many in all and from one address                               then the longest idle one is closed
 
 A caller who asks for nothing, or does not read what it asked for, therefore never keeps anybody else out.
@@ -34,7 +34,7 @@ from app.http.problems import PROBLEM_TYPE, Problem, RefusedHeader
 log = structlog.get_logger(__name__)
 
 PARSED_AT_ONCE = 16 * 2**10
-MAX_PIPELINED = 8
+MAX_PIPELINED = 4
 PIECES_ALLOWED = 1000
 LEAST_PIECE_BYTES = 64
 """After so many pieces of a body, such as chunks, they must be of this size on average: each costs us time."""
@@ -132,7 +132,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         for place in range(0, len(data), PARSED_AT_ONCE):
             if not self._take(data[place : place + PARSED_AT_ONCE]):
-                return
+                break
         if self._head.is_coming and self._header_timer is None:  # behind a request that is being answered
             self._start_header_timer()
         self._note_held()
@@ -211,7 +211,7 @@ class BoundedProtocol(HttpToolsProtocol):
         behind_another = self.cycle is not None and not self.cycle.response_complete
         if behind_another and (self._head.has_body or len(self.pipeline) >= MAX_PIPELINED):
             self.cycle.keep_alive = False  # the last that is answered: a body would be kept until its turn
-            self._deaf = True
+            self._deaf, self.headers = True, []
             raise _NoMore
         self.everyone.note_use(self)
         super().on_headers_complete()
@@ -304,8 +304,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _let_go(self) -> None:
         """Of what lies here of requests: whoever works on one may go on holding it for long."""
+        for cycle, _ in self.pipeline:  # nobody has begun to work on these
+            cycle.disconnected, cycle.scope = True, cast(HTTPScope, {})
+        self.pipeline.clear()
         if self.cycle is not None:
             self.cycle.body = bytearray()
+        self._heads_held.clear()
         self.parser, self.headers = httptools.HttpRequestParser(self), []
         self._head = Head(is_coming=False)
 

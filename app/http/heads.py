@@ -10,7 +10,7 @@ from app.http.problems import RefusedHeader
 
 MAX_HEADER_BYTES = 64 * 2**10
 MAX_HEADER_LINES = 100
-MAX_ADDRESS_BYTES = 8 * 2**10
+MAX_ADDRESS_BYTES = 4 * 2**10
 MAX_PARAMETERS = 64
 """In an address: taking one apart takes longer than all else that a small request does."""
 MAX_LENGTH_DIGITS = 18
