@@ -7,17 +7,16 @@ import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from pathlib import Path
 from types import FrameType
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 
 from app.access.keys import check_access
 from app.http.connections import BoundedProtocol
 from app.http.frame import add_frame
+from app.http.kept import Kept
 from app.http.origins import ConnectionLimits, Connections
 from app.http.problems import install_handlers
 from app.logs import configure_logging
@@ -29,9 +28,8 @@ from app.routes import (
 )
 from app.service import Service
 from app.settings import Settings
-from app.web import docs, page
+from app.web import docs, page, stylesheet
 
-STATIC = Path(__file__).parent / "web" / "static"
 KEEP_ALIVE_S = 30
 ACCEPTED_AT_ONCE = 512
 """Connections that may be taken in before the limits on them are looked at."""
@@ -62,10 +60,10 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         redirect_slashes=False,  # a redirect would lead to whatever name the caller gave this host
     )
     app.state.service = service
+    app.state.info, app.state.description = Kept(), Kept()
     install_handlers(app)
-    for part in (ecg, index, health, info, docs, page):
+    for part in (ecg, index, health, info, docs, page, stylesheet):
         app.include_router(part.router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_frame(app, settings, service.metrics)
     return app
 

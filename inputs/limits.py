@@ -23,7 +23,8 @@ MAX_UNZIPPED_RATIO = 100
 # One ECG, in whatever format.
 MAX_ECG_FILE_BYTES = 64 * 2**20
 MAX_CHANNELS = 64
-MAX_VALUES = 10_000_000
+MAX_VALUES = 4_000_000
+"""Twelve leads of five minutes at 1000 Hz. Several such answers of reading children lie with a service at a time."""
 MAX_SAMPLES = 600_000
 """Per lead: ten minutes at 1000 Hz. A resting ECG is 10 s; this is no reader for Holter recordings."""
 

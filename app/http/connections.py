@@ -1,10 +1,12 @@
 """Limits that uvicorn lacks: what a connection may hold and for how long, and how many there may be.
 
     header       64 KiB, 100 lines, an address of 8 KiB,  `header_timeout_s`       then 431, 414 or the end
+                 with 64 parameters
     body         in pieces of some size, and not behind a request in work          then 400, or the end
     pipelining   8 requests behind the one being answered                          then these are answered, no more
     answer       16 KiB of what lies ready are read in every `write_timeout_s`     then the end
                  64 MiB lie ready in all                                           then the longest unread ends
+    in work      64 MiB of headers and of bodies that nobody let in, in all        then the largest ends
     connections  so many in all and from one address                               then the longest idle one is closed
 
 A caller who asks for nothing, or does not read what it asked for, therefore never keeps anybody else out.
@@ -22,7 +24,7 @@ from typing import cast
 
 import httptools
 import structlog
-from uvicorn._types import ASGI3Application
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.access.sessions import SESSION_COOKIE
@@ -35,6 +37,8 @@ log = structlog.get_logger(__name__)
 MAX_HEADER_BYTES = 64 * 2**10
 MAX_HEADER_LINES = 100
 MAX_ADDRESS_BYTES = 8 * 2**10
+MAX_PARAMETERS = 64
+"""In an address: taking one apart takes longer than all else that a small request does."""
 MAX_LENGTH_DIGITS = 18
 MAX_PIPELINED = 8
 PIECES_ALLOWED = 1000
@@ -69,7 +73,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def use(self) -> Use:
         if self._linger_timer or self.flow.write_paused or self.cycle is None or self.cycle.response_complete:
             return Use.NONE
-        return Use.SENDING if self.cycle.more_body else Use.BEING_ANSWERED
+        if not self.cycle.more_body:
+            return Use.BEING_ANSWERED
+        return Use.SENDING_LET_IN if self._is_let_in() else Use.SENDING
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -80,6 +86,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._pieces = self._body_bytes = 0
         self._in_header = self._upgrading = self._has_body = False
         self._answering: RequestResponseCycle | None = None
+        self._headers_held: dict[RequestResponseCycle | None, int] = {}
+        """Bytes of the headers of requests in work or waiting."""
         self._refusal: RefusedHeader | None = None
         self._deaf = self._lost = False
         self.origin = origin_of(self.client[0] if self.client else "")
@@ -103,10 +111,20 @@ class BoundedProtocol(HttpToolsProtocol):
         # uvicorn tells only the last of several requests.
         for cycle in filter(None, [self._answering, *(cycle for cycle, _ in self.pipeline)]):
             cycle.disconnected = not cycle.response_complete
+            cycle.body = bytearray()
             cycle.message_event.set()
             cycle.transport = self.transport  # else connection and request would hold each other
         self.pipeline.clear()
+        self._headers_held.clear()
         self._answering = None
+
+    def _is_let_in(self) -> bool:
+        """Whether the body that arrives is one that the service made room for: see `app.http.uploads.admit`."""
+        return bool(self.cycle.scope["state"].get("let_in"))
+
+    def _note_held(self) -> None:
+        body = 0 if self.cycle is None or self._is_let_in() else len(self.cycle.body)
+        self.everyone.note_held(self, body + sum(self._headers_held.values()))
 
     # What arrives.
 
@@ -162,6 +180,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_url(url)
         if len(self.url) > MAX_ADDRESS_BYTES:
             self._complain(RefusedHeader("address_too_long", 414, "The request's address is too long."))
+        if self.url.count(b"&") >= MAX_PARAMETERS:
+            self._complain(RefusedHeader("too_many_parameters", 400, "The request's address has too many parameters."))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_lines += 1
@@ -200,6 +220,8 @@ class BoundedProtocol(HttpToolsProtocol):
             raise _NoMore
         self.everyone.note_use(self)
         super().on_headers_complete()
+        self._headers_held[self.cycle] = self._header_bytes
+        self._note_held()
 
     def on_body(self, body: bytes) -> None:
         self._unfinished_bytes = 0
@@ -208,6 +230,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._pieces > PIECES_ALLOWED and self._body_bytes < LEAST_PIECE_BYTES * self._pieces:
             self._complain(RefusedHeader("body_in_crumbs", 400, "The body comes in pieces that are too small."))
         super().on_body(body)
+        self._note_held()
 
     def on_message_complete(self) -> None:
         self._stop_header_timer()
@@ -226,12 +249,20 @@ class BoundedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
         cycle.transport = cast(asyncio.Transport, _UntilRead(self, cycle))
-        super()._start_asgi_task(cycle, app)
+
+        async def when_read(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            await self.flow.drain()  # else this answer would lie, counted by nobody, behind one that is not read
+            if not cycle.disconnected:
+                await app(scope, receive, send)
+
+        super()._start_asgi_task(cycle, when_read)
 
     def on_response_complete(self) -> None:
         self.everyone.note_use(self)
         if self.cycle.response_complete:
             self.cycle.body = bytearray()  # what was refused unread
+        self._headers_held.pop(self._answering, None)
+        self._note_held()
         super().on_response_complete()
         if self.transport.is_closing():
             self._end_unless_read()
@@ -263,6 +294,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         if self._linger_timer is None:
             self._linger_timer = self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def give_up(self) -> None:
+        self._deaf = True
+        if self.cycle is not None:
+            self.cycle.body = bytearray()  # whoever works on it may hold it for long
+        self.transport.abort()
 
     def timeout_keep_alive_handler(self) -> None:
         self._close()

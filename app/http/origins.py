@@ -24,6 +24,8 @@ class ConnectionLimits:
     exempt: tuple[Network, ...] = ()
     unread_bytes: int = 64 * 2**20
     """Of all answers that lie ready and are not read."""
+    held_bytes: int = 64 * 2**20
+    """Of all headers of requests in work, and of their bodies where nobody has let them in."""
 
 
 class Use(Enum):
@@ -32,12 +34,14 @@ class Use(Enum):
     NONE = auto()
     """Between requests, or its caller does not read: the first to be closed."""
     SENDING = auto()
-    """A body arrives."""
+    """A body arrives that nobody has let in."""
+    SENDING_LET_IN = auto()
+    """A body arrives that the service has made room for."""
     BEING_ANSWERED = auto()
     """Never closed for a newcomer: how many these can be is bounded further in."""
 
 
-_CLOSED_FIRST = (Use.NONE, Use.SENDING)
+_CLOSED_FIRST = (Use.NONE, Use.SENDING, Use.SENDING_LET_IN)
 
 
 class Connection(Protocol):
@@ -48,6 +52,9 @@ class Connection(Protocol):
 
     @property
     def use(self) -> Use: ...
+
+    def give_up(self) -> None:
+        """End, and let go at once of what lies here of its requests."""
 
 
 class Connections:
@@ -60,6 +67,9 @@ class Connections:
         self._count = 0
         self._unread: dict[Connection, None] = {}
         """Those whose answer lies ready, the longest first."""
+        self._held: dict[Connection, int] = {}
+        self._held_bytes = 0
+        """What of each one's requests lies with us, and the sum."""
 
     def __len__(self) -> int:
         return self._count
@@ -91,6 +101,7 @@ class Connections:
     def forget(self, one: Connection) -> None:
         """A connection has ended, or is about to."""
         self.note_read(one)
+        self._held_bytes -= self._held.pop(one, 0)
         of_origin = self._of_origin.get(one.origin)
         if of_origin is None or one not in of_origin:
             return
@@ -117,6 +128,26 @@ class Connections:
     def note_read(self, one: Connection) -> None:
         """What lay ready has been read, but for a little."""
         self._unread.pop(one, None)
+
+    def note_held(self, one: Connection, held_bytes: int) -> None:
+        """So much of this connection's requests lies with us. Where too much lies so in all, the one with most is
+        given up: of the address for which most lies."""
+        if one not in self._of_origin.get(one.origin, {}):
+            return
+        self._held_bytes += held_bytes - self._held.get(one, 0)
+        if held_bytes:
+            self._held[one] = held_bytes
+        else:
+            self._held.pop(one, None)
+        while self._held_bytes > self.limits.held_bytes and len(self._held) > 1:
+            lying: Counter[Network | None] = Counter()
+            for holder, bytes_ in self._held.items():
+                lying[holder.origin] += bytes_
+            ((heaviest, _),) = lying.most_common(1)
+            of_heaviest = (holder for holder in self._held if holder.origin == heaviest)
+            largest = max(of_heaviest, key=self._held.__getitem__)
+            self.forget(largest)
+            largest.give_up()
 
     def _close_longest(self, use: Use, connections: Iterable[Connection]) -> bool:
         """Close the connection that has been in this use longest. False: there is none."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -61,10 +61,13 @@ class UploadForm:
     fields: dict[str, str]
 
 
-def admit(request: Request, service: Service) -> AbstractContextManager[None]:
+@contextmanager
+def admit(request: Request, service: Service) -> Iterator[None]:
     """A place in the service for the ECG of a request that `require` has let in, before its body is read."""
     announced, limit = announced_bytes(request.headers), service.settings.max_body_bytes
-    return service.admit(caller_of(request), limit if announced is None else min(announced, limit))
+    with service.admit(caller_of(request), limit if announced is None else min(announced, limit)):
+        request.state.let_in = True  # `app.http.connections` looks at it
+        yield
 
 
 async def read_upload(request: Request, *, max_files: int, fields: Collection[str] = ()) -> UploadForm:

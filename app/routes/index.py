@@ -10,12 +10,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Request, Response
 
 from app.answering.answered import study_detail
+from app.http.bodies import takes_at_most
 from app.http.dependencies import AdminKey, QueryKey, ServiceDep
 from app.http.problems import PROBLEMS, InvalidParameter, NotFound
 from app.jobs import StoredJob
 from app.schemas import IndexView, JobView, RebuildRequest
 from app.service import Service
 from outputs.report import StudyDetail
+
+REBUILD_BYTES = 1024
+"""This body is taken apart before anybody is known: the name of a source needs no more."""
 
 router = APIRouter(prefix="/v1", tags=["Index"], responses=PROBLEMS)
 
@@ -54,6 +58,7 @@ async def refuse_repeated_names(request: Request) -> None:
     status_code=202,
     response_model_exclude_none=True,
 )
+@takes_at_most(REBUILD_BYTES)
 async def rebuild(
     service: ServiceDep, response: Response, wanted: Annotated[RebuildRequest | None, Body()] = None
 ) -> JobView:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -10,6 +9,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.http.dependencies import QueryKey
+from app.http.kept import Kept
 from app.web import render
 
 router = APIRouter(include_in_schema=False, dependencies=[QueryKey])
@@ -26,11 +26,9 @@ async def show_docs(request: Request) -> HTMLResponse:
 
 
 async def _described(app: FastAPI) -> tuple[bytes, str]:
-    """As JSON and as a page: both are written once, because nothing in them changes while the service runs."""
-    written: tuple[bytes, str] | None = getattr(app.state, "description", None)
-    if written is None:  # a fifth of a second, in which the loop answers others
-        written = app.state.description = await asyncio.to_thread(_describe, app)
-    return written
+    """As JSON and as a page: nothing in them changes while the service runs."""
+    kept: Kept[tuple[bytes, str]] = app.state.description
+    return await kept.get("", lambda: _describe(app))
 
 
 def _describe(app: FastAPI) -> tuple[bytes, str]:

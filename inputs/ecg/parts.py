@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from inputs.ecg.formats import FORMATS
 from inputs.ecg.formats.base import EcgFormat
-from inputs.ecg.formats.not_read import ecg_if_not_read
+from inputs.ecg.formats.companions import check_fetched, fitting
+from inputs.ecg.formats.not_read import ecg_if_not_read, name_if_not_read
 from inputs.errors import UnreadableFile
 from inputs.records import UploadedFile
+
+_VAL_IN_MATLAB_4 = b"\0\0\0\0\4\0\0\0val\0"
+"""What stands at byte 12 of a real matrix `val`, as the PhysioNet challenges store their signals."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ def the_one_record(files: Sequence[UploadedFile]) -> Record | None:
         found = _found(files, lambda each, data: each.recognises(data))
         found = [each for each in found if each.ecg_format is found[0].ecg_format]
     if not found:
+        _refuse_signal_files(files)
         return None
     of_records = {place for each in found for place in each.places}
     rest = [file for place, file in enumerate(files) if place not in of_records]
@@ -47,6 +53,33 @@ def the_one_record(files: Sequence[UploadedFile]) -> Record | None:
         raise UnreadableFile("several_ecgs", f"The upload holds {what} ({kinds}).", hint="Send one ECG at a time.")
     (only,) = found
     return Record(only.ecg_format, tuple(files[place] for place in only.places), len(rest))
+
+
+def _refuse_signal_files(files: Sequence[UploadedFile]) -> None:
+    """Refuse what lacks its header by what it needs. Bytes of samples have no mark: their name is all that tells."""
+    endings = {PurePosixPath(file.name).suffix.lower() for file in files}
+    for file in files:
+        check_fetched(file.data)
+    if any(name_if_not_read(file.data) for file in files):
+        return
+    if ".hea" in endings:
+        raise UnreadableFile(
+            "unreadable_file",
+            "The .hea file of the upload is no WFDB header: it does not start with a record line.",
+            hint="A header starts with the record's name, its number of signals and its sampling rate.",
+        )
+    if any(file.data.startswith(_VAL_IN_MATLAB_4, 12) for file in files):
+        raise UnreadableFile(
+            "file_missing",
+            "This is the MATLAB 4 file of a PhysioNet record, which is not read without its header.",
+            hint="Send the .hea file of the same name with it, or both as one zip.",
+        )
+    if ".dat" in endings:
+        raise UnreadableFile(
+            "file_missing",
+            "This looks like a WFDB signal file (.dat), which is not read without its header.",
+            hint="Send the .hea file of the same name with it, or both as one zip.",
+        )
 
 
 def named_beside(data: bytes) -> tuple[str, ...]:
@@ -83,8 +116,7 @@ def _with_named(first: int, ecg_format: EcgFormat, files: Sequence[UploadedFile]
     for place in places:  # which grow meanwhile
         data = files[place].data
         for name in ecg_format.companions(data) if place == first else named_beside(data):
-            parts = [part for part, file in enumerate(files) if file.name == name]
-            if len(parts) > 1:
-                raise UnreadableFile("several_files", "Two files of the upload have the same name.")
-            places += [part for part in parts if part not in places]
+            part = fitting(name, [file.name for file in files])
+            if part is not None and part not in places:
+                places.append(part)
     return tuple(places)

@@ -22,9 +22,11 @@ from inputs.ecg.formats.base import (
     millivolts_per,
     of_one_file,
 )
+from inputs.ecg.formats.edf import looks_like_edf
 from inputs.ecg.formats.not_read import name_if_not_read
 from inputs.ecg.formats.text import check_lines, first_lines, lines_of, number, text_start, told, written_plainly
-from inputs.ecg.leads import lead_from_name
+from inputs.ecg.formats.xml import root_of
+from inputs.ecg.leads import lead_from_name, leads_from_names
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_SAMPLES, MAX_TABLE_CELLS, MAX_TABLE_COLUMNS
 from inputs.records import EcgRecording, InputWarning, ReadHints
@@ -49,6 +51,8 @@ _ROWS_AT_A_TIME = 1024
 def looks_like_table(data: bytes) -> bool:
     """Text whose first line that is neither blank nor a comment has several cells, and which is no other format's."""
     if "\0" in text_start(data) or name_if_not_read(data) is not None:
+        return False
+    if root_of(data) is not None or looks_like_edf(data):  # both may be text, with commas in their first lines
         return False
     return any(separator in line for line in first_lines(data, 1) for separator in _SEPARATORS)
 
@@ -82,7 +86,8 @@ def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
             )
         header = list(hints.leads)
     named = [_split_unit(cell) for cell in header]
-    kept = {index: lead for index, (name, _) in enumerate(named) if (lead := lead_from_name(name)) is not None}
+    found = leads_from_names([name for name, _ in named])
+    kept = {index: lead for index, lead in enumerate(found) if lead is not None}
     if not kept:
         raise UnreadableFile(
             "leads_missing",

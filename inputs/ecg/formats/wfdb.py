@@ -1,16 +1,14 @@
 """WFDB records (PhysioNet): a text header and the signal files it names, all from one upload.
 
-The header is read here first, strictly and within limits, because parsers open any file a header names and allocate
-whatever it claims. `wfdb` then decodes the samples from a private folder, under names chosen here, by a header written
-here. Layout: https://physionet.org/physiotools/wag/header-5.htm
+The header is read by `inputs.ecg.formats.wfdb_header`. `wfdb` then decodes the samples from a private folder, under
+names chosen here, by a header written here. Every storage format that `wfdb` decodes is read, in one segment or many.
+Layout: https://physionet.org/physiotools/wag/header-5.htm and https://physionet.org/physiotools/wag/signal-5.htm
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import math
-import re
 import shutil
 import tempfile
 import warnings
@@ -28,287 +26,201 @@ from inputs.ecg.formats.base import (
     build_recording,
     check_size,
     checked_rate,
+    stretch,
 )
-from inputs.ecg.formats.text import encoding_of, first_lines, number, told
-from inputs.ecg.leads import lead_from_name
+from inputs.ecg.formats.companions import check_fetched, fitting
+from inputs.ecg.formats.wfdb_header import (
+    BITS,
+    FLAC,
+    NO_FILE,
+    Header,
+    Signal,
+    describes_record,
+    looks_like_header,
+    named_files,
+    parse_header,
+)
+from inputs.ecg.formats.wfdb_segments import Piece, check_belong_together, check_segment, joined, pieces_of
+from inputs.ecg.said import device_said
 from inputs.errors import UnreadableFile, no_room
-from inputs.limits import (
-    MAX_WFDB_HEADER_BYTES,
-    MAX_WFDB_SAMPLES_PER_FRAME,
-    MAX_WFDB_SEGMENT_BYTES,
-    MAX_WFDB_SEGMENTS,
-)
+from inputs.limits import MAX_WFDB_SEGMENT_BYTES
 from inputs.records import EcgRecording, InputWarning, ReadHints, UploadedFile
 
-# Bits per sample; FLAC (5xx) is compressed and checked by its own decoder. Format 0, "no signal file", is refused.
-_BITS = {8: 8, 16: 16, 24: 24, 32: 32, 61: 16, 80: 8, 160: 16, 212: 12, 310: 32 / 3, 311: 32 / 3}
-_FLAC = (508, 516, 524)
+__all__ = ["WFDB", "named_files", "read_wfdb"]
+
 _ENDINGS = (".dat", ".mat", ".hea")
-
-_RECORD = re.compile(
-    r"(?P<name>[-\w\ufffd]{1,200})(?:/(?P<segments>[0-9]{1,9}))?[ \t]+(?P<signals>[0-9]{1,9})"
-    r"(?:[ \t]+(?P<rate>[-+.\w]{1,40})(?:/\S{0,80})?(?:[ \t]+(?P<samples>[0-9]+)(?:[ \t].{0,200})?)?)?[ \t]*"
-)
-_SIGNAL = re.compile(
-    r"(?P<file>\S+)[ \t]+(?P<format>[0-9]{1,4})(?:x(?P<per_frame>[0-9]+))?(?::(?P<skew>[0-9]+))?"
-    r"(?:\+(?P<offset>[0-9]+))?"
-    r"(?:[ \t]+(?P<gain>[-+.\w]+)(?:\((?P<baseline>-?[0-9]{1,12})\))?(?:/(?P<unit>\S{1,40}))?"
-    r"(?:[ \t]+(?P<resolution>-?[0-9]{1,4})(?:[ \t]+(?P<zero>-?[0-9]{1,12})(?:[ \t]+(?P<initial>-?[0-9]{1,12})"
-    r"(?:[ \t]+(?P<checksum>-?[0-9]{1,12})(?:[ \t]+(?P<block>-?[0-9]{1,12})"
-    r"(?:[ \t]+(?P<description>.*))?)?)?)?)?)?)?[ \t]*"
-)
-_SEGMENT = re.compile(r"(?P<name>~|[-\w]{1,200})[ \t]+(?P<samples>[0-9]{1,12})[ \t]*")
+_MATLAB_5 = b"MATLAB 5.0"
+_VAL_IN_MATLAB_4 = b"\0\0\0\0\4\0\0\0val\0"
+_STREAM_INFO = slice(18, 26)
+"""Where a FLAC file says its channels, bits and, in the last 36 bits, samples (RFC 9639, 8.2)."""
 
 
 @dataclass(frozen=True)
-class Signal:
-    """One signal line of a header. `gain` is in counts per `unit`; `checksum` is None where the header has none."""
+class _Samples:
+    """Physical samples of each of `signals`, in its unit, NaN where missing; those that are no leads may have none."""
 
-    file: str
-    format: int
-    per_frame: int
-    skew: int
-    offset: int
-    gain: float
-    baseline: int
-    initial: int
-    unit: str
-    checksum: int | None
-    lead: str | None
-
-
-@dataclass(frozen=True)
-class Header:
-    """One header. `rate_hz` counts frames and is None where not stated; so is `samples` (frames).
-
-    announced: the number of signals on the record line.
-    """
-
-    rate_hz: float | None
-    samples: int | None
-    announced: int
-    signals: tuple[Signal, ...] = ()
-    segments: tuple[tuple[str, int], ...] = ()
-
-
-def looks_like_header(data: bytes) -> bool:
-    """Whether the first line that is no comment is a WFDB record line."""
-    return any(_RECORD.fullmatch(line.strip()) for line in first_lines(data, 1))
-
-
-def describes_record(data: bytes) -> bool:
-    """Whether a signal or a segment follows the record line: a note, too, may begin with a word and a number."""
-    below = [line.strip() for line in first_lines(data, 2)[1:]]
-    return any(_SIGNAL.fullmatch(line) or _SEGMENT.fullmatch(line) for line in below)
-
-
-def named_files(data: bytes) -> tuple[str, ...]:
-    """The files that a header needs beside itself, checked to be plain names."""
-    header = parse_header(data)
-    if header.segments:
-        return tuple(dict.fromkeys(f"{name}.hea" for name, _ in header.segments if name != "~"))
-    return tuple(dict.fromkeys(signal.file for signal in header.signals))
-
-
-def parse_header(data: bytes) -> Header:
-    """Read a header strictly. Raises UnreadableFile; counts are within limits afterwards."""
-    if len(data) > MAX_WFDB_HEADER_BYTES:
-        raise UnreadableFile("unreadable_file", "The WFDB header is too large.")
-    lines = _lines(data)
-    match = _RECORD.fullmatch(lines[0]) if lines else None
-    if match is None:
-        raise UnreadableFile("unreadable_file", "The WFDB header does not start with a record line.")
-    count = int(match["signals"])
-    samples = _count(match["samples"]) if match["samples"] else None
-    check_size(count, samples or 0)
-    rate_hz = checked_rate(_number(match["rate"])) if match["rate"] else None
-    if match["segments"]:
-        return Header(rate_hz, samples or None, count, segments=_parse_segments(lines[1:], int(match["segments"])))
-    if len(lines) - 1 != count or count == 0:
-        raise UnreadableFile(
-            "unreadable_file", f"The WFDB header announces {count} signals and describes {len(lines) - 1}."
-        )
-    header = Header(rate_hz, samples or None, count, tuple(_parse_signal(line) for line in lines[1:]))
-    check_size(count, (samples or 0) * max(signal.per_frame for signal in header.signals))
-    return header
-
-
-def _lines(data: bytes) -> list[str]:
-    """Those of a header that are neither blank nor comments."""
-    return [line.strip() for line in told(data.decode(encoding_of(data), "replace").splitlines())]
-
-
-def _parse_segments(lines: Sequence[str], announced: int) -> tuple[tuple[str, int], ...]:
-    if announced != len(lines) or not 1 <= announced <= MAX_WFDB_SEGMENTS:
-        raise UnreadableFile(
-            "unreadable_file",
-            f"The WFDB header announces {announced} segments and describes {len(lines)} (at most {MAX_WFDB_SEGMENTS}).",
-        )
-    matches = [_SEGMENT.fullmatch(line) for line in lines]
-    segments = tuple((match["name"], int(match["samples"])) for match in matches if match is not None)
-    if len(segments) != len(lines):
-        raise UnreadableFile("unreadable_file", "A segment line of the WFDB header is malformed.")
-    if segments[0][1] == 0:
-        raise UnreadableFile(
-            "unsupported_format",
-            "This is a WFDB record of variable layout, which is not read.",
-            hint="Export the wanted 10 s as a record of its own.",
-        )
-    return segments
-
-
-def _parse_signal(line: str) -> Signal:
-    match = _SIGNAL.fullmatch(line)
-    if match is None:
-        raise UnreadableFile("unreadable_file", "A signal line of the WFDB header is malformed.")
-    if re.fullmatch(r"\w[-\w]*(\.\w+)?", match["file"]) is None:
-        raise UnreadableFile(
-            "file_not_in_upload",
-            "The WFDB header names a file outside of this upload.",
-            hint="A header may name only files that come with it, without folders.",
-        )
-    format_ = int(match["format"])
-    if format_ not in _BITS and format_ not in _FLAC:
-        raise UnreadableFile("unsupported_format", f"WFDB signal format {format_} is not read.")
-    per_frame = _count(match["per_frame"] or "1")
-    if not 1 <= per_frame <= MAX_WFDB_SAMPLES_PER_FRAME:
-        raise UnreadableFile("unreadable_file", "The WFDB header has an impossible number of samples per frame.")
-    # A gain that is absent or 0 means "uncalibrated", for which the format prescribes 200 per millivolt.
-    gain = _number(match["gain"]) if match["gain"] else 0.0
-    zero = int(match["zero"] or 0)
-    if not math.isfinite(gain):
-        raise UnreadableFile("unreadable_file", "A gain in the WFDB header is not a number.")
-    return Signal(
-        file=match["file"],
-        format=format_,
-        per_frame=per_frame,
-        skew=_count(match["skew"] or "0"),
-        offset=_count(match["offset"] or "0"),
-        gain=gain,
-        baseline=int(match["baseline"]) if match["baseline"] is not None else zero,
-        initial=int(match["initial"] or 0),
-        unit=match["unit"] or "mV",
-        checksum=int(match["checksum"]) if match["checksum"] is not None else None,
-        lead=lead_from_name(match["description"] or ""),
-    )
+    signals: tuple[Signal, ...]
+    rows: list[NDArray[np.float64]]
+    rate_hz: float
+    warnings: list[InputWarning]
 
 
 def read_wfdb(files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
     """Read a record: its header first, then signal and segment files, from there and from nowhere else.
 
-    `hints.rate_hz` serves a header that states none, and may only confirm another. Raises UnreadableFile.
+    Leads are read at their own rate, however many samples a frame of the file has. `hints.rate_hz` serves a header that
+    states none, and may only confirm another; `start_s` and `length_s` choose a stretch. Raises UnreadableFile.
     """
-    return _read_record(files[0].data, {file.name: file.data for file in files}, hints.rate_hz)
+    header = parse_header(files[0].data)
+    read = _read_segments(header, files, hints) if header.segments else _read_one(header, files, hints)
+    channels = [Channel(s.lead, s.unit, row) for s, row in zip(read.signals, read.rows, strict=True)]
+    said = device_said(recorded_at=header.recorded_at)
+    return build_recording(channels, read.rate_hz, "wfdb", read.warnings, said=said)
 
 
-def _read_record(header: bytes, parts: Mapping[str, bytes], rate_hz: float | None) -> EcgRecording:
-    parsed = parse_header(header)
-    if parsed.segments:
-        parsed, samples, input_warnings = _read_segments(parsed, parts)
-    else:
-        samples, input_warnings = _read_signals(*_with_files(parsed, parts))
-    frame_rate_hz = parsed.rate_hz or rate_hz
-    if frame_rate_hz is None:
+def _rates(signals: Sequence[Signal], frame_rate_hz: float | None, hints: ReadHints) -> tuple[float, float]:
+    """Frames and samples of a lead per second. Leads of different rates are refused; other signals may differ."""
+    leads_of: dict[int, list[str]] = {}
+    for signal in signals:
+        if signal.lead is not None:
+            leads_of.setdefault(signal.per_frame, []).append(signal.lead)
+    per_frame = next(iter(leads_of), 1)
+    if len(leads_of) > 1:
+        groups = [", ".join(leads) + f" with {count}" for count, leads in leads_of.items()]
         raise UnreadableFile(
-            "rate_missing", "The WFDB header states no sampling rate.", hint="Add the parameter rate_hz."
+            "rates_differ",
+            f"The ECG leads of this WFDB record have different sampling rates: {'; '.join(groups)} samples per frame.",
+            hint="Resample the leads to one rate.",
         )
-    rates = {signal.per_frame for signal in parsed.signals if signal.lead is not None}
-    if len(rates) > 1:
-        raise UnreadableFile("mixed_rates", "The ECG leads of this record have different sampling rates.")
-    lead_rate_hz = frame_rate_hz * max(rates, default=1)
-    if parsed.rate_hz is not None:
-        lead_rate_hz = agreed_rate(rate_hz, lead_rate_hz)
-    channels = [Channel(s.lead, s.unit, values) for s, values in zip(parsed.signals, samples, strict=True)]
-    return build_recording(channels, lead_rate_hz, "wfdb", input_warnings)
+    if frame_rate_hz is None:
+        if hints.rate_hz is None:
+            raise UnreadableFile(
+                "rate_missing", "The WFDB header states no sampling rate.", hint="Add the parameter rate_hz."
+            )
+        rate_hz = checked_rate(hints.rate_hz)
+        return rate_hz / per_frame, rate_hz
+    return frame_rate_hz, agreed_rate(hints.rate_hz, frame_rate_hz * per_frame)
 
 
-def _read_segments(
-    master: Header, parts: Mapping[str, bytes]
-) -> tuple[Header, list[NDArray[np.float64]], list[InputWarning]]:
-    """Join the segments of a fixed-layout record; a null segment becomes missing samples.
+def _window(signals: Sequence[Signal], frames: int, frame_rate_hz: float, hints: ReadHints) -> slice:
+    """The frames to be read, within the limits of what is allocated for them."""
+    window = stretch(hints, frames, frame_rate_hz)
+    check_size(len(signals), (window.stop - window.start) * max(signal.per_frame for signal in signals))
+    return window
+
+
+def _read_one(header: Header, files: Sequence[UploadedFile], hints: ReadHints) -> _Samples:
+    """A record of one segment."""
+    frame_rate_hz, rate_hz = _rates(header.signals, header.rate_hz, hints)
+    if header.samples is not None:
+        _window(header.signals, header.samples, frame_rate_hz, hints)  # before any file is looked for
+    header, data = _with_files(header, files)
+    window = _window(header.signals, header.samples or 0, frame_rate_hz, hints)
+    rows, found = _read_signals(header, data, window)
+    return _Samples(header.signals, rows, rate_hz, found)
+
+
+def _read_segments(master: Header, files: Sequence[UploadedFile], hints: ReadHints) -> _Samples:
+    """Join the segments of a record, those that the stretch needs; a null segment becomes missing samples.
 
     What the master header states is held to what its segments are.
     """
-    headers = {}
-    for name, _ in master.segments:
-        if name != "~" and name not in headers:
-            headers[name] = parse_header(_part(parts, f"{name}.hea"))
-            if headers[name].segments:
-                raise UnreadableFile("unreadable_file", "A segment of the WFDB record has segments itself.")
-    if not headers:
+    names = [name for name, _ in master.segments if name != "~" and name != master.layout]
+    if not names:
         raise UnreadableFile("signal_empty", "The WFDB record holds no sample.")
-    first = next(iter(headers.values()))
-    layout = [(s.lead, s.unit, s.per_frame) for s in first.signals]
-    pieces: list[list[NDArray[np.float64]]] = [[] for _ in layout]
-    input_warnings: list[InputWarning] = []
     total = sum(length for _, length in master.segments)
-    check_size(len(layout), total * max(s.per_frame for s in first.signals))
-    stated_and_true = (
-        (master.announced, len(layout)), (master.samples, total), (master.rate_hz, first.rate_hz),
-    )  # fmt: skip
-    if any(None not in pair and pair[0] != pair[1] for pair in stated_and_true):
-        raise UnreadableFile(
-            "unreadable_file", "The WFDB header contradicts its segments: in length, rate or number of signals."
-        )
-    lengths = {name: length for name, length in master.segments if name != "~"}
+    if master.rate_hz is not None:
+        stretch(hints, total, master.rate_hz)
+    first = master.layout or next((name for name in names if _place(f"{name}.hea", files) is not None), names[0])
+    reference = parse_header(_part(f"{first}.hea", files))
+    if reference.segments:
+        raise UnreadableFile("unreadable_file", "A segment of the WFDB record has segments itself.")
+    check_belong_together(master, reference, total)
+    frame_rate_hz, rate_hz = _rates(reference.signals, master.rate_hz or reference.rate_hz, hints)
+    pieces = pieces_of(master, _window(reference.signals, total, frame_rate_hz, hints))
+    lengths = {(name, length) for name, length in master.segments}
     whole = {}
-    for name, header in headers.items():
-        if [(s.lead, s.unit, s.per_frame) for s in header.signals] != layout or header.rate_hz != first.rate_hz:
-            raise UnreadableFile("unreadable_file", "The segments of this WFDB record do not have the same signals.")
-        whole[name] = header, data = _with_files(header, parts)
-        if header.samples != lengths[name]:  # before anything is read: thirty small headers may name one large file
-            raise _other_length()
+    for name in dict.fromkeys(piece.name for piece in pieces if piece.name is not None):
+        header = parse_header(_part(f"{name}.hea", files))
+        check_segment(header, reference, fixed=master.layout is None)
+        whole[name] = header, _ = _with_files(header, files)
+        if {(name, header.samples)} != {pair for pair in lengths if pair[0] == name}:
+            # Before anything is read: thirty small headers may name one large file.
+            raise UnreadableFile("length_mismatch", "A segment of the WFDB record has not the announced length.")
     if sum(len(content) for _, data in whole.values() for content in data.values()) > MAX_WFDB_SEGMENT_BYTES:
         raise UnreadableFile("too_long", "The segments of this WFDB record name the same large files again and again.")
-    read = {}
-    for name, (header, data) in whole.items():
-        read[name], in_segment = _read_signals(header, data)
-        input_warnings += [warning for warning in in_segment if warning not in input_warnings]
-    for name, length in master.segments:
-        for index, signal in enumerate(first.signals):
-            expected = length * signal.per_frame
-            piece = np.full(expected, np.nan) if name == "~" else read[name][index]
-            if len(piece) != expected:
-                raise _other_length()
-            pieces[index].append(piece)
-    joined = replace(first, rate_hz=master.rate_hz or first.rate_hz)
-    return joined, [np.concatenate(piece) for piece in pieces], input_warnings
+    read: dict[Piece, tuple[Header, list[NDArray[np.float64]]]] = {}
+    found: list[InputWarning] = []
+    for piece in dict.fromkeys(piece for piece in pieces if piece.name is not None):
+        header, data = whole[piece.name or ""]
+        rows, in_segment = _read_signals(header, data, slice(piece.first, piece.last))
+        read[piece] = header, rows
+        found += [warning for warning in in_segment if warning not in found]
+    return _Samples(reference.signals, joined(reference, pieces, read), rate_hz, found)
 
 
-def _other_length() -> UnreadableFile:
-    return UnreadableFile("length_mismatch", "A segment of the WFDB record has not the announced length.")
-
-
-def _with_files(header: Header, parts: Mapping[str, bytes]) -> tuple[Header, Mapping[str, bytes]]:
+def _with_files(header: Header, files: Sequence[UploadedFile]) -> tuple[Header, Mapping[str, bytes]]:
     """The header of a single-segment record with its length, and the files that it names, long enough for it."""
-    data = {signal.file: _part(parts, signal.file) for signal in header.signals}
+    data = {s.file: _part(s.file, files) for s in header.signals if s.format != NO_FILE}
+    if not data:
+        raise UnreadableFile(
+            "signal_empty",
+            "The WFDB header says that its signals have no samples, as the layout of a longer record does.",
+            hint="Send the header of the whole record with its segments, or one segment with its signal files.",
+        )
     return _with_length(header, data), data
 
 
-def _read_signals(header: Header, data: Mapping[str, bytes]) -> tuple[list[NDArray[np.float64]], list[InputWarning]]:
-    """Physical samples of each signal of a single-segment record, NaN where the format marks them invalid."""
+def _read_signals(
+    header: Header, data: Mapping[str, bytes], window: slice
+) -> tuple[list[NDArray[np.float64]], list[InputWarning]]:
+    """Physical samples of each signal of a single-segment record, NaN where the format marks them invalid.
+
+    window: the frames that are read.
+    """
     files = list(data)
-    header, data = _little_endian(header, data)
-    contents = {f"{place}.dat": data[file] for place, file in enumerate(files)}
-    contents["0.hea"] = _rewritten(header, files).encode()
+    stored = [place for place, signal in enumerate(header.signals) if signal.format != NO_FILE]
+    in_files, contents_of = _little_endian([header.signals[place] for place in stored], data)
+    contents = {f"{place}.dat": contents_of[file] for place, file in enumerate(files)}
+    in_files = [_started_at(window.start, place, in_files, contents_of) for place in range(len(in_files))]
+    contents["0.hea"] = _rewritten(header, in_files, files).encode()
     with warnings.catch_warnings(), _written(contents) as folder:
         warnings.simplefilter("ignore")  # wfdb is imported with calls that pandas deprecates
         import wfdb  # a third of a second, which readers of other formats need not pay
 
-        record = wfdb.rdrecord(str(folder / "0"), physical=False, smooth_frames=False)
-    input_warnings = []
-    if not any(signal.skew for signal in header.signals):
-        computed = record.calc_checksum(expanded=True)
-        stated = [signal.checksum for signal in header.signals]
-        if any(s is not None and (s - c) % 65536 for s, c in zip(stated, computed, strict=True)):
-            message = "Samples do not match the checksums of the header: the files may not belong together."
-            input_warnings.append(InputWarning("checksum_mismatch", message))
-    if any(signal.gain == 0 and signal.lead for signal in header.signals):
-        input_warnings.append(
-            InputWarning("gain_assumed", "The header states no gain: the format's 200 per mV was used.")
-        )
-    physical = record.dac(expanded=True)
-    return list(physical), input_warnings
+        try:
+            record = wfdb.rdrecord(
+                str(folder / "0"), sampfrom=window.start, sampto=window.stop, physical=False, smooth_frames=False
+            )
+        except (ValueError, RuntimeError) as error:  # soundfile's are of the second kind
+            if any(signal.format in FLAC for signal in in_files):
+                raise UnreadableFile(
+                    "truncated", "A compressed signal file of the WFDB record is damaged or cut short."
+                ) from error
+            raise
+    found = []
+    if window == slice(0, header.samples) and not _checksums_hold(in_files, record.calc_checksum(expanded=True)):
+        message = "Samples do not match the checksums of the header: the files may not belong together."
+        found.append(InputWarning("checksum_mismatch", message))
+    uncalibrated = tuple(signal.lead for signal in in_files if signal.gain == 0 and signal.lead is not None)
+    if uncalibrated:
+        message = "The header states no gain: the format's 200 per mV was used."
+        found.append(InputWarning("gain_assumed", message))
+    rows = [np.full((window.stop - window.start) * s.per_frame, np.nan) for s in header.signals]
+    for place, physical in zip(stored, record.dac(expanded=True), strict=True):
+        rows[place] = physical
+    return rows, found
+
+
+def _checksums_hold(signals: Sequence[Signal], computed: Sequence[int]) -> bool:
+    """Whether the samples are those that the header was written for, as far as it says.
+
+    Checksums that are all 0 are what writers put who compute none. Those of skewed signals count what is cut off.
+    """
+    stated = [signal.checksum for signal in signals]
+    if any(signal.skew for signal in signals) or not any(stated):
+        return True
+    return all(s is None or (s - c) % 65536 == 0 for s, c in zip(stated, computed, strict=True))
 
 
 @contextlib.contextmanager
@@ -337,14 +249,25 @@ def _written(contents: Mapping[str, bytes]) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _little_endian(header: Header, data: Mapping[str, bytes]) -> tuple[Header, Mapping[str, bytes]]:
+def _little_endian(signals: Sequence[Signal], data: Mapping[str, bytes]) -> tuple[list[Signal], dict[str, bytes]]:
     """Format 61 (big-endian) as format 16: wfdb 4.3 fails to return its samples unsmoothed."""
-    data = dict(data)
-    for file, offset in {(s.file, s.offset) for s in header.signals if s.format == 61}:
+    swapped = dict(data)
+    for file, offset in {(s.file, s.offset) for s in signals if s.format == 61}:
         counts = np.frombuffer(data[file], ">i2", (len(data[file]) - offset) // 2, offset)
-        data[file] = data[file][:offset] + counts.astype("<i2").tobytes()
-    signals = tuple(replace(s, format=16) if s.format == 61 else s for s in header.signals)
-    return replace(header, signals=signals), data
+        swapped[file] = data[file][:offset] + counts.astype("<i2").tobytes()
+    return [replace(s, format=16) if s.format == 61 else s for s in signals], swapped
+
+
+def _started_at(frame: int, place: int, signals: Sequence[Signal], data: Mapping[str, bytes]) -> Signal:
+    """A signal of differences (format 8) with the value that it has reached before `frame`; any other as it is."""
+    signal = signals[place]
+    if signal.format != 8 or frame == 0:
+        return signal
+    before = sum(each.per_frame for each in signals[:place] if each.file == signal.file)
+    per_frame = sum(each.per_frame for each in signals if each.file == signal.file)
+    steps = np.frombuffer(data[signal.file], np.int8, frame * per_frame, signal.offset).reshape(frame, per_frame)
+    reached = signal.initial + int(steps[:, before : before + signal.per_frame].sum(dtype=np.int64))
+    return replace(signal, initial=reached)
 
 
 def _with_length(header: Header, data: Mapping[str, bytes]) -> Header:
@@ -352,62 +275,68 @@ def _with_length(header: Header, data: Mapping[str, bytes]) -> Header:
     samples = header.samples
     for file, content in data.items():
         group = [signal for signal in header.signals if signal.file == file]
-        first = group[0]
         if len({(signal.format, signal.offset) for signal in group}) > 1:
             raise UnreadableFile("unreadable_file", "The signals of one WFDB file have different formats.")
-        if first.format in _FLAC:
-            if samples is None:
-                raise UnreadableFile("unreadable_file", "The WFDB header states no length for a compressed record.")
-            continue
-        per_frame = sum(signal.per_frame for signal in group)
-        held = int((len(content) - first.offset) * 8 / _BITS[first.format]) // per_frame
-        if samples is None:
-            samples = held
-            check_size(len(header.signals), samples * max(signal.per_frame for signal in header.signals))
+        if content.startswith(_MATLAB_5) or (content.startswith(_VAL_IN_MATLAB_4, 12) and group[0].offset == 0):
+            raise UnreadableFile(
+                "unreadable_file",
+                "A signal file of the WFDB record is a MATLAB file, and its header takes it for bare samples.",
+                hint="Write the record again with its header, as with wfdb.wrsamp.",
+            )
+        held = _frames_in_flac(group, content) if group[0].format in FLAC else _frames_in(group, content)
+        samples = held if samples is None else samples
         if held < samples or held <= 0:
             raise UnreadableFile(
                 "truncated", f"A signal file holds {max(held, 0)} samples per lead; its header announces {samples}."
             )
-    assert samples is not None
-    if any(signal.skew >= samples for signal in header.signals):
+    if any(signal.skew >= (samples or 0) for signal in header.signals if signal.format != NO_FILE):
         raise UnreadableFile("unreadable_file", "The WFDB header has an impossible skew.")
     return replace(header, samples=samples)
 
 
-def _rewritten(header: Header, files: Sequence[str]) -> str:
-    """The same header with our file names and without its free text."""
-    lines = [f"0 {len(header.signals)} {header.rate_hz or 1:.17g} {header.samples}"]
-    for place, s in enumerate(header.signals):
+def _frames_in(group: Sequence[Signal], content: bytes) -> int:
+    """How many whole frames of these signals a file holds."""
+    per_frame = sum(signal.per_frame for signal in group)
+    return int((len(content) - group[0].offset) * 8 / BITS[group[0].format]) // per_frame
+
+
+def _frames_in_flac(group: Sequence[Signal], content: bytes) -> int:
+    """How many frames a compressed file says it holds; whether it does is seen when it is decoded."""
+    if not content.startswith(b"fLaC") or len(content) < _STREAM_INFO.stop:
+        raise UnreadableFile("unreadable_file", "A signal file of the WFDB record is not FLAC, as its header says.")
+    if len({signal.per_frame for signal in group}) > 1:
+        raise UnreadableFile("unreadable_file", "The signals of one compressed WFDB file have different rates.")
+    samples = int.from_bytes(content[_STREAM_INFO], "big") & (1 << 36) - 1
+    return (samples - group[0].offset) // group[0].per_frame
+
+
+def _rewritten(header: Header, signals: Sequence[Signal], files: Sequence[str]) -> str:
+    """A header of these signals with our file names and without its free text."""
+    lines = [f"0 {len(signals)} {header.rate_hz or 1:.17g} {header.samples}"]
+    for place, s in enumerate(signals):
         layout = f"{s.format}x{s.per_frame}:{s.skew}+{s.offset}"
         gain = f"{s.gain or 200.0:.17g}({s.baseline})/mV"
         lines.append(f"{files.index(s.file)}.dat {layout} {gain} 0 0 {s.initial} 0 0 {place}")
     return "\n".join(lines) + "\n"
 
 
-def _part(parts: Mapping[str, bytes], name: str) -> bytes:
-    if name not in parts:
+def _place(name: str, files: Sequence[UploadedFile]) -> int | None:
+    """Where in the upload that file is that the header means by `name`."""
+    return fitting(name, [file.name for file in files])
+
+
+def _part(name: str, files: Sequence[UploadedFile]) -> bytes:
+    place = _place(name, files)
+    if place is None:
         ending = name[-4:].lower()  # the rest of a name may be a patient's
         kind = ending if ending in _ENDINGS else "signal"
         raise UnreadableFile(
             "file_missing",
             f"The WFDB header names a {kind} file that is not part of the upload.",
-            hint="Send the header together with all files it names, or as one zip.",
+            hint="Send the header together with all files it names, under these names, or as one zip.",
         )
-    return parts[name]
-
-
-def _count(digits: str) -> int:
-    """A count with a bound on its digits: int() itself refuses 5000 of them with an error about its own limits."""
-    if len(digits) > 12:
-        raise UnreadableFile("unreadable_file", "A number in the WFDB header is impossibly large.")
-    return int(digits)
-
-
-def _number(text: str) -> float:
-    try:
-        return number(text)
-    except ValueError:
-        raise UnreadableFile("unreadable_file", "A number in the WFDB header is malformed.") from None
+    check_fetched(files[place].data)
+    return files[place].data
 
 
 WFDB = EcgFormat(

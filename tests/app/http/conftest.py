@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 from contextlib import ExitStack, contextmanager
@@ -35,6 +36,12 @@ def start(serve_app):
         async def large():
             return Response(LARGE)
 
+        numbers = itertools.count(1)
+
+        @app.get("/counted")
+        async def counted():
+            return next(numbers)
+
         @app.post("/seen")
         async def seen(request: Request):
             return sorted(request.headers)
@@ -42,6 +49,11 @@ def start(serve_app):
         @app.get("/cookies")
         async def cookies(request: Request):
             return request.headers.getlist("cookie")
+
+        @app.post("/let-in")
+        async def let_in(request: Request):
+            request.state.let_in = True
+            return len(await request.body())
 
         @app.post("/body")
         async def body(request: Request):

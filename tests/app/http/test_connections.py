@@ -6,6 +6,7 @@ import gc
 import socket
 import struct
 import time
+from contextlib import suppress
 from functools import partial
 
 import httpx
@@ -71,6 +72,72 @@ def test_no_upload_is_cut_off_while_anybodys_connection_is_idle(start):
             upload.sendall(b"def")
             assert one_answer(upload).endswith(b"\r\n\r\n6")
         assert [is_open(one) for one in reversed(idle)] == [True] * 3 + [False] * 4
+
+
+def begin_to_send(connection, path):
+    connection.sendall(b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 6\r\n\r\nabc" % path)
+
+
+def test_bodies_that_nobody_let_in_make_room_before_uploads_that_were(start):
+    with start(max_connections_per_address=9, max_connections=9) as connect:
+        uploads = [connect() for _ in range(3)]
+        for upload in uploads:
+            begin_to_send(upload, b"/let-in")
+        time.sleep(0.2)
+        strangers = [connect(source=f"127.0.0.{host}") for host in range(2, 14)]
+        for stranger in strangers:
+            with suppress(OSError):  # closed for another stranger
+                begin_to_send(stranger, b"/body")
+        time.sleep(0.2)
+        assert is_open(connect(source="127.0.0.99"))
+        for upload in uploads:
+            upload.sendall(b"def")
+            assert one_answer(upload).endswith(b"\r\n\r\n6")
+
+
+def test_of_bodies_that_nobody_let_in_only_so_much_lies_with_us(start, monkeypatch):
+    monkeypatch.setattr("app.main.ConnectionLimits", partial(ConnectionLimits, held_bytes=100_000))
+    head = b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 40001\r\n\r\n"
+    with start() as connect:
+        other, upload = connect(source="127.0.0.2"), connect()
+        flood = [connect() for _ in range(5)]
+        for one, path in ((other, b"/body"), (upload, b"/let-in"), *((one, b"/body") for one in flood)):
+            one.sendall(head % path)
+            time.sleep(0.1)
+            one.sendall(b"x" * 40_000)
+            time.sleep(0.1)
+        answered = []
+        for one in (other, upload, *flood):
+            answered.append(False)
+            with suppress(OSError):
+                one.sendall(b"x")
+                answered[-1] = b" 200 " in one_answer(one)
+        assert answered[:2] == [True, True]
+        assert sum(answered[2:]) == 1
+
+
+def test_headers_of_requests_that_wait_count_too_until_they_are_answered(start, monkeypatch):
+    monkeypatch.setattr("app.main.ConnectionLimits", partial(ConnectionLimits, held_bytes=60_000))
+    large = HEAD + b"X-Large: " + b"a" * 30_000 + b"\r\n\r\n"
+    with start() as connect:
+        first, second = connect(), connect()
+        for _ in range(5):
+            for one in (first, second):
+                one.sendall(large)
+                assert b" 200 " in one_answer(one), "what was answered lies no more"
+
+
+def test_the_next_request_is_not_worked_on_while_an_answer_is_not_read(start, wait_until):
+    with start(write_timeout_s=300) as connect, httpx.Client(base_url=connect.url) as watch:
+        greedy = connect(SO_RCVBUF=4096)
+        ask = b"GET /%s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        greedy.sendall(ask % b"large" + ask % b"counted" + ask % b"counted")
+        time.sleep(0.3)
+        assert watch.get("/counted").json() == 1
+        rest = b""
+        while rest.count(b"HTTP/1.1 200") < 3:
+            rest += greedy.recv(2**20)
+        assert watch.get("/counted").json() == 4
 
 
 def test_of_answers_that_nobody_reads_only_so_much_lies_ready(start, monkeypatch):

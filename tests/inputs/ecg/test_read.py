@@ -172,7 +172,7 @@ def test_lead_is_known_by_its_names(name, lead):
 @pytest.mark.parametrize(
     ("code", "scheme", "lead"),
     [("5.6.3-9-1", "SCPECG", "I"), ("5.6.3-9-61", "SCPECG", "III"), ("2:63", "MDC", "aVL"), ("2:8", "mdc", "V6"),
-     ("2:9", "MDC", None), ("5.6.3-9-1", "MDC", None), ("2:1", "99ACME", None), ("", "", None)],
+     ("2:10", "MDC", None), ("5.6.3-9-1", "MDC", None), ("2:1", "99ACME", None), ("", "", None)],
 )  # fmt: skip
 def test_lead_is_known_by_its_code(code, scheme, lead):
     assert lead_from_code(code, scheme) == lead

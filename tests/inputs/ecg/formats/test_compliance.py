@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from ecg_xml import aecg_series, aecg_set, aecg_xml, cardiosoft_xml, differences, philips_xml, xli
+from mortara_files import mortara_channels, mortara_cycle, mortara_file
+from muse_files import muse_file, muse_median, muse_rhythm
+from signal_files import edf_of, ishne_of, scp_of
 
 from inputs.ecg.formats import FORMATS, EcgFormat
 from inputs.ecg.formats.not_read import name_if_not_read
@@ -60,11 +65,85 @@ def csv_sample(ecg) -> Sample:
     return Sample([UploadedFile(f"{SECRET}.csv", text.encode())], ReadHints(rate_hz=500.0, unit="mV"))
 
 
+def mat_sample(ecg) -> Sample:
+    """Level 5: `ecg`, whole numbers in microvolt, and a text that holds a name."""
+
+    def element(kind, content):
+        return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+    def variable(name, kind, shape, values):
+        head = element(6, struct.pack("<II", kind, 0)) + element(5, struct.pack("<2i", *shape))
+        return element(14, head + element(1, name) + values)
+
+    counts = np.round(1000 * ecg.signal_mv()).astype("<i2")
+    header = b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(124) + b"\0\1IM"
+    patient = variable(b"patient", 4, (1, len(SECRET)), element(16, SECRET.encode()))
+    signal = variable(b"ecg", 10, counts.shape, element(3, counts.tobytes(order="F")))
+    return Sample([UploadedFile(f"{SECRET}.mat", header + patient + signal)], ReadHints(rate_hz=500.0, unit="uV"))
+
+
+def hdf5_sample(ecg) -> Sample:
+    """`tracings` of one exam, (exams, samples, leads), whole numbers in microvolt."""
+    h5py = pytest.importorskip("h5py")
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        file.attrs["patient"] = SECRET
+        file["tracings"] = np.round(1000 * ecg.signal_mv().T[np.newaxis]).astype(np.int16)
+    return Sample([UploadedFile(f"{SECRET}.h5", stream.getvalue())], ReadHints(rate_hz=500.0, unit="uV"))
+
+
+def philips_sample(ecg) -> Sample:
+    counts = np.round(1000 * ecg.signal_mv()).astype(int)
+    text = philips_xml(xli(differences(counts)), counts.shape[1])
+    return Sample([UploadedFile(f"{SECRET}.xml", text.encode())])
+
+
+def cardiosoft_sample(ecg) -> Sample:
+    return Sample([UploadedFile(f"{SECRET}.xml", cardiosoft_xml(ecg.signal_mv()).encode("iso-8859-1"))])
+
+
+def aecg_sample(ecg) -> Sample:
+    return Sample([UploadedFile(f"{SECRET}.xml", aecg_xml(aecg_series(aecg_set(ecg.signal_mv()))).encode())])
+
+
+def muse_sample(ecg) -> Sample:
+    signal_mv = ecg.signal_mv()
+    return Sample([UploadedFile(f"{SECRET}.xml", muse_file(muse_median(signal_mv), muse_rhythm(signal_mv)))])
+
+
+def mortara_sample(ecg) -> Sample:
+    signal_mv = ecg.signal_mv()
+    data = mortara_file(mortara_cycle(signal_mv), mortara_channels(signal_mv))
+    return Sample([UploadedFile(f"{SECRET}.xml", data)])
+
+
+def scp_sample(ecg) -> Sample:
+    return Sample([UploadedFile(f"{SECRET}.scp", scp_of(ecg.signal_mv()))])
+
+
+def ishne_sample(ecg) -> Sample:
+    return Sample([UploadedFile(f"{SECRET}.ecg", ishne_of(ecg.signal_mv()))])
+
+
+def edf_sample(ecg) -> Sample:
+    return Sample([UploadedFile(f"{SECRET}.edf", edf_of(ecg.signal_mv()))])
+
+
 SAMPLES: dict[str, Callable[..., Sample]] = {
     "wfdb": wfdb_sample,
     "npy": npy_sample,
     "dicom": dicom_sample,
+    "muse": muse_sample,
+    "philips": philips_sample,
+    "cardiosoft": cardiosoft_sample,
+    "mortara": mortara_sample,
+    "aecg": aecg_sample,
+    "scp": scp_sample,
+    "ishne": ishne_sample,
+    "edf": edf_sample,
     "csv": csv_sample,
+    "hdf5": hdf5_sample,
+    "mat": mat_sample,
 }
 """By the name of the format. Add yours here."""
 

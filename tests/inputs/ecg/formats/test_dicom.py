@@ -40,8 +40,8 @@ def test_real_ecg_shipped_with_pydicom_is_its_rhythm_in_millivolt():
     assert recording.warnings == ()
 
 
-@pytest.mark.parametrize("number", ["1.1", "1.2", "1.4"])
-def test_twelve_lead_and_general_ecg_are_read(ecg, number):
+@pytest.mark.parametrize("number", ["1.1", "1.2", "1.3", "1.4"])
+def test_twelve_lead_general_and_ambulatory_ecgs_are_read(ecg, number):
     recording = read_ecg([ecg.dicom(group_of(ecg), sop_class=CLASSES + number)])
     np.testing.assert_allclose(recording.signal_mv, ecg.signal_mv(), rtol=0, atol=0.00051)
     assert (recording.rate_hz, recording.source_format, recording.warnings) == (500.0, "dicom", ())
@@ -173,10 +173,6 @@ def test_an_implicit_data_set_without_preamble_is_recognised(ecg):
 def test_rate_of_zero_is_refused_and_a_contradicting_parameter_too(ecg):
     assert refusal(ecg.dicom(group_of(ecg, rate_hz=0.0))).code == "rate_out_of_range"
     assert refusal(ecg.dicom(group_of(ecg)), rate_hz=250.0).code == "rate_conflict"
-
-
-def test_holter_recording_is_refused(ecg):
-    assert refusal(ecg.dicom(group_of(ecg), sop_class=CLASSES + "1.3")).code == "unsupported_format"
 
 
 def test_twelve_leads_in_a_haemodynamic_object_are_read_with_a_warning(ecg):

@@ -95,10 +95,10 @@ def test_recognising_such_a_table_takes_no_time(name):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_the_largest_table_that_is_read_takes_little_memory(encoding):
-    table = f"{HEADER}\n" + (",".join(["0.1"] * 12) + "\n") * MAX_SAMPLES
+    table = "I,II,III,aVR,aVL,aVF\n" + (",".join(["0.1"] * 6) + "\n") * MAX_SAMPLES
     with GuardedReader(ChildLimits(memory_bytes=300 * MB, cpu_s=30, wall_s=60.0)) as reader:
         recording = reader.read_ecg([UploadedFile("ecg.csv", table.encode(encoding))], KNOWN)
-    assert recording.signal_mv.shape == (12, MAX_SAMPLES)
+    assert recording.signal_mv.shape == (6, MAX_SAMPLES)
     assert (recording.signal_mv == np.float32(0.1)).all()
 
 

@@ -65,6 +65,29 @@ def test_integers_in_microvolt_become_millivolt(ecg):
     np.testing.assert_allclose(found[:, 10:], ecg.signal_mv()[:, 10:], rtol=0, atol=0.00051)
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_an_ecg_of_many_in_one_array_is_chosen_by_its_place(ecg, transposed):
+    many = np.stack([ecg.signal_mv(seed) for seed in range(3)])
+    file = ecg.npy(many.transpose(0, 2, 1) if transposed else many)
+    np.testing.assert_array_equal(read_ecg([file], ReadHints(**KNOWN, exam="2")).signal_mv, many[2].astype("f4"))
+    error = refusal(file, **KNOWN)
+    assert (error.code, "exam" in error.hint) == ("exam_missing", True)
+    assert [refusal(file, **KNOWN, exam=exam).code for exam in ("3", "-1", "x", "")] == ["exam_not_found"] * 4
+
+
+def test_an_array_of_one_ecg_needs_no_place_and_has_no_second(ecg):
+    for array in (ecg.signal_mv(), ecg.signal_mv()[np.newaxis], ecg.signal_mv().T[np.newaxis]):
+        assert read_ecg([ecg.npy(array)], ReadHints(**KNOWN)).signal_mv.shape == (12, 5000)
+        assert refusal(ecg.npy(array), **KNOWN, exam="1").code == "exam_not_found"
+
+
+def test_half_precision_is_not_scaled_in_half_precision(ecg):
+    halves = np.full((12, 5000), 0.0123, "f2")
+    found = read_ecg([ecg.npy(halves)], ReadHints(rate_hz=500.0, unit="V")).signal_mv
+    np.testing.assert_array_equal(found, 1000 * halves.astype("f4"))
+    assert not np.isnan(read_ecg([ecg.npy(np.full((12, 5000), 100, "f2"))], ReadHints(500.0, "V")).signal_mv).any()
+
+
 def test_array_without_a_rate_is_refused_naming_the_parameters(ecg):
     error = refusal(ecg.npy(ecg.signal_mv()))
     assert error.code == "rate_missing"
@@ -216,7 +239,7 @@ def test_a_remark_behind_a_lead_is_no_unit():
 
 
 def test_a_size_limit_is_told_as_it_is_for_so_many_channels():
-    for channels, most in ((12, 600_000), (64, 156_250)):
+    for channels, most in ((6, 600_000), (12, 333_333), (64, 62_500)):
         with pytest.raises(UnreadableFile, match=f"at most {most} are read"):
             check_size(channels, 600_001)
         check_size(channels, most)

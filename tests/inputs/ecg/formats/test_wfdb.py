@@ -111,7 +111,7 @@ def test_rate_that_is_no_positive_number_is_refused(ecg, rate):
 )  # fmt: skip
 def test_what_only_python_takes_for_a_number_is_refused(ecg, old, new):
     header, data = edited(ecg.wfdb(), old, new)
-    assert refusal([header, data]).code in ("unreadable_file", "several_files")
+    assert refusal([header, data]).code == "unreadable_file"
 
 
 @pytest.mark.parametrize("before", ["\ufeff", "\ufeff# a, b\n\n", "#" + "x" * 9000 + "\n", "  # a comment\n"])
@@ -136,7 +136,7 @@ def test_header_without_rate_needs_the_parameter(ecg):
 
 
 @pytest.mark.parametrize(
-    "name", ["../rec.dat", "/etc/passwd", "/proc/self/environ", "./rec.dat", "a/rec.dat", "~/rec.dat", "..",
+    "name", ["../rec.dat", "/etc/passwd", "/proc/self/environ", "./rec.dat", "a/../rec.dat", "~/rec.dat", "..",
              "s3://bucket/rec.dat", "http://127.0.0.1/rec.dat", "file:///etc/passwd", "x::rec.dat", "..\\rec.dat"]
 )  # fmt: skip
 def test_header_naming_a_file_elsewhere_is_refused(ecg, name):
@@ -161,8 +161,8 @@ def test_file_on_disk_with_the_name_in_the_header_is_not_read(ecg, tmp_path, mon
     assert "rec" not in str(error), "a file's name may be a patient's"
 
 
-def test_segment_name_with_a_folder_is_refused():
-    assert refusal([UploadedFile("m.hea", b"m/2 12 500 10000\n../x 5000\nrec 5000\n")]).code == "unreadable_file"
+def test_segment_name_that_leads_elsewhere_is_refused():
+    assert refusal([UploadedFile("m.hea", b"m/2 12 500 10000\n../x 5000\nrec 5000\n")]).code == "file_not_in_upload"
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_leads_with_two_samples_per_frame_keep_their_own_rate(ecg):
 
 
 def test_leads_of_different_rates_are_refused(ecg):
-    assert refusal(frames(ecg, (2, 1))).code == "mixed_rates"
+    assert refusal(frames(ecg, (2, 1))).code == "rates_differ"
 
 
 def pack_12_bit(flat: np.ndarray) -> bytes:

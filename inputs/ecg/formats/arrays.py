@@ -1,0 +1,291 @@
+"""What files of arrays share (NumPy, MATLAB, HDF5): which array is the ECG, which axis its leads, which exam is meant.
+
+Rate, unit and leads are the file's where it states them (`stated.py`); what it does not must be said with the request.
+Letters in array names: E exams, L leads, N samples.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inputs.ecg.formats.base import (
+    Channel,
+    agreed_rate,
+    build_recording,
+    check_size,
+    checked_rate,
+    millivolts_per,
+)
+from inputs.ecg.formats.stated import (
+    Contents,
+    Numbers,
+    Path,
+    check_leads_unnamed,
+    exam_ids,
+    gains_stated,
+    key,
+    lead_names,
+    stated_rate,
+    stated_units,
+)
+from inputs.ecg.leads import lead_from_name
+from inputs.errors import UnreadableFile
+from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints
+
+EIGHT_LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+MOST_OF_AN_AXIS = 10**12
+"""No file has as many, and a number of any length would be a sentence of any length."""
+
+_SIGNALS = {
+    "tracings", "tracing", "ecg", "ecgs", "ecgdata", "data", "signal", "signals", "psignal", "waveform",
+    "waveforms", "x", "samples", "val", "rhythm",
+}  # fmt: skip
+_NO_RHYTHM = re.compile(r"median|average|mean|template|representative|beat|filter_?coef", re.IGNORECASE)
+_ID_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_VECTOR_MIN = 65
+"""A vector that bears a lead's name and has fewer values holds measurements of that lead, not its samples."""
+
+
+def recording_from(contents: Contents, hints: ReadHints) -> EcgRecording:
+    """The one ECG of a file of named arrays, or the one of many that `hints.exam` chooses.
+
+    Rate, unit and lead names are the file's where it states them; `hints` must give what it does not, but for the
+    leads of an array of 12 or 8, which are taken in the usual order with a warning. Raises UnreadableFile.
+    """
+    found = _the_signal(contents, hints)
+    if isinstance(found, Numbers):
+        return _from_matrix(contents, found, hints)
+    return _from_leads(contents, found, hints)
+
+
+def leads_first(array: NDArray[Any], counts: Collection[int]) -> NDArray[Any]:
+    """An array of two axes as (L, N), by which of them has as many as there may be leads. Raises UnreadableFile."""
+    rows, columns = array.shape
+    if rows in counts and rows <= columns:
+        return array
+    if columns in counts and columns < rows:
+        return array.T
+    raise no_axis_of_leads(array.shape, counts)
+
+
+def no_axis_of_leads(shape: Sequence[int], counts: Collection[int]) -> UnreadableFile:
+    """The refusal of an array in which nothing can be the leads."""
+    of = " or ".join(str(count) for count in sorted(counts, reverse=True))
+    return UnreadableFile(
+        "leads_missing",
+        f"The array has the shape ({', '.join(map(str, shape))}); no axis has {of} leads.",
+        hint="Give the parameter leads with the name of each lead in order.",
+        leads=STANDARD_LEADS,
+    )
+
+
+def usual_leads(count: int) -> tuple[tuple[str, ...], InputWarning]:
+    """The names of 12 or 8 leads that nobody named, and the warning that they were assumed."""
+    names = STANDARD_LEADS if count == len(STANDARD_LEADS) else EIGHT_LEADS
+    return names, InputWarning("lead_order_assumed", f"The leads were taken in the order {', '.join(names)}.")
+
+
+def as_samples(array: NDArray[Any]) -> NDArray[Any]:
+    """The array with NaN for the lowest integer, as 16-bit exports mark a lead that was not connected.
+
+    Half-precision floats are widened: numpy would scale them to millivolt in half precision.
+    """
+    if array.dtype.kind == "f" and array.dtype.itemsize < 4:
+        return array.astype(np.float32)
+    if array.dtype.kind == "i" and array.dtype.itemsize > 1:
+        return np.where(array == np.iinfo(array.dtype).min, np.nan, array)
+    return array
+
+
+def check_given(kind: str, *, rate_is_known: bool, unit_is_known: bool) -> None:
+    """Refuse a file whose rate or unit neither it nor the request states."""
+    needed = [name for name, known in (("rate_hz", rate_is_known), ("unit", unit_is_known)) if not known]
+    if needed:
+        raise UnreadableFile(
+            "unit_missing" if rate_is_known else "rate_missing",
+            f"{kind} does not say its sampling rate or unit.",
+            hint=f"Add {' and '.join(needed)} to the request, for example rate_hz=500 and unit=mV.",
+        )
+
+
+def place_of_exam(kind: str, exams: int, ids: Sequence[str] | NDArray[Any] | None, exam: str | None) -> int:
+    """Which of a file's ECGs is meant, from 0: by its id, or by its place in a file without ids.
+
+    exams: how many there are. ids: theirs, or None. Raises UnreadableFile, whose sentence holds no id.
+    """
+    if exam is None:
+        if exams == 1:
+            return 0
+        by = "its place in the file, from 0" if ids is None else "its id in the file"
+        raise UnreadableFile(
+            "exam_missing", f"{kind} holds {exams} ECGs.", hint=f"Choose one with the parameter exam: {by}."
+        )
+    if ids is None:
+        places = [int(exam)] if re.fullmatch("[0-9]{1,12}", exam) and int(exam) < exams else []
+        way_out = f"It has no ids: give a place from 0 to {exams - 1}."
+    else:
+        places = [int(place) for place in np.flatnonzero(_same_id(ids, exam))]
+        way_out = "Give the id as the file writes it."
+    if len(places) != 1:
+        many = "no ECG" if not places else f"{len(places)} ECGs"
+        sentence = f"{kind} holds {many} of the exam that was asked for."
+        raise UnreadableFile("exam_not_found", sentence, hint=way_out)
+    return places[0]
+
+
+def _same_id(ids: Sequence[str] | NDArray[Any], exam: str) -> NDArray[np.bool_]:
+    if isinstance(ids, np.ndarray):
+        return (ids == int(exam)) if _ID_NUMBER.fullmatch(exam) else np.zeros(len(ids), bool)
+    return np.array([one == exam for one in ids], bool)
+
+
+def _the_signal(contents: Contents, hints: ReadHints) -> Numbers | Mapping[str, Numbers]:
+    """The array that is the ECG, or one for each lead where they stand one by one. Raises UnreadableFile."""
+    rhythms = [array for array in contents.arrays if not any(_NO_RHYTHM.search(part) for part in array.path)]
+    matrices = [array for array in rhythms if array.dtype.kind in "fiu" and _fits(contents, array, hints)]
+    named = [array for array in matrices if key(array.path[-1]) in _SIGNALS]
+    found: list[Numbers | Mapping[str, Numbers]] = [*(named or matrices), *_one_by_one(rhythms)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UnreadableFile(
+            "several_ecgs",
+            f"The {contents.kind} file holds {len(found)} arrays that may be ECGs.",
+            hint="Send a file with one of them.",
+        )
+    meant = [array for array in rhythms if key(array.path[-1]) in _SIGNALS and len(array.shape) in (2, 3)]
+    if len(meant) == 1 and meant[0].dtype.kind in "fiu":
+        _check_shape(meant[0].shape)
+        raise no_axis_of_leads(meant[0].shape[-2:], _counts(contents, meant[0], hints))
+    raise UnreadableFile(
+        "unsupported_format",
+        f"The {contents.kind} file holds no array that is an ECG: numbers, with an axis of 12 or 8 leads.",
+        hint="Save one ECG as (leads, samples), or give the parameter leads with the name of each lead.",
+    )
+
+
+def _check_shape(shape: Sequence[int]) -> None:
+    check_size(min(shape[-2:]), max(shape[-2:]))
+    if 0 in shape:
+        raise UnreadableFile("signal_empty", "The file holds no sample.")
+
+
+def _fits(contents: Contents, array: Numbers, hints: ReadHints) -> bool:
+    if len(array.shape) not in (2, 3):
+        return False
+    few, many = sorted(array.shape[-2:])
+    return few in _counts(contents, array, hints) and few < many
+
+
+def _counts(contents: Contents, array: Numbers, hints: ReadHints) -> set[int]:
+    """How many leads an array may have: as many as are named, else 12 or 8."""
+    names = lead_names(contents, array.path)
+    if names is not None:
+        return {len(names)}
+    return {len(hints.leads)} if hints.leads is not None else {len(STANDARD_LEADS), len(EIGHT_LEADS)}
+
+
+def _one_by_one(arrays: Sequence[Numbers]) -> list[Mapping[str, Numbers]]:
+    """Vectors that bear the names of leads, by the group that they stand in."""
+    groups: dict[Path, dict[str, Numbers]] = {}
+    for array in arrays:
+        lead = lead_from_name(array.path[-1])
+        if lead is None or array.dtype.kind not in "fiu" or math.prod(array.shape) < _VECTOR_MIN:
+            continue
+        if sum(size > 1 for size in array.shape) == 1:
+            leads = groups.setdefault(array.path[:-1], {})
+            if lead in leads:
+                raise UnreadableFile("leads_ambiguous", f"The file has more than one lead {lead}.", leads=(lead,))
+            leads[lead] = array
+    return [leads for leads in groups.values() if len(leads) > 1]
+
+
+def _from_matrix(contents: Contents, array: Numbers, hints: ReadHints) -> EcgRecording:
+    _check_shape(array.shape)
+    what = f"The {contents.kind} file"
+    exams = array.shape[0] if len(array.shape) == 3 else 1
+    place = place_of_exam(what, exams, exam_ids(contents, array, exams), hints.exam)
+    counts = _counts(contents, array, hints)
+    (count,) = {min(array.shape[-2:])} & counts or {0}
+    rate_hz = stated_rate(contents, [array], exams, place)
+    units = stated_units(contents, array.path, count)
+    check_given(what, rate_is_known=(rate_hz, hints.rate_hz) != (None, None), unit_is_known=bool(units or hints.unit))
+    _check_units(units, hints.unit)
+    loaded = array.load(place if len(array.shape) == 3 else None)
+    signal_LN = leads_first(loaded, counts)
+    _check_scale(contents, array.path, signal_LN, hints)
+    units = units or [str(hints.unit)] * count
+    warnings = []
+    stated = lead_names(contents, array.path)
+    names: Sequence[str | None]
+    if stated is not None:
+        names = [lead_from_name(name) for name in stated]
+        if hints.leads is not None and [lead_from_name(lead) for lead in hints.leads] != names:
+            message = "The file states its own lead names; the given ones were not used."
+            warnings.append(InputWarning("parameter_ignored", message))
+    elif hints.leads is not None:
+        names = [lead_from_name(lead) for lead in hints.leads]
+    else:
+        check_leads_unnamed(contents, array.path, count)
+        names, warning = usual_leads(count)
+        warnings.append(warning)
+    rows = as_samples(signal_LN)
+    channels = [Channel(name, unit, row) for name, unit, row in zip(names, units, rows, strict=True)]
+    return build_recording(channels, agreed(rate_hz, hints), contents.source_format, warnings)
+
+
+def _from_leads(contents: Contents, leads: Mapping[str, Numbers], hints: ReadHints) -> EcgRecording:
+    what = f"The {contents.kind} file"
+    place_of_exam(what, 1, None, hints.exam)
+    check_size(len(leads), max(math.prod(array.shape) for array in leads.values()))
+    rate_hz = stated_rate(contents, list(leads.values()), 1, 0)
+    units = {lead: stated_units(contents, array.path, 1) for lead, array in leads.items()}
+    all_known = hints.unit is not None or all(units.values())
+    check_given(what, rate_is_known=(rate_hz, hints.rate_hz) != (None, None), unit_is_known=all_known)
+    channels = []
+    for lead, array in leads.items():
+        _check_units(units[lead], hints.unit)
+        samples_N = array.load(None).ravel()
+        _check_scale(contents, array.path, samples_N, hints)
+        channels.append(Channel(lead, (units[lead] or [str(hints.unit)])[0], as_samples(samples_N)))
+    warnings = []
+    if hints.leads is not None:
+        message = "The file states its own lead names; the given ones were not used."
+        warnings.append(InputWarning("parameter_ignored", message))
+    return build_recording(channels, agreed(rate_hz, hints), contents.source_format, warnings)
+
+
+def agreed(stated_hz: float | None, hints: ReadHints) -> float:
+    """The rate that the file states, confirmed by the one given where there is one; else the one given."""
+    if stated_hz is not None:
+        return agreed_rate(hints.rate_hz, stated_hz)
+    assert hints.rate_hz is not None
+    return checked_rate(hints.rate_hz)
+
+
+def _check_units(stated: Sequence[str], given: str | None) -> None:
+    if given is None or not stated or {millivolts_per(unit) for unit in stated} == {millivolts_per(given)}:
+        return
+    raise UnreadableFile(
+        "unit_conflict",
+        "The file states another unit than the parameter unit.",
+        hint="Leave unit out: the file states its own.",
+    )
+
+
+def _check_scale(contents: Contents, path: Path, signal: NDArray[Any], hints: ReadHints) -> None:
+    """Refuse whole numbers beside a gain where nobody says whether they are counts or already in the unit stated."""
+    if hints.unit is not None:
+        return
+    if gains_stated(contents, path) and not np.any(np.mod(signal[np.isfinite(signal)], 1)):
+        raise UnreadableFile(
+            "scale_unclear",
+            f"The {contents.kind} file holds whole numbers and a gain, and does not say whether the gain is applied.",
+            hint="Save the samples in mV or uV, or give their unit with the parameter unit.",
+        )

@@ -1,0 +1,169 @@
+"""Which multiplex groups of a DICOM waveform are the one rhythm, and which channel of them is which lead.
+
+A group is a recording of its own: PS3.3 C.10.9 gives each its rate, length and time offset. Averaged beats are none.
+Groups are joined only where they say that they are of one time, rate and length; a printout's 3x4 layout is not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from pydicom.dataset import Dataset
+
+from inputs.ecg.formats.base import checked_rate
+from inputs.ecg.formats.dicom_elements import short_text
+from inputs.ecg.formats.text import number
+from inputs.ecg.leads import lead_from_code, leads_from_names, number_of_code
+from inputs.errors import UnreadableFile
+from inputs.records import STANDARD_LEADS, InputWarning
+
+_AVERAGED = re.compile(r"\b(?:median|mean|average|averaged|representative|template)\b", re.IGNORECASE)
+_LIMB, _CHEST = frozenset(STANDARD_LEADS[:6]), frozenset(STANDARD_LEADS[6:])
+
+
+@dataclass(frozen=True)
+class Group:
+    """One multiplex group. offset_ms: from the common time base, None: not said. leads: one for each channel.
+
+    place: in the file, from 0.
+    """
+
+    place: int
+    dataset: Dataset
+    channels: int
+    samples: int
+    rate_hz: float
+    offset_ms: float | None
+    label: str
+    leads: tuple[str | None, ...] = ()
+
+    @property
+    def known(self) -> frozenset[str]:
+        return frozenset(lead for lead in self.leads if lead is not None)
+
+
+def the_rhythm(groups: Sequence[Dataset]) -> tuple[list[Group], list[InputWarning]]:
+    """The groups that are one recording: that with the most leads, then samples; with a warning for those left out.
+
+    Raises UnreadableFile where there are only averaged beats, or where leads would be enough and are not simultaneous.
+    """
+    original = [_group(place, group) for place, group in enumerate(groups) if not _is_averaged(group)]
+    if not original:
+        raise UnreadableFile(
+            "no_rhythm",
+            "This DICOM file holds only averaged beats, no original recording.",
+            hint="Export the rhythm, usually 10 s of all leads, and not the median beat.",
+        )
+    together: dict[tuple[object, ...], list[Group]] = {}
+    for group in original:
+        said = (group.offset_ms, group.rate_hz, group.samples)
+        together.setdefault(said if group.offset_ms is not None else (group.place,), []).append(group)
+    joined = [_joined(_with_leads(cluster)) for cluster in together.values()]
+    best = max(joined, key=lambda cluster: (len(_leads_of(cluster)), cluster[0].samples))
+    # What names no lead is no recording of the heart's: pressures of a catheter, a respiration.
+    with_leads = [group for cluster in together.values() for group in _with_leads(cluster) if group.known]
+    _check_simultaneous(best, with_leads)
+    left_out = sum(group.place not in {each.place for each in best} for group in with_leads)
+    if not left_out:
+        return best, []
+    what = "1 further recording" if left_out == 1 else f"{left_out} further recordings"
+    message = (
+        f"{what} of the DICOM file, of another time, rate or length, {'was' if left_out == 1 else 'were'} left out."
+    )
+    return best, [InputWarning("groups_ignored", message)]
+
+
+def number_of(dataset: Dataset, keyword: str, what: str) -> float | None:
+    """A number that DICOM writes as text, None where there is none. Raises UnreadableFile, with `what` it is."""
+    text = short_text(dataset, keyword)
+    if not text:
+        return None
+    try:
+        return number(text)
+    except ValueError:
+        raise UnreadableFile("unreadable_file", f"The DICOM waveform has a malformed {what}.") from None
+
+
+def _is_averaged(group: Dataset) -> bool:
+    derived = short_text(group, "WaveformOriginality").upper() == "DERIVED"
+    return derived or _AVERAGED.search(short_text(group, "MultiplexGroupLabel")) is not None
+
+
+def _group(place: int, dataset: Dataset) -> Group:
+    channels, samples = (dataset.get(f"NumberOfWaveform{what}") for what in ("Channels", "Samples"))
+    if not isinstance(channels, int) or not isinstance(samples, int):
+        raise UnreadableFile("unreadable_file", "The DICOM waveform does not say how many channels and samples it has.")
+    rate_hz = number_of(dataset, "SamplingFrequency", "sampling rate")
+    if rate_hz is None:
+        raise UnreadableFile("rate_missing", "The DICOM waveform does not state its sampling rate.")
+    offset_ms = number_of(dataset, "MultiplexGroupTimeOffset", "time offset")
+    label = short_text(dataset, "MultiplexGroupLabel")
+    return Group(place, dataset, channels, samples, checked_rate(rate_hz), offset_ms, label)
+
+
+def _with_leads(cluster: Sequence[Group]) -> list[Group]:
+    """The same with their leads, for which all names of the cluster are seen together."""
+    definitions = [list(group.dataset.get("ChannelDefinitionSequence") or []) for group in cluster]
+    leads = iter(_leads([definition for some in definitions for definition in some]))
+    return [
+        replace(group, leads=tuple(next(leads) for _ in some)) for group, some in zip(cluster, definitions, strict=True)
+    ]
+
+
+def _leads(definitions: Sequence[Dataset]) -> list[str | None]:
+    """By code first, then by the code's own text, its meaning and, last, the label.
+
+    A code of a table that we know and a lead that we do not, as that of -aVR, is not overruled by a text.
+    """
+    leads: list[str | None] = []
+    texts: list[tuple[str, ...]] = []
+    for definition in definitions:
+        source = (definition.get("ChannelSourceSequence") or [Dataset()])[0]
+        code = short_text(source, "CodeValue") or short_text(source, "LongCodeValue")
+        scheme = short_text(source, "CodingSchemeDesignator")
+        leads.append(lead_from_code(code, scheme))
+        other = leads[-1] is None and number_of_code(code, scheme) is not None
+        meaning, label = short_text(source, "CodeMeaning"), short_text(definition, "ChannelLabel")
+        texts.append(("", "", "") if other else (code, meaning, label))
+    for column in range(3):
+        names = [lead or some[column] for lead, some in zip(leads, texts, strict=True)]
+        leads = [lead or named for lead, named in zip(leads, leads_from_names(names), strict=True)]
+    return leads
+
+
+def _joined(cluster: Sequence[Group]) -> list[Group]:
+    """Those of a cluster that have other leads than the ones before, the largest and the one called rhythm first."""
+    chosen: list[Group] = []
+    for group in sorted(cluster, key=lambda each: (-len(each.known), "RHYTHM" not in each.label.upper(), each.place)):
+        if not chosen or (group.known and not group.known & _leads_of(chosen)):
+            chosen.append(group)
+    return sorted(chosen, key=lambda each: each.place)
+
+
+def _leads_of(groups: Iterable[Group]) -> frozenset[str]:
+    return frozenset[str]().union(*(group.known for group in groups))
+
+
+def _check_simultaneous(best: Sequence[Group], groups: Sequence[Group]) -> None:
+    """Refuse a file whose leads are enough for an ECG only where they are taken from several recordings."""
+    everything = _leads_of(groups)
+    if _is_enough(_leads_of(best)) or not _is_enough(everything):
+        return
+    if len({group.rate_hz for group in groups}) > 1:
+        raise UnreadableFile(
+            "rates_differ",
+            "The leads of this DICOM file lie in groups of different sampling rates.",
+            hint="Export all leads at one rate.",
+        )
+    raise UnreadableFile(
+        "leads_not_simultaneous",
+        f"The leads of this DICOM file lie in {len(groups)} groups that are not stated to be of one time and length.",
+        hint="A 3x4 layout shows each lead for a part of the time: export all leads over the same 10 s.",
+    )
+
+
+def _is_enough(leads: frozenset[str]) -> bool:
+    """Whether the twelve leads are there or follow: the chest leads, and two of the limb leads."""
+    return leads >= _CHEST and len(leads & _LIMB) >= 2

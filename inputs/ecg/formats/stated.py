@@ -1,0 +1,187 @@
+"""What a file of named arrays states about an ECG in it: rate, unit, lead names and ids, under the names in use.
+
+Looked for beside the array that is the ECG, in its attributes, and above it; the nearest counts.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inputs.ecg.leads import lead_from_name
+from inputs.errors import UnreadableFile
+from inputs.limits import MAX_CHANNELS
+from inputs.records import STANDARD_LEADS
+
+MOST_FACTS = 4 * MAX_CHANNELS
+"""Values of one fact: a rate, a unit, a name for each lead."""
+
+
+_RATES = {
+    "fs", "fshz", "samplingrate", "samplerate", "samplingfrequency", "samplefrequency", "samplingfreq", "sfreq",
+    "rate", "ratehz", "samplingratehz", "sampleratehz", "samplingfrequencyhz", "srate", "sr",
+}  # fmt: skip
+_UNITS = {
+    "unit", "units", "siunit", "sigunits", "signalunit", "signalunits",
+}  # fmt: skip
+_LEADS = {
+    "lead", "leads", "leadname", "leadnames", "leadorder", "signame", "signames", "channelname", "channelnames",
+    "channels", "chnames", "columns", "labels",
+}  # fmt: skip
+_GAINS = {
+    "gain", "gains", "adcgain", "adcgains", "scale", "scalefactor", "scaling", "lsb", "resolution",
+}  # fmt: skip
+_IDS = ("examid", "examids", "idexam", "tracingid", "ecgid", "recordid", "studyid", "id", "ids")
+_ABOUT = {
+    "meta", "metadata", "info", "header", "hea", "about", "attributes", "attrs", "parameters", "params",
+}  # fmt: skip
+"""Groups beside an ECG that say something about it."""
+_RATE = re.compile(r"\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(?:hz)?\s*", re.IGNORECASE)
+
+Path = tuple[str, ...]
+Value = str | float
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """An array of a file. load: the whole of it, or of the exam at a place along its first axis.
+
+    Shapes are as the file's writer saw them: (L, N), (N, L), (E, L, N) or (E, N, L).
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    load: Callable[[int | None], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Few values under a name, such as a rate, a unit or the leads; those of an attribute stand below its owner.
+
+    No values: there is something under this name that is not read.
+    """
+
+    path: Path
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds. kind: as sentences call it, such as "HDF5"; source_format: as recordings do."""
+
+    kind: str
+    source_format: str
+    arrays: Sequence[Numbers]
+    facts: Sequence[Fact]
+
+    def around(self, path: Path, names: Collection[str]) -> Iterator[Fact]:
+        """Facts of these names that concern what stands at a path: its own, those beside it, those above it."""
+        for depth in range(len(path), -1, -1):
+            above = path[:depth]
+            found = [fact for fact in self.facts if fact.path[:-1] == above and key(fact.path[-1]) in names]
+            found += [
+                fact
+                for fact in self.facts
+                if fact.path[:-2] == above and len(fact.path) > 1
+                if key(fact.path[-1]) in names and key(fact.path[-2]) in _ABOUT
+            ]
+            yield from found
+            if found:
+                return
+
+
+def key(name: str) -> str:
+    """A name without what writers spell in different ways: case, spaces, underscores, hyphens."""
+    return re.sub(r"[\W_]", "", name[:200].casefold())
+
+
+def tells(name: str) -> bool:
+    """Whether values under a name may be a fact about an ECG. Nothing else of a file is looked at."""
+    return key(name) in _RATES | _UNITS | _LEADS | _GAINS or key(name) in _IDS
+
+
+def lead_names(contents: Contents, path: Path) -> list[str] | None:
+    """The names of the leads that the file states, known to us or not; None where it states none."""
+    for fact in contents.around(path, _LEADS):
+        texts = [value for value in fact.values if isinstance(value, str)]
+        names = re.split(r"[\s,;|]+", texts[0].strip()) if len(texts) == 1 else texts
+        if any(lead_from_name(name) for name in names):
+            return names
+    return None
+
+
+def check_leads_unnamed(contents: Contents, path: Path, count: int) -> None:
+    """Refuse leads that the file does name, though in words or in a way that we do not know: no order is assumed."""
+    for fact in contents.around(path, _LEADS - {"labels"}):
+        if not fact.values or (len(fact.values) == count and all(isinstance(value, str) for value in fact.values)):
+            raise UnreadableFile(
+                "leads_missing",
+                f"The {contents.kind} file names its leads in a way that is not read.",
+                hint="Give the parameter leads with the name of each lead in order.",
+                leads=STANDARD_LEADS,
+            )
+
+
+def exam_ids(contents: Contents, array: Numbers, exams: int) -> Sequence[str] | NDArray[Any] | None:
+    """The ids of the exams, from an array or a list of as many beside the ECG; None where there is none."""
+    for name in _IDS:
+        for other in contents.arrays:
+            of_each = other.dtype.kind in "fiu" and math.prod(other.shape) == exams
+            if of_each and other.path[:-1] == array.path[:-1] and key(other.path[-1]) == name:
+                return other.load(None).ravel()
+        for fact in contents.around(array.path, (name,)):
+            texts = [value for value in fact.values if isinstance(value, str)]
+            if len(texts) == exams:
+                return texts
+    return None
+
+
+def stated_rate(contents: Contents, arrays: Sequence[Numbers], exams: int, place: int) -> float | None:
+    """The sampling rate that the file states for these arrays. Raises UnreadableFile where it states several."""
+    rates: set[float] = set()
+    for array in arrays:
+        for fact in contents.around(array.path, _RATES):
+            found = [rate for value in fact.values if (rate := _number(value)) is not None]
+            rates |= {found[place]} if exams > 1 and len(found) == exams else set(found)
+        for other in contents.arrays:  # one for each exam, too many to be a fact
+            of_each = other.dtype.kind in "fiu" and MOST_FACTS < math.prod(other.shape) == exams
+            if of_each and other.path[:-1] == array.path[:-1] and key(other.path[-1]) in _RATES:
+                rates.add(float(other.load(None).ravel()[place]))
+    if len(rates) > 1:
+        raise UnreadableFile(
+            "rates_differ",
+            f"The {contents.kind} file states more than one sampling rate for its leads.",
+            hint="Save all leads at one rate, and that rate once.",
+        )
+    return next(iter(rates), None)
+
+
+def _number(value: Value) -> float | None:
+    if isinstance(value, str):
+        found = _RATE.fullmatch(value[:40])
+        return None if found is None else float(found[1])
+    return float(value)
+
+
+def stated_units(contents: Contents, path: Path, count: int) -> list[str]:
+    """A unit for each of `count` leads as the file states it; nothing where it states none."""
+    for fact in contents.around(path, _UNITS):
+        texts = [value.strip() for value in fact.values if isinstance(value, str) and value.strip()]
+        if len(set(texts)) == 1:
+            return texts[:1] * count
+        if len(texts) == count:
+            return texts
+    return []
+
+
+def gains_stated(contents: Contents, path: Path) -> bool:
+    """Whether the file states factors for the samples at a path, other than one."""
+    facts = contents.around(path, _GAINS)
+    return any(value not in (0.0, 1.0) for fact in facts for value in fact.values if not isinstance(value, str))
