@@ -20,8 +20,8 @@ from app.answering.snapshots import Retriever, Snapshot
 from app.answering.workers import FairThreads
 from ground.disk import sha256
 from index.catalogue.cards import StudyCard
-from inputs.ecg.measured.rate_check import rate_warning
 from inputs.ecg.measured.measure import MeasuredEcg, measure_ecg
+from inputs.ecg.measured.rate_check import rate_warning
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.records import EcgRecording, InputWarning, ReadHints, UploadedFile
 

@@ -113,7 +113,9 @@ def _centred(spec: EcgSpec, off: Sequence[bool]) -> tuple[InputWarning, ...]:
     if not leads:
         return ()
     what = f"Lead {leads[0]} lies" if len(leads) == 1 else f"Leads {', '.join(leads)} lie"
-    message = f"{what} more than {FAR_OFF_MV:g} mV off zero: {'its' if len(leads) == 1 else 'their'} median was taken off."
+    message = (
+        f"{what} more than {FAR_OFF_MV:g} mV off zero: {'its' if len(leads) == 1 else 'their'} median was taken off."
+    )
     return (InputWarning("leads_centred", message, leads),)
 
 

@@ -173,9 +173,13 @@ def _check_signal(rows: Sequence[NDArray[np.float32]], leads: tuple[str, ...]) -
     if not low <= middle_mv <= high:
         message = f"A typical lead swings {middle_mv:.3g} mV peak to peak, which is not plausible for an ECG."
         warnings.append(InputWarning("amplitude_implausible", message + " Check unit and gain."))
-    wrapped = tuple(lead for lead, row, lost_one in zip(leads, rows, lost_L, strict=True) if not lost_one and _is_wrapped(row))
+    wrapped = tuple(
+        lead for lead, row, lost_one in zip(leads, rows, lost_L, strict=True) if not lost_one and _is_wrapped(row)
+    )
     if wrapped:
-        message = f"{_listing(wrapped)} jump between the ends of their range: samples of fewer bits may have lost their sign."
+        message = (
+            f"{_listing(wrapped)} jump between the ends of their range: samples of fewer bits may have lost their sign."
+        )
         warnings.append(InputWarning("samples_wrapped", message, wrapped))
     clipped = tuple(
         lead

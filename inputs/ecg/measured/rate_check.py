@@ -45,8 +45,8 @@ def rate_warning(recording: EcgRecording, measured: MeasuredEcg) -> InputWarning
     best_hz = min(likely, key=likely.__getitem__)
     return InputWarning(
         "rate_implausible",
-        f"At the {recording.rate_hz:g} Hz that are said this is hardly a heart's rhythm; at {best_hz:g} Hz it would be a "
-        "usual one. Check the rate.",
+        f"At the {recording.rate_hz:g} Hz that are said this is hardly a heart's rhythm; at {best_hz:g} Hz it would be "
+        "a usual one. Check the rate.",
     )
 
 
@@ -56,10 +56,7 @@ def _is_possible(measured: MeasuredEcg) -> bool:
         return bpm is not None and _within(bpm, _POSSIBLE_BPM)
     slow_and_wide, fast_and_narrow = bpm < _SLOW_BPM and qrs_ms > _WIDE_MS, bpm > _FAST_BPM and qrs_ms < _NARROW_MS
     return (
-        _within(bpm, _POSSIBLE_BPM)
-        and _within(qrs_ms, _POSSIBLE_QRS_MS)
-        and not slow_and_wide
-        and not fast_and_narrow
+        _within(bpm, _POSSIBLE_BPM) and _within(qrs_ms, _POSSIBLE_QRS_MS) and not slow_and_wide and not fast_and_narrow
     )
 
 
