@@ -6,7 +6,7 @@
     pipelining   4 requests behind the one being answered                          then these are answered, no more
     answer       16 KiB of what lies ready are read in every `write_timeout_s`     then the end
                  32 MiB lie ready in all                                           then the longest unread ends
-    in work      40 MiB of headers and of bodies that nobody let in, in all        then the largest ends
+    in work      32 MiB of headers and of bodies that nobody let in, in all        then the largest ends
     connections  so many in all and from one address                               then the longest idle one is closed
 
 A caller who asks for nothing, or does not read what it asked for, therefore never keeps anybody else out.
@@ -15,28 +15,27 @@ A caller who asks for nothing, or does not read what it asked for, therefore nev
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import socket
-import weakref
+from functools import partial
 from typing import cast
 
 import httptools
 import structlog
 from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.http.headers import SECURITY_HEADERS
 from app.http.heads import MAX_HEADER_BYTES, Head, complaint_of_address, own_cookie
 from app.http.origins import ConnectionLimits, Connections, Use, origin_of
-from app.http.problems import PROBLEM_TYPE, Problem, RefusedHeader
+from app.http.problems import RefusedHeader
+from app.http.written import UntilRead, answer_in_bytes
 
 log = structlog.get_logger(__name__)
 
 PARSED_AT_ONCE = 16 * 2**10
 MAX_PIPELINED = 4
 PIECES_ALLOWED = 1000
-LEAST_PIECE_BYTES = 64
+LEAST_PIECE_BYTES = 512
 """After so many pieces of a body, such as chunks, they must be of this size on average: each costs us time."""
 _OFFER = (b"upgrade", b"http2-settings")
 WRITE_BUFFER_BYTES = 16 * 2**10
@@ -78,6 +77,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head = Head(is_coming=False)
         self._upgrading = False
         self._answering: RequestResponseCycle | None = None
+        self._admitted: RequestResponseCycle | None = None
+        self.just_arrived = False
         self._heads_held: dict[RequestResponseCycle | None, int] = {}
         """What the heads of requests in work or waiting cost, in bytes."""
         self._refusal: RefusedHeader | None = None
@@ -108,16 +109,28 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.transport = self.transport  # else connection and request would hold each other
         self.pipeline.clear()
         self._heads_held.clear()
-        self._answering = None
+        self._answering = self._admitted = None
+
+    def _let_in(self, cycle: RequestResponseCycle) -> None:
+        """The service made room for the body of this request: see `app.http.uploads.admit`."""
+        self._admitted = cycle
+        self._note_held()
 
     def _is_let_in(self) -> bool:
-        """Whether the body that arrives is one that the service made room for: see `app.http.uploads.admit`."""
-        return bool(self.cycle.scope.get("state", {}).get("let_in"))
+        return self.cycle is not None and self.cycle is self._admitted and not self.cycle.response_complete
 
     def _note_held(self) -> None:
-        body = 0 if self.cycle is None or self._is_let_in() else len(self.cycle.body)
-        unfinished = self._unfinished_bytes if self._head.is_coming else 0
-        self.everyone.note_held(self, unfinished + body + sum(self._heads_held.values()))
+        held = 0
+        if not self._is_let_in():
+            unfinished = self._unfinished_bytes if self._head.is_coming else 0
+            body = 0 if self.cycle is None else len(self.cycle.body)
+            held = unfinished + body + sum(self._heads_held.values())
+        self.everyone.note_held(self, held)
+
+    def _look_again(self) -> None:
+        """Its first turn done, a request was let in or was not, and what came of its body was taken or was not."""
+        self.just_arrived = False
+        self._note_held()
 
     # What arrives.
 
@@ -216,6 +229,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self.everyone.note_use(self)
         super().on_headers_complete()
         self._heads_held[self.cycle] = self._head.cost_bytes(self.url)
+        self.cycle.scope["state"]["let_in"] = partial(self._let_in, self.cycle)
+        self.just_arrived = True
+        self.loop.call_soon(self._look_again)  # behind the first turn of the request's task
 
     def on_body(self, body: bytes) -> None:
         self._unfinished_bytes = 0
@@ -223,6 +239,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_bytes += len(body)
         if self._pieces > PIECES_ALLOWED and self._body_bytes < LEAST_PIECE_BYTES * self._pieces:
             self._complain(RefusedHeader("body_in_crumbs", 400, "The body comes in pieces that are too small."))
+        if self.cycle.response_complete and self._body_bytes > MAX_DROPPED_BYTES:
+            self.end_unread()  # refused long ago: it is dropped, but even that takes its time
+            raise _NoMore
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -241,7 +260,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
-        cycle.transport = cast(asyncio.Transport, _UntilRead(self, cycle))
+        cycle.transport = cast(asyncio.Transport, UntilRead(self, cycle))
 
         async def when_read(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             await self.flow.drain()  # else this answer would lie, counted by nobody, behind one that is not read
@@ -300,6 +319,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def give_up(self) -> None:
         self._deaf = True
         self._let_go()
+        log.info("connection_given_up")
         self.transport.abort()
 
     def _let_go(self) -> None:
@@ -309,6 +329,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self.pipeline.clear()
         if self.cycle is not None:
             self.cycle.body = bytearray()
+            if not self.cycle.response_complete:
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
         self._heads_held.clear()
         self.parser, self.headers = httptools.HttpRequestParser(self), []
         self._head = Head(is_coming=False)
@@ -337,7 +360,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
         request_id = secrets.token_hex(8)
         log.info("request_refused", request_id=request_id, code=refusal.code)
-        self.transport.write(_answer(refusal, request_id))
+        self.transport.write(answer_in_bytes(refusal, request_id))
         self._let_go()
         self.end_unread()
 
@@ -382,35 +405,5 @@ class BoundedProtocol(HttpToolsProtocol):
             self._header_timer = None
 
 
-class _UntilRead:
-    """A cycle's transport, which a caller who is still sending its body is not cut off from."""
-
-    def __init__(self, protocol: BoundedProtocol, cycle: RequestResponseCycle) -> None:
-        # Each holding the other, a request and its headers would stay in memory until the rare search for such circles.
-        self._protocol, self._cycle = protocol, weakref.ref(cycle)
-        self.write, self.is_closing = protocol.transport.write, protocol.transport.is_closing
-
-    def close(self) -> None:
-        """The answer is complete, or will never be."""
-        cycle = self._cycle()
-        if cycle is not None and cycle.response_complete and cycle.more_body:
-            self._protocol.end_unread()
-        else:
-            self._protocol.transport.close()
-
-
 class _NoMore(Exception):
     """Out of the parser: what follows is not read."""
-
-
-def _answer(refusal: Problem, request_id: str) -> bytes:
-    body = json.dumps(refusal.body(request_id)).encode()
-    headers = SECURITY_HEADERS | {
-        "Content-Type": PROBLEM_TYPE,
-        "Content-Length": str(len(body)),
-        "Cache-Control": "no-store",
-        "X-Request-ID": request_id,
-        "Connection": "close",
-    }
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return STATUS_LINE[refusal.status_code] + lines.encode() + b"\r\n" + body

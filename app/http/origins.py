@@ -24,8 +24,9 @@ class ConnectionLimits:
     exempt: tuple[Network, ...] = ()
     unread_bytes: int = 32 * 2**20
     """Of all answers that lie ready and are not read."""
-    held_bytes: int = 40 * 2**20
-    """Of all headers of requests in work, and of their bodies where nobody has let them in."""
+    held_bytes: int = 32 * 2**20
+    """Of all headers of requests in work, and of their bodies where nobody has let them in; as much again of what has
+    just arrived."""
 
 
 class Use(Enum):
@@ -49,12 +50,56 @@ class Connection(Protocol):
 
     origin: Network | None
     transport: asyncio.Transport
+    just_arrived: bool
+    """Whether its request came in this turn of the event loop: who asks has not been looked at yet."""
 
     @property
     def use(self) -> Use: ...
 
     def give_up(self) -> None:
         """End, and let go at once of what lies here of its requests."""
+
+
+class _Held:
+    """What of each connection's requests lies with us, in bytes, and whom to give up where it is too much."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._bytes: dict[Connection, int] = {}
+        self._sum = 0
+
+    def note(self, one: Connection, held_bytes: int) -> None:
+        self._sum += held_bytes - self._bytes.pop(one, 0)
+        if held_bytes:
+            self._bytes[one] = held_bytes
+
+    def too_much(self) -> list[Connection]:
+        """Those to be given up: of the address for which most lies the largest, and of one that goes as many as make
+        an eighth of room; those who wait for an answer only where nobody else is left."""
+        if self._sum <= self._most_bytes:
+            return []
+        left, enough = self._sum, self._most_bytes - self._most_bytes // 8
+        victims: list[Connection] = []
+        for uses in ((Use.NONE, Use.SENDING), (Use.BEING_ANSWERED,)):
+            of_origin: defaultdict[Network | None, list[tuple[int, int, Connection]]] = defaultdict(list)
+            for number, (one, held) in enumerate(self._bytes.items()):
+                if one.use in uses:
+                    of_origin[one.origin].append((held, -number, one))  # of alike ones the longest
+            lying = {origin: sum(held for held, _, _ in some) for origin, some in of_origin.items()}
+            for some in of_origin.values():
+                some.sort()
+            before: Network | None = None
+            while of_origin and left > enough:
+                heaviest = max(of_origin, key=lambda origin: (lying[origin], origin == before))
+                if left <= self._most_bytes and heaviest != before:
+                    return victims
+                held, _, largest = of_origin[heaviest].pop()
+                victims.append(largest)
+                left, before = left - held, heaviest
+                lying[heaviest] -= held
+                if not of_origin[heaviest]:
+                    del of_origin[heaviest]
+        return victims
 
 
 class Connections:
@@ -67,9 +112,7 @@ class Connections:
         self._count = 0
         self._unread: dict[Connection, None] = {}
         """Those whose answer lies ready, the longest first."""
-        self._held: dict[Connection, int] = {}
-        self._held_bytes = 0
-        """What of each one's requests lies with us, and the sum."""
+        self._lying, self._arriving = _Held(limits.held_bytes), _Held(limits.held_bytes)
 
     def __len__(self) -> int:
         return self._count
@@ -101,7 +144,8 @@ class Connections:
     def forget(self, one: Connection) -> None:
         """A connection has ended, or is about to."""
         self.note_read(one)
-        self._held_bytes -= self._held.pop(one, 0)
+        self._lying.note(one, 0)
+        self._arriving.note(one, 0)
         of_origin = self._of_origin.get(one.origin)
         if of_origin is None or one not in of_origin:
             return
@@ -130,24 +174,19 @@ class Connections:
         self._unread.pop(one, None)
 
     def note_held(self, one: Connection, held_bytes: int) -> None:
-        """So much of this connection's requests lies with us. Where too much lies so in all, the one with most is
-        given up: of the address for which most lies."""
+        """So much of this connection's requests lies with us; nothing of those that were let in.
+
+        Where too much lies so in all, room is made. What has just arrived is weighed by itself: in a moment it may be
+        let in, and must not go before what strangers have left lying here.
+        """
         if one not in self._of_origin.get(one.origin, {}):
             return
-        self._held_bytes += held_bytes - self._held.get(one, 0)
-        if held_bytes:
-            self._held[one] = held_bytes
-        else:
-            self._held.pop(one, None)
-        while self._held_bytes > self.limits.held_bytes and len(self._held) > 1:
-            lying: Counter[Network | None] = Counter()
-            for holder, bytes_ in self._held.items():
-                lying[holder.origin] += bytes_
-            ((heaviest, _),) = lying.most_common(1)
-            of_heaviest = (holder for holder in self._held if holder.origin == heaviest)
-            largest = max(of_heaviest, key=self._held.__getitem__)
-            self.forget(largest)
-            largest.give_up()
+        self._arriving.note(one, held_bytes if one.just_arrived else 0)
+        self._lying.note(one, 0 if one.just_arrived else held_bytes)
+        for held in (self._lying, self._arriving):
+            for victim in held.too_much():
+                self.forget(victim)
+                victim.give_up()
 
     def _close_longest(self, use: Use, connections: Iterable[Connection]) -> bool:
         """Close the connection that has been in this use longest. False: there is none."""

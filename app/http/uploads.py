@@ -66,7 +66,8 @@ def admit(request: Request, service: Service) -> Iterator[None]:
     """A place in the service for the ECG of a request that `require` has let in, before its body is read."""
     announced, limit = announced_bytes(request.headers), service.settings.max_body_bytes
     with service.admit(caller_of(request), limit if announced is None else min(announced, limit)):
-        request.state.let_in = True  # `app.http.connections` looks at it
+        if (let_in := getattr(request.state, "let_in", None)) is not None:
+            let_in()  # so that `app.http.connections` does not count the body as a stranger's
         yield
 
 

@@ -52,7 +52,7 @@ def start(serve_app):
 
         @app.post("/let-in")
         async def let_in(request: Request):
-            request.state.let_in = True
+            request.state.let_in()
             return len(await request.body())
 
         @app.post("/body")

@@ -126,7 +126,7 @@ def test_of_bodies_that_nobody_let_in_only_so_much_lies_with_us(start, monkeypat
                 one.sendall(b"x")
                 answered[-1] = b" 200 " in one_answer(one)
         assert answered[:2] == [True, True]
-        assert sum(answered[2:]) == 1
+        assert sum(answered[2:]) <= 1
 
 
 def test_headers_of_requests_that_wait_count_too_until_they_are_answered(start, monkeypatch):
