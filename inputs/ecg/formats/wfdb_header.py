@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inputs.ecg.formats.base import check_size, checked_rate
-from inputs.ecg.formats.text import encoding_of, first_lines, number, told
+from inputs.ecg.formats.text import encoding_of, first_lines, number, rows_of_numbers, told
 from inputs.ecg.leads import lead_from_name
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_WFDB_HEADER_BYTES, MAX_WFDB_SAMPLES_PER_FRAME, MAX_WFDB_SEGMENTS
@@ -91,7 +91,12 @@ class Header:
 
 
 def looks_like_header(data: bytes) -> bool:
-    """Whether the first line that is no comment is a WFDB record line; one of decimal numbers is a row of a table."""
+    """Whether the first line that is no comment is a WFDB record line; one of decimal numbers is a row of a table.
+
+    So is one of any numbers above another of as many.
+    """
+    if rows_of_numbers(data):
+        return False
     found = [_RECORD.fullmatch(_uncommented(line)) for line in first_lines(data, 1)]
     return any(match is not None and _DECIMAL.fullmatch(match["name"]) is None for match in found)
 
