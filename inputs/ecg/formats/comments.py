@@ -1,4 +1,4 @@
-"""What the lines before a text table state: a sampling rate or interval and a unit, under a name that can mean no other.
+"""What the lines before a text table state: a sampling rate or interval and a unit, under names that mean nothing else.
 
 A heart rate or the limit of a filter is never taken for a sampling rate: `rate: 70` and `50 Hz` say nothing here.
 """
@@ -15,11 +15,10 @@ _MOST_LETTERS = 200
 _NUMBER = r"(?P<value>[0-9]{1,7}(?:[.,][0-9]{1,9})?)"
 _MARK = r"[ \t]*[:=,;\t ][ \t]*"
 _SURE = r"sampl(?:e|es|ing)?[ _-]?(?:rate|freq(?:uency)?)|fs|sfreq|rate_hz|abtast(?:rate|frequenz)"
+_HERTZ = r"(?P<unit>k?hz|hertz|sps)"
 _RATES = (
-    re.compile(
-        rf"(?:ecg )?(?:{_SURE})[ _]?[\[(]?(?:hz)?[\])]?{_MARK}{_NUMBER}[ \t]*(?P<unit>k?hz|hertz|sps)?", re.IGNORECASE
-    ),
-    re.compile(rf"(?:rate|freq(?:uency)?){_MARK}{_NUMBER}[ \t]*(?P<unit>k?hz|hertz|sps)", re.IGNORECASE),
+    re.compile(rf"(?:ecg )?(?:{_SURE})[ _]?[\[(]?(?:hz)?[\])]?{_MARK}{_NUMBER}[ \t]*{_HERTZ}?", re.IGNORECASE),
+    re.compile(rf"(?:rate|freq(?:uency)?){_MARK}{_NUMBER}[ \t]*{_HERTZ}", re.IGNORECASE),
 )
 _INTERVAL = re.compile(
     rf"(?:sampl(?:e|es|ing)?[ _-]?(?:interval|period|time)|dt)[ _]?[\[(]?(?P<before>m?s|us)?[\])]?{_MARK}{_NUMBER}"
@@ -28,7 +27,8 @@ _INTERVAL = re.compile(
 )
 _VOLTAGE = r"[numµμ]?v|(?:nano|micro|milli)?volts?"
 _UNIT = re.compile(
-    rf"(?:(?:signal|amplitude|voltage|lead|ecg|data|value)?[ _-]?units?|einheit){_MARK}[\[(]?(?P<unit>{_VOLTAGE})[\])]?",
+    r"(?:(?:signal|amplitude|voltage|lead|ecg|data|value)?[ _-]?units?|einheit)"
+    rf"{_MARK}[\[(]?(?P<unit>{_VOLTAGE})[\])]?",
     re.IGNORECASE,
 )
 _BARE_UNIT = re.compile(r"(?:in )?[\[(]?(?P<unit>[uµμm]v)[\])]?", re.IGNORECASE)

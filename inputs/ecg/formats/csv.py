@@ -71,8 +71,8 @@ def looks_like_table(data: bytes) -> bool:
 def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
     """Read a table with one column per lead, in any order, or one row; others are left out with a warning.
 
-    `hints.unit` is needed unless the leads or a line before the table carry one, as in `V1 (uV)`; `hints.rate_hz` unless
-    a time column or a line before the table states it. `hints.leads` replaces the names of the table, which one of
+    `hints.unit` is needed unless leads or a line before the table carry one, as in `V1 (uV)`; `hints.rate_hz` unless a
+    time column or a line before the table states it. `hints.leads` replaces the names of the table, which one of
     numbers alone may then lack. Raises UnreadableFile, also where decimal and thousands marks cannot be told apart.
     """
     layout = layout_of(data)
@@ -137,13 +137,13 @@ def _recording(
     """The recording of channels that may have no unit, at the rate stated or given. Raises UnreadableFile."""
     leads = [channel for channel in channels if channel.lead is not None]
     stated = {channel.unit or stated_unit for channel in leads}
-    if hints.unit is not None and None not in stated and all(millivolts_per(unit or "") for unit in stated):
-        if {millivolts_per(unit or "") for unit in stated} != {millivolts_per(hints.unit)}:
-            raise UnreadableFile(
-                "unit_conflict",
-                "The table states another unit than the parameter unit.",
-                hint="Leave unit out: the table states its own.",
-            )
+    factors = {millivolts_per(unit or "") for unit in stated}  # of those that are no voltage others will speak
+    if hints.unit is not None and None not in factors and factors != {millivolts_per(hints.unit)}:
+        raise UnreadableFile(
+            "unit_conflict",
+            "The table states another unit than the parameter unit.",
+            hint="Leave unit out: the table states its own.",
+        )
     lacks_unit = None in stated and hints.unit is None
     if (stated_hz is None and hints.rate_hz is None) or lacks_unit:
         lacks_rate = stated_hz is None and hints.rate_hz is None

@@ -1,6 +1,6 @@
 """What is recognised only to say what a file is when it is refused, and what to send instead.
 
-Marks: Kaitai's and the formats' own specifications; MFER: ISO/TS 11073-92001; annotations of WFDB records:
+Marks: as each format's own specification gives them; MFER: ISO/TS 11073-92001; annotations of WFDB records:
 https://physionet.org/physiotools/wag/annot-5.htm
 """
 
@@ -74,7 +74,8 @@ _MARKS: tuple[tuple[int, bytes, NotRead], ...] = (
     (0, b"SQLite format 3\0", NotRead("an SQLite database", _TABLE)),
     (0, b"{\\rtf", NotRead("a text document (RTF)", _EXPORT)),
     (0, b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j", _TORCH),
-    *((0, mark, _PICKLE) for mark in (b"cnumpy.", b"ccopy_reg\n", b"ccollections\n", b"c__main__\n", b"(dp0\n", b"(lp0\n")),
+    *((0, mark, _PICKLE) for mark in (b"cnumpy.", b"ccopy_reg\n", b"ccollections\n", b"c__main__\n")),
+    *((0, mark, _PICKLE) for mark in (b"(dp0\n", b"(lp0\n")),
     (0, b"@ MFR ", _MFER),
     (0, b"ALIVE", _KARDIA),
     (0, b"MSH|", NotRead("an HL7 version 2 message", _EXPORT)),
@@ -238,7 +239,8 @@ def _is_of_watch(data: bytes) -> bool:
 
 def _is_mfer(data: bytes) -> bool:
     """Of files without a preamble: tags and lengths from the first byte on, an interval among those before waves."""
-    place, found = 0, set()
+    place = 0
+    found: set[int] = set()
     for _ in range(64):
         if len(data) < place + 2:
             return False
