@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from inputs.ecg.archive import looks_like_zip, unpack
-from inputs.ecg.formats import READABLE
 from inputs.ecg.formats.base import EcgFormat
 from inputs.ecg.formats.companions import fitting
 from inputs.ecg.formats.not_read import not_read, refused_as, what_it_is
 from inputs.ecg.parts import named_beside, the_one_record
+from inputs.ecg.readable import READABLE
 from inputs.errors import NO_ROOM_TO_READ, InputError, UnreadableFile
 from inputs.limits import MAX_ECG_FILE_BYTES, MAX_UPLOAD_PARTS
 from inputs.opened import open_regular_file

@@ -21,12 +21,4 @@ FORMATS: tuple[EcgFormat, ...] = (
 )  # fmt: skip
 """In the order in which they are asked: text tables last, for nearly any text may be one."""
 
-READABLE = (
-    "WFDB (.hea with its .dat or .mat, or as one zip), DICOM, SCP-ECG, EDF or BDF, ISHNE, the XML of MUSE, Philips, "
-    "CardioSoft, Mortara or HL7 aECG, MATLAB, HDF5, NPY or CSV"
-)
-"""What is read, as people name it: the page, commands and refusals say it in these words."""
-UNSTATED = "NPY, CSV, MATLAB and HDF5"
-"""Formats that may not state rate, unit and leads, so that a person must give what they do not."""
-
-__all__ = ["FORMATS", "READABLE", "UNSTATED", "EcgFormat"]
+__all__ = ["FORMATS", "EcgFormat"]

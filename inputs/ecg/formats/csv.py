@@ -79,8 +79,7 @@ def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
     if layout.separator is None:
         raise _one_column(layout)
     said = said_before(layout.said)
-    too_wide = layout.headless and len(layout.header) > MAX_TABLE_COLUMNS
-    if layout.by_rows or (too_wide and rows_are_leads(data, layout)):
+    if layout.by_rows or rows_are_leads(data, layout, hints.leads):
         if hints.leads is None and not layout.by_rows:
             raise _unnamed("The rows of the table have no lead names.")
         channels = channels_by_rows(data, layout, hints.leads)
@@ -111,7 +110,7 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
     warnings = []
     if time is not None and times_N is not None:
         unit = unit_of_time(header[time], units[time])
-        timed_hz = rate_from_times(times_N, unit, clock=clock)
+        timed_hz = rate_from_times(times_N, unit, clock=clock, given_hz=hints.rate_hz)
         if timed_hz is not None:
             if rate_hz is not None and abs(rate_hz - timed_hz) > 0.01 * timed_hz:
                 raise UnreadableFile("rate_conflict", "The time column and the lines before the table disagree.")

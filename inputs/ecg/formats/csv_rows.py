@@ -11,7 +11,7 @@ from inputs.ecg.formats.layout import Layout
 from inputs.ecg.formats.text import check_lines, lines_of, told
 from inputs.ecg.leads import leads_from_names
 from inputs.errors import UnreadableFile
-from inputs.limits import MAX_CHANNELS
+from inputs.limits import MAX_CHANNELS, MAX_TABLE_COLUMNS
 
 _MOST_LETTERS_OF_A_ROW = 8 * 2**20
 """Of the longest lead that is read, with a dozen letters a sample."""
@@ -54,11 +54,16 @@ def channels_by_rows(data: bytes, layout: Layout, given: Sequence[str] | None) -
     return [Channel(lead, unit or "", row) for lead, (_, unit), row in zip(leads, named, rows, strict=True)]
 
 
-def rows_are_leads(data: bytes, layout: Layout) -> bool:
-    """Whether rows of numbers alone are leads: fewer of them than there are numbers in one, and none too many."""
-    first = list(itertools.islice(_rows(data, layout), MAX_CHANNELS + 1))
-    width = len(first[0].split(None if layout.separator == " " else layout.separator)) if first else 0
-    return len(first) <= MAX_CHANNELS and len(first) < width
+def rows_are_leads(data: bytes, layout: Layout, given: Sequence[str] | None) -> bool:
+    """Whether rows of numbers alone are leads: too long for rows of samples, or as many as the names that are given.
+
+    Columns come first: where as many names are given as there are columns, they are theirs.
+    """
+    width = len(layout.header)
+    if not layout.headless or layout.names_leads or (given is not None and len(given) == width):
+        return False
+    rows = len(list(itertools.islice(_rows(data, layout), MAX_CHANNELS + 1)))
+    return rows <= MAX_CHANNELS and (width > MAX_TABLE_COLUMNS or (given is not None and len(given) == rows < width))
 
 
 def _rows(data: bytes, layout: Layout) -> Iterator[str]:

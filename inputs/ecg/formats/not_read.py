@@ -15,6 +15,7 @@ from inputs.ecg.formats.text import first_lines, text_start
 from inputs.ecg.formats.xml import root_of
 from inputs.ecg.leads import lead_from_name
 from inputs.errors import UnreadableFile
+from inputs.records import STANDARD_LEADS
 
 _EXPORT = "Export the ECG from the electrocardiograph or its archive as DICOM, SCP-ECG or HL7 aECG, and send that file."
 _TWELVE = "At least leads I, II and V1 to V6 are needed: send the file of a 12-lead electrocardiograph."
@@ -27,18 +28,22 @@ _WEB = "Log in where the file came from, download the file itself and send that.
 
 @dataclass(frozen=True)
 class NotRead:
-    """what: as in "a PDF document". hint: the way out. ecg: its short name where it holds ECGs and nothing else."""
+    """what: as in "a PDF document". hint: the way out. ecg: its short name where it holds ECGs and nothing else.
+
+    others_are: whether other files of the kind are read.
+    """
 
     what: str
     hint: str
     ecg: str = ""
+    others_are: bool = False
 
 
 _PDF = NotRead("a PDF document", _PICTURE)
 _IMAGE = NotRead("an image", _PICTURE)
 _VIDEO = NotRead("a video", "Send an ECG: echo clips are not asked about, they are indexed with their cohort.")
 _ARCHIVE = NotRead("a packed archive", _UNPACK)
-_PICKLE = NotRead("a Python pickle, which could run code", _ARRAY)
+_PICKLE = NotRead("a Python pickle", f"A pickle could run any code. {_ARRAY}")
 _TORCH = NotRead("a file of PyTorch", _ARRAY)
 _EXCEL = NotRead("an Excel workbook", _TABLE)
 _WORD = NotRead("a Word document", _EXPORT)
@@ -86,7 +91,7 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 _JSON = re.compile(r'\ufeff?\s*(?:\{\s*["}]|\[\s*(?:[\[{"\]]|-?[0-9.]+\s*[,\]]\s*[-0-9.\n]))')
 _JSON_KEY = re.compile(r'"([^"\\\n]{1,60})"\s*:')
-_KARDIA_KEYS = {"leadi", "kardia", "alivecor", "recordedat", "leadii"}
+_KARDIA_KEYS = {"leadi", "kardia", "alivecor", "recordedat"}
 _WATCH_KEYS = {"voltagemeasurements", "numberofvoltagemeasurements", "hkelectrocardiogram"}
 _LEADS_IN_JSON = NotRead(
     "a JSON file of leads", "Save it as CSV: a row of lead names, then a row for each sample; give rate_hz and unit."
@@ -99,8 +104,8 @@ _ALONE = re.compile(r"\"?-?[0-9]{1,6}(?:[.,][0-9]{1,6})?\"?[,;]?")
 _OF_ROOTS: dict[str, NotRead] = {
     "html": _PAGE,
     "svg": NotRead("a drawing (SVG)", _PICTURE),
-    "healthdata": NotRead("an export of Apple Health, which holds single-lead recordings", _TWELVE),
-    "clinicaldocument": NotRead("a clinical document (CDA), not the samples of an ECG", _EXPORT),
+    "healthdata": NotRead("an export of Apple Health", f"Its ECGs have a single lead. {_TWELVE}"),
+    "clinicaldocument": NotRead("a clinical document (CDA)", f"It holds no samples. {_EXPORT}"),
     "workbook": _EXCEL,
     "worddocument": _WORD,
 }
@@ -112,7 +117,7 @@ _XML = NotRead("an XML file of an unknown kind", _EXPORT)
 _MFER_TAGS = {1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 15, 17, 18, 22, 23, 28, 30, 63, 64, 65, 69, 103, *range(128, 136)}
 _MFER_INTERVAL, _MFER_WAVES, _MFER_OF_CHANNEL = 11, 30, 63
 _ANNOTATIONS = NotRead(
-    "a file of annotations (WFDB), which holds no samples", "Send the record itself: its .hea with its signal files."
+    "a file of WFDB annotations", "It holds no samples. Send the record itself: its .hea with its signal files."
 )
 _SKIP, _NUM, _SUB, _CHN, _AUX = 59, 60, 61, 62, 63
 
@@ -137,7 +142,8 @@ def not_read(data: bytes) -> NotRead | None:
 
 def refused_as(found: NotRead) -> UnreadableFile:
     """The refusal of the one file of an upload."""
-    return UnreadableFile("unsupported_format", f"This is {found.what}, which is not read.", hint=found.hint)
+    end = "" if found.others_are else ", which is not read"
+    return UnreadableFile("unsupported_format", f"This is {found.what}{end}.", hint=found.hint)
 
 
 def name_if_not_read(data: bytes) -> str | None:
@@ -182,7 +188,7 @@ def of_zip(names: Sequence[str]) -> NotRead | None:
         return _TORCH
     arrays = sum(name.endswith(".npy") for name in names)
     if arrays == len(names) > 1:
-        return NotRead(f"a NumPy .npz of {arrays} arrays", "Save the one array of the ECG as .npy.")
+        return NotRead(f"a NumPy .npz of {arrays} arrays", "Save the one array of the ECG as .npy.", others_are=True)
     return None
 
 
@@ -215,9 +221,10 @@ def _of_json(data: bytes) -> NotRead:
         return _FHIR
     if keys & _WATCH_KEYS:
         return _WATCH
-    if keys & _KARDIA_KEYS:
+    leads = {lead for key in keys if (lead := lead_from_name(key.removeprefix("lead")))}
+    if keys & _KARDIA_KEYS and leads <= set(STANDARD_LEADS[:6]):
         return _KARDIA
-    if len({lead for key in keys if (lead := lead_from_name(key))}) > 1:
+    if len(leads) > 1:
         return _LEADS_IN_JSON
     return NotRead("a JSON file", _TABLE)
 

@@ -28,6 +28,7 @@ _CLOCK = re.compile(
 )
 _MOST_LETTERS = 60
 _DAY_S = 86400.0
+_MOST_SECONDS_ASTRAY = 2.0
 _MOST_SECONDS_A_STEP = 0.05
 """Steps as small as these, in a unit smaller than the second, would be 20 kHz: no ECG has that."""
 
@@ -53,15 +54,22 @@ def times_of(cells: Sequence[str]) -> NDArray[np.float64]:
     return np.fromiter(map(_seconds, cells), np.float64, len(cells))
 
 
-def rate_from_times(times_N: NDArray[np.float64], unit: str | None, *, clock: bool) -> float | None:
-    """Samples per second; None where the unit of numbers is not known, as of sample numbers.
+def rate_from_times(
+    times_N: NDArray[np.float64], unit: str | None, *, clock: bool, given_hz: float | None = None
+) -> float | None:
+    """Samples per second; None where the times do not tell: sample numbers, or a clock of whole seconds.
 
-    clock: the times are those of a clock, in seconds. Raises UnreadableFile for times that do not rise in even steps.
+    clock: the times are those of a clock, in seconds. given_hz: a rate that such a clock is held to. Raises
+    UnreadableFile for times that do not rise in even steps.
     """
     if clock:
         times_N = times_N + _DAY_S * np.concatenate([[0], np.cumsum(np.diff(times_N) < -_DAY_S / 2)])
     steps = len(times_N) - 1
     step = (times_N[-1] - times_N[0]) / steps if steps else 0.0
+    if clock and given_hz and not np.any(times_N % 1) and np.all(np.diff(times_N) >= 0) and step < 1:
+        if abs(steps / given_hz - step * steps) > _MOST_SECONDS_ASTRAY:
+            raise UnreadableFile("rate_conflict", "The times of the table contradict the parameter rate_hz.")
+        return None
     if unit is None and not clock and not 0 < step < _MOST_SECONDS_A_STEP:
         return None
     even = times_N[0] + step * np.arange(len(times_N))
