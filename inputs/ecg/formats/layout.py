@@ -60,7 +60,7 @@ def layout_of(data: bytes) -> Layout:
         return Layout(",", ("",), said=tuple(comments))
     said = (*comments, *lines[:place])
     separator = separator_of(lines[place])
-    if separator is None:
+    if separator is None or (separator == " " and any(leads_in([lines[place].strip()]))):
         headless = is_number(lines[place].strip())
         return Layout(None, (lines[place].strip(),), place, headless, said=said)
     header = tuple(cells_of(lines[place], separator))
