@@ -13,18 +13,23 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.answering.pipeline import Question
 from app.jobs import JobState, StoredJob
+from inputs.ecg.readable import UNSTATED
 
 DEFAULT_K = 10
 MAX_K = 100
 
 
 class ReadQuery(BaseModel):
-    """What helps to read files that do not say it themselves (NPY, CSV)."""
+    """What helps to read files that do not say it themselves, as NPY and CSV do not."""
 
     model_config = ConfigDict(extra="forbid")
 
-    rate_hz: float | None = Field(default=None, gt=0, le=1e6, description="Samples per second; needed for NPY and CSV.")
-    unit: Literal["mV", "uV", "V"] | None = Field(default=None, description="Unit of NPY and CSV samples.")
+    rate_hz: float | None = Field(
+        default=None, gt=0, le=1e6, description=f"Samples per second; needed for {UNSTATED} that do not state it."
+    )
+    unit: Literal["mV", "uV", "V"] | None = Field(
+        default=None, description=f"Unit of the samples; needed for {UNSTATED} that do not state it."
+    )
     leads: str | None = Field(
         default=None,
         min_length=1,

@@ -9,6 +9,7 @@ import typer
 
 from cli.console import err, out, progress
 from cli.options import BundleOption, DeviceOption, WorkersOption
+from inputs.ecg.readable import UNSTATED
 
 if TYPE_CHECKING:
     from cli.embed import EmbedResult
@@ -27,8 +28,8 @@ def embed_ecg(
         Path | None,
         typer.Option(help="Instead of files: (N, 12, T) float32 after preparation, .npy.", exists=True, dir_okay=False),
     ] = None,
-    rate_hz: Annotated[float | None, typer.Option(help="For NPY and CSV: samples per second.")] = None,
-    unit: Annotated[str | None, typer.Option(help="For NPY and CSV: mV, uV or V.")] = None,
+    rate_hz: Annotated[float | None, typer.Option(help=f"For {UNSTATED}: samples per second.")] = None,
+    unit: Annotated[str | None, typer.Option(help=f"For {UNSTATED}: mV, uV or V.")] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
 ) -> None:

@@ -15,6 +15,7 @@ from cli.console import CommandTable, err, out, progress
 from cli.embed_commands import embed_app
 from cli.keys_commands import keys_app
 from cli.options import BundleOption, CohortOption, DeviceOption, IndexOption, WorkersOption, device_name
+from inputs.ecg.readable import UNSTATED
 
 app = typer.Typer(
     cls=CommandTable,
@@ -293,8 +294,8 @@ def query(
     k: Annotated[int, typer.Option(min=1, max=100)] = 10,
     key: Annotated[str | None, typer.Option(envvar="ECHO2ECG_API_KEY", help="API key.")] = None,
     exclude_patient: Annotated[str | None, typer.Option(help="Leave this patient's studies out.")] = None,
-    rate_hz: Annotated[float | None, typer.Option(help="For NPY and CSV: samples per second.")] = None,
-    unit: Annotated[str | None, typer.Option(help="For NPY and CSV: mV, uV or V.")] = None,
+    rate_hz: Annotated[float | None, typer.Option(help=f"For {UNSTATED}: samples per second.")] = None,
+    unit: Annotated[str | None, typer.Option(help=f"For {UNSTATED}: mV, uV or V.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The service's answer as it is.")] = False,
 ) -> None:
     """Send an ECG to a running service and show the answer."""

@@ -28,7 +28,7 @@ from inputs.records import EcgRecording, InputWarning, ReadHints, UploadedFile
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of one ECG. `k` studies, 0 for predictions alone; the rest helps to read NPY and CSV.
+    """What is asked of one ECG. `k` studies, 0 for predictions alone; the rest helps to read what does not say it.
 
     measured: whether the tracing is measured, which takes longer than preparing it does.
     """

@@ -33,6 +33,7 @@ from app.http.uploads import admit, ask, read_upload, require_type
 from app.schemas import DEFAULT_K, MAX_K, SearchQuery
 from app.service import Service
 from app.web import render
+from inputs.ecg.readable import READABLE, UNSTATED
 
 router = APIRouter(include_in_schema=False)
 
@@ -133,6 +134,8 @@ def _form(service: Service, problem: Problem | None = None) -> HTMLResponse:
         bundle=service.retriever.current.embedder.id,
         default_k=DEFAULT_K,
         max_k=MAX_K,
+        readable=READABLE,
+        unstated=UNSTATED,
         with_keys=service.keys.enforced,
     )
     return HTMLResponse(page, problem.status_code if problem else HTTPStatus.OK, problem.headers if problem else None)

@@ -6,6 +6,7 @@ import io
 import zipfile
 from pathlib import PurePosixPath
 
+from inputs.ecg.formats.not_read import of_zip, refused_as
 from inputs.errors import UnreadableFile
 from inputs.limits import (
     FREELY_UNZIPPED_BYTES,
@@ -48,6 +49,8 @@ def unpack(data: bytes) -> list[UploadedFile]:
 
 def _unpack(archive: zipfile.ZipFile) -> list[UploadedFile]:
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    if (program := of_zip([entry.filename for entry in entries])) is not None:
+        raise refused_as(program)
     if len(entries) > MAX_ZIP_ENTRIES:
         raise _too_many(len(entries))
     files = []

@@ -5,20 +5,23 @@ Third-party parsers run here. A service calls this through `inputs.guarded.reade
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from inputs.ecg.archive import looks_like_zip, unpack
 from inputs.ecg.formats.base import EcgFormat
-from inputs.ecg.formats.not_read import name_if_not_read
+from inputs.ecg.formats.companions import fitting
+from inputs.ecg.formats.not_read import not_read, refused_as, what_it_is
 from inputs.ecg.parts import named_beside, the_one_record
+from inputs.ecg.readable import READABLE
 from inputs.errors import NO_ROOM_TO_READ, InputError, UnreadableFile
 from inputs.limits import MAX_ECG_FILE_BYTES, MAX_UPLOAD_PARTS
 from inputs.opened import open_regular_file
 from inputs.records import NO_HINTS, EcgRecording, InputWarning, ReadHints, UploadedFile
 
-_READABLE = "Send WFDB (.hea with its .dat or .mat), DICOM ECG, NPY or CSV."
+_SEND = f"Send {READABLE}."
 
 
 def read_ecg(files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording:
@@ -26,7 +29,7 @@ def read_ecg(files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgR
 
     Parts that are no ECG and named by none are left out, with a warning; another ECG among them is refused.
 
-    The hints describe NPY and CSV files, which may not do so themselves; other formats state their own.
+    The hints describe files that do not do so themselves, such as NPY and CSV; other formats state their own.
     Raises UnreadableFile with a stable code and a hint, OSError when temporary files find no room (NO_ROOM_TO_READ).
     """
     try:
@@ -38,7 +41,7 @@ def read_ecg(files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgR
             raise  # no room for temporary files: the file may be whole
         # Parsers raise a dozen unrelated types on damaged files, with header text in the message: drop it.
         raise UnreadableFile(
-            "unreadable_file", "The file is damaged: it could not be read to the end.", hint=_READABLE
+            "unreadable_file", "The file is damaged: it could not be read to the end.", hint=_SEND
         ) from error
 
 
@@ -56,12 +59,21 @@ def gather_files(path: Path) -> list[UploadedFile]:
     waiting = [path.name]
     while waiting:
         for name in named_beside(files[waiting.pop()]):
-            beside = path.parent / name
-            if name not in files and beside.exists():
-                files[name] = _read_whole(beside)
-                waiting.append(name)
+            there = _beside(path.parent, name)
+            if there is not None and there not in files:
+                files[there] = _read_whole(path.parent / there)
+                waiting.append(there)
                 _check_gathered(files)
     return [UploadedFile(name, data) for name, data in files.items()]
+
+
+def _beside(folder: Path, name: str) -> str | None:
+    """The name in a folder of the file that `name` stands for; None where there is none. Raises UnreadableFile."""
+    if (folder / name).exists():
+        return name
+    names = sorted(os.listdir(folder or "."))
+    place = fitting(name, names)
+    return None if place is None else names[place]
 
 
 def _check_gathered(files: Mapping[str, bytes]) -> None:
@@ -78,7 +90,7 @@ def _read(files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
     if len(files) == 1 and looks_like_zip(files[0].data):
         files = unpack(files[0].data)
     if not any(file.data for file in files):
-        raise UnreadableFile("file_empty", "The file is empty.", hint=_READABLE)
+        raise UnreadableFile("file_empty", "The file is empty.", hint=_SEND)
     if any(looks_like_zip(file.data) for file in files):
         raise UnreadableFile("several_files", "A zip is read only where it is the one file of an upload.")
     record = the_one_record(files)
@@ -89,12 +101,15 @@ def _read(files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
 
 
 def _not_read(files: Sequence[UploadedFile]) -> UnreadableFile:
-    what = next((name for file in files if (name := name_if_not_read(file.data))), None)
+    marked = next((found for file in files if (found := not_read(file.data))), None)
+    found = marked or next((found for file in files if (found := what_it_is(file.data))), None)
+    hint = _SEND if found is None else found.hint
     if len(files) > 1:
-        found = f"; one is {what}, which is not read" if what else ""
-        return UnreadableFile("several_files", f"None of the {len(files)} files is an ECG{found}.", hint=_READABLE)
-    sentence = f"This is {what}, which is not read." if what else "The format of this file is not recognised."
-    return UnreadableFile("unsupported_format", sentence, hint=_READABLE)
+        one = f"; one is {found.what}, which is not read" if found else ""
+        return UnreadableFile("several_files", f"None of the {len(files)} files is an ECG{one}.", hint=hint)
+    if found is None:
+        return UnreadableFile("unsupported_format", "The format of this file is not recognised.", hint=hint)
+    return refused_as(found)
 
 
 def _with_files_ignored(recording: EcgRecording, left_out: int) -> EcgRecording:

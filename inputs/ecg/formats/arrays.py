@@ -18,6 +18,7 @@ from inputs.ecg.formats.base import (
     Channel,
     agreed_rate,
     build_recording,
+    check_no_lead_twice,
     check_size,
     checked_rate,
     millivolts_per,
@@ -34,7 +35,7 @@ from inputs.ecg.formats.stated import (
     stated_rate,
     stated_units,
 )
-from inputs.ecg.leads import lead_from_name
+from inputs.ecg.leads import leads_from_names
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints
 
@@ -193,17 +194,18 @@ def _counts(contents: Contents, array: Numbers, hints: ReadHints) -> set[int]:
 
 def _one_by_one(arrays: Sequence[Numbers]) -> list[Mapping[str, Numbers]]:
     """Vectors that bear the names of leads, by the group that they stand in."""
-    groups: dict[Path, dict[str, Numbers]] = {}
+    groups: dict[Path, list[Numbers]] = {}
     for array in arrays:
-        lead = lead_from_name(array.path[-1])
-        if lead is None or array.dtype.kind not in "fiu" or math.prod(array.shape) < _VECTOR_MIN:
-            continue
-        if sum(size > 1 for size in array.shape) == 1:
-            leads = groups.setdefault(array.path[:-1], {})
-            if lead in leads:
-                raise UnreadableFile("leads_ambiguous", f"The file has more than one lead {lead}.", leads=(lead,))
-            leads[lead] = array
-    return [leads for leads in groups.values() if len(leads) > 1]
+        is_vector = array.dtype.kind in "fiu" and sum(size > 1 for size in array.shape) == 1
+        if is_vector and math.prod(array.shape) >= _VECTOR_MIN:
+            groups.setdefault(array.path[:-1], []).append(array)
+    found: list[Mapping[str, Numbers]] = []
+    for vectors in groups.values():
+        named = zip(leads_from_names([array.path[-1] for array in vectors]), vectors, strict=True)
+        known = [(lead, array) for lead, array in named if lead is not None]
+        check_no_lead_twice([lead for lead, _ in known])
+        found += [dict(known)] if len(known) > 1 else []
+    return found
 
 
 def _from_matrix(contents: Contents, array: Numbers, hints: ReadHints) -> EcgRecording:
@@ -225,12 +227,12 @@ def _from_matrix(contents: Contents, array: Numbers, hints: ReadHints) -> EcgRec
     stated = lead_names(contents, array.path)
     names: Sequence[str | None]
     if stated is not None:
-        names = [lead_from_name(name) for name in stated]
-        if hints.leads is not None and [lead_from_name(lead) for lead in hints.leads] != names:
+        names = leads_from_names(stated)
+        if hints.leads is not None and leads_from_names(hints.leads) != names:
             message = "The file states its own lead names; the given ones were not used."
             warnings.append(InputWarning("parameter_ignored", message))
     elif hints.leads is not None:
-        names = [lead_from_name(lead) for lead in hints.leads]
+        names = leads_from_names(hints.leads)
     else:
         check_leads_unnamed(contents, array.path, count)
         names, warning = usual_leads(count)

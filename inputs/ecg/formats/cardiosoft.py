@@ -27,7 +27,7 @@ from inputs.ecg.formats.base import (
 )
 from inputs.ecg.formats.digits import count_written, written_number, written_samples
 from inputs.ecg.formats.xml import parse_xml, root_of, text_at
-from inputs.ecg.leads import lead_from_name
+from inputs.ecg.leads import leads_from_names
 from inputs.ecg.said import device_said
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_VALUES
@@ -113,17 +113,15 @@ def _strip(strip: Element, hints: ReadHints) -> tuple[float, list[Channel]]:
     check_size(len(waves), samples)
     if len(waves) != _count(strip, "NumberOfLeads"):
         raise _wrong_length()
-    channels = []
-    for wave in waves:
-        counts = _counts(wave.text or "", samples)
-        channels.append(Channel(lead_from_name(wave.get("lead", "")), "mV", counts * per_count))
-    return rate_hz, channels
+    leads = leads_from_names([wave.get("lead", "") for wave in waves])
+    counts = [_counts(wave.text or "", samples) for wave in waves]
+    return rate_hz, [Channel(lead, "mV", row * per_count) for lead, row in zip(leads, counts, strict=True)]
 
 
 def _full_disclosure(whole: Element, hints: ReadHints) -> tuple[float, list[Channel]]:
     rate_hz, per_count = _rate(whole, hints), _millivolts_per_count(whole)
     names = (text_at(whole, "LeadOrder") or "").split(",")
-    leads = [lead_from_name(name) for name in names]
+    leads = list(leads_from_names(names))
     check_size(len(leads), 0)
     total = _count(whole, "FullDisclosureData/SampleCountTotal")
     block = len(leads) * round(rate_hz)

@@ -26,7 +26,7 @@ from inputs.ecg.formats.base import (
     stretch,
 )
 from inputs.ecg.formats.text import number
-from inputs.ecg.leads import lead_from_name
+from inputs.ecg.leads import leads_from_names
 from inputs.ecg.said import device_said
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, DeviceSaid, EcgRecording, InputWarning, ReadHints
@@ -45,7 +45,7 @@ _NO_CHANNELS = ("edf annotations", "bdf annotations", "status")
 
 @dataclass(frozen=True)
 class _Signal:
-    """One signal: what its header says. samples, first_byte: of each record."""
+    """One signal: what its header says. samples, first_byte: of each record. lead: None for one that we do not know."""
 
     label: str
     unit: str
@@ -54,10 +54,7 @@ class _Signal:
     filters: str
     samples: int
     first_byte: int
-
-    @property
-    def lead(self) -> str | None:
-        return lead_from_name(_HEART.sub("", self.label))
+    lead: str | None
 
 
 @dataclass(frozen=True)
@@ -150,12 +147,13 @@ def _signals(data: bytes, count: int, kind: str, sample_bytes: int) -> tuple[_Si
     for width in _WIDTHS:
         fields.append([_text(data[at : at + width]) for at in range(place, place + count * width, width)])
         place += count * width
+    leads = leads_from_names([_HEART.sub("", label) for label in fields[0]])
     signals, first_byte = [], 0
-    for label, _, unit, low, high, least, most, filters, samples, _ in zip(*fields, strict=True):
+    for lead, label, _, unit, low, high, least, most, filters, samples, _ in zip(leads, *fields, strict=True):
         per_record = _whole(samples.encode("latin_1"), kind)
         if per_record < 1:
             raise UnreadableFile("unreadable_file", f"A signal of the {kind} file has no sample in a record.")
-        signals.append(_Signal(label, unit, (low, high), (least, most), filters, per_record, first_byte))
+        signals.append(_Signal(label, unit, (low, high), (least, most), filters, per_record, first_byte, lead))
         first_byte += sample_bytes * per_record
     return tuple(signals)
 

@@ -24,7 +24,7 @@ from inputs.ecg.formats.arrays import (
     usual_leads,
 )
 from inputs.ecg.formats.base import Channel, EcgFormat, build_recording, check_size, of_one_file
-from inputs.ecg.leads import lead_from_name
+from inputs.ecg.leads import leads_from_names
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints
 
@@ -54,7 +54,7 @@ def read_npy(data: bytes, hints: ReadHints) -> EcgRecording:
     signal_LN = leads_first(array, counts)
     names: Sequence[str | None]
     if leads is not None:
-        names = [lead_from_name(lead) for lead in leads]
+        names = leads_from_names(leads)
     else:
         names, warning = usual_leads(len(signal_LN))
         warnings.append(warning)

@@ -28,7 +28,7 @@ from inputs.ecg.formats.base import (
 from inputs.ecg.formats.digits import count_written, written_number, written_samples
 from inputs.ecg.formats.xli import unpack_xli
 from inputs.ecg.formats.xml import parse_xml, root_of, text_at
-from inputs.ecg.leads import lead_from_name
+from inputs.ecg.leads import leads_from_names
 from inputs.ecg.said import device_said
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, DeviceSaid, EcgRecording, InputWarning, ReadHints
@@ -127,7 +127,7 @@ def _leads(waves: Element, signal: Element) -> list[str | None]:
     if labels:
         if len(labels) != int(count):
             raise UnreadableFile("unreadable_file", "The Philips ECG file has not as many lead names as leads.")
-        leads = [lead_from_name(label) for label in labels]
+        leads = list(leads_from_names(labels))
     elif text_at(signal, "acquisitiontype") in _IN_STANDARD_ORDER:
         leads = [*STANDARD_LEADS, *[None] * int(count)][: int(count)]
     else:

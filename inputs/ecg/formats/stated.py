@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inputs.ecg.leads import lead_from_name
+from inputs.ecg.leads import leads_from_names
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_CHANNELS
 from inputs.records import STANDARD_LEADS
@@ -112,7 +112,7 @@ def lead_names(contents: Contents, path: Path) -> list[str] | None:
     for fact in contents.around(path, _LEADS):
         texts = [value for value in fact.values if isinstance(value, str)]
         names = re.split(r"[\s,;|]+", texts[0].strip()) if len(texts) == 1 else texts
-        if any(lead_from_name(name) for name in names):
+        if any(leads_from_names(names)):
             return names
     return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 
 from inputs.errors import UnreadableFile
@@ -16,11 +17,26 @@ from inputs.limits import MAX_SEARCHED_BYTES, MAX_TABLE_LINE_LETTERS, MAX_TABLE_
 _BLOCK_BYTES = 32 * 1024
 _LINE_ENDS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 """All that `str.splitlines` splits at, "\\r\\n" besides."""
+_NO_LETTERS = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+"""Bytes that no text in Latin-1 has."""
+_COMMENTS = ("#", "%")
+_MOST_COMMENTS = 200
+_NUMERIC = re.compile(
+    r"[-+]?(?:[0-9]{1,20}(?:[.,][0-9]{0,20})?|[.,][0-9]{1,20})(?:e[-+]?[0-9]{1,3})?|nan", re.IGNORECASE
+)
 
 
 def encoding_of(data: bytes) -> str:
-    """UTF-8 unless a byte order mark says UTF-16."""
-    return "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    """UTF-8 unless a byte order mark says UTF-16 or the start is text in Latin-1, whose µ is none in UTF-8."""
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16"
+    start = data[:MAX_SEARCHED_BYTES]
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        if _NO_LETTERS.search(start) is None:
+            return "latin-1"
+    return "utf-8-sig"
 
 
 def text_start(data: bytes, size: int = 4096) -> str:
@@ -35,7 +51,20 @@ def first_lines(data: bytes, count: int) -> list[str]:
 
 def told(lines: Iterable[str]) -> Iterator[str]:
     """The lines that are neither blank nor comments."""
-    return (line for line in lines if (text := line.lstrip()) and text[0] != "#")
+    return (line for line in lines if (text := line.lstrip()) and text[0] not in _COMMENTS)
+
+
+def first_comments(data: bytes) -> list[str]:
+    """The comments of MAX_SEARCHED_BYTES of a text, without their marks: the first, for a text may hold thousands."""
+    lines = _lines(_blocks(data[:MAX_SEARCHED_BYTES], "replace"))
+    comments = (text.lstrip("#% \t") for line in lines if (text := line.lstrip())[:1] in _COMMENTS)
+    return list(itertools.islice(comments, _MOST_COMMENTS))
+
+
+def rows_of_numbers(data: bytes) -> bool:
+    """Whether the first two lines are numbers alone, as many in the one as in the other, with blanks between them."""
+    rows = [line.split() for line in first_lines(data, 2)]
+    return len(rows) == 2 and len(rows[0]) == len(rows[1]) > 1 and all(_NUMERIC.fullmatch(c) for r in rows for c in r)
 
 
 def written_plainly(text: str) -> bool:
@@ -50,7 +79,7 @@ def number(text: str) -> float:
     return float(text)
 
 
-def check_lines(data: bytes) -> None:
+def check_lines(data: bytes, most_letters: int = MAX_TABLE_LINE_LETTERS) -> None:
     """Refuse too many lines, lines that are too long and what is no text, at the price of counting."""
     lines = letters = 0
     for block in _blocks(data):
@@ -59,7 +88,7 @@ def check_lines(data: bytes) -> None:
         if lines > MAX_TABLE_LINES:
             raise UnreadableFile("too_long", f"The table has more than {MAX_TABLE_LINES} lines.")
         letters = 0 if ends else letters + len(block)
-        if letters > MAX_TABLE_LINE_LETTERS:
+        if letters > most_letters:
             raise UnreadableFile("unreadable_file", "A line of the table is impossibly long.")
 
 
@@ -69,15 +98,18 @@ def lines_of(data: bytes) -> Iterator[str]:
 
 
 def _lines(blocks: Iterable[str]) -> Iterator[str]:
-    rest = ""
+    begun: list[str] = []  # a line that goes on, block by block: what is long is joined once
     for block in blocks:
-        text = rest + block
+        begun.append(block)
+        if not (len(begun) > 1 and begun[-2][-1:] == "\r") and not any(end in block for end in _LINE_ENDS):
+            continue
+        text = "".join(begun)
         lines = text.splitlines()
-        rest = ""
+        begun = []
         if text[-1:] == "\r" or text[-1:] not in _LINE_ENDS:  # the next block may go on with it, or with "\n"
-            rest = lines.pop() + ("\r" if text[-1] == "\r" else "")
+            begun = [lines.pop() + ("\r" if text[-1] == "\r" else "")]
         yield from lines
-    yield from rest.splitlines()
+    yield from "".join(begun).splitlines()
 
 
 def _blocks(data: bytes, errors: str = "strict") -> Iterator[str]:

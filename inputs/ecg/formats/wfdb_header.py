@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inputs.ecg.formats.base import check_size, checked_rate
-from inputs.ecg.formats.text import encoding_of, first_lines, number, told
-from inputs.ecg.leads import lead_from_name
+from inputs.ecg.formats.text import encoding_of, first_lines, number, rows_of_numbers, told
+from inputs.ecg.leads import leads_from_names
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_WFDB_HEADER_BYTES, MAX_WFDB_SAMPLES_PER_FRAME, MAX_WFDB_SEGMENTS
 
@@ -45,8 +45,6 @@ _TIME = re.compile(r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{
 _DATE = re.compile(r"(?P<day>[0-9]{1,2})/(?P<month>[0-9]{1,2})/(?P<year>[0-9]{4})")
 _DECIMAL = re.compile(r"[-+]?[0-9]*\.[0-9]*(?:e[-+]?[0-9]+)?", re.IGNORECASE)
 _PREFIX = re.compile(r"^e[ck]g[-_:](?=\w)", re.IGNORECASE)
-_CHEST_ELECTRODES = {f"C{place}": f"V{place}" for place in range(1, 7)}
-"""IEC 60601-2-25's names of the chest electrodes. Only all six together are leads: an EEG has a C3 and a C4, too."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,12 @@ class Header:
 
 
 def looks_like_header(data: bytes) -> bool:
-    """Whether the first line that is no comment is a WFDB record line; one of decimal numbers is a row of a table."""
+    """Whether the first line that is no comment is a WFDB record line; one of decimal numbers is a row of a table.
+
+    So is one of any numbers above another of as many.
+    """
+    if rows_of_numbers(data):
+        return False
     found = [_RECORD.fullmatch(_uncommented(line)) for line in first_lines(data, 1)]
     return any(match is not None and _DECIMAL.fullmatch(match["name"]) is None for match in found)
 
@@ -186,13 +189,9 @@ def _parse_signals(lines: Sequence[str]) -> tuple[Signal, ...]:
     return tuple(_parse_signal(match, lead) for match, lead in zip(found, leads, strict=True))
 
 
-def leads_of(descriptions: Sequence[str]) -> list[str | None]:
+def leads_of(descriptions: Sequence[str]) -> tuple[str | None, ...]:
     """The lead that each signal's description names, None where it is none."""
-    names = [_PREFIX.sub("", description.strip(), count=1) for description in descriptions]
-    chest = {name.upper() for name in names} & set(_CHEST_ELECTRODES)
-    if chest == set(_CHEST_ELECTRODES):
-        names = [_CHEST_ELECTRODES.get(name.upper(), name) for name in names]
-    return [lead_from_name(name) for name in names]
+    return leads_from_names([_PREFIX.sub("", description.strip(), count=1) for description in descriptions])
 
 
 def _parse_signal(match: re.Match[str], lead: str | None) -> Signal:

@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from signal_files import edf_of, scp_of
 
 from inputs.ecg.read import gather_files, read_ecg
 from inputs.errors import UnreadableFile
@@ -66,12 +67,13 @@ def others(ecg) -> dict[str, UploadedFile]:
         "DICOM": UploadedFile("Family.dcm", ecg.dicom(ecg.dicom_group(signal)).data),
         "NPY": UploadedFile("Family.npy", ecg.npy(signal).data),
         "CSV": UploadedFile("Family.csv", ecg.csv(signal).data),
-        "EDF": UploadedFile("Family.edf", b"0       " + b" " * 248),
-        "SCP-ECG": UploadedFile("Family.scp", bytes(16) + b"SCPECG" + bytes(100)),
+        "EDF": UploadedFile("Family.edf", edf_of(signal)),
+        "SCP": UploadedFile("Family.scp", scp_of(signal)),
+        "MFER": UploadedFile("Family.mwf", b"@ MFR Standard 12 leads ECG" + bytes(100)),
     }
 
 
-@pytest.mark.parametrize("name", ["DICOM", "NPY", "CSV", "EDF", "SCP-ECG"])
+@pytest.mark.parametrize("name", ["DICOM", "NPY", "CSV", "EDF", "SCP", "MFER"])
 def test_an_ecg_of_another_format_beside_a_record_is_refused_whichever_comes_first(ecg, others, name):
     for files in ways([*ecg.wfdb(), others[name]]):
         error = refusal(files)
@@ -194,7 +196,7 @@ def test_a_table_without_lead_names_is_read_beside_a_note_where_they_are_given(e
 
 def test_files_none_of_which_is_an_ecg_are_refused_by_what_one_of_them_is(others):
     assert refusal([UploadedFile("a", b"a\n"), UploadedFile("b", b"b\n")]).code == "several_files"
-    assert "an EDF file, which is not read" in str(refusal([UploadedFile("a", b"a\n"), others["EDF"]]))
+    assert "an MFER file, which is not read" in str(refusal([UploadedFile("a", b"a\n"), others["MFER"]]))
 
 
 def test_names_that_come_twice_matter_only_where_the_record_needs_them(ecg):

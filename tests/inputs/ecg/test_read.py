@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inputs.ecg.leads import lead_from_code, lead_from_name
-from inputs.ecg.read import read_ecg, read_ecg_path
+from inputs.ecg.read import gather_files, read_ecg, read_ecg_path
 from inputs.errors import UnreadableFile
 from inputs.records import ReadHints, UploadedFile
 
@@ -36,21 +36,20 @@ def test_name_of_a_file_decides_nothing(ecg, name):
 
 
 @pytest.mark.parametrize(
-    ("data", "what"),
+    ("data", "what", "way_out"),
     [
-        (b'<?xml version="1.0"?><AnnotatedECG/>', "XML"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
-        (b"MATLAB 5.0 MAT-file", "MATLAB"),
-        (bytes(16) + b"SCPECG" + bytes(100), "SCP"),
-        (b"0       X X X X" + bytes(300), "EDF"),
-        (b"\x7fELF" + bytes(range(256)), "not recognised"),
+        (b'<?xml version="1.0"?><SomeECG/>', "XML", "DICOM"),
+        (b"@ MFR Standard 12 leads ECG" + bytes(100), "MFER", "WFDB"),
+        (b"%PDF-1.7\n", "PDF", "DICOM"),
+        (b"PAR1" + bytes(100), "Parquet", "CSV"),
+        (b"\x7fELF" + bytes(range(256)), "not recognised", "WFDB"),
     ],
 )
-def test_other_formats_are_refused_by_name_with_a_hint(data, what):
+def test_other_formats_are_refused_by_name_with_a_hint(data, what, way_out):
     error = refusal([UploadedFile("x", data)])
     assert error.code == "unsupported_format"
     assert what in str(error)
-    assert "WFDB" in error.hint
+    assert way_out in error.hint
 
 
 @pytest.mark.parametrize(
@@ -86,6 +85,32 @@ def test_cut_or_scrambled_files_are_read_or_refused_and_raise_nothing_else(ecg):
             except UnreadableFile:
                 refused += 1
     assert refused > 120
+
+
+def test_files_beside_a_header_are_found_whatever_the_case_of_their_names(ecg, tmp_path):
+    header, data = ecg.wfdb()
+    (tmp_path / "REC.HEA").write_bytes(header.data)
+    (tmp_path / "REC.DAT").write_bytes(data.data)
+    assert [file.name for file in gather_files(tmp_path / "REC.HEA")] == ["REC.HEA", "REC.DAT"]
+    np.testing.assert_array_equal(read_ecg_path(tmp_path / "REC.HEA").signal_mv, read_ecg([header, data]).signal_mv)
+
+
+@pytest.mark.parametrize("names", [("P1/REC.HEA", "P1/REC.DAT"), ("a/b/rec.hea", "rec.dat"), ("x.y.hea", "d/Rec.Dat")])
+def test_names_in_a_zip_may_have_folders_and_capitals(ecg, names):
+    header, data = ecg.wfdb()
+    inside = zipped(*(UploadedFile(name, file.data) for name, file in zip(names, (header, data), strict=True)))
+    np.testing.assert_array_equal(read_ecg([inside]).signal_mv, read_ecg([header, data]).signal_mv)
+
+
+def test_an_npz_of_one_array_is_read_and_one_of_several_is_told_what_to_save(ecg):
+    one, several = io.BytesIO(), io.BytesIO()
+    np.savez(one, ecg.signal_mv())
+    np.savez(several, ecg=ecg.signal_mv(), fs=500)
+    known = ReadHints(rate_hz=500.0, unit="mV")
+    assert read_ecg([UploadedFile("a.npz", one.getvalue())], known).signal_mv.shape == (12, 5000)
+    error = refusal([UploadedFile("a.npz", several.getvalue())], rate_hz=500.0, unit="mV")
+    assert error.sentence == "This is a NumPy .npz of 2 arrays."
+    assert error.hint == "Save the one array of the ECG as .npy."
 
 
 def test_missing_file_is_refused_without_its_path(tmp_path):

@@ -56,6 +56,16 @@ HOSTILE = {
     "zero bytes": lambda: TWO * 1000 + b"1,\0\n" * 15 * MB,
     "UTF-16 newlines": lambda: TWO.decode().encode("utf-16") + b"\n\0" * 30 * MB,
     "UTF-16 half letters": lambda: TWO.decode().encode("utf-16") + b"\0\xd8" * 30 * MB,
+    "a lead without end in a row": lambda: b"I," + b"1," * 30 * MB,
+    "a lead of a million samples in a row": lambda: b"I" + b",1" * MB + b"\n",
+    "rows without end that name a lead": lambda: b"I,1,2,3\n" * 7 * MB,
+    "numbers without end in a row": lambda: b"1," * 30 * MB,
+    "blanks between two numbers": lambda: b"1" + b" " * 60 * MB + b"2\n",
+    "rows of numbers and blanks": lambda: b"1 2\n" * 15 * MB,
+    "one number a line": lambda: b"1\n" * 30 * MB,
+    "lines before a header that never comes": lambda: b"a: b, I, II\n" * 5 * MB,
+    "pairs of words": lambda: b"a,500 Hz\n" * 6 * MB,
+    "an object without end": lambda: b'{"a":' * 12 * MB,
     "one lead in every column": lambda: b",".join([b"I"] * 256) + b"\n" + (b"1," * 255 + b"1\n") * 70_000,
 }
 

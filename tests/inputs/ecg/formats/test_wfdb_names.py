@@ -122,9 +122,10 @@ def test_checksums_of_zeros_are_none_and_one_wrong_one_is_a_warning(ecg):
     assert [warning.code for warning in warnings] == ["checksum_mismatch"]
 
 
-@pytest.mark.parametrize("line", ["0.5 12 0.25", "-1.5 3", "1.25e-3 4 7"])
-def test_rows_of_decimal_numbers_are_no_header(line):
-    assert refusal([UploadedFile("x", f"{line}\n{line}\n".encode())]).code == "unsupported_format"
+@pytest.mark.parametrize("line", ["0.5 12 0.25", "-1.5 3", "1.25e-3 4 7", "100 2 360 650000"])
+def test_rows_of_numbers_are_a_table_and_no_header(line):
+    error = refusal([UploadedFile("x", f"{line}\n{line}\n".encode())])
+    assert (error.code, "WFDB" in error.sentence) == ("leads_missing", False)
 
 
 def test_samples_alone_are_refused_with_what_they_lack(ecg):

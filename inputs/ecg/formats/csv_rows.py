@@ -1,0 +1,78 @@
+"""Text tables with a row for each lead: its name, then its samples."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from inputs.ecg.formats.base import Channel, check_no_lead_twice, check_size
+from inputs.ecg.formats.cells import cells_of, marks_for, numbers_of, split_unit
+from inputs.ecg.formats.layout import Layout
+from inputs.ecg.formats.text import check_lines, lines_of, told
+from inputs.ecg.leads import leads_from_names
+from inputs.errors import UnreadableFile
+from inputs.limits import MAX_CHANNELS, MAX_TABLE_COLUMNS
+
+_MOST_LETTERS_OF_A_ROW = 8 * 2**20
+"""Of the longest lead that is read, with a dozen letters a sample."""
+
+
+def channels_by_rows(data: bytes, layout: Layout, given: Sequence[str] | None) -> list[Channel]:
+    """A channel for each row, its unit empty where the row states none.
+
+    given: names for the rows, which replace theirs and which rows of numbers alone need. Raises UnreadableFile.
+    """
+    separator = layout.separator or ","
+    check_lines(data, _MOST_LETTERS_OF_A_ROW)
+    marks = marks_for(separator, data)
+    labels: list[str] = []
+    rows = []
+    for line in _rows(data, layout):
+        if len(labels) == MAX_CHANNELS:
+            raise _too_many_rows()
+        check_size(len(labels) + 1, line.count(separator) if separator != " " else 0)
+        cells = cells_of(line, separator)
+        label, samples = (cells[0], cells[1:]) if layout.by_rows else ("", cells)
+        if samples and not samples[-1]:  # a separator ends each row
+            samples = samples[:-1]
+        check_size(len(labels) + 1, len(samples))
+        labels.append(label)
+        rows.append(numbers_of(samples, f"Row {len(labels)}", marks))
+    if marks is not None:
+        marks.check()
+    if len({len(row) for row in rows}) > 1:
+        raise UnreadableFile(
+            "length_mismatch", "The rows of the table differ in length.", hint="Each row holds one lead, or one sample."
+        )
+    if given is not None and len(given) != len(rows):
+        raise UnreadableFile(
+            "leads_missing", f"The table has {len(rows)} rows of a lead each, and {len(given)} lead names were given."
+        )
+    named = [split_unit(label) for label in (given or labels)]
+    leads = leads_from_names([name for name, _ in named])
+    check_no_lead_twice([lead for lead in leads if lead is not None])
+    return [Channel(lead, unit or "", row) for lead, (_, unit), row in zip(leads, named, rows, strict=True)]
+
+
+def rows_are_leads(data: bytes, layout: Layout, given: Sequence[str] | None) -> bool:
+    """Whether rows of numbers alone are leads: too long for rows of samples, or as many as the names that are given.
+
+    Columns come first: where as many names are given as there are columns, they are theirs.
+    """
+    width = len(layout.header)
+    if not layout.headless or layout.names_leads or (given is not None and len(given) == width):
+        return False
+    rows = len(list(itertools.islice(_rows(data, layout), MAX_CHANNELS + 1)))
+    return rows <= MAX_CHANNELS and (width > MAX_TABLE_COLUMNS or (given is not None and len(given) == rows < width))
+
+
+def _rows(data: bytes, layout: Layout) -> Iterator[str]:
+    return itertools.islice(told(lines_of(data)), layout.before, None)
+
+
+def _too_many_rows() -> UnreadableFile:
+    return UnreadableFile(
+        "too_many_channels",
+        f"The table has more than {MAX_CHANNELS} rows that begin with a lead's name.",
+        hint="Save one column for each lead and one row for each sample, or one row for each lead.",
+    )

@@ -1,0 +1,91 @@
+"""The time column of a text table: which one it is, and the sampling rate that its steps tell.
+
+Times are numbers in a unit that the column's name states, or times of a clock: `0:00.002`, `10:15:30.002`, with a date
+(ISO 8601 or any other) before or behind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inputs.ecg.formats.cells import is_number, numbers_of
+from inputs.errors import UnreadableFile
+
+_SECONDS = {"s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0}
+_SECONDS |= {"ms": 1e-3, "msec": 1e-3, "millisecond": 1e-3, "milliseconds": 1e-3}
+_SECONDS |= {"us": 1e-6, "µs": 1e-6, "μs": 1e-6, "usec": 1e-6, "microseconds": 1e-6, "ns": 1e-9}
+_NAME = re.compile(
+    r"(?:t|times?|timestamps?|(?:elapsed|sample)[ _]?time|date[ _/]?time|clock|zeit)"
+    rf"(?:(?:_|/| ?[\[(]| )(?P<unit>{'|'.join(_SECONDS)})[\])]?)?",
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(
+    r"(?<![0-9:.])(?:(?P<hour>[0-9]{1,3}):)?(?P<minute>[0-9]{1,3}):(?P<second>[0-9]{2}(?:[.,][0-9]{1,9})?)"
+)
+_MOST_LETTERS = 60
+_DAY_S = 86400.0
+_MOST_SECONDS_ASTRAY = 2.0
+_MOST_SECONDS_A_STEP = 0.05
+"""Steps as small as these, in a unit smaller than the second, would be 20 kHz: no ECG has that."""
+
+
+def is_time(name: str) -> bool:
+    """Whether a column's name says that it holds times, with a unit or without."""
+    return len(name) <= _MOST_LETTERS and _NAME.fullmatch(name) is not None
+
+
+def unit_of_time(name: str, below: str = "") -> str | None:
+    """The unit that a column's name states, or else the cell below it, where a row of units stands there."""
+    match = _NAME.fullmatch(name)
+    if match is not None and match["unit"]:
+        return match["unit"].lower()
+    text = below.strip("[]()' ").lower()
+    return text if text in _SECONDS else None
+
+
+def times_of(cells: Sequence[str]) -> NDArray[np.float64]:
+    """Numbers as they stand, clock times in seconds. Raises UnreadableFile for what is neither."""
+    if all(map(is_number, cells[:1])):
+        return numbers_of(cells, "The time column")
+    return np.fromiter(map(_seconds, cells), np.float64, len(cells))
+
+
+def rate_from_times(
+    times_N: NDArray[np.float64], unit: str | None, *, clock: bool, given_hz: float | None = None
+) -> float | None:
+    """Samples per second; None where the times do not tell: sample numbers, or a clock of whole seconds.
+
+    clock: the times are those of a clock, in seconds. given_hz: a rate that such a clock is held to. Raises
+    UnreadableFile for times that do not rise in even steps.
+    """
+    if clock:
+        times_N = times_N + _DAY_S * np.concatenate([[0], np.cumsum(np.diff(times_N) < -_DAY_S / 2)])
+    steps = len(times_N) - 1
+    step = (times_N[-1] - times_N[0]) / steps if steps else 0.0
+    if clock and given_hz and not np.any(times_N % 1) and np.all(np.diff(times_N) >= 0) and step < 1:
+        if abs(steps / given_hz - step * steps) > _MOST_SECONDS_ASTRAY:
+            raise UnreadableFile("rate_conflict", "The times of the table contradict the parameter rate_hz.")
+        return None
+    if unit is None and not clock and not 0 < step < _MOST_SECONDS_A_STEP:
+        return None
+    even = times_N[0] + step * np.arange(len(times_N))
+    if not step > 0 or not np.abs(times_N - even).max() < 0.5 * step:
+        raise UnreadableFile(
+            "rate_missing",
+            "The time column of the table does not rise in even steps.",
+            hint="Leave the column out or give each sample its own time, and add rate_hz to the request.",
+        )
+    # Times are often rounded to milliseconds: rates are given in tenths of a hertz at most.
+    return float(round(1.0 / (step * _SECONDS[unit or "s"]), 1))
+
+
+def _seconds(cell: str) -> float:
+    match = _CLOCK.search(cell[:_MOST_LETTERS])
+    if match is None:
+        raise UnreadableFile("unreadable_file", "The time column of the table holds text that is no time.")
+    minutes = 60 * int(match["hour"] or 0) + int(match["minute"])
+    return 60.0 * minutes + float(match["second"].replace(",", "."))
