@@ -51,7 +51,7 @@ def looks_like_cardiosoft(data: bytes) -> bool:
 def read_cardiosoft(data: bytes, hints: ReadHints) -> EcgRecording:
     """Read the strip, else the full disclosure; `hints.rate_hz` may only confirm the rate. Raises UnreadableFile.
 
-    `hints.start_s` and `hints.length_s` choose a stretch of a full disclosure.
+    `hints.start_s` and `hints.length_s` choose a stretch of it.
     """
     root = parse_xml(data)
     if root.tag != _ROOT:
@@ -114,9 +114,10 @@ def _strip(strip: Element, hints: ReadHints) -> tuple[float, list[Channel]]:
     if len(waves) != _count(strip, "NumberOfLeads"):
         raise _wrong_length()
     channels = []
+    part = stretch(hints, samples, rate_hz)
     for wave in waves:
         counts = _counts(wave.text or "", samples)
-        channels.append(Channel(lead_from_name(wave.get("lead", "")), "mV", counts * per_count))
+        channels.append(Channel(lead_from_name(wave.get("lead", "")), "mV", counts[part] * per_count))
     return rate_hz, channels
 
 
@@ -202,4 +203,10 @@ def _filters(root: Element) -> list[str]:
     ]
 
 
-CARDIOSOFT = EcgFormat("cardiosoft", looks_like_cardiosoft, of_one_file(read_cardiosoft), states_itself=True)
+CARDIOSOFT = EcgFormat(
+    "cardiosoft",
+    looks_like_cardiosoft,
+    of_one_file(read_cardiosoft),
+    states_itself=True,
+    chooses=frozenset({"stretch"}),
+)
