@@ -36,6 +36,7 @@ _SAID = frozenset(field.name for field in fields(DeviceSaid))
 _MAX_SAID_BYTES = 256 * 1024
 """More than all the texts of `DeviceSaid` at their longest, in escaped letters of twelve bytes."""
 _MAX_MEASURE = 10_000.0
+_RECORDED_AT = r"[0-9]{4}[0-9T:.Z+-]{0,36}"
 _ERRORS: dict[str, type[InputError]] = {"UnreadableFile": UnreadableFile, "UnusableRecording": UnusableRecording}
 
 TAKEN: Mapping[str, Any] = {"kind": "taken"}
@@ -104,10 +105,15 @@ def unpack_recording(message: Message) -> EcgRecording:
 
 
 def _packed_said(said: DeviceSaid | None) -> bytes:
-    """As JSON in a block of its own: at its longest it would fill a header. Bounded again, whoever made it."""
+    """As JSON in a block of its own: at its longest it would fill a header.
+
+    Bounded again, and without a time that is none: for what is odd, the other side would refuse the whole ECG.
+    """
     if said is None:
         return b""
     given = {name: getattr(said, name) for name in _SAID}
+    if not re.fullmatch(_RECORDED_AT, said.recorded_at or ""):
+        given["recorded_at"] = None
     bounded = device_said(**{**given, "measures": dict(said.measures)})
     return json.dumps({name: getattr(bounded, name) for name in _SAID}).encode()
 
@@ -124,7 +130,7 @@ def _unpacked_said(block: bytearray) -> DeviceSaid | None:
     return DeviceSaid(
         vendor=_said_text(said["vendor"]),
         model=_said_text(said["model"]),
-        recorded_at=None if recorded_at is None else _word(recorded_at, r"[0-9]{4}[0-9T:.Z+-]{0,36}"),
+        recorded_at=None if recorded_at is None else _word(recorded_at, _RECORDED_AT),
         filters=_said_lines(said["filters"]),
         measures=_said_measures(said["measures"]),
         statements=_said_lines(said["statements"]),
