@@ -14,8 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from app.answering.pipeline import Question
 from app.jobs import JobState, StoredJob
-from inputs.ecg.formats.base import MAX_EXAM_LETTERS, MAX_STRETCH_S
-from inputs.records import ReadHints
+from inputs.records import MAX_EXAM_LETTERS, MAX_STRETCH_S, ReadHints
 
 DEFAULT_K = 10
 MAX_K = 100

@@ -33,7 +33,7 @@ from app.http.uploads import admit, ask, read_upload, require_type
 from app.schemas import DEFAULT_K, MAX_K, SearchQuery
 from app.service import Service
 from app.web import render
-from inputs.ecg.formats.base import MAX_EXAM_LETTERS, MAX_STRETCH_S
+from inputs.records import MAX_EXAM_LETTERS, MAX_STRETCH_S
 
 router = APIRouter(include_in_schema=False)
 

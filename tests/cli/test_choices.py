@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cli import query
-from inputs.ecg.formats.base import MAX_EXAM_LETTERS, MAX_STRETCH_S
+from inputs.records import MAX_EXAM_LETTERS, MAX_STRETCH_S
 
 SAID = {
     "vendor": "GE",

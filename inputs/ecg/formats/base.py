@@ -22,10 +22,6 @@ from inputs.records import STANDARD_LEADS, DeviceSaid, EcgRecording, InputWarnin
 ABSURD_MV = 1e6
 """No electrode sees a kilovolt: infinite and absurd values count as missing, before they overflow anything."""
 
-MAX_EXAM_LETTERS = 100
-MAX_STRETCH_S = 300.0
-"""What is asked for of a file: how an exam may be named, and how long a stretch may be."""
-
 Choice = Literal["exam", "stretch"]
 """What of a file may be chosen: one of many exams, or so many seconds of a long recording."""
 
