@@ -72,7 +72,7 @@ def serve(settings: Settings) -> None:
     """Run until SIGTERM or interrupt, then answer what was accepted. Raises SettingsError or BundleError."""
     check_access(settings)
     configure_logging(settings)
-    _limit_malloc_arenas()
+    _tame_malloc()
     run(create_app(settings), settings)
 
 
@@ -143,10 +143,16 @@ class _DrainingServer(uvicorn.Server):
         return await super().on_tick(counter) or self._service.failed_to_start
 
 
-def _limit_malloc_arenas(arenas: int = 2) -> None:
-    """glibc gives every thread an arena of its own and keeps what is freed there; a few threads need only a few."""
-    m_arena_max = -8
+def _tame_malloc(arenas: int = 2, own_block_bytes: int = 2**20) -> None:
+    """glibc gives every thread an arena of its own and keeps what is freed there; a few threads need only a few.
+
+    Large blocks get pages of their own, and give them back: by itself glibc learns from the first large upload to take
+    them from the heap, where uploads that grow side by side leave holes.
+    """
+    m_arena_max, m_mmap_threshold = -8, -3
     try:
-        ctypes.CDLL("libc.so.6").mallopt(m_arena_max, arenas)
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(m_arena_max, arenas)
+        libc.mallopt(m_mmap_threshold, own_block_bytes)
     except (OSError, AttributeError):  # not glibc
         return

@@ -14,7 +14,7 @@ from rich.table import Table
 from cli.console import led_by, out
 from ground.errors import Refusal
 from outputs import sentences, words
-from outputs.report import Neighbour, NeighbourSummary, Predictions, SearchAnswer
+from outputs.report import FlagPrediction, Neighbour, NeighbourSummary, Predictions, SearchAnswer
 
 TIMEOUT_S = 60.0
 
@@ -124,17 +124,27 @@ def _predictions_table(predictions: Predictions) -> Table:
     table.add_column("Base rate", justify="right")
     lvef, shd = predictions.lvef, predictions.shd
     for row in lvef.classes:
-        chosen = "predicted" if row.label == lvef.predicted else ""
+        chosen = words.MOST_PROBABLE if row.label == lvef.predicted else ""
         table.add_row(
-            f"{words.lvef_class_words(row.range)} ({row.label})", chosen, f"{row.probability:.2f}", _rate(row.base_rate)
+            f"{words.lvef_class_words(row.range)} ({row.label})",
+            chosen,
+            words.chance_words(row.probability),
+            _rate(row.base_rate),
         )
-    table.add_row(words.SHD, sentences.shd_decision(shd), f"{shd.probability:.2f}", _rate(shd.base_rate))
+    table.add_row(words.SHD, sentences.shd_decision(shd), words.chance_words(shd.probability), _rate(shd.base_rate))
     for flag in shd.flags or ():
-        probability = "" if flag.finding == "cannot_tell" else f"{flag.probability:.2f}"
-        table.add_row(f"  {flag.words}", words.finding_words(flag.finding), probability, _rate(flag.base_rate))
+        probability = "" if flag.finding == "cannot_tell" else words.chance_words(flag.probability, flag.bound)
+        table.add_row(f"  {flag.words}", _said_of(flag), probability, _rate(flag.base_rate))
     for name in predictions.not_predicted or ():
-        table.add_row(f"  {words.flag_words(name)}", "not predicted", "", "")
+        table.add_row(f"  {words.flag_words(name)}", words.NO_MODEL, "", "")
     return table
+
+
+def _said_of(flag: FlagPrediction) -> str:
+    """With what it is worth where it is raised."""
+    said = words.finding_words(flag.finding)
+    worth = flag.finding == "raised" and flag.raised_ppv is not None
+    return f"{said} ({words.share_words(flag.raised_ppv)} of those raised have it)" if worth else said
 
 
 def _rate(base_rate: float | None) -> str:
@@ -193,13 +203,14 @@ def _summary_table(summary: NeighbourSummary) -> Table:
         near, index = row.neighbours, row.index
         table.add_row(
             f"{row.words}, {row.unit}",
-            words.spread_words(near.median, near.low, near.high),
+            words.spread_words(near.median, near.low, near.high, near.n),
             str(near.n),
-            words.spread_words(index.median, index.low, index.high),
+            words.spread_words(index.median, index.low, index.high, index.n),
             str(index.n),
         )
     if (shd := summary.shd) is not None:
-        near_share, index_share = words.share_words(shd.neighbours.share), words.share_words(shd.index.share)
+        near_share = words.share_of_words(shd.neighbours.share, shd.neighbours.n)
+        index_share = words.share_of_words(shd.index.share, shd.index.n)
         table.add_row(words.SHD_SHARE, near_share, str(shd.neighbours.n), index_share, str(shd.index.n))
     return table
 

@@ -12,7 +12,7 @@ from inputs.records import STANDARD_LEADS
 class EcgSpec(BaseModel):
     """ECG preparation (arXiv 2603.08505; values measured on the published implementation).
 
-    Order: lead selection by name, missing samples to 0, resample to `rate_hz`, clip at +-`clip_sd` standard
+    Order: lead selection by name, level and gaps (`centre`), resample to `rate_hz`, clip at +-`clip_sd` standard
     deviations of the whole record around zero, subtract an asymmetric-least-squares baseline, z-score each lead
     group, cut windows of `window_samples`.
     """
@@ -21,6 +21,10 @@ class EcgSpec(BaseModel):
 
     rate_hz: float = Field(default=400.0, gt=0)
     leads: tuple[str, ...] = STANDARD_LEADS
+    centre: Literal["none", "median"] = "none"
+    """`none`: the published order, which clips around zero, so that a lead far off zero is cut; one whose median lies
+    more than 0.1 mV off zero is centred all the same. `median`: the median of every lead is taken off before the clip,
+    and a constant changes nothing. Missing samples lie at the median of their lead."""
     clip_sd: float = Field(default=4.0, gt=0)
     baseline_lambda: float = Field(default=1e7, gt=0)
     baseline_p: float = Field(default=0.3, gt=0, lt=1)

@@ -7,7 +7,7 @@ null: write with `exclude_unset`. What is unknown of a study is null. Members th
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -96,6 +96,15 @@ class FlagPrediction(BaseModel):
         default=None,
         description="By a rule stored in the bundle. `cannot_tell`: ECGs do not tell it well enough. "
         "Absent where the bundle has no rule.",
+    )
+    bound: Literal["at_most", "at_least"] | None = Field(
+        default=None, description="Where the classes of LVEF set the probability: the most or the least they allow."
+    )
+    raised_ppv: float | None = Field(
+        default=None, description="Of calibration patients who would be raised, the share that has it."
+    )
+    raised_sensitivity: float | None = Field(
+        default=None, description="Of calibration patients who have it, the share that would be raised."
     )
 
 

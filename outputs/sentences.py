@@ -17,16 +17,19 @@ from outputs.report import (
 from outputs.words import LVEF, SHD, decision_words, lvef_class_words, share_words, verdict_words
 
 
-def point_sentence(point: OperatingPoint) -> str:
-    """What a limit is worth: `At this limit: sensitivity 88 %, specificity 52 %. Where 56 % have it, ...`."""
+def point_sentence(point: OperatingPoint, *, positive: bool) -> str:
+    """What a limit is worth: `At this limit: sensitivity 88 %, specificity 52 %. Where 56 % have it, ...`.
+
+    Of PPV and NPV the one that belongs to the answer, and that it is of all beyond the limit together.
+    """
     said = f"At this limit: sensitivity {share_words(point.sensitivity)}, specificity {share_words(point.specificity)}."
     worth = []
-    if point.ppv is not None:
-        worth.append(f"PPV {share_words(point.ppv)}")
-    if point.npv is not None:
-        worth.append(f"NPV {share_words(point.npv)}")
-    if point.echos_per_case is not None:
-        worth.append(f"{point.echos_per_case:.1f} echocardiograms per case found; where it is rarer, more")
+    if positive and point.ppv is not None:
+        worth.append(f"PPV of all above it together {share_words(point.ppv)}")
+    if not positive and point.npv is not None:
+        worth.append(f"NPV of all below it together {share_words(point.npv)}")
+    if positive and point.echos_per_case is not None:
+        worth.append(f"{point.echos_per_case:.1f} echocardiograms per case found, more where it is rarer")
     if not worth:
         return said
     among = "among the calibration patients"
@@ -43,7 +46,7 @@ def lvef_sentence(lvef: LvefPrediction) -> str:
     decision = decision_words(
         positive=bool(lvef.positive), probability=lowest.probability, threshold=point.threshold, rules_out=True
     )
-    return f"{lvef_class_words(lowest.range)}: {decision}. {point_sentence(point)}"
+    return f"{lvef_class_words(lowest.range)}: {decision}. {point_sentence(point, positive=bool(lvef.positive))}"
 
 
 def shd_sentence(shd: ShdPrediction) -> str:
@@ -55,22 +58,27 @@ def shd_sentence(shd: ShdPrediction) -> str:
     )
     if shd.positive and shd.tells_findings and not raised:
         decision = "above the rule-out limit, and no single finding is raised"
-    return f"{SHD}: {decision}. {point_sentence(shd.operating_point)}"
+    return f"{SHD}: {decision}. {point_sentence(shd.operating_point, positive=shd.positive)}"
 
 
 def shd_decision(shd: ShdPrediction) -> str:
     """What is said of SHD in a row of a table, beside its probability; the sentence below the table names the limit."""
     if shd.operating_point is not None:
-        return verdict_words(positive=shd.positive)
+        return verdict_words(positive=shd.positive, probability=shd.probability)
     return decision_words(positive=shd.positive, probability=shd.probability, threshold=shd.threshold, rules_out=False)
 
 
 def estimate_sentence(estimate: LvefEstimate) -> str:
-    """LVEF as a number: `LVEF 41 % (between 28 and 55 % in 90 % of patients)`."""
+    """LVEF as a number: `LVEF 41 % (90 % prediction interval: 28 to 55 %)`."""
     number = f"{LVEF} {estimate.percent:.0f} %"
     if estimate.low is None or estimate.high is None or estimate.coverage is None:
         return number
-    return f"{number} (between {estimate.low:.0f} and {estimate.high:.0f} % in {estimate.coverage:.0%} of patients)"
+    return (
+        f"{number} ({100 * estimate.coverage:.0f} % prediction interval: {estimate.low:.0f} to {estimate.high:.0f} %)"
+    )
+
+
+_SET_WORDS = dict(zip(SHD_ANSWERS, ("absent", "present"), strict=True))
 
 
 def set_sentence(question: str, said: LvefPrediction | ShdPrediction) -> str:
@@ -78,15 +86,16 @@ def set_sentence(question: str, said: LvefPrediction | ShdPrediction) -> str:
     assert said.prediction_set is not None
     every = SHD_ANSWERS if isinstance(said, ShdPrediction) else [one.label for one in said.classes]
     narrows = not set(every) <= set(said.prediction_set)
-    answers = f"{question}: {' or '.join(said.prediction_set) if narrows else 'cannot narrow it down'}"
+    answers = " or ".join(_SET_WORDS.get(answer, answer) for answer in said.prediction_set)
+    answers = f"{question}: {answers if narrows else 'cannot narrow it down'}"
     if said.coverage is None or said.n_calibration is None:
         return f"{answers}."
     of_whom = "patients" if said.coverage_kind in (None, "overall") else "the patients of each class"
     if said.overall_only:
         of_whom += f" but {' and '.join(said.overall_only)}, of which there were too few"
     return (
-        f"{answers}. Such sets hold the truth for {said.coverage:.0%} of {of_whom} "
-        f"(measured on {said.n_calibration} patients)."
+        f"{answers}. Such sets are sized to hold the truth for {100 * said.coverage:.0f} % of {of_whom}, "
+        f"by {said.n_calibration} calibration patients."
     )
 
 
@@ -94,8 +103,8 @@ _MEASURES = (
     ("heart_rate_bpm", "rate", "/min"),
     ("pr_ms", "PR", " ms"),
     ("qrs_ms", "QRS", " ms"),
-    ("qt_ms", "QT", " ms"),
-    ("qtc_ms", "QTc", " ms"),
+    ("qt_ms", "QT", " ms by tangent"),
+    ("qtc_ms", "QTc", " ms (Fridericia)"),
     ("axis_deg", "axis", "\u00b0"),
 )
 _BY_THE_DEVICE = {"axis_deg": "qrs_axis_deg"}

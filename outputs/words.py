@@ -19,11 +19,14 @@ __all__ = [
     "LVEF",
     "MEASURED_TWICE",
     "MEASURED_TWICE_NOTE",
+    "MOST_PROBABLE",
     "NOT_RAISED",
+    "NO_MODEL",
     "PERCENTILE",
     "SHD",
     "SHD_SHARE",
     "UNKNOWN",
+    "chance_words",
     "counted_words",
     "decision_words",
     "disagree_words",
@@ -34,6 +37,7 @@ __all__ = [
     "lvef_class_words",
     "lvef_disagree_words",
     "number_words",
+    "share_of_words",
     "share_words",
     "shd_words",
     "spread_words",
@@ -49,7 +53,9 @@ PERCENTILE = (
     "Percentile: of 100 studies of the index, so many are less similar to this ECG. It tells a place in this index, "
     "not that a study is near: the first one has the highest, however unlike the ECG it is."
 )
-NOT_RAISED = "Not raised does not mean normal."
+NOT_RAISED = "Raised: its odds are a multiple of those of the base rate. Not raised does not mean normal."
+MOST_PROBABLE = "most probable"
+NO_MODEL = "no model for this"
 UNKNOWN = "unknown"
 DEVICE_SAID = "Said by the device"
 DEVICE_SAID_NOTHING = "The file holds nothing that the device said beside the signal."
@@ -58,6 +64,7 @@ MEASURED_TWICE_NOTE = (
     "The device measures by rules of its own: its QT need not be by the tangent, nor its QTc by Fridericia, as those "
     "measured here are."
 )
+FEWEST_FOR_QUARTILES = 5
 
 
 def lvef_class_words(range_percent: str) -> str:
@@ -65,9 +72,17 @@ def lvef_class_words(range_percent: str) -> str:
     return f"{LVEF} {range_percent}"
 
 
-def verdict_words(*, positive: bool) -> str:
+def verdict_words(*, positive: bool, probability: float) -> str:
     """What a limit that was chosen to miss few says."""
+    if positive and probability > 0.5:
+        return "more likely than not"
     return "cannot be ruled out" if positive else "unlikely"
+
+
+def chance_words(probability: float, bound: str | None = None) -> str:
+    """A probability for a table: `0.36`; never a certainty, and `at most 0.36` where only that is known."""
+    said = ">0.99" if probability > 0.99 else "<0.01" if probability < 0.01 else f"{probability:.2f}"
+    return {"at_most": f"at most {said}", "at_least": f"at least {said}"}.get(bound or "", said)
 
 
 def decision_words(*, positive: bool, probability: float, threshold: float, rules_out: bool) -> str:
@@ -79,14 +94,14 @@ def decision_words(*, positive: bool, probability: float, threshold: float, rule
         return f"{'positive' if positive else 'negative'} (threshold {threshold:.2f})"
     digits = next((few for few in range(3) if _percent(probability, few) != _percent(threshold, few)), 0)
     said, limit = _percent(probability, digits), _percent(threshold, digits)
-    verdict = verdict_words(positive=positive)
+    verdict = verdict_words(positive=positive, probability=probability)
     if positive:
         return f"{verdict} ({said}; rule-out limit {limit})"
     return f"{verdict} ({said}, {'at' if said == limit else 'below'} the rule-out limit of {limit})"
 
 
 def _percent(share: float, digits: int) -> str:
-    return f"{100 * share:.{digits}f} %"
+    return "over 99 %" if share > 0.99 else f"{100 * share:.{digits}f} %"
 
 
 def shd_words(shd: bool | None) -> str:
@@ -122,9 +137,16 @@ def number_words(value: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{round(value, 1 if value < 100 else None):g}"
 
 
-def spread_words(median: float, low: float, high: float) -> str:
-    """Median and quartiles: `55 (49 to 60)`."""
+def spread_words(median: float, low: float, high: float, n: int) -> str:
+    """Median and quartiles: `55 (49 to 60)`; of fewer than FEWEST_FOR_QUARTILES the median alone."""
+    if n < FEWEST_FOR_QUARTILES:
+        return number_words(median)
     return f"{number_words(median)} ({number_words(low)} to {number_words(high)})"
+
+
+def share_of_words(share: float, n: int) -> str:
+    """A share of `n`: `33 %`; of few, whom it is of: `3 of 4`."""
+    return f"{round(share * n)} of {n}" if n < FEWEST_FOR_QUARTILES else share_words(share)
 
 
 def disagree_words(median: float, n: int, low: float, high: float) -> str:

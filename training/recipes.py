@@ -159,7 +159,7 @@ def demo() -> Recipe:
     return Recipe(
         name="demo",
         architecture=architecture,
-        ecg=EcgSpec(windows="mean"),
+        ecg=EcgSpec(windows="mean", centre="median"),
         echo=EchoSpec(size=architecture.echo.size),
         echo_pretraining=EchoPretraining(
             epochs=6,

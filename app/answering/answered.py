@@ -211,6 +211,10 @@ def _flag(flag: str, verdict: FlagVerdict) -> FlagPrediction:
         said.base_rate = _rounded(verdict.base_rate)
     if verdict.finding is not None:
         said.finding = verdict.finding
+    if verdict.bound is not None:
+        said.bound = verdict.bound
+    if verdict.raised_ppv is not None and verdict.raised_sensitivity is not None:
+        said.raised_ppv, said.raised_sensitivity = _rounded(verdict.raised_ppv), _rounded(verdict.raised_sensitivity)
     return said
 
 

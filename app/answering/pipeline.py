@@ -21,6 +21,7 @@ from app.answering.workers import FairThreads
 from ground.disk import sha256
 from index.catalogue.cards import StudyCard
 from inputs.ecg.measured.measure import MeasuredEcg, measure_ecg
+from inputs.ecg.measured.rate_check import rate_warning
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.records import NO_HINTS, DeviceSaid, EcgRecording, InputWarning, ReadHints, UploadedFile
 
@@ -133,13 +134,15 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
     spec = snapshot.embedder.ecg
     prepared = prepare_ecg(recording, spec)
     windows_WLN = ecg_windows(prepared.signal_LN, spec)
+    measured = measure_ecg(recording)
+    of_rate = rate_warning(recording, measured)
     ecg = EcgFacts(
         recording.source_format,
         recording.rate_hz,
         recording.duration_s,
         recording.lead_names,
-        (*prepared.warnings, *not_found),
-        measure_ecg(recording) if question.measured else None,
+        (*prepared.warnings, *(() if of_rate is None else (of_rate,)), *not_found),
+        measured if question.measured else None,
         recording.said if question.device_said else None,
     )
     return Query(snapshot, windows_WLN, question.k, allowed_N), ecg

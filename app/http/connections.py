@@ -1,12 +1,12 @@
 """Limits that uvicorn lacks: what a connection may hold and for how long, and how many there may be.
 
-    header       64 KiB, 100 lines, an address of 8 KiB,  `header_timeout_s`       then 431, 414 or the end
+    header       64 KiB, 100 lines, an address of 4 KiB,  `header_timeout_s`       then 431, 414 or the end
                  with 64 parameters
     body         in pieces of some size, and not behind a request in work          then 400, or the end
-    pipelining   8 requests behind the one being answered                          then these are answered, no more
+    pipelining   4 requests behind the one being answered                          then these are answered, no more
     answer       16 KiB of what lies ready are read in every `write_timeout_s`     then the end
-                 64 MiB lie ready in all                                           then the longest unread ends
-    in work      64 MiB of headers and of bodies that nobody let in, in all        then the largest ends
+                 32 MiB lie ready in all                                           then the longest unread ends
+    in work      40 MiB of headers and of bodies that nobody let in, in all        then the largest ends
     connections  so many in all and from one address                               then the longest idle one is closed
 
 A caller who asks for nothing, or does not read what it asked for, therefore never keeps anybody else out.
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import secrets
 import socket
 import weakref
@@ -24,29 +23,22 @@ from typing import cast
 
 import httptools
 import structlog
-from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from app.access.sessions import SESSION_COOKIE
 from app.http.headers import SECURITY_HEADERS
+from app.http.heads import MAX_HEADER_BYTES, Head, complaint_of_address, own_cookie
 from app.http.origins import ConnectionLimits, Connections, Use, origin_of
 from app.http.problems import PROBLEM_TYPE, Problem, RefusedHeader
 
 log = structlog.get_logger(__name__)
 
-MAX_HEADER_BYTES = 64 * 2**10
-MAX_HEADER_LINES = 100
-MAX_ADDRESS_BYTES = 8 * 2**10
-MAX_PARAMETERS = 64
-"""In an address: taking one apart takes longer than all else that a small request does."""
-MAX_LENGTH_DIGITS = 18
-MAX_PIPELINED = 8
+PARSED_AT_ONCE = 16 * 2**10
+MAX_PIPELINED = 4
 PIECES_ALLOWED = 1000
 LEAST_PIECE_BYTES = 64
 """After so many pieces of a body, such as chunks, they must be of this size on average: each costs us time."""
 _OFFER = (b"upgrade", b"http2-settings")
-_OWN_COOKIE = re.compile(rb"(?:^|;)\s*(%s=[\w-]{1,64})(?:;|$)" % SESSION_COOKIE.encode())
-"""All that is kept of cookies: others may be a riddle for the parser that every request's cookies go through."""
 WRITE_BUFFER_BYTES = 16 * 2**10
 """Above it an answer waits for its reader. The kernel keeps KERNEL_BUFFER_BYTES more."""
 KERNEL_BUFFER_BYTES = 128 * 2**10
@@ -82,12 +74,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
-        self._unfinished_bytes = self._header_bytes = self._header_lines = self._dropped_bytes = 0
-        self._pieces = self._body_bytes = 0
-        self._in_header = self._upgrading = self._has_body = False
+        self._unfinished_bytes = self._dropped_bytes = self._pieces = self._body_bytes = 0
+        self._head = Head(is_coming=False)
+        self._upgrading = False
         self._answering: RequestResponseCycle | None = None
-        self._headers_held: dict[RequestResponseCycle | None, int] = {}
-        """Bytes of the headers of requests in work or waiting."""
+        self._heads_held: dict[RequestResponseCycle | None, int] = {}
+        """What the heads of requests in work or waiting cost, in bytes."""
         self._refusal: RefusedHeader | None = None
         self._deaf = self._lost = False
         self.origin = origin_of(self.client[0] if self.client else "")
@@ -115,16 +107,17 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.message_event.set()
             cycle.transport = self.transport  # else connection and request would hold each other
         self.pipeline.clear()
-        self._headers_held.clear()
+        self._heads_held.clear()
         self._answering = None
 
     def _is_let_in(self) -> bool:
         """Whether the body that arrives is one that the service made room for: see `app.http.uploads.admit`."""
-        return bool(self.cycle.scope["state"].get("let_in"))
+        return bool(self.cycle.scope.get("state", {}).get("let_in"))
 
     def _note_held(self) -> None:
         body = 0 if self.cycle is None or self._is_let_in() else len(self.cycle.body)
-        self.everyone.note_held(self, body + sum(self._headers_held.values()))
+        unfinished = self._unfinished_bytes if self._head.is_coming else 0
+        self.everyone.note_held(self, unfinished + body + sum(self._heads_held.values()))
 
     # What arrives.
 
@@ -137,10 +130,25 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._header_timer is None and (self.cycle is None or self.cycle.response_complete):
             self._start_header_timer()
         self._unset_keepalive_if_required()
-        self._unfinished_bytes += len(data)
-        self._parse(data)
+        for place in range(0, len(data), PARSED_AT_ONCE):
+            if not self._take(data[place : place + PARSED_AT_ONCE]):
+                break
+        if self._head.is_coming and self._header_timer is None:  # behind a request that is being answered
+            self._start_header_timer()
+        self._note_held()
+
+    def _take(self, piece: bytes) -> bool:
+        """A piece so small that, where a header begins in it, all of it may be taken for that header's.
+
+        False: nothing more is taken from this caller.
+        """
+        self._unfinished_bytes += len(piece)
+        self._parse(piece)
+        if self._head.is_coming and self._unfinished_bytes == 0:
+            self._unfinished_bytes = len(piece)
         if self._unfinished_bytes > MAX_HEADER_BYTES and not self._deaf:
             self._refuse(RefusedHeader("header_too_large", 431, "The request's header is too large."))
+        return not self._deaf
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -172,56 +180,42 @@ class BoundedProtocol(HttpToolsProtocol):
         self._parse(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     def on_message_begin(self) -> None:
-        self._header_bytes = self._header_lines = self._pieces = self._body_bytes = 0
-        self._in_header, self._has_body = True, False
+        self._pieces = self._body_bytes = 0
+        self._head = Head()
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
-        if len(self.url) > MAX_ADDRESS_BYTES:
-            self._complain(RefusedHeader("address_too_long", 414, "The request's address is too long."))
-        if self.url.count(b"&") >= MAX_PARAMETERS:
-            self._complain(RefusedHeader("too_many_parameters", 400, "The request's address has too many parameters."))
+        if (refusal := complaint_of_address(self.url)) is not None:
+            self._complain(refusal)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_lines += 1
-        self._header_bytes += len(name) + len(value)
-        if self._header_lines > MAX_HEADER_LINES or self._header_bytes > MAX_HEADER_BYTES:
-            self._complain(RefusedHeader("header_too_large", 431, "The request's header is too large."))
-        if not self._in_header:  # a trailer of a chunked body: counted, and no header, but for the parser
-            if name.lower() in (b"connection", b"proxy-connection", b"upgrade"):
-                self._complain(RefusedHeader("bad_request", 400, "A trailer cannot say what becomes of a connection."))
+        if (refusal := self._head.complaint_of_line(name.lower(), value)) is not None:
+            self._complain(refusal)
+        if not self._head.is_coming:
             return
         if name.lower() == b"cookie":
-            if (own := _OWN_COOKIE.search(value)) is None:
+            if (own := own_cookie(value)) is None:
                 return
-            value = own[1]
-        if name.lower() == b"host" and any(known == b"host" for known, _ in self.headers):
-            self._complain(RefusedHeader("bad_request", 400, "A request names one Host."))  # a proxy may go by another
-        if name.lower() == b"content-length" and len(value) > MAX_LENGTH_DIGITS:
-            self._complain(RefusedHeader("bad_length", 400, "The Content-Length of this request is not a length."))
-        self._has_body |= name.lower() == b"transfer-encoding" or (
-            name.lower() == b"content-length" and value.strip(b"0") != b""
-        )
+            value = own
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._stop_header_timer()
-        self._unfinished_bytes, self._in_header = 0, False
+        self._unfinished_bytes, self._head.is_coming = 0, False
         if self.parser.get_method() == b"CONNECT":
             self._complain(RefusedHeader("bad_request", 400, "This is no proxy."))
         if self.parser.should_upgrade():
             self._upgrading = True  # `_go_on_without_upgrade` follows
             return
         behind_another = self.cycle is not None and not self.cycle.response_complete
-        if behind_another and (self._has_body or len(self.pipeline) >= MAX_PIPELINED):
+        if behind_another and (self._head.has_body or len(self.pipeline) >= MAX_PIPELINED):
             self.cycle.keep_alive = False  # the last that is answered: a body would be kept until its turn
-            self._deaf = True
+            self._deaf, self.headers = True, []
             raise _NoMore
         self.everyone.note_use(self)
         super().on_headers_complete()
-        self._headers_held[self.cycle] = self._header_bytes
-        self._note_held()
+        self._heads_held[self.cycle] = self._head.cost_bytes(self.url)
 
     def on_body(self, body: bytes) -> None:
         self._unfinished_bytes = 0
@@ -230,7 +224,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._pieces > PIECES_ALLOWED and self._body_bytes < LEAST_PIECE_BYTES * self._pieces:
             self._complain(RefusedHeader("body_in_crumbs", 400, "The body comes in pieces that are too small."))
         super().on_body(body)
-        self._note_held()
 
     def on_message_complete(self) -> None:
         self._stop_header_timer()
@@ -252,16 +245,25 @@ class BoundedProtocol(HttpToolsProtocol):
 
         async def when_read(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             await self.flow.drain()  # else this answer would lie, counted by nobody, behind one that is not read
-            if not cycle.disconnected:
-                await app(scope, receive, send)
+            try:
+                if not cycle.disconnected:
+                    await app(scope, receive, send)
+            finally:
+                self._forget(cycle)
 
         super()._start_asgi_task(cycle, when_read)
+
+    def _forget(self, cycle: RequestResponseCycle) -> None:
+        """An idle connection must not keep its last request."""
+        cycle.scope = cast(HTTPScope, {})
+        if self.cycle is cycle and not self._head.is_coming:
+            self.scope, self.headers, self.url = cast(HTTPScope, {}), [], b""
 
     def on_response_complete(self) -> None:
         self.everyone.note_use(self)
         if self.cycle.response_complete:
             self.cycle.body = bytearray()  # what was refused unread
-        self._headers_held.pop(self._answering, None)
+        self._heads_held.pop(self._answering, None)
         self._note_held()
         super().on_response_complete()
         if self.transport.is_closing():
@@ -297,9 +299,19 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def give_up(self) -> None:
         self._deaf = True
-        if self.cycle is not None:
-            self.cycle.body = bytearray()  # whoever works on it may hold it for long
+        self._let_go()
         self.transport.abort()
+
+    def _let_go(self) -> None:
+        """Of what lies here of requests: whoever works on one may go on holding it for long."""
+        for cycle, _ in self.pipeline:  # nobody has begun to work on these
+            cycle.disconnected, cycle.scope = True, cast(HTTPScope, {})
+        self.pipeline.clear()
+        if self.cycle is not None:
+            self.cycle.body = bytearray()
+        self._heads_held.clear()
+        self.parser, self.headers = httptools.HttpRequestParser(self), []
+        self._head = Head(is_coming=False)
 
     def timeout_keep_alive_handler(self) -> None:
         self._close()
@@ -326,6 +338,7 @@ class BoundedProtocol(HttpToolsProtocol):
         request_id = secrets.token_hex(8)
         log.info("request_refused", request_id=request_id, code=refusal.code)
         self.transport.write(_answer(refusal, request_id))
+        self._let_go()
         self.end_unread()
 
     def _close(self) -> None:
@@ -353,7 +366,15 @@ class BoundedProtocol(HttpToolsProtocol):
             self._end_timer = None
 
     def _start_header_timer(self) -> None:
-        self._header_timer = self.loop.call_later(self.everyone.limits.header_timeout_s, self._close)
+        self._header_timer = self.loop.call_later(self.everyone.limits.header_timeout_s, self._header_is_late)
+
+    def _header_is_late(self) -> None:
+        """Close, but for an answer that is still due."""
+        if self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+            self._deaf = True
+        else:
+            self._close()
 
     def _stop_header_timer(self) -> None:
         if self._header_timer is not None:

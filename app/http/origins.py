@@ -22,9 +22,9 @@ class ConnectionLimits:
     total: int = 1024
     per_address: int = 256
     exempt: tuple[Network, ...] = ()
-    unread_bytes: int = 64 * 2**20
+    unread_bytes: int = 32 * 2**20
     """Of all answers that lie ready and are not read."""
-    held_bytes: int = 64 * 2**20
+    held_bytes: int = 40 * 2**20
     """Of all headers of requests in work, and of their bodies where nobody has let them in."""
 
 

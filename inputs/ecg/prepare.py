@@ -21,6 +21,8 @@ from inputs.errors import UnusableRecording
 from inputs.records import EcgRecording, InputWarning
 from inputs.specs import EcgSpec
 
+FAR_OFF_MV = 0.1
+"""A lead whose median lies farther from zero is centred even where the published order would not."""
 _SAMPLES_AT_ONCE = 500_000
 """Over all leads: a Fourier transform and a baseline take several times the memory of what they are made of."""
 _LONG = 1_000_000
@@ -49,8 +51,12 @@ def prepare_ecg(recording: EcgRecording, spec: EcgSpec) -> PreparedEcg:
     is_long = recording.signal_mv.size * max(1.0, spec.rate_hz / recording.rate_hz) > _LONG
     with _one_long if is_long else contextlib.nullcontext():
         checked = check_ecg(recording, spec)
-        signal_LN = normalise_signal(_resampled(checked.rows_mv, recording.rate_hz, spec.rate_hz), spec)
-        return PreparedEcg(signal_LN.astype(np.float32, copy=False), recording.warnings + checked.warnings)
+        levels_mv = [_level_mv(row) for row in checked.rows_mv]
+        off = [spec.centre == "median" or abs(level_mv) > FAR_OFF_MV for level_mv in levels_mv]
+        rows = _resampled(checked.rows_mv, levels_mv, off, recording.rate_hz, spec.rate_hz)
+        signal_LN = normalise_signal(rows, spec).astype(np.float32, copy=False)
+        centred = _centred(spec, off) if spec.centre == "none" else ()
+        return PreparedEcg(signal_LN, recording.warnings + checked.warnings + centred)
 
 
 def ecg_windows(signal_LN: NDArray[np.float32], spec: EcgSpec) -> NDArray[np.float32]:
@@ -74,13 +80,43 @@ def resample_signal(signal_LN: NDArray[np.floating], rate_hz: float, to_rate_hz:
     return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
-def _resampled(rows: Sequence[NDArray[np.float32]], rate_hz: float, to_rate_hz: float) -> NDArray[np.floating]:
-    """`resample_signal` of leads not gathered yet, with zeros for what is missing: a NaN would spread over its lead."""
+def _resampled(
+    rows: Sequence[NDArray[np.float32]],
+    levels_mv: Sequence[float],
+    off: Sequence[bool],
+    rate_hz: float,
+    to_rate_hz: float,
+) -> NDArray[np.floating]:
+    """`resample_signal` of leads not gathered yet, those that are `off` brought to zero.
+
+    What is missing lies at its lead's level: a NaN would spread over its lead, and a zero would be a step.
+    """
     parts = []
     for block in _blocks(len(rows), len(rows[0])):
-        part_LN = np.nan_to_num(np.stack(rows[block]), nan=0.0, copy=False)  # it is ours: just stacked
+        part_LN = np.stack(rows[block])
+        for row, level_mv, is_off in zip(part_LN, levels_mv[block], off[block], strict=True):
+            if is_off:
+                row -= np.float32(level_mv)
+            np.nan_to_num(row, copy=False, nan=0.0 if is_off else level_mv)
         parts.append(resample_signal(part_LN, rate_hz, to_rate_hz))
     return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def _level_mv(row: NDArray[np.float32]) -> float:
+    """The median of what is there; 0 of a lead without samples."""
+    present = row[np.isfinite(row)]
+    return float(np.median(present)) if len(present) else 0.0
+
+
+def _centred(spec: EcgSpec, off: Sequence[bool]) -> tuple[InputWarning, ...]:
+    leads = tuple(lead for lead, is_off in zip(spec.leads, off, strict=True) if is_off)
+    if not leads:
+        return ()
+    what = f"Lead {leads[0]} lies" if len(leads) == 1 else f"Leads {', '.join(leads)} lie"
+    message = (
+        f"{what} more than {FAR_OFF_MV:g} mV off zero: {'its' if len(leads) == 1 else 'their'} median was taken off."
+    )
+    return (InputWarning("leads_centred", message, leads),)
 
 
 def _blocks(leads: int, samples: int) -> list[slice]:

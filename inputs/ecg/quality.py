@@ -8,7 +8,7 @@ Letters in array names: L leads, N samples.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ INCONSISTENT = 0.15
 """How far II may be from I + III, as a share of the largest of their standard deviations."""
 REVERSED_CORRELATION = -0.6
 """Of I with V6, which see the heart from nearly the same side."""
+PADDING_S = 0.02
+FEWEST_PADDED = 3
+"""So many leads that share zeros for so long at an end do not do so by chance."""
 LOST_LEADS_ALLOWED = 3
 """Flat or empty leads up to here are a warning (an electrode fell off); beyond, too little of the heart is seen."""
 
@@ -54,17 +57,37 @@ class CheckedEcg:
 def check_ecg(recording: EcgRecording, spec: EcgSpec) -> CheckedEcg:
     """Bring the spec's leads in order, deriving limb leads, and judge them. Raises UnusableRecording.
 
-    The warnings are those of preparation; `recording.warnings` holds those of reading.
+    The warnings are those of preparation; `recording.warnings` holds those of reading. Zeros that all leads share at
+    the ends are no ECG and are cut.
     """
+    recording, warnings = _without_padding(recording)
     _check_time_base(recording, spec)
     rows, derived = _select_leads(recording, spec)
-    warnings = []
     if derived:
         names = ", ".join(derived)
         warnings.append(InputWarning("leads_derived", f"{names} were computed from leads I and II.", derived))
     warnings += _check_signal(rows, spec.leads)
     warnings += _check_wiring(recording)
     return CheckedEcg(rows, tuple(warnings))
+
+
+def _without_padding(recording: EcgRecording) -> tuple[EcgRecording, list[InputWarning]]:
+    """The recording without the zeros that some archives put before and after an ECG to give all one length."""
+    signal_mv = recording.signal_mv
+    moving = [row for row in signal_mv if np.any(row != 0.0) and np.isfinite(row).any()]
+    if len(moving) < FEWEST_PADDED or signal_mv.shape[1] == 0:
+        return recording, []
+    ends = [(row != 0.0) & np.isfinite(row) for row in moving]
+    first = min(int(there_N.argmax()) for there_N in ends)
+    last = max(len(there_N) - int(there_N[::-1].argmax()) for there_N in ends)
+    fewest = PADDING_S * recording.rate_hz
+    before, after = (count if count >= fewest else 0 for count in (first, signal_mv.shape[1] - last))
+    if not before and not after:
+        return recording, []
+    cut_s = (before + after) / recording.rate_hz
+    message = f"{cut_s:.2f} s of zeros in all leads at the ends are padding and were cut off."
+    kept = replace(recording, signal_mv=signal_mv[:, before : signal_mv.shape[1] - after])
+    return kept, [InputWarning("padding_cut", message)]
 
 
 def _check_time_base(recording: EcgRecording, spec: EcgSpec) -> None:
@@ -143,13 +166,21 @@ def _check_signal(rows: Sequence[NDArray[np.float32]], leads: tuple[str, ...]) -
     if gaps_L.any():
         share = 1.0 - present_L[~empty_L].sum() / (samples * np.count_nonzero(~empty_L))
         names = tuple(np.array(leads)[gaps_L].tolist())
-        message = f"{share:.2%} of the samples are missing and counted as zero ({', '.join(names)})."
+        message = f"{share:.2%} of the samples are missing and counted as their lead's level ({', '.join(names)})."
         warnings.append(InputWarning("samples_missing", message, names))
     low, high = PLAUSIBLE_MV
     middle_mv = float(np.median(swing_L[~lost_L]))
     if not low <= middle_mv <= high:
         message = f"A typical lead swings {middle_mv:.3g} mV peak to peak, which is not plausible for an ECG."
         warnings.append(InputWarning("amplitude_implausible", message + " Check unit and gain."))
+    wrapped = tuple(
+        lead for lead, row, lost_one in zip(leads, rows, lost_L, strict=True) if not lost_one and _is_wrapped(row)
+    )
+    if wrapped:
+        message = (
+            f"{_listing(wrapped)} jump between the ends of their range: samples of fewer bits may have lost their sign."
+        )
+        warnings.append(InputWarning("samples_wrapped", message, wrapped))
     clipped = tuple(
         lead
         for lead, row, lost_one, *extremes in zip(leads, rows, lost_L, highest_L, lowest_L, strict=True)
@@ -159,6 +190,18 @@ def _check_signal(rows: Sequence[NDArray[np.float32]], leads: tuple[str, ...]) -
         message = f"{_listing(clipped)} stay at their largest or smallest value for long: the signal seems cut off."
         warnings.append(InputWarning("signal_clipped", message, clipped))
     return warnings
+
+
+def _is_wrapped(row: NDArray[np.float32]) -> bool:
+    """Whether samples lie near both ends of their range, hardly any between, and jump from end to end several times.
+
+    So do 12 bits of a signed number that are read as an unsigned one: what lies just below zero becomes the largest.
+    """
+    low, high = np.fmin.reduce(row), np.fmax.reduce(row)
+    place_N = (row - low) / (high - low)
+    near_low, near_high = np.mean(place_N < 0.25), np.mean(place_N > 0.75)
+    jumps = np.count_nonzero(np.abs(np.diff(place_N)) > 0.75)
+    return bool(min(near_low, near_high) > 0.05 and near_low + near_high > 0.95 and jumps >= 8)
 
 
 def _is_clipped(row: NDArray[np.float32], extreme: np.float32) -> bool:

@@ -8,6 +8,7 @@ Letters in array names: B batch, W windows, L leads, N samples, F features, D em
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _Float32 = NDArray[np.float32]
 
+Bound = Literal["at_most", "at_least"]
 Gift = Literal["ecg_features", "ecg_embeddings", "predictions", "unusual"]
 """Features of an ECG; embeddings to search with; probabilities of LVEF and SHD; how unusual an ECG is."""
 
@@ -157,13 +159,18 @@ class YesNoVerdict:
 class FlagVerdict:
     """One SHD flag: its probability, its base rate, and what is said of it.
 
-    finding is None, and threshold is not, in bundles from before there were rules.
+    finding is None, and threshold is not, in bundles from before there were rules. bound: where the classes of LVEF set
+    the probability of a flag about LVEF, whether it is the most or the least that they allow. raised_ppv and
+    raised_sensitivity: of calibration patients, how many of those raised have it, and how many of those with it are.
     """
 
     probability: float
     base_rate: float | None = None
     finding: Finding | None = None
     threshold: float | None = None
+    bound: Bound | None = None
+    raised_ppv: float | None = None
+    raised_sensitivity: float | None = None
 
     @property
     def positive(self) -> bool:
@@ -237,7 +244,8 @@ class EcgOutput:
         if self.flags_BQ is None:
             return lvef, shd, {}
         of_flags = zip(probes.flag_names, self.flags_BQ[number].tolist(), strict=True)
-        return lvef, shd, {name: _flag(probes.flags[name], probability) for name, probability in of_flags}
+        lvef_C = self.lvef_BC[number]
+        return lvef, shd, {name: _flag(probes.flags[name], chance, lvef_C) for name, chance in of_flags}
 
     def _lvef(self, probes: Probes, number: int, probability_C: _Float32) -> LvefVerdict:
         probe, called = probes.lvef, int(probability_C.argmax())
@@ -272,11 +280,25 @@ def _shd(probes: Probes, probability: float) -> YesNoVerdict:
     )
 
 
-def _flag(probe: FlagProbe, probability: float) -> FlagVerdict:
+def _flag(probe: FlagProbe, probability: float, lvef_C: _Float32) -> FlagVerdict:
     rule, base_rate = probe.rule, probe.prevalence
+    bound = _bound(probe, probability, lvef_C)
     if rule is None or base_rate is None:
-        return FlagVerdict(probability, base_rate, threshold=probe.threshold)
-    return FlagVerdict(probability, base_rate, rule.finding(probability, base_rate))
+        return FlagVerdict(probability, base_rate, threshold=probe.threshold, bound=bound)
+    finding = rule.finding(probability, base_rate)
+    if not rule.can_tell:
+        return FlagVerdict(probability, base_rate, finding, bound=bound)
+    return FlagVerdict(probability, base_rate, finding, None, bound, rule.calls.ppv, rule.calls.sensitivity)
+
+
+def _bound(probe: FlagProbe, probability: float, lvef_C: _Float32) -> Bound | None:
+    """Which of the LVEF classes' bounds is shown instead of the flag's own probability; None where neither is."""
+    if probe.lvef_classes is None:
+        return None
+    wholly, partly = probe.lvef_classes
+    if math.isclose(probability, float(lvef_C[:partly].sum()), abs_tol=1e-6):
+        return "at_most"
+    return "at_least" if math.isclose(probability, float(lvef_C[:wholly].sum()), abs_tol=1e-6) else None
 
 
 def _point(point: OperatingPoint | None) -> PointVerdict | None:

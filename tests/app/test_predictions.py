@@ -94,7 +94,22 @@ def test_a_flag_is_raised_by_its_rule_and_shown_beside_its_base_rate(running, ma
         "probability": pytest.approx(0.34),
         "base_rate": base_rate,
         "finding": finding,
+        **({} if finding == "cannot_tell" else {"raised_ppv": 0.4, "raised_sensitivity": pytest.approx(2 / 3)}),
     }
+
+
+@pytest.mark.parametrize(("probability", "bound"), [(0.9, "at_most"), (0.7, "at_least"), (0.8, None)])
+def test_a_flag_that_the_lvef_classes_bound_is_said_to_be_at_its_bound(running, make_probes, probability, bound):
+    """The classes of the stand-in have 0.7, 0.2 and 0.1."""
+    flag = {"prevalence": 0.14, "rule": rule(), "lvef_classes": (1, 2)}
+    running.bundle.probes = make_probes(flags={"lvef_lte_45_flag": flag})
+    running.bundle.says_more = {"flags_BQ": lambda B: np.full((B, 1), probability, np.float32)}
+    (said,) = running.search(1).json()["predictions"]["shd"]["flags"]
+    assert said.get("bound") == bound
+    page = running.client.post("/", files={"files": b"1"}).text
+    assert (
+        f"{bound.replace('_', ' ')} {probability:.2f}" if bound else f'<td class="number">{probability:.2f}'
+    ) in page
 
 
 def test_a_call_comes_with_its_operating_point(running, make_probes):
@@ -167,7 +182,7 @@ def test_a_bundle_with_the_two_probes_alone_says_nothing_more(running, make_prob
 def test_the_page_shows_sets_flags_and_the_warning_once_and_above_the_numbers(running):
     says_unusual(running, 99.4)
     page = re.sub(r"\s+", " ", running.client.post("/", files={"files": b"1"}).text)
-    assert "LVEF: reduced or mildly reduced. Such sets hold the truth for 90% of patients" in page
+    assert "LVEF: reduced or mildly reduced. Such sets are sized to hold the truth for 90 % of patients" in page
     assert "<td>LVEF 45 % or less</td>" in page
     assert "_flag" not in page
     assert page.count("99.4 %") == 1
@@ -240,7 +255,7 @@ def test_a_flag_that_the_model_cannot_tell_has_its_probability_in_the_json_alone
 def test_not_raised_is_said_once_not_to_mean_normal_and_shd_to_stand_without_a_finding(told):
     for said in told.values():
         assert said.count("Not raised does not mean normal.") == 1
-        assert "cannot be ruled out" in said
+        assert "more likely than not" in said
         assert "Structural heart disease: above the rule-out limit, and no single finding is raised. At this" in said
 
 

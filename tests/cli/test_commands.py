@@ -180,8 +180,8 @@ def test_an_answer_names_the_lvef_ranges_and_the_one_predicted():
         query.print_answer(answer(predictions=predictions))
     rows = [line for line in captured.get().splitlines() if "LVEF" in line and "0." in line]
     assert "LVEF <=40 % (reduced)" in rows[0]
-    assert "predicted" in rows[0]
-    assert "predicted" not in rows[1]
+    assert "most probable" in rows[0]
+    assert "most probable" not in rows[1]
     assert "positive (threshold 0.40)" in captured.get()
 
 

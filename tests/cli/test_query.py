@@ -53,7 +53,7 @@ def test_sets_flags_and_the_percentile_are_shown():
     shd = ANSWER["predictions"]["shd"] | {"flags": [flag]}
     ood = {"score": 1.2, "percentile": 99.4}
     text = printed(ANSWER | {"predictions": {"lvef": lvef, "shd": shd, "ood": ood}})
-    assert "LVEF: reduced or mildly reduced. Such sets hold the truth for 90% of patients" in text
+    assert "LVEF: reduced or mildly reduced. Such sets are sized to hold the truth for 90 % of patients" in text
     assert "LVEF 45 % or less" in text
     assert "_flag" not in text
     assert "raised" in text

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from outputs.report import LvefPrediction, OperatingPoint, ShdPrediction
-from outputs.sentences import lvef_sentence, point_sentence, set_sentence, shd_decision, shd_sentence
+from outputs.report import LvefEstimate, LvefPrediction, MeasuredEcg, OperatingPoint, ShdPrediction
+from outputs.sentences import (
+    estimate_sentence,
+    lvef_sentence,
+    measured_line,
+    point_sentence,
+    set_sentence,
+    shd_decision,
+    shd_sentence,
+)
 
 POINT = OperatingPoint(
     threshold=0.31, sensitivity=0.88, specificity=0.52, ppv=0.7, npv=0.78, echos_per_case=1.43, n_cases=272,
@@ -13,7 +21,7 @@ POINT = OperatingPoint(
 )  # fmt: skip
 AT_THIS_LIMIT = (
     "At this limit: sensitivity 88 %, specificity 52 %. Where 56 % have it, as among the calibration patients: "
-    "PPV 70 %, NPV 78 %, 1.4 echocardiograms per case found; where it is rarer, more."
+    "PPV of all above it together 70 %, 1.4 echocardiograms per case found, more where it is rarer."
 )
 
 
@@ -30,17 +38,20 @@ def lvef(**parts):
 
 
 def test_a_limit_names_both_error_rates_and_for_whom_the_predictive_values_hold():
-    assert point_sentence(POINT) == AT_THIS_LIMIT
+    assert point_sentence(POINT, positive=True) == AT_THIS_LIMIT
+    below = point_sentence(POINT, positive=False)
+    assert below.endswith("as among the calibration patients: NPV of all below it together 78 %.")
+    assert "PPV" not in below, "that belongs to the other answer"
 
 
 def test_a_limit_that_calls_nobody_has_no_ppv_and_finds_no_case():
     nobody = POINT.model_copy(update={"ppv": None, "echos_per_case": None})
-    assert point_sentence(nobody).endswith("as among the calibration patients: NPV 78 %.")
+    assert point_sentence(nobody, positive=True) == "At this limit: sensitivity 88 %, specificity 52 %."
 
 
 def test_an_answer_of_a_service_that_did_not_say_the_prevalence_has_none_made_up():
-    said = point_sentence(POINT.model_copy(update={"prevalence": None}))
-    assert "Where it is as frequent as among the calibration patients: PPV 70 %" in said
+    said = point_sentence(POINT.model_copy(update={"prevalence": None}), positive=True)
+    assert "Where it is as frequent as among the calibration patients: PPV of all above it together 70 %" in said
 
 
 def test_an_lvef_class_beside_a_more_probable_one_is_not_ruled_out_instead_of_positive():
@@ -53,9 +64,9 @@ def test_an_lvef_class_beside_a_more_probable_one_is_not_ruled_out_instead_of_po
     ("findings", "said"),
     [
         (("not_raised", "cannot_tell"), "above the rule-out limit, and no single finding is raised"),
-        (("not_raised", "raised"), "cannot be ruled out (53 %; rule-out limit 31 %)"),
-        ((None,), "cannot be ruled out (53 %; rule-out limit 31 %)"),
-        ((), "cannot be ruled out (53 %; rule-out limit 31 %)"),
+        (("not_raised", "raised"), "more likely than not (53 %; rule-out limit 31 %)"),
+        ((None,), "more likely than not (53 %; rule-out limit 31 %)"),
+        ((), "more likely than not (53 %; rule-out limit 31 %)"),
     ],
     ids=["none raised", "one raised", "no rule", "no flag"],
 )
@@ -75,10 +86,37 @@ def test_a_threshold_that_was_not_chosen_to_rule_out_is_not_called_so():
 
 def test_a_set_of_every_answer_narrows_nothing_down():
     whole = lvef(prediction_set=["reduced", "mildly reduced", "preserved"], coverage=0.9, n_calibration=263)
-    assert set_sentence("LVEF", whole).startswith("LVEF: cannot narrow it down. Such sets hold the truth for 90%")
+    assert set_sentence("LVEF", whole).startswith(
+        "LVEF: cannot narrow it down. Such sets are sized to hold the truth for 90 % of"
+    )
     assert set_sentence("SHD", shd(prediction_set=["negative", "positive"])) == "SHD: cannot narrow it down."
 
 
 def test_a_set_that_leaves_an_answer_out_names_the_others():
     assert set_sentence("LVEF", lvef(prediction_set=["reduced", "preserved"])) == "LVEF: reduced or preserved."
-    assert set_sentence("SHD", shd(prediction_set=["positive"])) == "SHD: positive."
+    assert set_sentence("SHD", shd(prediction_set=["positive"])) == "SHD: present."
+
+
+def test_what_is_likelier_than_not_is_not_said_to_be_merely_possible_and_nothing_is_certain():
+    assert shd_decision(shd("raised", probability=0.36)) == "cannot be ruled out"
+    assert shd_decision(shd("raised", probability=0.81)) == "more likely than not"
+    assert "(over 99 %; rule-out limit 31 %)" in shd_sentence(shd("raised", probability=0.997))
+
+
+def test_an_interval_is_called_one():
+    said = estimate_sentence(LvefEstimate(percent=50.2, low=33.1, high=67.4, coverage=0.9))
+    assert said == "LVEF 50 % (90 % prediction interval: 33 to 67 %)"
+
+
+def test_qt_names_its_method_and_qtc_its_formula():
+    values = {
+        "heart_rate_bpm": 61,
+        "regular": True,
+        "pr_ms": 156,
+        "qrs_ms": 70,
+        "qt_ms": 358,
+        "qtc_ms": 360,
+        "axis_deg": 52,
+    }
+    said = measured_line(MeasuredEcg(**values, not_reliable=[]))
+    assert "QT 358 ms by tangent, QTc 360 ms (Fridericia)" in said

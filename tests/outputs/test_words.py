@@ -6,12 +6,14 @@ import pytest
 
 from ground.findings import SHD_FLAGS
 from outputs.words import (
+    chance_words,
     decision_words,
     disagree_words,
     finding_words,
     flag_words,
     lvef_class_words,
     number_words,
+    share_of_words,
     shd_words,
     spread_words,
     unusual_words,
@@ -62,7 +64,18 @@ def test_a_measured_number_is_as_exact_as_it_is_read(value, said):
 
 
 def test_a_spread_names_its_quartiles():
-    assert spread_words(31.0, 28.5, 40.0) == "31 (28.5 to 40)"
+    assert spread_words(31.0, 28.5, 40.0, 5) == "31 (28.5 to 40)"
+
+
+def test_of_few_values_no_quartiles_and_no_percentages_are_said():
+    assert spread_words(31.0, 28.5, 40.0, 4) == "31"
+    assert [share_of_words(0.75, n) for n in (4, 8)] == ["3 of 4", "75 %"]
+
+
+def test_no_probability_is_a_certainty_and_a_bound_is_called_one():
+    assert [chance_words(p) for p in (0.9973, 0.36, 0.004)] == [">0.99", "0.36", "<0.01"]
+    assert chance_words(0.36, "at_most") == "at most 0.36"
+    assert chance_words(0.36, "at_least") == "at least 0.36"
 
 
 def test_neighbours_that_disagree_are_said_to_in_numbers():

@@ -74,6 +74,19 @@ def test_no_upload_is_cut_off_while_anybodys_connection_is_idle(start):
         assert [is_open(one) for one in reversed(idle)] == [True] * 3 + [False] * 4
 
 
+def everything_until(connection, wanted):
+    """Whether it comes before the end."""
+    received = b""
+    try:
+        while wanted not in received:
+            if not (chunk := connection.recv(2**20)):
+                return False
+            received = received[-100:] + chunk
+    except ConnectionResetError:
+        return False
+    return True
+
+
 def begin_to_send(connection, path):
     connection.sendall(b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 6\r\n\r\nabc" % path)
 
@@ -125,6 +138,44 @@ def test_headers_of_requests_that_wait_count_too_until_they_are_answered(start, 
             for one in (first, second):
                 one.sendall(large)
                 assert b" 200 " in one_answer(one), "what was answered lies no more"
+
+
+def test_of_requests_that_wait_the_address_and_every_line_count(start, monkeypatch):
+    monkeypatch.setattr("app.main.ConnectionLimits", partial(ConnectionLimits, held_bytes=100_000))
+    lines = b"".join(b"x%d:y\r\n" % number for number in range(90))
+    ask = b"GET /small?%s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n" % (b"a" * 3000, lines)
+    with start(write_timeout_s=300) as connect:
+        other, greedy = connect(SO_RCVBUF=4096, source="127.0.0.2"), connect(SO_RCVBUF=4096)
+        for one, count in ((other, 1), (greedy, 4)):
+            one.sendall(CLOSE.replace(b"small", b"large").replace(b"Connection: close\r\n", b"") + ask * count)
+            time.sleep(0.2)
+        assert everything_until(other, b'{"small":true}'), "who waits with one request stays"
+        assert not everything_until(greedy, b'{"small":true}')
+
+
+def test_an_idle_connection_keeps_nothing_of_its_last_request(start, wait_until):
+    def kept() -> list[int]:
+        mine = [one for one in gc.get_objects() if issubclass(type(one), BoundedProtocol)]
+        return [len(one.headers) + len(one.scope or {}) + len(one.cycle.scope) for one in mine if one.cycle is not None]
+
+    with start() as connect:
+        idle = [connect() for _ in range(3)]
+        assert all(is_open(one) for one in idle)
+        wait_until(lambda: kept() == [0, 0, 0])
+        assert all(is_open(one) for one in idle), "and it goes on"
+
+
+def test_a_header_that_begins_behind_a_whole_request_is_bounded_and_has_no_more_time(start):
+    with start(header_timeout_s=1) as connect:
+        one = connect()
+        one.sendall(ASK + HEAD + b"X-A: " + b"a" * 1000)
+        assert b" 200 " in one_answer(one)
+        started = time.monotonic()
+        assert everything(one) == b""
+        assert time.monotonic() - started < 5
+        one = connect()
+        one.sendall(ASK + HEAD + b"X-A: " + b"a" * 200_000)
+        assert b" 431 " in everything(one) or not is_open(one)
 
 
 def test_the_next_request_is_not_worked_on_while_an_answer_is_not_read(start, wait_until):

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from wire import ASK, CHUNKED, CLOSE, HEAD, LARGE, OFFER, UPLOAD, answers, ended_within, everything, is_open, one_answer
 
-from app.http.connections import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_PIPELINED
+from app.http.connections import MAX_PIPELINED
+from app.http.heads import MAX_HEADER_BYTES, MAX_HEADER_LINES
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,8 @@ from app.http.connections import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_PIPELIN
         (HEAD + b"Content-Length: " + b"0" * 5000 + b"\r\n\r\n", 400, "bad_length"),
         (b"no request at all\r\n\r\n", 400, "bad_request"),
         (HEAD + b"Host: elsewhere\r\n\r\n", 400, "bad_request"),
+        (HEAD + b"Origin: http://" + "\u00bd".encode() * 20 + b"\r\n\r\n", 400, "bad_request"),
+        (HEAD + b"Origin: http://" + b"a" * 300 + b"\r\n\r\n", 400, "bad_request"),
         (HEAD + OFFER + b"hOST: 127.0.0.1\r\n\r\n", 400, "bad_request"),
     ],
     ids=[
@@ -46,6 +49,8 @@ from app.http.connections import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_PIPELIN
         "a length of five thousand digits",
         "nonsense",
         "two hosts",
+        "an origin in other letters",
+        "a long origin",
         "two hosts and an offer",
     ],
 )

@@ -116,14 +116,19 @@ def test_a_length_that_the_rates_do_not_divide_is_rounded_down_as_published():
     assert resample_signal(raw_ecg(3, 0)[:1, :4999], 500.0, 400.0).shape == (1, 3999)
 
 
-def test_preparing_a_recording_is_resampling_then_normalising_as_published(case, ecg):
+def test_resampling_then_normalising_agrees_with_the_published_implementation(case):
     which, signal = case
+    ours = normalise_signal(resample_signal(np.nan_to_num(signal).astype(np.float32), 500.0, 400.0), SPEC)
+    np.testing.assert_allclose(ours[:, ::25], VECTORS[f"resample_then_process_f32_{which}_slice"], rtol=0, atol=1e-5)
+
+
+def test_preparing_a_whole_recording_whose_leads_lie_at_zero_is_just_that(ecg):
+    signal = raw_ecg(int(VECTORS["seed"]), 0).astype(np.float32)
+    signal -= np.median(signal, axis=1, keepdims=True)
     prepared = prepare_ecg(ecg.recording(signal), SPEC).signal_LN
     assert prepared.shape == (12, 4000)
     assert prepared.dtype == np.float32
-    np.testing.assert_allclose(
-        prepared[:, ::25], VECTORS[f"resample_then_process_f32_{which}_slice"], rtol=0, atol=1e-5
-    )
+    np.testing.assert_array_equal(prepared, normalise_signal(resample_signal(signal, 500.0, 400.0), SPEC))
 
 
 def test_baseline_agrees_with_the_published_implementation():
@@ -203,12 +208,19 @@ def test_any_rate_gives_400_samples_per_second(ecg, rate_hz):
     assert prepared.shape == (12, int(len(ecg.signal_mv(rate_hz=rate_hz)[0]) * 400 / rate_hz))
 
 
-def test_missing_samples_count_as_zero_and_stay_local(ecg):
-    signal = ecg.signal_mv()
-    gap, zeros = signal.copy(), signal.copy()
-    gap[4, 2000:2100], zeros[4, 2000:2100] = np.nan, 0.0
-    np.testing.assert_array_equal(
-        prepare_ecg(ecg.recording(gap), SPEC).signal_LN, prepare_ecg(ecg.recording(zeros), SPEC).signal_LN
+@pytest.mark.parametrize("centre", ["none", "median"])
+@pytest.mark.parametrize("offset_mv", [0.0, 0.05, 2.0])
+def test_missing_samples_lie_at_the_level_of_their_lead_and_stay_local(ecg, centre, offset_mv):
+    spec = SPEC.model_copy(update={"centre": centre})
+    gap = ecg.signal_mv() + np.float32(offset_mv)
+    gap[4, 2000:2100] = np.nan
+    filled = gap.copy()
+    filled[4, 2000:2100] = np.nanmedian(gap[4])
+    np.testing.assert_allclose(
+        prepare_ecg(ecg.recording(gap), spec).signal_LN,
+        prepare_ecg(ecg.recording(filled), spec).signal_LN,
+        rtol=0,
+        atol=1e-5,
     )
 
 

@@ -1,0 +1,64 @@
+"""Whether a recording looks as if it were made at another rate than is said: by heart rate and the width of QRS.
+
+A rate that is wrong by a factor makes a heart of 70 beats a minute one of 7 or 700, and its QRS complexes a second or a
+hundredth of one wide. Such a record is answered all the same, from what is no heart's.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from inputs.ecg.measured.measure import MeasuredEcg, measure_ecg
+from inputs.records import EcgRecording, InputWarning
+
+COMMON_RATES_HZ = (100.0, 125.0, 128.0, 200.0, 240.0, 250.0, 256.0, 300.0, 360.0, 400.0, 500.0, 512.0, 1000.0, 2000.0)
+"""What electrocardiographs and archives use."""
+_USUAL_BPM, _USUAL_QRS_MS = (45.0, 120.0), (70.0, 130.0)
+"""What most resting ECGs have: only such a reading at another rate speaks for that rate."""
+_POSSIBLE_BPM, _POSSIBLE_QRS_MS = (25.0, 250.0), (50.0, 220.0)
+_SLOW_BPM, _WIDE_MS = 40.0, 150.0
+_FAST_BPM, _NARROW_MS = 150.0, 60.0
+"""Both at once are possible, and rarer than a rate that is wrong by two."""
+_LEAST_FACTOR = 1.5
+_MIDDLE = (70.0, 95.0)
+
+
+def rate_warning(recording: EcgRecording, measured: MeasuredEcg) -> InputWarning | None:
+    """The warning `rate_implausible` where the record makes a heart at a common other rate, and hardly one at its own.
+
+    measured: of the recording, at the rate that is said. The first 20 s count.
+    """
+    if _is_possible(measured):
+        return None
+    likely: dict[float, float] = {}
+    for rate_hz in COMMON_RATES_HZ:
+        if max(rate_hz / recording.rate_hz, recording.rate_hz / rate_hz) < _LEAST_FACTOR:
+            continue
+        other = measure_ecg(replace(recording, rate_hz=rate_hz))
+        bpm, qrs_ms = other.heart_rate_bpm, other.qrs_ms
+        if bpm is None or qrs_ms is None or not (_within(bpm, _USUAL_BPM) and _within(qrs_ms, _USUAL_QRS_MS)):
+            continue
+        likely[rate_hz] = abs(math.log(bpm / _MIDDLE[0])) + abs(math.log(qrs_ms / _MIDDLE[1]))
+    if not likely:
+        return None
+    best_hz = min(likely, key=likely.__getitem__)
+    return InputWarning(
+        "rate_implausible",
+        f"At the {recording.rate_hz:g} Hz that are said this is hardly a heart's rhythm; at {best_hz:g} Hz it would be "
+        "a usual one. Check the rate.",
+    )
+
+
+def _is_possible(measured: MeasuredEcg) -> bool:
+    bpm, qrs_ms = measured.heart_rate_bpm, measured.qrs_ms
+    if bpm is None or qrs_ms is None:  # perhaps no rhythm to count, perhaps none at this rate
+        return bpm is not None and _within(bpm, _POSSIBLE_BPM)
+    slow_and_wide, fast_and_narrow = bpm < _SLOW_BPM and qrs_ms > _WIDE_MS, bpm > _FAST_BPM and qrs_ms < _NARROW_MS
+    return (
+        _within(bpm, _POSSIBLE_BPM) and _within(qrs_ms, _POSSIBLE_QRS_MS) and not slow_and_wide and not fast_and_narrow
+    )
+
+
+def _within(value: float, bounds: tuple[float, float]) -> bool:
+    return bounds[0] <= value <= bounds[1]
