@@ -9,18 +9,26 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from app.answering.pipeline import Question
 from app.jobs import JobState, StoredJob
 from inputs.ecg.readable import UNSTATED
+from inputs.records import MAX_EXAM_LETTERS, MAX_STRETCH_S, ReadHints
 
 DEFAULT_K = 10
 MAX_K = 100
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise PydanticCustomError("not_printable", "Input should be printable letters")
+    return text
+
+
 class ReadQuery(BaseModel):
-    """What helps to read files that do not say it themselves, as NPY and CSV do not."""
+    """What comes with a file: what it does not say itself, which part of it is meant, what the answer shows besides."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,13 +45,36 @@ class ReadQuery(BaseModel):
         description="Lead names in file order, comma-separated: `I,II,III,...`.",
     )
 
+    exam: Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_printable)] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_EXAM_LETTERS,
+        description="Which ECG of a file of many (NPY, HDF5, MATLAB): its id or, where they have none, its place from "
+        "0.",
+    )
+    start_s: float | None = Field(
+        default=None, ge=0, le=1e6, description="Where the stretch begins that is read of a long recording, in seconds."
+    )
+    length_s: float | None = Field(
+        default=None, gt=0, le=MAX_STRETCH_S, description="How long that stretch is, in seconds; 10 unless given."
+    )
+    device_said: bool = Field(
+        default=False,
+        description="Whether the answer holds what the electrocardiograph wrote beside the signal, as "
+        "`ecg.device_said`.",
+    )
+
     @property
     def lead_names(self) -> tuple[str, ...] | None:
         return tuple(name.strip() for name in self.leads.split(",")) if self.leads else None
 
+    @property
+    def hints(self) -> ReadHints:
+        return ReadHints(self.rate_hz, self.unit, self.lead_names, self.exam, self.start_s, self.length_s)
+
     def question(self) -> Question:
         """For predictions or vectors alone."""
-        return Question(rate_hz=self.rate_hz, unit=self.unit, leads=self.lead_names)
+        return Question(hints=self.hints, device_said=self.device_said)
 
 
 class SearchQuery(ReadQuery):
@@ -58,7 +89,7 @@ class SearchQuery(ReadQuery):
     )
 
     def question(self) -> Question:
-        return Question(self.k, self.exclude_patient, self.rate_hz, self.unit, self.lead_names)
+        return Question(self.k, self.exclude_patient, self.hints, device_said=self.device_said)
 
 
 class RebuildRequest(BaseModel):

@@ -32,6 +32,7 @@ _ADVICE = {
     "rate_missing": "Add --rate-hz, and --unit where the file does not say it, for example --rate-hz 500 --unit mV.",
     "unit_missing": "Add --unit, for example --unit mV.",
     "rate_conflict": "Leave --rate-hz out: the file states its own rate.",
+    "exam_missing": "Choose one with --exam: its id or, where they have none, its place from 0.",
     "leads_missing": (
         "Leads are found by name; an array holds I, II, III, aVR, aVL, aVF and V1 to V6 in this order, or I, II and V1 "
         "to V6."
@@ -59,11 +60,13 @@ def embed_ecg_files(
     bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",))
     spec = bundle.manifest.ecg
     skipped, ids, rows = [], [], []
+    ignored: dict[str, list[str]] = {}
     with reading(machine.workers) as reader:
 
         def windows_of(path: Path) -> NDArray[np.float32] | InputError:
             try:
                 recording = reader.read_ecg(gather_files(path), hints)
+                ignored[path.name] = [w.message for w in recording.warnings if w.code == "parameter_ignored"]
                 return ecg_windows(prepare_ecg(recording, spec).signal_LN, spec)
             except InputError as error:
                 return error
@@ -77,7 +80,9 @@ def embed_ecg_files(
                     rows.append(ecg_vectors(bundle, windows_WLN[None]))
                     ids.append(path.name)
                 machine.progress(done, len(files), path.name)
-    return save_vectors(output, rows, ids=ids, skipped=skipped)
+    result = save_vectors(output, rows, ids=ids, skipped=skipped)
+    result.notes += [f"{name}: {message}" for name in ids for message in ignored[name]]
+    return result
 
 
 def embed_echo_studies(

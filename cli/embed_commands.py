@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.console import err, out, progress
-from cli.options import BundleOption, DeviceOption, WorkersOption
+from cli.options import BundleOption, DeviceOption, ExamOption, LengthOption, StartOption, WorkersOption
 from inputs.ecg.readable import UNSTATED
 
 if TYPE_CHECKING:
@@ -30,24 +30,31 @@ def embed_ecg(
     ] = None,
     rate_hz: Annotated[float | None, typer.Option(help=f"For {UNSTATED}: samples per second.")] = None,
     unit: Annotated[str | None, typer.Option(help=f"For {UNSTATED}: mV, uV or V.")] = None,
+    exam: ExamOption = None,
+    start_s: StartOption = None,
+    length_s: LengthOption = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
 ) -> None:
     """ECG files, or prepared ECGs, to vectors: ids (of files), features, embeddings."""
     from cli.embed import embed_ecg_files
     from cli.embed_prepared import embed_prepared_ecgs
-    from inputs.records import ReadHints
+    from inputs.records import NO_HINTS, ReadHints
     from models.device import Machine
 
+    hints = ReadHints(rate_hz, unit, exam=exam, start_s=start_s, length_s=length_s)
     _check_one_source(files, prepared, "FILE... or --prepared")
-    if prepared is not None and (rate_hz is not None or unit is not None):
-        raise typer.BadParameter("--rate-hz and --unit are for files; prepared ECGs have the bundle's rate and no unit")
+    if prepared is not None and hints != NO_HINTS:
+        raise typer.BadParameter(
+            "--rate-hz, --unit, --exam, --start-s and --length-s are for files; prepared ECGs have the bundle's rate, "
+            "no unit and one length"
+        )
     with progress("Embedding") as report:
         if prepared is not None:
             result = embed_prepared_ecgs(prepared, bundle, output, device=device, progress=report)
         else:
             machine = Machine.named(device, workers=workers, progress=report)
-            result = embed_ecg_files(files or [], bundle, output, machine, ReadHints(rate_hz, unit))
+            result = embed_ecg_files(files or [], bundle, output, machine, hints)
     _tell_embedded(result, output)
 
 

@@ -14,7 +14,17 @@ from cli.bundle_commands import bundle_app
 from cli.console import CommandTable, err, out, progress
 from cli.embed_commands import embed_app
 from cli.keys_commands import keys_app
-from cli.options import BundleOption, CohortOption, DeviceOption, IndexOption, WorkersOption, device_name
+from cli.options import (
+    BundleOption,
+    CohortOption,
+    DeviceOption,
+    ExamOption,
+    IndexOption,
+    LengthOption,
+    StartOption,
+    WorkersOption,
+    device_name,
+)
 from inputs.ecg.readable import UNSTATED
 
 app = typer.Typer(
@@ -296,17 +306,25 @@ def query(
     exclude_patient: Annotated[str | None, typer.Option(help="Leave this patient's studies out.")] = None,
     rate_hz: Annotated[float | None, typer.Option(help=f"For {UNSTATED}: samples per second.")] = None,
     unit: Annotated[str | None, typer.Option(help=f"For {UNSTATED}: mV, uV or V.")] = None,
+    exam: ExamOption = None,
+    start_s: StartOption = None,
+    length_s: LengthOption = None,
+    device_said: Annotated[
+        bool, typer.Option("--device-said", help="Also what the device wrote beside the signal.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The service's answer as it is.")] = False,
 ) -> None:
     """Send an ECG to a running service and show the answer."""
     from cli.query import ask, print_answer
 
-    parameters = {"k": k, "exclude_patient": exclude_patient, "rate_hz": rate_hz, "unit": unit}
+    parameters: dict[str, str | int | float | None] = {"k": k, "exclude_patient": exclude_patient}
+    parameters |= {"rate_hz": rate_hz, "unit": unit, "exam": exam, "start_s": start_s, "length_s": length_s}
+    parameters["device_said"] = "true" if device_said else None
     answer = ask(url, files, {name: value for name, value in parameters.items() if value is not None}, key=key)
     if as_json:
         out.print_json(data=answer)
     else:
-        print_answer(answer)
+        print_answer(answer, said_asked=device_said)
 
 
 @app.command()

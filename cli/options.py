@@ -15,8 +15,24 @@ def device_name(name: str | None) -> str | None:
     return name
 
 
+def exam_name(exam: str | None) -> str | None:
+    if exam is not None and not (1 <= len(exam) <= 100 and exam.isprintable()):
+        raise typer.BadParameter("at most 100 printable letters are wanted")
+    return exam
+
+
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Model bundle folder.", exists=True, file_okay=False)]
 CohortOption = Annotated[Path, typer.Option("--cohort", help="Cohort folder.", exists=True, file_okay=False)]
 IndexOption = Annotated[Path, typer.Option("--index", help="Index folder.", file_okay=False)]
 DeviceOption = Annotated[str, typer.Option("--device", callback=device_name, help="auto, cpu, cuda or cuda:N.")]
+ExamOption = Annotated[
+    str | None,
+    typer.Option("--exam", callback=exam_name, help="Of a file of many ECGs: which, by its id or its place from 0."),
+]
+StartOption = Annotated[
+    float | None, typer.Option("--start-s", min=0, help="Of a long recording: where the stretch begins that is read.")
+]
+LengthOption = Annotated[
+    float | None, typer.Option("--length-s", min=0, max=300, help="How long that stretch is; 10 s unless given.")
+]
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Reader processes.")]

@@ -55,8 +55,11 @@ def _sentence(response: httpx.Response) -> str:
     return said or f"The service answered {response.status_code}."
 
 
-def print_answer(answer: Mapping[str, Any]) -> None:
-    """The answer of `/v1/search` as a person wants to read it. Raises QueryRefused where it is no such answer."""
+def print_answer(answer: Mapping[str, Any], *, said_asked: bool = False) -> None:
+    """The answer of `/v1/search` as a person wants to read it. Raises QueryRefused where it is no such answer.
+
+    said_asked: whether what the device said was asked for, so that its absence is told.
+    """
     try:
         report = SearchAnswer.model_validate(answer)
     except ValidationError:
@@ -71,6 +74,7 @@ def print_answer(answer: Mapping[str, Any]) -> None:
     out.print(led_by("ECG", f"{recorded}, resampled to {ecg.resampled_to_hz:g} Hz"))
     if report.measured is not None:
         out.print(led_by("Measured", sentences.measured_line(report.measured)))
+    _print_said(report, asked=said_asked)
     for warning in report.warnings:
         out.print(f"  note: {warning.message}")
     if report.trained_on:
@@ -92,6 +96,24 @@ def print_answer(answer: Mapping[str, Any]) -> None:
     out.print(f"bundle {report.bundle} · generation {report.generation} · {report.device}")
     out.print(f"milliseconds: {timing}")
     out.print(report.disclaimer, style="italic")
+
+
+def _print_said(report: SearchAnswer, *, asked: bool) -> None:
+    said = report.ecg.device_said
+    if said is None or not said.model_fields_set:
+        if asked:
+            out.print(words.DEVICE_SAID_NOTHING)
+        return
+    for line in sentences.device_lines(said):
+        out.print(f"  {line}")
+    rows = sentences.measured_twice(report.measured, said)
+    if rows:
+        table = Table(caption=words.MEASURED_TWICE_NOTE, caption_justify="left")
+        for name in words.MEASURED_TWICE:
+            table.add_column(name)
+        for row in rows:
+            table.add_row(*row)
+        out.print(table)
 
 
 def _predictions_table(predictions: Predictions) -> Table:

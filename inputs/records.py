@@ -21,6 +21,11 @@ class UploadedFile:
     data: bytes
 
 
+MAX_EXAM_LETTERS = 100
+MAX_STRETCH_S = 300.0
+"""What is asked for of a file: how an exam may be named, and how long a stretch may be."""
+
+
 @dataclass(frozen=True)
 class ReadHints:
     """What a person says about an ECG file that may not say it itself, as NPY and CSV files do not.

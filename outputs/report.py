@@ -138,6 +138,36 @@ class Predictions(BaseModel):
     ood: OodPrediction | None = Field(default=None, description="Absent when the bundle cannot tell.")
 
 
+class DeviceMeasures(BaseModel):
+    """As the device has them, by its own rules: QTc, for one, need not be by Fridericia. Absent is what it left out."""
+
+    heart_rate_bpm: float | None = None
+    pr_ms: float | None = None
+    qrs_ms: float | None = None
+    qt_ms: float | None = None
+    qtc_ms: float | None = None
+    p_axis_deg: float | None = None
+    qrs_axis_deg: float | None = None
+    t_axis_deg: float | None = None
+
+
+class DeviceSaid(BaseModel):
+    """What the electrocardiograph wrote into the file beside the signal: not checked here, and not seen by the model.
+
+    Absent is what it did not write.
+    """
+
+    vendor: str | None = None
+    model: str | None = None
+    recorded_at: str | None = Field(
+        default=None, description="ISO 8601 as the file has it, with a zone only where the file has one."
+    )
+    filters: list[str] | None = None
+    measures: DeviceMeasures | None = None
+    statements: list[str] | None = Field(default=None, description="Of its own interpretation, as they stand.")
+    paced: bool | None = None
+
+
 class EcgSummary(BaseModel):
     """The upload as it was understood."""
 
@@ -147,6 +177,9 @@ class EcgSummary(BaseModel):
     leads: list[str] = Field(description="As recorded, in the file's order.")
     resampled_to_hz: float
     sha256: str = Field(description="Of the uploaded file; of several, of their bytes one after another.")
+    device_said: DeviceSaid | None = Field(
+        default=None, description="Only where it is asked for, and the format has a place for it."
+    )
 
 
 class AnswerWarning(BaseModel):

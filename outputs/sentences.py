@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from models.labels import SHD_ANSWERS
-from outputs.report import LvefEstimate, LvefPrediction, MeasuredEcg, OperatingPoint, ShdPrediction
+from outputs.report import (
+    DeviceMeasures,
+    DeviceSaid,
+    LvefEstimate,
+    LvefPrediction,
+    MeasuredEcg,
+    OperatingPoint,
+    ShdPrediction,
+)
 from outputs.words import LVEF, SHD, decision_words, lvef_class_words, share_words, verdict_words
 
 
@@ -97,6 +107,9 @@ _MEASURES = (
     ("qtc_ms", "QTc", " ms (Fridericia)"),
     ("axis_deg", "axis", "\u00b0"),
 )
+_BY_THE_DEVICE = {"axis_deg": "qrs_axis_deg"}
+"""Names that differ between what is measured here and what a device measured."""
+_BY_THE_DEVICE_ALONE = (("p_axis_deg", "P axis", "\u00b0"), ("t_axis_deg", "T axis", "\u00b0"))
 
 
 def measured_line(measured: MeasuredEcg) -> str:
@@ -105,3 +118,39 @@ def measured_line(measured: MeasuredEcg) -> str:
     said = [f"{name} {'not reliable' if value is None else f'{value:.0f}{unit}'}" for name, value, unit in values]
     regular = {True: "regular", False: "irregular", None: "regularity not reliable"}[measured.regular]
     return ", ".join([said[0], regular, *said[1:]])
+
+
+def measured_twice(measured: MeasuredEcg | None, said: DeviceSaid) -> list[tuple[str, str, str]]:
+    """What was measured here beside what the device says, a row each: `("PR", "162 ms", "160 ms")`.
+
+    Empty where the device says no such number; what one of the two leaves out is an empty text.
+    """
+    if said.measures is None:
+        return []
+    rows = [
+        (name, _measure(measured, field, unit), _measure(said.measures, _BY_THE_DEVICE.get(field, field), unit))
+        for field, name, unit in _MEASURES
+    ]
+    alone = [(name, "", _measure(said.measures, field, unit)) for field, name, unit in _BY_THE_DEVICE_ALONE]
+    return [*rows, *(row for row in alone if row[2])]
+
+
+def _measure(measures: MeasuredEcg | DeviceMeasures | None, field: str, unit: str) -> str:
+    value = getattr(measures, field, None)
+    if value is None:
+        return "not reliable" if isinstance(measures, MeasuredEcg) else ""
+    return f"{value:.0f}{unit}"
+
+
+def device_lines(said: DeviceSaid) -> Iterator[str]:
+    """What the device wrote beside its measurements, line by line."""
+    if maker := " ".join(filter(None, (said.vendor, said.model))):
+        yield f"Device: {maker}"
+    if said.recorded_at:
+        yield f"Recorded at: {said.recorded_at}"
+    if said.filters:
+        yield f"Filters: {', '.join(said.filters)}"
+    if said.paced is not None:
+        yield f"Paced: {'yes' if said.paced else 'no'}"
+    if said.statements:
+        yield f"Its interpretation, not checked here: {'; '.join(said.statements)}"

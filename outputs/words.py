@@ -12,9 +12,13 @@ from ground.findings import flag_words
 from models.lacking import lacking_sentence
 
 __all__ = [
+    "DEVICE_SAID",
+    "DEVICE_SAID_NOTHING",
     "DISCLAIMER",
     "IN_COMMON",
     "LVEF",
+    "MEASURED_TWICE",
+    "MEASURED_TWICE_NOTE",
     "MOST_PROBABLE",
     "NOT_RAISED",
     "NO_MODEL",
@@ -53,6 +57,13 @@ NOT_RAISED = "Raised: its odds are a multiple of those of the base rate. Not rai
 MOST_PROBABLE = "most probable"
 NO_MODEL = "no model for this"
 UNKNOWN = "unknown"
+DEVICE_SAID = "Said by the device"
+DEVICE_SAID_NOTHING = "The file holds nothing that the device said beside the signal."
+MEASURED_TWICE = ("Interval", "Measured here", DEVICE_SAID)
+MEASURED_TWICE_NOTE = (
+    "The device measures by rules of its own: its QT need not be by the tangent, nor its QTc by Fridericia, as those "
+    "measured here are."
+)
 FEWEST_FOR_QUARTILES = 5
 
 

@@ -18,6 +18,7 @@ from ground.findings import MEASUREMENTS
 from index.catalogue.cards import CataloguedView, StudyCard
 from index.generation import Generation
 from inputs.ecg.measured.measure import MeasuredEcg as Measured
+from inputs.records import DeviceSaid as Said
 from inputs.records import InputWarning
 from models.bundle import FlagVerdict, LvefVerdict, PointVerdict, PredictionSet, Unusual
 from models.bundle import LvefEstimate as LvefNumber
@@ -25,6 +26,8 @@ from models.labels import SHD_ANSWERS, LvefClasses
 from models.ood import UNUSUAL_PERCENTILE
 from outputs.report import (
     AnswerWarning,
+    DeviceMeasures,
+    DeviceSaid,
     EcgSummary,
     EmbedAnswer,
     FlagPrediction,
@@ -110,6 +113,7 @@ def _common(answer: Answer, request_id: str) -> dict[str, Any]:
             leads=list(ecg.lead_names),
             resampled_to_hz=embedder.ecg.rate_hz,
             sha256=answer.sha256,
+            **_device_said(ecg.said),
         ),
         "warnings": [_warning(warning) for warning in (*ecg.warnings, *unusual)],
         "timing_ms": answer.timing_ms,
@@ -120,6 +124,16 @@ def _common(answer: Answer, request_id: str) -> dict[str, Any]:
 def _measured(found: Measured | None) -> dict[str, Any]:
     """Milliseconds, beats and degrees as whole numbers: no tracing tells more."""
     return {} if found is None else {"measured": MeasuredEcg(**_known(found, digits=None))}
+
+
+def _device_said(said: Said | None) -> dict[str, Any]:
+    """Every member that the device wrote; an empty one where it wrote nothing and the format has a place for it."""
+    if said is None:
+        return {}
+    found: dict[str, Any] = {name: value for name, value in asdict(said).items() if value not in (None, ())}
+    if said.measures:
+        found["measures"] = DeviceMeasures(**{name: round(value, 1) for name, value in said.measures})
+    return {"device_said": DeviceSaid(**found)}
 
 
 def _warning(warning: InputWarning) -> AnswerWarning:

@@ -23,22 +23,22 @@ from index.catalogue.cards import StudyCard
 from inputs.ecg.measured.measure import MeasuredEcg, measure_ecg
 from inputs.ecg.measured.rate_check import rate_warning
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
-from inputs.records import EcgRecording, InputWarning, ReadHints, UploadedFile
+from inputs.records import NO_HINTS, DeviceSaid, EcgRecording, InputWarning, ReadHints, UploadedFile
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of one ECG. `k` studies, 0 for predictions alone; the rest helps to read what does not say it.
+    """What is asked of one ECG. `k` studies, 0 for predictions alone.
 
-    measured: whether the tracing is measured, which takes longer than preparing it does.
+    hints: what helps to read its file. measured: whether the tracing is measured, which takes longer than preparing it
+    does. device_said: whether the answer holds what the electrocardiograph wrote beside the signal.
     """
 
     k: int = 0
     exclude_patient: str | None = None
-    rate_hz: float | None = None
-    unit: str | None = None
-    leads: tuple[str, ...] | None = None
+    hints: ReadHints = NO_HINTS
     measured: bool = True
+    device_said: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ class EcgFacts:
     """Of reading, of preparation, and of a filter that found nothing."""
     measured: MeasuredEcg | None
     """None where it was not asked for."""
+    said: DeviceSaid | None = None
+    """None where it was not asked for, or the format has no place for it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +115,7 @@ class Pipeline:
     def _read(self, upload: Upload, question: Question, clock: _Clock) -> tuple[Query, EcgFacts]:
         """Both on one thread, so that there are never more recordings in memory than threads."""
         with clock.stage("read"):
-            hints = ReadHints(question.rate_hz, question.unit, question.leads)
-            recording = self.reader.read_ecg(upload.files, hints)
+            recording = self.reader.read_ecg(upload.files, question.hints)
         with clock.stage("prepare"):
             return _prepare(recording, self.retriever.current, question)
 
@@ -142,6 +143,7 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
         recording.lead_names,
         (*prepared.warnings, *(() if of_rate is None else (of_rate,)), *not_found),
         measured if question.measured else None,
+        recording.said if question.device_said else None,
     )
     return Query(snapshot, windows_WLN, question.k, allowed_N), ecg
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from app.access.sessions import SESSION_COOKIE
 from app.answering.answered import search_answer
-from app.answering.pipeline import Answer
+from app.answering.pipeline import Answer, Question
 from app.http.bodies import takes_at_most, takes_upload
 from app.http.dependencies import (
     ServiceDep,
@@ -34,6 +34,7 @@ from app.schemas import DEFAULT_K, MAX_K, SearchQuery
 from app.service import Service
 from app.web import render
 from inputs.ecg.readable import READABLE, UNSTATED
+from inputs.records import MAX_EXAM_LETTERS, MAX_STRETCH_S
 
 router = APIRouter(include_in_schema=False)
 
@@ -67,8 +68,9 @@ async def ask_by_form(request: Request, service: ServiceDep) -> HTMLResponse:
                 request, max_files=service.settings.max_upload_files, fields=SearchQuery.model_fields
             )
             query = SearchQuery.model_validate({n: v for n, v in form.fields.items() if v != NOT_FILLED_IN})
-            answer = await ask(request, service, form.upload, query.question())
-            page = await asyncio.to_thread(_answer_page, answer, request.state.request_id)
+            question = query.question()
+            answer = await ask(request, service, form.upload, question)
+            page = await asyncio.to_thread(_answer_page, answer, request.state.request_id, question)
     except Unauthorised as problem:
         return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
     except ValidationError as error:
@@ -121,8 +123,8 @@ async def log_out(request: Request, service: ServiceDep) -> Response:
     return response
 
 
-def _answer_page(answer: Answer, request_id: str) -> str:
-    return render("answer.html", answer=search_answer(answer, request_id))
+def _answer_page(answer: Answer, request_id: str, question: Question) -> str:
+    return render("answer.html", answer=search_answer(answer, request_id), said_asked=question.device_said)
 
 
 def _form(service: Service, problem: Problem | None = None) -> HTMLResponse:
@@ -136,6 +138,8 @@ def _form(service: Service, problem: Problem | None = None) -> HTMLResponse:
         max_k=MAX_K,
         readable=READABLE,
         unstated=UNSTATED,
+        max_exam_letters=MAX_EXAM_LETTERS,
+        max_stretch_s=MAX_STRETCH_S,
         with_keys=service.keys.enforced,
     )
     return HTMLResponse(page, problem.status_code if problem else HTTPStatus.OK, problem.headers if problem else None)

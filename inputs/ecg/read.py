@@ -124,11 +124,16 @@ def _with_files_ignored(recording: EcgRecording, left_out: int) -> EcgRecording:
 
 
 def _with_hints_ignored(recording: EcgRecording, ecg_format: EcgFormat, hints: ReadHints) -> EcgRecording:
-    """The recording, with a warning where a unit or leads were given for a file that states its own."""
-    if not ecg_format.states_itself or (hints.unit is None and hints.leads is None):
-        return recording
-    message = "The file states its own units and lead names; the given ones were not used."
-    return replace(recording, warnings=(*recording.warnings, InputWarning("parameter_ignored", message)))
+    """The recording, with a warning for what was given and the format of the file has no use for."""
+    ignored = []
+    if ecg_format.states_itself and (hints.unit is not None or hints.leads is not None):
+        ignored.append("The file states its own units and lead names; the given ones were not used.")
+    if "exam" not in ecg_format.chooses and hints.exam is not None:
+        ignored.append("No exam is chosen from files of this format; the given one was not used.")
+    if "stretch" not in ecg_format.chooses and (hints.start_s is not None or hints.length_s is not None):
+        ignored.append("Files of this format are read whole; start_s and length_s were not used.")
+    warnings = (InputWarning("parameter_ignored", message) for message in ignored)
+    return replace(recording, warnings=(*recording.warnings, *warnings)) if ignored else recording
 
 
 def _read_whole(path: Path) -> bytes:

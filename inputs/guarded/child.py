@@ -77,7 +77,7 @@ def _answer(request: Message) -> tuple[dict[str, Any], list[Block]]:
 
 def _hints(options: dict[str, Any]) -> ReadHints:
     leads = options["leads"]
-    return ReadHints(options["rate_hz"], options["unit"], None if leads is None else tuple(leads))
+    return ReadHints(**{**options, "leads": None if leads is None else tuple(leads)})
 
 
 def _end_with_parent(requests: int) -> None:

@@ -12,22 +12,31 @@ import os
 import re
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from inputs.ecg.leads import OTHER_LEADS
+from inputs.ecg.said import MEASURES, device_said
 from inputs.errors import NO_ROOM_TO_READ, InputError, UnreadableFile, UnusableRecording
 from inputs.limits import (
     MAX_MESSAGE_BLOCKS,
     MAX_MESSAGE_BODY_BYTES,
     MAX_MESSAGE_HEADER_BYTES,
+    MAX_SAID_LETTERS,
+    MAX_SAID_LINES,
     MAX_SENTENCE_LETTERS,
     MAX_WARNINGS,
 )
-from inputs.records import STANDARD_LEADS, EcgRecording, EchoClip, InputWarning
+from inputs.records import STANDARD_LEADS, DeviceSaid, EcgRecording, EchoClip, InputWarning
 
 _LEADS = frozenset(STANDARD_LEADS + OTHER_LEADS)
+_SAID = frozenset(field.name for field in fields(DeviceSaid))
+_MAX_SAID_BYTES = 256 * 1024
+"""More than all the texts of `DeviceSaid` at their longest, in escaped letters of twelve bytes."""
+_MAX_MEASURE = 10_000.0
+_RECORDED_AT = r"[0-9]{4}[0-9T:.Z+-]{0,36}"
 _ERRORS: dict[str, type[InputError]] = {"UnreadableFile": UnreadableFile, "UnusableRecording": UnusableRecording}
 
 TAKEN: Mapping[str, Any] = {"kind": "taken"}
@@ -81,17 +90,78 @@ def pack_recording(recording: EcgRecording) -> tuple[dict[str, Any], list[Block]
         "format": recording.source_format,
         "warnings": [_packed_warning(warning) for warning in recording.warnings],
     }
-    return header, [np.ascontiguousarray(recording.signal_mv, np.float32).data]
+    return header, [np.ascontiguousarray(recording.signal_mv, np.float32).data, _packed_said(recording.said)]
 
 
 def unpack_recording(message: Message) -> EcgRecording:
-    header, (samples,) = _expect(message, "ecg")
+    header, (samples, said) = _expect(message, "ecg", blocks=2)
     leads, rate_hz = _leads(header["leads"]), header["rate_hz"]
     shape = _shape(header["shape"], 2)
     if not isinstance(rate_hz, float) or not math.isfinite(rate_hz):
         raise ValueError("no rate")
     signal_mv = np.frombuffer(samples, np.float32).reshape(shape)
-    return EcgRecording(signal_mv, rate_hz, leads, _word(header["format"]), _warnings(header["warnings"]))
+    warnings = _warnings(header["warnings"])
+    return EcgRecording(signal_mv, rate_hz, leads, _word(header["format"]), warnings, _unpacked_said(said))
+
+
+def _packed_said(said: DeviceSaid | None) -> bytes:
+    """As JSON in a block of its own: at its longest it would fill a header.
+
+    Bounded again, and without a time that is none: for what is odd, the other side would refuse the whole ECG.
+    """
+    if said is None:
+        return b""
+    given = {name: getattr(said, name) for name in _SAID}
+    if not re.fullmatch(_RECORDED_AT, said.recorded_at or ""):
+        given["recorded_at"] = None
+    bounded = device_said(**{**given, "measures": dict(said.measures)})
+    return json.dumps({name: getattr(bounded, name) for name in _SAID}).encode()
+
+
+def _unpacked_said(block: bytearray) -> DeviceSaid | None:
+    if not block:
+        return None
+    if len(block) > _MAX_SAID_BYTES:
+        raise ValueError("said too much")
+    said = json.loads(block)
+    if not isinstance(said, dict) or said.keys() != _SAID or not (said["paced"] is None or type(said["paced"]) is bool):
+        raise ValueError("not what a device says")
+    recorded_at = said["recorded_at"]
+    return DeviceSaid(
+        vendor=_said_text(said["vendor"]),
+        model=_said_text(said["model"]),
+        recorded_at=None if recorded_at is None else _word(recorded_at, _RECORDED_AT),
+        filters=_said_lines(said["filters"]),
+        measures=_said_measures(said["measures"]),
+        statements=_said_lines(said["statements"]),
+        paced=said["paced"],
+    )
+
+
+def _said_text(text: Any) -> str | None:
+    if text is None:
+        return None
+    if not isinstance(text, str) or not 1 <= len(text) <= MAX_SAID_LETTERS or not text.isprintable():
+        raise ValueError("not a text")
+    return text
+
+
+def _said_lines(lines: Any) -> tuple[str, ...]:
+    if not isinstance(lines, list) or len(lines) > MAX_SAID_LINES or None in lines:
+        raise ValueError("no lines")
+    return tuple(text for line in lines if (text := _said_text(line)) is not None)
+
+
+def _said_measures(pairs: Any) -> tuple[tuple[str, float], ...]:
+    """Each of MEASURES at most once, in their order."""
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise ValueError("no measures")
+    names = [name for name, _ in pairs]
+    if names != [name for name in MEASURES if name in names]:
+        raise ValueError("unknown measure")
+    if not all(type(value) is float and abs(value) < _MAX_MEASURE for _, value in pairs):
+        raise ValueError("no measured value")
+    return tuple((name, value) for name, value in pairs)
 
 
 def pack_clip(clip: EchoClip) -> tuple[dict[str, Any], list[Block]]:
@@ -149,9 +219,9 @@ def raise_if_error(message: Message) -> None:
         )
 
 
-def _expect(message: Message, kind: str) -> Message:
-    header, blocks = message
-    if header.get("kind") != kind or len(blocks) != 1:
+def _expect(message: Message, kind: str, blocks: int = 1) -> Message:
+    header = message[0]
+    if header.get("kind") != kind or len(message[1]) != blocks:
         raise ValueError("another answer than asked for")
     return message
 

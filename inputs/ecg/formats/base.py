@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from inputs.records import STANDARD_LEADS, DeviceSaid, EcgRecording, InputWarnin
 
 ABSURD_MV = 1e6
 """No electrode sees a kilovolt: infinite and absurd values count as missing, before they overflow anything."""
+
+Choice = Literal["exam", "stretch"]
+"""What of a file may be chosen: one of many exams, or so many seconds of a long recording."""
 
 _MILLIVOLT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}
 
@@ -37,6 +41,8 @@ class EcgFormat:
         checked to be plain names. Raises UnreadableFile.
     confirms: where `recognises` is wide and claims notes, images and tables of anything too, whether a file that it
         claims is an ECG beyond doubt; it may be one all the same where this says no.
+    chooses: which of `ReadHints.exam` and of `start_s` with `length_s` the reader heeds; the others are not used, which
+        is a warning.
     """
 
     name: str
@@ -45,6 +51,7 @@ class EcgFormat:
     states_itself: bool
     companions: Callable[[bytes], tuple[str, ...]] | None = None
     confirms: Callable[[bytes], bool] | None = None
+    chooses: frozenset[Choice] = frozenset()
 
     def is_sure_of(self, data: bytes) -> bool:
         """Whether a file is an ECG of this format beyond doubt."""

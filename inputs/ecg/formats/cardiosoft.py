@@ -51,7 +51,7 @@ def looks_like_cardiosoft(data: bytes) -> bool:
 def read_cardiosoft(data: bytes, hints: ReadHints) -> EcgRecording:
     """Read the strip, else the full disclosure; `hints.rate_hz` may only confirm the rate. Raises UnreadableFile.
 
-    `hints.start_s` and `hints.length_s` choose a stretch of a full disclosure.
+    `hints.start_s` and `hints.length_s` choose a stretch of it.
     """
     root = parse_xml(data)
     if root.tag != _ROOT:
@@ -114,7 +114,8 @@ def _strip(strip: Element, hints: ReadHints) -> tuple[float, list[Channel]]:
     if len(waves) != _count(strip, "NumberOfLeads"):
         raise _wrong_length()
     leads = leads_from_names([wave.get("lead", "") for wave in waves])
-    counts = [_counts(wave.text or "", samples) for wave in waves]
+    part = stretch(hints, samples, rate_hz)
+    counts = [_counts(wave.text or "", samples)[part] for wave in waves]
     return rate_hz, [Channel(lead, "mV", row * per_count) for lead, row in zip(leads, counts, strict=True)]
 
 
@@ -200,4 +201,10 @@ def _filters(root: Element) -> list[str]:
     ]
 
 
-CARDIOSOFT = EcgFormat("cardiosoft", looks_like_cardiosoft, of_one_file(read_cardiosoft), states_itself=True)
+CARDIOSOFT = EcgFormat(
+    "cardiosoft",
+    looks_like_cardiosoft,
+    of_one_file(read_cardiosoft),
+    states_itself=True,
+    chooses=frozenset({"stretch"}),
+)

@@ -90,4 +90,11 @@ def _no_waveform(sop_class: str) -> UnreadableFile:
     )
 
 
-DICOM = EcgFormat("dicom", looks_like_dicom, of_one_file(read_dicom), states_itself=True, confirms=holds_waveform)
+DICOM = EcgFormat(
+    "dicom",
+    looks_like_dicom,
+    of_one_file(read_dicom),
+    states_itself=True,
+    confirms=holds_waveform,
+    chooses=frozenset({"stretch"}),
+)

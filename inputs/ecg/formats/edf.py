@@ -232,4 +232,4 @@ def _whole(field: bytes, kind: str) -> int:
     return int(value)
 
 
-EDF = EcgFormat("edf", looks_like_edf, of_one_file(read_edf), states_itself=True)
+EDF = EcgFormat("edf", looks_like_edf, of_one_file(read_edf), states_itself=True, chooses=frozenset({"stretch"}))

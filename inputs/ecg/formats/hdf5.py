@@ -347,4 +347,4 @@ def _place(values: NDArray[Any], region: list[slice], start: tuple[int, ...], ch
     values[tuple(into)] = chunk[tuple(of)]
 
 
-HDF5 = EcgFormat("hdf5", looks_like_hdf5, of_one_file(read_hdf5), states_itself=False)
+HDF5 = EcgFormat("hdf5", looks_like_hdf5, of_one_file(read_hdf5), states_itself=False, chooses=frozenset({"exam"}))

@@ -144,4 +144,11 @@ def _said(data: bytes) -> DeviceSaid:
     )
 
 
-ISHNE = EcgFormat("ishne", looks_like_ishne, of_one_file(read_ishne), states_itself=True, confirms=holds_signal)
+ISHNE = EcgFormat(
+    "ishne",
+    looks_like_ishne,
+    of_one_file(read_ishne),
+    states_itself=True,
+    confirms=holds_signal,
+    chooses=frozenset({"stretch"}),
+)

@@ -321,5 +321,10 @@ def _level_4(data: bytes) -> tuple[list[Numbers], list[Fact]]:
 
 
 MAT = EcgFormat(
-    "mat", looks_like_mat, of_one_file(read_mat), states_itself=False, confirms=lambda data: not _is_level_4(data)
+    "mat",
+    looks_like_mat,
+    of_one_file(read_mat),
+    states_itself=False,
+    confirms=lambda data: not _is_level_4(data),
+    chooses=frozenset({"exam"}),
 )

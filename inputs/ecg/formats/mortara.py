@@ -159,4 +159,6 @@ def _recorded_at(root: Element) -> str | None:
     return None if parts is None else "{}-{}-{}T{}:{}:{}".format(*parts.groups())
 
 
-MORTARA = EcgFormat("mortara", looks_like_mortara, of_one_file(read_mortara), states_itself=True)
+MORTARA = EcgFormat(
+    "mortara", looks_like_mortara, of_one_file(read_mortara), states_itself=True, chooses=frozenset({"stretch"})
+)

@@ -304,4 +304,4 @@ def _lines(diagnosis: Element) -> Iterator[str]:
     yield " ".join(line)
 
 
-MUSE = EcgFormat("muse", looks_like_muse, of_one_file(read_muse), states_itself=True)
+MUSE = EcgFormat("muse", looks_like_muse, of_one_file(read_muse), states_itself=True, chooses=frozenset({"stretch"}))

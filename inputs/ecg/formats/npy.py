@@ -101,4 +101,4 @@ def _damaged() -> UnreadableFile:
     return UnreadableFile("unreadable_file", "The NumPy file has a damaged header.")
 
 
-NPY = EcgFormat("npy", looks_like_npy, of_one_file(read_npy), states_itself=False)
+NPY = EcgFormat("npy", looks_like_npy, of_one_file(read_npy), states_itself=False, chooses=frozenset({"exam"}))

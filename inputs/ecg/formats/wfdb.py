@@ -340,5 +340,11 @@ def _part(name: str, files: Sequence[UploadedFile]) -> bytes:
 
 
 WFDB = EcgFormat(
-    "wfdb", looks_like_header, read_wfdb, states_itself=True, companions=named_files, confirms=describes_record
+    "wfdb",
+    looks_like_header,
+    read_wfdb,
+    states_itself=True,
+    companions=named_files,
+    confirms=describes_record,
+    chooses=frozenset({"stretch"}),
 )

@@ -24,7 +24,7 @@ from inputs.ecg.formats import FORMATS, EcgFormat
 from inputs.ecg.formats.not_read import name_if_not_read
 from inputs.ecg.read import gather_files, read_ecg, read_ecg_path
 from inputs.errors import InputError, UnreadableFile
-from inputs.guarded.messages import pack_error, pack_recording
+from inputs.guarded.messages import pack_error, pack_recording, unpack_recording
 from inputs.records import NO_HINTS, STANDARD_LEADS, EcgRecording, ReadHints, UploadedFile
 
 SECRET = "Family"
@@ -297,6 +297,34 @@ def test_a_unit_or_leads_given_are_used_or_ignored_with_a_warning(ecg_format, sa
     assert "parameter_ignored" not in codes(hinted)
     assert hinted.lead_names == (hints.leads or STANDARD_LEADS)
     assert (hinted.signal_mv[0] == plain.signal_mv[0]).all() == (hints.unit == sample.hints.unit)
+
+
+@every_format
+@pytest.mark.parametrize(("choice", "given"), [("exam", {"exam": "0"}), ("stretch", {"start_s": 2.0, "length_s": 3.0})])
+def test_an_exam_or_a_stretch_is_what_is_read_or_ignored_with_a_warning(ecg_format, sample, choice, given):
+    plain, chosen = (read_ecg(sample.files, replace(sample.hints, **more)) for more in ({}, given))
+    if choice not in ecg_format.chooses:
+        assert_same(chosen, plain)
+        assert codes(chosen) == [*codes(plain), "parameter_ignored"]
+        return
+    part = slice(1000, 2500) if choice == "stretch" else slice(None)
+    np.testing.assert_array_equal(chosen.signal_mv, plain.signal_mv[:, part])
+    assert codes(chosen) == codes(plain)
+
+
+@every_format
+def test_an_exam_or_a_stretch_that_is_not_there_is_refused_where_it_is_chosen(ecg_format, sample):
+    for choice, given in (("exam", {"exam": "7"}), ("stretch", {"start_s": 9.0, "length_s": 3.0})):
+        if choice in ecg_format.chooses:
+            error = refusal(sample.files, replace(sample.hints, **given))
+            assert error.code in ("exam_not_found", "stretch_out_of_range")
+
+
+@every_format
+def test_what_the_device_said_comes_out_of_a_reading_child_as_it_was(ecg_format, sample):
+    recording = read_ecg(sample.files, sample.hints)
+    header, blocks = pack_recording(recording)
+    assert unpack_recording((header, [bytearray(block) for block in blocks])).said == recording.said
 
 
 @every_format

@@ -1,0 +1,56 @@
+"""What a device said, in the words that page and command share."""
+
+from __future__ import annotations
+
+import pytest
+
+from inputs.ecg.said import MEASURES
+from outputs.report import DeviceMeasures, DeviceSaid, EcgSummary, MeasuredEcg
+from outputs.sentences import device_lines, measured_twice
+
+HERE = MeasuredEcg(heart_rate_bpm=60.0, regular=True, axis_deg=-28.0, not_reliable=["pr_ms"])
+
+
+def test_the_answer_has_a_place_for_every_measure_that_a_reader_may_hand_over():
+    assert [*DeviceMeasures.model_fields] == [*MEASURES]
+
+
+def test_every_measure_of_the_device_is_in_the_table():
+    numbers = {name: 101.0 + place for place, name in enumerate(MEASURES)}
+    rows = measured_twice(HERE, DeviceSaid(measures=DeviceMeasures(**numbers)))
+    said = [row[2] for row in rows]
+    for value in numbers.values():
+        assert sum(f"{value:.0f}" in cell for cell in said) == 1
+
+
+def test_what_one_of_the_two_leaves_out_is_empty_and_what_was_not_reliable_is_called_so():
+    rows = measured_twice(HERE, DeviceSaid(measures=DeviceMeasures(heart_rate_bpm=61.4, qrs_axis_deg=-30.0)))
+    assert rows[0] == ("rate", "60/min", "61/min")
+    assert ("PR", "not reliable", "") in rows
+    assert rows[-1] == ("axis", "-28°", "-30°")
+    assert measured_twice(None, DeviceSaid(measures=DeviceMeasures(pr_ms=160.0)))[1] == ("PR", "", "160 ms")
+
+
+def test_a_device_without_measurements_has_no_table():
+    assert measured_twice(HERE, DeviceSaid(statements=["Sinus rhythm"])) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "lines"),
+    [
+        ({}, []),
+        ({"vendor": "GE"}, ["Device: GE"]),
+        ({"vendor": "GE", "model": "MAC"}, ["Device: GE MAC"]),
+        ({"paced": False}, ["Paced: no"]),
+        ({"paced": True, "filters": ["50 Hz"]}, ["Filters: 50 Hz", "Paced: yes"]),
+    ],
+)
+def test_a_line_for_each_thing_said_and_none_for_what_was_not(said, lines):
+    assert list(device_lines(DeviceSaid(**said))) == lines
+
+
+@pytest.mark.parametrize("said", [{}, {"paced": False}, {"measures": {"pr_ms": 160.0}, "statements": ["a", "b"]}])
+def test_it_is_read_back_and_written_again_as_it_was(said):
+    about = {"format": "muse", "rate_hz": 500.0, "duration_s": 10.0, "leads": [], "resampled_to_hz": 4.0, "sha256": ""}
+    written = EcgSummary.model_validate(about | {"device_said": said}).model_dump(exclude_unset=True)
+    assert written == about | {"device_said": said}
