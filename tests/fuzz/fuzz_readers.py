@@ -32,7 +32,8 @@ sys.path[:0] = [str(_HERE.parents[2]), str(_HERE.parent)]
 
 MEMORY_BYTES = 3 * 2**29
 MOST_INPUT_BYTES = 64 * 1024
-_SEED = 11
+_MOST_PROCESSES = 5
+"""Of one target: whatever ends a process is a finding, and the rest of the time goes to another."""
 _OUT = _HERE.parents[2] / ".cache" / "fuzz"
 _COLUMNS = ("target", "runs", "per_s", "answered", "refused", "last_resort", "elsewhere", "below", "findings")
 
@@ -45,16 +46,19 @@ class Tally:
         self.counts: Counter[str] = Counter()
         self.places: Counter[str] = Counter()
         self._sizes: dict[str, int] = {}
-        self._started = self._written = time.monotonic()
+        self._written = time.monotonic()
 
     def add(self, kind: str, what: str, data: bytes) -> None:
         self.counts[kind] += 1
         if kind in ("finding", "last_resort", "below"):
             name = f"{kind}: {what}"
             self.places[name] += 1
+            kept = self.folder / file_of(name)
+            if name not in self._sizes and kept.exists():  # of the process before this one
+                self._sizes[name] = kept.stat().st_size
             if len(data) < self._sizes.get(name, len(data) + 1):
                 self._sizes[name] = len(data)
-                (self.folder / file_of(name)).write_bytes(data)
+                kept.write_bytes(data)
         elif kind == "refused":
             self.places[f"refused: {what}"] += 1
         if time.monotonic() - self._written > 0.5:  # the fuzzer ends the process without a last word
@@ -62,8 +66,7 @@ class Tally:
 
     def write(self) -> None:
         self._written = time.monotonic()
-        runs, spent_s = sum(self.counts.values()), self._written - self._started
-        report = {"runs": runs, "spent_s": spent_s, "counts": self.counts, "places": self.places}
+        report = {"counts": self.counts, "places": self.places}
         (self.folder / "tally.json").write_text(json.dumps(report, indent=1))
 
 
@@ -97,8 +100,8 @@ def seeds_for(target: str, also: Path | None) -> list[bytes]:
     return seeds + [path.read_bytes() for path in given if path.stat().st_size <= 16 * MOST_INPUT_BYTES]
 
 
-def fuzz(target: str, seconds: int, folder: Path, also: Path | None) -> None:
-    """Fuzz one target in this process, which ends with it."""
+def fuzz(target: str, seconds: int, folder: Path, also: Path | None, number: int) -> None:
+    """Fuzz one target in this process, which ends with it. number: of the process, where others ended before it."""
     import atheris
 
     with atheris.instrument_imports(include=["inputs.ecg"]):
@@ -125,7 +128,7 @@ def fuzz(target: str, seconds: int, folder: Path, also: Path | None) -> None:
         start = random_.choice(seeds) if random_.random() < 0.3 else bytes(data)
         return fuzz_mutations.mutated(target, start, size, random_, atheris.Mutate)
 
-    options = [f"-max_total_time={seconds}", f"-max_len={most}", f"-seed={_SEED}", "-timeout=60", "-rss_limit_mb=0",
+    options = [f"-max_total_time={seconds}", f"-max_len={most}", f"-seed={number}", "-timeout=20", "-rss_limit_mb=0",
                "-verbosity=0", "-len_control=0", f"-artifact_prefix={folder}/", str(corpus)]  # fmt: skip
     atheris.Setup([sys.argv[0], *options], one, custom_mutator=mutate)
     limit_memory()
@@ -134,25 +137,36 @@ def fuzz(target: str, seconds: int, folder: Path, also: Path | None) -> None:
 
 
 def run_apart(target: str, seconds: int, out: Path, also: Path | None) -> dict[str, object]:
-    """One target in a process of its own; a row of the report."""
+    """One target in processes of its own, the next where one crashed or hung; a row of the report."""
     folder = out / target
     folder.mkdir(parents=True, exist_ok=True)
-    for old in (*folder.glob("*.bin"), *folder.glob("crash-*"), *folder.glob("timeout-*"), *folder.glob("*.json")):
-        old.unlink()
-    command = [sys.executable, str(_HERE), "--target", target, "--seconds", str(seconds), "--out", str(out), "--here"]
+    for pattern in ("*.bin", "crash-*", "timeout-*", "oom-*"):
+        for old in folder.glob(pattern):
+            old.unlink()
+    counts: Counter[str] = Counter()
+    places: Counter[str] = Counter()
+    command = [sys.executable, str(_HERE), "--target", target, "--out", str(out)]
     command += ["--also", str(also)] if also else []
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    with (folder / "log.txt").open("w") as log:
-        ended = subprocess.run(command, stdout=log, stderr=log, check=False, env=environment)
-    report = {"runs": 0, "spent_s": 1.0, "counts": {}, "places": {}}
-    with contextlib.suppress(FileNotFoundError):
-        report = json.loads((folder / "tally.json").read_text())
-    if ended.returncode:
-        report["places"][f"finding: the process ended with {ended.returncode}, see {folder}/log.txt"] = 1
-    row = {"target": target, "runs": report["runs"], "per_s": round(report["runs"] / max(report["spent_s"], 1e-3))}
-    row |= {kind: report["counts"].get(kind, 0) for kind in _COLUMNS[3:8]}
-    found = [place for place in report["places"] if place.startswith("finding")]
-    return row | {"findings": len(found), "places": report["places"]}
+    spent_s, number, ended = 0.0, 0, 1
+    while ended and number < _MOST_PROCESSES and spent_s < seconds:
+        number += 1
+        (folder / "tally.json").unlink(missing_ok=True)
+        more = ["--seconds", str(max(int(seconds - spent_s), 1)), "--number", str(number)]
+        with (folder / f"log-{number}.txt").open("w") as log:
+            started = time.monotonic()
+            ended = subprocess.run([*command, *more], stdout=log, stderr=log, check=False, env=environment).returncode
+            spent_s += time.monotonic() - started
+        with contextlib.suppress(FileNotFoundError):
+            report = json.loads((folder / "tally.json").read_text())
+            counts.update(report["counts"])
+            places.update(report["places"])
+        if ended:
+            places[f"finding: the process ended with {ended}, see {log.name} and what lies beside it"] += 1
+    runs = sum(counts.values())
+    row = {"target": target, "runs": runs, "per_s": round(runs / spent_s)}
+    row |= {kind: counts[kind] for kind in _COLUMNS[3:8]}
+    return row | {"findings": sum(place.startswith("finding") for place in places), "places": dict(places)}
 
 
 def told(rows: list[dict[str, object]], out: Path) -> str:
@@ -173,10 +187,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=_OUT)
     parser.add_argument("--also", type=Path, help="a folder of files to start from")
     parser.add_argument("--replay", type=Path, help="say what becomes of one input, or of each in a folder")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--number", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.here:
-        fuzz(given.target[0], given.seconds, given.out / given.target[0], given.also)
+    if given.number:
+        fuzz(given.target[0], given.seconds, given.out / given.target[0], given.also, given.number)
     import fuzz_judge
 
     targets = given.target or list(fuzz_judge.TARGETS)
