@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import faulthandler
 import hashlib
+import importlib.util
 import json
 import logging
 import os
@@ -202,6 +203,8 @@ def main() -> int:
             verdict = fuzz_judge.judged(targets[0], file.read_bytes())
             sys.stdout.write(f"{file}: {verdict.kind} {verdict.what}\n")
         return 0
+    if importlib.util.find_spec("atheris") is None:
+        parser.error("the package atheris is not installed (it has wheels for Linux on x86-64 alone)")
     rows = []
     for target in targets:
         rows.append(run_apart(target, given.seconds, given.out, given.also))
