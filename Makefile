@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_CACHE_DIR ?= $(CURDIR)/.cache/pip
 ARGS ?=
 
-.PHONY: help demo test check format lint types imports drills bench image-check gpu-check gpu-check-here bench-gpu bench-gpu-here demo-bundle clean
+.PHONY: help demo test fuzz check format lint types imports drills bench image-check gpu-check gpu-check-here bench-gpu bench-gpu-here demo-bundle clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -30,6 +30,9 @@ test: $(STAMP) ## the test suite
 
 drills: $(STAMP) ## fault drills against real processes: kills, full disks, bit flips (minutes)
 	$(PY) -m pytest -m drill $(ARGS)
+
+fuzz: $(STAMP) ## damaged ECG files by the hundred thousand, guided by coverage (ARGS="--seconds 60 --target scp")
+	$(PY) tests/fuzz/fuzz_readers.py $(ARGS)
 
 bench: $(STAMP) ## every side-by-side measurement (minutes)
 	@for name in ecg_prepare echo_prepare ecg_encoder train_step retrieval_metrics search serve memory coverage; do \
