@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 from pathlib import PurePosixPath
 
 from inputs.ecg.formats.not_read import of_zip, refused_as
@@ -26,6 +28,12 @@ _LISTED = b"PK\x01\x02"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
+_OF_A_DAMAGED_ZIP = (
+    zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, IndexError, struct.error, zlib.error,
+)  # fmt: skip
+"""What `zipfile` raises on one, encrypted or of unusual methods; text that is not in its encoding is a ValueError."""
+
+
 def looks_like_zip(data: bytes) -> bool:
     return data[:4] in (b"PK\x03\x04", b"PK\x05\x06")
 
@@ -41,7 +49,7 @@ def unpack(data: bytes) -> list[UploadedFile]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return _unpack(archive)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except _OF_A_DAMAGED_ZIP as error:
         raise UnreadableFile(
             "unreadable_file", "The zip is damaged, encrypted or compressed in an unusual way."
         ) from error

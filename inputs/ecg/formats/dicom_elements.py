@@ -114,7 +114,10 @@ def short_text(dataset: Dataset, keyword: str) -> str:
 
 def _inflate(data: bytes) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(data, MAX_INFLATED_DICOM_BYTES)
+    try:
+        inflated = inflater.decompress(data, MAX_INFLATED_DICOM_BYTES)
+    except zlib.error:
+        inflated = b""
     if not inflater.eof:
         raise UnreadableFile("unreadable_file", "The deflated DICOM file is damaged or too large.")
     return inflated

@@ -57,6 +57,8 @@ def read_hdf5(data: bytes, hints: ReadHints) -> EcgRecording:
         h5py = require("h5py", "Reading an HDF5 file")
     except ExtraMissing as error:
         raise UnreadableFile("format_not_installed", error.sentence, hint=error.hint) from error
+    if _texts_loop(data):
+        raise _damaged()
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             walk = _Walk(h5py, len(data), of_matlab=data.startswith(b"MATLAB"))
@@ -67,6 +69,21 @@ def read_hdf5(data: bytes, hints: ReadHints) -> EcgRecording:
         raise
     except Exception as error:  # h5py has a dozen for damaged files, OSError and RuntimeError among them
         raise _damaged() from error
+
+
+def _texts_loop(data: bytes) -> bool:
+    """Whether a heap of texts holds a free space of no bytes: the library would go on from there for ever."""
+    at = data.find(b"GCOL")
+    while at >= 0:
+        place, end = at + 16, min(at + int.from_bytes(data[at + 8 : at + 16], "little"), len(data))
+        while place + 16 <= end:
+            free = data[place : place + 2] == bytes(2)
+            size = int.from_bytes(data[place + 8 : place + 16], "little")
+            if free and size == 0:
+                return True
+            place += size if free else 16 + (size + 7) // 8 * 8
+        at = data.find(b"GCOL", at + 4)
+    return False
 
 
 def _damaged() -> UnreadableFile:

@@ -71,7 +71,7 @@ class _Coded:
 
 def looks_like_scp(data: bytes) -> bool:
     """By its mark or, as older files have none, by section 0 and its pointer to itself."""
-    if data[16:22] == b"SCPECG":
+    if data[8:10] == bytes(2) and data[16:22] == b"SCPECG":  # in section 0: text may say it too
         return True
     if len(data) < _LEAST_BYTES:
         return False
@@ -251,6 +251,8 @@ def _add_reference_beats(
     if len(zones) != 14 * count:
         raise UnreadableFile("truncated", "The SCP-ECG file ends within its list of beats.")
     length = round(1000 * length_ms / reference.interval_us)
+    if length < 1:
+        raise UnreadableFile("unreadable_file", "The SCP-ECG file has a beat of no samples.")
     check_size(len(signal_nv), length)
     beat_nv = np.stack(_decoded(reference, [length] * len(signal_nv), tables)) * float(reference.step_nv)
     samples, left = signal_nv.shape[1], 2 * signal_nv.shape[1]
