@@ -2,7 +2,8 @@
 
     python benchmarks/guarded_read.py [--runs 40]
 
-Both read the same made-up 12-lead, 10 s record of 500 Hz in this one run, alternating, as NPY, CSV and WFDB; medians count. Passes when the median upload takes at most 15 ms longer.
+Both read the same made-up 12-lead, 10 s record of 500 Hz in this one run, alternating, as NPY, CSV and WFDB; medians
+count. Passes when the median upload takes at most 15 ms longer.
 """
 
 from __future__ import annotations

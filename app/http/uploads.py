@@ -28,7 +28,9 @@ MAX_FIELDS = 16
 MAX_FIELD_BYTES = 4096
 MAX_TYPE_LETTERS = 256
 _UTF_8 = re.compile(r'charset="?utf-?8"?')
-SEND_FILES_HINT = f"Send multipart/form-data with the ECG's file or files in the field `{FILES_FIELD}`."
+SEND_FILES_HINT = (
+    f"Send multipart/form-data with the ECG's file or files in the field `{FILES_FIELD}`; many files go as one zip."
+)
 
 MULTIPART_BODY: dict[str, Any] = {
     "requestBody": {

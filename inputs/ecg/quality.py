@@ -173,6 +173,9 @@ def _check_signal(rows: Sequence[NDArray[np.float32]], leads: tuple[str, ...]) -
     if not low <= middle_mv <= high:
         message = f"A typical lead swings {middle_mv:.3g} mV peak to peak, which is not plausible for an ECG."
         warnings.append(InputWarning("amplitude_implausible", message + " Check unit and gain."))
+    if _come_in_turn(rows):
+        message = "Each lead has a part of the time to itself and is zero for the rest, as on a printout of 3 by 4."
+        warnings.append(InputWarning("leads_in_turn", message))
     wrapped = tuple(
         lead for lead, row, lost_one in zip(leads, rows, lost_L, strict=True) if not lost_one and _is_wrapped(row)
     )
@@ -190,6 +193,18 @@ def _check_signal(rows: Sequence[NDArray[np.float32]], leads: tuple[str, ...]) -
         message = f"{_listing(clipped)} stay at their largest or smallest value for long: the signal seems cut off."
         warnings.append(InputWarning("signal_clipped", message, clipped))
     return warnings
+
+
+def _come_in_turn(rows: Sequence[NDArray[np.float32]]) -> bool:
+    """Whether leads are zero or missing but for a part of the time that others do not share."""
+    parts = []
+    for row in rows:
+        (live,) = np.nonzero(np.nan_to_num(row))
+        if len(live) > len(row) / 2:
+            return False
+        if len(live):
+            parts.append((live[0], live[-1]))
+    return any(first[1] < second[0] for first in parts for second in parts)
 
 
 def _is_wrapped(row: NDArray[np.float32]) -> bool:

@@ -52,7 +52,6 @@ def check_lengths(group: Group) -> None:
 def decode(groups: Sequence[Group], part: slice, *, big_endian: bool) -> Decoded:
     """The samples `part` of groups of one length, whose lengths were checked. Raises UnreadableFile."""
     channels: list[Channel] = []
-    counts: list[NDArray[np.float64]] = []
     skews: list[float | None] = []
     warnings: list[InputWarning] = []
     for group in groups:
@@ -62,24 +61,7 @@ def decode(groups: Sequence[Group], part: slice, *, big_endian: bool) -> Decoded
         for definition, lead, row in zip(definitions, group.leads, counts_LN, strict=True):
             channels.append(_channel(definition, lead, row))
             skews.append(None if lead is None else _skew(definition, group.rate_hz))
-            if lead is not None:
-                counts.append(row)
-    if in_turn(counts):
-        message = "Each lead is zero for most of the time, and others are zero meanwhile, as in a 3x4 layout."
-        warnings.append(InputWarning("leads_in_turn", message))
     return _aligned(channels, skews, warnings, groups[0].rate_hz)
-
-
-def in_turn(counts: Sequence[NDArray[np.float64]]) -> bool:
-    """Whether leads are zero or missing but for a part that others do not share. counts: (N,) for each lead."""
-    parts = []
-    for row in counts:
-        (live,) = np.nonzero(np.nan_to_num(row))
-        if len(live) > len(row) / 2:
-            return False
-        if len(live):
-            parts.append((live[0], live[-1]))
-    return any(first[1] < second[0] for first in parts for second in parts)
 
 
 def _dtype(group: Group) -> np.dtype[Any]:

@@ -89,3 +89,15 @@ def test_a_unit_that_is_wrong_by_a_thousand_is_noticed(ecg):
     with pytest.raises(UnusableRecording, match="flat") as refused:
         check_ecg(ecg.recording(0.001 * ecg.signal_mv()), PUBLISHED)
     assert "unit" in refused.value.hint
+
+
+@pytest.mark.parametrize("blank", [0.0, np.nan])
+def test_leads_that_are_blank_in_turn_are_told(ecg, blank):
+    signal = ecg.signal_mv()
+    for row in range(12):
+        signal[row, : 1250 * (row // 3)] = signal[row, 1250 * (row // 3 + 1) :] = blank
+    assert "leads_in_turn" in codes(check_ecg(ecg.recording(signal), PUBLISHED).warnings)
+    signal = ecg.signal_mv()
+    signal[6] = blank
+    signal[:, 4000:] = blank
+    assert "leads_in_turn" not in codes(check_ecg(ecg.recording(signal), PUBLISHED).warnings)

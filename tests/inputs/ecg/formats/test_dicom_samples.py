@@ -164,18 +164,6 @@ def test_channels_that_begin_at_another_time_are_no_simultaneous_leads(ecg):
     assert refusal(ecg, group).code == "leads_not_simultaneous"
 
 
-@pytest.mark.parametrize("blank", [0.0, np.nan])
-def test_leads_that_are_blank_in_turn_are_told(ecg, blank):
-    signal = ecg.signal_mv()
-    for row in range(12):
-        signal[row, : 1250 * (row // 3)] = signal[row, 1250 * (row // 3 + 1) :] = blank
-    assert codes(read_ecg([ecg.dicom(ecg.dicom_group(signal))])) == ["leads_in_turn"]
-    signal = ecg.signal_mv()
-    signal[6] = blank
-    signal[:, 4000:] = blank
-    assert codes(read_ecg([ecg.dicom(ecg.dicom_group(signal))])) == []
-
-
 def test_a_stretch_of_a_long_ambulatory_recording_is_read(ecg):
     signal = np.tile(ecg.signal_mv(seconds=8.0), 160)[:3]
     group = ecg.dicom_group(signal, ["I", "II", "V5"])
