@@ -96,7 +96,7 @@ def trace(recording: EcgRecording) -> Tracing | None:
         present_N = _present(row_N, rate_hz)
         if np.count_nonzero(present_N) < SHORTEST_S * rate_hz or np.ptp(row_N[present_N]) < FLAT_MV:
             continue
-        rows.append(row_N if present_N.all() else _continued(row_N, present_N))
+        rows.append(row_N if present_N.all() and np.isfinite(row_N).all() else _continued(row_N, present_N))
         masks.append(present_N)
         leads.append(name)
     if not rows:

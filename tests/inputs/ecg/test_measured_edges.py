@@ -139,6 +139,15 @@ def test_limb_leads_that_contradict_each_other_have_no_axis():
     same(found, but=("axis_deg",))
 
 
+@pytest.mark.parametrize("rate_hz", [250, 500, 1000, 1001])
+def test_single_samples_that_are_missing_change_nothing_at_any_rate(rate_hz):
+    whole, _ = simulated(3, physiology=HEALTHY, ectopy=0.0, rate_hz=rate_hz)
+    holed_mv = whole.signal_mv.copy()
+    holed_mv[:, 777] = np.nan
+    holed_mv[3, ::900] = np.nan
+    same(measure_ecg(with_signal(holed_mv, whole)), measure_ecg(whole))
+
+
 @pytest.mark.parametrize("filling", [np.nan, 0.0])
 @pytest.mark.parametrize("strip", [(), ("II",)])
 def test_a_printout_of_four_columns_is_measured_column_by_column(filling, strip):
