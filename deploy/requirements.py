@@ -5,5 +5,5 @@ import tomllib
 from pathlib import Path
 
 project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
-extra = sys.argv[1]
-sys.stdout.write("\n".join([*project["dependencies"], *project["optional-dependencies"][extra]]) + "\n")
+extras = [package for extra in sys.argv[1:] for package in project["optional-dependencies"][extra]]
+sys.stdout.write("\n".join([*project["dependencies"], *extras]) + "\n")
