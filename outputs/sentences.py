@@ -103,10 +103,12 @@ _MEASURES = (
     ("heart_rate_bpm", "rate", "/min"),
     ("pr_ms", "PR", " ms"),
     ("qrs_ms", "QRS", " ms"),
-    ("qt_ms", "QT", " ms by tangent"),
-    ("qtc_ms", "QTc", " ms (Fridericia)"),
+    ("qt_ms", "QT", " ms"),
+    ("qtc_ms", "QTc", " ms"),
     ("axis_deg", "axis", "\u00b0"),
 )
+_HOW = {"qt_ms": " by tangent", "qtc_ms": " (Fridericia)"}
+"""How what is measured here was: a device has rules of its own."""
 _BY_THE_DEVICE = {"axis_deg": "qrs_axis_deg"}
 """Names that differ between what is measured here and what a device measured."""
 _BY_THE_DEVICE_ALONE = (("p_axis_deg", "P axis", "\u00b0"), ("t_axis_deg", "T axis", "\u00b0"))
@@ -114,8 +116,7 @@ _BY_THE_DEVICE_ALONE = (("p_axis_deg", "P axis", "\u00b0"), ("t_axis_deg", "T ax
 
 def measured_line(measured: MeasuredEcg) -> str:
     """What the tracing itself shows, in one line."""
-    values = [(name, getattr(measured, field), unit) for field, name, unit in _MEASURES]
-    said = [f"{name} {'not reliable' if value is None else f'{value:.0f}{unit}'}" for name, value, unit in values]
+    said = [f"{name} {_measure(measured, field, unit)}" for field, name, unit in _MEASURES]
     regular = {True: "regular", False: "irregular", None: "regularity not reliable"}[measured.regular]
     return ", ".join([said[0], regular, *said[1:]])
 
@@ -139,7 +140,7 @@ def _measure(measures: MeasuredEcg | DeviceMeasures | None, field: str, unit: st
     value = getattr(measures, field, None)
     if value is None:
         return "not reliable" if isinstance(measures, MeasuredEcg) else ""
-    return f"{value:.0f}{unit}"
+    return f"{value:.0f}{unit}{_HOW.get(field, '') if isinstance(measures, MeasuredEcg) else ''}"
 
 
 def device_lines(said: DeviceSaid) -> Iterator[str]:

@@ -54,3 +54,19 @@ def test_it_is_read_back_and_written_again_as_it_was(said):
     about = {"format": "muse", "rate_hz": 500.0, "duration_s": 10.0, "leads": [], "resampled_to_hz": 4.0, "sha256": ""}
     written = EcgSummary.model_validate(about | {"device_said": said}).model_dump(exclude_unset=True)
     assert written == about | {"device_said": said}
+
+
+def test_what_a_device_measured_is_not_said_to_be_measured_our_way():
+    here = {
+        "heart_rate_bpm": 72,
+        "regular": True,
+        "pr_ms": 152,
+        "qrs_ms": 118,
+        "qt_ms": 392,
+        "qtc_ms": 415,
+        "axis_deg": -77,
+    }
+    said = DeviceSaid(measures=DeviceMeasures(qt_ms=420, qtc_ms=443))
+    rows = {name: values for name, *values in measured_twice(MeasuredEcg(**here, not_reliable=[]), said)}
+    assert rows["QT"] == ["392 ms by tangent", "420 ms"]
+    assert rows["QTc"] == ["415 ms (Fridericia)", "443 ms"]
