@@ -107,8 +107,8 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.body = bytearray()
             cycle.message_event.set()
             cycle.transport = self.transport  # else connection and request would hold each other
-        self.pipeline.clear()
-        self._heads_held.clear()
+        self._forget_waiting()
+        self.scope, self.headers, self.url = cast(HTTPScope, {}), [], b""
         self._answering = self._admitted = None
 
     def _let_in(self, cycle: RequestResponseCycle) -> None:
@@ -272,6 +272,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
         super()._start_asgi_task(cycle, when_read)
 
+    def _forget_waiting(self) -> None:
+        """Requests that nobody began to work on, so that nothing else parts them from this connection."""
+        for cycle, _ in self.pipeline:
+            cycle.disconnected, cycle.scope, cycle.on_response = True, cast(HTTPScope, {}), _nothing
+        self.pipeline.clear()
+        self._heads_held.clear()
+
     def _forget(self, cycle: RequestResponseCycle) -> None:
         """An idle connection must not keep its last request."""
         cycle.scope = cast(HTTPScope, {})
@@ -324,15 +331,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _let_go(self) -> None:
         """Of what lies here of requests: whoever works on one may go on holding it for long."""
-        for cycle, _ in self.pipeline:  # nobody has begun to work on these
-            cycle.disconnected, cycle.scope = True, cast(HTTPScope, {})
-        self.pipeline.clear()
+        self._forget_waiting()
         if self.cycle is not None:
             self.cycle.body = bytearray()
             if not self.cycle.response_complete:
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
-        self._heads_held.clear()
         self.parser, self.headers = httptools.HttpRequestParser(self), []
         self._head = Head(is_coming=False)
 
@@ -403,6 +407,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
+
+
+def _nothing() -> None:
+    """In place of what a connection does when an answer is complete."""
 
 
 class _NoMore(Exception):

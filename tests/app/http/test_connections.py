@@ -300,3 +300,22 @@ def test_a_connection_that_has_ended_is_forgotten_with_all_it_held(start, wait_u
             leaving.close()
         assert is_open(connect())
         wait_until(lambda: held() <= 1)
+
+
+@pytest.mark.parametrize("waiting", [1, 2, 3])
+def test_requests_that_nobody_began_go_with_their_connection(start, wait_until, waiting):
+    def held() -> int:
+        return sum(issubclass(type(one), RequestResponseCycle) for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        with start(write_timeout_s=300) as connect:
+            for _ in range(10):
+                leaving = connect(SO_RCVBUF=4096, SO_LINGER=struct.pack("ii", 1, 0))
+                leaving.sendall(ASK.replace(b"small", b"large") + ASK * waiting)
+                time.sleep(0.05)
+                leaving.close()
+            wait_until(lambda: held() <= 1)
+    finally:
+        gc.enable()
