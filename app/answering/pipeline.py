@@ -134,15 +134,15 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
     spec = snapshot.embedder.ecg
     prepared = prepare_ecg(recording, spec)
     windows_WLN = ecg_windows(prepared.signal_LN, spec)
-    measured = measure_ecg(recording)
-    of_rate = rate_warning(recording, measured)
+    measured = measure_ecg(recording) if question.measured else None
+    of_rate = None if measured is None else rate_warning(recording, measured)
     ecg = EcgFacts(
         recording.source_format,
         recording.rate_hz,
         recording.duration_s,
         recording.lead_names,
         (*prepared.warnings, *(() if of_rate is None else (of_rate,)), *not_found),
-        measured if question.measured else None,
+        measured,
         recording.said if question.device_said else None,
     )
     return Query(snapshot, windows_WLN, question.k, allowed_N), ecg

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+from inputs.ecg.statements import without_people
 from inputs.limits import MAX_SAID_LETTERS, MAX_SAID_LINES
 from inputs.records import DeviceSaid
 
@@ -35,7 +36,8 @@ def device_said(
     statements: Iterable[str] = (),
     paced: bool | None = None,
 ) -> DeviceSaid:
-    """Texts lose control characters and what is beyond MAX_SAID_LETTERS; measures that are no number are left out.
+    """Statements that speak of people are left out (`without_people`); readers that know names leave more out. Texts
+    lose control characters and what is beyond MAX_SAID_LETTERS; measures that are no number are left out.
 
     ValueError for a measure that is none of MEASURES: a mistake of the reader, not of the file.
     """
@@ -48,7 +50,7 @@ def device_said(
         recorded_at=_text(recorded_at),
         filters=_texts(filters),
         measures=tuple((name, value) for name, value in numbers.items() if value is not None),
-        statements=_texts(statements),
+        statements=_texts(without_people(statements, ())),
         paced=paced,
     )
 

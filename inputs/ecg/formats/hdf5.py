@@ -82,7 +82,7 @@ def _texts_loop(data: bytes) -> bool:
             if free and size == 0:
                 return True
             place += size if free else 16 + (size + 7) // 8 * 8
-        at = data.find(b"GCOL", at + 4)
+        at = data.find(b"GCOL", max(place, at + 4))  # not again through what was walked
     return False
 
 

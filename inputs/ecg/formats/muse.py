@@ -19,11 +19,11 @@ import numpy as np
 
 from inputs.ecg.formats.base import Channel, EcgFormat, agreed_rate, build_recording, check_size, of_one_file, stretch
 from inputs.ecg.formats.encoded import SAMPLE_BYTES, bytes_from_base64, samples_of
-from inputs.ecg.formats.statements import without_people
 from inputs.ecg.formats.text import number
 from inputs.ecg.formats.xml import parse_xml, root_of, text_at
 from inputs.ecg.leads import lead_from_name
 from inputs.ecg.said import device_said
+from inputs.ecg.statements import without_people
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, DeviceSaid, EcgRecording, InputWarning, ReadHints
 

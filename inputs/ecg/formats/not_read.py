@@ -167,9 +167,9 @@ def what_it_is(data: bytes) -> NotRead | None:
         return NotRead("a file of zeros alone", "Copy or download it again: its content is lost.")
     if not data.strip(b"\0 \t\r\n\xff"):
         return NotRead("a file without content", "Copy or download it again: its content is lost.")
-    if _are_annotations(data):
-        return _ANNOTATIONS
     start = text_start(data)
+    if not _is_text(start) and _are_annotations(data):
+        return _ANNOTATIONS
     if "<html" in start[:1000].casefold() or "<!doctype html" in start[:1000].casefold():
         return _PAGE
     if _is_text(start):

@@ -18,7 +18,7 @@ from defusedxml.ElementTree import DefusedXMLParser
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_XML_BYTES, MAX_XML_DEPTH, MAX_XML_ELEMENTS
 
-_LOOKED_AT = 4096
+_LOOKED_AT = 64 * 1024
 """Bytes within which the root must begin."""
 _BEFORE_ROOT = re.compile(r"\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>", re.DOTALL)
 _ROOT = re.compile(r"<(?:[\w.-]+:)?(?P<tag>[A-Za-z_][\w.-]*)(?=[\s/>])(?P<rest>[^>]*)")
@@ -27,10 +27,15 @@ _UNMARKED = (
     ("utf-16-le", re.compile(rb"(?:[ \t\r\n]\0)*<\0")),
     ("utf-16-be", re.compile(rb"(?:\0[ \t\r\n])*\0<")),
 )
+_SINGLE_BYTE = (
+    "iso-8859-2", "iso-8859-5", "iso-8859-7", "iso-8859-9", "windows-1250", "windows-1251", "windows-1253",
+    "windows-1254", "shift_jis", "euc-jp", "gb2312", "gbk", "gb18030", "big5", "euc-kr",
+)  # fmt: skip
 _ENCODINGS = {
     "utf-8": "utf-8", "utf8": "utf-8", "us-ascii": "utf-8", "ascii": "utf-8", "iso-8859-1": "iso-8859-1",
     "latin1": "iso-8859-1", "latin-1": "iso-8859-1", "iso-8859-15": "iso-8859-15", "windows-1252": "windows-1252",
-    "cp1252": "windows-1252", "utf-16": "utf-8",
+    "cp1252": "windows-1252", "utf-16": "utf-8", "utf-16le": "utf-8", "utf-16-le": "utf-8", "unicode": "utf-8",
+    **{name: name for name in _SINGLE_BYTE},
 }  # fmt: skip
 """What a declaration may name, and the codec for it: UTF-16 that can be read as letters was saved as UTF-8."""
 
@@ -38,9 +43,10 @@ _ENCODINGS = {
 def root_of(data: bytes) -> tuple[str, str] | None:
     """The root's name without its prefix, and the rest of its tag (namespaces, version); None for what is no XML."""
     try:
-        text = data[:_LOOKED_AT].decode(_encoding(data), "ignore").lstrip("\ufeff")
+        encoding = _encoding(data)
     except UnreadableFile:
-        return None
+        encoding = "iso-8859-1"  # tags are letters that most have in common: the reader refuses it in its own words
+    text = data[:_LOOKED_AT].decode(encoding, "ignore").lstrip("\ufeff")
     if not text.lstrip().startswith("<"):
         return None
     place = 0

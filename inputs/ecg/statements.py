@@ -10,9 +10,13 @@ from inputs.limits import MAX_SAID_LETTERS, MAX_SAID_LINES
 
 _OF_PEOPLE = re.compile(
     r"\b(?:confirmed|reviewed|referred|overread|edited|interpreted|signed|ordered|acquired|read)\b.*\bby\b"
-    r"|\bby:|\b(?:dr|md|m\.d|physician|technician)\b",
+    r"|\bby:|\b(?:dr|md|m\.d|physician|technician|arzt|médico|médecin|patient(?:in)?)\b"
+    r"|\b(?:befundet|bestätigt|gezeichnet|validé|confirmado|revisado|firmado|refertato|validato)\b"
+    r"|\b(?:mrn|dob|born|geb(?:oren)?|née?|naissance|nacimiento|ssn|nhs)\b|[0-9]{6,}"
+    r"|\b(?:19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}\b|\b[0-9]{1,2}[./][0-9]{1,2}[./](?:19|20)?[0-9]{2}\b",
     re.IGNORECASE,
 )
+"""Who signed, for whom, and what an identity is made of: long numbers and dates. A word too many goes, none too few."""
 _MOST_LETTERS = 4 * MAX_SAID_LETTERS
 _MOST_LINES = 4 * MAX_SAID_LINES
 _MOST_NAMES = 64
