@@ -238,10 +238,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._pieces += 1
         self._body_bytes += len(body)
         if self._pieces > PIECES_ALLOWED and self._body_bytes < LEAST_PIECE_BYTES * self._pieces:
+            if self.cycle.response_complete:  # it is dropped, but even that takes its time
+                self.end_unread()
+                raise _NoMore
             self._complain(RefusedHeader("body_in_crumbs", 400, "The body comes in pieces that are too small."))
-        if self.cycle.response_complete and self._body_bytes > MAX_DROPPED_BYTES:
-            self.end_unread()  # refused long ago: it is dropped, but even that takes its time
-            raise _NoMore
         super().on_body(body)
 
     def on_message_complete(self) -> None:
