@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from inputs.records import STANDARD_LEADS
 
@@ -35,6 +42,14 @@ class EcgSpec(BaseModel):
     windows: Literal["first", "mean"] = "first"
     """`first`: one window from the start, as published. `mean`: the vectors of evenly spaced windows are averaged."""
     max_windows: int = Field(default=4, ge=1)
+
+    @model_serializer(mode="wrap")
+    def _as_before_there_was_a_choice(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `centre` where it is `none`: names of what was prepared in the published order stay as they were."""
+        fields: dict[str, Any] = written(self)
+        if self.centre == "none":
+            del fields["centre"]
+        return fields
 
     @model_validator(mode="after")
     def _groups_cover_leads(self) -> EcgSpec:
