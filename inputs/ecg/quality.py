@@ -200,9 +200,7 @@ def _come_in_turn(rows: Sequence[NDArray[np.float32]]) -> bool:
     parts = []
     for row in rows:
         (live,) = np.nonzero(np.nan_to_num(row))
-        if len(live) > len(row) / 2:
-            return False
-        if len(live):
+        if 0 < len(live) <= len(row) / 2:  # others run along as a strip of rhythm
             parts.append((live[0], live[-1]))
     return any(first[1] < second[0] for first in parts for second in parts)
 
@@ -239,6 +237,16 @@ def _check_wiring(recording: EcgRecording) -> list[InputWarning]:
         if residual.std() > INCONSISTENT * max(row.std() for row in limbs):
             message = "Leads I, II and III contradict each other (II is not I + III): leads may be mislabelled."
             warnings.append(InputWarning("leads_inconsistent", message, ("I", "II", "III")))
+    for lead, (of_i, of_ii) in _FROM_LIMB_LEADS.items():
+        rows = None if lead == "III" else _common_samples(recording, ("I", "II", lead))
+        if rows is None:
+            continue
+        residual = rows[2] - np.float32(of_i) * rows[0] - np.float32(of_ii) * rows[1]
+        if residual.std() > INCONSISTENT * max(row.std() for row in rows):
+            message = (
+                f"Lead {lead} contradicts leads I and II, from which it follows: it may be mislabelled or inverted."
+            )
+            warnings.append(InputWarning("leads_inconsistent", message, (lead,)))
     left = _common_samples(recording, ("I", "V6"))
     if left is not None and _correlation(*left) < REVERSED_CORRELATION:
         message = "Lead I looks like V6 upside down: the arm electrodes may be exchanged."

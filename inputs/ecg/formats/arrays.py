@@ -151,7 +151,12 @@ def _the_signal(contents: Contents, hints: ReadHints) -> Numbers | Mapping[str, 
     rhythms = [array for array in contents.arrays if not any(_NO_RHYTHM.search(part) for part in array.path)]
     matrices = [array for array in rhythms if array.dtype.kind in "fiu" and _fits(contents, array, hints)]
     named = [array for array in matrices if key(array.path[-1]) in _SIGNALS]
-    found: list[Numbers | Mapping[str, Numbers]] = [*(named or matrices), *_one_by_one(rhythms)]
+    meant = [array for array in rhythms if key(array.path[-1]) in _SIGNALS and len(array.shape) in (2, 3)]
+    passed_over = not named and any(max(array.shape) >= _VECTOR_MIN for array in meant)  # and another is no ECG then
+    found: list[Numbers | Mapping[str, Numbers]] = [
+        *(named or ([] if passed_over else matrices)),
+        *_one_by_one(rhythms),
+    ]
     if len(found) == 1:
         return found[0]
     if found:
@@ -160,7 +165,6 @@ def _the_signal(contents: Contents, hints: ReadHints) -> Numbers | Mapping[str, 
             f"The {contents.kind} file holds {len(found)} arrays that may be ECGs.",
             hint="Send a file with one of them.",
         )
-    meant = [array for array in rhythms if key(array.path[-1]) in _SIGNALS and len(array.shape) in (2, 3)]
     if len(meant) == 1 and meant[0].dtype.kind in "fiu":
         _check_shape(meant[0].shape)
         raise no_axis_of_leads(meant[0].shape[-2:], _counts(contents, meant[0], hints))
@@ -169,6 +173,17 @@ def _the_signal(contents: Contents, hints: ReadHints) -> Numbers | Mapping[str, 
         f"The {contents.kind} file holds no array that is an ECG: numbers, with an axis of 12 or 8 leads.",
         hint="Save one ECG as (leads, samples), or give the parameter leads with the name of each lead.",
     )
+
+
+def check_axes(what: str, shape: Sequence[int]) -> None:
+    """Refuse an array of three axes of which nobody can say whether the first one is of exams or of leads."""
+    may_be_leads = (len(STANDARD_LEADS), len(EIGHT_LEADS))
+    if len(shape) == 3 and shape[0] in may_be_leads and min(shape[1:]) in may_be_leads:
+        raise UnreadableFile(
+            "axes_ambiguous",
+            f"{what} may hold {shape[0]} ECGs of {min(shape[1:])} leads, or {min(shape[1:])} of {shape[0]}.",
+            hint="Save one ECG of it, as (leads, samples).",
+        )
 
 
 def _check_shape(shape: Sequence[int]) -> None:
@@ -212,7 +227,10 @@ def _from_matrix(contents: Contents, array: Numbers, hints: ReadHints) -> EcgRec
     _check_shape(array.shape)
     what = f"The {contents.kind} file"
     exams = array.shape[0] if len(array.shape) == 3 else 1
-    place = place_of_exam(what, exams, exam_ids(contents, array, exams), hints.exam)
+    ids = exam_ids(contents, array, exams)
+    if ids is None:
+        check_axes(what, array.shape)
+    place = place_of_exam(what, exams, ids, hints.exam)
     counts = _counts(contents, array, hints)
     (count,) = {min(array.shape[-2:])} & counts or {0}
     rate_hz = stated_rate(contents, [array], exams, place)

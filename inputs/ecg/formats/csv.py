@@ -89,7 +89,7 @@ def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
 
 def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints) -> EcgRecording:
     table = _opened(data, layout, named=hints.leads is not None)
-    header = list(layout.header)
+    header, warnings = list(layout.header), []
     if hints.leads is not None:
         if len(hints.leads) != len(header):
             raise UnreadableFile(
@@ -97,6 +97,9 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
                 f"The table has {len(header)} columns, and {len(hints.leads)} lead names were given.",
                 hint="Give a name for each column, such as time_s for one of times and x for one to be left out.",
             )
+        if _names_others(hints.leads, layout):
+            message = "The table names its leads otherwise than the parameter leads, whose names were used."
+            warnings.append(InputWarning("leads_replaced", message))
         header = list(hints.leads)
     kept = {index: lead for index, lead in enumerate(leads_in(header)) if lead is not None}
     if not kept:
@@ -104,12 +107,13 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
     check_no_lead_twice(tuple(kept.values()))
     check_size(len(kept), table.most_rows)
     units = layout.units or [""] * len(header)
-    time = next((index for index, cell in enumerate(header) if index not in kept and is_time(cell)), None)
+    own = list(layout.header)  # what is given are names: units and times stay those of the table
+    times = (index for index, cells in enumerate(zip(header, own, strict=True)) if any(map(is_time, cells)))
+    time = next((index for index in times if index not in kept), None)
     columns, times_N, clock = table.columns(list(kept), time)
     rate_hz = said.rate_hz
-    warnings = []
     if time is not None and times_N is not None:
-        unit = unit_of_time(header[time], units[time])
+        unit = unit_of_time(own[time] if is_time(own[time]) else header[time], units[time])
         timed_hz = rate_from_times(times_N, unit, clock=clock, given_hz=hints.rate_hz)
         if timed_hz is not None:
             if rate_hz is not None and abs(rate_hz - timed_hz) > 0.01 * timed_hz:
@@ -117,13 +121,25 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
             rate_hz = timed_hz
             if unit is None and not clock:
                 warnings.append(InputWarning("time_unit_assumed", "The times were taken as seconds."))
-    stated = {index: split_unit(header[index])[1] or units[index].strip("[]()' ") for index in kept}
+    stated = {
+        index: split_unit(header[index])[1] or split_unit(own[index])[1] or units[index].strip("[]()' ")
+        for index in kept
+    }
     channels = [Channel(lead, stated[index], columns[index]) for index, lead in kept.items()]
     others = sum(bool(name) for index, name in enumerate(header) if index not in kept and index != time)
     if others:
         message = f"{others} columns that are not ECG leads were left out."
         warnings.append(InputWarning("channels_ignored", message))
     return _recording(channels, rate_hz, said.unit, hints, warnings)
+
+
+def _names_others(given: Sequence[str], layout: Layout) -> bool:
+    """Whether a table names its columns itself and otherwise than is given; `V1` to `V12` may be mere numbers."""
+    own = leads_in(layout.header)
+    if not {"I", "II"} <= set(own):
+        return False
+    pairs = zip(own, leads_in(given), strict=True)
+    return any(lead != said for lead, said in pairs if lead is not None and said is not None)
 
 
 def _recording(

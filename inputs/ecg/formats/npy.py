@@ -18,6 +18,7 @@ from inputs.ecg.formats.arrays import (
     MOST_OF_AN_AXIS,
     agreed,
     as_samples,
+    check_axes,
     check_given,
     leads_first,
     place_of_exam,
@@ -65,6 +66,7 @@ def read_npy(data: bytes, hints: ReadHints) -> EcgRecording:
 
 def _the_exam(array: NDArray[Any], hints: ReadHints) -> NDArray[Any]:
     """The ECG that is meant, of an array of three axes."""
+    check_axes("The NumPy file", array.shape)
     if array.ndim == 2:
         array = array[np.newaxis]
     exam: NDArray[Any] = array[place_of_exam("The NumPy file", len(array), None, hints.exam)]

@@ -32,11 +32,27 @@ _UNITS = {
 }  # fmt: skip
 _LEADS = {
     "lead", "leads", "leadname", "leadnames", "leadorder", "signame", "signames", "channelname", "channelnames",
-    "channels", "chnames", "columns", "labels",
+    "channels", "chnames", "columns", "labels", "label", "channel", "leadlabels", "leadlabel", "channelorder",
+    "ecgleads", "signalnames", "leadlist", "electrodes", "leadids", "derivations", "channellabels", "order",
 }  # fmt: skip
+_MAY_BE_OTHERS = {"labels", "label", "channel", "channels", "columns", "order", "electrodes"}
+"""Names under which other things stand too: what is not understood there is no reason to refuse a file."""
 _GAINS = {
     "gain", "gains", "adcgain", "adcgains", "scale", "scalefactor", "scaling", "lsb", "resolution",
 }  # fmt: skip
+_OF_GAINS = (
+    "gain",
+    "scale",
+    "scaling",
+    "lsb",
+    "resolution",
+    "perbit",
+    "conversion",
+    "multiplier",
+    "sensitivity",
+    "calibration",
+)
+"""Parts of other names of factors."""
 _IDS = ("examid", "examids", "idexam", "tracingid", "ecgid", "recordid", "studyid", "id", "ids")
 _ABOUT = {
     "meta", "metadata", "info", "header", "hea", "about", "attributes", "attrs", "parameters", "params",
@@ -104,23 +120,36 @@ def key(name: str) -> str:
 
 def tells(name: str) -> bool:
     """Whether values under a name may be a fact about an ECG. Nothing else of a file is looked at."""
-    return key(name) in _RATES | _UNITS | _LEADS | _GAINS or key(name) in _IDS
+    return key(name) in _RATES | _UNITS | _LEADS or _is_gain(key(name)) or key(name) in _IDS
+
+
+def _is_gain(name: str) -> bool:
+    return name in _GAINS or any(part in name for part in _OF_GAINS)
 
 
 def lead_names(contents: Contents, path: Path) -> list[str] | None:
     """The names of the leads that the file states, known to us or not; None where it states none."""
     for fact in contents.around(path, _LEADS):
         texts = [value for value in fact.values if isinstance(value, str)]
-        names = re.split(r"[\s,;|]+", texts[0].strip()) if len(texts) == 1 else texts
-        if any(leads_from_names(names)):
-            return names
+        for names in _listed(texts[0]) if len(texts) == 1 else (texts,):
+            if sum(lead is not None for lead in leads_from_names(names)) >= (2 if len(texts) == 1 else 1):
+                return list(names)
     return None
+
+
+def _listed(text: str) -> Iterator[list[str]]:
+    """What one text of several names may be, as programs write lists: `I,II`, `["I", "II"]`, `['I' 'II']`, `I/II`."""
+    for between in (r"[\s,;|\[\](){}'\"]+", r"[\s,;|/\[\](){}'\"]+", r"[\s,;|/\-\[\](){}'\"]+"):
+        names = [name for name in re.split(between, text) if name]
+        if len(names) > 1:
+            yield names
 
 
 def check_leads_unnamed(contents: Contents, path: Path, count: int) -> None:
     """Refuse leads that the file does name, though in words or in a way that we do not know: no order is assumed."""
-    for fact in contents.around(path, _LEADS - {"labels"}):
-        if not fact.values or (len(fact.values) == count and all(isinstance(value, str) for value in fact.values)):
+    for fact in contents.around(path, _LEADS - _MAY_BE_OTHERS):
+        words = all(isinstance(value, str) for value in fact.values)
+        if not fact.values or (words and len(fact.values) in (1, count)):
             raise UnreadableFile(
                 "leads_missing",
                 f"The {contents.kind} file names its leads in a way that is not read.",
@@ -183,5 +212,5 @@ def stated_units(contents: Contents, path: Path, count: int) -> list[str]:
 
 def gains_stated(contents: Contents, path: Path) -> bool:
     """Whether the file states factors for the samples at a path, other than one."""
-    facts = contents.around(path, _GAINS)
+    facts = contents.around(path, {key(fact.path[-1]) for fact in contents.facts if _is_gain(key(fact.path[-1]))})
     return any(value not in (0.0, 1.0) for fact in facts for value in fact.values if not isinstance(value, str))

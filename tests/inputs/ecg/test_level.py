@@ -97,7 +97,18 @@ def test_leads_that_are_blank_in_turn_are_told(ecg, blank):
     for row in range(12):
         signal[row, : 1250 * (row // 3)] = signal[row, 1250 * (row // 3 + 1) :] = blank
     assert "leads_in_turn" in codes(check_ecg(ecg.recording(signal), PUBLISHED).warnings)
+    signal[1] = ecg.signal_mv()[1]  # a strip of rhythm below
+    assert "leads_in_turn" in codes(check_ecg(ecg.recording(signal), PUBLISHED).warnings)
     signal = ecg.signal_mv()
     signal[6] = blank
     signal[:, 4000:] = blank
     assert "leads_in_turn" not in codes(check_ecg(ecg.recording(signal), PUBLISHED).warnings)
+
+
+@pytest.mark.parametrize("lead", ["aVR", "aVL", "aVF"])
+def test_an_augmented_lead_that_is_upside_down_is_told(ecg, lead):
+    signal = ecg.signal_mv()
+    assert "leads_inconsistent" not in codes(check_ecg(ecg.recording(signal), PUBLISHED).warnings)
+    signal[PUBLISHED.leads.index(lead)] *= -1
+    told = [one for one in check_ecg(ecg.recording(signal), PUBLISHED).warnings if one.code == "leads_inconsistent"]
+    assert [one.leads for one in told] == [(lead,)]

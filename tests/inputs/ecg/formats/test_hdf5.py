@@ -251,3 +251,63 @@ def test_without_h5py_the_extra_is_named(ecg, monkeypatch):
     monkeypatch.setattr(hdf5, "require", missing)
     error = refusal(written(lambda file: file.create_dataset("ecg", data=ecg.signal_mv())))
     assert (error.code, error.hint) == ("format_not_installed", "Install it.")
+
+
+OTHER_ORDER = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6", "III", "aVR", "aVL", "aVF")
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("leads", str(list(OTHER_ORDER))),
+        ("leads", '["' + '", "'.join(OTHER_ORDER) + '"]'),
+        ("lead_names", "['" + "' '".join(OTHER_ORDER) + "']"),
+        ("channel_names", "/".join(OTHER_ORDER)),
+        ("lead_order", "-".join(OTHER_ORDER)),
+        ("channel", list(OTHER_ORDER)),
+        ("lead_labels", list(OTHER_ORDER)),
+        ("signal_names", list(OTHER_ORDER)),
+    ],
+)
+def test_leads_are_those_that_the_file_names_however_it_lists_them(ecg, key, text):
+    def fill(file):
+        file["ecg"] = ecg.signal_mv()
+        file["ecg"].attrs[key] = text
+
+    recording = read(written(fill))
+    assert recording.lead_names == OTHER_ORDER
+    assert codes(recording) == []
+
+
+def test_a_text_that_names_leads_in_an_unknown_way_is_not_passed_over(ecg):
+    def fill(file):
+        file["ecg"] = ecg.signal_mv()
+        file["ecg"].attrs["leads"] = "as usual"
+
+    assert refusal(written(fill)).code == "leads_missing"
+
+
+@pytest.mark.parametrize("key", ["uV_per_bit", "conversion_factor", "adc_resolution", "scale_factor_uv", "lsb_uV"])
+def test_whole_numbers_beside_a_factor_of_any_name_are_refused(ecg, key):
+    def fill(file):
+        file["ecg"] = np.round(1000 * ecg.signal_mv() / 4.88).astype("<i2")
+        file["ecg"].attrs.update({"units": "uV", key: 4.88})
+
+    assert refusal(written(fill), ReadHints(rate_hz=500.0)).code == "scale_unclear"
+
+
+def test_an_array_called_ecg_that_does_not_fit_is_not_passed_over_for_another(ecg):
+    def fill(file):
+        file["ecg"] = np.zeros((3, 5000))
+        file["noise"] = ecg.signal_mv()
+
+    assert refusal(written(fill)).code not in ("", "several_ecgs")
+
+
+def test_axes_that_may_be_exams_or_leads_are_not_taken_for_one_of_them(ecg):
+    stacked = np.stack([ecg.signal_mv(seed) for seed in range(8)], axis=-1)  # (leads, samples, patients)
+
+    def fill(file):
+        file["ecg"] = stacked
+
+    assert refusal(written(fill), ReadHints(500.0, "mV", exam="3")).code == "axes_ambiguous"

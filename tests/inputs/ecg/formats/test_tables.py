@@ -317,3 +317,24 @@ def test_table_that_is_no_ecg_is_refused(text):
 
 def test_parameters_for_a_file_that_states_its_own_are_a_warning(ecg):
     assert codes(read_ecg(ecg.wfdb(), ReadHints(unit="uV"))) == ["parameter_ignored"]
+
+
+def test_names_that_are_given_leave_units_and_times_to_the_table():
+    leads = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+    header = ",".join(["Time [ms]", *(f"Ch{place} (uV)" for place in range(8))])
+    rows = "\n".join(",".join([str(2 * row), *["1000"] * 8]) for row in range(20))
+    table = UploadedFile("a.csv", f"{header}\n{rows}\n".encode())
+    found = read_ecg([table], ReadHints(leads=("time", *leads)))
+    assert (found.rate_hz, found.lead_names) == (500.0, leads)
+    np.testing.assert_allclose(found.signal_mv, 1.0)
+    for wrong in ({"unit": "mV"}, {"rate_hz": 250.0}):
+        with pytest.raises(UnreadableFile):
+            read_ecg([table], ReadHints(leads=("time", *leads), **wrong))
+
+
+def test_names_that_contradict_those_of_the_table_are_used_and_it_is_said(ecg):
+    file = ecg.csv()
+    for given, said in ((ecg.leads[::-1], ["leads_replaced"]), (ecg.leads, [])):
+        found = read_ecg([file], ReadHints(**KNOWN, leads=tuple(given)))
+        assert found.lead_names == tuple(given)
+        assert [warning.code for warning in found.warnings] == said
