@@ -310,9 +310,7 @@ def _from_leads(contents: _File, leads: Mapping[str, Numbers], hints: ReadHints)
     units = {lead: stated_units(contents, array.path, 1) for lead, array in leads.items()}
     all_known = hints.unit is not None or all(units.values())
     rate_is_known = (rate_hz, hints.rate_hz) != (None, None)
-    check_given(
-        what, rate_is_known=rate_is_known, unit_is_known=all_known, rate_is_doubted=contents.rate_is_doubted
-    )
+    check_given(what, rate_is_known=rate_is_known, unit_is_known=all_known, rate_is_doubted=contents.rate_is_doubted)
     channels = []
     for lead, array in leads.items():
         _check_units(units[lead], hints.unit)

@@ -1,7 +1,7 @@
 """EDF, EDF+ and BDF (Kemp 1992, Kemp and Olivan 2003, edfplus.info; biosemi.com): records of all signals in turn.
 
-A label such as `ECG V1`, `V1 ECG` or `EKG aVF` names a lead; `ECG` or `EKG1` does not. Signals that are no ECG leads may have
-other rates and lengths. Of a long recording the stretch that is asked for is decoded, and nothing else.
+A label such as `ECG V1`, `V1 ECG` or `EKG aVF` names a lead; `ECG` or `EKG1` does not. Signals that are no ECG leads
+may have other rates and lengths. Of a long recording the stretch that is asked for is decoded, and nothing else.
 """
 
 from __future__ import annotations

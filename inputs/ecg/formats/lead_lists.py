@@ -7,7 +7,7 @@ What stands beside an ECG under a usual name is `stated.lead_names`; programs ke
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 

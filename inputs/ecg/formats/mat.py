@@ -228,7 +228,7 @@ class _Level5:
                 self._matrix(part[1], (*place, name), depth + 1)
 
     def _cell(self, parts: Iterator[tuple[int, memoryview]], path: Path, dims: tuple[int, ...], depth: int) -> None:
-        """Texts in a cell array may be the names of leads, or units; an array or a struct stands there under its number."""
+        """Texts in a cell array may be the names of leads, or units; arrays and structs stand there by number."""
         told, elements = tells(path[-1]), math.prod(dims)
         if elements > (MOST_FACTS if told else MAX_CHANNELS):
             return
@@ -244,7 +244,9 @@ class _Level5:
             values += [value for some in own for value in some]
             texts += sum(len(some) == 1 and isinstance(some[0], str) for some in own)
             within = (*path, str(element))
-            self.facts += [replace(fact, path=within + fact.path[len(path) :]) for fact in inner.facts if fact.path != path]
+            self.facts += [
+                replace(fact, path=within + fact.path[len(path) :]) for fact in inner.facts if fact.path != path
+            ]
             self.arrays += [replace(each, path=within + each.path[len(path) :]) for each in inner.arrays if not told]
         if told or texts == elements:
             self.facts.append(Fact(path, tuple(values)))
