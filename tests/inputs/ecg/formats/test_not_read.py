@@ -62,7 +62,7 @@ KINDS = {
     "BrainVision": (b"Brain Vision Data Exchange Header File Version 1.0\r\n", "a BrainVision recording", "EDF"),
     "LabChart": (b"CFWB" + bytes(90), "a binary recording of LabChart", "EDF"),
     "WAV": (b"RIFF\0\0\0\0WAVEfmt ", "a sound (WAV)", "EDF"),
-    "SignalML": (b'<rs:rawSignal xmlns:rs="http://signalml.org/rawsignal"/>', "a description of signals (SignalML)", "EDF"),
+    "SignalML": (b"<rs:rawSignal xmlns:rs='x'/>", "a description of signals (SignalML)", "EDF"),
     "SQLite": (b"SQLite format 3\0" + bytes(90), "an SQLite database", "CSV"),
     "RTF": (b"{\\rtf1 " + SECRET.encode() + b"}", "a text document (RTF)", "DICOM"),
     "xls": (ole_of("Workbook"), "an Excel workbook", "CSV"),
