@@ -236,7 +236,7 @@ def test_twelve_bits_that_lost_their_sign_are_noticed_in_every_format(ecg, name)
     assert "samples_wrapped" not in found(WRITERS[name].write(ecg, drawn))
 
 
-STEPS_WRONG_UV = {"scp": (0.001, 65.0), "ishne": (0.001, 32.0), "edf": (0.01, 1000.0)}
+STEPS_WRONG_UV = {"scp": (0.001, 65.0), "ishne": (0.001, 32.0), "edf": (0.01, 1000.0), "mortara": (0.01, 1000.0)}
 """The smallest and the largest that fields so narrow can say."""
 
 
