@@ -9,7 +9,7 @@ import pytest
 
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.ecg.quality import LOST_LEADS_ALLOWED, check_ecg
-from inputs.ecg.still import HELD_S, STILL_ALONE_S, STILL_TOGETHER_S, without_held, without_padding
+from inputs.ecg.still import without_held, without_padding
 from inputs.errors import UnusableRecording
 from inputs.specs import EcgSpec
 
@@ -87,7 +87,7 @@ def test_zeros_and_then_another_constant_are_both_padding(ecg):
 
 def test_what_is_shorter_than_a_heart_may_rest_and_what_one_lead_does_not_share_is_kept(ecg):
     signal = ecg.signal_mv()
-    short = held(signal, 0, round(HELD_S * RATE_HZ) - 2, np.full(12, 0.3))
+    short = held(signal, 0, 80, np.full(12, 0.3))  # 0.16 s, longer than any found in a recording of a device
     assert without_padding(ecg.recording(short))[0].signal_mv.shape == signal.shape
     not_all = held(signal, 0, 1000, np.full(12, 0.3))
     not_all[7] = signal[7]
@@ -98,6 +98,9 @@ def test_a_flat_lead_is_no_padding_and_does_not_hide_it(ecg):
     signal = ecg.signal_mv()
     signal[3] = 0.7
     assert without_padding(ecg.recording(signal))[0].signal_mv.shape == signal.shape
+    warnings = check_ecg(ecg.recording(signal), PUBLISHED).warnings
+    assert [warning.leads for warning in warnings if warning.code == "leads_flat"] == [("aVR",)]
+    assert "samples_missing" not in codes(warnings)
     padded = held(signal, 4000, 5000, np.linspace(1.0, 2.0, 12))
     padded[3] = 0.7
     assert without_padding(ecg.recording(padded))[0].signal_mv.shape == (12, 4000)
@@ -133,8 +136,7 @@ def test_too_much_of_what_the_model_sees_is_refused_and_what_it_does_not_see_is_
     assert (refused.value.code, refused.value.leads) == ("signal_empty", AVERAGED.leads)
 
 
-@pytest.mark.parametrize("blank", [0.0, np.nan])
-def test_the_windows_that_are_judged_are_those_that_are_cut(ecg, blank):
+def test_the_windows_that_are_judged_are_those_that_are_cut(ecg):
     width = AVERAGED.window_samples
     plain = prepare_ecg(ecg.recording(ecg.signal_mv()), AVERAGED).signal_LN
     firsts = [
@@ -145,9 +147,9 @@ def test_the_windows_that_are_judged_are_those_that_are_cut(ecg, blank):
     for first in firsts:
         own = [round(at * RATE_HZ / AVERAGED.rate_hz) for at in (first, first + width)]
         signal = ecg.signal_mv()
-        signal[[1, 2, 7], own[0] + 200 : own[1]] = blank
+        signal[[1, 2, 7], own[1] - 700 : own[1]] = np.nan  # of 1260
         check_ecg(ecg.recording(signal), AVERAGED)
-        signal[8, own[0] + 200 : own[1]] = blank
+        signal[8, own[1] - 700 : own[1]] = np.nan
         with pytest.raises(UnusableRecording, match="leads II, III, V2, V3 hold"):
             check_ecg(ecg.recording(signal), AVERAGED)
 
@@ -171,9 +173,10 @@ def test_a_heart_drawn_without_noise_rests_between_its_beats_and_is_left_alone(e
     recording = ecg.recording(signal)
     assert without_held(recording) == (recording, False)
     one = ecg.signal_mv()
-    one[4, 1000 : 1000 + round(STILL_ALONE_S * RATE_HZ) - 5] = 0.0
+    one[4, 1000:1750] = 0.0  # 1.5 s, at 40 a minute
     assert not without_held(ecg.recording(one))[1]
-    assert without_held(ecg.recording(held(signal, 1000, 1000 + round(STILL_TOGETHER_S * RATE_HZ), np.zeros(12))))[1]
+    one[:, 1000:1600] = 0.0  # 1.2 s of all
+    assert without_held(ecg.recording(one))[1]
 
 
 def test_coarse_steps_of_a_quiet_record_are_neither_padding_nor_gaps(ecg):
