@@ -8,11 +8,12 @@ Letters in array names: L leads, N samples.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inputs.ecg.still import without_held, without_padding
 from inputs.errors import UnusableRecording
 from inputs.records import EcgRecording, InputWarning
 from inputs.specs import EcgSpec
@@ -28,11 +29,10 @@ INCONSISTENT = 0.15
 """How far II may be from I + III, as a share of the largest of their standard deviations."""
 REVERSED_CORRELATION = -0.6
 """Of I with V6, which see the heart from nearly the same side."""
-PADDING_S = 0.02
-FEWEST_PADDED = 3
-"""So many leads that share zeros for so long at an end do not do so by chance."""
 LOST_LEADS_ALLOWED = 3
 """Flat or empty leads up to here are a warning (an electrode fell off); beyond, too little of the heart is seen."""
+LEAST_SEEN = 0.5
+"""The share of a window that a lead must hold, not to count as lost to the model that sees it."""
 
 # Einthoven's and Goldberger's laws: coefficients of I and II.
 _FROM_LIMB_LEADS = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0)}
@@ -57,37 +57,20 @@ class CheckedEcg:
 def check_ecg(recording: EcgRecording, spec: EcgSpec) -> CheckedEcg:
     """Bring the spec's leads in order, deriving limb leads, and judge them. Raises UnusableRecording.
 
-    The warnings are those of preparation; `recording.warnings` holds those of reading. Zeros that all leads share at
-    the ends are no ECG and are cut.
+    The warnings are those of preparation; `recording.warnings` holds those of reading. Padding at the ends is cut, and
+    where leads stand still their samples count as missing.
     """
-    recording, warnings = _without_padding(recording)
+    recording, warnings = without_padding(recording)
     _check_time_base(recording, spec)
+    recording, any_held = without_held(recording)
     rows, derived = _select_leads(recording, spec)
     if derived:
         names = ", ".join(derived)
         warnings.append(InputWarning("leads_derived", f"{names} were computed from leads I and II.", derived))
-    warnings += _check_signal(rows, spec.leads)
+    warnings += _check_signal(rows, spec.leads, any_held=any_held)
+    _check_seen(rows, recording.rate_hz, spec)
     warnings += _check_wiring(recording)
     return CheckedEcg(rows, tuple(warnings))
-
-
-def _without_padding(recording: EcgRecording) -> tuple[EcgRecording, list[InputWarning]]:
-    """The recording without the zeros that some archives put before and after an ECG to give all one length."""
-    signal_mv = recording.signal_mv
-    moving = [row for row in signal_mv if np.any(row != 0.0) and np.isfinite(row).any()]
-    if len(moving) < FEWEST_PADDED or signal_mv.shape[1] == 0:
-        return recording, []
-    ends = [(row != 0.0) & np.isfinite(row) for row in moving]
-    first = min(int(there_N.argmax()) for there_N in ends)
-    last = max(len(there_N) - int(there_N[::-1].argmax()) for there_N in ends)
-    fewest = PADDING_S * recording.rate_hz
-    before, after = (count if count >= fewest else 0 for count in (first, signal_mv.shape[1] - last))
-    if not before and not after:
-        return recording, []
-    cut_s = (before + after) / recording.rate_hz
-    message = f"{cut_s:.2f} s of zeros in all leads at the ends are padding and were cut off."
-    kept = replace(recording, signal_mv=signal_mv[:, before : signal_mv.shape[1] - after])
-    return kept, [InputWarning("padding_cut", message)]
 
 
 def _check_time_base(recording: EcgRecording, spec: EcgSpec) -> None:
@@ -136,7 +119,7 @@ def _select_leads(recording: EcgRecording, spec: EcgSpec) -> tuple[tuple[NDArray
     return tuple(rows[lead].astype(np.float32, copy=False) for lead in spec.leads), tuple(derived)
 
 
-def _check_signal(rows: Sequence[NDArray[np.float32]], leads: tuple[str, ...]) -> list[InputWarning]:
+def _check_signal(rows: Sequence[NDArray[np.float32]], leads: tuple[str, ...], *, any_held: bool) -> list[InputWarning]:
     samples = len(rows[0])
     present_L = np.array([np.count_nonzero(np.isfinite(row)) for row in rows])
     empty_L = present_L == 0
@@ -166,7 +149,8 @@ def _check_signal(rows: Sequence[NDArray[np.float32]], leads: tuple[str, ...]) -
     if gaps_L.any():
         share = 1.0 - present_L[~empty_L].sum() / (samples * np.count_nonzero(~empty_L))
         names = tuple(np.array(leads)[gaps_L].tolist())
-        message = f"{share:.2%} of the samples are missing and counted as their lead's level ({', '.join(names)})."
+        what = "are missing, or stay at one value for long," if any_held else "are missing"
+        message = f"{share:.2%} of the samples {what} and counted as their lead's level ({', '.join(names)})."
         warnings.append(InputWarning("samples_missing", message, names))
     low, high = PLAUSIBLE_MV
     middle_mv = float(np.median(swing_L[~lost_L]))
@@ -193,6 +177,34 @@ def _check_signal(rows: Sequence[NDArray[np.float32]], leads: tuple[str, ...]) -
         message = f"{_listing(clipped)} stay at their largest or smallest value for long: the signal seems cut off."
         warnings.append(InputWarning("signal_clipped", message, clipped))
     return warnings
+
+
+def window_starts(samples: int, spec: EcgSpec) -> list[int]:
+    """Where the windows begin that an encoder sees of so many samples at `spec.rate_hz`, at least one window."""
+    width = spec.window_samples
+    count = 1 if spec.windows == "first" else min(spec.max_windows, -(-samples // width))
+    return np.linspace(0, samples - width, count).round().astype(int).tolist() if count > 1 else [0]
+
+
+def _check_seen(rows: Sequence[NDArray[np.float32]], rate_hz: float, spec: EcgSpec) -> None:
+    """Refuse where too many leads lack most of a window that the model sees, as if they lacked altogether."""
+    gaps = [row for row in range(len(rows)) if not np.isfinite(rows[row]).all()]
+    if len(gaps) <= LOST_LEADS_ALLOWED:
+        return
+    own_per_sample = rate_hz / spec.rate_hz
+    for start in window_starts(int(len(rows[0]) / own_per_sample), spec):
+        seen = slice(int(start * own_per_sample), int((start + spec.window_samples) * own_per_sample))
+        lost = tuple(spec.leads[row] for row in gaps if np.isfinite(rows[row][seen]).mean() < LEAST_SEEN)
+        if len(lost) <= LOST_LEADS_ALLOWED:
+            continue
+        layout = "A printout of 3 by 4 shows too little of each lead: send" if _come_in_turn(rows) else "Send"
+        raise UnusableRecording(
+            "signal_empty",
+            f"Too much of the ECG is missing: in {spec.window_samples / spec.rate_hz:.2f} s that the model sees, "
+            f"{_listing(lost)} hold no signal most of the time.",
+            hint=f"{layout} a stretch that all leads share, without gaps.",
+            leads=lost,
+        )
 
 
 def _come_in_turn(rows: Sequence[NDArray[np.float32]]) -> bool:
