@@ -52,6 +52,8 @@ from inputs.limits import MAX_SAMPLES, MAX_TABLE_CELLS, MAX_TABLE_COLUMNS
 from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints
 
 _ROWS_AT_A_TIME = 1024
+_MOST_BESIDE = 8
+"""Columns of ids, or of sample numbers, that are looked at."""
 _HEADER = "Start the file with a row such as I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6."
 
 
@@ -120,8 +122,8 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
     time = next((index for index in times if index not in kept), None)
     names = [(header[index],) if layout.headless else (header[index], own[index]) for index in range(len(header))]
     beside = [index for index in range(len(header)) if index not in kept and index != time]
-    ids = [index for index in beside if any(map(is_id, names[index]))]
-    counters = [index for index in beside if any(map(is_counter, names[index]))]
+    ids = [index for index in beside if any(map(is_id, names[index]))][:_MOST_BESIDE]
+    counters = [index for index in beside if any(map(is_counter, names[index]))][:_MOST_BESIDE]
     columns, times_N, clock = table.columns(list(kept), time, ids, counters, hints.exam)
     rate_hz = said.rate_hz
     if time is not None and times_N is not None:
@@ -151,7 +153,7 @@ def _check_names(names: Sequence[str]) -> None:
     if are_numbers(named):
         raise UnreadableFile(
             "leads_missing",
-            f"The table calls its leads V1 to V{len(named)}, as R does where they have no names.",
+            "The table numbers its leads as V1, V2 and so on beyond V6, as R does where they have no names.",
             hint="Give the parameter leads with their names in order.",
         )
 

@@ -43,6 +43,12 @@ _VALUE = re.compile(
     r"(?:e[-+]?[0-9]{1,2})?)[ ]*(?P<rest>.*?)[ \"']*",
     re.IGNORECASE,
 )
+_SOMEHOW = re.compile(
+    rf"\b{_COUNT}{_PER}{_VOLT.format('first')}\b|\b{_VOLT.format('second')}{_PER}{_COUNT}\b"
+    r"|\b(?:multipl(?:y|ied)|divided?) by\b",
+    re.IGNORECASE,
+)
+"""What tells of a factor in words that are not taken apart."""
 _START = re.compile(r"[,;|\t][ \t]*|[=:][ ]*\S+[ ]+")
 _BITS = {8.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 22.0, 24.0, 32.0}
 
@@ -57,9 +63,13 @@ class Factor:
 def factor_in(lines: Iterable[str]) -> Factor | None:
     """The factor that lines before a table state; None where they state none, or one that changes nothing.
 
-    Where they state one in full, numbers without a unit beside it (the gain of an amplifier) are not asked.
+    Where one is stated in full, numbers without a unit beside it (the gain of an amplifier) are not asked.
     """
-    found = {value for line in lines for value in _factors(line[:_MOST_LETTERS].strip("#%/ \t\"',;"))}
+    found: set[float | None] = set()
+    for line in lines:
+        text = line[:_MOST_LETTERS].strip("#%/ \t\"',;")
+        own = set(_factors(text))
+        found |= own or ({None} if _SOMEHOW.search(text) else set())
     certain = {round(value, 15) for value in found if value is not None}
     if len(certain) == 1:
         return Factor(certain.pop())
@@ -86,7 +96,7 @@ def with_factor(
             "scale_unclear",
             "The lines before the table state a factor, and its whole numbers may be counts or already in a unit.",
             hint="Send the samples in mV or uV without that line, or counts with a line such as"
-            " `resolution: 4.88 uV/bit` and no unit.",
+            " `resolution: 4.88 uV/bit` and no unit, there or in the request.",
         )
     message = f"The numbers were taken as counts of {factor.count_mv:g} mV, as a line before the table states."
     scaled = [Channel(each.lead, "mV", each.samples * factor.count_mv) for each in channels]

@@ -5,6 +5,7 @@ LabChart and AcqKnowledge: as their exports look in public repositories; rdsamp:
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,10 +61,20 @@ def _labchart(lines: Sequence[str]) -> ProgramHeader | None:
     if len(own) == len(units):
         units = [ours if ours not in ("", "*") else unit for ours, unit in zip(own, units, strict=True)]
     units = units if len(units) == len(titles) else [""] * len(titles)
-    timed = len(cells_of(lines[len(keys)], "\t")) > len(titles)
+    below = [cells_of(line, "\t") for line in lines[len(keys) :]]
+    ends = below[0][-1][:1] in ("", "#")  # with a remark, or without the one that other rows have
+    timed = len(below[0]) > len(titles) + ends or (len(below[0]) > len(titles) and _rise([row[0] for row in below]))
     names = ("time", *titles) if timed else tuple(titles)
     said = (f"sampling interval: {' '.join(keys[_LABCHART])}",)
     return ProgramHeader("\t", names, ("s", *units) if timed else tuple(units), len(keys), said, _LABCHART)
+
+
+def _rise(cells: Sequence[str]) -> bool:
+    """Whether cells are times: of a clock, or numbers of which each is more than the one before."""
+    if not all(map(is_numeric, cells)):
+        return True
+    numbers = [float(cell.replace(",", ".")) for cell in cells]
+    return len(numbers) > 1 and all(after > before for before, after in itertools.pairwise(numbers))
 
 
 def _acqknowledge(lines: Sequence[str]) -> ProgramHeader | None:

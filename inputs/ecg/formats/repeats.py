@@ -32,6 +32,8 @@ _WRAPS = (2**8, 2**16, 2**32)
 """Where counters of a device begin again of themselves."""
 _FEWEST_ROWS = 10
 """Of a recording, and of a column in which a rule can be seen."""
+_MOST_CHANGES = 1000
+"""Of ids; tables that change them more often are not chosen from."""
 _HINT = "Send one recording at a time, or put a column record_id beside the leads and choose one with exam."
 
 
@@ -54,16 +56,18 @@ class Recordings:
         self._starts: list[int] = []
         self._ids: list[tuple[str, ...]] = []
         self._rows = 0
-        self._told = True
 
     def look_at(self, rows: Sequence[Sequence[str]]) -> None:
-        for row in rows if self._columns and self._told else ():
+        """Raises UnreadableFile where ids change too often and yet are not those of rows."""
+        for row in rows if self._columns and len(self._ids) <= _MOST_CHANGES else ():
             ids = [row[column].strip() or last for column, last in zip(self._columns, self._last, strict=True)]
             if ids != self._last or not self._starts:
                 self._starts.append(self._rows)
                 self._ids.append(tuple(ids))
             self._last = ids
             self._rows += 1
+        if len(self._ids) > _MOST_CHANGES and not self.of_rows:
+            raise begins_again(f"The ids of the table change more than {_MOST_CHANGES} times")
 
     @property
     def of_rows(self) -> bool:
@@ -79,15 +83,19 @@ class Recordings:
         ids = max(by_column, key=lambda column: len(set(column)))
         if len(set(ids)) < len(set(self._ids)):  # no column alone tells them apart
             ids = tuple(" ".join(each) for each in self._ids)
+        if len(set(ids)) < len(ids):
+            raise UnreadableFile(
+                "several_ecgs", "The rows of a recording do not stand together in the table.", hint=_HINT
+            )
         place = place_of_exam("The table", len(ids), ids, exam)
         stops = [*self._starts[1:], self._rows]
         return slice(self._starts[place], stops[place])
 
 
-def check_counter(numbers_N: NDArray[np.float64], what: str) -> None:
+def check_counter(numbers_N: NDArray[np.float64], what: str, *, rounded: bool = False) -> None:
     """Refuse numbers of samples, or times, that begin again or leave samples out; what rises by no rule is none.
 
-    what: the column, as sentences call it.
+    what: the column, as sentences call it. rounded: of times, two of which may be one, or two units apart.
     """
     steps = np.diff(numbers_N)
     if len(steps) < _FEWEST_ROWS or not np.isfinite(numbers_N).all() or np.mean(steps > 0) < 0.9:
@@ -99,7 +107,7 @@ def check_counter(numbers_N: NDArray[np.float64], what: str) -> None:
         place = int(np.flatnonzero(falls & ~wraps)[0]) + 2
         raise begins_again(f"{what} of the table begin again at sample {place}")
     rises = steps[~falls]
-    gaps = rises != step if np.mean(rises == step) >= 0.9 else rises > 2 * step
+    gaps = rises != step if not rounded and np.mean(rises == step) >= 0.9 else rises > 2 * step
     if np.any(gaps):
         raise UnreadableFile(
             "samples_missing",

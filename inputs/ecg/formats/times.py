@@ -66,7 +66,7 @@ def rate_from_times(
     UnreadableFile for times that do not rise in even steps, whatever they are given in.
     """
     if not clock:
-        check_counter(times_N, "The times")
+        check_counter(times_N, "The times", rounded=True)
     if clock:
         times_N = times_N + _DAY_S * np.concatenate([[0], np.cumsum(np.diff(times_N) < -_DAY_S / 2)])
     steps = len(times_N) - 1
