@@ -18,7 +18,7 @@ _KEY = re.compile(r"[A-Za-z]{2,30}=")
 _RANGE = re.compile(r"[-+.,0-9]+[ ]*(?P<unit>\S+)")
 _CHANNELS = re.compile(r"(?P<count>[0-9]{1,2}) channels?", re.IGNORECASE)
 _PER_SAMPLE = re.compile(r"[0-9.,]+ ?(?:sec|msec|usec)/sample\b.*|[0-9.,]+ ?samples/sec(?:ond)?\b.*", re.IGNORECASE)
-_AMPLIFIER = re.compile(r"\s*[-,]\s*[A-Z]{2,4}[0-9]{3}[A-Z]?$")
+_AMPLIFIER = re.compile(r" {0,3}[-,] {0,3}[A-Z]{2,4}[0-9]{3}[A-Z]?$")
 """Behind the name of a channel of AcqKnowledge: the module that recorded it, as in `Lead I - ECG100C`."""
 _TWO_WORDS = {"elapsed time", "sample #", "sample interval"}
 """Names of rdsamp's first column, which are one cell although blanks may stand between cells."""
