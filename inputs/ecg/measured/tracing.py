@@ -1,6 +1,6 @@
 """A recording to the stretch that is measured: one rate, whole leads, no gaps and no pacing spikes.
 
-Letters in array names: L leads, N samples.
+Letters in array names: L leads, N samples, R runs with their two ends.
 """
 
 from __future__ import annotations
@@ -124,10 +124,8 @@ def _runs(true_N: NDArray[np.bool_], longer_than: float) -> list[tuple[int, int]
     """Those of more samples than that: a crafted record has hundreds of thousands of short ones."""
     if not true_N.any():
         return []
-    edges = np.flatnonzero(np.diff(true_N.astype(np.int8), prepend=0, append=0))
-    long_E = edges.reshape(-1, 2)
-    long_E = long_E[long_E[:, 1] - long_E[:, 0] > longer_than]
-    return [(first, last) for first, last in long_E.tolist()]
+    runs_R2 = np.flatnonzero(np.diff(true_N.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+    return [(first, last) for first, last in runs_R2[runs_R2[:, 1] - runs_R2[:, 0] > longer_than].tolist()]
 
 
 def _continued(row_N: NDArray[np.float64], present_N: NDArray[np.bool_]) -> NDArray[np.float64]:
