@@ -62,11 +62,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def use(self) -> Use:
-        if self._linger_timer or self.flow.write_paused or self.cycle is None or self.cycle.response_complete:
+        if self._linger_timer or self.flow.write_paused or self.is_idle:
             return Use.NONE
         if not self.cycle.more_body:
             return Use.BEING_ANSWERED
         return Use.SENDING_LET_IN if self._is_let_in() else Use.SENDING
+
+    @property
+    def is_idle(self) -> bool:
+        return bool(self.cycle is None or self.cycle.response_complete)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -102,7 +106,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()  # which uvicorn leaves running where the caller broke the connection off
         super().connection_lost(exc)
         # uvicorn tells only the last of several requests.
-        for cycle in filter(None, [self._answering, *(cycle for cycle, _ in self.pipeline)]):
+        for cycle in filter(None, (self._answering, *(cycle for cycle, _ in self.pipeline))):
             cycle.disconnected = not cycle.response_complete
             cycle.body = bytearray()
             cycle.message_event.set()
@@ -117,15 +121,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._note_held()
 
     def _is_let_in(self) -> bool:
-        return self.cycle is not None and self.cycle is self._admitted and not self.cycle.response_complete
+        return not self.is_idle and self.cycle is self._admitted
 
     def _note_held(self) -> None:
-        held = 0
-        if not self._is_let_in():
-            unfinished = self._unfinished_bytes if self._head.is_coming else 0
-            body = 0 if self.cycle is None else len(self.cycle.body)
-            held = unfinished + body + sum(self._heads_held.values())
-        self.everyone.note_held(self, held)
+        bodies = sum(len(cycle.body) for cycle in self._in_work() if cycle is not self._admitted)
+        held = self._unfinished_bytes + bodies + sum(self._heads_held.values())
+        self.everyone.note_held(self, 0 if self._is_let_in() else held)
+
+    def _in_work(self) -> set[RequestResponseCycle]:
+        return set(filter(None, (self.cycle, self._answering)))  # those between have no body
 
     def _look_again(self) -> None:
         """Its first turn done, a request was let in or was not, and what came of its body was taken or was not."""
@@ -226,8 +230,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False  # the last that is answered: a body would be kept until its turn
             self._deaf, self.headers = True, []
             raise _NoMore
-        self.everyone.note_use(self)
         super().on_headers_complete()
+        self.everyone.note_use(self)
         self._heads_held[self.cycle] = self._head.cost_bytes(self.url)
         self.cycle.scope["state"]["let_in"] = partial(self._let_in, self.cycle)
         self.just_arrived = True
@@ -326,17 +330,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def give_up(self) -> None:
         self._deaf = True
         self._let_go()
-        log.info("connection_given_up")
         self.transport.abort()
+        log.info("connection_given_up")
 
     def _let_go(self) -> None:
         """Of what lies here of requests: whoever works on one may go on holding it for long."""
         self._forget_waiting()
-        if self.cycle is not None:
-            self.cycle.body = bytearray()
-            if not self.cycle.response_complete:
-                self.cycle.disconnected = True
-                self.cycle.message_event.set()
+        for cycle in self._in_work():
+            cycle.body = bytearray()
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
         self.parser, self.headers = httptools.HttpRequestParser(self), []
         self._head = Head(is_coming=False)
 
@@ -409,8 +413,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._header_timer = None
 
 
-def _nothing() -> None:
-    """In place of what a connection does when an answer is complete."""
+def _nothing() -> None: ...
 
 
 class _NoMore(Exception):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from heapq import heapify, heappop, heappush
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Protocol
 
 Network = IPv4Network | IPv6Network
+Origin = str | None
+"""A network as text, which is counted by much faster than the network itself. See `origin_of`."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,17 @@ _CLOSED_FIRST = (Use.NONE, Use.SENDING, Use.SENDING_LET_IN)
 class Connection(Protocol):
     """What is known of a connection here."""
 
-    origin: Network | None
+    origin: Origin
     transport: asyncio.Transport
     just_arrived: bool
     """Whether its request came in this turn of the event loop: who asks has not been looked at yet."""
 
     @property
     def use(self) -> Use: ...
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is in work; then its use is NONE."""
 
     def give_up(self) -> None:
         """End, and let go at once of what lies here of its requests."""
@@ -65,40 +72,48 @@ class _Held:
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
-        self._bytes: dict[Connection, int] = {}
+        self._of_origin: defaultdict[Origin, dict[Connection, int]] = defaultdict(dict)
+        self._lying: Counter[Origin] = Counter()
+        """Of each address together, so that nobody need look through all connections for the heaviest."""
         self._sum = 0
 
     def note(self, one: Connection, held_bytes: int) -> None:
-        self._sum += held_bytes - self._bytes.pop(one, 0)
+        of_origin = self._of_origin[one.origin]
+        change = held_bytes - of_origin.pop(one, 0)
+        self._sum += change
+        self._lying[one.origin] += change
         if held_bytes:
-            self._bytes[one] = held_bytes
+            of_origin[one] = held_bytes
+        elif not of_origin:
+            del self._of_origin[one.origin], self._lying[one.origin]
 
     def too_much(self) -> list[Connection]:
         """Those to be given up: of the address for which most lies the largest, and of one that goes as many as make
         an eighth of room; those who wait for an answer only where nobody else is left."""
-        if self._sum <= self._most_bytes:
-            return []
         left, enough = self._sum, self._most_bytes - self._most_bytes // 8
+        if left <= self._most_bytes:
+            return []
         victims: list[Connection] = []
+        before: Origin = None
+        lying = dict(self._lying)
         for uses in ((Use.NONE, Use.SENDING), (Use.BEING_ANSWERED,)):
-            of_origin: defaultdict[Network | None, list[tuple[int, int, Connection]]] = defaultdict(list)
-            for number, (one, held) in enumerate(self._bytes.items()):
-                if one.use in uses:
-                    of_origin[one.origin].append((held, -number, one))  # of alike ones the longest
-            lying = {origin: sum(held for held, _, _ in some) for origin, some in of_origin.items()}
-            for some in of_origin.values():
-                some.sort()
-            before: Network | None = None
-            while of_origin and left > enough:
-                heaviest = max(of_origin, key=lambda origin: (lying[origin], origin == before))
-                if left <= self._most_bytes and heaviest != before:
+            heaviest = [(-held, number, origin) for number, (origin, held) in enumerate(lying.items())]
+            heapify(heaviest)
+            while heaviest and left > enough:
+                _, number, origin = heappop(heaviest)
+                if left <= self._most_bytes and (not victims or origin != before):
                     return victims
-                held, _, largest = of_origin[heaviest].pop()
-                victims.append(largest)
-                left, before = left - held, heaviest
-                lying[heaviest] -= held
-                if not of_origin[heaviest]:
-                    del of_origin[heaviest]
+                next_bytes = -heaviest[0][0] if heaviest else 0
+                some = self._of_origin[origin].items()
+                largest = sorted((held, -place, one) for place, (one, held) in enumerate(some) if one.use in uses)
+                while largest and left > enough and lying[origin] >= next_bytes:
+                    held, _, one = largest.pop()  # of alike ones the longest
+                    if one not in victims:
+                        victims.append(one)
+                        left, before = left - held, origin
+                        lying[origin] -= held
+                if largest:
+                    heappush(heaviest, (-lying[origin], number, origin))
         return victims
 
 
@@ -108,7 +123,9 @@ class Connections:
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         # Of each address, in the order of their last request: the first has been idle longest.
-        self._of_origin: defaultdict[Network | None, dict[Connection, None]] = defaultdict(dict)
+        self._of_origin: defaultdict[Origin, dict[Connection, None]] = defaultdict(dict)
+        self._idle: dict[Origin, dict[Connection, None]] = {}
+        """Those of them without a request in work, so that a newcomer costs no look through all the others."""
         self._count = 0
         self._unread: dict[Connection, None] = {}
         """Those whose answer lies ready, the longest first."""
@@ -121,25 +138,29 @@ class Connections:
         """Take a connection in, closing another one where there are too many. False: nobody could be closed for it."""
         neighbours = self._of_origin.get(newcomer.origin, {})
         full = len(neighbours) >= self.limits.per_address and not self._is_exempt(newcomer.origin)
-        if full and not any(self._close_longest(use, neighbours) for use in _CLOSED_FIRST):
+        if full and not self._close_longest((newcomer.origin,)):
             return False
         if self._count >= self.limits.total:
             # Among those of the address that holds most: who floods closes its own first. But nobody's upload is cut
             # off while anybody's connection is idle.
-            heaviest = max(self._of_origin.values(), key=len)
-            by_weight = (heaviest, *self._of_origin.values())
-            if not any(self._close_longest(use, some) for use in _CLOSED_FIRST for some in by_weight):
+            heaviest = max(self._of_origin, key=lambda origin: len(self._of_origin[origin]))
+            if not self._close_longest((heaviest, *self._of_origin)):
                 return False
         self._of_origin[newcomer.origin][newcomer] = None
+        self._idle.setdefault(newcomer.origin, {})[newcomer] = None
         self._count += 1
         return True
 
     def note_use(self, one: Connection) -> None:
         """A request of this connection has begun or has been answered."""
         of_origin = self._of_origin.get(one.origin)
-        if of_origin is not None and one in of_origin:
-            del of_origin[one]
-            of_origin[one] = None
+        if of_origin is None or one not in of_origin:
+            return
+        del of_origin[one]
+        of_origin[one] = None
+        self._no_longer_idle(one)
+        if one.is_idle:
+            self._idle.setdefault(one.origin, {})[one] = None
 
     def forget(self, one: Connection) -> None:
         """A connection has ended, or is about to."""
@@ -151,6 +172,7 @@ class Connections:
             return
         del of_origin[one]
         self._count -= 1
+        self._no_longer_idle(one)
         if not of_origin:
             del self._of_origin[one.origin]
 
@@ -159,15 +181,14 @@ class Connections:
         of the address for which most lies ready."""
         self._unread[one] = None
         while len(self._unread) > 1:
-            lying: Counter[Network | None] = Counter()
+            lying: Counter[Origin] = Counter()
             for waiting in self._unread:
                 lying[waiting.origin] += waiting.transport.get_write_buffer_size()
             if lying.total() <= self.limits.unread_bytes:
                 return
             ((heaviest, _),) = lying.most_common(1)
             longest = next(waiting for waiting in self._unread if waiting.origin == heaviest)
-            self.forget(longest)
-            longest.transport.abort()
+            self._close(longest)
 
     def note_read(self, one: Connection) -> None:
         """What lay ready has been read, but for a little."""
@@ -188,27 +209,51 @@ class Connections:
                 self.forget(victim)
                 victim.give_up()
 
-    def _close_longest(self, use: Use, connections: Iterable[Connection]) -> bool:
-        """Close the connection that has been in this use longest. False: there is none."""
-        for one in connections:
-            if one.use is use:
-                self.forget(one)
-                one.transport.abort()
+    def _close_longest(self, origins: Sequence[Origin]) -> bool:
+        """Close what is missed least of these addresses, of alike ones the longest of the first address that has one.
+
+        False: there is none.
+        """
+        idle = next((self._idle[origin] for origin in origins if origin in self._idle), None)
+        if idle is not None:
+            self._close(next(iter(idle)))
+            return True
+        first: dict[Use, Connection] = {}
+        for origin in origins:
+            for one in self._of_origin.get(origin, {}):
+                first.setdefault(one.use, one)
+            if Use.NONE in first:
+                break
+        for use in _CLOSED_FIRST:
+            if use in first:
+                self._close(first[use])
                 return True
         return False
 
-    def _is_exempt(self, origin: Network | None) -> bool:
+    def _close(self, one: Connection) -> None:
+        self.forget(one)
+        one.transport.abort()
+
+    def _no_longer_idle(self, one: Connection) -> None:
+        idle = self._idle.get(one.origin)
+        if idle is not None:
+            idle.pop(one, None)
+            if not idle:
+                del self._idle[one.origin]
+
+    def _is_exempt(self, origin: Origin) -> bool:
         """A Unix socket has no address; what is exempt may be named more widely or, for IPv6, more closely."""
         if origin is None:
             return True
-        return any(origin.version == one.version and origin.overlaps(one) for one in self.limits.exempt)
+        network = ip_network(origin)
+        return any(network.version == one.version and network.overlaps(one) for one in self.limits.exempt)
 
 
-def origin_of(address: str) -> Network | None:
+def origin_of(address: str) -> Origin:
     """Whom an address stands for: itself, or for IPv6 the /64 that one subscriber has. None where it is none."""
     try:
         host = ip_address(address.partition("%")[0])
     except ValueError:
         return None
     host = getattr(host, "ipv4_mapped", None) or host
-    return ip_network((host, 32 if host.version == 4 else 64), strict=False)
+    return str(ip_network((host, 32 if host.version == 4 else 64), strict=False))

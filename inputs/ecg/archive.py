@@ -39,7 +39,7 @@ def looks_like_zip(data: bytes) -> bool:
 
 
 def unpack(data: bytes) -> list[UploadedFile]:
-    """The files of a zip, without their folders. Raises UnreadableFile.
+    """The files of a zip, named with their folders, by slashes whatever the zip writes. Raises UnreadableFile.
 
     Sizes are counted while inflating, because the ones a zip declares are the sender's word.
     """
@@ -56,16 +56,18 @@ def unpack(data: bytes) -> list[UploadedFile]:
 
 
 def _unpack(archive: zipfile.ZipFile) -> list[UploadedFile]:
-    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    if (program := of_zip([entry.filename for entry in entries])) is not None:
+    # Some programs of Windows write its backslashes. Nothing is written here, so that they are mere letters of a name.
+    named = [(entry, entry.filename.replace("\\", "/")) for entry in archive.infolist()]
+    entries = [(entry, name) for entry, name in named if not name.endswith("/")]
+    if (program := of_zip([name for _, name in entries])) is not None:
         raise refused_as(program)
     if len(entries) > MAX_ZIP_ENTRIES:
         raise _too_many(len(entries))
     files = []
     left = MAX_UNZIPPED_BYTES
-    for entry in entries:
-        path = PurePosixPath(entry.filename)
-        if path.is_absolute() or ".." in path.parts or "\\" in entry.filename:
+    for entry, name in entries:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or name[1:2] == ":":
             raise UnreadableFile("file_not_in_upload", "The zip holds a file that points outside of it.")
         if entry.compress_type not in _METHODS:
             raise NotImplementedError  # zipfile inflates the others without a limit
@@ -89,7 +91,7 @@ def _unpack(archive: zipfile.ZipFile) -> list[UploadedFile]:
             )
         if looks_like_zip(content):
             raise UnreadableFile("unreadable_file", "The zip holds another zip.")
-        files.append(UploadedFile(path.name, content))
+        files.append(UploadedFile(str(path), content))
     if not files:
         raise UnreadableFile("file_empty", "The zip holds no file.")
     return files

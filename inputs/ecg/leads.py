@@ -33,7 +33,8 @@ _BRACKETS = re.compile(r"(?P<name>[^()]*?)\s*\((?P<remark>[^()]*)\)")
 _REMARK = re.compile(r"einthoven|goldberger|wilson|(?:uni|bi)polar|limb|chest|precordial|augmented\b[a-z, ]*")
 """What brackets behind a name may say without making another lead of it, as (inverted) or (right) would."""
 
-_CHEST = {f"c{number}": f"V{number}" for number in range(1, 7)}
+_CHEST_LEADS = 6
+_CHEST = {f"c{number}": f"V{number}" for number in range(1, _CHEST_LEADS + 1)}
 """The chest electrodes of the IEC colour code, each of which makes a V lead; but C1 to C6 are EEG electrodes too."""
 _SCALP = re.compile(r"(?:eeg[ _-].*|(?:fp|af|fc|ft|tp|cp|po|f|t|c|p|o|a|m)(?:10|[0-9]|z)(?:[ _-].*)?)")
 """Electrodes of the 10-10 system, alone or as in C3-A2."""
@@ -80,6 +81,11 @@ def leads_from_names(names: Sequence[str]) -> tuple[str | None, ...]:
     if found == sorted(_CHEST.values()) and {"I", "II"} <= set(leads) and not set(found) & set(leads) and not scalp:
         leads = [lead or electrode for lead, electrode in zip(leads, chest, strict=True)]
     return tuple(leads)
+
+
+def are_numbers(names: Sequence[str]) -> bool:
+    """Whether names are V1, V2 and so on beyond the chest leads, as R calls columns that have no names."""
+    return len(names) > _CHEST_LEADS and [name.upper() for name in names] == [f"V{n + 1}" for n in range(len(names))]
 
 
 def lead_from_code(code: str, scheme: str) -> str | None:

@@ -52,7 +52,20 @@ def the_one_record(files: Sequence[UploadedFile]) -> Record | None:
         what = "more than one ECG" if sure else "several files that may be ECGs"
         raise UnreadableFile("several_ecgs", f"The upload holds {what} ({kinds}).", hint="Send one ECG at a time.")
     (only,) = found
+    _check_one_place([files[place].name for place in only.places])
     return Record(only.ecg_format, tuple(files[place] for place in only.places), len(rest))
+
+
+def _check_one_place(names: Sequence[str]) -> None:
+    """Refuse a record of files from beside each other's folders: folders of patients hold files of the same names."""
+    header, *others = [PurePosixPath(name.replace("\\", "/")).parent for name in names]
+    if all(header.is_relative_to(folder) or folder.is_relative_to(header) for folder in others):
+        return
+    raise UnreadableFile(
+        "files_apart",
+        "The header and a file that it names lie in different folders of the upload: they may be of two recordings.",
+        hint="Send the files of one record from one folder.",
+    )
 
 
 def _refuse_signal_files(files: Sequence[UploadedFile]) -> None:

@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.signal import resample
 
-from inputs.ecg.quality import check_ecg
+from inputs.ecg.quality import check_ecg, window_starts
 from inputs.errors import UnusableRecording
 from inputs.records import EcgRecording, InputWarning
 from inputs.specs import EcgSpec
@@ -68,9 +68,7 @@ def ecg_windows(signal_LN: NDArray[np.float32], spec: EcgSpec) -> NDArray[np.flo
     samples, width = signal_LN.shape[1], spec.window_samples
     if samples < width:
         raise UnusableRecording("too_short", f"The ECG is shorter than the {width / spec.rate_hz:.2f} s needed.")
-    count = 1 if spec.windows == "first" else min(spec.max_windows, -(-samples // width))
-    starts = np.linspace(0, samples - width, count).round().astype(int) if count > 1 else np.zeros(1, int)
-    return np.stack([signal_LN[:, start : start + width] for start in starts])
+    return np.stack([signal_LN[:, start : start + width] for start in window_starts(samples, spec)])
 
 
 def resample_signal(signal_LN: NDArray[np.floating], rate_hz: float, to_rate_hz: float) -> NDArray[np.floating]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,10 @@ from inputs.ecg.formats.base import (
     checked_rate,
     millivolts_per,
 )
+from inputs.ecg.formats.lead_lists import Listed, check_order, names_of
 from inputs.ecg.formats.stated import (
     Contents,
+    Fact,
     Numbers,
     Path,
     check_leads_unnamed,
@@ -49,6 +52,9 @@ _SIGNALS = {
 }  # fmt: skip
 _NO_RHYTHM = re.compile(r"median|average|mean|template|representative|beat|filter_?coef", re.IGNORECASE)
 _ID_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_BARE_NUMBER = re.compile(r"\s*[0-9]{1,6}(?:\.[0-9]{1,6})?\s*")
+_LEAST_RATE_HZ = 250.0
+"""A `rate` without a unit below it may be the heart's."""
 _VECTOR_MIN = 65
 """A vector that bears a lead's name and has fewer values holds measurements of that lead, not its samples."""
 
@@ -59,10 +65,36 @@ def recording_from(contents: Contents, hints: ReadHints) -> EcgRecording:
     Rate, unit and lead names are the file's where it states them; `hints` must give what it does not, but for the
     leads of an array of 12 or 8, which are taken in the usual order with a warning. Raises UnreadableFile.
     """
-    found = _the_signal(contents, hints)
+    file = _searched(contents)
+    found = _the_signal(file, hints)
     if isinstance(found, Numbers):
-        return _from_matrix(contents, found, hints)
-    return _from_leads(contents, found, hints)
+        return _from_matrix(file, found, hints)
+    return _from_leads(file, found, hints)
+
+
+@dataclass(frozen=True)
+class _File(Listed):
+    """The contents of a file without what may be a heart rate. rate_is_doubted: whether there is such."""
+
+    rate_is_doubted: bool = False
+
+
+def _searched(contents: Contents) -> _File:
+    facts = [fact for fact in contents.facts if not _may_be_of_the_heart(fact)]
+    arrays = [array for array in contents.arrays if key(array.path[-1]) != "rate"]  # one for each exam
+    doubted = len(facts) < len(contents.facts) or len(arrays) < len(contents.arrays)
+    return _File(contents.kind, contents.source_format, arrays, facts, doubted)
+
+
+def _may_be_of_the_heart(fact: Fact) -> bool:
+    """Whether numbers are called `rate`, without hertz and too low to be the rate of most recorders."""
+    if key(fact.path[-1]) != "rate":
+        return False
+    return any(
+        float(value) < _LEAST_RATE_HZ
+        for value in fact.values
+        if not isinstance(value, str) or _BARE_NUMBER.fullmatch(value[:40])
+    )
 
 
 def leads_first(array: NDArray[Any], counts: Collection[int]) -> NDArray[Any]:
@@ -104,13 +136,15 @@ def as_samples(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def check_given(kind: str, *, rate_is_known: bool, unit_is_known: bool) -> None:
+def check_given(kind: str, *, rate_is_known: bool, unit_is_known: bool, rate_is_doubted: bool = False) -> None:
     """Refuse a file whose rate or unit neither it nor the request states."""
     needed = [name for name, known in (("rate_hz", rate_is_known), ("unit", unit_is_known)) if not known]
     if needed:
         raise UnreadableFile(
             "unit_missing" if rate_is_known else "rate_missing",
-            f"{kind} does not say its sampling rate or unit.",
+            f"{kind} has a rate without a unit, which may be the heart's."
+            if rate_is_doubted and not rate_is_known
+            else f"{kind} does not say its sampling rate or unit.",
             hint=f"Add {' and '.join(needed)} to the request, for example rate_hz=500 and unit=mV.",
         )
 
@@ -146,7 +180,7 @@ def _same_id(ids: Sequence[str] | NDArray[Any], exam: str) -> NDArray[np.bool_]:
     return np.array([one == exam for one in ids], bool)
 
 
-def _the_signal(contents: Contents, hints: ReadHints) -> Numbers | Mapping[str, Numbers]:
+def _the_signal(contents: _File, hints: ReadHints) -> Numbers | Mapping[str, Numbers]:
     """The array that is the ECG, or one for each lead where they stand one by one. Raises UnreadableFile."""
     rhythms = [array for array in contents.arrays if not any(_NO_RHYTHM.search(part) for part in array.path)]
     matrices = [array for array in rhythms if array.dtype.kind in "fiu" and _fits(contents, array, hints)]
@@ -192,19 +226,20 @@ def _check_shape(shape: Sequence[int]) -> None:
         raise UnreadableFile("signal_empty", "The file holds no sample.")
 
 
-def _fits(contents: Contents, array: Numbers, hints: ReadHints) -> bool:
+def _fits(contents: _File, array: Numbers, hints: ReadHints) -> bool:
     if len(array.shape) not in (2, 3):
         return False
     few, many = sorted(array.shape[-2:])
-    return few in _counts(contents, array, hints) and few < many
+    return few < many and few in _counts(contents, array, hints)
 
 
-def _counts(contents: Contents, array: Numbers, hints: ReadHints) -> set[int]:
+def _counts(contents: _File, array: Numbers, hints: ReadHints) -> set[int]:
     """How many leads an array may have: as many as are named, else 12 or 8."""
-    names = lead_names(contents, array.path)
-    if names is not None:
-        return {len(names)}
-    return {len(hints.leads)} if hints.leads is not None else {len(STANDARD_LEADS), len(EIGHT_LEADS)}
+    usual = {len(hints.leads)} if hints.leads is not None else {len(STANDARD_LEADS), len(EIGHT_LEADS)}
+    # A list from elsewhere in the file makes an ECG of nothing that might not be one without it.
+    may_be_one = key(array.path[-1]) in _SIGNALS or min(array.shape[-2:]) in usual
+    names = names_of(contents, array) if may_be_one else lead_names(contents, array.path)
+    return usual if names is None else {len(names)}
 
 
 def _one_by_one(arrays: Sequence[Numbers]) -> list[Mapping[str, Numbers]]:
@@ -223,7 +258,7 @@ def _one_by_one(arrays: Sequence[Numbers]) -> list[Mapping[str, Numbers]]:
     return found
 
 
-def _from_matrix(contents: Contents, array: Numbers, hints: ReadHints) -> EcgRecording:
+def _from_matrix(contents: _File, array: Numbers, hints: ReadHints) -> EcgRecording:
     _check_shape(array.shape)
     what = f"The {contents.kind} file"
     exams = array.shape[0] if len(array.shape) == 3 else 1
@@ -235,14 +270,19 @@ def _from_matrix(contents: Contents, array: Numbers, hints: ReadHints) -> EcgRec
     (count,) = {min(array.shape[-2:])} & counts or {0}
     rate_hz = stated_rate(contents, [array], exams, place)
     units = stated_units(contents, array.path, count)
-    check_given(what, rate_is_known=(rate_hz, hints.rate_hz) != (None, None), unit_is_known=bool(units or hints.unit))
+    check_given(
+        what,
+        rate_is_known=(rate_hz, hints.rate_hz) != (None, None),
+        unit_is_known=bool(units or hints.unit),
+        rate_is_doubted=contents.rate_is_doubted,
+    )
     _check_units(units, hints.unit)
     loaded = array.load(place if len(array.shape) == 3 else None)
     signal_LN = leads_first(loaded, counts)
     _check_scale(contents, array.path, signal_LN, hints)
     units = units or [str(hints.unit)] * count
     warnings = []
-    stated = lead_names(contents, array.path)
+    stated = names_of(contents, array)
     names: Sequence[str | None]
     if stated is not None:
         names = leads_from_names(stated)
@@ -253,21 +293,24 @@ def _from_matrix(contents: Contents, array: Numbers, hints: ReadHints) -> EcgRec
         names = leads_from_names(hints.leads)
     else:
         check_leads_unnamed(contents, array.path, count)
-        names, warning = usual_leads(count)
+        usual, warning = usual_leads(count)
+        check_order(contents, count, usual, hints)
+        names = usual
         warnings.append(warning)
     rows = as_samples(signal_LN)
     channels = [Channel(name, unit, row) for name, unit, row in zip(names, units, rows, strict=True)]
     return build_recording(channels, agreed(rate_hz, hints), contents.source_format, warnings)
 
 
-def _from_leads(contents: Contents, leads: Mapping[str, Numbers], hints: ReadHints) -> EcgRecording:
+def _from_leads(contents: _File, leads: Mapping[str, Numbers], hints: ReadHints) -> EcgRecording:
     what = f"The {contents.kind} file"
     place_of_exam(what, 1, None, hints.exam)
     check_size(len(leads), max(math.prod(array.shape) for array in leads.values()))
     rate_hz = stated_rate(contents, list(leads.values()), 1, 0)
     units = {lead: stated_units(contents, array.path, 1) for lead, array in leads.items()}
     all_known = hints.unit is not None or all(units.values())
-    check_given(what, rate_is_known=(rate_hz, hints.rate_hz) != (None, None), unit_is_known=all_known)
+    rate_is_known = (rate_hz, hints.rate_hz) != (None, None)
+    check_given(what, rate_is_known=rate_is_known, unit_is_known=all_known, rate_is_doubted=contents.rate_is_doubted)
     channels = []
     for lead, array in leads.items():
         _check_units(units[lead], hints.unit)

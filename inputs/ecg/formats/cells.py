@@ -41,13 +41,16 @@ def cells_of(line: str, separator: str) -> list[str]:
     return [_bare(cell) for cell in row]
 
 
-def separator_of(line: str) -> str | None:
+def separator_of(line: str, below: str = "") -> str | None:
     """What separates the cells of a line: what makes most of them lead names or numbers, else the first that is there.
 
+    below: the next line, which has as many cells: blanks within names, as in `Lead 1,Lead 2`, separate nothing then.
     None for a line of one cell.
     """
     bare = _QUOTED.sub("", line).strip()
     there = [separator for separator in SEPARATORS if separator in bare]
+    if len(there) > 1 and below:
+        there = [mark for mark in there if len(cells_of(line, mark)) == len(cells_of(below, mark)) > 1] or there
     return max(there, key=lambda separator: _told(line, separator)) if len(there) > 1 else next(iter(there), None)
 
 

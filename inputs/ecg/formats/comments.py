@@ -1,4 +1,4 @@
-"""What the lines before a text table state: a sampling rate or interval and a unit, under names that mean nothing else.
+"""What the lines before a text table state: sampling rate or interval, unit, factor, under names of nothing else.
 
 A heart rate or the limit of a filter is never taken for a sampling rate: `rate: 70` and `50 Hz` say nothing here.
 """
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from inputs.ecg.formats.factors import Factor, factor_in
 from inputs.errors import UnreadableFile
 
 _MOST_LETTERS = 200
@@ -19,12 +20,14 @@ _HERTZ = r"(?P<unit>k?hz|hertz|sps)"
 _RATES = (
     re.compile(rf"(?:ecg )?(?:{_SURE})[ _]?[\[(]?(?:hz)?[\])]?{_MARK}{_NUMBER}[ \t]*{_HERTZ}?", re.IGNORECASE),
     re.compile(rf"(?:rate|freq(?:uency)?){_MARK}{_NUMBER}[ \t]*{_HERTZ}", re.IGNORECASE),
+    re.compile(rf"{_NUMBER}[ ]*(?P<unit>samples(?:/|[ ]per[ ])s(?:ec(?:ond)?)?)", re.IGNORECASE),
 )
 _INTERVAL = re.compile(
     rf"(?:sampl(?:e|es|ing)?[ _-]?(?:interval|period|time)|dt)[ _]?[\[(]?(?P<before>m?s|us)?[\])]?{_MARK}{_NUMBER}"
     r"[ \t]*(?P<unit>s|sec|ms|msec|us|µs)?",
     re.IGNORECASE,
 )
+_A_SAMPLE = re.compile(rf"{_NUMBER}[ ]*(?P<unit>m?sec|m?s|us|µs)(?:/|[ ]per[ ])sample", re.IGNORECASE)
 _VOLTAGE = r"[numµμ]?v|(?:nano|micro|milli)?volts?"
 _UNIT = re.compile(
     r"(?:(?:signal|amplitude|voltage|lead|ecg|data|value)?[ _-]?units?|einheit)"
@@ -37,15 +40,17 @@ _SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "µs": 1
 
 @dataclass(frozen=True)
 class SaidBefore:
-    """What stands before a table. rate_hz, unit: None where it says none."""
+    """What stands before a table. rate_hz, unit, factor: None where it says none."""
 
     rate_hz: float | None = None
     unit: str | None = None
+    factor: Factor | None = None
 
 
 def said_before(lines: Iterable[str]) -> SaidBefore:
     """What comments and other lines before a table say. Raises UnreadableFile for two rates or two units."""
     rates, units = set(), set()
+    lines = list(lines)
     for line in lines:
         text = line[:_MOST_LETTERS].strip("#%/ \t\"',;")
         for part in {text, *(part.strip("\"' \t") for part in re.split(r"[,;|\t]", text))}:
@@ -57,7 +62,7 @@ def said_before(lines: Iterable[str]) -> SaidBefore:
         raise UnreadableFile("rate_conflict", "The lines before the table state more than one sampling rate.")
     if len({unit.casefold() for unit in units}) > 1:
         raise UnreadableFile("unit_conflict", "The lines before the table state more than one unit.")
-    return SaidBefore(next(iter(rates), None), next(iter(units), None))
+    return SaidBefore(next(iter(rates), None), next(iter(units), None), factor_in(lines))
 
 
 def _rate(text: str) -> float | None:
@@ -67,6 +72,8 @@ def _rate(text: str) -> float | None:
             return per_second * (1000 if (match["unit"] or "").casefold() == "khz" else 1) or None
     match = _INTERVAL.fullmatch(text)
     unit = None if match is None else (match["unit"] or match["before"])
+    if match is None and (match := _A_SAMPLE.fullmatch(text)) is not None:
+        unit = match["unit"]
     if match is None or unit is None:
         return None
     interval_s = float(match["value"].replace(",", ".")) * _SECONDS[unit.casefold()]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import csv
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inputs.ecg.formats.arrays import place_of_exam
 from inputs.ecg.formats.base import (
     Channel,
     EcgFormat,
@@ -35,18 +36,24 @@ from inputs.ecg.formats.cells import (
     split_unit,
 )
 from inputs.ecg.formats.comments import SaidBefore, said_before
-from inputs.ecg.formats.csv_rows import channels_by_rows, rows_are_leads
+from inputs.ecg.formats.csv_rows import channels_by_rows, rows_are_leads, warning_of_others
 from inputs.ecg.formats.edf import looks_like_edf
-from inputs.ecg.formats.layout import Layout, is_sure, layout_of
+from inputs.ecg.formats.factors import with_factor
+from inputs.ecg.formats.layout import LINES_LOOKED_AT, Layout, is_sure, layout_of
 from inputs.ecg.formats.not_read import name_if_not_read
+from inputs.ecg.formats.programs import program_header
+from inputs.ecg.formats.repeats import Recordings, begins_again, check_counter, is_counter, is_id
 from inputs.ecg.formats.text import check_lines, first_lines, lines_of, rows_of_numbers, text_start, told
 from inputs.ecg.formats.times import is_time, rate_from_times, times_of, unit_of_time
 from inputs.ecg.formats.xml import root_of
+from inputs.ecg.leads import are_numbers
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_SAMPLES, MAX_TABLE_CELLS, MAX_TABLE_COLUMNS
 from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints
 
 _ROWS_AT_A_TIME = 1024
+_MOST_BESIDE = 8
+"""Columns of ids, or of sample numbers, that are looked at."""
 _HEADER = "Start the file with a row such as I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6."
 
 
@@ -62,7 +69,7 @@ def looks_like_table(data: bytes) -> bool:
     first = first_lines(data, 1)
     if any(separator in line for line in first for separator in SEPARATORS if separator != " "):
         return True
-    if rows_of_numbers(data) or is_sure(data):
+    if rows_of_numbers(data) or is_sure(data) or program_header(first_lines(data, LINES_LOOKED_AT)):
         return True
     lines = [line.strip() for line in first_lines(data, 2)]
     return len(lines) == 2 and all(map(holds_number, lines))
@@ -82,8 +89,11 @@ def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
     if layout.by_rows or rows_are_leads(data, layout, hints.leads):
         if hints.leads is None and not layout.by_rows:
             raise _unnamed("The rows of the table have no lead names.")
-        channels = channels_by_rows(data, layout, hints.leads)
-        return _recording(channels, said.rate_hz, said.unit, hints)
+        channels, warnings = channels_by_rows(data, layout, hints.leads)
+        place_of_exam("The table", 1, None, hints.exam)
+        if hints.leads is None:
+            _check_names([channel.lead or "" for channel in channels])
+        return _recording(channels, said, hints, warnings)
     return _by_columns(data, layout, said, hints)
 
 
@@ -97,10 +107,10 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
                 f"The table has {len(header)} columns, and {len(hints.leads)} lead names were given.",
                 hint="Give a name for each column, such as time_s for one of times and x for one to be left out.",
             )
-        if _names_others(hints.leads, layout):
-            message = "The table names its leads otherwise than the parameter leads, whose names were used."
-            warnings.append(InputWarning("leads_replaced", message))
+        warnings += warning_of_others(layout.header, hints.leads)
         header = list(hints.leads)
+    else:
+        _check_names(header)
     kept = {index: lead for index, lead in enumerate(leads_in(header)) if lead is not None}
     if not kept:
         raise _unnamed("The first row of the table does not name the leads.")
@@ -110,7 +120,11 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
     own = list(layout.header)  # what is given are names: units and times stay those of the table
     times = (index for index, cells in enumerate(zip(header, own, strict=True)) if any(map(is_time, cells)))
     time = next((index for index in times if index not in kept), None)
-    columns, times_N, clock = table.columns(list(kept), time)
+    names = [(header[index],) if layout.headless else (header[index], own[index]) for index in range(len(header))]
+    beside = [index for index in range(len(header)) if index not in kept and index != time]
+    ids = [index for index in beside if any(map(is_id, names[index]))][:_MOST_BESIDE]
+    counters = [index for index in beside if any(map(is_counter, names[index]))][:_MOST_BESIDE]
+    columns, times_N, clock = table.columns(list(kept), time, ids, counters, hints.exam)
     rate_hz = said.rate_hz
     if time is not None and times_N is not None:
         unit = unit_of_time(own[time] if is_time(own[time]) else header[time], units[time])
@@ -126,30 +140,32 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
         for index in kept
     }
     channels = [Channel(lead, stated[index], columns[index]) for index, lead in kept.items()]
-    others = sum(bool(name) for index, name in enumerate(header) if index not in kept and index != time)
+    others = sum(bool(header[index]) for index in beside)
     if others:
         message = f"{others} columns that are not ECG leads were left out."
         warnings.append(InputWarning("channels_ignored", message))
-    return _recording(channels, rate_hz, said.unit, hints, warnings)
+    return _recording(channels, replace(said, rate_hz=rate_hz), hints, warnings)
 
 
-def _names_others(given: Sequence[str], layout: Layout) -> bool:
-    """Whether a table names its columns itself and otherwise than is given; `V1` to `V12` may be mere numbers."""
-    own = leads_in(layout.header)
-    if not {"I", "II"} <= set(own):
-        return False
-    pairs = zip(own, leads_in(given), strict=True)
-    return any(lead != said for lead, said in pairs if lead is not None and said is not None)
+def _check_names(names: Sequence[str]) -> None:
+    """Refuse the names that R makes up: twelve of them begin with the six chest leads and are none."""
+    named = [name for name in names if not is_counter(name) and not is_time(name)]
+    if are_numbers(named):
+        raise UnreadableFile(
+            "leads_missing",
+            "The table numbers its leads as V1, V2 and so on beyond V6, as R does where they have no names.",
+            hint="Give the parameter leads with their names in order.",
+        )
 
 
 def _recording(
-    channels: Sequence[Channel],
-    stated_hz: float | None,
-    stated_unit: str | None,
-    hints: ReadHints,
-    warnings: Sequence[InputWarning] = (),
+    channels: Sequence[Channel], said: SaidBefore, hints: ReadHints, warnings: Sequence[InputWarning]
 ) -> EcgRecording:
     """The recording of channels that may have no unit, at the rate stated or given. Raises UnreadableFile."""
+    if said.factor is not None:
+        channels, more = with_factor(channels, said.factor, said.unit or hints.unit)
+        warnings = [*warnings, *more]
+    stated_hz, stated_unit = said.rate_hz, said.unit
     leads = [channel for channel in channels if channel.lead is not None]
     stated = {channel.unit or stated_unit for channel in leads}
     factors = {millivolts_per(unit or "") for unit in stated}  # of those that are no voltage others will speak
@@ -183,10 +199,15 @@ class _Table:
     most_rows: int
 
     def columns(
-        self, wanted: Sequence[int], time: int | None
+        self, wanted: Sequence[int], time: int | None, ids: Sequence[int], counters: Sequence[int], exam: str | None
     ) -> tuple[dict[int, NDArray[np.float64]], NDArray[np.float64] | None, bool]:
-        """The wanted columns by position, as float64, NaN where a cell stands for no sample; times, if of a clock."""
+        """The wanted columns by position, as float64, NaN where a cell stands for no sample; times, if of a clock.
+
+        Of the one recording that ids and exam tell, whose counters go on from row to row.
+        """
         found = {column: np.empty(self.most_rows) for column in wanted}
+        counted = {column: np.empty(self.most_rows) for column in counters}
+        recordings = Recordings(ids)
         times_N = None if time is None else np.empty(self.most_rows)
         clock = False
         marks = marks_for(self.layout.separator or ",", self.data)
@@ -195,6 +216,12 @@ class _Table:
             part = slice(filled, filled + len(rows))
             for column, values in found.items():
                 values[part] = numbers_of([row[column] for row in rows], f"Column {column + 1}", marks)
+            for column in list(counted):
+                try:
+                    counted[column][part] = numbers_of([row[column] for row in rows], "")
+                except UnreadableFile:  # words, which number nothing
+                    del counted[column]
+            recordings.look_at(rows)
             if time is not None and times_N is not None:
                 clock = clock or not holds_number(rows[0][time])
                 times_N[part] = times_of([row[time] for row in rows])
@@ -203,8 +230,12 @@ class _Table:
             marks.check()
         if filled == 0:
             raise UnreadableFile("signal_empty", "The table holds no sample.")
-        columns = {column: values[:filled] for column, values in found.items()}
-        return columns, None if times_N is None else times_N[:filled], clock
+        chosen = recordings.chosen(exam)
+        for column, values in counted.items():
+            if column not in ids or recordings.of_rows:
+                check_counter(values[:filled][chosen], "The sample numbers")
+        columns = {column: values[:filled][chosen] for column, values in found.items()}
+        return columns, None if times_N is None else times_N[:filled][chosen], clock
 
     def _some_rows(self) -> Iterator[list[list[str]]]:
         """The rows below the header, a few at a time."""
@@ -220,8 +251,8 @@ class _Table:
         skipped = 0 if self.headless else 2 if self.layout.units else 1
         try:
             for place, row in enumerate(rows, start=1):
-                if len(row) == width + 1 and not row[-1].strip():
-                    row = row[:-1]  # a separator ends the row
+                if len(row) == width + 1 and row[-1].strip()[:1] in ("", "#"):
+                    row = row[:-1]  # a separator or a remark ends the row
                 if len(row) != width:
                     raise _ragged(place, width)
                 if place > skipped:
@@ -249,10 +280,13 @@ def _opened(data: bytes, layout: Layout, *, named: bool) -> _Table:
         )
     headless = layout.headless and (named or layout.names_leads)
     quoted, most_rows, odd = b'"' in data, -int(not headless), None
+    begins = layout.begins or None
     for place, line in enumerate(_lines_of_table(data, layout), start=1):
+        if begins is not None and line.lstrip().startswith(begins) and (place > 1 or layout.headless):
+            raise begins_again(f"The header of the table comes again in row {place}")
         if odd is None and not quoted:
             cells = len(line.split()) if separator == " " else line.count(separator) + 1
-            if cells != width and not (cells == width + 1 and line.rstrip(" ").endswith(separator)):
+            if cells != width and not (cells == width + 1 and _ends_in_nothing(line, separator)):
                 odd = place
         most_rows += 1
     if most_rows <= 0:
@@ -266,6 +300,11 @@ def _opened(data: bytes, layout: Layout, *, named: bool) -> _Table:
             "too_long", f"The table has {most_rows * width} cells; at most {MAX_TABLE_CELLS} are read."
         )
     return _Table(data, layout, headless, most_rows)
+
+
+def _ends_in_nothing(line: str, separator: str) -> bool:
+    """Whether the last cell of a line is empty or a remark, as LabChart writes them."""
+    return line.rpartition(separator)[2].strip(" ")[:1] in ("", "#")
 
 
 def _one_column(layout: Layout) -> UnreadableFile:
@@ -289,4 +328,11 @@ def _ragged(place: int, width: int) -> UnreadableFile:
     return UnreadableFile("unreadable_file", f"Row {place} of the table has not the {width} cells of the first row.")
 
 
-CSV = EcgFormat("csv", looks_like_table, of_one_file(read_csv), states_itself=False, confirms=is_sure)
+CSV = EcgFormat(
+    "csv",
+    looks_like_table,
+    of_one_file(read_csv),
+    states_itself=False,
+    confirms=is_sure,
+    chooses=frozenset({"exam"}),
+)

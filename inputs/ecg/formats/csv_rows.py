@@ -6,21 +6,24 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from inputs.ecg.formats.base import Channel, check_no_lead_twice, check_size
-from inputs.ecg.formats.cells import cells_of, marks_for, numbers_of, split_unit
+from inputs.ecg.formats.cells import cells_of, leads_in, marks_for, numbers_of, split_unit
 from inputs.ecg.formats.layout import Layout
 from inputs.ecg.formats.text import check_lines, lines_of, told
-from inputs.ecg.leads import leads_from_names
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_CHANNELS, MAX_TABLE_COLUMNS
+from inputs.records import InputWarning
 
 _MOST_LETTERS_OF_A_ROW = 8 * 2**20
 """Of the longest lead that is read, with a dozen letters a sample."""
 
 
-def channels_by_rows(data: bytes, layout: Layout, given: Sequence[str] | None) -> list[Channel]:
-    """A channel for each row, its unit empty where the row states none.
+def channels_by_rows(
+    data: bytes, layout: Layout, given: Sequence[str] | None
+) -> tuple[list[Channel], list[InputWarning]]:
+    """A channel for each row, its unit empty where the row states none, and what must be said of the names.
 
-    given: names for the rows, which replace theirs and which rows of numbers alone need. Raises UnreadableFile.
+    given: names for the rows, which replace theirs, but not their units, and which rows of numbers alone need. Raises
+    UnreadableFile.
     """
     separator = layout.separator or ","
     check_lines(data, _MOST_LETTERS_OF_A_ROW)
@@ -48,10 +51,21 @@ def channels_by_rows(data: bytes, layout: Layout, given: Sequence[str] | None) -
         raise UnreadableFile(
             "leads_missing", f"The table has {len(rows)} rows of a lead each, and {len(given)} lead names were given."
         )
-    named = [split_unit(label) for label in (given or labels)]
-    leads = leads_from_names([name for name, _ in named])
+    leads = leads_in(given or labels)
     check_no_lead_twice([lead for lead in leads if lead is not None])
-    return [Channel(lead, unit or "", row) for lead, (_, unit), row in zip(leads, named, rows, strict=True)]
+    units = [split_unit(name)[1] or split_unit(own)[1] for name, own in zip(given or labels, labels, strict=True)]
+    channels = [Channel(lead, unit or "", row) for lead, unit, row in zip(leads, units, rows, strict=True)]
+    return channels, warning_of_others(labels, given)
+
+
+def warning_of_others(own: Sequence[str], given: Sequence[str] | None) -> list[InputWarning]:
+    """A warning where a table names its leads itself and otherwise than is given; `V1` to `V12` may be mere numbers."""
+    stated = leads_in(own)
+    pairs = zip(stated, leads_in(given or own), strict=True)
+    if not {"I", "II"} <= set(stated) or all(lead == said or None in (lead, said) for lead, said in pairs):
+        return []
+    message = "The table names its leads otherwise than the parameter leads, whose names were used."
+    return [InputWarning("leads_replaced", message)]
 
 
 def rows_are_leads(data: bytes, layout: Layout, given: Sequence[str] | None) -> bool:

@@ -19,7 +19,11 @@ from inputs.ecg.leads import lead_from_code, leads_from_names, number_of_code
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, InputWarning
 
-_AVERAGED = re.compile(r"\b(?:median|mean|average|averaged|representative|template)\b", re.IGNORECASE)
+_AVERAGED = re.compile(r"median|\bmean|averag|avg|representative|template|beat|\bsaecg\b", re.IGNORECASE)
+"""In a label whose words may be joined by underscores: MEDIAN_BEAT, AvgBeats, Representative cycle."""
+_INVERTED = re.compile(r"\b(?:invert|revers|negat)", re.IGNORECASE)
+_BEAT_S = 2.0
+"""What lasts less beside a recording of twice its length is a beat, whether or not it says so."""
 _LIMB, _CHEST = frozenset(STANDARD_LEADS[:6]), frozenset(STANDARD_LEADS[6:])
 
 
@@ -40,6 +44,10 @@ class Group:
     leads: tuple[str | None, ...] = ()
 
     @property
+    def seconds(self) -> float:
+        return self.samples / self.rate_hz
+
+    @property
     def known(self) -> frozenset[str]:
         return frozenset(lead for lead in self.leads if lead is not None)
 
@@ -47,6 +55,7 @@ class Group:
 def the_rhythm(groups: Sequence[Dataset]) -> tuple[list[Group], list[InputWarning]]:
     """The groups that are one recording: that with the most leads, then samples; with a warning for those left out.
 
+    A beat beside a rhythm is never chosen, however many leads it has; of equal recordings it is the first.
     Raises UnreadableFile where there are only averaged beats, or where leads would be enough and are not simultaneous.
     """
     original = [_group(place, group) for place, group in enumerate(groups) if not _is_averaged(group)]
@@ -61,7 +70,9 @@ def the_rhythm(groups: Sequence[Dataset]) -> tuple[list[Group], list[InputWarnin
         said = (group.offset_ms, group.rate_hz, group.samples)
         together.setdefault(said if group.offset_ms is not None else (group.place,), []).append(group)
     joined = [_joined(_with_leads(cluster)) for cluster in together.values()]
-    best = max(joined, key=lambda cluster: (len(_leads_of(cluster)), cluster[0].samples))
+    longest_s = max((each.seconds for cluster in joined for each in cluster if each.known), default=0.0)
+    rhythms = [each for each in joined if not _is_beat(each[0], longest_s)]
+    best = max(rhythms or joined, key=lambda cluster: (len(_leads_of(cluster)), cluster[0].samples))
     # What names no lead is no recording of the heart's: pressures of a catheter, a respiration.
     with_leads = [group for cluster in together.values() for group in _with_leads(cluster) if group.known]
     _check_simultaneous(best, with_leads)
@@ -69,8 +80,10 @@ def the_rhythm(groups: Sequence[Dataset]) -> tuple[list[Group], list[InputWarnin
     if not left_out:
         return best, []
     what = "1 further recording" if left_out == 1 else f"{left_out} further recordings"
+    at = "" if best[0].offset_ms is None else f" that begins at {best[0].offset_ms / 1000:g} s"
     message = (
-        f"{what} of the DICOM file, of another time, rate or length, {'was' if left_out == 1 else 'were'} left out."
+        f"The recording of {len(_leads_of(best))} leads over {best[0].seconds:g} s{at} was read; {what} of the DICOM "
+        f"file, of another time, rate or length, {'was' if left_out == 1 else 'were'} left out."
     )
     return best, [InputWarning("groups_ignored", message)]
 
@@ -88,7 +101,12 @@ def number_of(dataset: Dataset, keyword: str, what: str) -> float | None:
 
 def _is_averaged(group: Dataset) -> bool:
     derived = short_text(group, "WaveformOriginality").upper() == "DERIVED"
-    return derived or _AVERAGED.search(short_text(group, "MultiplexGroupLabel")) is not None
+    words = short_text(group, "MultiplexGroupLabel").replace("_", " ")
+    return derived or _AVERAGED.search(words) is not None
+
+
+def _is_beat(group: Group, longest_s: float) -> bool:
+    return group.seconds < min(_BEAT_S, longest_s / 2)
 
 
 def _group(place: int, dataset: Dataset) -> Group:
@@ -115,7 +133,8 @@ def _with_leads(cluster: Sequence[Group]) -> list[Group]:
 def _leads(definitions: Sequence[Dataset]) -> list[str | None]:
     """By code first, then by the code's own text, its meaning and, last, the label.
 
-    A code of a table that we know and a lead that we do not, as that of -aVR, is not overruled by a text.
+    A code of a table that we know and a lead that we do not, as that of -aVR, is not overruled by a text. A lead that a
+    modifier turns upside down is another one too.
     """
     leads: list[str | None] = []
     texts: list[tuple[str, ...]] = []
@@ -123,14 +142,20 @@ def _leads(definitions: Sequence[Dataset]) -> list[str | None]:
         source = (definition.get("ChannelSourceSequence") or [Dataset()])[0]
         code = short_text(source, "CodeValue") or short_text(source, "LongCodeValue")
         scheme = short_text(source, "CodingSchemeDesignator")
-        leads.append(lead_from_code(code, scheme))
-        other = leads[-1] is None and number_of_code(code, scheme) is not None
+        inverted = _is_inverted(definition)
+        leads.append(None if inverted else lead_from_code(code, scheme))
+        other = inverted or (leads[-1] is None and number_of_code(code, scheme) is not None)
         meaning, label = short_text(source, "CodeMeaning"), short_text(definition, "ChannelLabel")
         texts.append(("", "", "") if other else (code, meaning, label))
     for column in range(3):
         names = [lead or some[column] for lead, some in zip(leads, texts, strict=True)]
         leads = [lead or named for lead, named in zip(leads, leads_from_names(names), strict=True)]
     return leads
+
+
+def _is_inverted(definition: Dataset) -> bool:
+    modifiers = definition.get("ChannelSourceModifiersSequence") or []
+    return any(_INVERTED.search(short_text(each, "CodeMeaning")) for each in modifiers)
 
 
 def _joined(cluster: Sequence[Group]) -> list[Group]:

@@ -1,7 +1,7 @@
 """EDF, EDF+ and BDF (Kemp 1992, Kemp and Olivan 2003, edfplus.info; biosemi.com): records of all signals in turn.
 
-A label such as `ECG V1` or `EKG aVF` names a lead; `ECG` or `EKG1` does not. Signals that are no ECG leads may have
-other rates and lengths. Of a long recording the stretch that is asked for is decoded, and nothing else.
+A label such as `ECG V1`, `V1 ECG` or `EKG aVF` names a lead; `ECG` or `EKG1` does not. Signals that are no ECG leads
+may have other rates and lengths. Of a long recording the stretch that is asked for is decoded, and nothing else.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ _HEAD_BYTES = 256
 _WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 """Of a signal's fields: label, transducer, unit, physical and digital least and most, filters, samples, reserved."""
 _HEAD = re.compile(rb".{168}[\w ]{2}\W[\w ]{2}\W[\w ]{2}.{8}(?=[0-9 ]{8})[0-9]+ *", re.DOTALL)
-_HEART = re.compile(r"^(?:ecg|ekg)(?:-|[\s_]+)?", re.IGNORECASE)
+_HEART = re.compile(r"^(?:ecg|ekg)(?:-|:?[\s_]+|:)?", re.IGNORECASE)
+_HEART_BEHIND = re.compile(r"(?:-|[\s_]+)(?:ecg|ekg)$", re.IGNORECASE)
+_REFERENCE = re.compile(r" ?- ?ref\.?$", re.IGNORECASE)
+"""What programs for EEG write behind every label. `-AVG`, or another electrode, would make another lead of it."""
 _FILTER = re.compile(r"(?:(?:HP|LP|N|BP|BS)\s*[:=]?\s*[-0-9.]+\s*(?:k?Hz|s)?[\s,;]*){1,6}", re.IGNORECASE)
 _UNCLOSED = -1
 _NO_CHANNELS = ("edf annotations", "bdf annotations", "status")
@@ -147,7 +150,7 @@ def _signals(data: bytes, count: int, kind: str, sample_bytes: int) -> tuple[_Si
     for width in _WIDTHS:
         fields.append([_text(data[at : at + width]) for at in range(place, place + count * width, width)])
         place += count * width
-    leads = leads_from_names([_HEART.sub("", label) for label in fields[0]])
+    leads = _leads(fields[0])
     signals, first_byte = [], 0
     for lead, label, _, unit, low, high, least, most, filters, samples, _ in zip(leads, *fields, strict=True):
         per_record = _whole(samples.encode("latin_1"), kind)
@@ -156,6 +159,17 @@ def _signals(data: bytes, count: int, kind: str, sample_bytes: int) -> tuple[_Si
         signals.append(_Signal(label, unit, (low, high), (least, most), filters, per_record, first_byte, lead))
         first_byte += sample_bytes * per_record
     return tuple(signals)
+
+
+def _leads(labels: Sequence[str]) -> tuple[str | None, ...]:
+    """The lead of each label. `-REF` says nothing where it stands behind I and II, which are no electrodes."""
+    names = [_HEART_BEHIND.sub("", _HEART.sub("", _REFERENCE.sub("", label))) for label in labels]
+    bare = [_REFERENCE.search(label) is None for label in labels]
+    leads = leads_from_names(names)
+    of_reference = {lead for lead, is_bare in zip(leads, bare, strict=True) if not is_bare}
+    if of_reference >= {"I", "II"}:
+        return leads
+    return leads_from_names([name if is_bare else "" for name, is_bare in zip(names, bare, strict=True)])
 
 
 def _samples(data: bytes, file: _File, signal: _Signal, part: slice) -> NDArray[np.floating]:

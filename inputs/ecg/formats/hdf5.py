@@ -2,8 +2,7 @@
 
 Source: "HDF5 File Format Specification", The HDF Group; the layout of CODE-15% (Zenodo 4916206): `tracings` (E, N, L)
 beside `exam_id`. h5py finds what is in a file. It follows hard links only, so that nothing outside of the file is ever
-opened, and of the values only those of the wanted exam are read: chunks deflated with gzip are inflated here, because
-the library gives what comes out all the room that it asks for.
+opened, and of the values only those of the wanted exam are read (`hdf5_values`). netCDF-4 is HDF5.
 """
 
 from __future__ import annotations
@@ -11,21 +10,19 @@ from __future__ import annotations
 import io
 import itertools
 import math
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ground.extras import ExtraMissing, require
 from inputs.ecg.formats.arrays import MOST_OF_AN_AXIS, recording_from
 from inputs.ecg.formats.base import EcgFormat, of_one_file
+from inputs.ecg.formats.hdf5_values import Loading, damaged
 from inputs.ecg.formats.stated import MOST_FACTS, Contents, Fact, Numbers, Path, tells
 from inputs.errors import InputError, UnreadableFile
-from inputs.limits import MAX_UNZIPPED_BYTES, MAX_VALUES
+from inputs.limits import MAX_CHANNELS
 from inputs.records import EcgRecording, ReadHints
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -33,13 +30,9 @@ _MATLAB_BLOCK_BYTES = 512
 _MOST_OBJECTS = 2000
 _MOST_DEPTH = 6
 _MOST_ATTRIBUTES = 256
-_MOST_CHUNKS = 65_536
 _MOST_IDS = 5_000_000
-_MOST_LZF_BYTES = 2**20
-"""Of a chunk as it is stored. LZF makes at most ninety times as much of it."""
-_REFERENCE_TO_TEXT_BYTES = 16
-"""In a file: the length of a text of any length, and where it stands. In memory it is a pointer."""
-_DEFLATE, _SHUFFLE, _LZF = 1, 2, 32000
+_MISSING = ("_FillValue", "missing_value")
+"""As netCDF calls what stands for a missing sample."""
 
 
 def looks_like_hdf5(data: bytes) -> bool:
@@ -58,7 +51,7 @@ def read_hdf5(data: bytes, hints: ReadHints) -> EcgRecording:
     except ExtraMissing as error:
         raise UnreadableFile("format_not_installed", error.sentence, hint=error.hint) from error
     if _texts_loop(data):
-        raise _damaged()
+        raise damaged()
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             walk = _Walk(h5py, len(data), of_matlab=data.startswith(b"MATLAB"))
@@ -68,7 +61,7 @@ def read_hdf5(data: bytes, hints: ReadHints) -> EcgRecording:
     except (InputError, MemoryError):
         raise
     except Exception as error:  # h5py has a dozen for damaged files, OSError and RuntimeError among them
-        raise _damaged() from error
+        raise damaged() from error
 
 
 def _texts_loop(data: bytes) -> bool:
@@ -84,10 +77,6 @@ def _texts_loop(data: bytes) -> bool:
             place += size if free else 16 + (size + 7) // 8 * 8
         at = data.find(b"GCOL", max(place, at + 4))  # not again through what was walked
     return False
-
-
-def _damaged() -> UnreadableFile:
-    return UnreadableFile("unreadable_file", "The HDF5 file is damaged or cut off.")
 
 
 @dataclass
@@ -132,6 +121,12 @@ class _Walk:
                 "The HDF5 file holds a pandas table, which is not read.",
                 hint="Save the values as an array: h5py's create_dataset, NPY or CSV.",
             )
+        if {"macaddress", "sampling rate"} <= set(group.attrs):
+            raise UnreadableFile(
+                "unsupported_format",
+                "This is an OpenSignals recording (BITalino, biosignalsplux): its channels name no leads.",
+                hint="Save its ECG channels as CSV, a column for each lead below its name, with rate_hz and unit.",
+            )
         if len(path) >= _MOST_DEPTH:
             return
         for name in itertools.islice(group, _MOST_OBJECTS + 1):
@@ -147,15 +142,17 @@ class _Walk:
                 continue
             if name.startswith("#"):  # what MATLAB keeps for cells and objects
                 continue
-            below = group[name]
-            address = self.h5py.h5o.get_info(below.id).addr
-            if address in self.seen:  # one thing under two names, or a group within itself
-                continue
-            self.seen.add(address)
-            if isinstance(below, self.h5py.Group):
-                self.group(below, (*path, name))
-            elif isinstance(below, self.h5py.Dataset):
-                self._dataset(below, (*path, name))
+            self._thing(group[name], (*path, name))
+
+    def _thing(self, below: Any, path: Path) -> None:
+        address = self.h5py.h5o.get_info(below.id).addr
+        if address in self.seen:  # one thing under two names, or a group within itself
+            return
+        self.seen.add(address)
+        if isinstance(below, self.h5py.Group):
+            self.group(below, path)
+        elif isinstance(below, self.h5py.Dataset):
+            self._dataset(below, path)
 
     def _dataset(self, dataset: Any, path: Path) -> None:
         if dataset.id.get_create_plist().get_layout() == self.h5py.h5d.VIRTUAL or dataset.external:
@@ -164,60 +161,112 @@ class _Walk:
         dtype = dataset.dtype
         if dtype.kind == "V":
             self.tables += 1
+            self._columns(dataset, path)
             return
         self._attributes(dataset, path)
+        if "MATLAB_object_decode" in dataset.attrs:  # strings and tables
+            self.facts.append(Fact(path, ("",)))
+            return
         self._fact(dataset, path)
         shape = dataset.shape
+        if self.of_matlab and self.h5py.check_ref_dtype(dtype) is not None:
+            self._cells(dataset, path)
         if dtype.kind not in "fiu" or shape is None or not all(size < MOST_OF_AN_AXIS for size in shape):
             return
         if self.h5py.check_enum_dtype(dtype) is not None or self._class_of(dataset) in ("char", "logical", "cell"):
             return
         if self.of_matlab:  # which writes its arrays column by column: to HDF5 their axes are reversed
             shape = shape[::-1]
-        loading = _Loading(self.h5py, dataset, self.size, reverse=self.of_matlab)
+        loading = Loading(self.h5py, dataset, self.size, self.of_matlab, self._missing(dataset))
         self.arrays.append(Numbers(path, shape, dtype, loading.load))
 
     def _class_of(self, dataset: Any) -> str:
         found = dataset.attrs.get("MATLAB_class", b"") if self.of_matlab else b""
         return found.decode("latin-1") if isinstance(found, bytes) else ""
 
+    def _missing(self, dataset: Any) -> float | None:
+        """What stands where a sample is missing; zero is a genuine value too, and stays."""
+        for name in _MISSING:
+            attribute = dataset.attrs.get_id(name) if name in dataset.attrs else None
+            if attribute is not None and attribute.dtype.kind in "fiu" and math.prod(attribute.shape) == 1:
+                return float(np.ravel(dataset.attrs[name])[0]) or None
+        return None
+
     def _fact(self, dataset: Any, path: Path) -> None:
-        """The few values of a dataset whose name tells: numbers, texts, MATLAB's letters and cells of them."""
-        most = _MOST_IDS if dataset.dtype.kind in "SO" and len(dataset.shape or ()) == 1 else MOST_FACTS
-        if not tells(path[-1]) or dataset.shape is None or not 0 < dataset.size <= most:
+        """The few values of a dataset: numbers where its name tells, texts, MATLAB's letters and cells of them."""
+        told = tells(path[-1])
+        most = _MOST_IDS if told and dataset.dtype.kind in "SO" and len(dataset.shape or ()) == 1 else MOST_FACTS
+        if dataset.shape is None or not 0 < dataset.size <= most:
             return
         if self.of_matlab and dataset.attrs.get("MATLAB_empty"):
             return
         values: tuple[str | float, ...]
         if self.h5py.check_ref_dtype(dataset.dtype) is not None:
-            values = tuple(self._letters(dataset.file[reference]) for reference in np.ravel(self._all(dataset)))
-            values = values if all(values) else ()
+            if not (told or dataset.size <= MAX_CHANNELS):
+                return
+            each = [self._letters(dataset.file[place]) if place else () for place in np.ravel(self._all(dataset))]
+            values = tuple(some[0] for some in each if some)
+            values = values if len(values) == len(each) else ()
         elif self._class_of(dataset) == "char":
-            values = (self._letters(dataset),)
+            values = self._letters(dataset)
+        elif self.h5py.check_string_dtype(dataset.dtype) is not None:
+            values = _values(_rows(self._all(dataset)))
         else:
-            values = _values(self._all(dataset))
-        self.facts.append(Fact(path, values))
+            values = _values(self._all(dataset)) if told else ()
+        if told or values:
+            self.facts.append(Fact(path, values))
 
-    def _letters(self, dataset: Any) -> str:
-        """A text that MATLAB stored as one number for each letter; empty where it is none."""
+    def _columns(self, table: Any, path: Path) -> None:
+        """The columns of texts of a table as short as one of channels."""
+        if table.dtype.names is None or len(table.shape or ()) != 1 or not 1 < table.size <= MAX_CHANNELS:
+            return
+        texts = [name for name in table.dtype.names if self.h5py.check_string_dtype(table.dtype[name]) is not None]
+        if texts:
+            rows = self._all(table)
+            self.facts += [Fact((*path, name), _values(rows[name])) for name in texts]
+
+    def _cells(self, dataset: Any, path: Path) -> None:
+        """Arrays and structs in a cell array, or in the field of an array of structs, under their numbers."""
+        if tells(path[-1]) or not 0 < (dataset.size or 0) <= MAX_CHANNELS or dataset.attrs.get("MATLAB_empty"):
+            return
+        for place, reference in enumerate(np.ravel(self._all(dataset))):
+            below = dataset.file[reference] if reference else None
+            if below is not None and self._class_of(below) != "char" and len(path) < _MOST_DEPTH:
+                self._thing(below, (*path, str(place)))
+
+    def _letters(self, dataset: Any) -> tuple[str, ...]:
+        """Texts that MATLAB stored as one number for each letter, one for each row; nothing where it is none."""
         if not isinstance(dataset, self.h5py.Dataset) or self._class_of(dataset) != "char":
-            return ""
+            return ()
         if dataset.dtype != np.uint16 or not 0 < dataset.size <= 64 * MOST_FACTS:
-            return ""
-        return "".join(chr(letter) for letter in np.ravel(self._all(dataset))).strip()
+            return ()
+        letters = "".join(chr(letter) for letter in np.ravel(self._all(dataset)))
+        rows = dataset.shape[-1]
+        texts = tuple(letters[row::rows].strip() for row in range(min(rows, MOST_FACTS)))
+        return texts if all(texts) else ()
 
     def _all(self, dataset: Any) -> Any:
-        return _Loading(self.h5py, dataset, self.size, reverse=False).all_by_library()
+        return Loading(self.h5py, dataset, self.size, reverse=False).all_by_library()
 
     def _attributes(self, owner: Any, path: Path) -> None:
         if len(owner.attrs) > _MOST_ATTRIBUTES:
             return
         for name in owner.attrs:
-            attribute = owner.attrs.get_id(name) if tells(name) else None
-            if attribute is None or attribute.dtype.kind not in "fiuSO" or math.prod(attribute.shape) > MOST_FACTS:
+            attribute = owner.attrs.get_id(name)
+            if attribute.dtype.kind not in "fiuSO" or math.prod(attribute.shape or ()) > MOST_FACTS:
                 continue
-            if self.h5py.check_ref_dtype(attribute.dtype) is None and (values := _values(owner.attrs[name])):
+            is_text = self.h5py.check_string_dtype(attribute.dtype) is not None
+            if not (is_text or tells(name)):
+                continue
+            if self.h5py.check_ref_dtype(attribute.dtype) is None and (values := _values(_rows(owner.attrs[name]))):
                 self.facts.append(Fact((*path, name), values))
+
+
+def _rows(found: Any) -> Any:
+    """Single letters along a last axis, as netCDF writes texts, as one text for each row."""
+    if not isinstance(found, np.ndarray) or found.dtype != np.dtype("S1") or found.ndim < 2:
+        return found
+    return np.ascontiguousarray(found).view(f"S{found.shape[-1]}")[..., 0]
 
 
 def _values(found: Any) -> tuple[str | float, ...]:
@@ -227,141 +276,6 @@ def _values(found: Any) -> tuple[str | float, ...]:
     if not all(isinstance(value, str | int | float | np.integer | np.floating) for value in texts):
         return ()
     return tuple(value if isinstance(value, str) else float(value) for value in texts)
-
-
-@dataclass(frozen=True)
-class _Loading:
-    """Reads the values of a dataset, or those of one exam in it, within limits."""
-
-    h5py: ModuleType
-    dataset: Any
-    file_size: int
-    reverse: bool
-
-    def load(self, exam: int | None) -> NDArray[Any]:
-        """Raises UnreadableFile for more values than an ECG has, and for filters that are not read."""
-        shape = self.dataset.shape
-        region = [slice(0, size) for size in shape]
-        if exam is not None:
-            region[-1 if self.reverse else 0] = slice(exam, exam + 1)
-        if math.prod(part.stop - part.start for part in region) > MAX_VALUES:
-            raise UnreadableFile(
-                "too_long", f"The array has more than {MAX_VALUES} values.", hint="Cut a stretch of 10 s out of it."
-            )
-        values = self._read(region)
-        values = values.T if self.reverse else values
-        return values if exam is None else values[0]
-
-    def all_by_library(self) -> Any:
-        """All values, of whatever type, read by h5py after it is known that no chunk is a bomb."""
-        region = [slice(0, size) for size in self.dataset.shape]
-        if self.dataset.chunks is not None:
-            self._check_chunks(region)
-        return self.dataset[()]
-
-    def _read(self, region: list[slice]) -> NDArray[Any]:
-        dataset = self.dataset
-        if not dataset.id.get_type().equal(self.h5py.h5t.py_create(dataset.dtype)):
-            raise UnreadableFile("unsupported_format", "The HDF5 file holds numbers of an unusual width.")
-        if dataset.chunks is None:
-            self._check_stored(dataset.id.get_offset(), dataset.id.get_storage_size())
-            return np.asarray(dataset[tuple(region)])
-        filters = self._filters()
-        if _LZF in filters:
-            self._check_chunks(region)
-            return np.asarray(dataset[tuple(region)])
-        values = np.full([part.stop - part.start for part in region], dataset.fillvalue, dataset.dtype)
-        for _, start in self._chunks(region):
-            chunk = np.frombuffer(self._chunk(start, filters), dataset.dtype).reshape(dataset.chunks)
-            _place(values, region, start, chunk)
-        return values
-
-    def _check_chunks(self, region: list[slice]) -> None:
-        """Refuse chunks that would unpack to more than they say."""
-        filters = self._filters()
-        for chunk, start in self._chunks(region):
-            if _LZF in filters and chunk.size > _MOST_LZF_BYTES:
-                raise UnreadableFile(
-                    "too_long", "A chunk of the HDF5 file is too large to be unpacked.", hint="Save it with gzip."
-                )
-            if _LZF not in filters:
-                self._chunk(start, filters)
-
-    def _filters(self) -> list[int]:
-        """In the order in which they were applied."""
-        plist = self.dataset.id.get_create_plist()
-        filters = [plist.get_filter(place)[0] for place in range(plist.get_nfilters())]
-        known = {_LZF, _SHUFFLE} if _LZF in filters else {_DEFLATE, _SHUFFLE}
-        if set(filters) - known or len(filters) > len(set(filters)):
-            raise UnreadableFile(
-                "unsupported_format",
-                "The HDF5 file is compressed in a way that is not read.",
-                hint="Save it with gzip or without compression.",
-            )
-        return filters
-
-    def _chunks(self, region: list[slice]) -> Iterator[tuple[Any, tuple[int, ...]]]:
-        """What the file says of each stored chunk of a region, and where it begins. One that is not stored is fill."""
-        if self._chunk_bytes() > MAX_UNZIPPED_BYTES:
-            raise UnreadableFile(
-                "too_long",
-                f"A chunk of the HDF5 file is larger than {MAX_UNZIPPED_BYTES >> 20} MiB.",
-                hint="Save it with smaller chunks.",
-            )
-        steps = [
-            range(part.start // size * size, part.stop, size)
-            for part, size in zip(region, self.dataset.chunks, strict=True)
-        ]
-        if math.prod(map(len, steps)) > _MOST_CHUNKS:
-            raise UnreadableFile(
-                "too_long", "The array lies in too many chunks.", hint="Save it with larger chunks or without."
-            )
-        for start in itertools.product(*steps):
-            chunk = self.dataset.id.get_chunk_info_by_coord(start)
-            if chunk.byte_offset is not None:
-                self._check_stored(chunk.byte_offset, chunk.size)
-                yield chunk, start
-
-    def _check_stored(self, offset: int | None, size: int) -> None:
-        if (offset or 0) + size > self.file_size:
-            raise _damaged()
-
-    def _chunk_bytes(self) -> int:
-        return int(math.prod(self.dataset.chunks)) * self._value_bytes()
-
-    def _value_bytes(self) -> int:
-        text = self.h5py.check_string_dtype(self.dataset.dtype)
-        if text is not None and text.length is None:
-            return _REFERENCE_TO_TEXT_BYTES
-        return int(self.dataset.id.get_type().get_size())
-
-    def _chunk(self, start: tuple[int, ...], filters: list[int]) -> bytes:
-        """The bytes of a chunk, its filters undone in their order backwards."""
-        expected = self._chunk_bytes()
-        skipped, stored = self.dataset.id.read_direct_chunk(start)
-        content = bytes(stored)
-        for place, which in reversed(list(enumerate(filters))):
-            if skipped >> place & 1:
-                continue
-            if which == _DEFLATE:
-                inflater = zlib.decompressobj()
-                content = inflater.decompress(content, expected + 1)
-                content = content if inflater.eof else b""
-            elif len(content) == expected:  # shuffled: first bytes of all values, second bytes of all values, ...
-                content = np.frombuffer(content, "u1").reshape(self._value_bytes(), -1).T.tobytes()
-        if len(content) != expected:
-            raise _damaged()
-        return content
-
-
-def _place(values: NDArray[Any], region: list[slice], start: tuple[int, ...], chunk: NDArray[Any]) -> None:
-    """Copy what a chunk holds of a region; chunks at the edges reach beyond the array."""
-    into, of = [], []
-    for part, begin, size in zip(region, start, chunk.shape, strict=True):
-        first, last = max(part.start, begin), min(part.stop, begin + size)
-        into.append(slice(first - part.start, last - part.start))
-        of.append(slice(first - begin, last - begin))
-    values[tuple(into)] = chunk[tuple(of)]
 
 
 HDF5 = EcgFormat("hdf5", looks_like_hdf5, of_one_file(read_hdf5), states_itself=False, chooses=frozenset({"exam"}))

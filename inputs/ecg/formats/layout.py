@@ -18,12 +18,13 @@ from inputs.ecg.formats.cells import (
     split_unit,
     unit_in,
 )
+from inputs.ecg.formats.programs import program_header
 from inputs.ecg.formats.text import first_comments, first_lines
 from inputs.ecg.leads import lead_from_name
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_TABLE_COLUMNS
 
-_LINES_LOOKED_AT = 40
+LINES_LOOKED_AT = 40
 _MOST_LETTERS_OF_A_HEADER = 16_384
 
 
@@ -35,6 +36,7 @@ class Layout:
     none names leads. before: how many lines stand before it, or before the samples where the header is a comment or
     missing. headless: that row holds samples. units: the cells of a row of units below the header. by_rows: the first
     cell of a row names a lead and the others are its samples. said: lines beside the table, comments among them.
+    begins: how the first line of the header begins; one that does so again begins another recording.
     """
 
     separator: str | None
@@ -44,6 +46,7 @@ class Layout:
     units: tuple[str, ...] = ()
     by_rows: bool = False
     said: tuple[str, ...] = ()
+    begins: str = ""
 
     @property
     def names_leads(self) -> bool:
@@ -53,13 +56,17 @@ class Layout:
 
 def layout_of(data: bytes) -> Layout:
     """The layout of what `check_lines` may not have seen yet. Raises UnreadableFile for a line that is no cells."""
-    lines = first_lines(data, _LINES_LOOKED_AT)
+    lines = first_lines(data, LINES_LOOKED_AT)
     comments = first_comments(data)
     place = _place_of_header(lines)
     if not lines:
         return Layout(",", ("",), said=tuple(comments))
+    if (of_program := program_header(lines)) is not None:
+        found = of_program
+        said = (*comments, *found.said)
+        return Layout(found.separator, found.names, found.before, True, found.units, False, said, found.begins)
     said = (*comments, *lines[:place])
-    separator = separator_of(lines[place])
+    separator = separator_of(lines[place], "".join(lines[place + 1 : place + 2]))
     if separator is None or (separator == " " and any(leads_in([lines[place].strip()]))):
         headless = is_number(lines[place].strip())
         return Layout(None, (lines[place].strip(),), place, headless, said=said)
@@ -72,7 +79,7 @@ def layout_of(data: bytes) -> Layout:
         return Layout(separator, above or header, place, headless=True, said=said)
     below = tuple(cells_of(lines[place + 1], separator)) if len(lines) > place + 1 else ()
     units = below if len(below) == len(header) and _are_units(header, below) else ()
-    return Layout(separator, header, place, units=units, said=said)
+    return Layout(separator, header, place, units=units, said=said, begins=lines[place].strip())
 
 
 def is_sure(data: bytes) -> bool:
@@ -103,7 +110,7 @@ def _place_of_header(lines: Sequence[str]) -> int:
             continue
         if _is_row_of_lead(line):
             return place
-        separator = separator_of(line)
+        separator = separator_of(line, lines[place + 1])
         cells = cells_of(line, separator) if separator is not None else []
         if not 1 < len(cells) <= MAX_TABLE_COLUMNS or sum(lead is not None for lead in leads_in(cells)) < 2:
             continue

@@ -14,7 +14,7 @@ import math
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from inputs.ecg.formats.arrays import MOST_OF_AN_AXIS, recording_from
 from inputs.ecg.formats.base import EcgFormat, of_one_file
+from inputs.ecg.formats.lead_lists import MOST_LETTERS
 from inputs.ecg.formats.stated import MOST_FACTS, Contents, Fact, Numbers, Path, tells
 from inputs.errors import UnreadableFile
-from inputs.limits import MAX_UNZIPPED_BYTES
+from inputs.limits import MAX_CHANNELS, MAX_UNZIPPED_BYTES
 from inputs.records import EcgRecording, ReadHints
 
 _HEADER_BYTES = 128
@@ -178,7 +179,9 @@ class _Level5:
         flags = int(self._integers(next(parts, None), "u4", (6,))[0])
         kind = flags & 0xFF
         if kind == _OPAQUE:
-            self._not_read((*path, self._text(next(parts, None))) if depth == 0 else path)
+            self.left_out += 1
+            own = (self._text(next(parts, None)),) if depth == 0 else path
+            self.facts.append(Fact(own, ("",)))  # texts perhaps, which are not read
             return
         dims = tuple(map(int, self._integers(next(parts, None), "i4", (5,))))
         if not 1 < len(dims) <= _MOST_DIMENSIONS or not all(0 <= size < MOST_OF_AN_AXIS for size in dims):
@@ -194,7 +197,7 @@ class _Level5:
             self._cell(parts, path, dims, depth)
         elif kind == _CHAR:
             text = self._text(next(parts, None))
-            if tells(path[-1]):
+            if text.strip("\0 ") and (tells(path[-1]) or len(text) <= MOST_LETTERS):
                 self.facts.append(Fact(path, _rows_of(text, dims)))
         elif kind in _NUMBERS and not flags & (_COMPLEX | _LOGICAL):
             self._numbers(next(parts, None), path, dims, _NUMBERS[kind])
@@ -225,17 +228,28 @@ class _Level5:
                 self._matrix(part[1], (*place, name), depth + 1)
 
     def _cell(self, parts: Iterator[tuple[int, memoryview]], path: Path, dims: tuple[int, ...], depth: int) -> None:
-        """Texts in a cell array are the names of leads or units; what else stands in one is not looked at."""
-        if not tells(path[-1]) or math.prod(dims) > MOST_FACTS:
+        """Texts in a cell array may be the names of leads, or units; arrays and structs stand there by number."""
+        told, elements = tells(path[-1]), math.prod(dims)
+        if elements > (MOST_FACTS if told else MAX_CHANNELS):
             return
-        inner = _Level5(self.data, self.order, budget=self.budget)
-        for _ in range(math.prod(dims)):
+        values: list[str | float] = []
+        texts = 0
+        for element in range(elements):
             part = next(parts, None)
             if part is None or part[0] != _MATRIX:
                 raise _damaged()
+            inner = _Level5(self.data, self.order, budget=self.budget)
             inner._matrix(part[1], path, depth + 1)
-        values = tuple(value for fact in inner.facts for value in fact.values)
-        self.facts.append(Fact(path, values))
+            own = [fact.values for fact in inner.facts if fact.path == path]
+            values += [value for some in own for value in some]
+            texts += sum(len(some) == 1 and isinstance(some[0], str) for some in own)
+            within = (*path, str(element))
+            self.facts += [
+                replace(fact, path=within + fact.path[len(path) :]) for fact in inner.facts if fact.path != path
+            ]
+            self.arrays += [replace(each, path=within + each.path[len(path) :]) for each in inner.arrays if not told]
+        if told or texts == elements:
+            self.facts.append(Fact(path, tuple(values)))
 
     def _numbers(self, part: tuple[int, memoryview] | None, path: Path, dims: tuple[int, ...], dtype: str) -> None:
         if part is None or part[0] not in _TYPES:

@@ -51,6 +51,11 @@ _OFFICE = NotRead("an Office document", _TABLE)
 _MFER = NotRead("an MFER file", "Convert it to DICOM, SCP-ECG or WFDB, which viewers of MFER can export.", "MFER")
 _WATCH = NotRead("a single-lead recording of a watch (Apple Health)", _TWELVE, "watch")
 _KARDIA = NotRead("a recording of one or six limb leads (Kardia)", _TWELVE, "Kardia")
+_NETCDF = NotRead(
+    "a netCDF file of the classic kind", "Save it as netCDF-4, which is HDF5 and is read: `nccopy -k nc4`."
+)
+_BIOSIGNAL = "Export it as EDF with the name of each lead, or as CSV with rate_hz and unit."
+_SPIKE2 = NotRead("a Spike2 recording", _BIOSIGNAL)
 _FHIR = NotRead("a FHIR resource", _EXPORT)
 _PAGE = NotRead("a web page (HTML), perhaps that of a login", _WEB)
 
@@ -76,6 +81,14 @@ _MARKS: tuple[tuple[int, bytes, NotRead], ...] = (
     (257, b"ustar", _ARCHIVE),
     (0, b"PAR1", NotRead("a Parquet file", _TABLE)),
     (0, b"ARROW1", NotRead("an Arrow file", _TABLE)),
+    (0, b"FEA1", NotRead("a Feather file", _TABLE)),
+    *((0, b"CDF" + version, _NETCDF) for version in (b"\1", b"\2", b"\5")),
+    (0, b"TDSm", NotRead("a TDMS file of LabVIEW", _TABLE)),
+    (2, b"(C) CED 87", _SPIKE2),
+    (0, b"CFWB", NotRead("a binary recording of LabChart", _BIOSIGNAL)),
+    *((0, b"GDF " + version, NotRead("a GDF recording", _BIOSIGNAL)) for version in (b"1.", b"2.")),
+    (0, b"Brain Vision Data Exchange", NotRead("a BrainVision recording", _BIOSIGNAL)),
+    (8, b"WAVE", NotRead("a sound (WAV)", _BIOSIGNAL)),
     (0, b"SQLite format 3\0", NotRead("an SQLite database", _TABLE)),
     (0, b"{\\rtf", NotRead("a text document (RTF)", _EXPORT)),
     (0, b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j", _TORCH),
@@ -108,6 +121,7 @@ _OF_ROOTS: dict[str, NotRead] = {
     "clinicaldocument": NotRead("a clinical document (CDA)", f"It holds no samples. {_EXPORT}"),
     "workbook": _EXCEL,
     "worddocument": _WORD,
+    "rawsignal": NotRead("a description of signals (SignalML)", _BIOSIGNAL),
 }
 _TEST_ECG = "Send a resting 12-lead ECG, exported as XML, DICOM or SCP-ECG."
 _HOLTER = NotRead("an XML file of a Holter recording", _TEST_ECG)

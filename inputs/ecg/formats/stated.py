@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -100,17 +101,37 @@ class Contents:
     def around(self, path: Path, names: Collection[str]) -> Iterator[Fact]:
         """Facts of these names that concern what stands at a path: its own, those beside it, those above it."""
         for depth in range(len(path), -1, -1):
-            above = path[:depth]
-            found = [fact for fact in self.facts if fact.path[:-1] == above and key(fact.path[-1]) in names]
-            found += [
+            found = [
                 fact
-                for fact in self.facts
-                if fact.path[:-2] == above and len(fact.path) > 1
-                if key(fact.path[-1]) in names and key(fact.path[-2]) in _ABOUT
+                for beside in (self._facts_in, self._facts_about)
+                for name, fact in beside.get(path[:depth], ())
+                if name in names
             ]
             yield from found
             if found:
                 return
+
+    @cached_property
+    def gain_names(self) -> frozenset[str]:
+        """The keys of all facts that may be factors."""
+        return frozenset(name for facts in self._facts_in.values() for name, _ in facts if _is_gain(name))
+
+    @cached_property
+    def _facts_in(self) -> dict[Path, list[tuple[str, Fact]]]:
+        """Facts and the keys of their names by what they stand in: files hold many thousand facts and arrays."""
+        found: dict[Path, list[tuple[str, Fact]]] = {}
+        for fact in self.facts:
+            found.setdefault(fact.path[:-1], []).append((key(fact.path[-1]), fact))
+        return found
+
+    @cached_property
+    def _facts_about(self) -> dict[Path, list[tuple[str, Fact]]]:
+        """The same by what stands beside the group in which they tell about it."""
+        found: dict[Path, list[tuple[str, Fact]]] = {}
+        for path, facts in self._facts_in.items():
+            if path and key(path[-1]) in _ABOUT:
+                found.setdefault(path[:-1], []).extend(facts)
+        return found
 
 
 def key(name: str) -> str:
@@ -212,5 +233,5 @@ def stated_units(contents: Contents, path: Path, count: int) -> list[str]:
 
 def gains_stated(contents: Contents, path: Path) -> bool:
     """Whether the file states factors for the samples at a path, other than one."""
-    facts = contents.around(path, {key(fact.path[-1]) for fact in contents.facts if _is_gain(key(fact.path[-1]))})
+    facts = contents.around(path, contents.gain_names)
     return any(value not in (0.0, 1.0) for fact in facts for value in fact.values if not isinstance(value, str))

@@ -62,9 +62,23 @@ def first_comments(data: bytes) -> list[str]:
 
 
 def rows_of_numbers(data: bytes) -> bool:
-    """Whether the first two lines are numbers alone, as many in the one as in the other, with blanks between them."""
-    rows = [line.split() for line in first_lines(data, 2)]
-    return len(rows) == 2 and len(rows[0]) == len(rows[1]) > 1 and all(_NUMERIC.fullmatch(c) for r in rows for c in r)
+    """Whether the first two lines are numbers alone, as many in the one as in the other, with blanks between them.
+
+    Or names with tabs between them, `Lead 1` among them, above as many numbers.
+    """
+    lines = first_lines(data, 2)
+    rows = [line.split() for line in lines]
+    if len(rows) != 2:
+        return False
+    if len(rows[0]) == len(rows[1]) > 1 and all(is_numeric(cell) for row in rows for cell in row):
+        return True
+    names, numbers = (line.rstrip().split("\t") for line in lines)
+    return len(names) == len(numbers) > 1 and all(map(is_numeric, numbers))
+
+
+def is_numeric(cell: str) -> bool:
+    """Whether a cell is a number in digits, with a decimal point or comma."""
+    return _NUMERIC.fullmatch(cell.strip()) is not None
 
 
 def written_plainly(text: str) -> bool:

@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inputs.ecg.formats.cells import is_number, numbers_of
+from inputs.ecg.formats.repeats import begins_again, check_counter
 from inputs.errors import UnreadableFile
 
 _SECONDS = {"s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0}
 _SECONDS |= {"ms": 1e-3, "msec": 1e-3, "millisecond": 1e-3, "milliseconds": 1e-3}
+_SECONDS |= {"millisec": 1e-3, "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0}
+_SECONDS |= {"h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0}
 _SECONDS |= {"us": 1e-6, "µs": 1e-6, "μs": 1e-6, "usec": 1e-6, "microseconds": 1e-6, "ns": 1e-9}
 _NAME = re.compile(
-    r"(?:t|times?|timestamps?|(?:elapsed|sample)[ _]?time|date[ _/]?time|clock|zeit)"
+    r"(?:t|times?|timestamps?|(?:elapsed|sample)[ _]?time|date[ _/]?time|time +date|clock|zeit)"
     rf"(?:(?:_|/| ?[\[(]| )(?P<unit>{'|'.join(_SECONDS)})[\])]?)?",
     re.IGNORECASE,
 )
@@ -60,8 +63,10 @@ def rate_from_times(
     """Samples per second; None where the times do not tell: sample numbers, or a clock of whole seconds.
 
     clock: the times are those of a clock, in seconds. given_hz: a rate that such a clock is held to. Raises
-    UnreadableFile for times that do not rise in even steps.
+    UnreadableFile for times that do not rise in even steps, whatever they are given in.
     """
+    if not clock:
+        check_counter(times_N, "The times", rounded=True)
     if clock:
         times_N = times_N + _DAY_S * np.concatenate([[0], np.cumsum(np.diff(times_N) < -_DAY_S / 2)])
     steps = len(times_N) - 1
@@ -70,6 +75,8 @@ def rate_from_times(
         if abs(steps / given_hz - step * steps) > _MOST_SECONDS_ASTRAY:
             raise UnreadableFile("rate_conflict", "The times of the table contradict the parameter rate_hz.")
         return None
+    if clock and np.any(np.diff(times_N) < 0):
+        raise begins_again("The times of the table begin again")
     if unit is None and not clock and not 0 < step < _MOST_SECONDS_A_STEP:
         return None
     even = times_N[0] + step * np.arange(len(times_N))

@@ -98,7 +98,7 @@ def _is_paced(traced: TracedEcg) -> bool:
     if len(spikes_S) < _FEWEST_SPIKES or len(r_B) == 0:
         return False
     away = np.count_nonzero(np.abs(spikes_S[:, None] - r_B).min(axis=1) > _OF_R)
-    return away >= max(_FEWEST_SPIKES, 0.5 * len(r_B))
+    return bool(away >= max(_FEWEST_SPIKES, 0.5 * len(r_B)))
 
 
 def _has_pulse(signal_mv_LN: NDArray[np.float64]) -> bool:

@@ -1,4 +1,4 @@
-"""Whether a recording looks as if it were made at another rate than is said: by heart rate and the width of QRS.
+"""Whether a recording looks as if it were made at another rate than is said: by heart rate, width of QRS and QTc.
 
 A rate that is wrong by a factor makes a heart of 70 beats a minute one of 7 or 700, and its QRS complexes a second or a
 hundredth of one wide. Such a record is answered all the same, from what is no heart's.
@@ -17,9 +17,11 @@ COMMON_RATES_HZ = (100.0, 125.0, 128.0, 200.0, 240.0, 250.0, 256.0, 300.0, 360.0
 _USUAL_BPM, _USUAL_QRS_MS = (45.0, 120.0), (70.0, 130.0)
 """What most resting ECGs have: only such a reading at another rate speaks for that rate."""
 _POSSIBLE_BPM, _POSSIBLE_QRS_MS = (25.0, 250.0), (50.0, 220.0)
+_POSSIBLE_QTC_MS = (300.0, 550.0)
+"""QT follows the heart rate: at half or twice the rate that is said, QTc is wrong by 1.6, in a newborn as in a heart
+block. Without it, a slow heart with a wide QRS and a fast one with a narrow QRS are rarer than a rate wrong by two."""
 _SLOW_BPM, _WIDE_MS = 40.0, 150.0
 _FAST_BPM, _NARROW_MS = 150.0, 60.0
-"""Both at once are possible, and rarer than a rate that is wrong by two."""
 _LEAST_FACTOR = 1.5
 _MIDDLE = (70.0, 95.0)
 
@@ -37,7 +39,7 @@ def rate_warning(recording: EcgRecording, measured: MeasuredEcg) -> InputWarning
             continue
         other = measure_ecg(replace(recording, rate_hz=rate_hz))
         bpm, qrs_ms = other.heart_rate_bpm, other.qrs_ms
-        if bpm is None or qrs_ms is None or not (_within(bpm, _USUAL_BPM) and _within(qrs_ms, _USUAL_QRS_MS)):
+        if bpm is None or qrs_ms is None or not _is_usual(bpm, qrs_ms):
             continue
         likely[rate_hz] = abs(math.log(bpm / _MIDDLE[0])) + abs(math.log(qrs_ms / _MIDDLE[1]))
     if not likely:
@@ -46,18 +48,35 @@ def rate_warning(recording: EcgRecording, measured: MeasuredEcg) -> InputWarning
     return InputWarning(
         "rate_implausible",
         f"At the {recording.rate_hz:g} Hz that are said this is hardly a heart's rhythm; at {best_hz:g} Hz it would be "
-        "a usual one. Check the rate.",
+        f"a usual one. Check the rate{_unless(measured)}.",
     )
 
 
 def _is_possible(measured: MeasuredEcg) -> bool:
-    bpm, qrs_ms = measured.heart_rate_bpm, measured.qrs_ms
-    if bpm is None or qrs_ms is None:  # perhaps no rhythm to count, perhaps none at this rate
-        return bpm is not None and _within(bpm, _POSSIBLE_BPM)
-    slow_and_wide, fast_and_narrow = bpm < _SLOW_BPM and qrs_ms > _WIDE_MS, bpm > _FAST_BPM and qrs_ms < _NARROW_MS
-    return (
-        _within(bpm, _POSSIBLE_BPM) and _within(qrs_ms, _POSSIBLE_QRS_MS) and not slow_and_wide and not fast_and_narrow
-    )
+    bpm, qrs_ms, qtc_ms = measured.heart_rate_bpm, measured.qrs_ms, measured.qtc_ms
+    if bpm is None or not _within(bpm, _POSSIBLE_BPM):  # perhaps no rhythm to count, perhaps none at this rate
+        return False
+    if qrs_ms is not None and not _within(qrs_ms, _POSSIBLE_QRS_MS):
+        return False
+    if qtc_ms is not None:  # a long QT alone is an illness
+        return _within(qtc_ms, _POSSIBLE_QTC_MS) or _is_usual(bpm, qrs_ms)
+    slow_and_wide = qrs_ms is not None and bpm < _SLOW_BPM and qrs_ms > _WIDE_MS
+    fast_and_narrow = qrs_ms is not None and bpm > _FAST_BPM and qrs_ms < _NARROW_MS
+    return not slow_and_wide and not fast_and_narrow
+
+
+def _is_usual(bpm: float, qrs_ms: float | None) -> bool:
+    return qrs_ms is not None and _within(bpm, _USUAL_BPM) and _within(qrs_ms, _USUAL_QRS_MS)
+
+
+def _unless(measured: MeasuredEcg) -> str:
+    """Whose heart may be so all the same."""
+    bpm = measured.heart_rate_bpm
+    if bpm is None or not _within(bpm, _POSSIBLE_BPM) or _within(bpm, _USUAL_BPM):
+        return ""
+    if bpm > _USUAL_BPM[1]:
+        return ", unless this is a newborn's or a very fast heart"
+    return ", unless this heart is so slow (heart block, a pacemaker)"
 
 
 def _within(value: float, bounds: tuple[float, float]) -> bool:

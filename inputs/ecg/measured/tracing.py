@@ -1,6 +1,6 @@
 """A recording to the stretch that is measured: one rate, whole leads, no gaps and no pacing spikes.
 
-Letters in array names: L leads, N samples.
+Letters in array names: L leads, N samples, R runs with their two ends.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.signal import butter, filtfilt, iirnotch, sosfiltfilt
 
-from inputs.ecg.quality import FLAT_MV
+from inputs.ecg.gate.levels import FLAT_MV
 from inputs.records import STANDARD_LEADS, EcgRecording
 
 RATE_HZ = 500.0
@@ -101,12 +101,15 @@ def trace(recording: EcgRecording) -> Tracing | None:
         present_N = _present(row_N, rate_hz)
         if np.count_nonzero(present_N) < SHORTEST_S * rate_hz or np.ptp(row_N[present_N]) < FLAT_MV:
             continue
-        rows.append(row_N if present_N.all() and np.isfinite(row_N).all() else _continued(row_N, present_N))
+        if not present_N.all() or not np.isfinite(row_N).all():
+            row_N = _continued(row_N, present_N)
+        row_N, present_N, row_hz = _at_most_2_khz(row_N, present_N, rate_hz)
+        rows.append(row_N)
         masks.append(present_N)
         leads.append(name)
     if not rows:
         return None
-    signal_mv_LN, present_LN = _at_one_rate(np.stack(rows), np.stack(masks), rate_hz)
+    signal_mv_LN, present_LN = _at_one_rate(np.stack(rows), np.stack(masks), row_hz)
     signal_mv_LN, spikes_S = _without_spikes(signal_mv_LN)
     signal_mv_LN, hum_mv_L = _without_hum(signal_mv_LN)
     return Tracing(signal_mv_LN, present_LN, tuple(leads), hum_mv_L, spikes_S)
@@ -114,23 +117,22 @@ def trace(recording: EcgRecording) -> Tracing | None:
 
 def _present(row_N: NDArray[np.float64], rate_hz: float) -> NDArray[np.bool_]:
     """Where a lead has a signal: samples that are numbers, or in a gap too short to matter, and not stuck."""
-    finite_N = np.isfinite(row_N)
-    for first, last in _runs(~finite_N):
-        if last - first <= _SHORT_GAP_S * rate_hz:
-            finite_N[first:last] = True
+    present_N = np.ones(len(row_N), dtype=bool)
+    for first, last in _runs(~np.isfinite(row_N), longer_than=_SHORT_GAP_S * rate_hz):
+        present_N[first:last] = False
     still_N = np.zeros(len(row_N), dtype=bool)
     np.equal(row_N[1:], row_N[:-1], out=still_N[1:])
-    for first, last in _runs(still_N):
-        if last - first >= _STUCK_S * rate_hz:
-            finite_N[first - 1 : last] = False
-    return finite_N
+    for first, last in _runs(still_N, longer_than=_STUCK_S * rate_hz - 1):
+        present_N[first - 1 : last] = False
+    return present_N
 
 
-def _runs(true_N: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _runs(true_N: NDArray[np.bool_], longer_than: float) -> list[tuple[int, int]]:
+    """Those of more samples than that: a crafted record has hundreds of thousands of short ones."""
     if not true_N.any():
         return []
-    edges = np.flatnonzero(np.diff(true_N.astype(np.int8), prepend=0, append=0))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+    runs_R2 = np.flatnonzero(np.diff(true_N.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+    return [(first, last) for first, last in runs_R2[runs_R2[:, 1] - runs_R2[:, 0] > longer_than].tolist()]
 
 
 def _continued(row_N: NDArray[np.float64], present_N: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -139,15 +141,21 @@ def _continued(row_N: NDArray[np.float64], present_N: NDArray[np.bool_]) -> NDAr
     return np.interp(np.arange(len(row_N)), known, row_N[known])
 
 
+def _at_most_2_khz(
+    row_N: NDArray[np.float64], present_N: NDArray[np.bool_], rate_hz: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], float]:
+    """A lead, where it is present, and its rate. Lead by lead: all at 20 kHz would take 75 MB."""
+    step = int(rate_hz / 1000.0)
+    if step <= 1:
+        return row_N, present_N, rate_hz
+    whole = len(row_N) // step * step  # a mean over less than a millisecond takes no part of a wave away
+    present_N = np.asarray(present_N[:whole].reshape(-1, step).all(axis=1))
+    return row_N[:whole].reshape(-1, step).mean(axis=1), present_N, rate_hz / step
+
+
 def _at_one_rate(
     signal_LN: NDArray[np.float64], present_LN: NDArray[np.bool_], rate_hz: float
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    step = int(rate_hz / 1000.0)
-    if step > 1:  # a mean over less than a millisecond takes no part of a wave away
-        whole = signal_LN.shape[1] // step * step
-        signal_LN = signal_LN[:, :whole].reshape(len(signal_LN), -1, step).mean(axis=2)
-        present_LN = np.asarray(present_LN[:, :whole].reshape(len(present_LN), -1, step).all(axis=2))
-        rate_hz /= step
     if rate_hz == RATE_HZ:
         return signal_LN, present_LN
     if rate_hz > RATE_HZ:

@@ -1,5 +1,6 @@
 """Every measure where it is hard, and what must stay silent: noise, lead off, one beat."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -264,3 +265,18 @@ def test_nothing_that_a_file_may_hold_raises(seed):
     leads = tuple(STANDARD_LEADS[row] for row in rows)
     found = measure_ecg(EcgRecording(broken[rows, :samples], rate_hz, leads, "broken"))
     assert found.not_reliable == tuple(name for name in FIELDS if getattr(found, name) is None)
+
+
+@pytest.mark.parametrize("crafted", ["paired", "holes"])
+def test_a_record_of_a_very_high_rate_is_not_held_several_times(crafted):
+    signal = np.repeat(np.random.default_rng(3).normal(0, 1, (10, 200_000)), 2, axis=1).astype(np.float32)
+    if crafted == "holes":
+        signal[:, ::3] = np.nan
+    recording = EcgRecording(signal, 20_000.0, STANDARD_LEADS[:10], "invented")
+    tracemalloc.start()
+    try:
+        assert measure_ecg(recording).heart_rate_bpm is None
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most_bytes < 2.5 * signal.nbytes

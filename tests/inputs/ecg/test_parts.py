@@ -249,3 +249,31 @@ def test_a_record_of_many_large_files_is_refused_before_all_of_them_are_held(tmp
     with pytest.raises(UnreadableFile) as refused:
         gather_files(tmp_path / "m.hea")
     assert refused.value.code == "too_many_files"
+
+
+def test_a_header_and_data_from_folders_beside_each_other_are_no_record(ecg):
+    header, signals = ecg.wfdb(name="rec")
+    apart = [UploadedFile("p1/rec.hea", header.data), UploadedFile("p2/" + signals.name, signals.data)]
+    for files in (apart, zipped(apart)):
+        assert refusal(files).code == "files_apart"
+    both = [*apart, UploadedFile("p1/" + signals.name, ecg.wfdb(ecg.signal_mv(seed=7), name="rec")[1].data)]
+    assert refusal(zipped(both)).code in ("several_files", "several_ecgs")
+
+
+@pytest.mark.parametrize("folders", [("p1/", "p1/"), ("", "data/"), ("a/", "a/data/"), ("a/headers/", "a/")])
+def test_a_record_may_lie_in_a_folder_and_those_below_it(ecg, folders):
+    files = [UploadedFile(folder + file.name, file.data) for folder, file in zip(folders, ecg.wfdb(), strict=True)]
+    for upload in (files, zipped(files)):
+        assert read_ecg(upload).signal_mv.shape == (12, 5000)
+
+
+def test_a_zip_whose_names_have_the_backslashes_of_windows_is_read(ecg):
+    files = [UploadedFile("p1\\" + file.name, file.data) for file in ecg.wfdb()]
+    assert read_ecg(zipped(files)).signal_mv.shape == (12, 5000)
+
+
+@pytest.mark.parametrize(
+    "name", ["..\\..\\a.hea", "C:\\a.hea", "\\a.hea", "/a.hea", "a/../../b.hea", "\\\\host\\a.hea"]
+)
+def test_a_zip_that_points_outside_of_itself_is_refused_however_it_is_written(name):
+    assert refusal(zipped([UploadedFile(name, b"x")])).code == "file_not_in_upload"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 
 from inputs.ecg.read import read_ecg
 from inputs.errors import UnreadableFile
@@ -85,13 +86,41 @@ def test_of_two_groups_with_the_same_leads_the_one_called_rhythm_is_read(ecg):
     np.testing.assert_allclose(recording.signal_mv, ecg.signal_mv(), rtol=0, atol=0.00051)
 
 
-@pytest.mark.parametrize("label", ["MEDIAN BEAT", "Average beat", "AVERAGE"])
+@pytest.mark.parametrize(
+    "label", ["MEDIAN BEAT", "Average beat", "AVERAGE", "MEDIAN_BEAT", "AVG BEAT", "REPRESENTATIVE", "template"]
+)
 def test_an_averaged_beat_that_calls_itself_original_is_none(ecg, label):
     beat = ecg.dicom_group(ecg.signal_mv(1, seconds=20.0))
     beat.MultiplexGroupLabel = label
     assert refusal(ecg.dicom(beat)).code == "no_rhythm"
     recording = read_ecg([ecg.dicom(beat, ecg.dicom_group(ecg.signal_mv()))])
     assert (recording.signal_mv.shape, codes(recording)) == ((12, 5000), [])
+
+
+def test_what_lasts_a_second_beside_a_rhythm_is_a_beat_whatever_it_is_called(ecg):
+    beat = ecg.dicom_group(ecg.signal_mv(1, seconds=1.2))
+    wanted = [0, 1, *range(6, 12)]
+    rhythm = ecg.dicom_group(ecg.signal_mv()[wanted], [STANDARD_LEADS[row] for row in wanted])
+    recording = read_ecg([ecg.dicom(beat, rhythm)])
+    assert (recording.signal_mv.shape, codes(recording)) == ((8, 5000), ["groups_ignored"])
+
+
+def test_of_two_rhythms_the_first_is_read_and_the_warning_says_when_it_begins(ecg):
+    first, second = ecg.dicom_group(ecg.signal_mv()), ecg.dicom_group(ecg.signal_mv(1))
+    first.MultiplexGroupTimeOffset, second.MultiplexGroupTimeOffset = 1500, 60_000
+    recording = read_ecg([ecg.dicom(first, second)])
+    (warning,) = recording.warnings
+    assert "12 leads over 10 s that begins at 1.5 s was read" in warning.message
+    np.testing.assert_allclose(recording.signal_mv, ecg.signal_mv(), rtol=0, atol=0.00051)
+
+
+def test_a_lead_that_a_modifier_turns_upside_down_is_another_one(ecg):
+    group = ecg.dicom_group(ecg.signal_mv())
+    modifier = Dataset()
+    modifier.CodeValue, modifier.CodingSchemeDesignator, modifier.CodeMeaning = "9", "99LOCAL", "Inverted"
+    group.ChannelDefinitionSequence[3].ChannelSourceModifiersSequence = [modifier]
+    recording = read_ecg([ecg.dicom(group)])
+    assert ("aVR" in recording.lead_names, codes(recording)) == (False, ["channels_ignored"])
 
 
 def test_eight_leads_are_enough_where_the_others_follow_from_them(ecg):

@@ -43,11 +43,36 @@ def test_edf_of_16_bits_and_bdf_of_24_are_read(ecg, bdf):
     np.testing.assert_allclose(recording.signal_mv, ecg.signal_mv(), rtol=0, atol=0.00051)
 
 
-@pytest.mark.parametrize("spelling", ["ECG {}", "EKG {}", "ecg {}", "EKG-{}", "ECG_{}", "{}", "ECG Lead {}", "ECG{}"])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "ECG {}",
+        "EKG {}",
+        "ecg {}",
+        "EKG-{}",
+        "ECG_{}",
+        "{}",
+        "ECG Lead {}",
+        "ECG{}",
+        "ECG: {}",
+        "{} ECG",
+        "{}-REF",
+        "ECG {}-Ref",
+        "EKG {} - ref",
+    ],
+)
 def test_labels_name_leads_in_many_spellings(ecg, spelling):
     assert (
         read(edf_of(ecg.signal_mv(), [spelling.format(lead) for lead in STANDARD_LEADS])).lead_names == STANDARD_LEADS
     )
+
+
+@pytest.mark.parametrize("label", ["V1-AVG", "ECG I+", "I-II", "V1-REF"])
+def test_another_electrode_behind_a_label_makes_another_lead_of_it(ecg, label):
+    """`-REF` too, where it does not stand behind I and II: it may be that of an electrode called V1."""
+    assert refusal(edf_of(ecg.signal_mv()[:1], [label])).code == "leads_missing"
+    labels = [label.split()[-1], *STANDARD_LEADS[1:6]]
+    assert read(edf_of(ecg.signal_mv()[:6], labels)).lead_names == STANDARD_LEADS[1:6]
 
 
 @pytest.mark.parametrize("label", ["ECG", "EKG1", "EKG", "ECG 2", "ECG1-ECG2", "ECG -aVR"])

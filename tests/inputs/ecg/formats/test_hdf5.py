@@ -216,12 +216,33 @@ def test_a_chunk_that_inflates_to_more_than_it_says_is_refused(of):
 
 @pytest.mark.parametrize(
     "packed",
-    [{"scaleoffset": 3}, {"fletcher32": True}, {"compression": "gzip", "fletcher32": True}],
-    ids=["scaleoffset", "fletcher32", "both"],
+    [
+        {"fletcher32": True},
+        {"fletcher32": True, "shuffle": True, "compression": "gzip"},
+        {"fletcher32": True, "compression": "lzf"},
+    ],
+    ids=["alone", "gzip", "lzf"],
+)
+@pytest.mark.parametrize("dtype", ["f4", "i1", "f8"])
+def test_chunks_with_checksums_are_read_and_a_wrong_checksum_is_refused(ecg, packed, dtype):
+    signal_mv = np.round(100 * ecg.signal_mv()).astype(dtype)
+    data = written(lambda file: file.create_dataset("ecg", data=signal_mv, chunks=(1, 4999), **packed))
+    assert np.array_equal(read(data).signal_mv, signal_mv)
+    with h5py.File(io.BytesIO(data)) as file:
+        chunk = file["ecg"].id.get_chunk_info_by_coord((3, 0))
+    place = chunk.byte_offset + chunk.size - 6  # the last bytes before the checksum
+    damaged = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+    assert refusal(damaged).code == "unreadable_file"
+
+
+@pytest.mark.parametrize(
+    "packed", [{"scaleoffset": 3}, {"scaleoffset": 3, "compression": "gzip"}], ids=["alone", "with gzip"]
 )
 def test_filters_that_are_not_read_are_refused_by_name(ecg, packed):
     data = written(lambda file: file.create_dataset("ecg", data=ecg.signal_mv().astype("f4"), **packed))
-    assert "compressed" in refusal(data).sentence
+    error = refusal(data)
+    assert "(scale-offset)" in error.sentence
+    assert "gzip" in error.hint
 
 
 def test_a_group_within_itself_and_a_second_name_are_one_thing(ecg):

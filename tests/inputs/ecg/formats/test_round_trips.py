@@ -1,14 +1,16 @@
 """For every format: any leads in any order, however long, at any rate and step, come back as the same millivolts.
 
-The compliance suite reads one ECG in each format. Here hypothesis draws the ECGs.
+The compliance suite reads one ECG in each format. Here hypothesis draws the ECGs. And in every format a gain of
+zero, one that is wrong by a thousand, and bits that lost their sign are noticed.
 """
 
 from __future__ import annotations
 
+import binascii
 import io
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -20,8 +22,11 @@ from muse_files import muse_file, muse_lead, muse_median, muse_waveform
 from signal_files import edf_of, ishne_of, scp_about, scp_file, scp_leads, scp_signal
 
 from inputs.ecg.formats import FORMATS
+from inputs.ecg.quality import check_ecg
 from inputs.ecg.read import read_ecg
+from inputs.errors import UnreadableFile, UnusableRecording
 from inputs.records import NO_HINTS, STANDARD_LEADS, ReadHints, UploadedFile
+from inputs.specs import EcgSpec
 
 Upload = tuple[list[UploadedFile], ReadHints]
 
@@ -100,7 +105,7 @@ def cardiosoft(_ecg, drawn: Drawn) -> Upload:
 
 
 def mortara(_ecg, drawn: Drawn) -> Upload:
-    stated = {"SAMPLE_FREQ": drawn.rate_hz, "UNITS_PER_MV": f"{1000 / drawn.step_uv:g}"}
+    stated = {"SAMPLE_FREQ": drawn.rate_hz, "UNITS_PER_MV": f"{1000 / drawn.step_uv:.12g}"}
     channels = [mortara_channel(name, row, **stated) for name, row in zip(drawn.leads, drawn.as_if_1_uv, strict=True)]
     return alone(mortara_file(mortara_cycle(np.ones((12, 600))), *channels))
 
@@ -211,3 +216,68 @@ def test_the_same_millivolts_come_back(ecg, name, data):
     assert recording.rate_hz == pytest.approx(drawn.rate_hz, rel=1e-6)
     assert recording.signal_mv.shape == drawn.signal_mv.shape
     np.testing.assert_allclose(recording.signal_mv, drawn.signal_mv, rtol=1e-6, atol=1e-5)
+
+
+def heart(ecg, step_uv: float) -> Drawn:
+    return Drawn(STANDARD_LEADS, np.round(1000 * ecg.signal_mv() / step_uv).astype(int), 500, step_uv)
+
+
+def found(upload: Upload) -> set[str]:
+    """The codes of all warnings, of reading and after."""
+    recording = read_ecg(*upload)
+    return {warning.code for warning in recording.warnings + check_ecg(recording, EcgSpec()).warnings}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_twelve_bits_that_lost_their_sign_are_noticed_in_every_format(ecg, name):
+    drawn = heart(ecg, 5.0)
+    unsigned = replace(drawn, counts_LN=drawn.counts_LN & 0xFFF)
+    assert "samples_wrapped" in found(WRITERS[name].write(ecg, unsigned))
+    assert "samples_wrapped" not in found(WRITERS[name].write(ecg, drawn))
+
+
+STEPS_WRONG_UV = {"scp": (0.001, 65.0), "ishne": (0.001, 32.0), "edf": (0.01, 1000.0), "mortara": (0.01, 1000.0)}
+"""The smallest and the largest that fields so narrow can say."""
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_step_that_is_wrong_by_a_thousand_is_noticed_in_every_format(ecg, name):
+    too_small_uv, too_large_uv = STEPS_WRONG_UV.get(name, (0.001, 1000.0))
+    drawn = heart(ecg, 1.0)
+    assert "amplitude_implausible" not in found(WRITERS[name].write(ecg, drawn))
+    assert "amplitude_implausible" in found(WRITERS[name].write(ecg, replace(drawn, step_uv=too_large_uv)))
+    small = WRITERS[name].write(ecg, replace(drawn, step_uv=too_small_uv))
+    with pytest.raises(UnusableRecording, match="flat"):
+        found(small)
+
+
+def without_gain(ecg, name: str) -> Upload:
+    """A file that says that a step is nothing, and is whole otherwise."""
+    drawn = heart(ecg, 1.0)
+    if name == "dicom":
+        group = ecg.dicom_group(drawn.signal_mv)
+        for channel in group.ChannelDefinitionSequence:
+            channel.ChannelSensitivity = "0"
+        return [ecg.dicom(group)], NO_HINTS
+    if name in ("muse", "philips", "aecg", "scp"):
+        return WRITERS[name].write(ecg, replace(drawn, step_uv=0.0))
+    (upload,), hints = WRITERS[name].write(ecg, drawn)
+    before, after = {
+        "cardiosoft": (b">1</Resolution>", b">0</Resolution>"),
+        "mortara": (b'UNITS_PER_MV="1000"', b'UNITS_PER_MV="0"'),
+        "ishne": (struct.pack("<12h", *[1000] * 12), bytes(24)),
+        "edf": (b"32.767  ", b"-32.768 "),
+    }[name]
+    assert before in upload.data
+    data = upload.data.replace(before, after)
+    if name == "ishne":
+        data = data[:8] + struct.pack("<H", binascii.crc_hqx(data[10:522], 0xFFFF)) + data[10:]
+    return alone(data, hints)
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS.keys() - {"wfdb", "npy", "csv", "hdf5", "mat"}))
+def test_a_gain_of_zero_is_refused_in_every_format_that_states_one(ecg, name):
+    """In WFDB it says that none is known, and 200 a millivolt are meant."""
+    with pytest.raises(UnreadableFile) as refused:
+        read_ecg(*without_gain(ecg, name))
+    assert refused.value.code == "unit_missing"

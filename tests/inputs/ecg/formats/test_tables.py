@@ -292,7 +292,7 @@ def test_time_that_contradicts_the_parameter_or_jumps_is_refused(ecg):
     assert refusal(file, rate_hz=250.0, unit="mV").code == "rate_conflict"
     times[2500:] += 1.0
     file = ecg.csv(np.vstack([times, signal]), ["time_s", *STANDARD_LEADS])
-    assert refusal(file, unit="mV").code == "rate_missing"
+    assert refusal(file, unit="mV").code == "samples_missing"
 
 
 def test_cells_that_say_nothing_are_missing_samples(ecg):
