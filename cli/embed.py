@@ -5,9 +5,10 @@ Letters in array names: B batch, W windows, L leads, N samples (or ECGs, or stud
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from embedding.vectors import Vectors, ecg_vectors, study_vectors
 from embedding.view_cache import ViewCache
 from ground.disk import written_whole
 from ground.progress import silent
+from inputs.ecg.gate.gate import gate_warnings, withheld_codes
+from inputs.ecg.measured.traced import trace_ecg
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.ecg.read import gather_files
 from inputs.errors import InputError
@@ -56,18 +59,26 @@ def embed_ecg_files(
     machine: Machine,
     hints: ReadHints = NO_HINTS,
 ) -> EmbedResult:
-    """Write `ids` (N,) and what `ecg_vectors` gives; a file that cannot be used is skipped. No file without a row."""
+    """Write `ids` (N,), `withheld` (N,) and what `ecg_vectors` gives; a file that cannot be used is skipped.
+
+    withheld: the codes of what would forbid an answer, with commas between; empty where nothing does. No file without
+    a row.
+    """
     bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",))
     spec = bundle.manifest.ecg
     skipped, ids, rows = [], [], []
     ignored: dict[str, list[str]] = {}
+    withheld: dict[str, tuple[str, ...]] = {}
     with reading(machine.workers) as reader:
 
         def windows_of(path: Path) -> NDArray[np.float32] | InputError:
             try:
                 recording = reader.read_ecg(gather_files(path), hints)
                 ignored[path.name] = [w.message for w in recording.warnings if w.code == "parameter_ignored"]
-                return ecg_windows(prepare_ecg(recording, spec).signal_LN, spec)
+                prepared = prepare_ecg(recording, spec, despite_lost_leads=True)
+                found = (*prepared.warnings, *gate_warnings(trace_ecg(prepared.recording)))
+                withheld[path.name] = withheld_codes(found)
+                return ecg_windows(prepared.signal_LN, spec)
             except InputError as error:
                 return error
 
@@ -80,8 +91,11 @@ def embed_ecg_files(
                     rows.append(ecg_vectors(bundle, windows_WLN[None]))
                     ids.append(path.name)
                 machine.progress(done, len(files), path.name)
-    result = save_vectors(output, rows, ids=ids, skipped=skipped)
+    codes = {"withheld": np.array([",".join(withheld[name]) for name in ids])}
+    result = save_vectors(output, rows, texts=codes | {"ids": np.array(ids)}, skipped=skipped)
     result.notes += [f"{name}: {message}" for name in ids for message in ignored[name]]
+    poor = [name for name in ids if withheld[name]]
+    result.notes += [f"{name}: the service would give no answer ({', '.join(withheld[name])})." for name in poor]
     return result
 
 
@@ -108,7 +122,7 @@ def embed_echo_studies(
     most = max((row["pool_weights"].shape[1] for row in rows), default=0)
     for row in rows:
         row["pool_weights"] = np.pad(row["pool_weights"], ((0, 0), (0, most - row["pool_weights"].shape[1])))
-    return save_vectors(output, rows, ids=ids, skipped=skipped)
+    return save_vectors(output, rows, texts={"ids": np.array(ids)}, skipped=skipped)
 
 
 def _first_views(
@@ -132,12 +146,16 @@ def _clip_files(folder: Path) -> list[Path]:
 
 
 def save_vectors(
-    output: Path, rows: Sequence[Vectors], *, ids: Sequence[str] | None = None, skipped: Sequence[str] = ()
+    output: Path,
+    rows: Sequence[Vectors],
+    *,
+    texts: Mapping[str, NDArray[np.str_]] = MappingProxyType({}),
+    skipped: Sequence[str] = (),
 ) -> EmbedResult:
-    """Write the rows one below the other; say so where they have no embeddings. No file when there is no row."""
+    """Write texts and rows one below the other; say so where they have no embeddings. No file when there is no row."""
     if not rows:
         return EmbedResult(skipped=list(skipped))
-    arrays: dict[str, NDArray[np.generic]] = {} if ids is None else {"ids": np.array(ids)}
+    arrays: dict[str, NDArray[np.generic]] = dict(texts)
     arrays |= {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     output.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(output) as file:

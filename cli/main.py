@@ -312,6 +312,10 @@ def query(
     device_said: Annotated[
         bool, typer.Option("--device-said", help="Also what the device wrote beside the signal.")
     ] = False,
+    quality: Annotated[
+        Literal["withhold", "report"],
+        typer.Option(help="Where the ECG's quality forbids an answer: none, or one all the same, with the reasons."),
+    ] = "withhold",
     as_json: Annotated[bool, typer.Option("--json", help="The service's answer as it is.")] = False,
 ) -> None:
     """Send an ECG to a running service and show the answer."""
@@ -320,6 +324,7 @@ def query(
     parameters: dict[str, str | int | float | None] = {"k": k, "exclude_patient": exclude_patient}
     parameters |= {"rate_hz": rate_hz, "unit": unit, "exam": exam, "start_s": start_s, "length_s": length_s}
     parameters["device_said"] = "true" if device_said else None
+    parameters["quality"] = quality if quality != "withhold" else None
     answer = ask(url, files, {name: value for name, value in parameters.items() if value is not None}, key=key)
     if as_json:
         out.print_json(data=answer)

@@ -32,10 +32,12 @@ class CheckedEcg:
     """rows_mv: one array of N float32 a lead, in the order of the spec's leads, NaN where samples are missing.
 
     They are the recording's own where it holds them: not to be written to. A long record is not held twice.
+    recording: what is left of it without padding, NaN where leads stood still.
     """
 
     rows_mv: tuple[NDArray[np.float32], ...]
     warnings: tuple[InputWarning, ...]
+    recording: EcgRecording
 
     @property
     def signal_mv_LN(self) -> NDArray[np.float32]:
@@ -63,7 +65,7 @@ def check_ecg(recording: EcgRecording, spec: EcgSpec, *, despite_lost_leads: boo
     if len(levels.lost) <= LOST_LEADS_ALLOWED:
         warnings += _unseen(rows, recording.rate_hz, spec, despite_lost_leads=despite_lost_leads)
     warnings += law_warnings(recording)
-    return CheckedEcg(rows, tuple(warnings))
+    return CheckedEcg(rows, tuple(warnings), recording)
 
 
 def _check_time_base(recording: EcgRecording, spec: EcgSpec) -> None:
