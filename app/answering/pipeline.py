@@ -151,8 +151,8 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
     prepared = prepare_ecg(recording, spec, despite_lost_leads=True)
     windows_WLN = ecg_windows(prepared.signal_LN, spec)
     traced = trace_ecg(prepared.recording)
-    measured = measure_traced(traced)
-    of_rate = rate_warning(prepared.recording, measured)
+    measured = measure_traced(traced) if question.measured else None
+    of_rate = None if measured is None else rate_warning(prepared.recording, measured)
     of_gate = gate_warnings(traced)
     warnings = (*prepared.warnings, *of_gate, *(() if of_rate is None else (of_rate,)), *not_found)
     ecg = EcgFacts(
@@ -165,7 +165,7 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
         lead_quality(spec.leads, warnings),
         tuple(start / spec.rate_hz for start in window_starts(prepared.signal_LN.shape[1], spec)),
         spec.window_samples / spec.rate_hz,
-        measured if question.measured else None,
+        measured,
         recording.said if question.device_said else None,
     )
     return Query(snapshot, windows_WLN, question.k, allowed_N), ecg

@@ -21,7 +21,7 @@ from inputs.ecg.measured.traced import TracedEcg
 from inputs.ecg.measured.tracing import RATE_HZ, Tracing
 from inputs.records import InputWarning
 
-QRS_MV = (0.2, 5.0)
+QRS_MV = (0.2, 6.0)
 """Geometric mean over the independent leads of QRS, peak to peak. 200 people had 0.54 to 2.9: ten times more or less
 lies outside for nearly all. Low voltage and hypertrophy lie inside."""
 _QRS_S = (0.05, 0.07)
