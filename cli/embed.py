@@ -19,9 +19,8 @@ from embedding.vectors import Vectors, ecg_vectors, study_vectors
 from embedding.view_cache import ViewCache
 from ground.disk import written_whole
 from ground.progress import silent
-from inputs.ecg.gate.gate import gate_warnings, withheld_codes
-from inputs.ecg.measured.traced import trace_ecg
-from inputs.ecg.prepare import ecg_windows, prepare_ecg
+from inputs.ecg.judged import judge_ecg
+from inputs.ecg.prepare import ecg_windows
 from inputs.ecg.read import gather_files
 from inputs.errors import InputError
 from inputs.records import NO_HINTS, ReadHints
@@ -75,10 +74,9 @@ def embed_ecg_files(
             try:
                 recording = reader.read_ecg(gather_files(path), hints)
                 ignored[path.name] = [w.message for w in recording.warnings if w.code == "parameter_ignored"]
-                prepared = prepare_ecg(recording, spec, despite_lost_leads=True)
-                found = (*prepared.warnings, *gate_warnings(trace_ecg(prepared.recording)))
-                withheld[path.name] = withheld_codes(found)
-                return ecg_windows(prepared.signal_LN, spec)
+                judged = judge_ecg(recording, spec)
+                withheld[path.name] = judged.withheld
+                return ecg_windows(judged.prepared.signal_LN, spec)
             except InputError as error:
                 return error
 

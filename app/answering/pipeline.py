@@ -20,11 +20,11 @@ from app.answering.snapshots import Retriever, Snapshot
 from app.answering.workers import FairThreads
 from ground.disk import sha256
 from index.catalogue.cards import StudyCard
-from inputs.ecg.gate.gate import LeadQuality, gate_warnings, lead_quality, withheld_codes
+from inputs.ecg.gate.gate import LeadQuality
+from inputs.ecg.judged import judge_ecg
 from inputs.ecg.measured.measure import MeasuredEcg, measure_traced
 from inputs.ecg.measured.rate_check import rate_warning
-from inputs.ecg.measured.traced import trace_ecg
-from inputs.ecg.prepare import ecg_windows, prepare_ecg
+from inputs.ecg.prepare import ecg_windows
 from inputs.ecg.quality import window_starts
 from inputs.records import NO_HINTS, DeviceSaid, EcgRecording, InputWarning, ReadHints, UploadedFile
 
@@ -148,27 +148,25 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
         allowed_N = snapshot.searchable.catalogue.allowed(exclude_patient=question.exclude_patient)
         not_found = () if question.exclude_patient is None or allowed_N is not None else (_NOT_EXCLUDED,)
     spec = snapshot.embedder.ecg
-    prepared = prepare_ecg(recording, spec, despite_lost_leads=True)
-    windows_WLN = ecg_windows(prepared.signal_LN, spec)
-    traced = trace_ecg(prepared.recording)
-    measured = measure_traced(traced) if question.measured else None
-    of_rate = None if measured is None else rate_warning(prepared.recording, measured)
-    of_gate = gate_warnings(traced)
-    warnings = (*prepared.warnings, *of_gate, *(() if of_rate is None else (of_rate,)), *not_found)
+    judged = judge_ecg(recording, spec)
+    signal_LN = judged.prepared.signal_LN
+    measured = measure_traced(judged.traced) if question.measured else None
+    of_rate = None if measured is None else rate_warning(judged.prepared.recording, measured)
+    warnings = (*judged.warnings, *(() if of_rate is None else (of_rate,)), *not_found)
     ecg = EcgFacts(
         recording.source_format,
         recording.rate_hz,
         recording.duration_s,
         recording.lead_names,
         warnings,
-        withheld_codes(warnings),
-        lead_quality(spec.leads, warnings),
-        tuple(start / spec.rate_hz for start in window_starts(prepared.signal_LN.shape[1], spec)),
+        judged.withheld,
+        judged.lead_quality(spec.leads),
+        tuple(start / spec.rate_hz for start in window_starts(signal_LN.shape[1], spec)),
         spec.window_samples / spec.rate_hz,
         measured,
         recording.said if question.device_said else None,
     )
-    return Query(snapshot, windows_WLN, question.k, allowed_N), ecg
+    return Query(snapshot, ecg_windows(signal_LN, spec), question.k, allowed_N), ecg
 
 
 def _cards(found: Found, snapshot: Snapshot) -> Sequence[StudyCard]:
