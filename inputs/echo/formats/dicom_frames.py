@@ -104,22 +104,23 @@ def _fragments(file: BinaryIO, size: int, at: int) -> PixelData:
 def frames_in_fragments(
     file: BinaryIO, pixels: PixelData, declared: int | None, extended: bytes | None
 ) -> list[tuple[Span, ...]]:
-    """The fragments of each frame, of which there are `declared`; where that is None they are counted.
+    """The fragments of each frame, of which there are `declared`; where that is None the pictures are counted.
 
     By the extended offset table or the basic one where it fits, else by the fragments themselves: one for each frame,
     or those that begin as a picture does. Raises UnreadableFile where there are fewer frames than declared.
     """
+    if declared is None and (pictures := _by_pictures(file, pixels.fragments)):
+        return pictures
     for offsets in (_extended_offsets(extended), pixels.offsets):
         grouped = _by_offsets(pixels.fragments, offsets)
         if grouped and len(grouped) == (declared or len(grouped)):
             return grouped
-    if declared == len(pixels.fragments):
-        return [(fragment,) for fragment in pixels.fragments]
-    grouped = _by_pictures(file, pixels.fragments)
-    if declared is None:
-        return grouped
+    one_each = [(fragment,) for fragment in pixels.fragments]
+    if declared is None or declared == len(one_each):
+        return one_each
     if declared == 1:
         return [pixels.fragments]
+    grouped = _by_pictures(file, pixels.fragments) or one_each
     if len(grouped) < declared:
         raise frames_missing()
     return grouped[:declared]
@@ -143,14 +144,14 @@ def _by_offsets(fragments: Sequence[Span], offsets: Sequence[int]) -> list[tuple
 
 
 def _by_pictures(file: BinaryIO, fragments: Sequence[Span]) -> list[tuple[Span, ...]]:
-    """A frame begins with each fragment that begins a picture; where none does, each fragment is a frame."""
+    """A frame begins with each fragment that begins a picture; empty where the first does not."""
     starts = []
     for number, (start, length) in enumerate(fragments):
         file.seek(start)
         if starts_picture(file.read(min(START_BYTES, length))):
             starts.append(number)
     if not starts or starts[0] != 0:
-        return [(fragment,) for fragment in fragments]
+        return []
     return [tuple(fragments[a:b]) for a, b in zip(starts, [*starts[1:], len(fragments)], strict=True)]
 
 
