@@ -50,6 +50,8 @@ from inputs.records import EchoClip
 _ULTRASOUND = frozenset(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("3.1", "3", "6.1", "6"))
 _SECONDARY_CAPTURE = frozenset(f"1.2.840.10008.5.1.4.1.1.7.{n}" for n in ("2", "3", "4"))
 _BARE_START = re.compile(rb"\x08\x00[\x00-\x3f]\x00(?:[A-Z]{2}|..\0\0)", re.DOTALL)
+Decode = Callable[[int, NDArray[np.uint8]], Samples]
+"""Gives a frame by its number, (H, W, S); what is RGB may lie in the array (H, W, C) that is passed."""
 _MAX_BESIDE_PIXELS = 2**20
 """Bytes of a compressed frame beyond twice its pixels: tables, and whatever a machine adds."""
 
@@ -91,7 +93,9 @@ def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
     colours = Colours(header, layout)
     frames_THWC = np.empty((len(indices), layout.rows, layout.columns, 3), np.uint8)
     for target_HWC, index in zip(frames_THWC, indices, strict=True):
-        target_HWC[:] = colours.rgb(samples_of(index))
+        rgb_HWC = colours.rgb(samples_of(index, target_HWC))
+        if rgb_HWC is not target_HWC:
+            target_HWC[:] = rgb_HWC
     return _clip(frames_THWC, frame_rate_hz(header), every)
 
 
@@ -127,10 +131,8 @@ def _syntax_by_frames(opened: OpenedHeader, pixels: PixelData) -> Syntax:
         ) from None
 
 
-def _frames(
-    opened: OpenedHeader, pixels: PixelData, syntax: Syntax, layout: PixelLayout
-) -> tuple[int, Callable[[int], Samples]]:
-    """How many frames there are, and what gives each of them."""
+def _frames(opened: OpenedHeader, pixels: PixelData, syntax: Syntax, layout: PixelLayout) -> tuple[int, Decode]:
+    """How many frames there are, and what decodes each of them."""
     if pixels.span is not None:
         if syntax.decoder != "native":
             raise not_decoded(syntax.name)
@@ -140,14 +142,12 @@ def _frames(
     most = 2 * n_bytes + _MAX_BESIDE_PIXELS
     if syntax.decoder == "native":
         one = native_frames(replace(layout, declared_frames=1), sum(n for _at, n in spans[0]), big_endian=False)
-        return len(spans), lambda index: one.samples(_exactly(joined(opened.stream, spans[index], most), one))
+        return len(spans), lambda index, _into: one.samples(_exactly(joined(opened.stream, spans[index], most), one))
     pictures = Pictures(syntax, layout)
-    return len(spans), lambda index: pictures.decode(joined(opened.stream, spans[index], most))
+    return len(spans), lambda index, into: pictures.decode(joined(opened.stream, spans[index], most), into)
 
 
-def _plain_frames(
-    opened: OpenedHeader, span: Span, in_words: bool, layout: PixelLayout
-) -> tuple[int, Callable[[int], Samples]]:
+def _plain_frames(opened: OpenedHeader, span: Span, in_words: bool, layout: PixelLayout) -> tuple[int, Decode]:
     big_endian = opened.syntax_uid == EXPLICIT_BIG_ENDIAN
     native = native_frames(layout, span[1], big_endian=big_endian)
     if span[1] < native.n_frames * native.frame_bytes:
@@ -157,7 +157,7 @@ def _plain_frames(
         opened.stream.seek(span[0] + at)
         return opened.stream.read(length)
 
-    def samples(index: int) -> Samples:
+    def samples(index: int, _into: NDArray[np.uint8]) -> Samples:
         at = index * native.frame_bytes
         words = big_endian and in_words and layout.allocated == 8
         return native.samples(swapped(read, at, native.frame_bytes) if words else read(at, native.frame_bytes))

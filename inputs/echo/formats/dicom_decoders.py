@@ -45,18 +45,18 @@ class Pictures:
         self._ycbcr: bool | None = None
         """What the first frame that had to be judged by its bytes was found to be."""
 
-    def decode(self, picture: bytes) -> Samples:
-        """The samples of one frame, of the header's size."""
+    def decode(self, picture: bytes, into_HWC: NDArray[np.uint8]) -> Samples:
+        """The samples of one frame, of the header's size. They may lie in `into_HWC`, which saves a copy of RGB."""
         try:
             if self._syntax.decoder == "rle":
                 return self._rle(picture)
-            return self._codestream(picture)
+            return self._codestream(picture, into_HWC)
         except (InputError, MemoryError):
             raise
         except Exception:  # each decoder has errors of its own, and some quote what they read
             raise not_decoded(self._syntax.name) from None
 
-    def _codestream(self, picture: bytes) -> Samples:
+    def _codestream(self, picture: bytes, into_HWC: NDArray[np.uint8]) -> Samples:
         about = read_codestream(picture)
         if about.kind != self._syntax.decoder:
             raise not_decoded(self._syntax.name)
@@ -67,7 +67,7 @@ class Pictures:
         if about.signed:
             raise UnreadableFile("pixels_signed", "Signed pixel values are not read.")
         if about.kind == "jpeg" and about.bits == 8:
-            return self._jpeg(picture, about)
+            return self._jpeg(picture, about, into_HWC)
         decoders = {"jpeg": _by_gdcm, "jpeg lossless": _by_gdcm, "jpeg-ls": _jpeg_ls, "jpeg 2000": _jpeg_2000}
         values_HWS = decoders[about.kind](picture, about)
         if values_HWS.shape != (about.rows, about.columns, about.components):
@@ -80,12 +80,12 @@ class Pictures:
             space = "RGB"
         return Samples(values_HWS, bits, space)
 
-    def _jpeg(self, picture: bytes, about: Codestream) -> Samples:
+    def _jpeg(self, picture: bytes, about: Codestream, into_HWC: NDArray[np.uint8]) -> Samples:
         """Of 8 bits: grey, or RGB whatever the picture holds."""
         if about.components == 1 or self._layout.is_grey:
             return Samples(_turbo(picture, "GRAY"), 8)
         wanted: Literal["RGB", "YCbCr"] = "YCbCr" if self._is_ycbcr(picture, about) else "RGB"
-        return Samples(_turbo(said_to_be(wanted, picture, about), "RGB"), 8, "RGB")
+        return Samples(_turbo(said_to_be(wanted, picture, about), "RGB", into_HWC), 8, "RGB")
 
     def _is_ycbcr(self, picture: bytes, about: Codestream) -> bool:
         """Whether the three components are YCbCr: where header and markers do not agree, their bytes say it."""
@@ -122,13 +122,16 @@ def stored_bits(values_HWS: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
     return values_HWS
 
 
-def _turbo(jpeg: bytes, colours: Literal["RGB", "GRAY"]) -> NDArray[np.uint8]:
+def _turbo(
+    jpeg: bytes, colours: Literal["RGB", "GRAY"], into_HWC: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
     try:
-        return np.asarray(simplejpeg.decode_jpeg(jpeg, colorspace=colours), np.uint8)
+        decoded = simplejpeg.decode_jpeg(jpeg, colorspace=colours, buffer=into_HWC)
     except ValueError:  # damaged, or with stray bytes or a sampling that its interface does not know
         with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as opened:
             values = np.asarray(opened.convert("RGB" if colours == "RGB" else "L"), np.uint8)
         return values if colours == "RGB" else values[..., None]
+    return np.asarray(decoded, np.uint8) if into_HWC is None else into_HWC
 
 
 def said_to_be(colours: Literal["RGB", "YCbCr"], jpeg: bytes, about: Codestream) -> bytes:

@@ -115,7 +115,7 @@ def frames_in_fragments(
         grouped = _by_offsets(pixels.fragments, offsets)
         if grouped and len(grouped) == (declared or len(grouped)):
             return grouped
-    one_each = [(fragment,) for fragment in pixels.fragments]
+    one_each: list[tuple[Span, ...]] = [(fragment,) for fragment in pixels.fragments]
     if declared is None or declared == len(one_each):
         return one_each
     if declared == 1:

@@ -12,6 +12,7 @@ from echo_files import jpegs, known_frames, refused, write_dicom, ycbcr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pydicom.pixels import pixel_array
 from pydicom.uid import (
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -198,6 +199,19 @@ def test_colours_for_numbers_of_a_table_are_refused_as_a_contradiction(tmp_path:
     frames = known_frames()
     path = write_dicom(tmp_path / "c.file", frames, jpegs(frames), photometric="PALETTE COLOR", syntax=JPEGBaseline8Bit)
     assert refused(path).code == "colours_disagree"
+
+
+@pytest.mark.parametrize("sampling", ["420", "422", "444"])
+def test_jpeg_pixels_are_those_that_pydicom_with_pillow_gives(tmp_path: Path, sampling: str):
+    """On speckle under a slow change of colours, which an echo is and which no decoder can smooth away."""
+    speckle = np.random.default_rng(7).normal(90, 40, (2, 120, 160, 1))
+    tint = 1 + 0.4 * np.sin(np.arange(160) / 25)[:, None] * np.array([1, 0, -1])
+    frames = np.clip(speckle * tint, 0, 255).astype(np.uint8)
+    frames[:, :, :30] = 0
+    path = write_dicom(
+        tmp_path / "c.file", frames, jpegs(frames, sampling), photometric="YBR_FULL_422", syntax=JPEGBaseline8Bit
+    )
+    assert_right(path, pixel_array(path, decoding_plugin="pillow"))
 
 
 # ---- JPEG 2000
