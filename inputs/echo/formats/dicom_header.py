@@ -91,8 +91,9 @@ def open_header(file: BoundedReader) -> OpenedHeader:
     try:
         dataset = dcmread(watched(file, budget), stop_before_pixels=True, force=True, specific_tags=_TAGS)
     except Deflated:
-        data = _inflate(file)
-        stream, size, inflated = io.BytesIO(data), len(data), True
+        stream, inflated = _inflate(file), True
+        size = stream.seek(0, io.SEEK_END)
+        stream.seek(0)
         dataset = dcmread(watched(stream, budget), stop_before_pixels=True, force=True, specific_tags=_TAGS)
     pixels_at = stream.tell()
     _check_sizes(dataset)
@@ -111,16 +112,16 @@ def _plain_syntax(dataset: Dataset, stream: BinaryIO, pixels_at: int) -> str:
     return IMPLICIT_LITTLE_ENDIAN if implicit else EXPLICIT_LITTLE_ENDIAN
 
 
-def _inflate(file: BoundedReader) -> bytearray:
+def _inflate(file: BoundedReader) -> io.BytesIO:
     """What follows in the file, which is deflated. Raises UnreadableFile where it is cut short, damaged or too much."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    data = bytearray()
+    data = io.BytesIO()
     while not inflater.eof:
         chunk = inflater.unconsumed_tail or file.read(_INFLATE_AT_ONCE)
         if not chunk:
             raise UnreadableFile("file_truncated", "The file ends before its deflated data do.")
-        data += inflater.decompress(chunk, _INFLATE_AT_ONCE)
-        if len(data) > MAX_INFLATED_BYTES:
+        data.write(inflater.decompress(chunk, _INFLATE_AT_ONCE))
+        if data.tell() > MAX_INFLATED_BYTES:
             raise UnreadableFile(
                 "dicom_deflated",
                 f"The deflated DICOM file comes to more than {MAX_INFLATED_BYTES >> 20} MiB.",
