@@ -6,6 +6,7 @@ Letters in array names: T frames, H rows, W columns, C colours (RGB).
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,8 +45,8 @@ def sector_mask(frames_THWC: NDArray[np.uint8]) -> Mask | None:
     close, open_ = (np.ones((k * reach + 1, k * reach + 1), np.uint8) for k in (2, 4))
     brightest_HW = np.maximum.reduce(greys)
     lit_HW = (brightest_HW > _LIT_GREY_LEVELS).astype(np.uint8)
-    moving_HW = cv2.morphologyEx(_moving(greys, brightest_HW), cv2.MORPH_CLOSE, close)
-    moving_HW = _large_areas(cv2.morphologyEx(moving_HW, cv2.MORPH_OPEN, open_))
+    whole_HW = cv2.morphologyEx(_moving(greys, brightest_HW), cv2.MORPH_CLOSE, close)
+    moving_HW = _large_areas(cv2.morphologyEx(whole_HW, cv2.MORPH_OPEN, open_))
     grainy_HW = cv2.morphologyEx(brightest_HW, cv2.MORPH_GRADIENT, _NEXT) > _FLAT_GREY_LEVELS
     thick_HW = cv2.morphologyEx(lit_HW & grainy_HW, cv2.MORPH_CLOSE, _NEXT)
     thick_HW = cv2.morphologyEx(thick_HW, cv2.MORPH_OPEN, open_)
@@ -70,7 +71,7 @@ def _moving(greys: list[NDArray[np.uint8]], brightest_HW: NDArray[np.uint8]) -> 
     return np.asarray(moved_HW & goes_on_HW & (2 * lit_HW >= len(greys)), np.uint8)
 
 
-def _large_areas(moving_HW: Mask) -> Mask:
+def _large_areas(moving_HW: NDArray[Any]) -> Mask:
     """The moving areas that are large enough to be a sector or a part of one; nothing where no sector is there."""
     _n, labels_HW, stats, _centres = cv2.connectedComponentsWithStats(moving_HW)
     sizes = stats[:, cv2.CC_STAT_AREA]
@@ -80,7 +81,7 @@ def _large_areas(moving_HW: Mask) -> Mask:
     return np.asarray((sizes >= _MIN_PART_SHARE * sizes.max())[labels_HW], np.uint8)
 
 
-def _touching(areas_HW: Mask, seeds_HW: Mask) -> Mask:
+def _touching(areas_HW: NDArray[Any], seeds_HW: Mask) -> Mask:
     """The connected areas that hold a pixel of the seeds."""
     n, labels_HW = cv2.connectedComponents(areas_HW)
     touched = np.zeros(n, np.uint8)

@@ -13,6 +13,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from inputs.echo.formats.base import EchoFormat, frames_to_read, sane_rate_hz
 from inputs.errors import InputError, UnreadableFile
@@ -21,6 +22,7 @@ from inputs.opened import BoundedReader
 from inputs.records import EchoClip
 
 Container = Literal["avi", "mp4"]
+_STILL_BRANDS = (b"heic", b"heix", b"mif1", b"avif")
 _MAX_BOXES = 100_000
 """On the outermost level of an MP4: a streamed one has two for each of its fragments."""
 
@@ -30,8 +32,8 @@ def looks_like_avi(start: bytes) -> bool:
 
 
 def looks_like_mp4(start: bytes) -> bool:
-    """MP4 and its older brother QuickTime, by the kind of their first box."""
-    return start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+    """MP4 and its older brother QuickTime, by the kind of their first box; not HEIF images, which are written alike."""
+    return start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") and start[8:12] not in _STILL_BRANDS
 
 
 def read_video(container: Container, file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
@@ -65,12 +67,22 @@ def _read(file: BoundedReader, container: Container, max_frames: int | None, eve
                 continue
             if (frame.height, frame.width) != (rows, columns):
                 raise UnreadableFile("frame_size", "The frames of the video differ in size.")
-            frames.append(frame.to_ndarray(format="rgb24"))
+            frames.append(_upright(frame))
         rate_hz = float(stream.average_rate or stream.guessed_rate or 0)
     if declared and n_found < wanted and container == "avi":  # an MP4's edit list may leave frames out
         raise UnreadableFile("frames_missing", "The file holds fewer frames than it declares.")
     frames_to_read(n_found, rows, columns, None)
     return EchoClip(np.stack(frames), sane_rate_hz(rate_hz, every), container, frame_step=every)
+
+
+def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
+    """A frame as players show it, (H, W, C): turned by the quarters that an MP4's display matrix says."""
+    quarters, between = divmod(round(frame.rotation), 90)
+    if between:
+        raise UnreadableFile(
+            "video_turned", "The video is to be shown turned by an odd angle.", hint="Export it without rotation."
+        )
+    return np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), quarters)
 
 
 def _every(opened: InputContainer, stream: VideoStream, every: int) -> Iterator[VideoFrame | None]:
