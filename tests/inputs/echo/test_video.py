@@ -102,3 +102,34 @@ def test_a_sound_track_is_passed_over(tmp_path: Path):
     clip = read_echo(path)
     assert clip.frames_THWC.shape == (6, 48, 64, 3)
     assert clip.frame_rate_hz == pytest.approx(25)
+
+
+def shown_at(path: Path, times_ms: list[int]) -> Path:
+    with av.open(str(path), "w", format="mp4") as out:
+        stream = out.add_stream("mpeg4", rate=Fraction(1000))
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for time_ms, pixels in zip(times_ms, known_frames(len(times_ms)), strict=True):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("times_ms", "rate_hz"),
+    [
+        ([0, 20, 40, 60, 80, 100], 50.0),
+        ([0, 33, 66, 100, 133, 166, 200], 30.0),
+        ([0, 20, 40, 80, 100, 120], 1000 / 24),
+        ([0, 20, 40, 60, 500, 520, 1000], None),
+    ],
+)
+def test_the_rate_is_that_of_the_frames_and_unknown_where_no_one_rate_holds(
+    tmp_path: Path, times_ms: list[int], rate_hz: float | None
+):
+    path = shown_at(tmp_path / "c.mp4", times_ms)
+    assert read_echo(path).frame_rate_hz == (rate_hz and pytest.approx(rate_hz))
+    if rate_hz == 50.0:
+        assert read_echo(path, every=2).frame_rate_hz == pytest.approx(25)
