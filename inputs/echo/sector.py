@@ -24,6 +24,8 @@ _LIT_GREY_LEVELS = 16
 _FLAT_GREY_LEVELS = 3
 """Between neighbours: menus, buttons and bars are painted, what a beam gives is grainy."""
 _NEXT = np.ones((3, 3), np.uint8)
+_ENOUGH_PX = 500
+"""On the shorter side: larger frames are looked at in half their size and less."""
 _MIN_MOVING_SHARE = 0.02
 _MIN_SECTOR_SHARE = 0.05
 _MIN_PART_SHARE = 0.1
@@ -40,23 +42,41 @@ def sector_mask(frames_THWC: NDArray[np.uint8]) -> Mask | None:
     moves in them; what is lit in it but hangs together with no such area goes, as text between two sectors. EchoPrime
     masks with the same idea, motion against still overlays, by other steps: the masks are alike, not equal.
     """
-    greys = [cv2.cvtColor(frame_HWC, cv2.COLOR_RGB2GRAY) for frame_HWC in frames_THWC]
-    reach = 1 + min(frames_THWC.shape[1:3]) // 100
+    n_rows, n_columns = frames_THWC.shape[1:3]
+    greys = _greys(frames_THWC, 1 + min(n_rows, n_columns) // _ENOUGH_PX)
+    reach = 1 + min(greys[0].shape) // 100
     close, open_ = (np.ones((k * reach + 1, k * reach + 1), np.uint8) for k in (2, 4))
     brightest_HW = np.maximum.reduce(greys)
     lit_HW = (brightest_HW > _LIT_GREY_LEVELS).astype(np.uint8)
     whole_HW = cv2.morphologyEx(_moving(greys, brightest_HW), cv2.MORPH_CLOSE, close)
-    moving_HW = _large_areas(cv2.morphologyEx(whole_HW, cv2.MORPH_OPEN, open_))
+    moving_HW = _large_areas(_opened(whole_HW, open_))
     grainy_HW = cv2.morphologyEx(brightest_HW, cv2.MORPH_GRADIENT, _NEXT) > _FLAT_GREY_LEVELS
     thick_HW = cv2.morphologyEx(lit_HW & grainy_HW, cv2.MORPH_CLOSE, _NEXT)
-    thick_HW = cv2.morphologyEx(thick_HW, cv2.MORPH_OPEN, open_)
+    thick_HW = _opened(thick_HW, open_)
     sector_HW = moving_HW | _touching(thick_HW, moving_HW)
     if not moving_HW.any() or sector_HW.mean() < _MIN_SECTOR_SHARE:
         return None
     hull_HW = np.zeros_like(sector_HW)
     cv2.fillConvexPoly(hull_HW, cv2.convexHull(cv2.findNonZero(sector_HW)), 1)
     apart_HW = (lit_HW & hull_HW) ^ _touching(lit_HW & hull_HW, sector_HW)
-    return np.asarray(hull_HW & (1 - cv2.dilate(apart_HW, _NEXT)), np.uint8)
+    mask_HW = np.asarray(hull_HW & (1 - cv2.dilate(apart_HW, _NEXT)), np.uint8)
+    if mask_HW.shape == (n_rows, n_columns):
+        return mask_HW
+    return np.asarray(cv2.resize(mask_HW, (n_columns, n_rows), interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
+def _opened(areas_HW: NDArray[Any], kernel: Mask) -> NDArray[Any]:
+    """Without what is thin, a line along the edge of the frame included."""
+    return cv2.morphologyEx(areas_HW, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+
+
+def _greys(frames_THWC: NDArray[np.uint8], step: int) -> list[NDArray[np.uint8]]:
+    """Each frame in grey, (H, W), smaller by `step`."""
+    greys = [np.asarray(cv2.cvtColor(frame_HWC, cv2.COLOR_RGB2GRAY), np.uint8) for frame_HWC in frames_THWC]
+    if step == 1:
+        return greys
+    size = (greys[0].shape[1] // step, greys[0].shape[0] // step)
+    return [np.asarray(cv2.resize(grey_HW, size, interpolation=cv2.INTER_AREA), np.uint8) for grey_HW in greys]
 
 
 def _moving(greys: list[NDArray[np.uint8]], brightest_HW: NDArray[np.uint8]) -> Mask:

@@ -48,6 +48,8 @@ APART: dict[str, Callable[[], Scene]] = {
     "a clock and a heart rate": lambda: fan().with_marks(clocks),
     "a line of text that runs through": lambda: fan().with_marks(ticker),
     "text in the corners beside the sector": lambda: fan().with_marks(text("A4C\nDOE J", 0.2, 0.2)),
+    "a line of text that runs through at 800 x 600": lambda: fan(600, 800).with_marks(ticker),
+    "a trace that scrolls at 800 x 600": lambda: fan(600, 800).with_marks(trace(scrolls=True)),
     "all of it": lambda: busy(fan()),
     "all of it at 800 x 600": lambda: busy(fan(600, 800)),
     "all of it in JPEG frames": lambda: as_jpegs(busy(fan())),
