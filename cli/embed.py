@@ -22,12 +22,11 @@ from ground.progress import silent
 from inputs.ecg.judged import judge_ecg
 from inputs.ecg.prepare import ecg_windows
 from inputs.ecg.read import gather_files
+from inputs.echo.studies import StudyFiles, studies_in
 from inputs.errors import InputError
 from inputs.records import NO_HINTS, ReadHints
 from models.bundle import Bundle
 from models.device import Machine
-
-ECHO_SUFFIXES = ("", ".dcm", ".avi", ".mp4")
 
 # What readers advise in words of the HTTP interface, in words of this one.
 _ADVICE = {
@@ -98,25 +97,33 @@ def embed_ecg_files(
 
 
 def embed_echo_studies(
-    studies: Sequence[Path], bundle_dir: Path, output: Path, machine: Machine, *, work: Path | None
+    folders: Sequence[Path], bundle_dir: Path, output: Path, machine: Machine, *, work: Path | None
 ) -> EmbedResult:
     """Write `ids` (N,) and what `study_vectors` gives, weights padded with 0 to the study with most views.
 
-    `work` keeps view vectors for another time.
+    A folder is one study, or a tree of several as archives export it (`inputs.echo.studies`). `work` keeps view vectors
+    for another time.
     """
     bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("echo",))
     skipped, ids, rows = [], [], []
+    studies: list[tuple[Path, StudyFiles]] = []
+    for folder in folders:
+        try:
+            studies += [(folder, study) for study in studies_in(folder)]
+        except InputError as error:
+            skipped.append(f"{folder.name}: {error.sentence}")
     with open_view_cache(work, bundle) as cache, reading(machine.workers) as reader:
-        for done, folder in enumerate(studies, start=1):
-            views, refused = _first_views(folder, bundle, cache, reader, machine)
+        for done, (folder, study) in enumerate(studies, start=1):
+            clips = [ClipRow(path.relative_to(folder).as_posix(), path) for path in study.files]
+            views, refused = _first_views(clips, bundle, cache, reader, machine)
             skipped += [f"{folder.name}/{name}: {reason}" for name, reason in refused.items()]
             if views:
                 views_VD = np.stack(views)
                 rows.append(study_vectors(bundle, views_VD[None], np.ones((1, len(views_VD)), bool)))
-                ids.append(folder.name)
+                ids.append(study.name)
             else:
-                skipped.append(f"{folder.name}: no readable clip.")
-            machine.progress(done, len(studies), folder.name)
+                skipped.append(f"{study.name}: no readable clip.")
+            machine.progress(done, len(studies), study.name)
     most = max((row["pool_weights"].shape[1] for row in rows), default=0)
     for row in rows:
         row["pool_weights"] = np.pad(row["pool_weights"], ((0, 0), (0, most - row["pool_weights"].shape[1])))
@@ -124,10 +131,9 @@ def embed_echo_studies(
 
 
 def _first_views(
-    folder: Path, bundle: Bundle, cache: ViewCache, reader: Reader, machine: Machine
+    rows: Sequence[ClipRow[str]], bundle: Bundle, cache: ViewCache, reader: Reader, machine: Machine
 ) -> tuple[list[NDArray[np.float32]], dict[str, str]]:
-    """Vectors of the first clips that can be read, as many as count; and by file name why others cannot."""
-    rows = [ClipRow(path.name, path) for path in _clip_files(folder)]
+    """Vectors of the first clips that can be read, as many as count; and by path in the folder why others cannot."""
     views: list[NDArray[np.float32]] = []
     refused: dict[str, str] = {}
     while rows and (wanted := bundle.manifest.echo.max_views - len(views)) > 0:
@@ -137,10 +143,6 @@ def _first_views(
         views += [view.vector_V for view in kept if view is not None]
         refused |= embedded.skipped
     return views, refused
-
-
-def _clip_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in ECHO_SUFFIXES)
 
 
 def save_vectors(

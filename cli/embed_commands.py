@@ -75,8 +75,8 @@ def embed_echo(
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
 ) -> None:
-    """Echo studies, one folder of clips each or their view vectors: ids (of folders), study_tokens, embeddings,
-    pool_weights."""
+    """Echo studies, one folder of clips each, a tree of several as archives export it, or their view vectors: ids (of
+    folders), study_tokens, embeddings, pool_weights."""
     from cli.embed import embed_echo_studies
     from cli.embed_prepared import embed_prepared_views
     from models.device import Machine
