@@ -19,6 +19,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 from inputs.echo.formats.base import EchoFormat, frames_to_read
 from inputs.echo.formats.dicom_codestreams import START_BYTES, read_codestream, starts_picture
@@ -43,6 +44,7 @@ from inputs.echo.formats.dicom_syntaxes import (
     syntax_of_frames,
 )
 from inputs.echo.formats.dicom_video import MAX_VIDEO_BYTES, decode_video
+from inputs.echo.kinds import not_two_dimensional, not_ultrasound
 from inputs.errors import InputError, UnreadableFile
 from inputs.opened import BoundedReader
 from inputs.records import EchoClip
@@ -107,7 +109,12 @@ def _check_is_ultrasound(header: Dataset) -> None:
     sop_class = str(header.get("SOPClassUID", ""))
     captured = sop_class in _SECONDARY_CAPTURE and header.get("Modality") == "US"
     if sop_class not in _ULTRASOUND and not captured:
-        raise UnreadableFile("not_ultrasound", "This DICOM object is not an ultrasound clip.")
+        raise not_ultrasound(sop_class)
+    regions = header.get("SequenceOfUltrasoundRegions")
+    formats = [region.get("RegionSpatialFormat") for region in regions] if isinstance(regions, Sequence) else []
+    refusal = not_two_dimensional(tuple(number if isinstance(number, int) else 0 for number in formats))
+    if refusal is not None:
+        raise refusal
 
 
 def _hold_pictures(opened: OpenedHeader, pixels: PixelData) -> bool:

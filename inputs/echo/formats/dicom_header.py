@@ -29,7 +29,16 @@ MAX_INFLATED_BYTES = 128 * 2**20
 _INFLATE_AT_ONCE = 2**20
 
 _TAGS: list[str] = [
-    *("SOPClassUID", "Modality", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
+    *(
+        "SOPClassUID",
+        "Modality",
+        "SequenceOfUltrasoundRegions",
+        "NumberOfFrames",
+        "Rows",
+        "Columns",
+        "SamplesPerPixel",
+        "PhotometricInterpretation",
+    ),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PlanarConfiguration"),
     *("FrameTime", "FrameTimeVector", "CineRate", "RecommendedDisplayFrameRate"),
     *("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept"),

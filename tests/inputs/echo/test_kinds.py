@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from echo_files import known_frames, refused, write_dicom, write_video
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
 
 from inputs.echo.kinds import not_two_dimensional, not_ultrasound
 from inputs.echo.read import read_echo
@@ -98,3 +100,25 @@ def test_a_dicom_clip_whose_preamble_is_a_tiff_header_is_a_dicom_clip(tmp_path: 
     path = write_dicom(tmp_path / "c.file", frames, frames.tobytes())
     path.write_bytes(b"II\x2a\0" + path.read_bytes()[4:])
     np.testing.assert_array_equal(read_echo(path).frames_THWC, frames)
+
+
+@pytest.mark.parametrize(("spatial_format", "code"), [(2, "m_mode"), (3, "spectral_doppler"), (1, None)])
+def test_a_dicom_clip_says_by_its_regions_that_it_is_drawn_over_time(
+    tmp_path: Path, spatial_format: int, code: str | None
+):
+    region = Dataset()
+    region.RegionSpatialFormat = spatial_format
+    frames = known_frames()
+    path = write_dicom(
+        tmp_path / "c.file", frames, frames.tobytes(), SequenceOfUltrasoundRegions=DicomSequence([region])
+    )
+    if code is None:
+        np.testing.assert_array_equal(read_echo(path).frames_THWC, frames)
+    else:
+        assert refused(path).code == code
+
+
+def test_a_dicom_file_of_another_class_is_refused_by_its_name(tmp_path: Path):
+    frames = known_frames()
+    path = write_dicom(tmp_path / "c.file", frames, frames.tobytes(), SOPClassUID="1.2.840.10008.5.1.4.1.1.2")
+    assert str(refused(path)) == "This DICOM object is a CT image, not an ultrasound clip."
