@@ -37,8 +37,8 @@ def the_one_record(files: Sequence[UploadedFile]) -> Record | None:
     found = _found(files, EcgFormat.is_sure_of)
     sure = bool(found)
     if not sure:
-        # Perhaps damaged: the format that might be meant shall say what is wrong, the wide ones last. What bears the mark
-        # of another kind is no damaged ECG.
+        # Perhaps damaged: the format that might be meant shall say what is wrong, the wide ones last. What bears the
+        # mark of another kind is no damaged ECG.
         found = _found(files, lambda each, data: each.recognises(data) and name_if_not_read(data) is None)
         found = [each for each in found if each.ecg_format is found[0].ecg_format]
     if not found:
