@@ -17,7 +17,7 @@ ADVICE = {
     "Leave unit out: the file states its own.": "Leave --unit out: the file states its own.",
     "Leave leads out: the file names its own.": "Leave --leads out: the file names its own.",
     "The file states 500 Hz, and the parameter rate_hz 250 Hz.": "The file states 500 Hz, and --rate-hz 250 Hz.",
-    "Give the parameter leads with the name of each lead in order.": "Give --leads with the name of each lead in order.",
+    "Give the parameter leads with all names in order.": "Give --leads with all names in order.",
     "Choose one with the parameter exam: its place.": "Choose one with --exam: its place.",
     "Choose it with start_s and length_s, such as start_s=60 and length_s=10.": (
         "Choose it with --start-s and --length-s, such as --start-s 60 and --length-s 10."

@@ -43,6 +43,7 @@ class EcgFormat:
         claims is an ECG beyond doubt; it may be one all the same where this says no.
     chooses: which of `ReadHints.exam` and of `start_s` with `length_s` the reader heeds; the others are not used, which
         is a warning.
+    checks_unit: of formats that state units themselves, whether the reader holds a given unit to that of the file.
     """
 
     name: str
@@ -52,6 +53,7 @@ class EcgFormat:
     companions: Callable[[bytes], tuple[str, ...]] | None = None
     confirms: Callable[[bytes], bool] | None = None
     chooses: frozenset[Choice] = frozenset()
+    checks_unit: bool = False
 
     def is_sure_of(self, data: bytes) -> bool:
         """Whether a file is an ECG of this format beyond doubt."""
