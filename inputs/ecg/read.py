@@ -117,11 +117,11 @@ def _with_files_ignored(recording: EcgRecording, left_out: int) -> EcgRecording:
     """The recording, with a warning where parts of the upload are none of its files."""
     if not left_out:
         return recording
-    what = "1 file of the upload is" if left_out == 1 else f"{left_out} files of the upload are"
-    warning = InputWarning(
-        "files_ignored", f"{what} no part of this ECG and {'was' if left_out == 1 else 'were'} left out."
-    )
-    return replace(recording, warnings=(*recording.warnings, warning))
+    if left_out == 1:
+        message = "1 file of the upload does not belong to this ECG and was not read."
+    else:
+        message = f"{left_out} files of the upload do not belong to this ECG and were not read."
+    return replace(recording, warnings=(*recording.warnings, InputWarning("files_ignored", message)))
 
 
 def _with_hints_ignored(recording: EcgRecording, ecg_format: EcgFormat, hints: ReadHints) -> EcgRecording:

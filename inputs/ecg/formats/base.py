@@ -147,9 +147,17 @@ def stretch(hints: ReadHints, samples: int, rate_hz: float) -> slice:
     first, count = round(start_s * rate_hz), round(length_s * rate_hz)
     if count < 1 or first + count > samples:
         lasts = f"{samples / rate_hz:.1f} s"
-        raise UnreadableFile("stretch_out_of_range", f"The recording lasts {lasts}: the stretch is not within it.")
+        raise UnreadableFile(
+            "stretch_out_of_range",
+            f"The recording lasts {lasts}: the stretch is not within it.",
+            hint=f"Together start_s and length_s, which is 10 s unless given, must not be more than {lasts}.",
+        )
     if count > MAX_SAMPLES:
-        raise UnreadableFile("too_long", f"The stretch has {count} samples per lead; at most {MAX_SAMPLES} are read.")
+        raise UnreadableFile(
+            "too_long",
+            f"The stretch has {count} samples per lead; at most {MAX_SAMPLES} are read.",
+            hint="Choose a smaller length_s.",
+        )
     return slice(first, first + count)
 
 

@@ -1,4 +1,4 @@
-"""Names and a unit that are given for a file which states its own: confirmed, used where it says nothing, or refused."""
+"""Names and a unit given for a file that states its own: confirmed, used where it says nothing, or refused."""
 
 from __future__ import annotations
 

@@ -366,8 +366,8 @@ def _check_there(names: Sequence[str], files: Sequence[UploadedFile]) -> None:
     raise UnreadableFile(
         "file_missing",
         sentence,
-        hint="Send the header together with all files it names, under the names that stand in it (browsers add ` (1)` to "
-        "those of second copies), or as one zip.",
+        hint="Send the header together with all files it names, under the names that stand in it, to which browsers "
+        "add ` (1)` for a second copy, or as one zip.",
     )
 
 
