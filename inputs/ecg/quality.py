@@ -34,6 +34,13 @@ LOST_LEADS_ALLOWED = 3
 LEAST_SEEN = 0.5
 """The share of a window that a lead must hold, not to count as lost to the model that sees it."""
 
+_COLUMN_S = 2.5
+"""What a printout of 3 by 4 shows of each lead."""
+_OF_A_PRINTOUT = (
+    "A printout of 3 by 4 shows 2.5 s of each lead, one group of leads after the other, which is too little: export "
+    "the digital ECG of 10 s, in which all leads run all the time."
+)
+
 # Einthoven's and Goldberger's laws: coefficients of I and II.
 _FROM_LIMB_LEADS = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0)}
 
@@ -93,7 +100,7 @@ def _check_time_base(recording: EcgRecording, spec: EcgSpec) -> None:
         raise UnusableRecording(
             "too_short",
             f"The ECG lasts {recording.duration_s:.2f} s; at least {needed_s:.2f} s are needed.",
-            hint="Send a 10 s rhythm recording.",
+            hint=_OF_A_PRINTOUT if abs(recording.duration_s - _COLUMN_S) < 0.2 else "Send a 10 s rhythm recording.",
         )
 
 
@@ -158,7 +165,7 @@ def _check_signal(rows: Sequence[NDArray[np.float32]], leads: tuple[str, ...], *
         message = f"A typical lead swings {middle_mv:.3g} mV peak to peak, which is not plausible for an ECG."
         warnings.append(InputWarning("amplitude_implausible", message + " Check unit and gain."))
     if _come_in_turn(rows):
-        message = "Each lead has a part of the time to itself and is zero for the rest, as on a printout of 3 by 4."
+        message = "Some leads come in turn, each with a part of the time to itself, as on a printout of 3 by 4."
         warnings.append(InputWarning("leads_in_turn", message))
     wrapped = tuple(
         lead for lead, row, lost_one in zip(leads, rows, lost_L, strict=True) if not lost_one and _is_wrapped(row)
@@ -197,12 +204,11 @@ def _check_seen(rows: Sequence[NDArray[np.float32]], rate_hz: float, spec: EcgSp
         lost = tuple(spec.leads[row] for row in gaps if np.isfinite(rows[row][seen]).mean() < LEAST_SEEN)
         if len(lost) <= LOST_LEADS_ALLOWED:
             continue
-        layout = "A printout of 3 by 4 shows too little of each lead: send" if _come_in_turn(rows) else "Send"
         raise UnusableRecording(
             "signal_empty",
             f"Too much of the ECG is missing: in {spec.window_samples / spec.rate_hz:.2f} s that the model sees, "
             f"{_listing(lost)} hold no signal most of the time.",
-            hint=f"{layout} a stretch that all leads share, without gaps.",
+            hint=_OF_A_PRINTOUT if _come_in_turn(rows) else "Send a stretch that all leads share, without gaps.",
             leads=lost,
         )
 

@@ -7,6 +7,7 @@ hundredth of one wide. Such a record is answered all the same, from what is no h
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from inputs.ecg.measured.measure import MeasuredEcg, measure_ecg
@@ -14,6 +15,8 @@ from inputs.records import EcgRecording, InputWarning
 
 COMMON_RATES_HZ = (100.0, 125.0, 128.0, 200.0, 240.0, 250.0, 256.0, 300.0, 360.0, 400.0, 500.0, 512.0, 1000.0, 2000.0)
 """What electrocardiographs and archives use."""
+_COMMONEST_FIRST_HZ = (500.0, 1000.0, 250.0, 100.0, 400.0, 200.0, 360.0, *COMMON_RATES_HZ)
+_NEAR = 1.3
 _USUAL_BPM, _USUAL_QRS_MS = (45.0, 120.0), (70.0, 130.0)
 """What most resting ECGs have: only such a reading at another rate speaks for that rate."""
 _POSSIBLE_BPM, _POSSIBLE_QRS_MS = (25.0, 250.0), (50.0, 220.0)
@@ -44,12 +47,19 @@ def rate_warning(recording: EcgRecording, measured: MeasuredEcg) -> InputWarning
         likely[rate_hz] = abs(math.log(bpm / _MIDDLE[0])) + abs(math.log(qrs_ms / _MIDDLE[1]))
     if not likely:
         return None
-    best_hz = min(likely, key=likely.__getitem__)
     return InputWarning(
         "rate_implausible",
-        f"At the {recording.rate_hz:g} Hz that are said this is hardly a heart's rhythm; at {best_hz:g} Hz it would be "
-        f"a usual one. Check the rate{_unless(measured)}.",
+        f"At the {recording.rate_hz:g} Hz that are said this is hardly a heart's rhythm; {_rates_words(likely)} it "
+        f"would be a usual one. Check the rate{_unless(measured)}.",
     )
+
+
+def _rates_words(likely: Mapping[float, float]) -> str:
+    """The rates near the likeliest one, which a heart cannot tell apart, and the commonest of them."""
+    best_hz = min(likely, key=likely.__getitem__)
+    near = sorted(rate_hz for rate_hz in likely if max(rate_hz / best_hz, best_hz / rate_hz) < _NEAR)
+    commonest_hz = min(near, key=_COMMONEST_FIRST_HZ.index)
+    return f"at {near[0]:g} to {near[-1]:g} Hz, as {commonest_hz:g} Hz," if len(near) > 1 else f"near {best_hz:g} Hz"
 
 
 def _is_possible(measured: MeasuredEcg) -> bool:

@@ -315,10 +315,6 @@ def test_table_that_is_no_ecg_is_refused(text):
     refusal(UploadedFile("ecg.csv", text.encode()), **KNOWN)
 
 
-def test_parameters_for_a_file_that_states_its_own_are_a_warning(ecg):
-    assert codes(read_ecg(ecg.wfdb(), ReadHints(unit="uV"))) == ["parameter_ignored"]
-
-
 def test_names_that_are_given_leave_units_and_times_to_the_table():
     leads = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
     header = ",".join(["Time [ms]", *(f"Ch{place} (uV)" for place in range(8))])
