@@ -49,7 +49,7 @@ def place_of_exam(kind: str, exams: int, ids: Ids | None, exam: str | None) -> i
         way_out = f"It has no ids: give a place from 0 to {exams - 1}."
     else:
         places = [int(place) for place in np.flatnonzero(_same_id(ids.values, exam))]
-        way_out = f"Give {by}, as the file writes it."
+        way_out = f"Give {by}."
     if len(places) != 1:
         many = "no ECG" if not places else f"{len(places)} ECGs"
         sentence = f"{kind} holds {exams} ECG{'' if exams == 1 else 's'}, and {many} of the exam that was asked for."
