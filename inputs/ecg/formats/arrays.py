@@ -39,7 +39,7 @@ from inputs.ecg.formats.stated import (
     lead_names,
     stated_units,
 )
-from inputs.ecg.leads import leads_from_names
+from inputs.ecg.leads import leads_from_names, names_given
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints
 
@@ -68,6 +68,7 @@ def recording_from(contents: Contents, hints: ReadHints) -> EcgRecording:
     leads of an array of 12 or 8, which are taken in the usual order with a warning. Raises UnreadableFile.
     """
     file = _searched(contents)
+    hints = replace(hints, leads=names_given(hints.leads))
     candidates = _signals(file, hints)
     if len(candidates) > 1 and (ids := _groups(file, candidates)) is not None:
         candidates = [candidates[place_of_exam(f"The {file.kind} file", len(candidates), ids, hints.exam)]]
@@ -327,7 +328,7 @@ def _from_leads(contents: _File, leads: Mapping[str, Numbers], hints: ReadHints)
         _check_scale(contents, array.path, samples_N, hints)
         channels.append(Channel(lead, (units[lead] or [str(hints.unit)])[0], as_samples(samples_N)))
     warnings = found.doubts(hints.rate_hz)
-    if hints.leads is not None:
+    if hints.leads is not None and set(leads_from_names(hints.leads)) != set(leads):
         message = "The file states its own lead names; the given ones were not used."
         warnings.append(InputWarning("parameter_ignored", message))
     return build_recording(channels, agreed(rate_hz, hints), contents.source_format, warnings)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from inputs.ecg.formats.arrays import check_given
+from inputs.ecg.formats.arrays import EIGHT_LEADS, check_given
 from inputs.ecg.formats.base import (
     Channel,
     EcgFormat,
@@ -41,6 +41,7 @@ from inputs.ecg.formats.edf import looks_like_edf
 from inputs.ecg.formats.exams import place_of_exam
 from inputs.ecg.formats.factors import with_factor
 from inputs.ecg.formats.layout import LINES_LOOKED_AT, Layout, is_sure, layout_of
+from inputs.ecg.formats.no_samples import no_samples
 from inputs.ecg.formats.not_read import name_if_not_read
 from inputs.ecg.formats.programs import program_header
 from inputs.ecg.formats.repeats import Recordings, begins_again, check_counter, is_counter, is_id
@@ -55,7 +56,7 @@ from inputs.ecg.formats.times import (
     unit_of_time,
 )
 from inputs.ecg.formats.xml import root_of
-from inputs.ecg.leads import are_numbers
+from inputs.ecg.leads import are_numbers, names_given
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_SAMPLES, MAX_TABLE_CELLS, MAX_TABLE_COLUMNS
 from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints
@@ -92,21 +93,30 @@ def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
     numbers alone may then lack. Raises UnreadableFile, also where decimal and thousands marks cannot be told apart.
     """
     layout = layout_of(data)
+    hints = replace(hints, leads=names_given(hints.leads))
     if layout.separator is None:
         raise _one_column(layout)
     said = said_before(layout.said)
     if layout.by_rows or rows_are_leads(data, layout, hints.leads):
         if hints.leads is None and not layout.by_rows:
             raise _unnamed("The rows of the table have no lead names.")
-        channels, warnings = channels_by_rows(data, layout, hints.leads)
+        channels, warnings, steps = channels_by_rows(data, layout, hints.leads)
         place_of_exam("The table", 1, None, hints.exam)
         if hints.leads is None:
             _check_names([channel.lead or "" for channel in channels])
-        return _recording(channels, said, hints, warnings)
+        stated = {found.rate_hz for found in steps if found.unit_is_stated} | ({said.rate_hz} - {None})
+        if len(stated) > 1:
+            raise UnreadableFile("rate_conflict", "The times of the table and the lines before it disagree.")
+        said = replace(said, rate_hz=next(iter(stated), None))
+        return _recording(channels, said, hints, warnings, [found for found in steps if not found.unit_is_stated])
     return _by_columns(data, layout, said, hints)
 
 
 def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints) -> EcgRecording:
+    if hints.leads is None and not layout.names_leads:
+        raise no_samples(data, layout) or _unnamed(
+            f"The first row of the table does not name the leads: none of its {len(layout.header)} cells is one."
+        )
     table = _opened(data, layout, named=hints.leads is not None)
     header, warnings = list(layout.header), []
     if hints.leads is not None:
@@ -114,7 +124,8 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
             raise UnreadableFile(
                 "leads_missing",
                 f"The table has {len(header)} columns, and {len(hints.leads)} lead names were given.",
-                hint="Give a name for each column, such as time_s for one of times and x for one to be left out.",
+                hint="Give a name for each column, with commas between, such as time_s for one of times and x for one"
+                " to be left out.",
             )
         warnings += warning_of_others(layout.header, hints.leads)
         header = list(hints.leads)
@@ -122,7 +133,7 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
         _check_names(header)
     kept = {index: lead for index, lead in enumerate(leads_in(header)) if lead is not None}
     if not kept:
-        raise _unnamed("The first row of the table does not name the leads.")
+        raise _unnamed("None of the given names is that of a lead.")
     check_no_lead_twice(tuple(kept.values()))
     check_size(len(kept), table.most_rows)
     units = layout.units or [""] * len(header)
@@ -136,6 +147,10 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
     ids = [index for index in beside if any(map(is_id, names[index]))][:_MOST_BESIDE]
     counters = [index for index in beside if any(map(is_counter, names[index]))][:_MOST_BESIDE]
     rising = table.rising([index for index in beside if index not in ids and index not in counters])
+    unclear = [index for index in beside if index not in (*ids, *counters) and not is_time(named[index])]
+    lacking = [lead for lead in EIGHT_LEADS if lead not in kept.values()]
+    if hints.leads is None and 0 < len(lacking) <= len(unclear):
+        raise _unnamed(f"{len(unclear)} of the {len(header)} columns have names that are not read as leads.", lacking)
     columns = table.columns(list(kept), time, ids, counters, rising[:_MOST_BESIDE], hints.exam)
     times_N, clock = columns.times_N, columns.clock
     rate_hz = said.rate_hz
@@ -377,10 +392,9 @@ def _one_column(layout: Layout) -> UnreadableFile:
     )
 
 
-def _unnamed(sentence: str) -> UnreadableFile:
-    return UnreadableFile(
-        "leads_missing", sentence, hint=f"{_HEADER} Or give the parameter leads with their names in order."
-    )
+def _unnamed(sentence: str, leads: Sequence[str] = STANDARD_LEADS) -> UnreadableFile:
+    hint = f"{_HEADER} Or give the parameter leads with their names in order."
+    return UnreadableFile("leads_missing", sentence, hint=hint, leads=tuple(leads))
 
 
 def _ragged(place: int, width: int) -> UnreadableFile:

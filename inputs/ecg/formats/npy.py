@@ -25,7 +25,7 @@ from inputs.ecg.formats.arrays import (
 )
 from inputs.ecg.formats.base import Channel, EcgFormat, build_recording, check_size, of_one_file
 from inputs.ecg.formats.exams import place_of_exam
-from inputs.ecg.leads import leads_from_names
+from inputs.ecg.leads import leads_from_names, names_given
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, EcgRecording, ReadHints
 
@@ -43,7 +43,7 @@ def read_npy(data: bytes, hints: ReadHints) -> EcgRecording:
     V1..V6 or, with eight leads, I, II, V1..V6, and `hints.exam` for the place, from 0, where there are several ECGs.
     Raises UnreadableFile.
     """
-    leads = hints.leads
+    leads = names_given(hints.leads)
     array = _the_exam(_read_array(data), hints)
     check_given("A NumPy file", rate_is_known=hints.rate_hz is not None, unit_is_known=hints.unit is not None)
     warnings = []
