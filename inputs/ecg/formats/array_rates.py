@@ -9,8 +9,10 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inputs.ecg.formats.stated import INTERVALS, UNITS, Contents, Fact, Numbers, key, loose_rate, stated_rate
 from inputs.ecg.formats.times import SECONDS, Steps, check_steps, is_time, step_without_unit, steps_of, unit_of_time
@@ -62,6 +64,13 @@ def rate_of(contents: Contents, arrays: Sequence[Numbers], exams: int, place: in
         rate_hz = loose_rate(contents, arrays[0].path)
     unclear = tuple(each for each in (*found, *steps) if each not in certain)
     return ArrayRate(rate_hz, tuple(warnings), unclear)
+
+
+def doubts_of_rows(signal_LN: NDArray[Any], leads: Sequence[str | None], rate_hz: float) -> list[InputWarning]:
+    """What rows that are no leads say of a rate, where they may be times. Raises UnreadableFile."""
+    rows = (np.asarray(row_N, np.float64) for row_N, lead in zip(signal_LN, leads, strict=True) if lead is None)
+    found = (replace(steps, what="A row beside the leads") for row_N in rows if (steps := steps_of(row_N)) is not None)
+    return [doubt for steps in found if (doubt := check_steps(steps, rate_hz)) is not None]
 
 
 def _intervals(contents: Contents, array: Numbers) -> Iterator[Steps]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inputs.ecg.formats.array_rates import rate_of
+from inputs.ecg.formats.array_rates import doubts_of_rows, rate_of
 from inputs.ecg.formats.base import (
     Channel,
     agreed_rate,
@@ -308,7 +308,9 @@ def _from_matrix(contents: _File, array: Numbers, hints: ReadHints) -> EcgRecord
         warnings.append(warning)
     rows = as_samples(signal_LN)
     channels = [Channel(name, unit, row) for name, unit, row in zip(names, units, rows, strict=True)]
-    return build_recording(channels, agreed(rate_hz, hints), contents.source_format, warnings)
+    used_hz = agreed(rate_hz, hints)
+    warnings += doubts_of_rows(signal_LN, names, used_hz)
+    return build_recording(channels, used_hz, contents.source_format, warnings)
 
 
 def _from_leads(contents: _File, leads: Mapping[str, Numbers], hints: ReadHints) -> EcgRecording:

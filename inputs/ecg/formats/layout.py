@@ -35,8 +35,9 @@ class Layout:
     separator: None for a table of one cell a line. header: the cells of the row of names, or of the first row where
     none names leads. before: how many lines stand before it, or before the samples where the header is a comment or
     missing. headless: that row holds samples. units: the cells of a row of units below the header. by_rows: the first
-    cell of a row names a lead and the others are its samples; the header is the line above them then. said: lines beside the table, comments among them.
-    begins: how the first line of the header begins; one that does so again begins another recording.
+    cell of a row names a lead and the others are its samples; the header is the line above them then. said: lines
+    beside the table, comments among them. begins: how the first line of the header begins; one that does so again
+    begins another recording.
     """
 
     separator: str | None

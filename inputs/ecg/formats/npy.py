@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inputs.ecg.formats.array_rates import doubts_of_rows
 from inputs.ecg.formats.arrays import (
     EIGHT_LEADS,
     MOST_OF_AN_AXIS,
@@ -57,7 +58,9 @@ def read_npy(data: bytes, hints: ReadHints) -> EcgRecording:
         warnings.append(warning)
     rows = zip(names, as_samples(signal_LN), strict=True)
     channels = [Channel(name, str(hints.unit), samples_N) for name, samples_N in rows]
-    return build_recording(channels, agreed(None, hints), "npy", warnings)
+    rate_hz = agreed(None, hints)
+    warnings += doubts_of_rows(signal_LN, names, rate_hz)
+    return build_recording(channels, rate_hz, "npy", warnings)
 
 
 def _the_exam(array: NDArray[Any], hints: ReadHints) -> NDArray[Any]:

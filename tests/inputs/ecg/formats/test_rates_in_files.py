@@ -159,3 +159,14 @@ def test_sentences_name_only_what_lacks():
     both = refusal(table("x", STEPS), unit=None)
     assert both.sentence == "The table does not say its sampling rate or unit."
     assert both.hint == "Add rate_hz and unit to the request, for example rate_hz=500 and unit=mV."
+
+
+def test_a_row_of_times_among_those_of_an_array_is_held_against_the_rate():
+    stream = io.BytesIO()
+    np.save(stream, np.vstack([STEPS / 500, SIGNAL_LN]))
+    names = ("x", *STANDARD_LEADS)
+    for data in (stream.getvalue(), matlab(ecg=np.vstack([STEPS / 500, SIGNAL_LN]))):
+        file = UploadedFile("x", data)
+        assert read_ecg([file], ReadHints(500.0, "mV", names)).lead_names == STANDARD_LEADS
+        with pytest.raises(UnreadableFile, match=r"steps of 0\.002 s, which is 500 Hz and not 250 Hz"):
+            read_ecg([file], ReadHints(250.0, "mV", names))
