@@ -14,7 +14,7 @@ from inputs.errors import UnreadableFile
 
 _MOST_LETTERS = 200
 _NUMBER = r"(?P<value>[0-9]{1,7}(?:[.,][0-9]{1,9})?)"
-_MARK = r"[ \t]*[:=,;\t ][ \t]*"
+_MARK = r"[ \t]*(?:[:=][ \t]*[,;|\t]?|[,;|\t ])[ \t]*"
 _SURE = r"sampl(?:e|es|ing)?[ _-]?(?:rate|freq(?:uency)?)|fs|sfreq|rate_hz|abtast(?:rate|frequenz)"
 _HERTZ = r"(?P<unit>k?hz|hertz|sps)"
 _RATES = (
@@ -34,7 +34,7 @@ _UNIT = re.compile(
     rf"{_MARK}[\[(]?(?P<unit>{_VOLTAGE})[\])]?",
     re.IGNORECASE,
 )
-_BARE_UNIT = re.compile(r"(?:in )?[\[(]?(?P<unit>[uµμm]v)[\])]?", re.IGNORECASE)
+_BARE_UNIT = re.compile(r"(?:in )?[\[(]?(?P<unit>[uµμm]v|(?:micro|milli)volts?)[\])]?", re.IGNORECASE)
 _SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "µs": 1e-6}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inputs.ecg.formats.arrays import place_of_exam
+from inputs.ecg.formats.exams import Ids, known_name, place_of_exam
 from inputs.ecg.formats.stated import key
 from inputs.errors import UnreadableFile
 
@@ -50,8 +50,9 @@ def is_counter(name: str) -> bool:
 class Recordings:
     """The recordings of a table by the texts of its columns of ids, looked at a few rows at a time."""
 
-    def __init__(self, columns: Sequence[int]) -> None:
+    def __init__(self, columns: Sequence[int], names: Sequence[str]) -> None:
         self._columns = columns
+        self._names = [f"column {known_name(key(name))}" if is_id(name) else "column of ids" for name in names]
         self._last = [""] * len(columns)
         self._starts: list[int] = []
         self._ids: list[tuple[str, ...]] = []
@@ -80,14 +81,16 @@ class Recordings:
             place_of_exam("The table", 1, None, exam)
             return slice(None)
         by_column = list(zip(*self._ids, strict=True))
-        ids = max(by_column, key=lambda column: len(set(column)))
+        column = max(range(len(by_column)), key=lambda place: len(set(by_column[place])))
+        ids, by = by_column[column], f"its id in the {self._names[column]}"
         if len(set(ids)) < len(set(self._ids)):  # no column alone tells them apart
             ids = tuple(" ".join(each) for each in self._ids)
+            by = f"its ids in the {' and the '.join(self._names)}, with a blank between"
         if len(set(ids)) < len(ids):
             raise UnreadableFile(
                 "several_ecgs", "The rows of a recording do not stand together in the table.", hint=_HINT
             )
-        place = place_of_exam("The table", len(ids), ids, exam)
+        place = place_of_exam("The table", len(ids), Ids(ids, by), exam)
         stops = [*self._starts[1:], self._rows]
         return slice(self._starts[place], stops[place])
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inputs.ecg.formats.exams import Ids, known_name
 from inputs.ecg.leads import leads_from_names
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_CHANNELS
@@ -27,8 +28,17 @@ MOST_FACTS = 4 * MAX_CHANNELS
 _RATES = {
     "fs", "fshz", "samplingrate", "samplerate", "samplingfrequency", "samplefrequency", "samplingfreq", "sfreq",
     "rate", "ratehz", "samplingratehz", "sampleratehz", "samplingfrequencyhz", "srate", "sr",
+    "fsample",
 }  # fmt: skip
-_UNITS = {
+_LOOSE_RATES = {"frequency", "freq"}
+"""Names of other things too, which are asked where nothing else states a rate."""
+_OF_INTERVALS = (
+    "dt", "deltat", "samplinginterval", "sampleinterval", "samplingperiod", "sampleperiod", "timestep", "isi",
+)  # fmt: skip
+INTERVALS = {name + unit: unit or None for name in _OF_INTERVALS for unit in ("", "s", "sec", "ms", "us")}
+"""Keys of names of the time between two samples, and the unit that they state."""
+_UNITS_OF_INTERVALS = {name + ending for name in _OF_INTERVALS for ending in ("unit", "units")}
+UNITS = {
     "unit", "units", "siunit", "sigunits", "signalunit", "signalunits",
 }  # fmt: skip
 _LEADS = {
@@ -141,7 +151,8 @@ def key(name: str) -> str:
 
 def tells(name: str) -> bool:
     """Whether values under a name may be a fact about an ECG. Nothing else of a file is looked at."""
-    return key(name) in _RATES | _UNITS | _LEADS or _is_gain(key(name)) or key(name) in _IDS
+    known = _RATES | _LOOSE_RATES | INTERVALS.keys() | _UNITS_OF_INTERVALS | UNITS | _LEADS
+    return key(name) in known or _is_gain(key(name)) or key(name) in _IDS
 
 
 def _is_gain(name: str) -> bool:
@@ -179,17 +190,18 @@ def check_leads_unnamed(contents: Contents, path: Path, count: int) -> None:
             )
 
 
-def exam_ids(contents: Contents, array: Numbers, exams: int) -> Sequence[str] | NDArray[Any] | None:
+def exam_ids(contents: Contents, array: Numbers, exams: int) -> Ids | None:
     """The ids of the exams, from an array or a list of as many beside the ECG; None where there is none."""
     for name in _IDS:
+        by = f"its id in {known_name(name)}"
         for other in contents.arrays:
             of_each = other.dtype.kind in "fiu" and math.prod(other.shape) == exams
             if of_each and other.path[:-1] == array.path[:-1] and key(other.path[-1]) == name:
-                return other.load(None).ravel()
+                return Ids(other.load(None).ravel(), by)
         for fact in contents.around(array.path, (name,)):
             texts = [value for value in fact.values if isinstance(value, str)]
             if len(texts) == exams:
-                return texts
+                return Ids(texts, by)
     return None
 
 
@@ -213,6 +225,14 @@ def stated_rate(contents: Contents, arrays: Sequence[Numbers], exams: int, place
     return next(iter(rates), None)
 
 
+def loose_rate(contents: Contents, path: Path) -> float | None:
+    """One number called frequency that concerns what stands at a path; what else may be meant is left out before."""
+    for fact in contents.around(path, _LOOSE_RATES):
+        if len(fact.values) == 1:
+            return _number(fact.values[0])
+    return None
+
+
 def _number(value: Value) -> float | None:
     if isinstance(value, str):
         found = _RATE.fullmatch(value[:40])
@@ -222,7 +242,7 @@ def _number(value: Value) -> float | None:
 
 def stated_units(contents: Contents, path: Path, count: int) -> list[str]:
     """A unit for each of `count` leads as the file states it; nothing where it states none."""
-    for fact in contents.around(path, _UNITS):
+    for fact in contents.around(path, UNITS):
         texts = [value.strip() for value in fact.values if isinstance(value, str) and value.strip()]
         if len(set(texts)) == 1:
             return texts[:1] * count
