@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,7 +42,7 @@ from inputs.ecg.formats.factors import with_factor
 from inputs.ecg.formats.layout import LINES_LOOKED_AT, Layout, is_sure, layout_of
 from inputs.ecg.formats.not_read import name_if_not_read
 from inputs.ecg.formats.programs import program_header
-from inputs.ecg.formats.repeats import Recordings, begins_again, check_counter, is_counter, is_id
+from inputs.ecg.formats.repeats import Recordings, begins_again, check_counter, goes_on, is_counter, is_id
 from inputs.ecg.formats.text import check_lines, first_lines, lines_of, rows_of_numbers, text_start, told
 from inputs.ecg.formats.times import is_time, rate_from_times, times_of, unit_of_time
 from inputs.ecg.formats.xml import root_of
@@ -122,9 +122,12 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
     time = next((index for index in times if index not in kept), None)
     names = [(header[index],) if layout.headless else (header[index], own[index]) for index in range(len(header))]
     beside = [index for index in range(len(header)) if index not in kept and index != time]
-    ids = [index for index in beside if any(map(is_id, names[index]))][:_MOST_BESIDE]
+    ids = [index for index in beside if any(map(is_id, names[index]))]
     counters = [index for index in beside if any(map(is_counter, names[index]))][:_MOST_BESIDE]
-    columns, times_N, clock = table.columns(list(kept), time, ids, counters, hints.exam)
+    recordings = Recordings(ids, [index for index in beside if index not in ids])
+    second = said.rate_hz or hints.rate_hz or float(table.most_rows)
+    numbered = {index: next(filter(is_counter, names[index])) for index in counters}
+    columns, times_N, clock = table.columns(list(kept), time, numbered, recordings, (hints.exam, second))
     rate_hz = said.rate_hz
     if time is not None and times_N is not None:
         unit = unit_of_time(own[time] if is_time(own[time]) else header[time], units[time])
@@ -199,15 +202,20 @@ class _Table:
     most_rows: int
 
     def columns(
-        self, wanted: Sequence[int], time: int | None, ids: Sequence[int], counters: Sequence[int], exam: str | None
+        self,
+        wanted: Sequence[int],
+        time: int | None,
+        counters: Mapping[int, str],
+        recordings: Recordings,
+        choice: tuple[str | None, float],
     ) -> tuple[dict[int, NDArray[np.float64]], NDArray[np.float64] | None, bool]:
         """The wanted columns by position, as float64, NaN where a cell stands for no sample; times, if of a clock.
 
-        Of the one recording that ids and exam tell, whose counters go on from row to row.
+        Of the one recording that the exam of `choice` tells, whose counters, by position and name, go on from row to
+        row; the other of `choice` is how many rows are a second.
         """
         found = {column: np.empty(self.most_rows) for column in wanted}
         counted = {column: np.empty(self.most_rows) for column in counters}
-        recordings = Recordings(ids)
         times_N = None if time is None else np.empty(self.most_rows)
         clock = False
         marks = marks_for(self.layout.separator or ",", self.data)
@@ -230,9 +238,12 @@ class _Table:
             marks.check()
         if filled == 0:
             raise UnreadableFile("signal_empty", "The table holds no sample.")
-        chosen = recordings.chosen(exam)
+        on = times_N is not None and goes_on(times_N[:filled], None)
+        on = on or any(goes_on(values[:filled], counters[column]) for column, values in counted.items())
+        exam, second = choice
+        chosen = recordings.chosen(exam, filled, None if on else second)
         for column, values in counted.items():
-            if column not in ids or recordings.of_rows:
+            if not recordings.are_ids(column):
                 check_counter(values[:filled][chosen], "The sample numbers")
         columns = {column: values[:filled][chosen] for column, values in found.items()}
         return columns, None if times_N is None else times_N[:filled][chosen], clock
