@@ -35,7 +35,7 @@ from inputs.ecg.formats.cells import (
     numbers_of,
     split_unit,
 )
-from inputs.ecg.formats.comments import SaidBefore, said_before
+from inputs.ecg.formats.comments import SaidBefore, comments_below, said_before
 from inputs.ecg.formats.csv_rows import channels_by_rows, rows_are_leads, warning_of_others
 from inputs.ecg.formats.edf import looks_like_edf
 from inputs.ecg.formats.factors import with_factor
@@ -85,7 +85,7 @@ def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
     layout = layout_of(data)
     if layout.separator is None:
         raise _one_column(layout)
-    said = said_before(layout.said)
+    said = said_before([*layout.said, *comments_below(data)])
     if layout.by_rows or rows_are_leads(data, layout, hints.leads):
         if hints.leads is None and not layout.by_rows:
             raise _unnamed("The rows of the table have no lead names.")

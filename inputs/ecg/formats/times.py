@@ -74,6 +74,8 @@ def rate_from_times(
     if clock and given_hz and not np.any(times_N % 1) and np.all(np.diff(times_N) >= 0) and step < 1:
         if abs(steps / given_hz - step * steps) > _MOST_SECONDS_ASTRAY:
             raise UnreadableFile("rate_conflict", "The times of the table contradict the parameter rate_hz.")
+        if given_hz >= 1 and np.diff(times_N).max() > 1:
+            raise UnreadableFile("samples_missing", "The times of the table leave out a second: samples are missing.")
         return None
     if clock and np.any(np.diff(times_N) < 0):
         raise begins_again("The times of the table begin again")
