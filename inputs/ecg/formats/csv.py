@@ -42,9 +42,9 @@ from inputs.ecg.formats.factors import with_factor
 from inputs.ecg.formats.layout import LINES_LOOKED_AT, Layout, is_sure, layout_of
 from inputs.ecg.formats.not_read import name_if_not_read
 from inputs.ecg.formats.programs import program_header
-from inputs.ecg.formats.repeats import Recordings, begins_again, check_counter, goes_on, is_counter, is_id
+from inputs.ecg.formats.repeats import Recordings, begins_again, check_counters, goes_on, is_counter, is_id
 from inputs.ecg.formats.text import check_lines, first_lines, lines_of, rows_of_numbers, text_start, told
-from inputs.ecg.formats.times import is_time, rate_from_times, times_of, unit_of_time
+from inputs.ecg.formats.times import is_time, rate_from_times, rate_in_header, times_of, unit_of_time
 from inputs.ecg.formats.xml import root_of
 from inputs.ecg.leads import are_numbers
 from inputs.errors import UnreadableFile
@@ -52,8 +52,9 @@ from inputs.limits import MAX_SAMPLES, MAX_TABLE_CELLS, MAX_TABLE_COLUMNS
 from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints
 
 _ROWS_AT_A_TIME = 1024
+_FEWEST_LEADS = 8
 _MOST_BESIDE = 8
-"""Columns of ids, or of sample numbers, that are looked at."""
+"""Columns of sample numbers that are looked at."""
 _HEADER = "Start the file with a row such as I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6."
 
 
@@ -90,6 +91,8 @@ def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
         if hints.leads is None and not layout.by_rows:
             raise _unnamed("The rows of the table have no lead names.")
         channels, warnings = channels_by_rows(data, layout, hints.leads)
+        timed_hz = rate_in_header(first_lines(data, 1), layout.separator)
+        said = replace(said, rate_hz=timed_hz if said.rate_hz is None else agreed_rate(timed_hz, said.rate_hz))
         place_of_exam("The table", 1, None, hints.exam)
         if hints.leads is None:
             _check_names([channel.lead or "" for channel in channels])
@@ -128,6 +131,7 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
     second = said.rate_hz or hints.rate_hz or float(table.most_rows)
     numbered = {index: next(filter(is_counter, names[index])) for index in counters}
     columns, times_N, clock = table.columns(list(kept), time, numbered, recordings, (hints.exam, second))
+    _check_first_row(columns)
     rate_hz = said.rate_hz
     if time is not None and times_N is not None:
         unit = unit_of_time(own[time] if is_time(own[time]) else header[time], units[time])
@@ -148,6 +152,17 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
         message = f"{others} columns that are not ECG leads were left out."
         warnings.append(InputWarning("channels_ignored", message))
     return _recording(channels, replace(said, rate_hz=rate_hz), hints, warnings)
+
+
+def _check_first_row(columns: Mapping[int, NDArray[np.float64]]) -> None:
+    """Refuse a row of gains below the header: no heart gives all leads one voltage that is not zero."""
+    first, second = ([samples[place : place + 1].sum() for samples in columns.values()] for place in (0, 1))
+    if len(first) >= _FEWEST_LEADS and len(set(first)) == 1 and first[0] > 0 and set(second) != set(first):
+        raise UnreadableFile(
+            "scale_unclear",
+            "The first row below the header holds one number for all leads: it may be their factor or a sample.",
+            hint="Send the samples in mV or uV, and no such row.",
+        )
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -242,9 +257,8 @@ class _Table:
         on = on or any(goes_on(values[:filled], counters[column]) for column, values in counted.items())
         exam, second = choice
         chosen = recordings.chosen(exam, filled, None if on else second)
-        for column, values in counted.items():
-            if not recordings.are_ids(column):
-                check_counter(values[:filled][chosen], "The sample numbers")
+        numbers = {column: values[:filled][chosen] for column, values in counted.items()}
+        check_counters([(counters[each], numbers[each]) for each in numbers if not recordings.are_ids(each)])
         columns = {column: values[:filled][chosen] for column, values in found.items()}
         return columns, None if times_N is None else times_N[:filled][chosen], clock
 
@@ -287,7 +301,9 @@ def _opened(data: bytes, layout: Layout, *, named: bool) -> _Table:
     separator, width = layout.separator or ",", len(layout.header)
     if width > MAX_TABLE_COLUMNS:
         raise UnreadableFile(
-            "too_many_channels", f"The table has {width} columns; at most {MAX_TABLE_COLUMNS} are read."
+            "too_many_channels",
+            f"The table has {width} columns; at most {MAX_TABLE_COLUMNS} are read.",
+            hint="Save one column for each lead and one row for each sample.",
         )
     headless = layout.headless and (named or layout.names_leads)
     quoted, most_rows, odd = b'"' in data, -int(not headless), None

@@ -52,6 +52,10 @@ _MOST_CHANGES = 1000
 _HINT = "Send one recording at a time, or put a column record_id beside the leads and choose one with exam."
 
 
+_SECONDS = {"second", "seconds", "sec", "secs"}
+"""Columns of whole seconds, within each of which samples may be numbered anew."""
+
+
 def is_id(name: str) -> bool:
     """Whether a column of this name may hold the ids of recordings."""
     if key(name) in _IDS:
@@ -62,7 +66,7 @@ def is_id(name: str) -> bool:
 
 def is_counter(name: str) -> bool:
     """Whether a column of this name may hold the numbers of samples; one without a name is what pandas writes."""
-    return key(name) in _COUNTERS
+    return key(name) in _COUNTERS | _SECONDS
 
 
 def goes_on(numbers_N: NDArray[np.float64], name: str | None) -> bool:
@@ -70,7 +74,21 @@ def goes_on(numbers_N: NDArray[np.float64], name: str | None) -> bool:
     if len(numbers_N) < 2 or (name is not None and key(name) in _OF_ROWS):
         return False
     steps = np.diff(numbers_N)
-    return not np.any(steps < 0) and bool(np.mean(steps > 0) >= 0.9 if name is not None else np.any(steps > 0))
+    some = name is None or key(name) in _SECONDS
+    return not np.any(steps < 0) and bool(np.any(steps > 0) if some else np.mean(steps > 0) >= 0.9)
+
+
+def check_counters(counters: Sequence[tuple[str, NDArray[np.float64]]]) -> None:
+    """Refuse sample numbers, by the names of their columns, as `check_counter` does. Raises UnreadableFile."""
+    seconds = [np.diff(numbers_N) for name, numbers_N in counters if key(name) in _SECONDS]
+    for name, numbers_N in counters:
+        falls = np.diff(numbers_N) < 0
+        if key(name) in _SECONDS:
+            continue
+        if np.any(falls) and any(np.isin(rises, (0, 1)).all() and np.all(rises[falls] == 1) for rises in seconds):
+            span = np.ptp(numbers_N) + 1
+            numbers_N = numbers_N + span * np.concatenate([[0], np.cumsum(falls)])
+        check_counter(numbers_N, "The sample numbers")
 
 
 class _Column:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inputs.ecg.formats.cells import is_number, numbers_of
+from inputs.ecg.formats.cells import holds_number, is_number, leads_in, numbers_of
 from inputs.ecg.formats.repeats import begins_again, check_counter
 from inputs.errors import UnreadableFile
 
@@ -28,8 +28,11 @@ _NAME = re.compile(
 )
 _CLOCK = re.compile(
     r"(?<![0-9:.])(?:(?P<hour>[0-9]{1,3}):)?(?P<minute>[0-9]{1,3}):(?P<second>[0-9]{2}(?:[.,][0-9]{1,9})?)"
+    r"(?: ?(?P<half>[AaPp])\.?[Mm]\b)?"
 )
 _MOST_LETTERS = 60
+_MOST_LETTERS_OF_TIMES = 2000
+_FEWEST_TIMES = 10
 _DAY_S = 86400.0
 _MOST_SECONDS_ASTRAY = 2.0
 _MOST_SECONDS_A_STEP = 0.05
@@ -92,9 +95,28 @@ def rate_from_times(
     return float(round(1.0 / (step * _SECONDS[unit or "s"]), 1))
 
 
+def rate_in_header(lines: Sequence[str], separator: str) -> float | None:
+    """Samples per second by the times, in seconds, above rows of a lead each; None where the line holds none."""
+    cells = lines[0][:_MOST_LETTERS_OF_TIMES].split(separator)[1:-1] if lines else []
+    if (
+        len(cells) < _FEWEST_TIMES
+        or any(leads_in(lines[0][:_MOST_LETTERS].split(separator)[:1]))
+        or not all(map(holds_number, cells))
+    ):
+        return None
+    steps = np.diff(numbers_of(cells, "The header"))
+    step = float(np.mean(steps))
+    if not 0 < step < _MOST_SECONDS_A_STEP or np.abs(steps - step).max() > 0.5 * step:
+        return None
+    return float(round(1.0 / step, 1))
+
+
 def _seconds(cell: str) -> float:
     match = _CLOCK.search(cell[:_MOST_LETTERS])
     if match is None:
         raise UnreadableFile("unreadable_file", "The time column of the table holds text that is no time.")
-    minutes = 60 * int(match["hour"] or 0) + int(match["minute"])
+    hour = int(match["hour"] or 0)
+    if match["half"] and match["hour"]:
+        hour = hour % 12 + (12 if match["half"] in "Pp" else 0)
+    minutes = 60 * hour + int(match["minute"])
     return 60.0 * minutes + float(match["second"].replace(",", "."))
