@@ -6,10 +6,8 @@ What separates cells, where the header stands and what lines before it state is 
 
 from __future__ import annotations
 
-import csv
-import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +27,12 @@ from inputs.ecg.formats.base import (
 from inputs.ecg.formats.cells import (
     SEPARATORS,
     holds_number,
-    impossibly_long,
     leads_in,
-    marks_for,
-    numbers_of,
     split_unit,
 )
-from inputs.ecg.formats.comments import SaidBefore, said_before
+from inputs.ecg.formats.comments import SaidBefore, comments_below, said_before
 from inputs.ecg.formats.csv_rows import channels_by_rows, rows_are_leads, warning_of_others
+from inputs.ecg.formats.csv_table import open_table
 from inputs.ecg.formats.edf import looks_like_edf
 from inputs.ecg.formats.exams import place_of_exam
 from inputs.ecg.formats.factors import with_factor
@@ -44,26 +40,25 @@ from inputs.ecg.formats.layout import LINES_LOOKED_AT, Layout, is_sure, layout_o
 from inputs.ecg.formats.no_samples import no_samples
 from inputs.ecg.formats.not_read import name_if_not_read
 from inputs.ecg.formats.programs import program_header
-from inputs.ecg.formats.repeats import Recordings, begins_again, check_counter, is_counter, is_id
-from inputs.ecg.formats.text import check_lines, first_lines, lines_of, rows_of_numbers, text_start, told
+from inputs.ecg.formats.repeats import Recordings, is_counter, is_id
+from inputs.ecg.formats.text import first_lines, rows_of_numbers, text_start
 from inputs.ecg.formats.times import (
     Steps,
     check_steps,
     is_time,
     rate_from_times,
+    rate_in_header,
     steps_of,
-    times_of,
     unit_of_time,
 )
 from inputs.ecg.formats.xml import root_of
 from inputs.ecg.leads import are_numbers, names_given
 from inputs.errors import UnreadableFile
-from inputs.limits import MAX_SAMPLES, MAX_TABLE_CELLS, MAX_TABLE_COLUMNS
 from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints
 
-_ROWS_AT_A_TIME = 1024
+_FEWEST_LEADS = 8
 _MOST_BESIDE = 8
-"""Columns of ids, or of sample numbers, that are looked at."""
+"""Columns of sample numbers that are looked at."""
 _HEADER = "Start the file with a row such as I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6."
 
 
@@ -96,11 +91,13 @@ def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
     hints = replace(hints, leads=names_given(hints.leads))
     if layout.separator is None:
         raise _one_column(layout)
-    said = said_before(layout.said)
+    said = said_before([*layout.said, *comments_below(data)])
     if layout.by_rows or rows_are_leads(data, layout, hints.leads):
         if hints.leads is None and not layout.by_rows:
             raise _unnamed("The rows of the table have no lead names.")
         channels, warnings, steps = channels_by_rows(data, layout, hints.leads)
+        timed_hz = rate_in_header(first_lines(data, 1), layout.separator)
+        said = replace(said, rate_hz=timed_hz if said.rate_hz is None else agreed_rate(timed_hz, said.rate_hz))
         place_of_exam("The table", 1, None, hints.exam)
         if hints.leads is None:
             _check_names([channel.lead or "" for channel in channels])
@@ -117,7 +114,7 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
         raise no_samples(data, layout) or _unnamed(
             f"The first row of the table does not name the leads: none of its {len(layout.header)} cells is one."
         )
-    table = _opened(data, layout, named=hints.leads is not None)
+    table = open_table(data, layout, named=hints.leads is not None)
     header, warnings = list(layout.header), []
     if hints.leads is not None:
         if len(hints.leads) != len(header):
@@ -144,15 +141,19 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
     time = next(iter(times), None)
     names = [(header[index],) if layout.headless else (header[index], own[index]) for index in range(len(header))]
     beside = [index for index in range(len(header)) if index not in kept and index != time]
-    ids = [index for index in beside if any(map(is_id, names[index]))][:_MOST_BESIDE]
+    ids = [index for index in beside if any(map(is_id, names[index]))]
     counters = [index for index in beside if any(map(is_counter, names[index]))][:_MOST_BESIDE]
     rising = table.rising([index for index in beside if index not in ids and index not in counters])
     unclear = [index for index in beside if index not in (*ids, *counters) and not is_time(named[index])]
     lacking = [lead for lead in EIGHT_LEADS if lead not in kept.values()]
     if hints.leads is None and 0 < len(lacking) <= len(unclear):
         raise _unnamed(f"{len(unclear)} of the {len(header)} columns have names that are not read as leads.", lacking)
-    columns = table.columns(list(kept), time, ids, counters, rising[:_MOST_BESIDE], hints.exam)
+    recordings = Recordings({index: own[index] for index in ids}, [index for index in beside if index not in ids])
+    second = said.rate_hz or hints.rate_hz or float(table.most_rows)
+    numbered = {index: next(filter(is_counter, names[index])) for index in counters}
+    columns = table.columns(list(kept), time, numbered, rising[:_MOST_BESIDE], recordings, (hints.exam, second))
     times_N, clock = columns.times_N, columns.clock
+    _check_first_row(columns.signals)
     rate_hz = said.rate_hz
     timed_hz = None
     steps = [found for each_N in columns.beside.values() if (found := steps_of(each_N)) is not None]
@@ -180,6 +181,17 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
         message = f"{what} left out."
         warnings.append(InputWarning("channels_ignored", message))
     return _recording(channels, replace(said, rate_hz=rate_hz), hints, warnings, steps)
+
+
+def _check_first_row(columns: Mapping[int, NDArray[np.float64]]) -> None:
+    """Refuse a row of gains below the header: no heart gives all leads one voltage that is not zero."""
+    first, second = ([samples[place : place + 1].sum() for samples in columns.values()] for place in (0, 1))
+    if len(first) >= _FEWEST_LEADS and len(set(first)) == 1 and first[0] > 0 and set(second) != set(first):
+        raise UnreadableFile(
+            "scale_unclear",
+            "The first row below the header holds one number for all leads: it may be their factor or a sample.",
+            hint="Send the samples in mV or uV, and no such row.",
+        )
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -231,156 +243,6 @@ def _recording(
     return build_recording(in_units, rate_hz, "csv", warnings)
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """What was read of a table. signals: by position, NaN where a cell stands for no sample.
-
-    clock: whether the times are those of one, in seconds. beside: numbers of columns beside the leads.
-    """
-
-    signals: dict[int, NDArray[np.float64]]
-    times_N: NDArray[np.float64] | None
-    clock: bool
-    beside: dict[int, NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A table whose size is known and whose rows are still text. most_rows: as many as there are lines for."""
-
-    data: bytes
-    layout: Layout
-    headless: bool
-    most_rows: int
-
-    def columns(
-        self,
-        wanted: Sequence[int],
-        time: int | None,
-        ids: Sequence[int],
-        counters: Sequence[int],
-        rising: Sequence[int],
-        exam: str | None,
-    ) -> _Columns:
-        """The wanted columns, and the numbers in those of counters and rising ones that hold nothing else.
-
-        Of the one recording that ids and exam tell, whose counters go on from row to row.
-        """
-        found = {column: np.empty(self.most_rows) for column in wanted}
-        counted = {column: np.empty(self.most_rows) for column in (*counters, *rising)}
-        recordings = Recordings(ids, [self.layout.header[column] for column in ids])
-        times_N = None if time is None else np.empty(self.most_rows)
-        clock = False
-        marks = marks_for(self.layout.separator or ",", self.data)
-        filled = 0
-        for rows in self._some_rows():
-            part = slice(filled, filled + len(rows))
-            for column, values in found.items():
-                values[part] = numbers_of([row[column] for row in rows], f"Column {column + 1}", marks)
-            for column in list(counted):
-                try:
-                    counted[column][part] = numbers_of([row[column] for row in rows], "")
-                except UnreadableFile:  # words, which number nothing
-                    del counted[column]
-            recordings.look_at(rows)
-            if time is not None and times_N is not None:
-                clock = clock or not holds_number(rows[0][time])
-                times_N[part] = times_of([row[time] for row in rows])
-            filled += len(rows)
-        if marks is not None:
-            marks.check()
-        if filled == 0:
-            raise UnreadableFile("signal_empty", "The table holds no sample.")
-        chosen = recordings.chosen(exam)
-        beside = {column: values[:filled][chosen] for column, values in counted.items()}
-        for column in set(counters) & set(beside):
-            if column not in ids or recordings.of_rows:
-                check_counter(beside[column], "The sample numbers")
-        columns = {column: values[:filled][chosen] for column, values in found.items()}
-        times_N = None if times_N is None else times_N[:filled][chosen]
-        return _Columns(columns, times_N, clock, beside)
-
-    def rising(self, columns: Sequence[int]) -> list[int]:
-        """The columns in which the second number is more than the first."""
-        rows = list(itertools.islice(self._rows(), 2))
-        found = []
-        for column in columns if len(rows) == 2 else ():
-            cells = [row[column] for row in rows]
-            if all(map(holds_number, cells)):
-                first, second = numbers_of(cells, "")
-                found += [column] if second > first else []
-        return found
-
-    def _some_rows(self) -> Iterator[list[list[str]]]:
-        """The rows below the header, a few at a time."""
-        rows = self._rows()
-        while some := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
-            yield some
-
-    def _rows(self) -> Iterator[list[str]]:
-        """The rows of samples. Refuses one that has not the header's number of cells."""
-        width = len(self.layout.header)
-        lines = _lines_of_table(self.data, self.layout)
-        rows = csv.reader(lines, delimiter=self.layout.separator or ",", skipinitialspace=True)
-        skipped = 0 if self.headless else 2 if self.layout.units else 1
-        try:
-            for place, row in enumerate(rows, start=1):
-                if len(row) == width + 1 and row[-1].strip()[:1] in ("", "#"):
-                    row = row[:-1]  # a separator or a remark ends the row
-                if len(row) != width:
-                    raise _ragged(place, width)
-                if place > skipped:
-                    yield row
-        except csv.Error as error:
-            raise impossibly_long() from error
-
-
-def _lines_of_table(data: bytes, layout: Layout) -> Iterator[str]:
-    """The lines from the header on, or from the first sample."""
-    lines = itertools.islice(told(lines_of(data)), layout.before, None)
-    return (line.strip() for line in lines) if layout.separator == " " else lines
-
-
-def _opened(data: bytes, layout: Layout, *, named: bool) -> _Table:
-    """A table within limits: its lines and cells are counted before any row is taken apart.
-
-    named: the columns have names from elsewhere, so that the first row may hold samples.
-    """
-    check_lines(data)
-    separator, width = layout.separator or ",", len(layout.header)
-    if width > MAX_TABLE_COLUMNS:
-        raise UnreadableFile(
-            "too_many_channels", f"The table has {width} columns; at most {MAX_TABLE_COLUMNS} are read."
-        )
-    headless = layout.headless and (named or layout.names_leads)
-    quoted, most_rows, odd = b'"' in data, -int(not headless), None
-    begins = layout.begins or None
-    for place, line in enumerate(_lines_of_table(data, layout), start=1):
-        if begins is not None and line.lstrip().startswith(begins) and (place > 1 or layout.headless):
-            raise begins_again(f"The header of the table comes again in row {place}")
-        if odd is None and not quoted:
-            cells = len(line.split()) if separator == " " else line.count(separator) + 1
-            if cells != width and not (cells == width + 1 and _ends_in_nothing(line, separator)):
-                odd = place
-        most_rows += 1
-    if most_rows <= 0:
-        raise UnreadableFile("signal_empty", "The table holds no sample.")
-    if most_rows > MAX_SAMPLES:
-        raise UnreadableFile("too_long", f"The table has {most_rows} rows; at most {MAX_SAMPLES} are read.")
-    if odd is not None:
-        raise _ragged(odd, width)
-    if most_rows * width > MAX_TABLE_CELLS:
-        raise UnreadableFile(
-            "too_long", f"The table has {most_rows * width} cells; at most {MAX_TABLE_CELLS} are read."
-        )
-    return _Table(data, layout, headless, most_rows)
-
-
-def _ends_in_nothing(line: str, separator: str) -> bool:
-    """Whether the last cell of a line is empty or a remark, as LabChart writes them."""
-    return line.rpartition(separator)[2].strip(" ")[:1] in ("", "#")
-
-
 def _one_column(layout: Layout) -> UnreadableFile:
     lead = next(iter(leads_in(layout.header)), None)
     what = "numbers without a name" if lead is None else f"lead {lead} alone"
@@ -395,10 +257,6 @@ def _one_column(layout: Layout) -> UnreadableFile:
 def _unnamed(sentence: str, leads: Sequence[str] = STANDARD_LEADS) -> UnreadableFile:
     hint = f"{_HEADER} Or give the parameter leads with their names in order."
     return UnreadableFile("leads_missing", sentence, hint=hint, leads=tuple(leads))
-
-
-def _ragged(place: int, width: int) -> UnreadableFile:
-    return UnreadableFile("unreadable_file", f"Row {place} of the table has not the {width} cells of the first row.")
 
 
 CSV = EcgFormat(

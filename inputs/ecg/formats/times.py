@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from inputs.ecg.formats.cells import is_number, numbers_of
+from inputs.ecg.formats.cells import holds_number, is_number, leads_in, numbers_of
 from inputs.ecg.formats.repeats import begins_again, check_counter
 from inputs.errors import UnreadableFile
 from inputs.records import InputWarning
@@ -33,8 +33,11 @@ _NAME = re.compile(
 """Behind the word a unit in any spelling, as R's `Time..ms.` is; or the unit alone, of more letters than a lead's."""
 _CLOCK = re.compile(
     r"(?<![0-9:.])(?:(?P<hour>[0-9]{1,3}):)?(?P<minute>[0-9]{1,3}):(?P<second>[0-9]{2}(?:[.,][0-9]{1,9})?)"
+    r"(?: ?(?P<half>[AaPp])\.?[Mm]\b)?"
 )
 _MOST_LETTERS = 60
+_MOST_LETTERS_OF_TIMES = 2000
+_FEWEST_TIMES = 10
 _DAY_S = 86400.0
 _MOST_SECONDS_ASTRAY = 2.0
 _MOST_SECONDS_A_STEP = 0.05
@@ -105,6 +108,8 @@ def rate_from_times(
     if clock and given_hz and not np.any(times_N % 1) and np.all(np.diff(times_N) >= 0) and step < 1:
         if abs(steps / given_hz - step * steps) > _MOST_SECONDS_ASTRAY:
             raise UnreadableFile("rate_conflict", "The times of the table contradict the parameter rate_hz.")
+        if given_hz >= 1 and np.diff(times_N).max() > 1:
+            raise UnreadableFile("samples_missing", "The times of the table leave out a second: samples are missing.")
         return None
     if clock and np.any(np.diff(times_N) < 0):
         raise begins_again("The times of the table begin again")
@@ -160,9 +165,28 @@ def check_steps(found: Steps, known_hz: float) -> InputWarning | None:
     raise UnreadableFile("rate_conflict", f"{says} and not {known_hz:g} Hz.", hint=hint)
 
 
+def rate_in_header(lines: Sequence[str], separator: str) -> float | None:
+    """Samples per second by the times, in seconds, above rows of a lead each; None where the line holds none."""
+    cells = lines[0][:_MOST_LETTERS_OF_TIMES].split(separator)[1:-1] if lines else []
+    if (
+        len(cells) < _FEWEST_TIMES
+        or any(leads_in(lines[0][:_MOST_LETTERS].split(separator)[:1]))
+        or not all(map(holds_number, cells))
+    ):
+        return None
+    steps = np.diff(numbers_of(cells, "The header"))
+    step = float(np.mean(steps))
+    if not 0 < step < _MOST_SECONDS_A_STEP or np.abs(steps - step).max() > 0.5 * step:
+        return None
+    return float(round(1.0 / step, 1))
+
+
 def _seconds(cell: str) -> float:
     match = _CLOCK.search(cell[:_MOST_LETTERS])
     if match is None:
         raise UnreadableFile("unreadable_file", "The time column of the table holds text that is no time.")
-    minutes = 60 * int(match["hour"] or 0) + int(match["minute"])
+    hour = int(match["hour"] or 0)
+    if match["half"] and match["hour"]:
+        hour = hour % 12 + (12 if match["half"] in "Pp" else 0)
+    minutes = 60 * hour + int(match["minute"])
     return 60.0 * minutes + float(match["second"].replace(",", "."))
