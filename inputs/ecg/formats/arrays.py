@@ -50,7 +50,7 @@ _SIGNALS = {
     "tracings", "tracing", "ecg", "ecgs", "ecgdata", "data", "signal", "signals", "psignal", "waveform",
     "waveforms", "x", "samples", "val", "rhythm",
 }  # fmt: skip
-_NO_RHYTHM = re.compile(r"median|average|mean|template|representative|beat|filter_?coef", re.IGNORECASE)
+_NO_RHYTHM = re.compile(r"median|average|avg|ensemble|mean|template|representative|beat|filter_?coef", re.IGNORECASE)
 _ID_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _BARE_NUMBER = re.compile(r"\s*[0-9]{1,6}(?:\.[0-9]{1,6})?\s*")
 _LEAST_RATE_HZ = 250.0
@@ -282,7 +282,7 @@ def _from_matrix(contents: _File, array: Numbers, hints: ReadHints) -> EcgRecord
     _check_scale(contents, array.path, signal_LN, hints)
     units = units or [str(hints.unit)] * count
     warnings = []
-    stated = names_of(contents, array)
+    stated = names_of(contents, array, place)
     names: Sequence[str | None]
     if stated is not None:
         names = leads_from_names(stated)
@@ -294,7 +294,7 @@ def _from_matrix(contents: _File, array: Numbers, hints: ReadHints) -> EcgRecord
     else:
         check_leads_unnamed(contents, array.path, count)
         usual, warning = usual_leads(count)
-        check_order(contents, count, usual, hints)
+        check_order(contents, array.path, usual, hints)
         names = usual
         warnings.append(warning)
     rows = as_samples(signal_LN)

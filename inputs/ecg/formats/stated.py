@@ -55,7 +55,7 @@ _OF_GAINS = (
 )
 """Parts of other names of factors."""
 _IDS = ("examid", "examids", "idexam", "tracingid", "ecgid", "recordid", "studyid", "id", "ids")
-_ABOUT = {
+ABOUT = {
     "meta", "metadata", "info", "header", "hea", "about", "attributes", "attrs", "parameters", "params",
 }  # fmt: skip
 """Groups beside an ECG that say something about it."""
@@ -129,7 +129,7 @@ class Contents:
         """The same by what stands beside the group in which they tell about it."""
         found: dict[Path, list[tuple[str, Fact]]] = {}
         for path, facts in self._facts_in.items():
-            if path and key(path[-1]) in _ABOUT:
+            if path and key(path[-1]) in ABOUT:
                 found.setdefault(path[:-1], []).extend(facts)
         return found
 
