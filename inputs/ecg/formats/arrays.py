@@ -24,7 +24,7 @@ from inputs.ecg.formats.base import (
     checked_rate,
     millivolts_per,
 )
-from inputs.ecg.formats.lead_lists import Listed, check_order, names_of
+from inputs.ecg.formats.lead_lists import Listed, check_order, names_beside, names_of
 from inputs.ecg.formats.stated import (
     Contents,
     Fact,
@@ -34,7 +34,6 @@ from inputs.ecg.formats.stated import (
     exam_ids,
     gains_stated,
     key,
-    lead_names,
     stated_rate,
     stated_units,
 )
@@ -238,7 +237,7 @@ def _counts(contents: _File, array: Numbers, hints: ReadHints) -> set[int]:
     usual = {len(hints.leads)} if hints.leads is not None else {len(STANDARD_LEADS), len(EIGHT_LEADS)}
     # A list from elsewhere in the file makes an ECG of nothing that might not be one without it.
     may_be_one = key(array.path[-1]) in _SIGNALS or min(array.shape[-2:]) in usual
-    names = names_of(contents, array) if may_be_one else lead_names(contents, array.path)
+    names = (names_of if may_be_one else names_beside)(contents, array)
     return usual if names is None else {len(names)}
 
 

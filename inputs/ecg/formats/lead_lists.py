@@ -108,17 +108,20 @@ class Listed(Contents):
 
 
 def names_of(contents: Listed, array: Numbers, place: int = 0) -> list[str] | None:
-    """The names of an array's leads: those beside it, or the one list of as many where channels are named; or None.
-
-    place: of the exam, where each has its own names.
-    """
-    few = min(array.shape[-2:])
-    beside = lead_names(contents, array.path)
+    """The names of an array's leads: those beside it, or the one list of as many where channels are named; or None."""
+    beside = names_beside(contents, array, place)
     if beside is not None:
-        of_each = len(array.shape) == 3 and len(beside) == array.shape[0] * few
-        return beside[place * few : (place + 1) * few] if of_each else beside
-    found = _fitting(contents, few, array.path)
+        return beside
+    found = _fitting(contents, min(array.shape[-2:]), array.path)
     return list(found[0]) if len(found) == 1 else None
+
+
+def names_beside(contents: Listed, array: Numbers, place: int = 0) -> list[str] | None:
+    """The names that stand beside an array under a usual name, or None. place: of the exam, which may have its own."""
+    names, count = lead_names(contents, array.path), min(array.shape[-2:])
+    if names is not None and len(array.shape) == 3 and len(names) == array.shape[0] * count:
+        return names[place * count : (place + 1) * count]
+    return names
 
 
 def check_order(contents: Listed, at: Path, usual: Sequence[str], hints: ReadHints) -> None:
