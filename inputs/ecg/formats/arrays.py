@@ -31,6 +31,7 @@ from inputs.ecg.formats.stated import (
     Numbers,
     Path,
     check_leads_unnamed,
+    check_request,
     exam_ids,
     gains_stated,
     key,
@@ -276,11 +277,11 @@ def _from_matrix(contents: _File, array: Numbers, hints: ReadHints) -> EcgRecord
         rate_is_doubted=contents.rate_is_doubted,
     )
     _check_units(units, hints.unit)
+    _check_request(contents, [array], hints, rate_is_stated=rate_hz is not None, unit_is_stated=bool(units))
     loaded = array.load(place if len(array.shape) == 3 else None)
     signal_LN = leads_first(loaded, counts)
-    _check_scale(contents, array.path, signal_LN, hints)
+    warnings = _check_scale(contents, array.path, signal_LN, hints)
     units = units or [str(hints.unit)] * count
-    warnings = []
     stated = names_of(contents, array, place)
     names: Sequence[str | None]
     if stated is not None:
@@ -310,13 +311,14 @@ def _from_leads(contents: _File, leads: Mapping[str, Numbers], hints: ReadHints)
     all_known = hints.unit is not None or all(units.values())
     rate_is_known = (rate_hz, hints.rate_hz) != (None, None)
     check_given(what, rate_is_known=rate_is_known, unit_is_known=all_known, rate_is_doubted=contents.rate_is_doubted)
-    channels = []
+    arrays, rate_is_stated = list(leads.values()), rate_hz is not None
+    _check_request(contents, arrays, hints, rate_is_stated=rate_is_stated, unit_is_stated=all(units.values()))
+    channels, warnings = [], list[InputWarning]()
     for lead, array in leads.items():
         _check_units(units[lead], hints.unit)
         samples_N = array.load(None).ravel()
-        _check_scale(contents, array.path, samples_N, hints)
+        warnings = _check_scale(contents, array.path, samples_N, hints) or warnings
         channels.append(Channel(lead, (units[lead] or [str(hints.unit)])[0], as_samples(samples_N)))
-    warnings = []
     if hints.leads is not None:
         message = "The file states its own lead names; the given ones were not used."
         warnings.append(InputWarning("parameter_ignored", message))
@@ -341,13 +343,25 @@ def _check_units(stated: Sequence[str], given: str | None) -> None:
     )
 
 
-def _check_scale(contents: Contents, path: Path, signal: NDArray[Any], hints: ReadHints) -> None:
-    """Refuse whole numbers beside a gain where nobody says whether they are counts or already in the unit stated."""
+def _check_request(
+    contents: Contents, arrays: Sequence[Numbers], hints: ReadHints, *, rate_is_stated: bool, unit_is_stated: bool
+) -> None:
+    millivolts = None if unit_is_stated or hints.unit is None else millivolts_per(hints.unit)
+    check_request(contents, [each.path for each in arrays], None if rate_is_stated else hints.rate_hz, millivolts)
+
+
+def _check_scale(contents: Contents, path: Path, signal: NDArray[Any], hints: ReadHints) -> list[InputWarning]:
+    """Refuse whole numbers beside a gain where nobody says whether they are counts or already in the unit stated.
+
+    Where the request says it, there is a warning that the gain was not applied.
+    """
+    if not gains_stated(contents, path) or np.any(np.mod(signal[np.isfinite(signal)], 1)):
+        return []
     if hints.unit is not None:
-        return
-    if gains_stated(contents, path) and not np.any(np.mod(signal[np.isfinite(signal)], 1)):
-        raise UnreadableFile(
-            "scale_unclear",
-            f"The {contents.kind} file holds whole numbers and a gain, and does not say whether the gain is applied.",
-            hint="Save the samples in mV or uV, or give their unit with the parameter unit.",
-        )
+        message = "The file holds whole numbers and states a gain, which was not applied: they were taken in the unit "
+        return [InputWarning("gain_ignored", f"{message}that was given.")]
+    raise UnreadableFile(
+        "scale_unclear",
+        f"The {contents.kind} file holds whole numbers and a gain, and does not say whether the gain is applied.",
+        hint="Save the samples in mV or uV, or give their unit with the parameter unit.",
+    )
