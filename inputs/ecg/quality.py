@@ -33,6 +33,8 @@ LOST_LEADS_ALLOWED = 3
 """Flat or empty leads up to here are a warning (an electrode fell off); beyond, too little of the heart is seen."""
 LEAST_SEEN = 0.5
 """The share of a window that a lead must hold, not to count as lost to the model that sees it."""
+LITTLE_PADDING_S = 0.5
+"""What is shorter is not cut from a record that would be too short without it."""
 
 _COLUMN_S = 2.5
 """What a printout of 3 by 4 shows of each lead."""
@@ -67,7 +69,11 @@ def check_ecg(recording: EcgRecording, spec: EcgSpec) -> CheckedEcg:
     The warnings are those of preparation; `recording.warnings` holds those of reading. Padding at the ends is cut, and
     where leads stand still their samples count as missing.
     """
-    recording, warnings = without_padding(recording)
+    cut, warnings = without_padding(recording)
+    if _lasts_a_window(recording, spec) and not _lasts_a_window(cut, spec):
+        short = recording.duration_s - cut.duration_s < LITTLE_PADDING_S  # as of a heart at rest, which is no reason
+        cut, warnings = (recording, []) if short else (cut, warnings)
+    recording = cut
     _check_time_base(recording, spec)
     recording, any_held = without_held(recording)
     rows, derived = _select_leads(recording, spec)
@@ -94,14 +100,17 @@ def _check_time_base(recording: EcgRecording, spec: EcgSpec) -> None:
             f"The ECG lasts {recording.duration_s:.0f} s; at most {MAX_DURATION_S:.0f} s are prepared.",
             hint="Cut a stretch of 10 s out of it.",
         )
-    samples = int(recording.signal_mv.shape[1] * spec.rate_hz / recording.rate_hz)
-    if samples < spec.window_samples:
+    if not _lasts_a_window(recording, spec):
         needed_s = spec.window_samples / spec.rate_hz
         raise UnusableRecording(
             "too_short",
             f"The ECG lasts {recording.duration_s:.2f} s; at least {needed_s:.2f} s are needed.",
             hint=_OF_A_PRINTOUT if abs(recording.duration_s - _COLUMN_S) < 0.2 else "Send a 10 s rhythm recording.",
         )
+
+
+def _lasts_a_window(recording: EcgRecording, spec: EcgSpec) -> bool:
+    return int(recording.signal_mv.shape[1] * spec.rate_hz / recording.rate_hz) >= spec.window_samples
 
 
 def _select_leads(recording: EcgRecording, spec: EcgSpec) -> tuple[tuple[NDArray[np.float32], ...], tuple[str, ...]]:
@@ -250,17 +259,14 @@ def _check_wiring(recording: EcgRecording) -> list[InputWarning]:
     """Leads that are in the file must obey Einthoven's law, and I must not be V6 upside down (arms exchanged)."""
     warnings = []
     limbs = _common_samples(recording, ("I", "II", "III"))
-    if limbs is not None:
-        residual = limbs[1] - limbs[0] - limbs[2]  # an offset between amplifiers does not matter
-        if residual.std() > INCONSISTENT * max(row.std() for row in limbs):
-            message = "Leads I, II and III contradict each other (II is not I + III): leads may be mislabelled."
-            warnings.append(InputWarning("leads_inconsistent", message, ("I", "II", "III")))
+    if limbs is not None and _contradict([limbs[1], limbs[0], limbs[2]], (1.0, 1.0)):
+        message = "Leads I, II and III contradict each other (II is not I + III): leads may be mislabelled."
+        warnings.append(InputWarning("leads_inconsistent", message, ("I", "II", "III")))
     for lead, (of_i, of_ii) in _FROM_LIMB_LEADS.items():
         rows = None if lead == "III" else _common_samples(recording, ("I", "II", lead))
         if rows is None:
             continue
-        residual = rows[2] - np.float32(of_i) * rows[0] - np.float32(of_ii) * rows[1]
-        if residual.std() > INCONSISTENT * max(row.std() for row in rows):
+        if _contradict([rows[2], rows[0], rows[1]], (of_i, of_ii)):
             message = (
                 f"Lead {lead} contradicts leads I and II, from which it follows: it may be mislabelled or inverted."
             )
@@ -270,6 +276,24 @@ def _check_wiring(recording: EcgRecording) -> list[InputWarning]:
         message = "Lead I looks like V6 upside down: the arm electrodes may be exchanged."
         warnings.append(InputWarning("arms_exchanged", message, ("I",)))
     return warnings
+
+
+def _contradict(rows: Sequence[NDArray[np.float32]], factors: tuple[float, float]) -> bool:
+    """Whether the first of three leads is not the sum of the others by their factors, but for offsets and rounding."""
+    residual = rows[0] - np.float32(factors[0]) * rows[1] - np.float32(factors[1]) * rows[2]
+    limit = INCONSISTENT * max(float(row.std()) for row in rows)
+    spread = float(residual.std())
+    if spread <= limit:
+        return False
+    # A twelfth of the step squared, and a little: the errors of a lead that hardly moves are not spread evenly.
+    rounding = sum((factor * _step(row)) ** 2 / 9.0 for factor, row in zip((1.0, *factors), rows, strict=True))
+    return spread**2 - rounding > limit**2
+
+
+def _step(row: NDArray[np.float32]) -> float:
+    """The smallest difference between values: of the converter, or of who rounded them."""
+    values = np.unique(row)
+    return float(np.diff(values).min()) if len(values) > 1 else 0.0
 
 
 def _correlation(a_N: NDArray[np.float32], b_N: NDArray[np.float32]) -> float:

@@ -26,17 +26,17 @@ from inputs.ecg.formats.base import (
     millivolts_per,
 )
 from inputs.ecg.formats.exams import Ids, place_of_exam
-from inputs.ecg.formats.lead_lists import Listed, check_order, names_of
+from inputs.ecg.formats.lead_lists import Listed, check_order, names_beside, names_of
 from inputs.ecg.formats.stated import (
     Contents,
     Fact,
     Numbers,
     Path,
     check_leads_unnamed,
+    check_request,
     exam_ids,
     gains_stated,
     key,
-    lead_names,
     stated_units,
 )
 from inputs.ecg.leads import leads_from_names, names_given
@@ -53,7 +53,7 @@ _SIGNALS = {
     "tracings", "tracing", "ecg", "ecgs", "ecgdata", "data", "signal", "signals", "psignal", "waveform",
     "waveforms", "x", "samples", "val", "rhythm",
 }  # fmt: skip
-_NO_RHYTHM = re.compile(r"median|average|mean|template|representative|beat|filter_?coef", re.IGNORECASE)
+_NO_RHYTHM = re.compile(r"median|average|avg|ensemble|mean|template|representative|beat|filter_?coef", re.IGNORECASE)
 _BARE_NUMBER = re.compile(r"\s*[0-9]{1,6}(?:\.[0-9]{1,6})?\s*")
 _LEAST_RATE_HZ = 250.0
 """A `rate` without a unit below it may be the heart's."""
@@ -246,7 +246,7 @@ def _counts(contents: _File, array: Numbers, hints: ReadHints) -> set[int]:
     usual = {len(hints.leads)} if hints.leads is not None else {len(STANDARD_LEADS), len(EIGHT_LEADS)}
     # A list from elsewhere in the file makes an ECG of nothing that might not be one without it.
     may_be_one = key(array.path[-1]) in _SIGNALS or min(array.shape[-2:]) in usual
-    names = names_of(contents, array) if may_be_one else lead_names(contents, array.path)
+    names = (names_of if may_be_one else names_beside)(contents, array)
     return usual if names is None else {len(names)}
 
 
@@ -286,12 +286,13 @@ def _from_matrix(contents: _File, array: Numbers, hints: ReadHints) -> EcgRecord
         rate_is_doubted=contents.rate_is_doubted,
     )
     _check_units(units, hints.unit)
+    _check_request(contents, [array], hints, rate_is_stated=rate_hz is not None, unit_is_stated=bool(units))
     loaded = array.load(place if len(array.shape) == 3 else None)
     signal_LN = leads_first(loaded, counts)
-    _check_scale(contents, array.path, signal_LN, hints)
+    warnings = _check_scale(contents, array.path, signal_LN, hints)
     units = units or [str(hints.unit)] * count
-    warnings = found.doubts(hints.rate_hz)
-    stated = names_of(contents, array)
+    warnings += found.doubts(hints.rate_hz)
+    stated = names_of(contents, array, place)
     names: Sequence[str | None]
     if stated is not None:
         names = leads_from_names(stated)
@@ -303,7 +304,7 @@ def _from_matrix(contents: _File, array: Numbers, hints: ReadHints) -> EcgRecord
     else:
         check_leads_unnamed(contents, array.path, count)
         usual, warning = usual_leads(count)
-        check_order(contents, count, usual, hints)
+        check_order(contents, array.path, usual, hints)
         names = usual
         warnings.append(warning)
     rows = as_samples(signal_LN)
@@ -323,13 +324,15 @@ def _from_leads(contents: _File, leads: Mapping[str, Numbers], hints: ReadHints)
     all_known = hints.unit is not None or all(units.values())
     rate_is_known = (rate_hz, hints.rate_hz) != (None, None)
     check_given(what, rate_is_known=rate_is_known, unit_is_known=all_known, rate_is_doubted=contents.rate_is_doubted)
-    channels = []
+    arrays, rate_is_stated = list(leads.values()), rate_hz is not None
+    _check_request(contents, arrays, hints, rate_is_stated=rate_is_stated, unit_is_stated=all(units.values()))
+    channels, warnings = [], list[InputWarning]()
     for lead, array in leads.items():
         _check_units(units[lead], hints.unit)
         samples_N = array.load(None).ravel()
-        _check_scale(contents, array.path, samples_N, hints)
+        warnings = _check_scale(contents, array.path, samples_N, hints) or warnings
         channels.append(Channel(lead, (units[lead] or [str(hints.unit)])[0], as_samples(samples_N)))
-    warnings = found.doubts(hints.rate_hz)
+    warnings += found.doubts(hints.rate_hz)
     if hints.leads is not None and set(leads_from_names(hints.leads)) != set(leads):
         message = "The file states its own lead names; the given ones were not used."
         warnings.append(InputWarning("parameter_ignored", message))
@@ -354,13 +357,25 @@ def _check_units(stated: Sequence[str], given: str | None) -> None:
     )
 
 
-def _check_scale(contents: Contents, path: Path, signal: NDArray[Any], hints: ReadHints) -> None:
-    """Refuse whole numbers beside a gain where nobody says whether they are counts or already in the unit stated."""
+def _check_request(
+    contents: Contents, arrays: Sequence[Numbers], hints: ReadHints, *, rate_is_stated: bool, unit_is_stated: bool
+) -> None:
+    millivolts = None if unit_is_stated or hints.unit is None else millivolts_per(hints.unit)
+    check_request(contents, [each.path for each in arrays], None if rate_is_stated else hints.rate_hz, millivolts)
+
+
+def _check_scale(contents: Contents, path: Path, signal: NDArray[Any], hints: ReadHints) -> list[InputWarning]:
+    """Refuse whole numbers beside a gain where nobody says whether they are counts or already in the unit stated.
+
+    Where the request says it, there is a warning that the gain was not applied.
+    """
+    if not gains_stated(contents, path) or np.any(np.mod(signal[np.isfinite(signal)], 1)):
+        return []
     if hints.unit is not None:
-        return
-    if gains_stated(contents, path) and not np.any(np.mod(signal[np.isfinite(signal)], 1)):
-        raise UnreadableFile(
-            "scale_unclear",
-            f"The {contents.kind} file holds whole numbers and a gain, and does not say whether the gain is applied.",
-            hint="Save the samples in mV or uV, or give their unit with the parameter unit.",
-        )
+        message = "The file holds whole numbers and states a gain, which was not applied: they were taken in the unit "
+        return [InputWarning("gain_ignored", f"{message}that was given.")]
+    raise UnreadableFile(
+        "scale_unclear",
+        f"The {contents.kind} file holds whole numbers and a gain, and does not say whether the gain is applied.",
+        hint="Save the samples in mV or uV, or give their unit with the parameter unit.",
+    )

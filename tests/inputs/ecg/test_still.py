@@ -175,7 +175,7 @@ def test_a_heart_drawn_without_noise_rests_between_its_beats_and_is_left_alone(e
     one = ecg.signal_mv()
     one[4, 1000:1750] = 0.0  # 1.5 s, at 40 a minute
     assert not without_held(ecg.recording(one))[1]
-    one[:, 1000:1600] = 0.0  # 1.2 s of all
+    one[:, 1000:1800] = 0.0  # 1.6 s of all
     assert without_held(ecg.recording(one))[1]
 
 
