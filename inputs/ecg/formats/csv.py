@@ -137,6 +137,9 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
     own = list(layout.header)  # what is given are names: units and times stay those of the table
     named = [own[index] if is_time(own[index]) else header[index] for index in range(len(header))]
     times = [index for index, name in enumerate(named) if is_time(name) and index not in kept]
+    times = [
+        index for index in times if not is_counter(named[index]) or table.rising([index])
+    ]  # seconds beside samples
     times.sort(key=lambda index: unit_of_time(named[index], units[index]) is None)  # one that states its unit first
     time = next(iter(times), None)
     names = [(header[index],) if layout.headless else (header[index], own[index]) for index in range(len(header))]
