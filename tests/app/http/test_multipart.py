@@ -100,7 +100,10 @@ def test_a_large_file_is_taken_out_of_the_form_without_a_copy():
     async def twice():
         headers = Headers({"content-type": "multipart/form-data; boundary=X"})
         form = await WholeFormParser(headers, checked_pieces(arriving(), "X", 3)).parse()
-        return content_of(form["files"]), content_of(form["files"])
+        try:
+            return content_of(form["files"]), content_of(form["files"])
+        finally:
+            await form.close()
 
     async def arriving():
         yield body
