@@ -43,7 +43,8 @@ class EcgFormat:
         claims is an ECG beyond doubt; it may be one all the same where this says no.
     chooses: which of `ReadHints.exam` and of `start_s` with `length_s` the reader heeds; the others are not used, which
         is a warning.
-    checks_unit: of formats that state units themselves, whether the reader holds a given unit to that of the file.
+    checks_unit: of formats that state units themselves, whether the reader holds a given unit to that of the file and
+        warns of another one only.
     """
 
     name: str

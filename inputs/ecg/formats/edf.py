@@ -25,7 +25,7 @@ from inputs.ecg.formats.base import (
     of_one_file,
     stretch,
 )
-from inputs.ecg.formats.given import check_unit, named_as_given, names_hint
+from inputs.ecg.formats.given import named_as_given, names_hint, other_unit
 from inputs.ecg.formats.text import number
 from inputs.ecg.leads import leads_from_names
 from inputs.ecg.said import device_said
@@ -107,7 +107,7 @@ def read_edf(data: bytes, hints: ReadHints) -> EcgRecording:
     part = stretch(hints, file.records * per_record, rate_hz)
     check_size(len(signals), part.stop - part.start)
     channels = [Channel(signal.lead, signal.unit, _samples(data, file, signal, part)) for signal in signals]
-    check_unit(hints.unit, channels)
+    warnings += other_unit(hints.unit, channels)
     ignored = len(_places(file)) - len(signals)
     if ignored:
         warnings.append(InputWarning("channels_ignored", f"{ignored} channels that are not ECG leads were left out."))

@@ -60,13 +60,14 @@ def check_leads(given: Sequence[str] | None, read: Sequence[str]) -> list[InputW
     )
 
 
-def check_unit(given: str | None, channels: Sequence[Channel]) -> None:
-    """Refuse a unit that is another one than that of the leads; of one that is no voltage others will speak."""
+def other_unit(given: str | None, channels: Sequence[Channel]) -> list[InputWarning]:
+    """`parameter_ignored` where the given unit is another than that of the leads: what the file states counts.
+
+    Not refused: whoever sends a folder of files of many formats gives one unit for those that state none.
+    """
     factors = {millivolts_per(channel.unit) for channel in channels if channel.lead is not None}
     if given is None or None in factors or not factors or factors == {millivolts_per(given)}:
-        return
-    raise UnreadableFile(
-        "unit_conflict",
-        "The file states another unit than the parameter unit.",
-        hint="Leave unit out: the file states its own.",
-    )
+        return []  # of a unit that is no voltage others will speak
+    return [
+        InputWarning("parameter_ignored", "The file states another unit than the parameter unit: its own was used.")
+    ]

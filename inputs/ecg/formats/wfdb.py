@@ -29,7 +29,7 @@ from inputs.ecg.formats.base import (
     stretch,
 )
 from inputs.ecg.formats.companions import check_fetched, fitting
-from inputs.ecg.formats.given import check_unit, named_as_given, names_hint
+from inputs.ecg.formats.given import named_as_given, names_hint, other_unit
 from inputs.ecg.formats.wfdb_header import (
     BITS,
     FLAC,
@@ -75,9 +75,9 @@ def read_wfdb(files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
     header = parse_header(files[0].data)
     read = _read_segments(header, files, hints) if header.segments else _read_one(header, files, hints)
     channels = [Channel(s.lead, s.unit, row) for s, row in zip(read.signals, read.rows, strict=True)]
-    check_unit(hints.unit, channels)
     said = device_said(recorded_at=header.recorded_at)
-    return build_recording(channels, read.rate_hz, "wfdb", read.warnings, said=said)
+    warnings = [*read.warnings, *other_unit(hints.unit, channels)]
+    return build_recording(channels, read.rate_hz, "wfdb", warnings, said=said)
 
 
 def _named(header: Header, hints: ReadHints) -> tuple[Header, list[InputWarning]]:

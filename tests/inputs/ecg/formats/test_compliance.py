@@ -290,10 +290,10 @@ def test_rate_and_unit_are_stated_by_the_file_or_asked_for(ecg_format, sample):
 def test_a_unit_or_leads_given_are_used_or_refused_or_ignored_with_a_warning(ecg_format, sample, given):
     hints = replace(sample.hints, **given)
     plain = read_ecg(sample.files, sample.hints)
-    if ecg_format.states_itself and ("leads" in given or ecg_format.checks_unit):
+    if ecg_format.states_itself and "leads" in given:
         with pytest.raises(UnreadableFile) as caught:
             read_ecg(sample.files, hints)
-        assert caught.value.code == ("leads_conflict" if "leads" in given else "unit_conflict")
+        assert caught.value.code == "leads_conflict"
         return
     hinted = read_ecg(sample.files, hints)
     if ecg_format.states_itself:

@@ -71,11 +71,12 @@ def test_names_that_contradict_the_files_own_are_refused(ecg, files_of):
 
 
 @every_way
-def test_a_unit_must_be_that_of_the_file(ecg, files_of):
+def test_the_files_unit_counts_and_another_one_given_is_a_warning(ecg, files_of):
     files = files_of(ecg, list(STANDARD_LEADS))
     assert codes(read_ecg(files, ReadHints(unit="mV"))) == []
-    error = refusal(files, ReadHints(unit="uV"))
-    assert (error.code, "Leave unit out" in error.hint) == ("unit_conflict", True)
+    read = read_ecg(files, ReadHints(unit="uV"))
+    assert codes(read) == ["parameter_ignored"]
+    np.testing.assert_array_equal(read.signal_mv, read_ecg(files).signal_mv)
 
 
 def test_a_missing_file_and_missing_leads_are_told_before_a_stretch_is_asked_for(ecg):
