@@ -20,7 +20,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -43,6 +43,7 @@ SAVE_EVERY_S = 1.0
 TERMINATE_S = 5.0
 TURN_TRIES, TURN_PAUSE_S = 6, 0.05
 """Whoever looks whether the lock is held holds it for an instant."""
+MOST_WAITING = 16
 LINE_BYTES = 2**20
 """Of what a rebuild says; its report names only so many skipped clips."""
 MAX_FILE_BYTES = 4 * LINE_BYTES
@@ -94,6 +95,7 @@ class RebuildJobs:
         self._ending: Literal["cancelled", "interrupted"] | None = None
         self._changing = asyncio.Lock()
         """Held while a job is started or ended, so that `_process` and `_watching` are those of `_job`."""
+        self._waiting = 0
 
     @property
     def running(self) -> str | None:
@@ -121,7 +123,7 @@ class RebuildJobs:
 
     async def start(self, source: str, cohort_dir: Path) -> StoredJob:
         """Start a rebuild from a cohort folder. Raises JobRunning, NoSpace or JobNotStarted."""
-        async with self._changing:
+        async with self._turn_to_change():
             if self._own_running is not None:
                 raise JobRunning(self._own_running)
             job = StoredJob(id=secrets.token_hex(8), source=source, state="running", created_at=datetime.now(UTC))
@@ -147,6 +149,19 @@ class RebuildJobs:
         log.info("job_started", job=job.id, source=source)
         return job
 
+    @contextlib.asynccontextmanager
+    async def _turn_to_change(self) -> AsyncIterator[None]:
+        """Whoever changes what runs waits for those before. Raises JobNotStarted where many do: each may take a second,
+        and those who have left would be waited for too."""
+        if self._waiting >= MOST_WAITING:
+            raise JobNotStarted("jobs_busy", "Too many requests to start or end a rebuild wait already.")
+        self._waiting += 1
+        try:
+            async with self._changing:
+                yield
+        finally:
+            self._waiting -= 1
+
     async def _take_turn(self, job_id: str) -> None:
         """Hold the folder's lock for a job. Raises JobRunning, OSError, or JobNotStarted where the lock stays taken."""
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -170,8 +185,8 @@ class RebuildJobs:
         return job
 
     async def cancel(self, job_id: str) -> StoredJob:
-        """End a running job. Raises JobUnknown, JobEnded or JobElsewhere."""
-        async with self._changing:
+        """End a running job. Raises JobUnknown, JobEnded, JobElsewhere, or JobNotStarted where too many wait."""
+        async with self._turn_to_change():
             if job_id != self._own_running:
                 raise JobElsewhere if (await self.get(job_id)).state == "running" else JobEnded
             await self._end("cancelled")

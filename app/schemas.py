@@ -37,13 +37,15 @@ class ReadQuery(BaseModel):
         default=None, gt=0, le=1e6, description=f"Samples per second; needed for {UNSTATED} that do not state it."
     )
     unit: Literal["mV", "uV", "V"] | None = Field(
-        default=None, description=f"Unit of the samples; needed for {UNSTATED} that do not state it."
+        default=None,
+        description=f"Unit of the samples; needed for {UNSTATED} that do not state it. Microvolt is spelt `uV`.",
     )
     leads: str | None = Field(
         default=None,
         min_length=1,
         max_length=200,
-        description="Lead names in file order, comma-separated: `I,II,III,...`.",
+        description="For files that name no leads: their names in file order, comma-separated, as in "
+        "`leads=I,II,III,...`.",
     )
 
     exam: Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_printable)] | None = Field(

@@ -13,6 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from cli.advice import in_options
 from embedding.clips import ClipRow, embed_clips, open_view_cache
 from embedding.local import Reader, in_order, reading
 from embedding.vectors import Vectors, ecg_vectors, study_vectors
@@ -28,17 +29,8 @@ from inputs.records import NO_HINTS, ReadHints
 from models.bundle import Bundle
 from models.device import Machine
 
-# What readers advise in words of the HTTP interface, in words of this one.
-_ADVICE = {
-    "rate_missing": "Add --rate-hz, and --unit where the file does not say it, for example --rate-hz 500 --unit mV.",
-    "unit_missing": "Add --unit, for example --unit mV.",
-    "rate_conflict": "Leave --rate-hz out: the file states its own rate.",
-    "exam_missing": "Choose one with --exam: its id or, where they have none, its place from 0.",
-    "leads_missing": (
-        "Leads are found by name; an array holds I, II, III, aVR, aVL, aVF and V1 to V6 in this order, or I, II and V1 "
-        "to V6."
-    ),
-}
+_ABOUT_OPTIONS = ("parameter_ignored", "leads_replaced")
+"""Warnings that concern what was given with the command."""
 
 
 @dataclass
@@ -72,7 +64,7 @@ def embed_ecg_files(
         def windows_of(path: Path) -> NDArray[np.float32] | InputError:
             try:
                 recording = reader.read_ecg(gather_files(path), hints)
-                ignored[path.name] = [w.message for w in recording.warnings if w.code == "parameter_ignored"]
+                ignored[path.name] = [w.message for w in recording.warnings if w.code in _ABOUT_OPTIONS]
                 judged = judge_ecg(recording, spec)
                 withheld[path.name] = judged.withheld
                 return ecg_windows(judged.prepared.signal_LN, spec)
@@ -82,15 +74,14 @@ def embed_ecg_files(
         with in_order(windows_of, files, workers=machine.workers, ahead=4 * machine.workers) as results:
             for done, (path, windows_WLN) in enumerate(results, start=1):
                 if isinstance(windows_WLN, InputError):
-                    hint = _ADVICE.get(windows_WLN.code, windows_WLN.hint) if windows_WLN.hint else ""
-                    skipped.append(f"{path.name}: {windows_WLN.sentence} {hint}".rstrip())
+                    skipped.append(f"{path.name}: {in_options(windows_WLN.in_full)}")
                 else:
                     rows.append(ecg_vectors(bundle, windows_WLN[None]))
                     ids.append(path.name)
                 machine.progress(done, len(files), path.name)
     codes = {"withheld": np.array([",".join(withheld[name]) for name in ids])}
     result = save_vectors(output, rows, texts=codes | {"ids": np.array(ids)}, skipped=skipped)
-    result.notes += [f"{name}: {message}" for name in ids for message in ignored[name]]
+    result.notes += [f"{name}: {in_options(message)}" for name in ids for message in ignored[name]]
     poor = [name for name in ids if withheld[name]]
     result.notes += [f"{name}: the service would give no answer ({', '.join(withheld[name])})." for name in poor]
     return result

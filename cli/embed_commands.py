@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.console import err, out, progress
-from cli.options import BundleOption, DeviceOption, ExamOption, LengthOption, StartOption, WorkersOption
+from cli.options import BundleOption, DeviceOption, ExamOption, LeadsOption, LengthOption, StartOption, WorkersOption
 from inputs.ecg.readable import UNSTATED
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def embed_ecg(
     ] = None,
     rate_hz: Annotated[float | None, typer.Option(help=f"For {UNSTATED}: samples per second.")] = None,
     unit: Annotated[str | None, typer.Option(help=f"For {UNSTATED}: mV, uV or V.")] = None,
+    leads: LeadsOption = None,
     exam: ExamOption = None,
     start_s: StartOption = None,
     length_s: LengthOption = None,
@@ -42,12 +43,13 @@ def embed_ecg(
     from inputs.records import NO_HINTS, ReadHints
     from models.device import Machine
 
-    hints = ReadHints(rate_hz, unit, exam=exam, start_s=start_s, length_s=length_s)
+    names = tuple(name.strip() for name in leads.split(",")) if leads else None
+    hints = ReadHints(rate_hz, unit, names, exam=exam, start_s=start_s, length_s=length_s)
     _check_one_source(files, prepared, "FILE... or --prepared")
     if prepared is not None and hints != NO_HINTS:
         raise typer.BadParameter(
-            "--rate-hz, --unit, --exam, --start-s and --length-s are for files; prepared ECGs have the bundle's rate, "
-            "no unit and one length"
+            "--rate-hz, --unit, --leads, --exam, --start-s and --length-s are for files; prepared ECGs have the "
+            "bundle's rate and leads, no unit and one length"
         )
     with progress("Embedding") as report:
         if prepared is not None:

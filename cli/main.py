@@ -20,6 +20,7 @@ from cli.options import (
     DeviceOption,
     ExamOption,
     IndexOption,
+    LeadsOption,
     LengthOption,
     StartOption,
     WorkersOption,
@@ -306,6 +307,7 @@ def query(
     exclude_patient: Annotated[str | None, typer.Option(help="Leave this patient's studies out.")] = None,
     rate_hz: Annotated[float | None, typer.Option(help=f"For {UNSTATED}: samples per second.")] = None,
     unit: Annotated[str | None, typer.Option(help=f"For {UNSTATED}: mV, uV or V.")] = None,
+    leads: LeadsOption = None,
     exam: ExamOption = None,
     start_s: StartOption = None,
     length_s: LengthOption = None,
@@ -322,7 +324,8 @@ def query(
     from cli.query import ask, print_answer
 
     parameters: dict[str, str | int | float | None] = {"k": k, "exclude_patient": exclude_patient}
-    parameters |= {"rate_hz": rate_hz, "unit": unit, "exam": exam, "start_s": start_s, "length_s": length_s}
+    parameters |= {"rate_hz": rate_hz, "unit": unit, "leads": leads, "exam": exam}
+    parameters |= {"start_s": start_s, "length_s": length_s}
     parameters["device_said"] = "true" if device_said else None
     parameters["quality"] = quality if quality != "withhold" else None
     answer = ask(url, files, {name: value for name, value in parameters.items() if value is not None}, key=key)

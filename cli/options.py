@@ -21,10 +21,22 @@ def exam_name(exam: str | None) -> str | None:
     return exam
 
 
+def listed_leads(leads: str | None) -> str | None:
+    if leads is not None and not (1 <= len(leads) <= 200 and leads.isprintable()):
+        raise typer.BadParameter("names with commas between them are wanted, at most 200 letters")
+    return leads
+
+
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Model bundle folder.", exists=True, file_okay=False)]
 CohortOption = Annotated[Path, typer.Option("--cohort", help="Cohort folder.", exists=True, file_okay=False)]
 IndexOption = Annotated[Path, typer.Option("--index", help="Index folder.", file_okay=False)]
 DeviceOption = Annotated[str, typer.Option("--device", callback=device_name, help="auto, cpu, cuda or cuda:N.")]
+LeadsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--leads", callback=listed_leads, help='For files that name no leads: their names in order, "I,II,III,...".'
+    ),
+]
 ExamOption = Annotated[
     str | None,
     typer.Option("--exam", callback=exam_name, help="Of a file of many ECGs: which, by its id or its place from 0."),

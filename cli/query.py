@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rich.console import JustifyMethod
 from rich.table import Table
 
+from cli.advice import in_options
 from cli.console import led_by, out
 from ground.errors import Refusal
 from outputs import sentences, words
@@ -52,7 +53,7 @@ def _members(response: httpx.Response) -> dict[str, Any] | None:
 def _sentence(response: httpx.Response) -> str:
     problem = _members(response) or {}
     said = " ".join(str(problem[part]) for part in ("detail", "hint") if problem.get(part))
-    return said or f"The service answered {response.status_code}."
+    return in_options(said) or f"The service answered {response.status_code}."
 
 
 def print_answer(answer: Mapping[str, Any], *, said_asked: bool = False) -> None:
@@ -76,10 +77,10 @@ def print_answer(answer: Mapping[str, Any], *, said_asked: bool = False) -> None
         out.print(led_by("Measured", sentences.measured_line(report.measured)))
     _print_said(report, asked=said_asked)
     for warning in report.withheld_for:
-        out.print(led_by(words.WITHHELD, f"{warning.message} {words.what_to_do(warning.code)}"))
+        out.print(led_by(words.WITHHELD, f"{in_options(warning.message)} {words.what_to_do(warning.code)}"))
     for warning in report.warnings:
         if warning.severity != "withheld":
-            out.print(f"  {warning.severity}: {warning.message}")
+            out.print(f"  {warning.severity}: {in_options(warning.message)}")
     if report.trained_on:
         out.print(report.trained_on)
     if report.predictions is not None:  # absent when the bundle has no probes

@@ -87,7 +87,7 @@ class _LimitedBody:
             return await self._receive()
         max_bytes = self._max_bytes()
         if max(self._announced, self._received) > max_bytes:  # as announced: not a byte of it is read
-            raise BodyTooLarge(max_bytes)
+            raise BodyTooLarge(max_bytes, of_upload=max_bytes > SMALL_BODY_BYTES)
         try:
             async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
                 message = await self._receive()
@@ -97,5 +97,5 @@ class _LimitedBody:
             self._received += len(message.get("body", b""))
             self._complete = not message.get("more_body", False)
             if self._received > max_bytes:
-                raise BodyTooLarge(max_bytes)
+                raise BodyTooLarge(max_bytes, of_upload=max_bytes > SMALL_BODY_BYTES)
         return message

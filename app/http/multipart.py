@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
+from io import BytesIO
 
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.http.problems import BadUpload
@@ -34,6 +35,16 @@ def boundary_of(content_type: str) -> str:
     if len(named) != 1 or len(_NAMES.findall(content_type)) != 1:
         raise BadUpload("bad_multipart", "The Content-Type of this request does not name one boundary of its form.")
     return "".join(named[0])
+
+
+def content_of(file: UploadFile) -> bytes:
+    """All of a file of `WholeFormParser`'s, which lies in memory: its own buffer, where a read would copy it.
+
+    Copying 32 MiB takes 50 ms, and nobody else has a turn meanwhile.
+    """
+    buffer = file.file._file  # type: ignore[attr-defined]  # of a SpooledTemporaryFile, which gives it by no other name
+    assert isinstance(buffer, BytesIO)
+    return buffer.getvalue()
 
 
 class WholeFormParser(MultiPartParser):

@@ -111,11 +111,21 @@ class BodyTimeout(Problem):
         super().__init__("body_timeout", "The request body did not arrive in time.", headers={"Connection": "close"})
 
 
+_CUT_FIRST = (
+    "Cut a stretch out of the recording first, for instance with wfdb or pyedflib, or have the operator of the service "
+    "raise ECHO2ECG_MAX_BODY_BYTES."
+)
+
+
 class BodyTooLarge(Problem):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__("body_too_large", f"The request body is larger than {limit_bytes / 2**10:,.0f} KiB.")
+    def __init__(self, limit_bytes: int, *, of_upload: bool = False) -> None:
+        super().__init__(
+            "body_too_large",
+            f"The request body is larger than {limit_bytes / 2**10:,.0f} KiB.",
+            hint=_CUT_FIRST if of_upload else "",
+        )
 
 
 class RefusedHeader(Problem):

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from app.answering.pipeline import Answer, Question, Upload
 from app.http.bodies import announced_bytes
 from app.http.dependencies import caller_of
-from app.http.multipart import MAX_PART_HEADER_BYTES, WholeFormParser, boundary_of, checked_pieces
+from app.http.multipart import MAX_PART_HEADER_BYTES, WholeFormParser, boundary_of, checked_pieces, content_of
 from app.http.problems import BadUpload, InvalidParameter
 from app.service import Service
 from inputs.records import UploadedFile
@@ -98,7 +98,7 @@ async def read_upload(request: Request, *, max_files: int, fields: Collection[st
     async with _closing(form):
         for name, value in form.multi_items():
             if isinstance(value, UploadFile) and name == FILES_FIELD:
-                files.append(UploadedFile(value.filename or "", await value.read()))
+                files.append(UploadedFile(value.filename or "", content_of(value)))
             elif isinstance(value, str) and name in fields and name not in filled:
                 filled[name] = value
             elif name == FILES_FIELD and value:

@@ -25,13 +25,14 @@ _KIND = 0o170000
 
 _LISTED = b"PK\x01\x02"
 """What each entry of a zip's directory begins with."""
+_ENCRYPTED = 1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 _OF_A_DAMAGED_ZIP = (
     zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, IndexError, struct.error, zlib.error,
 )  # fmt: skip
-"""What `zipfile` raises on one, encrypted or of unusual methods; text that is not in its encoding is a ValueError."""
+"""What `zipfile` raises on one, of unusual methods; text that is not in its encoding is a ValueError."""
 
 
 def looks_like_zip(data: bytes) -> bool:
@@ -51,7 +52,9 @@ def unpack(data: bytes) -> list[UploadedFile]:
             return _unpack(archive)
     except _OF_A_DAMAGED_ZIP as error:
         raise UnreadableFile(
-            "unreadable_file", "The zip is damaged, encrypted or compressed in an unusual way."
+            "unreadable_file",
+            "The zip is damaged or compressed in an unusual way.",
+            hint="Pack the files again as an ordinary zip.",
         ) from error
 
 
@@ -69,6 +72,12 @@ def _unpack(archive: zipfile.ZipFile) -> list[UploadedFile]:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or name[1:2] == ":":
             raise UnreadableFile("file_not_in_upload", "The zip holds a file that points outside of it.")
+        if entry.flag_bits & _ENCRYPTED:
+            raise UnreadableFile(
+                "unreadable_file",
+                "The zip is encrypted.",
+                hint="Unpack it with its password, and send the files themselves or a zip without one.",
+            )
         if entry.compress_type not in _METHODS:
             raise NotImplementedError  # zipfile inflates the others without a limit
         if (entry.external_attr >> 16) & _KIND not in (0, _REGULAR_FILE):

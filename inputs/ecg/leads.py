@@ -20,12 +20,15 @@ _LIMB = {"1": "I", "2": "II", "3": "III"}
 
 _MOST_LETTERS = 200
 
-# A dash joins a word and a name only where it touches both: `ECG -aVR` is the inverted lead.
-_JOIN = r"(?:[ _:]+|-)"
+# A dash joins a word and a name only where it touches both: `ECG -aVR` is the inverted lead. R writes dots for blanks.
+_JOIN = r"(?:[ _:.]+|-)"
+_WORD = "(?:leads?|ableitung|abl|d[eé]rivation|derivaci[oó]n|derivazione)"
+_ALIKE = str.maketrans({"а": "a", "в": "v", "і": "i", "ⅰ": "i", "ⅱ": "ii", "ⅲ": "iii"})
+"""Cyrillic letters and Roman numerals, in small letters, that are meant for ours: `В1` is how Cyrillic spells V1."""
 _NOMENCLATURE = re.compile(r"mdc_ecg_(?:lead|elec_potl)_(?P<name>[a-z0-9]+)")
 _SPELT = re.compile(
     rf"(?:(?:ecg|ekg){_JOIN})?"
-    rf"(?:(?:(?P<place>limb|chest|precordial|augmented|standard)[ _]+)?(?:leads?|ableitung){_JOIN})?"
+    rf"(?:(?:(?P<place>limb|chest|precordial|augmented|standard)[ _]+)?{_WORD}{_JOIN})?"
     r"(?P<name>[a-z0-9]+|av[ _][rlf]|v[ _][1-9])"
     r"(?P<rest>[ ]?,[ ]?augmented\b[a-z, ]*)?[ .:]*"
 )
@@ -60,7 +63,7 @@ def lead_from_name(name: str) -> str | None:
     """
     if len(name) > _MOST_LETTERS:  # no name, and the patterns below take their time over long ones
         return None
-    text = " ".join(name.casefold().split())
+    text = " ".join(name.casefold().translate(_ALIKE).split())
     if (brackets := _BRACKETS.fullmatch(text)) is not None:
         lead = lead_from_name(brackets["name"])
         remark = brackets["remark"].strip()
@@ -81,6 +84,14 @@ def leads_from_names(names: Sequence[str]) -> tuple[str | None, ...]:
     if found == sorted(_CHEST.values()) and {"I", "II"} <= set(leads) and not set(found) & set(leads) and not scalp:
         leads = [lead or electrode for lead, electrode in zip(leads, chest, strict=True)]
     return tuple(leads)
+
+
+def names_given(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Names as a request gives them; one of nothing but leads with blanks between, as in `I II III`, is so many."""
+    if names is None or len(names) != 1:
+        return None if names is None else tuple(names)
+    words = names[0][:_MOST_LETTERS].replace(";", " ").split()
+    return tuple(words) if len(words) > 1 and None not in leads_from_names(words) else tuple(names)
 
 
 def are_numbers(names: Sequence[str]) -> bool:

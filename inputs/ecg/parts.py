@@ -37,8 +37,9 @@ def the_one_record(files: Sequence[UploadedFile]) -> Record | None:
     found = _found(files, EcgFormat.is_sure_of)
     sure = bool(found)
     if not sure:
-        # Perhaps damaged: the format that might be meant shall say what is wrong, the wide ones last.
-        found = _found(files, lambda each, data: each.recognises(data))
+        # Perhaps damaged: the format that might be meant shall say what is wrong, the wide ones last. What bears the
+        # mark of another kind is no damaged ECG.
+        found = _found(files, lambda each, data: each.recognises(data) and name_if_not_read(data) is None)
         found = [each for each in found if each.ecg_format is found[0].ecg_format]
     if not found:
         _refuse_signal_files(files)
@@ -78,8 +79,9 @@ def _refuse_signal_files(files: Sequence[UploadedFile]) -> None:
     if ".hea" in endings:
         raise UnreadableFile(
             "unreadable_file",
-            "The .hea file of the upload is no WFDB header: it does not start with a record line.",
-            hint="A header starts with the record's name, its number of signals and its sampling rate.",
+            "The .hea file of the upload is no WFDB header: it lacks a record line, or the signal lines below it.",
+            hint="A header starts with the record's name, its number of signals and its sampling rate; each line below "
+            "names a signal's file.",
         )
     if any(file.data.startswith(_VAL_IN_MATLAB_4, 12) for file in files):
         raise UnreadableFile(

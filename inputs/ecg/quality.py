@@ -25,6 +25,15 @@ MAX_DURATION_S = 300.0
 """A resting ECG lasts 10 s. Preparation needs about 0.2 MB of memory per second."""
 LEAST_SEEN = 0.5
 """The share of a window that a lead must hold, not to count as lost to the model that sees it."""
+LITTLE_PADDING_S = 0.5
+"""What is shorter is not cut from a record that would be too short without it."""
+
+_COLUMN_S = 2.5
+"""What a printout of 3 by 4 shows of each lead."""
+_OF_A_PRINTOUT = (
+    "A printout of 3 by 4 shows 2.5 s of each lead, one group of leads after the other, which is too little: export "
+    "the digital ECG of 10 s, in which all leads run all the time."
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,11 @@ def check_ecg(recording: EcgRecording, spec: EcgSpec, *, despite_lost_leads: boo
     where leads stand still their samples count as missing. despite_lost_leads: too many lost leads are a warning of
     severity `withheld` rather than a refusal; what has no sample at all is refused always.
     """
-    recording, warnings = without_padding(recording)
+    cut, warnings = without_padding(recording)
+    if _lasts_a_window(recording, spec) and not _lasts_a_window(cut, spec):
+        short = recording.duration_s - cut.duration_s < LITTLE_PADDING_S  # as of a heart at rest, which is no reason
+        cut, warnings = (recording, []) if short else (cut, warnings)
+    recording = cut
     _check_time_base(recording, spec)
     recording, any_held = without_held(recording)
     rows, derived = _select_leads(recording, spec)
@@ -82,14 +95,17 @@ def _check_time_base(recording: EcgRecording, spec: EcgSpec) -> None:
             f"The ECG lasts {recording.duration_s:.0f} s; at most {MAX_DURATION_S:.0f} s are prepared.",
             hint="Cut a stretch of 10 s out of it.",
         )
-    samples = int(recording.signal_mv.shape[1] * spec.rate_hz / recording.rate_hz)
-    if samples < spec.window_samples:
+    if not _lasts_a_window(recording, spec):
         needed_s = spec.window_samples / spec.rate_hz
         raise UnusableRecording(
             "too_short",
             f"The ECG lasts {recording.duration_s:.2f} s; at least {needed_s:.2f} s are needed.",
-            hint="Send a 10 s rhythm recording.",
+            hint=_OF_A_PRINTOUT if abs(recording.duration_s - _COLUMN_S) < 0.2 else "Send a 10 s rhythm recording.",
         )
+
+
+def _lasts_a_window(recording: EcgRecording, spec: EcgSpec) -> bool:
+    return int(recording.signal_mv.shape[1] * spec.rate_hz / recording.rate_hz) >= spec.window_samples
 
 
 def _select_leads(recording: EcgRecording, spec: EcgSpec) -> tuple[tuple[NDArray[np.float32], ...], tuple[str, ...]]:
@@ -143,7 +159,7 @@ def _unseen(
 ) -> list[InputWarning]:
     """What too many leads lack of a window that the model sees, as if they lacked altogether."""
     in_turn = come_in_turn(rows)
-    turn = "Each lead has a part of the time to itself and is silent for the rest, as on a printout of 3 by 4."
+    turn = "Some leads come in turn, each with a part of the time to itself, as on a printout of 3 by 4."
     gaps = [row for row in range(len(rows)) if not np.isfinite(rows[row]).all()]
     own_per_sample = rate_hz / spec.rate_hz
     for start in window_starts(int(len(rows[0]) / own_per_sample), spec):
@@ -158,8 +174,6 @@ def _unseen(
         if despite_lost_leads:
             code, message = ("leads_in_turn", turn) if in_turn else ("leads_lost", missing)
             return [InputWarning(code, message, lost, "withheld")]
-        layout = "A printout of 3 by 4 shows too little of each lead: send" if in_turn else "Send"
-        raise UnusableRecording(
-            "signal_empty", missing, hint=f"{layout} a stretch that all leads share, without gaps.", leads=lost
-        )
+        hint = _OF_A_PRINTOUT if in_turn else "Send a stretch that all leads share, without gaps."
+        raise UnusableRecording("signal_empty", missing, hint=hint, leads=lost)
     return [InputWarning("leads_in_turn", turn)] if in_turn else []

@@ -13,6 +13,7 @@ from pathlib import Path
 from inputs.ecg.archive import looks_like_zip, unpack
 from inputs.ecg.formats.base import EcgFormat
 from inputs.ecg.formats.companions import fitting
+from inputs.ecg.formats.given import check_leads
 from inputs.ecg.formats.not_read import not_read, refused_as, what_it_is
 from inputs.ecg.parts import named_beside, the_one_record
 from inputs.ecg.readable import READABLE
@@ -116,24 +117,29 @@ def _with_files_ignored(recording: EcgRecording, left_out: int) -> EcgRecording:
     """The recording, with a warning where parts of the upload are none of its files."""
     if not left_out:
         return recording
-    what = "1 file of the upload is" if left_out == 1 else f"{left_out} files of the upload are"
-    warning = InputWarning(
-        "files_ignored", f"{what} no part of this ECG and {'was' if left_out == 1 else 'were'} left out."
-    )
-    return replace(recording, warnings=(*recording.warnings, warning))
+    if left_out == 1:
+        message = "1 file of the upload does not belong to this ECG and was not read."
+    else:
+        message = f"{left_out} files of the upload do not belong to this ECG and were not read."
+    return replace(recording, warnings=(*recording.warnings, InputWarning("files_ignored", message)))
 
 
 def _with_hints_ignored(recording: EcgRecording, ecg_format: EcgFormat, hints: ReadHints) -> EcgRecording:
-    """The recording, with a warning for what was given and the format of the file has no use for."""
+    """The recording, with a warning for what was given and the format of the file has no use for.
+
+    Raises UnreadableFile for names of leads that contradict the file's own.
+    """
     ignored = []
-    if ecg_format.states_itself and (hints.unit is not None or hints.leads is not None):
-        ignored.append("The file states its own units and lead names; the given ones were not used.")
+    if ecg_format.states_itself and not ecg_format.checks_unit and hints.unit is not None:
+        ignored.append("The format of this file has its own unit, which was used; the given one was not.")
     if "exam" not in ecg_format.chooses and hints.exam is not None:
         ignored.append("No exam is chosen from files of this format; the given one was not used.")
     if "stretch" not in ecg_format.chooses and (hints.start_s is not None or hints.length_s is not None):
         ignored.append("Files of this format are read whole; start_s and length_s were not used.")
-    warnings = (InputWarning("parameter_ignored", message) for message in ignored)
-    return replace(recording, warnings=(*recording.warnings, *warnings)) if ignored else recording
+    warnings = [InputWarning("parameter_ignored", message) for message in ignored]
+    if ecg_format.states_itself:
+        warnings += check_leads(hints.leads, recording.lead_names)
+    return replace(recording, warnings=(*recording.warnings, *warnings)) if warnings else recording
 
 
 def _read_whole(path: Path) -> bytes:

@@ -18,8 +18,8 @@ FEWEST_PADDED = 3
 """So many leads that share a value for long at an end do not do so by chance."""
 ZEROS_S, HELD_S = 0.02, 0.2
 """From where on zeros, and any values, that all leads keep at an end are padding."""
-STILL_TOGETHER_S = 1.0
-"""Inside a record. A drawing of a heart without noise is quiet between its beats, for 0.65 s at 60 a minute."""
+STILL_TOGETHER_S = 1.5
+"""Inside a record. A simulator's heart without noise is quiet between its beats: 0.65 s at 60 a minute, 1.4 s at 30."""
 STILL_ALONE_S = 1.8
 """A lead that is still for longer missed a beat."""
 

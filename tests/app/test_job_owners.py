@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,6 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from app.jobs import MOST_WAITING, RebuildJobs
+from app.refusals import JobUnknown
 
 SLEEPS = "import time; time.sleep(60)"
 
@@ -198,3 +202,21 @@ def test_a_newer_versions_job_is_nobodys_leftover(start_app, index_dir):
     finally:
         bystander.kill()
         bystander.wait()
+
+
+def test_few_wait_to_start_or_end_a_rebuild_and_who_leaves_gives_the_place_back(tmp_path, command):
+    async def many() -> list[str]:
+        jobs = RebuildJobs(tmp_path / "jobs", command, lambda: asyncio.sleep(0))
+        async with jobs._changing:  # as while another server's job holds the folder's lock
+            asked = [asyncio.create_task(jobs.start("main", tmp_path)) for _ in range(MOST_WAITING - 1)]
+            asked += [asyncio.create_task(jobs.cancel("0" * 16)) for _ in range(20)]
+            await asyncio.sleep(0.01)
+            refused = [one.exception().code for one in asked if one.done()]
+            for one in asked:
+                one.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        with pytest.raises(JobUnknown):
+            await jobs.cancel("0" * 16)
+        return refused
+
+    assert asyncio.run(many()) == ["jobs_busy"] * 19

@@ -27,6 +27,7 @@ from inputs.ecg.formats.base import (
     of_one_file,
 )
 from inputs.ecg.formats.digits import count_written, written_number, written_samples
+from inputs.ecg.formats.given import other_unit
 from inputs.ecg.formats.xml import parse_xml, root_of, text_at
 from inputs.ecg.leads import lead_from_name
 from inputs.ecg.said import device_said
@@ -98,6 +99,7 @@ def read_aecg(data: bytes, hints: ReadHints) -> EcgRecording:
     rate_hz = agreed_rate(hints.rate_hz, _rate(chosen.step_s))
     check_size(len(chosen.leads), 0)
     channels = [_channel(lead, value, len(chosen.leads)) for lead, value in chosen.leads]
+    warnings += other_unit(hints.unit, channels)
     held_s = max(len(channel.samples) for channel in channels) * chosen.step_s
     stated_s = _stated_s(chosen.series)
     if stated_s is not None and stated_s - held_s > _WHOLE_SECONDS:
@@ -292,4 +294,4 @@ def _statements(root: Element) -> Iterator[str]:
             yield value.get("displayName") or value.text or ""
 
 
-AECG = EcgFormat("aecg", looks_like_aecg, of_one_file(read_aecg), states_itself=True)
+AECG = EcgFormat("aecg", looks_like_aecg, of_one_file(read_aecg), states_itself=True, checks_unit=True)

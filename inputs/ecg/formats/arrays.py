@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inputs.ecg.formats.array_rates import doubts_of_rows, rate_of
 from inputs.ecg.formats.base import (
     Channel,
     agreed_rate,
@@ -24,23 +25,25 @@ from inputs.ecg.formats.base import (
     checked_rate,
     millivolts_per,
 )
-from inputs.ecg.formats.lead_lists import Listed, check_order, names_of
+from inputs.ecg.formats.exams import Ids, place_of_exam
+from inputs.ecg.formats.lead_lists import Listed, check_order, names_beside, names_of
 from inputs.ecg.formats.stated import (
     Contents,
     Fact,
     Numbers,
     Path,
     check_leads_unnamed,
+    check_request,
     exam_ids,
     gains_stated,
     key,
-    lead_names,
-    stated_rate,
     stated_units,
 )
-from inputs.ecg.leads import leads_from_names
+from inputs.ecg.leads import leads_from_names, names_given
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints
+
+_Signal = Numbers | Mapping[str, Numbers]
 
 EIGHT_LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 MOST_OF_AN_AXIS = 10**12
@@ -50,8 +53,7 @@ _SIGNALS = {
     "tracings", "tracing", "ecg", "ecgs", "ecgdata", "data", "signal", "signals", "psignal", "waveform",
     "waveforms", "x", "samples", "val", "rhythm",
 }  # fmt: skip
-_NO_RHYTHM = re.compile(r"median|average|mean|template|representative|beat|filter_?coef", re.IGNORECASE)
-_ID_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_NO_RHYTHM = re.compile(r"median|average|avg|ensemble|mean|template|representative|beat|filter_?coef", re.IGNORECASE)
 _BARE_NUMBER = re.compile(r"\s*[0-9]{1,6}(?:\.[0-9]{1,6})?\s*")
 _LEAST_RATE_HZ = 250.0
 """A `rate` without a unit below it may be the heart's."""
@@ -66,7 +68,12 @@ def recording_from(contents: Contents, hints: ReadHints) -> EcgRecording:
     leads of an array of 12 or 8, which are taken in the usual order with a warning. Raises UnreadableFile.
     """
     file = _searched(contents)
-    found = _the_signal(file, hints)
+    hints = replace(hints, leads=names_given(hints.leads))
+    candidates = _signals(file, hints)
+    if len(candidates) > 1 and (ids := _groups(file, candidates)) is not None:
+        candidates = [candidates[place_of_exam(f"The {file.kind} file", len(candidates), ids, hints.exam)]]
+        hints = replace(hints, exam=None)
+    found = _the_signal(file, candidates, hints)
     if isinstance(found, Numbers):
         return _from_matrix(file, found, hints)
     return _from_leads(file, found, hints)
@@ -87,8 +94,8 @@ def _searched(contents: Contents) -> _File:
 
 
 def _may_be_of_the_heart(fact: Fact) -> bool:
-    """Whether numbers are called `rate`, without hertz and too low to be the rate of most recorders."""
-    if key(fact.path[-1]) != "rate":
+    """Whether numbers are called `rate` or `frequency`, without hertz and too low to be the rate of most recorders."""
+    if key(fact.path[-1]) not in ("rate", "frequency", "freq"):
         return False
     return any(
         float(value) < _LEAST_RATE_HZ
@@ -136,61 +143,62 @@ def as_samples(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def check_given(kind: str, *, rate_is_known: bool, unit_is_known: bool, rate_is_doubted: bool = False) -> None:
-    """Refuse a file whose rate or unit neither it nor the request states."""
-    needed = [name for name, known in (("rate_hz", rate_is_known), ("unit", unit_is_known)) if not known]
-    if needed:
+def check_given(
+    kind: str, *, rate_is_known: bool, unit_is_known: bool, rate_is_doubted: bool = False, hint: str = ""
+) -> None:
+    """Refuse a file whose rate or unit neither it nor the request states. hint: what else may help to the rate."""
+    lacking = [] if rate_is_known else [("rate_hz", "sampling rate", "rate_hz=500")]
+    lacking += [] if unit_is_known else [("unit", "unit", "unit=mV")]
+    if lacking:
+        names, words, examples = zip(*lacking, strict=True)
         raise UnreadableFile(
             "unit_missing" if rate_is_known else "rate_missing",
             f"{kind} has a rate without a unit, which may be the heart's."
             if rate_is_doubted and not rate_is_known
-            else f"{kind} does not say its sampling rate or unit.",
-            hint=f"Add {' and '.join(needed)} to the request, for example rate_hz=500 and unit=mV.",
+            else f"{kind} does not say its {' or '.join(words)}.",
+            hint=f"Add {' and '.join(names)} to the request, for example {' and '.join(examples)}."
+            + ("" if rate_is_known else hint),
         )
 
 
-def place_of_exam(kind: str, exams: int, ids: Sequence[str] | NDArray[Any] | None, exam: str | None) -> int:
-    """Which of a file's ECGs is meant, from 0: by its id, or by its place in a file without ids.
-
-    exams: how many there are. ids: theirs, or None. Raises UnreadableFile, whose sentence holds no id.
-    """
-    if exam is None:
-        if exams == 1:
-            return 0
-        by = "its place in the file, from 0" if ids is None else "its id in the file"
-        raise UnreadableFile(
-            "exam_missing", f"{kind} holds {exams} ECGs.", hint=f"Choose one with the parameter exam: {by}."
-        )
-    if ids is None:
-        places = [int(exam)] if re.fullmatch("[0-9]{1,12}", exam) and int(exam) < exams else []
-        way_out = f"It has no ids: give a place from 0 to {exams - 1}."
-    else:
-        places = [int(place) for place in np.flatnonzero(_same_id(ids, exam))]
-        way_out = "Give the id as the file writes it."
-    if len(places) != 1:
-        many = "no ECG" if not places else f"{len(places)} ECGs"
-        sentence = f"{kind} holds {many} of the exam that was asked for."
-        raise UnreadableFile("exam_not_found", sentence, hint=way_out)
-    return places[0]
+def _rhythms(contents: _File) -> list[Numbers]:
+    return [array for array in contents.arrays if not any(_NO_RHYTHM.search(part) for part in array.path)]
 
 
-def _same_id(ids: Sequence[str] | NDArray[Any], exam: str) -> NDArray[np.bool_]:
-    if isinstance(ids, np.ndarray):
-        return (ids == int(exam)) if _ID_NUMBER.fullmatch(exam) else np.zeros(len(ids), bool)
-    return np.array([one == exam for one in ids], bool)
+def _meant(contents: _File) -> list[Numbers]:
+    """Arrays of the name of an ECG, of whatever size."""
+    rhythms = _rhythms(contents)
+    return [array for array in rhythms if key(array.path[-1]) in _SIGNALS and len(array.shape) in (2, 3)]
 
 
-def _the_signal(contents: _File, hints: ReadHints) -> Numbers | Mapping[str, Numbers]:
-    """The array that is the ECG, or one for each lead where they stand one by one. Raises UnreadableFile."""
-    rhythms = [array for array in contents.arrays if not any(_NO_RHYTHM.search(part) for part in array.path)]
+def _signals(contents: _File, hints: ReadHints) -> list[_Signal]:
+    """The arrays that may be the ECG, each alone or one for each lead where they stand one by one."""
+    rhythms = _rhythms(contents)
     matrices = [array for array in rhythms if array.dtype.kind in "fiu" and _fits(contents, array, hints)]
     named = [array for array in matrices if key(array.path[-1]) in _SIGNALS]
-    meant = [array for array in rhythms if key(array.path[-1]) in _SIGNALS and len(array.shape) in (2, 3)]
-    passed_over = not named and any(max(array.shape) >= _VECTOR_MIN for array in meant)  # and another is no ECG then
-    found: list[Numbers | Mapping[str, Numbers]] = [
-        *(named or ([] if passed_over else matrices)),
-        *_one_by_one(rhythms),
-    ]
+    passed_over = not named and any(max(array.shape) >= _VECTOR_MIN for array in _meant(contents))
+    others = [] if passed_over else matrices  # of which none is the ECG where the one called so is passed over
+    return [*(named or others), *_one_by_one(rhythms)]
+
+
+def _groups(contents: _File, found: Sequence[_Signal]) -> Ids | None:
+    """The groups by which ECGs are told apart that are called the same; None where they are not."""
+    paths = [each.path if isinstance(each, Numbers) else next(iter(each.values())).path[:-1] for each in found]
+    within = len(paths[0]) - isinstance(found[0], Numbers)  # an array's own name is no group
+    if len({len(path) for path in paths}) > 1 or len({type(each) for each in found}) > 1:
+        return None
+    differing = [place for place in range(len(paths[0])) if len({path[place] for path in paths}) > 1]
+    if len(differing) != 1 or differing[0] >= within:
+        return None
+    names = [path[differing[0]] for path in paths]
+    numbered = contents.kind != "HDF5" and names == [str(place) for place in range(len(names))]
+    by = "its place in the file, from 0" if numbered else "the name of its group"
+    return Ids(names, by) if len(set(names)) == len(names) else None
+
+
+def _the_signal(contents: _File, found: Sequence[_Signal], hints: ReadHints) -> _Signal:
+    """The one that is the ECG. Raises UnreadableFile."""
+    meant = _meant(contents)
     if len(found) == 1:
         return found[0]
     if found:
@@ -238,7 +246,7 @@ def _counts(contents: _File, array: Numbers, hints: ReadHints) -> set[int]:
     usual = {len(hints.leads)} if hints.leads is not None else {len(STANDARD_LEADS), len(EIGHT_LEADS)}
     # A list from elsewhere in the file makes an ECG of nothing that might not be one without it.
     may_be_one = key(array.path[-1]) in _SIGNALS or min(array.shape[-2:]) in usual
-    names = names_of(contents, array) if may_be_one else lead_names(contents, array.path)
+    names = (names_of if may_be_one else names_beside)(contents, array)
     return usual if names is None else {len(names)}
 
 
@@ -268,7 +276,8 @@ def _from_matrix(contents: _File, array: Numbers, hints: ReadHints) -> EcgRecord
     place = place_of_exam(what, exams, ids, hints.exam)
     counts = _counts(contents, array, hints)
     (count,) = {min(array.shape[-2:])} & counts or {0}
-    rate_hz = stated_rate(contents, [array], exams, place)
+    found = rate_of(contents, [array], exams, place)
+    rate_hz = found.rate_hz
     units = stated_units(contents, array.path, count)
     check_given(
         what,
@@ -277,12 +286,13 @@ def _from_matrix(contents: _File, array: Numbers, hints: ReadHints) -> EcgRecord
         rate_is_doubted=contents.rate_is_doubted,
     )
     _check_units(units, hints.unit)
+    _check_request(contents, [array], hints, rate_is_stated=rate_hz is not None, unit_is_stated=bool(units))
     loaded = array.load(place if len(array.shape) == 3 else None)
     signal_LN = leads_first(loaded, counts)
-    _check_scale(contents, array.path, signal_LN, hints)
+    warnings = _check_scale(contents, array.path, signal_LN, hints)
     units = units or [str(hints.unit)] * count
-    warnings = []
-    stated = names_of(contents, array)
+    warnings += found.doubts(hints.rate_hz)
+    stated = names_of(contents, array, place)
     names: Sequence[str | None]
     if stated is not None:
         names = leads_from_names(stated)
@@ -294,31 +304,36 @@ def _from_matrix(contents: _File, array: Numbers, hints: ReadHints) -> EcgRecord
     else:
         check_leads_unnamed(contents, array.path, count)
         usual, warning = usual_leads(count)
-        check_order(contents, count, usual, hints)
+        check_order(contents, array.path, usual, hints)
         names = usual
         warnings.append(warning)
     rows = as_samples(signal_LN)
     channels = [Channel(name, unit, row) for name, unit, row in zip(names, units, rows, strict=True)]
-    return build_recording(channels, agreed(rate_hz, hints), contents.source_format, warnings)
+    used_hz = agreed(rate_hz, hints)
+    warnings += doubts_of_rows(signal_LN, names, used_hz)
+    return build_recording(channels, used_hz, contents.source_format, warnings)
 
 
 def _from_leads(contents: _File, leads: Mapping[str, Numbers], hints: ReadHints) -> EcgRecording:
     what = f"The {contents.kind} file"
     place_of_exam(what, 1, None, hints.exam)
     check_size(len(leads), max(math.prod(array.shape) for array in leads.values()))
-    rate_hz = stated_rate(contents, list(leads.values()), 1, 0)
+    found = rate_of(contents, list(leads.values()), 1, 0)
+    rate_hz = found.rate_hz
     units = {lead: stated_units(contents, array.path, 1) for lead, array in leads.items()}
     all_known = hints.unit is not None or all(units.values())
     rate_is_known = (rate_hz, hints.rate_hz) != (None, None)
     check_given(what, rate_is_known=rate_is_known, unit_is_known=all_known, rate_is_doubted=contents.rate_is_doubted)
-    channels = []
+    arrays, rate_is_stated = list(leads.values()), rate_hz is not None
+    _check_request(contents, arrays, hints, rate_is_stated=rate_is_stated, unit_is_stated=all(units.values()))
+    channels, warnings = [], list[InputWarning]()
     for lead, array in leads.items():
         _check_units(units[lead], hints.unit)
         samples_N = array.load(None).ravel()
-        _check_scale(contents, array.path, samples_N, hints)
+        warnings = _check_scale(contents, array.path, samples_N, hints) or warnings
         channels.append(Channel(lead, (units[lead] or [str(hints.unit)])[0], as_samples(samples_N)))
-    warnings = []
-    if hints.leads is not None:
+    warnings += found.doubts(hints.rate_hz)
+    if hints.leads is not None and set(leads_from_names(hints.leads)) != set(leads):
         message = "The file states its own lead names; the given ones were not used."
         warnings.append(InputWarning("parameter_ignored", message))
     return build_recording(channels, agreed(rate_hz, hints), contents.source_format, warnings)
@@ -342,13 +357,25 @@ def _check_units(stated: Sequence[str], given: str | None) -> None:
     )
 
 
-def _check_scale(contents: Contents, path: Path, signal: NDArray[Any], hints: ReadHints) -> None:
-    """Refuse whole numbers beside a gain where nobody says whether they are counts or already in the unit stated."""
+def _check_request(
+    contents: Contents, arrays: Sequence[Numbers], hints: ReadHints, *, rate_is_stated: bool, unit_is_stated: bool
+) -> None:
+    millivolts = None if unit_is_stated or hints.unit is None else millivolts_per(hints.unit)
+    check_request(contents, [each.path for each in arrays], None if rate_is_stated else hints.rate_hz, millivolts)
+
+
+def _check_scale(contents: Contents, path: Path, signal: NDArray[Any], hints: ReadHints) -> list[InputWarning]:
+    """Refuse whole numbers beside a gain where nobody says whether they are counts or already in the unit stated.
+
+    Where the request says it, there is a warning that the gain was not applied.
+    """
+    if not gains_stated(contents, path) or np.any(np.mod(signal[np.isfinite(signal)], 1)):
+        return []
     if hints.unit is not None:
-        return
-    if gains_stated(contents, path) and not np.any(np.mod(signal[np.isfinite(signal)], 1)):
-        raise UnreadableFile(
-            "scale_unclear",
-            f"The {contents.kind} file holds whole numbers and a gain, and does not say whether the gain is applied.",
-            hint="Save the samples in mV or uV, or give their unit with the parameter unit.",
-        )
+        message = "The file holds whole numbers and states a gain, which was not applied: they were taken in the unit "
+        return [InputWarning("gain_ignored", f"{message}that was given.")]
+    raise UnreadableFile(
+        "scale_unclear",
+        f"The {contents.kind} file holds whole numbers and a gain, and does not say whether the gain is applied.",
+        hint="Save the samples in mV or uV, or give their unit with the parameter unit.",
+    )

@@ -43,6 +43,8 @@ class EcgFormat:
         claims is an ECG beyond doubt; it may be one all the same where this says no.
     chooses: which of `ReadHints.exam` and of `start_s` with `length_s` the reader heeds; the others are not used, which
         is a warning.
+    checks_unit: of formats that state units themselves, whether the reader holds a given unit to that of the file and
+        warns of another one only.
     """
 
     name: str
@@ -52,6 +54,7 @@ class EcgFormat:
     companions: Callable[[bytes], tuple[str, ...]] | None = None
     confirms: Callable[[bytes], bool] | None = None
     chooses: frozenset[Choice] = frozenset()
+    checks_unit: bool = False
 
     def is_sure_of(self, data: bytes) -> bool:
         """Whether a file is an ECG of this format beyond doubt."""
@@ -145,9 +148,17 @@ def stretch(hints: ReadHints, samples: int, rate_hz: float) -> slice:
     first, count = round(start_s * rate_hz), round(length_s * rate_hz)
     if count < 1 or first + count > samples:
         lasts = f"{samples / rate_hz:.1f} s"
-        raise UnreadableFile("stretch_out_of_range", f"The recording lasts {lasts}: the stretch is not within it.")
+        raise UnreadableFile(
+            "stretch_out_of_range",
+            f"The recording lasts {lasts}: the stretch is not within it.",
+            hint=f"Together start_s and length_s, which is 10 s unless given, must not be more than {lasts}.",
+        )
     if count > MAX_SAMPLES:
-        raise UnreadableFile("too_long", f"The stretch has {count} samples per lead; at most {MAX_SAMPLES} are read.")
+        raise UnreadableFile(
+            "too_long",
+            f"The stretch has {count} samples per lead; at most {MAX_SAMPLES} are read.",
+            hint="Choose a smaller length_s.",
+        )
     return slice(first, first + count)
 
 

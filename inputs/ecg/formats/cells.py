@@ -19,8 +19,11 @@ SEPARATORS = (",", "\t", ";", "|", " ")
 _QUOTED = re.compile(r'"[^"]*"?')
 _UNIT = re.compile(r"(?P<name>.*?)[ _]*[\[(](?P<unit>[^\])]{1,40})[\])]")
 _BARE_UNIT = re.compile(
-    r"(?P<name>.*?)(?P<mark>[ _/:,.-]*)(?P<unit>[numµμ]?v|(?:nano|micro|milli)?volts?)", re.IGNORECASE
+    r"(?P<name>.*?)(?P<mark>(?P<dots>\.{1,2})|[ _/:,.-]*)(?P<unit>[numµμ]?v|(?:nano|micro|milli)?volts?)"
+    r"(?(dots)\.?)",
+    re.IGNORECASE,
 )
+"""With dots around it where R wrote them for brackets, as in `V1..mV.`."""
 _GROUPED = re.compile(r"[-+]?[1-9][0-9]{0,2}(?:[.,][0-9]{3})+")
 """A cell of which nobody can say whether its mark is a decimal or a thousands mark, as in `1,367`."""
 _MISSING = {"", "-", "nan", "na", "n/a", "null", "none"}

@@ -5,16 +5,19 @@ A heart rate or the limit of a filter is never taken for a sampling rate: `rate:
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from inputs.ecg.formats.factors import Factor, factor_in
+from inputs.ecg.formats.text import encoding_of
 from inputs.errors import UnreadableFile
 
 _MOST_LETTERS = 200
+_LAST_BYTES = 8192
 _NUMBER = r"(?P<value>[0-9]{1,7}(?:[.,][0-9]{1,9})?)"
-_MARK = r"[ \t]*[:=,;\t ][ \t]*"
+_MARK = r"[ \t]*(?:[:=][ \t]*[,;|\t]?|[,;|\t ])[ \t]*"
 _SURE = r"sampl(?:e|es|ing)?[ _-]?(?:rate|freq(?:uency)?)|fs|sfreq|rate_hz|abtast(?:rate|frequenz)"
 _HERTZ = r"(?P<unit>k?hz|hertz|sps)"
 _RATES = (
@@ -34,7 +37,7 @@ _UNIT = re.compile(
     rf"{_MARK}[\[(]?(?P<unit>{_VOLTAGE})[\])]?",
     re.IGNORECASE,
 )
-_BARE_UNIT = re.compile(r"(?:in )?[\[(]?(?P<unit>[uµμm]v)[\])]?", re.IGNORECASE)
+_BARE_UNIT = re.compile(r"(?:in )?[\[(]?(?P<unit>[uµμm]v|(?:micro|milli)volts?)[\])]?", re.IGNORECASE)
 _SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "µs": 1e-6}
 
 
@@ -63,6 +66,16 @@ def said_before(lines: Iterable[str]) -> SaidBefore:
     if len({unit.casefold() for unit in units}) > 1:
         raise UnreadableFile("unit_conflict", "The lines before the table state more than one unit.")
     return SaidBefore(next(iter(rates), None), next(iter(units), None), factor_in(lines))
+
+
+def comments_below(data: bytes) -> list[str]:
+    """The comments in the last lines of a text, of which `text.first_comments` may not have come so far."""
+    encoding = encoding_of(data)
+    if encoding == "utf-16":
+        encoding = "utf-16-le" if data.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
+    tail = data[max(0, len(data) - _LAST_BYTES) // 2 * 2 :].decode(encoding, "replace")
+    lines = (line.lstrip() for line in tail.splitlines()[1:])  # the first may be part of one
+    return [line.lstrip("#% \t") for line in lines if line[:1] in ("#", "%") and line]
 
 
 def _rate(text: str) -> float | None:

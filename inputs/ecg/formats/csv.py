@@ -6,15 +6,13 @@ What separates cells, where the header stands and what lines before it state is 
 
 from __future__ import annotations
 
-import csv
-import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inputs.ecg.formats.arrays import place_of_exam
+from inputs.ecg.formats.arrays import EIGHT_LEADS, check_given
 from inputs.ecg.formats.base import (
     Channel,
     EcgFormat,
@@ -29,31 +27,38 @@ from inputs.ecg.formats.base import (
 from inputs.ecg.formats.cells import (
     SEPARATORS,
     holds_number,
-    impossibly_long,
     leads_in,
-    marks_for,
-    numbers_of,
     split_unit,
 )
-from inputs.ecg.formats.comments import SaidBefore, said_before
+from inputs.ecg.formats.comments import SaidBefore, comments_below, said_before
 from inputs.ecg.formats.csv_rows import channels_by_rows, rows_are_leads, warning_of_others
+from inputs.ecg.formats.csv_table import open_table
 from inputs.ecg.formats.edf import looks_like_edf
+from inputs.ecg.formats.exams import place_of_exam
 from inputs.ecg.formats.factors import with_factor
 from inputs.ecg.formats.layout import LINES_LOOKED_AT, Layout, is_sure, layout_of
+from inputs.ecg.formats.no_samples import no_samples
 from inputs.ecg.formats.not_read import name_if_not_read
 from inputs.ecg.formats.programs import program_header
-from inputs.ecg.formats.repeats import Recordings, begins_again, check_counter, is_counter, is_id
-from inputs.ecg.formats.text import check_lines, first_lines, lines_of, rows_of_numbers, text_start, told
-from inputs.ecg.formats.times import is_time, rate_from_times, times_of, unit_of_time
+from inputs.ecg.formats.repeats import Recordings, is_counter, is_id
+from inputs.ecg.formats.text import first_lines, rows_of_numbers, text_start
+from inputs.ecg.formats.times import (
+    Steps,
+    check_steps,
+    is_time,
+    rate_from_times,
+    rate_in_header,
+    steps_of,
+    unit_of_time,
+)
 from inputs.ecg.formats.xml import root_of
-from inputs.ecg.leads import are_numbers
+from inputs.ecg.leads import are_numbers, names_given
 from inputs.errors import UnreadableFile
-from inputs.limits import MAX_SAMPLES, MAX_TABLE_CELLS, MAX_TABLE_COLUMNS
 from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints
 
-_ROWS_AT_A_TIME = 1024
+_FEWEST_LEADS = 8
 _MOST_BESIDE = 8
-"""Columns of ids, or of sample numbers, that are looked at."""
+"""Columns of sample numbers that are looked at."""
 _HEADER = "Start the file with a row such as I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6."
 
 
@@ -83,29 +88,41 @@ def read_csv(data: bytes, hints: ReadHints) -> EcgRecording:
     numbers alone may then lack. Raises UnreadableFile, also where decimal and thousands marks cannot be told apart.
     """
     layout = layout_of(data)
+    hints = replace(hints, leads=names_given(hints.leads))
     if layout.separator is None:
         raise _one_column(layout)
-    said = said_before(layout.said)
+    said = said_before([*layout.said, *comments_below(data)])
     if layout.by_rows or rows_are_leads(data, layout, hints.leads):
         if hints.leads is None and not layout.by_rows:
             raise _unnamed("The rows of the table have no lead names.")
-        channels, warnings = channels_by_rows(data, layout, hints.leads)
+        channels, warnings, steps = channels_by_rows(data, layout, hints.leads)
+        timed_hz = rate_in_header(first_lines(data, 1), layout.separator)
+        said = replace(said, rate_hz=timed_hz if said.rate_hz is None else agreed_rate(timed_hz, said.rate_hz))
         place_of_exam("The table", 1, None, hints.exam)
         if hints.leads is None:
             _check_names([channel.lead or "" for channel in channels])
-        return _recording(channels, said, hints, warnings)
+        stated = {found.rate_hz for found in steps if found.unit_is_stated} | ({said.rate_hz} - {None})
+        if len(stated) > 1:
+            raise UnreadableFile("rate_conflict", "The times of the table and the lines before it disagree.")
+        said = replace(said, rate_hz=next(iter(stated), None))
+        return _recording(channels, said, hints, warnings, [found for found in steps if not found.unit_is_stated])
     return _by_columns(data, layout, said, hints)
 
 
 def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints) -> EcgRecording:
-    table = _opened(data, layout, named=hints.leads is not None)
+    if hints.leads is None and not layout.names_leads:
+        raise no_samples(data, layout) or _unnamed(
+            f"The first row of the table does not name the leads: none of its {len(layout.header)} cells is one."
+        )
+    table = open_table(data, layout, named=hints.leads is not None)
     header, warnings = list(layout.header), []
     if hints.leads is not None:
         if len(hints.leads) != len(header):
             raise UnreadableFile(
                 "leads_missing",
                 f"The table has {len(header)} columns, and {len(hints.leads)} lead names were given.",
-                hint="Give a name for each column, such as time_s for one of times and x for one to be left out.",
+                hint="Give a name for each column, with commas between, such as time_s for one of times and x for one"
+                " to be left out.",
             )
         warnings += warning_of_others(layout.header, hints.leads)
         header = list(hints.leads)
@@ -113,21 +130,38 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
         _check_names(header)
     kept = {index: lead for index, lead in enumerate(leads_in(header)) if lead is not None}
     if not kept:
-        raise _unnamed("The first row of the table does not name the leads.")
+        raise _unnamed("None of the given names is that of a lead.")
     check_no_lead_twice(tuple(kept.values()))
     check_size(len(kept), table.most_rows)
     units = layout.units or [""] * len(header)
     own = list(layout.header)  # what is given are names: units and times stay those of the table
-    times = (index for index, cells in enumerate(zip(header, own, strict=True)) if any(map(is_time, cells)))
-    time = next((index for index in times if index not in kept), None)
+    named = [own[index] if is_time(own[index]) else header[index] for index in range(len(header))]
+    times = [index for index, name in enumerate(named) if is_time(name) and index not in kept]
+    times = [
+        index for index in times if not is_counter(named[index]) or table.rising([index])
+    ]  # seconds beside samples
+    times.sort(key=lambda index: unit_of_time(named[index], units[index]) is None)  # one that states its unit first
+    time = next(iter(times), None)
     names = [(header[index],) if layout.headless else (header[index], own[index]) for index in range(len(header))]
     beside = [index for index in range(len(header)) if index not in kept and index != time]
-    ids = [index for index in beside if any(map(is_id, names[index]))][:_MOST_BESIDE]
+    ids = [index for index in beside if any(map(is_id, names[index]))]
     counters = [index for index in beside if any(map(is_counter, names[index]))][:_MOST_BESIDE]
-    columns, times_N, clock = table.columns(list(kept), time, ids, counters, hints.exam)
+    rising = table.rising([index for index in beside if index not in ids and index not in counters])
+    unclear = [index for index in beside if index not in (*ids, *counters) and not is_time(named[index])]
+    lacking = [lead for lead in EIGHT_LEADS if lead not in kept.values()]
+    if hints.leads is None and 0 < len(lacking) <= len(unclear):
+        raise _unnamed(f"{len(unclear)} of the {len(header)} columns have names that are not read as leads.", lacking)
+    recordings = Recordings({index: own[index] for index in ids}, [index for index in beside if index not in ids])
+    second = said.rate_hz or hints.rate_hz or float(table.most_rows)
+    numbered = {index: next(filter(is_counter, names[index])) for index in counters}
+    columns = table.columns(list(kept), time, numbered, rising[:_MOST_BESIDE], recordings, (hints.exam, second))
+    times_N, clock = columns.times_N, columns.clock
+    _check_first_row(columns.signals)
     rate_hz = said.rate_hz
+    timed_hz = None
+    steps = [found for each_N in columns.beside.values() if (found := steps_of(each_N)) is not None]
     if time is not None and times_N is not None:
-        unit = unit_of_time(own[time] if is_time(own[time]) else header[time], units[time])
+        unit = unit_of_time(named[time], units[time])
         timed_hz = rate_from_times(times_N, unit, clock=clock, given_hz=hints.rate_hz)
         if timed_hz is not None:
             if rate_hz is not None and abs(rate_hz - timed_hz) > 0.01 * timed_hz:
@@ -135,16 +169,32 @@ def _by_columns(data: bytes, layout: Layout, said: SaidBefore, hints: ReadHints)
             rate_hz = timed_hz
             if unit is None and not clock:
                 warnings.append(InputWarning("time_unit_assumed", "The times were taken as seconds."))
+        elif not clock and (found := steps_of(times_N)) is not None:
+            steps.insert(0, replace(found, called_time=True))
     stated = {
         index: split_unit(header[index])[1] or split_unit(own[index])[1] or units[index].strip("[]()' ")
         for index in kept
     }
-    channels = [Channel(lead, stated[index], columns[index]) for index, lead in kept.items()]
-    others = sum(bool(header[index]) for index in beside)
+    channels = [Channel(lead, stated[index], columns.signals[index]) for index, lead in kept.items()]
+    unnamed = {index for index, numbers_N in columns.beside.items() if np.isfinite(numbers_N).any()}
+    others = sum(bool(header[index]) or index in unnamed for index in beside)
+    others += time is not None and timed_hz is None
     if others:
-        message = f"{others} columns that are not ECG leads were left out."
+        what = "1 column that is no ECG lead was" if others == 1 else f"{others} columns that are not ECG leads were"
+        message = f"{what} left out."
         warnings.append(InputWarning("channels_ignored", message))
-    return _recording(channels, replace(said, rate_hz=rate_hz), hints, warnings)
+    return _recording(channels, replace(said, rate_hz=rate_hz), hints, warnings, steps)
+
+
+def _check_first_row(columns: Mapping[int, NDArray[np.float64]]) -> None:
+    """Refuse a row of gains below the header: no heart gives all leads one voltage that is not zero."""
+    first, second = ([samples[place : place + 1].sum() for samples in columns.values()] for place in (0, 1))
+    if len(first) >= _FEWEST_LEADS and len(set(first)) == 1 and first[0] > 0 and set(second) != set(first):
+        raise UnreadableFile(
+            "scale_unclear",
+            "The first row below the header holds one number for all leads: it may be their factor or a sample.",
+            hint="Send the samples in mV or uV, and no such row.",
+        )
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -159,9 +209,16 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _recording(
-    channels: Sequence[Channel], said: SaidBefore, hints: ReadHints, warnings: Sequence[InputWarning]
+    channels: Sequence[Channel],
+    said: SaidBefore,
+    hints: ReadHints,
+    warnings: Sequence[InputWarning],
+    steps: Sequence[Steps] = (),
 ) -> EcgRecording:
-    """The recording of channels that may have no unit, at the rate stated or given. Raises UnreadableFile."""
+    """The recording of channels that may have no unit, at the rate stated or given. Raises UnreadableFile.
+
+    steps: of what may be times beside the leads.
+    """
     if said.factor is not None:
         channels, more = with_factor(channels, said.factor, said.unit or hints.unit)
         warnings = [*warnings, *more]
@@ -175,136 +232,18 @@ def _recording(
             "The table states another unit than the parameter unit.",
             hint="Leave unit out: the table states its own.",
         )
-    lacks_unit = None in stated and hints.unit is None
-    if (stated_hz is None and hints.rate_hz is None) or lacks_unit:
-        lacks_rate = stated_hz is None and hints.rate_hz is None
-        needed = [name for name, lacks in (("rate_hz", lacks_rate), ("unit", lacks_unit)) if lacks]
-        raise UnreadableFile(
-            "rate_missing" if lacks_rate else "unit_missing",
-            "The table does not say its sampling rate or unit.",
-            hint=f"Add {' and '.join(needed)} to the request, for example rate_hz=500 and unit=mV.",
-        )
+    known_hz = stated_hz or hints.rate_hz
+    if known_hz is not None:
+        warnings = [*warnings, *(doubt for found in steps if (doubt := check_steps(found, known_hz)) is not None)]
+    check_given(
+        "The table",
+        rate_is_known=known_hz is not None,
+        unit_is_known=None not in stated or hints.unit is not None,
+        hint="".join(f" {found}: name it time_{found.unit} if it is so." for found in steps[:1]),
+    )
     rate_hz = checked_rate(hints.rate_hz or 0.0) if stated_hz is None else agreed_rate(hints.rate_hz, stated_hz)
     in_units = [Channel(each.lead, each.unit or stated_unit or hints.unit or "", each.samples) for each in channels]
     return build_recording(in_units, rate_hz, "csv", warnings)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A table whose size is known and whose rows are still text. most_rows: as many as there are lines for."""
-
-    data: bytes
-    layout: Layout
-    headless: bool
-    most_rows: int
-
-    def columns(
-        self, wanted: Sequence[int], time: int | None, ids: Sequence[int], counters: Sequence[int], exam: str | None
-    ) -> tuple[dict[int, NDArray[np.float64]], NDArray[np.float64] | None, bool]:
-        """The wanted columns by position, as float64, NaN where a cell stands for no sample; times, if of a clock.
-
-        Of the one recording that ids and exam tell, whose counters go on from row to row.
-        """
-        found = {column: np.empty(self.most_rows) for column in wanted}
-        counted = {column: np.empty(self.most_rows) for column in counters}
-        recordings = Recordings(ids)
-        times_N = None if time is None else np.empty(self.most_rows)
-        clock = False
-        marks = marks_for(self.layout.separator or ",", self.data)
-        filled = 0
-        for rows in self._some_rows():
-            part = slice(filled, filled + len(rows))
-            for column, values in found.items():
-                values[part] = numbers_of([row[column] for row in rows], f"Column {column + 1}", marks)
-            for column in list(counted):
-                try:
-                    counted[column][part] = numbers_of([row[column] for row in rows], "")
-                except UnreadableFile:  # words, which number nothing
-                    del counted[column]
-            recordings.look_at(rows)
-            if time is not None and times_N is not None:
-                clock = clock or not holds_number(rows[0][time])
-                times_N[part] = times_of([row[time] for row in rows])
-            filled += len(rows)
-        if marks is not None:
-            marks.check()
-        if filled == 0:
-            raise UnreadableFile("signal_empty", "The table holds no sample.")
-        chosen = recordings.chosen(exam)
-        for column, values in counted.items():
-            if column not in ids or recordings.of_rows:
-                check_counter(values[:filled][chosen], "The sample numbers")
-        columns = {column: values[:filled][chosen] for column, values in found.items()}
-        return columns, None if times_N is None else times_N[:filled][chosen], clock
-
-    def _some_rows(self) -> Iterator[list[list[str]]]:
-        """The rows below the header, a few at a time."""
-        rows = self._rows()
-        while some := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
-            yield some
-
-    def _rows(self) -> Iterator[list[str]]:
-        """The rows of samples. Refuses one that has not the header's number of cells."""
-        width = len(self.layout.header)
-        lines = _lines_of_table(self.data, self.layout)
-        rows = csv.reader(lines, delimiter=self.layout.separator or ",", skipinitialspace=True)
-        skipped = 0 if self.headless else 2 if self.layout.units else 1
-        try:
-            for place, row in enumerate(rows, start=1):
-                if len(row) == width + 1 and row[-1].strip()[:1] in ("", "#"):
-                    row = row[:-1]  # a separator or a remark ends the row
-                if len(row) != width:
-                    raise _ragged(place, width)
-                if place > skipped:
-                    yield row
-        except csv.Error as error:
-            raise impossibly_long() from error
-
-
-def _lines_of_table(data: bytes, layout: Layout) -> Iterator[str]:
-    """The lines from the header on, or from the first sample."""
-    lines = itertools.islice(told(lines_of(data)), layout.before, None)
-    return (line.strip() for line in lines) if layout.separator == " " else lines
-
-
-def _opened(data: bytes, layout: Layout, *, named: bool) -> _Table:
-    """A table within limits: its lines and cells are counted before any row is taken apart.
-
-    named: the columns have names from elsewhere, so that the first row may hold samples.
-    """
-    check_lines(data)
-    separator, width = layout.separator or ",", len(layout.header)
-    if width > MAX_TABLE_COLUMNS:
-        raise UnreadableFile(
-            "too_many_channels", f"The table has {width} columns; at most {MAX_TABLE_COLUMNS} are read."
-        )
-    headless = layout.headless and (named or layout.names_leads)
-    quoted, most_rows, odd = b'"' in data, -int(not headless), None
-    begins = layout.begins or None
-    for place, line in enumerate(_lines_of_table(data, layout), start=1):
-        if begins is not None and line.lstrip().startswith(begins) and (place > 1 or layout.headless):
-            raise begins_again(f"The header of the table comes again in row {place}")
-        if odd is None and not quoted:
-            cells = len(line.split()) if separator == " " else line.count(separator) + 1
-            if cells != width and not (cells == width + 1 and _ends_in_nothing(line, separator)):
-                odd = place
-        most_rows += 1
-    if most_rows <= 0:
-        raise UnreadableFile("signal_empty", "The table holds no sample.")
-    if most_rows > MAX_SAMPLES:
-        raise UnreadableFile("too_long", f"The table has {most_rows} rows; at most {MAX_SAMPLES} are read.")
-    if odd is not None:
-        raise _ragged(odd, width)
-    if most_rows * width > MAX_TABLE_CELLS:
-        raise UnreadableFile(
-            "too_long", f"The table has {most_rows * width} cells; at most {MAX_TABLE_CELLS} are read."
-        )
-    return _Table(data, layout, headless, most_rows)
-
-
-def _ends_in_nothing(line: str, separator: str) -> bool:
-    """Whether the last cell of a line is empty or a remark, as LabChart writes them."""
-    return line.rpartition(separator)[2].strip(" ")[:1] in ("", "#")
 
 
 def _one_column(layout: Layout) -> UnreadableFile:
@@ -318,14 +257,9 @@ def _one_column(layout: Layout) -> UnreadableFile:
     )
 
 
-def _unnamed(sentence: str) -> UnreadableFile:
-    return UnreadableFile(
-        "leads_missing", sentence, hint=f"{_HEADER} Or give the parameter leads with their names in order."
-    )
-
-
-def _ragged(place: int, width: int) -> UnreadableFile:
-    return UnreadableFile("unreadable_file", f"Row {place} of the table has not the {width} cells of the first row.")
+def _unnamed(sentence: str, leads: Sequence[str] = STANDARD_LEADS) -> UnreadableFile:
+    hint = f"{_HEADER} Or give the parameter leads with their names in order."
+    return UnreadableFile("leads_missing", sentence, hint=hint, leads=tuple(leads))
 
 
 CSV = EcgFormat(

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from inputs.ecg.formats.base import Channel, check_no_lead_twice, check_size
-from inputs.ecg.formats.cells import cells_of, leads_in, marks_for, numbers_of, split_unit
+from inputs.ecg.formats.cells import cells_of, holds_number, leads_in, marks_for, numbers_of, split_unit
 from inputs.ecg.formats.layout import Layout
 from inputs.ecg.formats.text import check_lines, lines_of, told
+from inputs.ecg.formats.times import Steps, is_time, steps_of, unit_of_time
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_CHANNELS, MAX_TABLE_COLUMNS
 from inputs.records import InputWarning
@@ -19,8 +24,8 @@ _MOST_LETTERS_OF_A_ROW = 8 * 2**20
 
 def channels_by_rows(
     data: bytes, layout: Layout, given: Sequence[str] | None
-) -> tuple[list[Channel], list[InputWarning]]:
-    """A channel for each row, its unit empty where the row states none, and what must be said of the names.
+) -> tuple[list[Channel], list[InputWarning], list[Steps]]:
+    """A channel for each row, its unit empty where the row states none, what must be said of the names, and times.
 
     given: names for the rows, which replace theirs, but not their units, and which rows of numbers alone need. Raises
     UnreadableFile.
@@ -54,8 +59,27 @@ def channels_by_rows(
     leads = leads_in(given or labels)
     check_no_lead_twice([lead for lead in leads if lead is not None])
     units = [split_unit(name)[1] or split_unit(own)[1] for name, own in zip(given or labels, labels, strict=True)]
-    channels = [Channel(lead, unit or "", row) for lead, unit, row in zip(leads, units, rows, strict=True)]
-    return channels, warning_of_others(labels, given)
+    timed = [unit_of_time(label) if is_time(label) else None for label in labels]
+    steps = [_steps(row, unit) for label, unit, row in zip(labels, timed, rows, strict=True) if is_time(label)]
+    above = layout.header[1:]  # numbers for names, as pandas writes a table that was turned
+    if layout.by_rows and len(above) == len(rows[0]) and all(map(holds_number, above)):
+        steps.append(steps_of(numbers_of(above, "The first row")))
+    # What the file says of its rate is no channel that was left out.
+    told = [place for place, label in enumerate(labels) if not (is_time(label) and timed[place])]
+    channels = [Channel(leads[place], units[place] or "", rows[place]) for place in told]
+    return channels, warning_of_others(labels, given), [found for found in steps if found is not None]
+
+
+def _steps(row_N: NDArray[np.float64], unit: str | None) -> Steps | None:
+    """Those of a row that is called times. Raises UnreadableFile where it has a unit and no even steps."""
+    found = steps_of(row_N, unit)
+    if found is None and unit is not None:
+        raise UnreadableFile(
+            "rate_missing",
+            "The row of times in the table does not rise in even steps.",
+            hint="Leave the row out, and add rate_hz to the request, if no sample is missing.",
+        )
+    return None if found is None else replace(found, called_time=True, what="A row beside the leads")
 
 
 def warning_of_others(own: Sequence[str], given: Sequence[str] | None) -> list[InputWarning]:

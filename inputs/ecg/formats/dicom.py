@@ -17,6 +17,7 @@ from inputs.ecg.formats.dicom_elements import parse_dicom, short_text
 from inputs.ecg.formats.dicom_groups import the_rhythm
 from inputs.ecg.formats.dicom_said import said_in
 from inputs.ecg.formats.dicom_samples import check_lengths, decode
+from inputs.ecg.formats.given import other_unit
 from inputs.errors import UnreadableFile
 from inputs.records import EcgRecording, InputWarning, ReadHints
 
@@ -70,7 +71,8 @@ def _read(dataset: Dataset, big_endian: bool, hints: ReadHints) -> EcgRecording:
         input_warnings.append(InputWarning("unusual_object", message))
     definitions = [definition for group in groups for definition in group.dataset.ChannelDefinitionSequence]
     said = said_in(dataset, definitions)
-    return build_recording(decoded.channels, rate_hz, "dicom", [*input_warnings, *decoded.warnings], said=said)
+    input_warnings += [*decoded.warnings, *other_unit(hints.unit, decoded.channels)]
+    return build_recording(decoded.channels, rate_hz, "dicom", input_warnings, said=said)
 
 
 def _no_waveform(sop_class: str) -> UnreadableFile:
@@ -97,4 +99,5 @@ DICOM = EcgFormat(
     states_itself=True,
     confirms=holds_waveform,
     chooses=frozenset({"stretch"}),
+    checks_unit=True,
 )

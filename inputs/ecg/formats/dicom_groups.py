@@ -19,9 +19,17 @@ from inputs.ecg.leads import lead_from_code, leads_from_names, number_of_code
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, InputWarning
 
-_AVERAGED = re.compile(r"median|\bmean|averag|avg|representative|template|beat|\bsaecg\b", re.IGNORECASE)
+_AVERAGED = re.compile(r"median|\bmean\b|averag|avg|representative|template|beat|\bsaecg\b", re.IGNORECASE)
 """In a label whose words may be joined by underscores: MEDIAN_BEAT, AvgBeats, Representative cycle."""
-_INVERTED = re.compile(r"\b(?:invert|revers|negat)", re.IGNORECASE)
+_LONGEST_BEAT_S = 3.0
+"""What lasts longer is no beat, whatever words are in its label: Heartbeat 10s, AVG off, Rhythm (mean removed)."""
+_SAME_LEAD = re.compile(
+    r"(?:(?:not|non|un)[ -]?(?:inverted|reversed|filtered)|(?:high|low|band)[ -]?pass|filtered|augmented"
+    r"|(?:uni|bi)polar|limb|chest|precordial|standard|normal|original|resting|surface|left|none|leads?|ecg|einthoven|goldberger|wilson"
+    r"|[ ,;.()])*",
+    re.IGNORECASE,
+)
+"""Modifiers that make no other lead of one. All others may: Right, Posterior, Inverted, mirrored, Minus."""
 _BEAT_S = 2.0
 """What lasts less beside a recording of twice its length is a beat, whether or not it says so."""
 _LIMB, _CHEST = frozenset(STANDARD_LEADS[:6]), frozenset(STANDARD_LEADS[6:])
@@ -60,9 +68,11 @@ def the_rhythm(groups: Sequence[Dataset]) -> tuple[list[Group], list[InputWarnin
     """
     original = [_group(place, group) for place, group in enumerate(groups) if not _is_averaged(group)]
     if not original:
+        derived = any(_is_derived(group) and _seconds(group) >= _LONGEST_BEAT_S for group in groups)
+        what = "recordings that are marked as derived from others" if derived else "averaged beats"
         raise UnreadableFile(
             "no_rhythm",
-            "This DICOM file holds only averaged beats, no original recording.",
+            f"This DICOM file holds only {what}, no original recording.",
             hint="Export the rhythm, usually 10 s of all leads, and not the median beat.",
         )
     together: dict[tuple[object, ...], list[Group]] = {}
@@ -100,9 +110,19 @@ def number_of(dataset: Dataset, keyword: str, what: str) -> float | None:
 
 
 def _is_averaged(group: Dataset) -> bool:
-    derived = short_text(group, "WaveformOriginality").upper() == "DERIVED"
     words = short_text(group, "MultiplexGroupLabel").replace("_", " ")
-    return derived or _AVERAGED.search(words) is not None
+    return _is_derived(group) or (_AVERAGED.search(words) is not None and _seconds(group) < _LONGEST_BEAT_S)
+
+
+def _is_derived(group: Dataset) -> bool:
+    return short_text(group, "WaveformOriginality").upper() == "DERIVED"
+
+
+def _seconds(group: Dataset) -> float:
+    """How long a group lasts; 0 where it does not say it."""
+    samples = group.get("NumberOfWaveformSamples")
+    rate_hz = number_of(group, "SamplingFrequency", "sampling rate")
+    return samples / rate_hz if isinstance(samples, int) and rate_hz else 0.0
 
 
 def _is_beat(group: Group, longest_s: float) -> bool:
@@ -134,7 +154,7 @@ def _leads(definitions: Sequence[Dataset]) -> list[str | None]:
     """By code first, then by the code's own text, its meaning and, last, the label.
 
     A code of a table that we know and a lead that we do not, as that of -aVR, is not overruled by a text. A lead that a
-    modifier turns upside down is another one too.
+    modifier turns upside down, or to another place, is another one too.
     """
     leads: list[str | None] = []
     texts: list[tuple[str, ...]] = []
@@ -142,9 +162,9 @@ def _leads(definitions: Sequence[Dataset]) -> list[str | None]:
         source = (definition.get("ChannelSourceSequence") or [Dataset()])[0]
         code = short_text(source, "CodeValue") or short_text(source, "LongCodeValue")
         scheme = short_text(source, "CodingSchemeDesignator")
-        inverted = _is_inverted(definition)
-        leads.append(None if inverted else lead_from_code(code, scheme))
-        other = inverted or (leads[-1] is None and number_of_code(code, scheme) is not None)
+        modified = _is_modified(definition)
+        leads.append(None if modified else lead_from_code(code, scheme))
+        other = modified or (leads[-1] is None and number_of_code(code, scheme) is not None)
         meaning, label = short_text(source, "CodeMeaning"), short_text(definition, "ChannelLabel")
         texts.append(("", "", "") if other else (code, meaning, label))
     for column in range(3):
@@ -153,9 +173,12 @@ def _leads(definitions: Sequence[Dataset]) -> list[str | None]:
     return leads
 
 
-def _is_inverted(definition: Dataset) -> bool:
-    modifiers = definition.get("ChannelSourceModifiersSequence") or []
-    return any(_INVERTED.search(short_text(each, "CodeMeaning")) for each in modifiers)
+def _is_modified(definition: Dataset) -> bool:
+    for modifier in definition.get("ChannelSourceModifiersSequence") or []:
+        meaning = short_text(modifier, "CodeMeaning").replace("_", " ")
+        if not _SAME_LEAD.fullmatch(meaning) or (not meaning and short_text(modifier, "CodeValue")):
+            return True
+    return False
 
 
 def _joined(cluster: Sequence[Group]) -> list[Group]:

@@ -152,8 +152,9 @@ def _channel(definition: Dataset, lead: str | None, counts: NDArray[np.float64])
     if not scale or factor == 0 or not units:
         raise UnreadableFile(
             "unit_missing",
-            f"Lead {lead} of the DICOM file has no sensitivity: its samples are in no unit.",
-            hint="Export it with channel sensitivity and units.",
+            f"Lead {lead} of the DICOM file has no channel sensitivity or unit of it (tags 003A,0210 and 003A,0211), "
+            "so that its samples cannot be turned into millivolt.",
+            hint="Export the waveform again with these tags, or ask whoever runs the archive for the original object.",
             leads=(lead,),
         )
     offset = number_of(definition, "ChannelBaseline", "baseline") or 0.0

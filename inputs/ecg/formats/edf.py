@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, time
 
 import numpy as np
@@ -25,6 +25,7 @@ from inputs.ecg.formats.base import (
     of_one_file,
     stretch,
 )
+from inputs.ecg.formats.given import named_as_given, names_hint, other_unit
 from inputs.ecg.formats.text import number
 from inputs.ecg.leads import leads_from_names
 from inputs.ecg.said import device_said
@@ -83,7 +84,7 @@ def looks_like_edf(data: bytes) -> bool:
 def read_edf(data: bytes, hints: ReadHints) -> EcgRecording:
     """Read all, or the stretch of `hints`; `hints.rate_hz` may only confirm the file's rate. Raises UnreadableFile."""
     warnings: list[InputWarning] = []
-    file = _header(data, warnings)
+    file = _named(_header(data, warnings), hints, warnings)
     signals = [signal for signal in file.signals if signal.lead is not None]
     if not signals:
         raise _no_leads(file)
@@ -106,7 +107,8 @@ def read_edf(data: bytes, hints: ReadHints) -> EcgRecording:
     part = stretch(hints, file.records * per_record, rate_hz)
     check_size(len(signals), part.stop - part.start)
     channels = [Channel(signal.lead, signal.unit, _samples(data, file, signal, part)) for signal in signals]
-    ignored = sum(signal.label.casefold() not in _NO_CHANNELS for signal in file.signals) - len(signals)
+    warnings += other_unit(hints.unit, channels)
+    ignored = len(_places(file)) - len(signals)
     if ignored:
         warnings.append(InputWarning("channels_ignored", f"{ignored} channels that are not ECG leads were left out."))
     return build_recording(channels, rate_hz, "edf", warnings, said=_said(data, signals))
@@ -141,6 +143,22 @@ def _header(data: bytes, warnings: list[InputWarning]) -> _File:
         raise UnreadableFile("signal_empty", "The file holds no sample.")
     discontinuous = data[192:197].upper() in (b"EDF+D", b"BDF+D")
     return _File(kind, sample_bytes, signals, records, record_s, record_bytes, header_bytes, discontinuous)
+
+
+def _places(file: _File) -> list[int]:
+    """Of the signals that are no annotations and no status."""
+    return [place for place, signal in enumerate(file.signals) if signal.label.casefold() not in _NO_CHANNELS]
+
+
+def _named(file: _File, hints: ReadHints, warnings: list[InputWarning]) -> _File:
+    """The file with leads for the signals that it labels otherwise, as they are given. Raises UnreadableFile."""
+    places = _places(file)
+    leads, given = named_as_given(f"The {file.kind} file", [file.signals[place].lead for place in places], hints)
+    warnings += given
+    signals = list(file.signals)
+    for place, lead in zip(places, leads, strict=True):
+        signals[place] = replace(signals[place], lead=lead)
+    return replace(file, signals=tuple(signals))
 
 
 def _signals(data: bytes, count: int, kind: str, sample_bytes: int) -> tuple[_Signal, ...]:
@@ -207,7 +225,7 @@ def _no_leads(file: _File) -> UnreadableFile:
         sentence = f"The {file.kind} file has an ECG but does not say of which lead."
     else:
         sentence = f"The {file.kind} file has no ECG leads: it may be an EEG or a sleep study."
-    hint = "Signals are found by label, as in `ECG I` or `ECG V1`."
+    hint = f"Signals are found by label, as in `ECG I` or `ECG V1`. {names_hint(len(_places(file)))}"
     return UnreadableFile("leads_missing", sentence, hint=hint, leads=STANDARD_LEADS)
 
 
@@ -246,4 +264,6 @@ def _whole(field: bytes, kind: str) -> int:
     return int(value)
 
 
-EDF = EcgFormat("edf", looks_like_edf, of_one_file(read_edf), states_itself=True, chooses=frozenset({"stretch"}))
+EDF = EcgFormat(
+    "edf", looks_like_edf, of_one_file(read_edf), states_itself=True, chooses=frozenset({"stretch"}), checks_unit=True
+)

@@ -1,4 +1,4 @@
-"""A factor that a line before a text table states: so much voltage a count, or so many counts a voltage.
+"""A factor that a line before or below a text table states: so much voltage a count, or so many counts a voltage.
 
 What a recorder draws or how many bits it has (`Gain: 10 mm/mV`, `Resolution: 16 bits`) is no factor of the samples.
 """
@@ -26,6 +26,7 @@ _COUNT = r"(?:bits?|lsb|counts?|adu|ad[ -]?units?|units?|digits?|steps?|levels?|
 _PER = r"[ ]*(?:/|per)[ ]*(?:1[ ]*)?"
 _PER_COUNT = re.compile(_VOLT.format("volt") + _PER + _COUNT, re.IGNORECASE)
 _PER_VOLT = re.compile(rf"(?:{_COUNT})?[ ]*(?:\([0-9]{{1,9}}\))?" + _PER + _VOLT.format("volt"), re.IGNORECASE)
+_BEHIND = re.compile(rf"[ ]*{_VOLT.format('volt')}(?![\w/])", re.IGNORECASE)
 _VOLTAGE = re.compile(_VOLT.format("volt"), re.IGNORECASE)
 _NO_FACTOR = re.compile(r"[mc]m[ ]*(?:/|per)[ ]*.{0,20}|bits?|db|m?s|msec|sec|hz|khz|%|m?mm|pixels?", re.IGNORECASE)
 
@@ -43,37 +44,95 @@ _VALUE = re.compile(
     r"(?:e[-+]?[0-9]{1,2})?)[ ]*(?P<rest>.*?)[ \"']*",
     re.IGNORECASE,
 )
-_SOMEHOW = re.compile(
+_SURELY = re.compile(
     rf"\b{_COUNT}{_PER}{_VOLT.format('first')}\b|\b{_VOLT.format('second')}{_PER}{_COUNT}\b"
-    r"|\b(?:multipl(?:y|ied)|divided?) by\b",
+    r"|\b(?:multipl(?:y|ied)|divided?) (?:by|with)\b",
     re.IGNORECASE,
 )
 """What tells of a factor in words that are not taken apart."""
+_WITH_A_NUMBER = re.compile(
+    r"per[ ]?(?:bit|lsb|count)|\b(?:multipl|divi)(?:y|ie|i[sz]|de|s[oi]|dier)|fa[ck]t(?:or|eur)\b|\bfat(?:or|tore)\b"
+    r"|skalier|\bquanti[sz]|\blsb\b|aufl(?:ö|oe?)sung|verst(?:ä|ae?)rkung|\bgan(?:ho|ancia)\b|guadagno",
+    re.IGNORECASE,
+)
+_WITH_A_VOLTAGE = re.compile(r"\b(?:units?|einheit(?:en)?|steps?|unidad(?:es)?|unités?)\b", re.IGNORECASE)
+_RAW = r"(?:values?|raw|samples?|counts?|adc|adu|data|signal|digital|lsb|digits?|x|ecg|ekg)"
+_TIMES = r"[ ]*[*×·/÷][ ]*"
+_SUM = re.compile(
+    rf"\b{_RAW}\)?{_TIMES}(?:[0-9]*[.,])?[0-9]+(?:e[-+]?[0-9]+)?(?![\w./:-])"
+    rf"|(?<![\w./:-])(?:[0-9]*[.,])?[0-9]+(?:e[-+]?[0-9]+)?[ ]*[*×·][ ]*\(?{_RAW}\b",
+    re.IGNORECASE,
+)
+"""How a voltage is made of a sample: `mV = value * 0.00488`, `raw/205`."""
+_NUMBER = re.compile(
+    r"(?<![\w.,/-])(?<![0-9]:)(?:[0-9]{1,12}(?:[.,][0-9]{1,12})?|[.,][0-9]{1,12})(?:e[-+]?[0-9]{1,2})?(?![\w:])",
+    re.IGNORECASE,
+)
+_BESIDE_IT = re.compile(
+    r"[ ]*[-\])]?[ ]*(?:(?:[mc]m|k?hz|hertz|bits?|db|m?s|msec|sec(?:onds?)?|min|samples?|sps|channels?|leads?|bpm"
+    r"|pixels?|years?"
+    r"|[kmg]?(?:ohms?|Ω))\b|%)",
+    re.IGNORECASE,
+)
+"""Behind a number that is no factor."""
+_DRAWN = re.compile(
+    r"calibrat|kalibr|eich|pulse|filter|range|noise|peak|amplitude of|wave|mm[ ]*(?:/|per)", re.IGNORECASE
+)
 _START = re.compile(r"[,;|\t][ \t]*|[=:][ ]*\S+[ ]+")
 _BITS = {8.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 22.0, 24.0, 32.0}
 
 
 @dataclass(frozen=True)
 class Factor:
-    """What lines state. count_mv: one count in millivolt; None where they do not say what their number means."""
+    """What lines state. count_mv: one count in millivolt; None where they do not say what their number means.
+
+    perhaps_mv: what it is where that number, which has a unit of voltage beside it, is one.
+    """
 
     count_mv: float | None
+    perhaps_mv: float | None = None
 
 
 def factor_in(lines: Iterable[str]) -> Factor | None:
-    """The factor that lines before a table state; None where they state none, or one that changes nothing.
+    """The factor that lines beside a table state; None where they state none, or one that changes nothing.
 
     Where one is stated in full, numbers without a unit beside it (the gain of an amplifier) are not asked.
     """
     found: set[float | None] = set()
+    perhaps: set[float | None] = set()
     for line in lines:
         text = line[:_MOST_LETTERS].strip("#%/ \t\"',;")
         own = set(_factors(text))
-        found |= own or ({None} if _SOMEHOW.search(text) else set())
+        found |= own
+        if not own:
+            perhaps |= set(_somehow(text))
     certain = {round(value, 15) for value in found if value is not None}
     if len(certain) == 1:
         return Factor(certain.pop())
-    return Factor(None) if found else None
+    if found or len(perhaps) > 1:
+        return Factor(None)
+    return Factor(None, perhaps.pop()) if perhaps else None
+
+
+def _somehow(text: str) -> Iterator[float | None]:
+    """What a line that is not taken apart may state, in millivolt a count where a unit of voltage is beside it."""
+    if _SUM.search(text) or _SURELY.search(text):
+        yield None
+        return
+    spelt = re.sub(r"(?<=[a-z][a-z])(?=[A-Z])", " ", text)
+    bare = _WITH_A_NUMBER.search(spelt) is not None
+    if not (bare or _WITH_A_VOLTAGE.search(spelt)) or _DRAWN.search(spelt):
+        return
+    for match in _NUMBER.finditer(spelt):
+        if _BESIDE_IT.match(spelt, match.end()):
+            continue
+        number = float(match[0].replace(",", "."))
+        volt = _BEHIND.match(spelt, match.end())
+        if volt is not None:
+            value = _millivolts(number, volt["volt"])
+            yield None if value is None else round(value, 15)
+        elif bare and number not in (0.0, 1.0):
+            yield None
 
 
 def with_factor(
@@ -86,19 +145,20 @@ def with_factor(
     """
     leads = [channel for channel in channels if channel.lead is not None]
     units = {millivolts_per(text) for channel in leads if (text := channel.unit or unit or "")}
-    if factor.count_mv is not None and {round(per, 15) for per in units if per} == {factor.count_mv}:
+    count_mv = factor.count_mv or factor.perhaps_mv
+    if count_mv is not None and {round(per, 15) for per in units if per} == {count_mv}:
         return channels, []  # so the numbers are in that unit
     if any(np.any(np.mod(channel.samples[np.isfinite(channel.samples)], 1)) for channel in leads):
-        message = "A line before the table states a factor; its numbers are not whole and were taken as they stand."
+        message = "A line beside the table states a factor; its numbers are not whole and were taken as they stand."
         return channels, [InputWarning("factor_not_applied", message)]
     if factor.count_mv is None or units:
         raise UnreadableFile(
             "scale_unclear",
-            "The lines before the table state a factor, and its whole numbers may be counts or already in a unit.",
+            "The lines beside the table state a factor, and its whole numbers may be counts or already in a unit.",
             hint="Send the samples in mV or uV without that line, or counts with a line such as"
             " `resolution: 4.88 uV/bit` and no unit, there or in the request.",
         )
-    message = f"The numbers were taken as counts of {factor.count_mv:g} mV, as a line before the table states."
+    message = f"The numbers were taken as counts of {factor.count_mv:g} mV, as a line beside the table states."
     scaled = [Channel(each.lead, "mV", each.samples * factor.count_mv) for each in channels]
     return scaled, [InputWarning("factor_applied", message)]
 

@@ -63,6 +63,13 @@ def read_ishne(data: bytes, hints: ReadHints) -> EcgRecording:
         raise UnreadableFile("unreadable_file", "The ISHNE file has not between one and twelve leads.")
     if rate_hz <= 0:
         raise UnreadableFile("rate_missing", "The ISHNE file does not say its sampling rate.")
+    codes = struct.unpack_from(f"<{count}h", data, 158)
+    if not any(code in _LEADS for code in codes):
+        raise UnreadableFile(
+            "leads_missing",
+            "The ISHNE file does not say which leads it holds.",
+            hint="Export it with the leads named, or as CSV with a header row of lead names.",
+        )
     agreed = agreed_rate(hints.rate_hz, float(rate_hz))
     start = _signal_start(data)
     part = stretch(hints, _samples_per_lead(data, start, count), agreed)
@@ -71,17 +78,8 @@ def read_ishne(data: bytes, hints: ReadHints) -> EcgRecording:
     counts_NL = np.frombuffer(data, "<i2", samples * count, start + 2 * count * part.start).reshape(samples, count)
     channels = [
         _channel(code, step_nv, column)
-        for code, step_nv, column in zip(
-            struct.unpack_from(f"<{count}h", data, 158), struct.unpack_from(f"<{count}h", data, 206), counts_NL.T,
-            strict=True,
-        )
-    ]  # fmt: skip
-    if not any(channel.lead for channel in channels):
-        raise UnreadableFile(
-            "leads_missing",
-            "The ISHNE file does not say which leads it holds.",
-            hint="Export it with the leads named, or as CSV with a header row of lead names.",
-        )
+        for code, step_nv, column in zip(codes, struct.unpack_from(f"<{count}h", data, 206), counts_NL.T, strict=True)
+    ]
     return build_recording(channels, agreed, "ishne", _checked(data, start), said=_said(data))
 
 

@@ -35,8 +35,9 @@ class Layout:
     separator: None for a table of one cell a line. header: the cells of the row of names, or of the first row where
     none names leads. before: how many lines stand before it, or before the samples where the header is a comment or
     missing. headless: that row holds samples. units: the cells of a row of units below the header. by_rows: the first
-    cell of a row names a lead and the others are its samples. said: lines beside the table, comments among them.
-    begins: how the first line of the header begins; one that does so again begins another recording.
+    cell of a row names a lead and the others are its samples; the header is the line above them then. said: lines
+    beside the table, comments among them. begins: how the first line of the header begins; one that does so again
+    begins another recording.
     """
 
     separator: str | None
@@ -73,7 +74,9 @@ def layout_of(data: bytes) -> Layout:
     header = tuple(cells_of(lines[place], separator))
     if any(_is_row_of_lead(line) for line in lines[place : place + 2]):
         skipped = place if _is_row_of_lead(lines[place]) else place + 1
-        return Layout(separator_of(lines[skipped]), header, skipped, by_rows=True, said=said)
+        separator = separator_of(lines[skipped])
+        above = tuple(cells_of(lines[skipped - 1], separator or ",")) if skipped else ()
+        return Layout(separator, above, skipped, by_rows=True, said=said)
     if holds_samples(header):
         above = _header_in(comments, separator, len(header))
         return Layout(separator, above or header, place, headless=True, said=said)

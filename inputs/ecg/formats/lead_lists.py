@@ -2,6 +2,7 @@
 
 What stands beside an ECG under a usual name is `stated.lead_names`; programs keep channels elsewhere too (EEGLAB's
 `chanlocs(k).labels`, FieldTrip's `hdr.label`), and an order of leads is never assumed against names that are there.
+Files hold other lists of leads as well, of a plot or of a table of measurements: they name no channels.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from inputs.ecg.formats.stated import Contents, Numbers, Path, lead_names
+from inputs.ecg.formats.stated import ABOUT, Contents, Numbers, Path, key, lead_names
 from inputs.ecg.leads import lead_from_name, leads_from_names
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_CHANNELS
@@ -21,11 +22,23 @@ from inputs.records import STANDARD_LEADS, ReadHints
 MOST_LETTERS = 1000
 """Of one text that may be a list."""
 _NUMBERED = re.compile(r"(?P<word>[^0-9]*)(?P<number>[0-9]{1,3})")
-_OF_CHANNELS = re.compile(r"lead|chan|label|sig_?name|signal_?name|electrode|deriv|montage", re.IGNORECASE)
-_OF_NOTHING_ELSE = re.compile(r"lead|chan|sig_?name|signal_?name|electrode|deriv|montage", re.IGNORECASE)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_OF_CHANNELS = (
+    "lead", "chan", "label", "electr", "deriv", "montage", "ableit", "kanal", "kanael", "canal", "signame",
+    "signalname",
+)  # fmt: skip
+"""Beginnings of words."""
+_CH = {"ch", "chs", "sig", "signal", "signals"}
+_NO_OTHER_USE = _CH | {
+    "name", "names", "order", "list", "text", "string", "strings", "str", "id", "ids", "used", "of", "the", "what",
+    "row", "rows", "ecg", "ekg", "data", "type", "types",
+}  # fmt: skip
+_OF_THE_FILE = ABOUT | {"hdr", "comment", "comments", "note", "notes", "remark", "remarks", "description", "readme"}
 _LEAST_OF_A_SENTENCE = 8
 """Leads, each once: findings name fewer."""
 _BETWEEN = re.compile(r"[\s,;|/\[\](){}'\"]+")
+
+Names = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -33,40 +46,51 @@ class Listed(Contents):
     """The contents of a file with the lists of lead names in it. A fact of one empty text stands for texts not read."""
 
     @cached_property
-    def lists(self) -> tuple[tuple[str, ...], ...]:
-        """Those that name two leads or more, each once."""
-        found = [_one_by_one(some[0]) if len(some) == 1 else some for _, some in self._texts]
-        found += [some for some in self._columns if all(some)]
-        few = dict.fromkeys(some for some in found if 1 < len(some) <= MAX_CHANNELS)
-        return tuple(some for some in few if sum(lead is not None for lead in leads_from_names(some)) > 1)
+    def lists(self) -> tuple[tuple[Path, Names], ...]:
+        """Those that name two leads or more, with the path of each without its numbers."""
+        found = [(path, _one_by_one(some[0]) if len(some) == 1 else some) for path, some in self._texts]
+        found += [(path, some) for path, some in self._columns if all(some)]
+        few = [(path, some) for path, some in found if 1 < len(some) <= MAX_CHANNELS]
+        return tuple((path, some) for path, some in few if sum(lead is not None for lead in leads_from_names(some)) > 1)
+
+    def unread(self, count: int, at: Path) -> bool:
+        """Whether channels of an array at a path have names that are not read, such as MATLAB's strings."""
+        read = {some for _, some in self.lists}
+        not_read = [path for path, some in self._texts if some == ("",)]
+        not_read += [
+            path for path, some in self._texts if len(some) == count and some not in read and _may_be_names(some)
+        ]
+        not_read += [path for path, some in self._columns if len(some) == count and not any(some)]
+        return any(_names_channels(path, at) and _is_of_channels(path[-1]) for path in not_read)
 
     @cached_property
-    def unread(self) -> frozenset[int | None]:
-        """How many channels have names that are not read, such as MATLAB's strings; None where that is not known."""
-        ones = {None for fact in self.facts if fact.values == ("",) and any(map(_OF_CHANNELS.search, fact.path))}
-        of_words = {len(some) for path, some in self._texts if some not in self.lists and _may_be_names(path, some)}
-        return frozenset(ones) | of_words | {len(some) for some in self._columns if not any(some)} | self._numbered
+    def said(self) -> frozenset[tuple[str | None, ...]]:
+        """The leads that are said in a way that cannot name an array's: with words, as `V1 mean`, or with numbers."""
+        of_words = (tuple(map(_lead_within, some)) for _, some in self._texts if 1 < len(some) <= MAX_CHANNELS)
+        return self._numbered | {some for some in of_words if None not in some and len(set(some)) == len(some)}
 
     @cached_property
-    def _texts(self) -> tuple[tuple[Path, tuple[str, ...]], ...]:
-        return tuple((each.path, tuple(one for one in each.values if isinstance(one, str))) for each in self.facts)
+    def _texts(self) -> tuple[tuple[Path, Names], ...]:
+        texts = ((each.path, tuple(one for one in each.values if isinstance(one, str))) for each in self.facts)
+        return tuple((_without_numbers(path), some) for path, some in texts)
 
     @cached_property
-    def _numbered(self) -> frozenset[int]:
-        """How many leads have a number each, under their names: `V1 = 7`."""
+    def _numbered(self) -> frozenset[tuple[str | None, ...]]:
+        """Leads that have a number each under their names, `V1 = 7`, in the order of these."""
         groups: dict[Path, dict[str, Numbers]] = {}
         for array in self.arrays:
             if math.prod(array.shape) == 1 and array.dtype.kind in "fiu":
                 groups.setdefault(array.path[:-1], {})[array.path[-1]] = array
-        counts = set()
+        found = set()
         for group in groups.values():
-            if 1 < len(group) <= MAX_CHANNELS and None not in leads_from_names(list(group)):
-                numbers = sorted(float(array.load(None).ravel()[0]) for array in group.values())
-                counts |= {len(group)} if numbers in ([*range(len(group))], [*range(1, len(group) + 1)]) else set()
-        return frozenset(counts)
+            if 1 < len(group) <= MAX_CHANNELS and None not in (leads := leads_from_names(list(group))):
+                numbers = [float(array.load(None).ravel()[0]) for array in group.values()]
+                if sorted(numbers) in ([*range(len(group))], [*range(1, len(group) + 1)]):
+                    found.add(tuple(leads[place] for place in sorted(range(len(numbers)), key=numbers.__getitem__)))
+        return frozenset(found)
 
     @cached_property
-    def _columns(self) -> tuple[tuple[str, ...], ...]:
+    def _columns(self) -> tuple[tuple[Path, Names], ...]:
         """Texts of one name in things numbered in a row, in the order of their numbers; empty where one is not read."""
         columns: dict[tuple[Path, str, Path], dict[int, str]] = {}
         for fact in self.facts:
@@ -76,37 +100,89 @@ class Listed(Contents):
                 if (numbered := _NUMBERED.fullmatch(part)) is not None:
                     column = columns.setdefault((fact.path[:place], numbered["word"], fact.path[place + 1 :]), {})
                     column[int(numbered["number"])] = fact.values[0]
-        return tuple(_in_order(column) for column in columns.values() if len(column) > 1)
+        return tuple(
+            (_without_numbers((*before, word, *after)), _in_order(column))
+            for (before, word, after), column in columns.items()
+            if len(column) > 1
+        )
 
 
-def names_of(contents: Listed, array: Numbers) -> list[str] | None:
-    """The names of an array's leads: those beside it, or the one list of as many in the file; None without one."""
-    beside = lead_names(contents, array.path)
+def names_of(contents: Listed, array: Numbers, place: int = 0) -> list[str] | None:
+    """The names of an array's leads: those beside it, or the one list of as many where channels are named; or None."""
+    beside = names_beside(contents, array, place)
     if beside is not None:
         return beside
-    found = _fitting(contents, min(array.shape[-2:]))
+    found = _fitting(contents, min(array.shape[-2:]), array.path)
     return list(found[0]) if len(found) == 1 else None
 
 
-def check_order(contents: Listed, count: int, usual: Sequence[str], hints: ReadHints) -> None:
-    """Refuse leads whose usual order is to be assumed against names that the file has for them or for some of them."""
+def names_beside(contents: Listed, array: Numbers, place: int = 0) -> list[str] | None:
+    """The names that stand beside an array under a usual name, or None. place: of the exam, which may have its own."""
+    names, count = lead_names(contents, array.path), min(array.shape[-2:])
+    if names is not None and len(array.shape) == 3 and len(names) == array.shape[0] * count:
+        return names[place * count : (place + 1) * count]
+    return names
+
+
+def check_order(contents: Listed, at: Path, usual: Sequence[str], hints: ReadHints) -> None:
+    """Refuse leads whose usual order is to be assumed against names that the file has for them or for some of them.
+
+    A list that may be of another thing, such as a table of measurements, names no leads; but where it has as many in
+    another order, nobody can say of what it is. at: where the array stands.
+    """
     if hints.leads is not None:
         return
-    if len(_fitting(contents, count)) > 1:
+    if len(_fitting(contents, len(usual), at)) > 1:
         raise _not_assumed(f"The {contents.kind} file names its leads in several ways that contradict each other.")
-    if contents.unread & {count, None}:
+    if contents.unread(len(usual), at):
         raise _not_assumed(f"The {contents.kind} file names its leads in a way that is not read.")
-    for some in contents.lists:
+    as_many = {leads_from_names(some) for _, some in contents.lists} | contents.said
+    if any(some != tuple(usual) and sorted(map(str, some)) == sorted(usual) for some in as_many):
+        raise _not_assumed(
+            f"The {contents.kind} file lists the leads in an unusual order, and not as the names of the ECG's channels."
+        )
+    for path, some in contents.lists:
         places = [usual.index(lead) for lead in leads_from_names(some) if lead in usual]
-        if places != sorted(places):
+        if places != sorted(places) and _names_channels(path, at) and _is_of_channels(path[-1]):
             raise _not_assumed(
                 f"The {contents.kind} file names leads in an unusual order, and not as many as the array has."
             )
 
 
-def _fitting(contents: Listed, count: int) -> list[tuple[str, ...]]:
-    """The lists of so many names, one of each kind that name the same leads."""
-    return list({leads_from_names(some): some for some in contents.lists if len(some) == count}.values())
+def _fitting(contents: Listed, count: int, at: Path) -> list[Names]:
+    """The lists of so many names that may be those of an array at a path, one of each kind that name the same leads."""
+    some = (names for path, names in contents.lists if len(names) == count and _names_channels(path, at))
+    return list({leads_from_names(names): names for names in some}.values())
+
+
+def _names_channels(path: Path, at: Path) -> bool:
+    """Whether a list stands where channels of an array at a path are named, and bears no name of another use.
+
+    That is beside or above it or among what is its own, in nothing but what is called after channels or the file.
+    """
+    rest, array = list(path), list(_without_numbers(at))
+    while rest and array and rest[0] == array[0]:
+        del rest[0], array[0]
+    return bool(rest) and all(_has_no_other_use(part) for part in rest)
+
+
+def _has_no_other_use(name: str) -> bool:
+    if key(name) in _OF_THE_FILE:
+        return True
+    words = [word.lower() for word in _WORD.findall(name[:MOST_LETTERS])]
+    return bool(words) and all(word in _NO_OTHER_USE or word.startswith(_OF_CHANNELS) for word in words)
+
+
+def _is_of_channels(name: str) -> bool:
+    words = [word.lower() for word in _WORD.findall(name[:MOST_LETTERS])]
+    return key(name) in ("name", "names") or any(word in _CH or word.startswith(_OF_CHANNELS) for word in words)
+
+
+def _without_numbers(path: Path) -> Path:
+    """A path without the places of its arrays of structs and the like."""
+    named = (_NUMBERED.fullmatch(part) for part in path)
+    parts = (part if found is None else found["word"] for part, found in zip(path, named, strict=True))
+    return tuple(part for part in parts if part)
 
 
 def _one_by_one(text: str) -> tuple[str, ...]:
@@ -122,16 +198,16 @@ def _one_by_one(text: str) -> tuple[str, ...]:
     return tuple(name for name, lead in zip(names, leads, strict=True) if lead) if in_a_sentence else ()
 
 
-def _may_be_names(path: Path, texts: tuple[str, ...]) -> bool:
-    """Whether texts that are no list of leads name channels: by what they are called, or with leads among their words.
+def _may_be_names(texts: Names) -> bool:
+    """Whether texts that are no list of leads say something. Mere numbers, as in `ch1` and `ch2`, do not."""
+    return len(set(texts)) > 1 and not all(_NUMBERED.fullmatch(text) for text in texts)
 
-    Mere numbers, as in `ch1` and `ch2`, say nothing.
-    """
-    if len(texts) > MAX_CHANNELS or len(set(texts)) < 2 or all(_NUMBERED.fullmatch(text) for text in texts):
-        return False
-    words = [re.split(r"[\W_]+", text[:MOST_LETTERS]) for text in texts]
-    with_leads = sum(any(lead_from_name(word) for word in some if word) for some in words)
-    return with_leads > 1 or any(map(_OF_NOTHING_ELSE.search, path))
+
+def _lead_within(text: str) -> str | None:
+    """The one lead among the words of a text."""
+    words = [word for word in re.split(r"[\W_]+", text[:MOST_LETTERS]) if word and not word.isdecimal()]
+    leads = [lead for word in words if (lead := lead_from_name(word)) is not None]
+    return leads[0] if len(leads) == 1 else None
 
 
 def _in_order(column: dict[int, str]) -> tuple[str, ...]:

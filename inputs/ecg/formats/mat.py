@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from inputs.ecg.formats.arrays import MOST_OF_AN_AXIS, recording_from
 from inputs.ecg.formats.base import EcgFormat, of_one_file
+from inputs.ecg.formats.labchart_mat import channels_of_labchart
 from inputs.ecg.formats.lead_lists import MOST_LETTERS
 from inputs.ecg.formats.stated import MOST_FACTS, Contents, Fact, Numbers, Path, tells
 from inputs.errors import UnreadableFile
@@ -82,6 +83,7 @@ def read_mat(data: bytes, hints: ReadHints) -> EcgRecording:
             f"This is a {level} file of a PhysioNet record: it holds counts, and its .hea says what they mean.",
             hint="Send its .hea with it.",
         )
+    arrays, facts = channels_of_labchart(arrays, facts) or (arrays, facts)
     return recording_from(Contents("MATLAB", "mat", arrays, facts), hints)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from inputs.ecg.formats.base import Channel, EcgFormat, agreed_rate, build_recording, check_size, of_one_file, stretch
 from inputs.ecg.formats.encoded import SAMPLE_BYTES, bytes_from_base64, samples_of
+from inputs.ecg.formats.given import other_unit
 from inputs.ecg.formats.text import number
 from inputs.ecg.formats.xml import parse_xml, root_of, text_at
 from inputs.ecg.leads import lead_from_name
@@ -86,6 +87,7 @@ def read_muse(data: bytes, hints: ReadHints) -> EcgRecording:
     if any(_number_at(element, "FirstSampleBaseline") for _, element in strip.known):
         message = "The GE MUSE file states a baseline of its leads, which was not applied: its sign is not known."
         warnings.append(InputWarning("baseline_ignored", message))
+    warnings += other_unit(hints.unit, channels)
     channels += [Channel(None, "", np.empty(0))] * (len(strip.leads) - len(strip.known))
     return build_recording(channels, rate_hz, "muse", warnings, said=_said(root, strip.waveform))
 
@@ -304,4 +306,11 @@ def _lines(diagnosis: Element) -> Iterator[str]:
     yield " ".join(line)
 
 
-MUSE = EcgFormat("muse", looks_like_muse, of_one_file(read_muse), states_itself=True, chooses=frozenset({"stretch"}))
+MUSE = EcgFormat(
+    "muse",
+    looks_like_muse,
+    of_one_file(read_muse),
+    states_itself=True,
+    chooses=frozenset({"stretch"}),
+    checks_unit=True,
+)

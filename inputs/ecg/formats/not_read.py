@@ -40,6 +40,7 @@ class NotRead:
 
 
 _PDF = NotRead("a PDF document", _PICTURE)
+_POSTSCRIPT = NotRead("a PostScript document", _PICTURE)
 _IMAGE = NotRead("an image", _PICTURE)
 _VIDEO = NotRead("a video", "Send an ECG: echo clips are not asked about, they are indexed with their cohort.")
 _ARCHIVE = NotRead("a packed archive", _UNPACK)
@@ -60,7 +61,7 @@ _FHIR = NotRead("a FHIR resource", _EXPORT)
 _PAGE = NotRead("a web page (HTML), perhaps that of a login", _WEB)
 
 _MARKS: tuple[tuple[int, bytes, NotRead], ...] = (
-    (0, b"%PDF", _PDF),
+    (0, b"\xc5\xd0\xd3\xc6", _POSTSCRIPT),
     (0, b"\x89PNG", _IMAGE),
     (0, b"\xff\xd8\xff", _IMAGE),
     (0, b"GIF8", _IMAGE),
@@ -98,6 +99,9 @@ _MARKS: tuple[tuple[int, bytes, NotRead], ...] = (
     (0, b"ALIVE", _KARDIA),
     (0, b"MSH|", NotRead("an HL7 version 2 message", _EXPORT)),
 )  # fmt: skip
+_PAGES = re.compile(rb"(?:\A|[\r\n])[^\w\r\n]{0,8}%(?P<kind>PDF-[0-9]|!PS)")
+_PAGES_BYTES = 1024
+"""Within so many bytes a PDF says that it is one: mail systems and printers put lines before it."""
 _PICKLE_START = re.compile(rb"\x80[\x02-\x05][\]\[}{()cKX\x8c\x95Nqh\x8a]")
 _BITMAP = re.compile(rb"BM....\0\0\0\0....[\x0c\x28\x38\x40\x6c\x7c]\0\0\0", re.DOTALL)
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -141,6 +145,8 @@ def not_read(data: bytes) -> NotRead | None:
     found = next((kind for offset, mark, kind in _MARKS if data.startswith(mark, offset)), None)
     if found is not None:
         return found
+    if (pages := _PAGES.search(data, 0, _PAGES_BYTES)) is not None:
+        return _POSTSCRIPT if pages["kind"] == b"!PS" else _PDF
     if data.startswith(_OLE):
         return _of_office(data)
     if _BITMAP.match(data):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inputs.ecg.formats.array_rates import doubts_of_rows
 from inputs.ecg.formats.arrays import (
     EIGHT_LEADS,
     MOST_OF_AN_AXIS,
@@ -21,13 +22,13 @@ from inputs.ecg.formats.arrays import (
     check_axes,
     check_given,
     leads_first,
-    place_of_exam,
     usual_leads,
 )
 from inputs.ecg.formats.base import Channel, EcgFormat, build_recording, check_size, of_one_file
-from inputs.ecg.leads import leads_from_names
+from inputs.ecg.formats.exams import place_of_exam
+from inputs.ecg.leads import leads_from_names, names_given
 from inputs.errors import UnreadableFile
-from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints
+from inputs.records import STANDARD_LEADS, EcgRecording, ReadHints
 
 _MAGIC = b"\x93NUMPY"
 
@@ -39,18 +40,14 @@ def looks_like_npy(data: bytes) -> bool:
 def read_npy(data: bytes, hints: ReadHints) -> EcgRecording:
     """Read an array of floats or integers of two axes, or of three where the first one counts ECGs.
 
-    `hints.rate_hz` is needed, `hints.unit` too for integers (floats without one count as millivolt, with a warning),
-    `hints.leads` for any other order than I, II, III, aVR, aVL, aVF, V1..V6 or, with eight leads, I, II, V1..V6, and
-    `hints.exam` for the place, from 0, where there are several ECGs. Raises UnreadableFile.
+    `hints.rate_hz` and `hints.unit` are needed, `hints.leads` for any other order than I, II, III, aVR, aVL, aVF,
+    V1..V6 or, with eight leads, I, II, V1..V6, and `hints.exam` for the place, from 0, where there are several ECGs.
+    Raises UnreadableFile.
     """
-    unit, leads = hints.unit, hints.leads
+    leads = names_given(hints.leads)
     array = _the_exam(_read_array(data), hints)
-    integers = array.dtype.kind in "iu"
-    unit_is_known = unit is not None or not integers
-    check_given("A NumPy file", rate_is_known=hints.rate_hz is not None, unit_is_known=unit_is_known)
+    check_given("A NumPy file", rate_is_known=hints.rate_hz is not None, unit_is_known=hints.unit is not None)
     warnings = []
-    if unit is None:
-        warnings.append(InputWarning("unit_assumed", "The values were taken as millivolt."))
     counts = [len(STANDARD_LEADS), len(EIGHT_LEADS)] if leads is None else [len(leads)]
     signal_LN = leads_first(array, counts)
     names: Sequence[str | None]
@@ -60,8 +57,10 @@ def read_npy(data: bytes, hints: ReadHints) -> EcgRecording:
         names, warning = usual_leads(len(signal_LN))
         warnings.append(warning)
     rows = zip(names, as_samples(signal_LN), strict=True)
-    channels = [Channel(name, unit or "mV", samples_N) for name, samples_N in rows]
-    return build_recording(channels, agreed(None, hints), "npy", warnings)
+    channels = [Channel(name, str(hints.unit), samples_N) for name, samples_N in rows]
+    rate_hz = agreed(None, hints)
+    warnings += doubts_of_rows(signal_LN, names, rate_hz)
+    return build_recording(channels, rate_hz, "npy", warnings)
 
 
 def _the_exam(array: NDArray[Any], hints: ReadHints) -> NDArray[Any]:

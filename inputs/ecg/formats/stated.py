@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inputs.ecg.formats.base import millivolts_per
+from inputs.ecg.formats.exams import Ids, known_name
 from inputs.ecg.leads import leads_from_names
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_CHANNELS
@@ -27,8 +29,17 @@ MOST_FACTS = 4 * MAX_CHANNELS
 _RATES = {
     "fs", "fshz", "samplingrate", "samplerate", "samplingfrequency", "samplefrequency", "samplingfreq", "sfreq",
     "rate", "ratehz", "samplingratehz", "sampleratehz", "samplingfrequencyhz", "srate", "sr",
+    "fsample",
 }  # fmt: skip
-_UNITS = {
+_LOOSE_RATES = {"frequency", "freq"}
+"""Names of other things too, which are asked where nothing else states a rate."""
+_OF_INTERVALS = (
+    "dt", "deltat", "samplinginterval", "sampleinterval", "samplingperiod", "sampleperiod", "timestep", "isi",
+)  # fmt: skip
+INTERVALS = {name + unit: unit or None for name in _OF_INTERVALS for unit in ("", "s", "sec", "ms", "us")}
+"""Keys of names of the time between two samples, and the unit that they state."""
+_UNITS_OF_INTERVALS = {name + ending for name in _OF_INTERVALS for ending in ("unit", "units")}
+UNITS = {
     "unit", "units", "siunit", "sigunits", "signalunit", "signalunits",
 }  # fmt: skip
 _LEADS = {
@@ -52,13 +63,25 @@ _OF_GAINS = (
     "multiplier",
     "sensitivity",
     "calibration",
+    "percount",
+    "perlsb",
+    "perdigit",
+    "peradu",
+    "bitvalue",
+    "bitweight",
+    "adcstep",
+    "stepsize",
+    "quantization",
+    "quantisation",
 )
 """Parts of other names of factors."""
 _IDS = ("examid", "examids", "idexam", "tracingid", "ecgid", "recordid", "studyid", "id", "ids")
-_ABOUT = {
+ABOUT = {
     "meta", "metadata", "info", "header", "hea", "about", "attributes", "attrs", "parameters", "params",
 }  # fmt: skip
 """Groups beside an ECG that say something about it."""
+_LEAST_OF_A_SIGNAL = 65
+_NUMBER_IN_TEXT = re.compile(r"[0-9]{1,9}(?:[.,][0-9]{1,9})?")
 _RATE = re.compile(r"\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(?:hz)?\s*", re.IGNORECASE)
 
 Path = tuple[str, ...]
@@ -111,6 +134,23 @@ class Contents:
             if found:
                 return
 
+    def elsewhere(self, paths: Collection[Path], names: Collection[str]) -> Iterator[Fact]:
+        """Facts of these names anywhere, whatever they stand in, but for those of another signal than at these paths.
+
+        That is what stands in a group with a signal of its own, or is an attribute of one.
+        """
+        others = self._of_signals - {path[:depth] for path in paths for depth in range(len(path) + 1)}
+        for group, facts in self._facts_in.items():
+            if any(group[:depth] in others for depth in range(len(group) + 1)):
+                continue
+            yield from (fact for name, fact in facts if name in names)
+
+    @cached_property
+    def _of_signals(self) -> frozenset[Path]:
+        """Arrays long enough for a signal, and what they stand in."""
+        signals = [array.path for array in self.arrays if max(array.shape, default=0) >= _LEAST_OF_A_SIGNAL]
+        return frozenset(signals) | {path[:-1] for path in signals}
+
     @cached_property
     def gain_names(self) -> frozenset[str]:
         """The keys of all facts that may be factors."""
@@ -129,7 +169,7 @@ class Contents:
         """The same by what stands beside the group in which they tell about it."""
         found: dict[Path, list[tuple[str, Fact]]] = {}
         for path, facts in self._facts_in.items():
-            if path and key(path[-1]) in _ABOUT:
+            if path and key(path[-1]) in ABOUT:
                 found.setdefault(path[:-1], []).extend(facts)
         return found
 
@@ -141,7 +181,8 @@ def key(name: str) -> str:
 
 def tells(name: str) -> bool:
     """Whether values under a name may be a fact about an ECG. Nothing else of a file is looked at."""
-    return key(name) in _RATES | _UNITS | _LEADS or _is_gain(key(name)) or key(name) in _IDS
+    known = _RATES | _LOOSE_RATES | INTERVALS.keys() | _UNITS_OF_INTERVALS | UNITS | _LEADS
+    return key(name) in known or _is_gain(key(name)) or key(name) in _IDS
 
 
 def _is_gain(name: str) -> bool:
@@ -179,17 +220,18 @@ def check_leads_unnamed(contents: Contents, path: Path, count: int) -> None:
             )
 
 
-def exam_ids(contents: Contents, array: Numbers, exams: int) -> Sequence[str] | NDArray[Any] | None:
+def exam_ids(contents: Contents, array: Numbers, exams: int) -> Ids | None:
     """The ids of the exams, from an array or a list of as many beside the ECG; None where there is none."""
     for name in _IDS:
+        by = f"its id in {known_name(name)}"
         for other in contents.arrays:
             of_each = other.dtype.kind in "fiu" and math.prod(other.shape) == exams
             if of_each and other.path[:-1] == array.path[:-1] and key(other.path[-1]) == name:
-                return other.load(None).ravel()
+                return Ids(other.load(None).ravel(), by)
         for fact in contents.around(array.path, (name,)):
             texts = [value for value in fact.values if isinstance(value, str)]
             if len(texts) == exams:
-                return texts
+                return Ids(texts, by)
     return None
 
 
@@ -213,6 +255,14 @@ def stated_rate(contents: Contents, arrays: Sequence[Numbers], exams: int, place
     return next(iter(rates), None)
 
 
+def loose_rate(contents: Contents, path: Path) -> float | None:
+    """One number called frequency that concerns what stands at a path; what else may be meant is left out before."""
+    for fact in contents.around(path, _LOOSE_RATES):
+        if len(fact.values) == 1:
+            return _number(fact.values[0])
+    return None
+
+
 def _number(value: Value) -> float | None:
     if isinstance(value, str):
         found = _RATE.fullmatch(value[:40])
@@ -222,7 +272,7 @@ def _number(value: Value) -> float | None:
 
 def stated_units(contents: Contents, path: Path, count: int) -> list[str]:
     """A unit for each of `count` leads as the file states it; nothing where it states none."""
-    for fact in contents.around(path, _UNITS):
+    for fact in contents.around(path, UNITS):
         texts = [value.strip() for value in fact.values if isinstance(value, str) and value.strip()]
         if len(set(texts)) == 1:
             return texts[:1] * count
@@ -231,7 +281,41 @@ def stated_units(contents: Contents, path: Path, count: int) -> list[str]:
     return []
 
 
+def check_request(contents: Contents, paths: Collection[Path], rate_hz: float | None, millivolts: float | None) -> None:
+    """Refuse a rate or a unit of the request that nothing near the signals confirms and something in the file denies.
+
+    paths: of the signals. rate_hz, millivolts (a unit's): None where they are not the request's.
+    """
+    facts = list(contents.elsewhere(paths, _RATES)) if rate_hz is not None else []
+    rates = {rate for fact in facts for value in fact.values if (rate := _number(value)) is not None and rate > 0.0}
+    if rate_hz is not None and rates and not any(math.isclose(rate, rate_hz, rel_tol=0.01) for rate in rates):
+        raise UnreadableFile(
+            "rate_conflict",
+            f"The {contents.kind} file states {min(rates):g} Hz apart from its signal, and the parameter rate_hz "
+            f"{rate_hz:g} Hz.",
+            hint="Give the rate that the file states, or save the ECG without what is of another signal.",
+        )
+    facts = list(contents.elsewhere(paths, UNITS)) if millivolts is not None else []
+    texts = {value for fact in facts for value in fact.values if isinstance(value, str)}
+    units = {each for text in texts if (each := millivolts_per(text)) is not None}
+    if millivolts is not None and units and millivolts not in units:
+        raise UnreadableFile(
+            "unit_conflict",
+            f"The {contents.kind} file states another unit apart from its signal than the parameter unit.",
+            hint="Give the unit that the file states, or save the ECG without what is of another signal.",
+        )
+
+
 def gains_stated(contents: Contents, path: Path) -> bool:
-    """Whether the file states factors for the samples at a path, other than one."""
-    facts = contents.around(path, contents.gain_names)
-    return any(value not in (0.0, 1.0) for fact in facts for value in fact.values if not isinstance(value, str))
+    """Whether the file states factors for the samples at a path, near them or apart, other than one."""
+    near = list(contents.around(path, contents.gain_names))
+    facts = near or list(contents.elsewhere([path], contents.gain_names))
+    return any(_is_factor(value) for fact in facts for value in fact.values)
+
+
+def _is_factor(value: Value) -> bool:
+    """A number, or one in a text as in `4.88 uV`; that in `10 mm/mV` is of a print."""
+    if not isinstance(value, str):
+        return value not in (0.0, 1.0)
+    numbers = _NUMBER_IN_TEXT.findall(value[:40])
+    return len(numbers) == 1 and "mm" not in value and float(numbers[0].replace(",", ".")) not in (0.0, 1.0)

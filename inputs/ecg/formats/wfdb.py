@@ -29,6 +29,7 @@ from inputs.ecg.formats.base import (
     stretch,
 )
 from inputs.ecg.formats.companions import check_fetched, fitting
+from inputs.ecg.formats.given import named_as_given, names_hint, other_unit
 from inputs.ecg.formats.wfdb_header import (
     BITS,
     FLAC,
@@ -44,7 +45,7 @@ from inputs.ecg.formats.wfdb_segments import Piece, check_belong_together, check
 from inputs.ecg.said import device_said
 from inputs.errors import UnreadableFile, no_room
 from inputs.limits import MAX_WFDB_SEGMENT_BYTES
-from inputs.records import EcgRecording, InputWarning, ReadHints, UploadedFile
+from inputs.records import STANDARD_LEADS, EcgRecording, InputWarning, ReadHints, UploadedFile
 
 __all__ = ["WFDB", "named_files", "read_wfdb"]
 
@@ -75,7 +76,24 @@ def read_wfdb(files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
     read = _read_segments(header, files, hints) if header.segments else _read_one(header, files, hints)
     channels = [Channel(s.lead, s.unit, row) for s, row in zip(read.signals, read.rows, strict=True)]
     said = device_said(recorded_at=header.recorded_at)
-    return build_recording(channels, read.rate_hz, "wfdb", read.warnings, said=said)
+    warnings = [*read.warnings, *other_unit(hints.unit, channels)]
+    return build_recording(channels, read.rate_hz, "wfdb", warnings, said=said)
+
+
+def _named(header: Header, hints: ReadHints) -> tuple[Header, list[InputWarning]]:
+    """The header with leads for the channels that it names otherwise, as they are given. Raises UnreadableFile."""
+    if header.segments:
+        return header, []  # a segment that has such is refused elsewhere
+    leads, given = named_as_given("The WFDB record", [signal.lead for signal in header.signals], hints)
+    if not any(leads):
+        raise UnreadableFile(
+            "leads_missing",
+            f"None of the {len(leads)} channels of the WFDB record is named as an ECG lead.",
+            hint=f"Channels are found by name: I, II, III, aVR, aVL, aVF, V1 to V6. {names_hint(len(leads))}",
+            leads=STANDARD_LEADS,
+        )
+    signals = tuple(replace(signal, lead=lead) for signal, lead in zip(header.signals, leads, strict=True))
+    return replace(header, signals=signals), given
 
 
 def _rates(signals: Sequence[Signal], frame_rate_hz: float | None, hints: ReadHints) -> tuple[float, float]:
@@ -111,13 +129,15 @@ def _window(signals: Sequence[Signal], frames: int, frame_rate_hz: float, hints:
 
 def _read_one(header: Header, files: Sequence[UploadedFile], hints: ReadHints) -> _Samples:
     """A record of one segment."""
+    header, given = _named(header, hints)
     frame_rate_hz, rate_hz = _rates(header.signals, header.rate_hz, hints)
+    _check_there([signal.file for signal in header.signals if signal.format != NO_FILE], files)
     if header.samples is not None:
-        _window(header.signals, header.samples, frame_rate_hz, hints)  # before any file is looked for
+        _window(header.signals, header.samples, frame_rate_hz, hints)  # before any file is looked into
     header, data = _with_files(header, files)
     window = _window(header.signals, header.samples or 0, frame_rate_hz, hints)
     rows, found = _read_signals(header, data, window)
-    return _Samples(header.signals, rows, rate_hz, found)
+    return _Samples(header.signals, rows, rate_hz, [*given, *found])
 
 
 def _read_segments(master: Header, files: Sequence[UploadedFile], hints: ReadHints) -> _Samples:
@@ -129,10 +149,12 @@ def _read_segments(master: Header, files: Sequence[UploadedFile], hints: ReadHin
     if not names:
         raise UnreadableFile("signal_empty", "The WFDB record holds no sample.")
     total = sum(length for _, length in master.segments)
+    if hints.start_s is None and hints.length_s is None:
+        _check_there([f"{name}.hea" for name, _ in master.segments if name != "~"], files)
     if master.rate_hz is not None:
         stretch(hints, total, master.rate_hz)
     first = master.layout or next((name for name in names if _place(f"{name}.hea", files) is not None), names[0])
-    reference = parse_header(_part(f"{first}.hea", files))
+    reference, given = _named(parse_header(_part(f"{first}.hea", files)), hints)
     if reference.segments:
         raise UnreadableFile("unreadable_file", "A segment of the WFDB record has segments itself.")
     check_belong_together(master, reference, total)
@@ -142,6 +164,7 @@ def _read_segments(master: Header, files: Sequence[UploadedFile], hints: ReadHin
     whole = {}
     for name in dict.fromkeys(piece.name for piece in pieces if piece.name is not None):
         header = parse_header(_part(f"{name}.hea", files))
+        header = header if master.layout else _named(header, hints)[0]
         check_segment(header, reference, fixed=master.layout is None)
         whole[name] = header, _ = _with_files(header, files)
         if {(name, header.samples)} != {pair for pair in lengths if pair[0] == name}:
@@ -156,7 +179,7 @@ def _read_segments(master: Header, files: Sequence[UploadedFile], hints: ReadHin
         rows, in_segment = _read_signals(header, data, slice(piece.first, piece.last))
         read[piece] = header, rows
         found += [warning for warning in in_segment if warning not in found]
-    return _Samples(reference.signals, joined(reference, pieces, read), rate_hz, found)
+    return _Samples(reference.signals, joined(reference, pieces, read), rate_hz, [*given, *found])
 
 
 def _with_files(header: Header, files: Sequence[UploadedFile]) -> tuple[Header, Mapping[str, bytes]]:
@@ -325,16 +348,33 @@ def _place(name: str, files: Sequence[UploadedFile]) -> int | None:
     return fitting(name, [file.name for file in files])
 
 
-def _part(name: str, files: Sequence[UploadedFile]) -> bytes:
-    place = _place(name, files)
-    if place is None:
-        ending = name[-4:].lower()  # the rest of a name may be a patient's
-        kind = ending if ending in _ENDINGS else "signal"
-        raise UnreadableFile(
-            "file_missing",
-            f"The WFDB header names a {kind} file that is not part of the upload.",
-            hint="Send the header together with all files it names, under these names, or as one zip.",
+def _check_there(names: Sequence[str], files: Sequence[UploadedFile]) -> None:
+    """Refuse a record whose header names files that are not part of the upload."""
+    named = list(dict.fromkeys(names))
+    missing = [name for name in named if _place(name, files) is None]
+    if not missing:
+        return
+    ending = missing[0][-4:].lower()  # the rest of a name may be a patient's
+    kind = ending if ending in _ENDINGS else "signal"
+    if len(named) == 1:
+        sentence = f"The WFDB header names a {kind} file that is not part of the upload."
+    else:
+        sentence = (
+            f"The WFDB header names {len(named)} files, of which {len(missing)} are not part of the upload, a {kind} "
+            "file among them."
         )
+    raise UnreadableFile(
+        "file_missing",
+        sentence,
+        hint="Send the header together with all files it names, under the names that stand in it, to which browsers "
+        "add ` (1)` for a second copy, or as one zip.",
+    )
+
+
+def _part(name: str, files: Sequence[UploadedFile]) -> bytes:
+    _check_there([name], files)
+    place = _place(name, files)
+    assert place is not None
     check_fetched(files[place].data)
     return files[place].data
 
@@ -347,4 +387,5 @@ WFDB = EcgFormat(
     companions=named_files,
     confirms=describes_record,
     chooses=frozenset({"stretch"}),
+    checks_unit=True,
 )

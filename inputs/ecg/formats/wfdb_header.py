@@ -15,7 +15,7 @@ from inputs.ecg.formats.base import check_size, checked_rate
 from inputs.ecg.formats.text import encoding_of, first_lines, number, rows_of_numbers, told
 from inputs.ecg.leads import leads_from_names
 from inputs.errors import UnreadableFile
-from inputs.limits import MAX_WFDB_HEADER_BYTES, MAX_WFDB_SAMPLES_PER_FRAME, MAX_WFDB_SEGMENTS
+from inputs.limits import MAX_CHANNELS, MAX_WFDB_HEADER_BYTES, MAX_WFDB_SAMPLES_PER_FRAME, MAX_WFDB_SEGMENTS
 
 NO_FILE = 0
 """The format of a signal that has no samples in this record, though it may have in others of the same layout."""
@@ -38,6 +38,9 @@ _SIGNAL = re.compile(
     rf"(?:[ \t]+(?P<checksum>{_NUMBER})(?:[ \t]+(?P<block>{_NUMBER})"
     r"(?:[ \t]+(?P<description>.*))?)?)?)?)?)?)?[ \t]*"
 )
+_SIGNAL_BEGUN = re.compile(r"\S*\.[a-z]\w{0,9}[ \t]+[0-9]{1,4}(?:[x:+ \t].*)?", re.IGNORECASE)
+"""What a damaged signal line still has: a file with its ending, and a format."""
+_ENDING = re.compile(r"\.[a-z]\w{0,9}$", re.IGNORECASE)
 _SEGMENT = re.compile(r"(?P<name>~|[-\w./\\]{1,200})[ \t]+(?P<samples>[0-9]{1,12})[ \t]*")
 _PLAIN = re.compile(r"(?:[-\w.]+[/\\])*(?P<base>\w[-\w]*(?:\.[-\w]+)*)")
 """A name, perhaps in folders. Only what follows the last of them is ever looked for, and only in the upload."""
@@ -89,20 +92,48 @@ class Header:
 
 
 def looks_like_header(data: bytes) -> bool:
-    """Whether the first line that is no comment is a WFDB record line; one of decimal numbers is a row of a table.
+    """Whether the first line that is no comment is a WFDB record line, and one below it begins as a signal line does.
 
-    So is one of any numbers above another of as many.
+    Rows of numbers are a table. A note, too, may begin with a word and a number, as in `HR 72 bpm`.
     """
-    if rows_of_numbers(data):
-        return False
-    found = [_RECORD.fullmatch(_uncommented(line)) for line in first_lines(data, 1)]
-    return any(match is not None and _DECIMAL.fullmatch(match["name"]) is None for match in found)
+    record, below = _lines_of_record(data)
+    return record is not None and (_describes(record, below) or any(map(_SIGNAL_BEGUN.fullmatch, below)))
 
 
 def describes_record(data: bytes) -> bool:
-    """Whether a signal or a segment follows the record line: a note, too, may begin with a word and a number."""
-    below = [_uncommented(line) for line in first_lines(data, 2)[1:]]
-    return any(_SIGNAL.fullmatch(line) or _SEGMENT.fullmatch(line) for line in below)
+    """Whether the lines are a WFDB header beyond doubt, though its numbers may be wrong."""
+    record, below = _lines_of_record(data)
+    return record is not None and _describes(record, below)
+
+
+def _lines_of_record(data: bytes) -> tuple[re.Match[str] | None, list[str]]:
+    """The record line, None where there is none, and those below it, as many as any record has signals."""
+    first = first_lines(data, 1)
+    match = _RECORD.fullmatch(_uncommented(first[0])) if first else None
+    if match is None or _DECIMAL.fullmatch(match["name"]) is not None or rows_of_numbers(data):
+        return None, []
+    return match, [_uncommented(line) for line in first_lines(data, MAX_CHANNELS + 2)[1:]]
+
+
+def _describes(record: re.Match[str], below: Sequence[str]) -> bool:
+    """Whether a signal line names a file with its ending, or all are there that the record line announces."""
+    if record["segments"] and any(map(_SEGMENT.fullmatch, below)):
+        return True
+    signals = [match for line in below if (match := _SIGNAL.fullmatch(line)) and _is_number(match["gain"])]
+    if any(_ENDING.search(match["file"]) for match in signals):
+        return True
+    return len(signals) == len(below) == int(record["signals"]) > 0 and _is_number(record["rate"])
+
+
+def _is_number(text: str | None) -> bool:
+    """Whether what may be left out is a number where it is not."""
+    if text is None:
+        return True
+    try:
+        number(text)
+    except ValueError:
+        return False
+    return True
 
 
 def named_files(data: bytes) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ Letters in array names: N samples.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,22 +26,37 @@ def law_warnings(recording: EcgRecording) -> list[InputWarning]:
     """
     warnings = []
     limbs = _common_samples(recording, ("I", "II", "III"))
-    if limbs is not None:
-        residual = limbs[1] - limbs[0] - limbs[2]
-        if residual.std() > INCONSISTENT * max(row.std() for row in limbs):
-            message = "Leads I, II and III contradict each other (II is not I + III): leads may be mislabelled."
-            warnings.append(InputWarning("leads_inconsistent", message, ("I", "II", "III"), "withheld"))
+    if limbs is not None and _contradict([limbs[1], limbs[0], limbs[2]], (1.0, 1.0)):
+        message = "Leads I, II and III contradict each other (II is not I + III): leads may be mislabelled."
+        warnings.append(InputWarning("leads_inconsistent", message, ("I", "II", "III"), "withheld"))
     for lead, (of_i, of_ii) in FROM_LIMB_LEADS.items():
         rows = None if lead == "III" else _common_samples(recording, ("I", "II", lead))
         if rows is None:
             continue
-        residual = rows[2] - np.float32(of_i) * rows[0] - np.float32(of_ii) * rows[1]
-        if residual.std() > INCONSISTENT * max(row.std() for row in rows):
+        if _contradict([rows[2], rows[0], rows[1]], (of_i, of_ii)):
             message = (
                 f"Lead {lead} contradicts leads I and II, from which it follows: it may be mislabelled or inverted."
             )
             warnings.append(InputWarning("leads_inconsistent", message, (lead,)))
     return warnings
+
+
+def _contradict(rows: Sequence[NDArray[np.float32]], factors: tuple[float, float]) -> bool:
+    """Whether the first of three leads is not the sum of the others by their factors, but for offsets and rounding."""
+    residual = rows[0] - np.float32(factors[0]) * rows[1] - np.float32(factors[1]) * rows[2]
+    limit = INCONSISTENT * max(float(row.std()) for row in rows)
+    spread = float(residual.std())
+    if spread <= limit:
+        return False
+    # A twelfth of the step squared, and a little: the errors of a lead that hardly moves are not spread evenly.
+    rounding = sum((factor * _step(row)) ** 2 / 9.0 for factor, row in zip((1.0, *factors), rows, strict=True))
+    return spread**2 - rounding > limit**2
+
+
+def _step(row: NDArray[np.float32]) -> float:
+    """The smallest difference between values: of the converter, or of who rounded them."""
+    values = np.unique(row)
+    return float(np.diff(values).min()) if len(values) > 1 else 0.0
 
 
 def _common_samples(recording: EcgRecording, leads: tuple[str, ...]) -> list[NDArray[np.float32]] | None:

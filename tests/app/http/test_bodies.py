@@ -57,6 +57,7 @@ def test_only_a_route_that_takes_uploads_takes_large_bodies(client, path, size, 
         problem = response.json()
         limit = MAX_BODY_BYTES if path.startswith("/ecgs") else SMALL_BODY_BYTES
         assert problem["detail"] == f"The request body is larger than {limit / 1024:,.0f} KiB."
+        assert ("ECHO2ECG_MAX_BODY_BYTES" in problem.get("hint", "")) == path.startswith("/ecgs")
         assert problem["request_id"] == response.headers["x-request-id"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException
 
-from app.http.multipart import PIECE_BYTES, WholeFormParser, boundary_of, checked_pieces
+from app.http.multipart import PIECE_BYTES, WholeFormParser, boundary_of, checked_pieces, content_of
 from app.http.problems import BadUpload
 
 PART = b'--X\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n1\r\n'
@@ -92,6 +92,25 @@ def test_the_last_delimiter_among_the_header_lines_of_a_part_is_no_end_of_the_fo
     header_line = PART[: PART.index(b"\r\n\r\n") + 2]
     with pytest.raises(MultiPartException, match="no end"):
         asyncio.run(names_in(PART + header_line + b"--X--"))
+
+
+def test_a_large_file_is_taken_out_of_the_form_without_a_copy():
+    body = PART.replace(b"1", b"ab" * (4 * PIECE_BYTES + 1)) + b"--X--"
+
+    async def twice():
+        headers = Headers({"content-type": "multipart/form-data; boundary=X"})
+        form = await WholeFormParser(headers, checked_pieces(arriving(), "X", 3)).parse()
+        try:
+            return content_of(form["files"]), content_of(form["files"])
+        finally:
+            await form.close()
+
+    async def arriving():
+        yield body
+
+    first, second = asyncio.run(twice())
+    assert first == b"ab" * (4 * PIECE_BYTES + 1)
+    assert first is second
 
 
 def test_large_pieces_are_passed_on_in_small_ones():

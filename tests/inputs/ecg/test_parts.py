@@ -13,7 +13,7 @@ from signal_files import edf_of, scp_of
 from inputs.ecg.read import gather_files, read_ecg
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_ECG_FILE_BYTES
-from inputs.records import ReadHints, UploadedFile
+from inputs.records import NO_HINTS, ReadHints, UploadedFile
 
 KNOWN = ReadHints(rate_hz=500.0, unit="mV")
 NOTES = {
@@ -157,16 +157,17 @@ def test_what_nobody_recognises_or_names_is_left_out_with_a_warning(ecg, name):
         recording = read_ecg(files)
         np.testing.assert_array_equal(recording.signal_mv, expected.signal_mv)
         assert codes(recording) == ["files_ignored"]
-        assert recording.warnings[0].message == "1 file of the upload is no part of this ECG and was left out."
+        assert recording.warnings[0].message == "1 file of the upload does not belong to this ECG and was not read."
 
 
 @pytest.mark.parametrize("kind", ["DICOM", "NPY", "CSV"])
 def test_notes_beside_an_ecg_of_one_file_are_left_out_and_counted(others, kind):
     notes = [UploadedFile(name, data) for name, data in NOTES.items()]
+    hints = NO_HINTS if kind == "DICOM" else KNOWN
     for files in ([others[kind], *notes], [*notes, others[kind]], zipped([*notes, others[kind]])):
-        recording = read_ecg(files, KNOWN)
-        np.testing.assert_array_equal(recording.signal_mv, read_ecg([others[kind]], KNOWN).signal_mv)
-        assert recording.warnings[-1].message.startswith(f"{len(NOTES)} files of the upload are no part")
+        recording = read_ecg(files, hints)
+        np.testing.assert_array_equal(recording.signal_mv, read_ecg([others[kind]], hints).signal_mv)
+        assert recording.warnings[-1].message.startswith(f"{len(NOTES)} files of the upload do not belong")
 
 
 def test_a_signal_file_that_reads_like_a_table_is_still_the_records(ecg):

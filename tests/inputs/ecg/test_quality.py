@@ -98,7 +98,9 @@ def test_impossible_rate_is_refused(ecg, rate_hz):
 
 
 def test_record_shorter_than_a_window_is_refused(ecg):
-    assert refusal(ecg.recording(ecg.signal_mv(seconds=2.5))).code == "too_short"
+    error = refusal(ecg.recording(ecg.signal_mv(seconds=2.5)))
+    assert (error.code, "printout of 3 by 4" in error.hint) == ("too_short", True)
+    assert "printout" not in refusal(ecg.recording(ecg.signal_mv(seconds=2))).hint
     assert prepare_ecg(ecg.recording(ecg.signal_mv(seconds=2.52)), SPEC).signal_LN.shape == (12, 1008)
 
 

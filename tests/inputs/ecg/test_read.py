@@ -201,3 +201,23 @@ def test_lead_is_known_by_its_names(name, lead):
 )  # fmt: skip
 def test_lead_is_known_by_its_code(code, scheme, lead):
     assert lead_from_code(code, scheme) == lead
+
+
+def test_a_zip_with_a_password_is_called_encrypted(ecg):
+    plain = zipped(*ecg.wfdb()).data
+    locked = bytearray(plain)
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = plain.find(mark)
+        while at >= 0:
+            locked[at + flags] |= 1
+            at = plain.find(mark, at + 4)
+    error = refusal([UploadedFile("a.zip", bytes(locked))])
+    assert (error.code, error.sentence) == ("unreadable_file", "The zip is encrypted.")
+    assert "password" in error.hint
+    assert "Pack" in refusal([UploadedFile("a.zip", plain[:-30])]).hint
+
+
+def test_a_stretch_beyond_the_end_is_refused_with_what_there_is(ecg):
+    error = refusal(ecg.wfdb(), start_s=5.0)
+    assert (error.code, "length_s, which is 10 s" in error.hint) == ("stretch_out_of_range", True)
+    assert "10.0 s" in error.hint

@@ -175,7 +175,7 @@ def test_a_heart_drawn_without_noise_rests_between_its_beats_and_is_left_alone(e
     one = ecg.signal_mv()
     one[4, 1000:1750] = 0.0  # 1.5 s, at 40 a minute
     assert not without_held(ecg.recording(one))[1]
-    one[:, 1000:1600] = 0.0  # 1.2 s of all
+    one[:, 1000:1800] = 0.0  # 1.6 s of all
     assert without_held(ecg.recording(one))[1]
 
 
@@ -203,6 +203,7 @@ def test_leads_that_have_a_quarter_of_the_time_each_are_refused_and_it_is_said_w
         check_ecg(ecg.recording(signal), PUBLISHED)
     assert refused.value.leads == PUBLISHED.leads[3:]
     assert "printout of 3 by 4" in refused.value.hint
+    assert "digital ECG of 10 s" in refused.value.hint
     signal[1] = ecg.signal_mv()[1]  # a strip of rhythm below
     with pytest.raises(UnusableRecording, match="hold no signal most of the time"):
         check_ecg(ecg.recording(signal), PUBLISHED)

@@ -287,9 +287,15 @@ def test_rate_and_unit_are_stated_by_the_file_or_asked_for(ecg_format, sample):
 
 @every_format
 @pytest.mark.parametrize("given", [{"unit": "V"}, {"leads": STANDARD_LEADS[::-1]}])
-def test_a_unit_or_leads_given_are_used_or_ignored_with_a_warning(ecg_format, sample, given):
+def test_a_unit_or_leads_given_are_used_or_refused_or_ignored_with_a_warning(ecg_format, sample, given):
     hints = replace(sample.hints, **given)
-    plain, hinted = read_ecg(sample.files, sample.hints), read_ecg(sample.files, hints)
+    plain = read_ecg(sample.files, sample.hints)
+    if ecg_format.states_itself and "leads" in given:
+        with pytest.raises(UnreadableFile) as caught:
+            read_ecg(sample.files, hints)
+        assert caught.value.code == "leads_conflict"
+        return
+    hinted = read_ecg(sample.files, hints)
     if ecg_format.states_itself:
         assert_same(hinted, plain)
         assert codes(hinted) == [*codes(plain), "parameter_ignored"]
@@ -297,6 +303,15 @@ def test_a_unit_or_leads_given_are_used_or_ignored_with_a_warning(ecg_format, sa
     assert "parameter_ignored" not in codes(hinted)
     assert hinted.lead_names == (hints.leads or STANDARD_LEADS)
     assert (hinted.signal_mv[0] == plain.signal_mv[0]).all() == (hints.unit == sample.hints.unit)
+
+
+@every_format
+def test_a_file_that_names_its_leads_is_confirmed_by_the_same_names(ecg_format, sample):
+    spelt = [lead.lower() for lead in STANDARD_LEADS]
+    assert_same(read_ecg(sample.files, replace(sample.hints, leads=tuple(spelt))), read_ecg(sample.files, sample.hints))
+    if ecg_format.states_itself:
+        nameless = read_ecg(sample.files, replace(sample.hints, leads=("first", "second")))
+        assert codes(nameless)[-1] == "parameter_ignored"
 
 
 @every_format

@@ -202,10 +202,10 @@ def test_flags_beside_each_lead_and_a_column_of_numbers_are_left_out():
     assert [warning.code for warning in found.warnings] == ["channels_ignored"]
 
 
-def test_the_index_that_pandas_writes_is_no_channel():
+def test_the_index_that_pandas_writes_is_no_channel_and_it_is_said():
     found = read(beside([str(n) for n in range(50)], ""))
     assert_right(found)
-    assert found.warnings == ()
+    assert [warning.message for warning in found.warnings] == ["1 column that is no ECG lead was left out."]
 
 
 def test_micro_in_latin_1_is_a_micro():

@@ -95,9 +95,11 @@ def test_array_without_a_rate_is_refused_naming_the_parameters(ecg):
     assert "unit" in error.hint
 
 
-def test_integers_without_a_unit_are_refused_and_floats_taken_as_millivolt(ecg):
-    assert refusal(ecg.npy(np.ones((12, 5000), np.int16)), rate_hz=500.0).code == "unit_missing"
-    assert "unit_assumed" in codes(read_ecg([ecg.npy(ecg.signal_mv())], ReadHints(rate_hz=500.0)))
+@pytest.mark.parametrize("dtype", ["i2", "f4", "f8"])
+def test_arrays_without_a_unit_are_refused_with_a_sentence_that_names_nothing_else(ecg, dtype):
+    error = refusal(ecg.npy(np.ones((12, 5000), dtype)), rate_hz=500.0)
+    assert (error.code, error.sentence) == ("unit_missing", "A NumPy file does not say its unit.")
+    assert error.hint == "Add unit to the request, for example unit=mV."
 
 
 @pytest.mark.parametrize(
@@ -313,10 +315,6 @@ def test_cells_that_say_nothing_are_missing_samples(ecg):
 )  # fmt: skip
 def test_table_that_is_no_ecg_is_refused(text):
     refusal(UploadedFile("ecg.csv", text.encode()), **KNOWN)
-
-
-def test_parameters_for_a_file_that_states_its_own_are_a_warning(ecg):
-    assert codes(read_ecg(ecg.wfdb(), ReadHints(unit="uV"))) == ["parameter_ignored"]
 
 
 def test_names_that_are_given_leave_units_and_times_to_the_table():
