@@ -109,7 +109,8 @@ def _flatten(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) 
 
 def _saturate(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
     for row in rng.choice(np.arange(6, 12), 4, replace=False):
-        signal_mv_LN[row] = np.minimum(signal_mv_LN[row], np.quantile(signal_mv_LN[row], 0.35))
+        off_mv = 5.0 - np.quantile(signal_mv_LN[row], 0.35)  # two thirds lie beyond the end of the range
+        signal_mv_LN[row] = np.minimum(signal_mv_LN[row] + np.float32(off_mv), np.float32(5.0))
 
 
 def _clip(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:

@@ -21,6 +21,8 @@ LOST_LEADS_ALLOWED = 3
 """Flat, saturated or empty leads up to here are a warning (an electrode fell off); beyond, too little is seen."""
 _CLIPPED, _SATURATED = 0.02, 0.3
 """Shares of the samples that lie at an extreme in runs of at least _RUN samples."""
+_RAIL_MV = 1.0
+"""The end of an amplifier's range lies farther from zero; nearer, it is the rest between beats in coarse steps."""
 _RUN = 5
 
 
@@ -53,7 +55,7 @@ def judge_levels(rows: Sequence[NDArray[np.float32]], leads: Sequence[str], *, a
             for row, none, low, high in zip(rows, empty_L | flat_L, lowest_L, highest_L, strict=True)
         ]
     )
-    saturated_L = extreme_L > _SATURATED
+    saturated_L = (extreme_L > _SATURATED) & (np.fmax(np.abs(highest_L), np.abs(lowest_L)) > _RAIL_MV)
     lost_L = empty_L | flat_L | saturated_L
     warnings = _lost(leads, empty_L | flat_L, saturated_L)
     gaps_L = ~empty_L & (present_L < samples)
