@@ -37,7 +37,7 @@ MAX_PIPELINED = 4
 PIECES_ALLOWED = 1000
 LEAST_PIECE_BYTES = 512
 """After so many pieces of a body, such as chunks, they must be of this size on average: each costs us time."""
-_OFFER = (b"upgrade", b"http2-settings")
+_OFFER = (b"connection", b"upgrade", b"http2-settings")
 WRITE_BUFFER_BYTES = 16 * 2**10
 """Above it an answer waits for its reader. The kernel keeps KERNEL_BUFFER_BYTES more."""
 KERNEL_BUFFER_BYTES = 128 * 2**10
@@ -183,13 +183,10 @@ class BoundedProtocol(HttpToolsProtocol):
         given the request again without the offer.
         """
         version = self.parser.get_http_version().encode()
-        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
-        for name, value in self.headers:
-            if name == b"connection":
-                kept = [word for word in value.split(b",") if word.strip().lower() not in _OFFER]
-                value = b",".join(kept)
-            if name not in _OFFER and value:
-                lines.append(b"%s: %s" % (name, value))
+        goes_on = b"keep-alive" if self.parser.should_keep_alive() else b"close"
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version), b"connection: " + goes_on]
+        # What else the line `connection` says is not taken apart: it may be 60,000 words.
+        lines += [b"%s: %s" % (name, value) for name, value in self.headers if name not in _OFFER and value]
         self._upgrading = False
         self.parser = httptools.HttpRequestParser(self)
         # As uvicorn's own: what follows a request that ends the connection must not cost its answer.

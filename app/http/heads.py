@@ -28,6 +28,8 @@ def complaint_of_address(url: bytes) -> RefusedHeader | None:
         return RefusedHeader("address_too_long", 414, "The request's address is too long.")
     if url.count(b"&") >= MAX_PARAMETERS:
         return RefusedHeader("too_many_parameters", 400, "The request's address has too many parameters.")
+    if b"#" in url:  # what follows it would be dropped without a word, a parameter or half of a name
+        return RefusedHeader("bad_request", 400, "A request's address has no fragment: write # as %23.")
     return None
 
 

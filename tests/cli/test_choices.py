@@ -123,7 +123,8 @@ def test_embed_says_which_file_had_no_use_for_what_was_chosen(command, small_bun
     options = ("--bundle", small_bundle(), "-o", tmp_path / "out.npz", "--device", "cpu", "--rate-hz", 500)
     code, said, _ = command("embed", "ecg", two_exams, *options, "--unit", "uV", "--exam", 0, "--start-s", 1)
     assert code == 0
-    assert "two.npy: Files of this format are read whole; start_s and length_s were not used." in " ".join(said.split())
+    told = "two.npy: Files of this format are read whole; --start-s and --length-s were not used."
+    assert told in " ".join(said.split())
 
 
 @pytest.mark.parametrize("option", [("--exam", "0"), ("--start-s", "1"), ("--length-s", "1")])

@@ -281,9 +281,9 @@ def test_files_give_a_row_each_and_the_unreadable_ones_a_sentence(command, small
 @pytest.mark.parametrize(
     ("array", "options", "advice"),
     [
-        (SIGNALS[0], (), "Add --rate-hz, for example --rate-hz 500"),
+        (SIGNALS[0], (), "Add --rate-hz and --unit, for example --rate-hz 500 and --unit mV"),
         ((SIGNALS[0] * 100).astype(np.int16), ("--rate-hz", 500), "Add --unit, for example"),
-        (SIGNALS[0, :5], ("--rate-hz", 500), "Give --leads with the name of each lead in order."),
+        (SIGNALS[0, :5], ("--rate-hz", 500, "--unit", "mV"), "Give --leads with the name of each lead in order."),
     ],
 )
 def test_what_a_file_lacks_is_asked_for_by_the_options_of_the_command(

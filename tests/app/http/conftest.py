@@ -50,6 +50,10 @@ def start(serve_app):
         async def cookies(request: Request):
             return request.headers.getlist("cookie")
 
+        @app.get("/connection")
+        async def connection(request: Request):
+            return request.headers.getlist("connection")
+
         @app.post("/let-in")
         async def let_in(request: Request):
             request.state.let_in()

@@ -254,3 +254,22 @@ def test_an_answer_that_is_read_slowly_but_steadily_arrives(start):
             time.sleep(0.003)
         assert received > len(LARGE)
         assert time.monotonic() - started > 0.1
+
+
+@pytest.mark.parametrize(("words", "goes_on"), [(b"", "keep-alive"), (b"close,", "close")])
+def test_of_an_offer_nothing_else_that_it_says_of_the_connection_is_taken_apart(start, words, goes_on):
+    """It may be tens of thousands of words, and costs them before anybody's key is looked at."""
+    offer = b"Connection: upgrade, %s%s\r\nUpgrade: h2c\r\n\r\n" % (words, b"," * 50_000)
+    with start() as connect:
+        one = connect()
+        one.sendall(b"GET /connection HTTP/1.1\r\nHost: 127.0.0.1\r\n" + offer)
+        assert one_answer(one).endswith(b'["%s"]' % goes_on.encode())
+        assert is_open(one) == (goes_on == "keep-alive")
+
+
+@pytest.mark.parametrize("target", [b"/small#a", b"/small?a=1#b", b"#"])
+def test_an_address_with_a_fragment_is_refused_and_not_cut_short(start, target):
+    with start() as connect:
+        one = connect()
+        one.sendall(b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % target)
+        assert b" 400 " in everything(one)
