@@ -6,8 +6,10 @@ Letters in array names: B batch, W windows, L leads, N samples (or ECGs, or stud
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 import numpy as np
@@ -24,7 +26,8 @@ from inputs.ecg.judged import judge_ecg
 from inputs.ecg.prepare import ecg_windows
 from inputs.ecg.read import gather_files
 from inputs.echo.studies import StudyFiles, studies_in
-from inputs.errors import InputError
+from inputs.echo.zips import is_zip, unpack_studies
+from inputs.errors import InputError, UnreadableFile
 from inputs.records import NO_HINTS, ReadHints
 from models.bundle import Bundle
 from models.device import Machine
@@ -88,22 +91,25 @@ def embed_ecg_files(
 
 
 def embed_echo_studies(
-    folders: Sequence[Path], bundle_dir: Path, output: Path, machine: Machine, *, work: Path | None
+    given: Sequence[Path], bundle_dir: Path, output: Path, machine: Machine, *, work: Path | None
 ) -> EmbedResult:
     """Write `ids` (N,) and what `study_vectors` gives, weights padded with 0 to the study with most views.
 
-    A folder is one study, or a tree of several as archives export it (`inputs.echo.studies`). `work` keeps view vectors
-    for another time.
+    A folder or a zip is one study, or a tree of several as archives export it (`inputs.echo.studies`); a zip is
+    unpacked into a temporary folder. `work` keeps view vectors for another time.
     """
     bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("echo",))
     skipped, ids, rows = [], [], []
     studies: list[tuple[Path, StudyFiles]] = []
-    for folder in folders:
-        try:
-            studies += [(folder, study) for study in studies_in(folder)]
-        except InputError as error:
-            skipped.append(f"{folder.name}: {error.sentence}")
-    with open_view_cache(work, bundle) as cache, reading(machine.workers) as reader:
+    with ExitStack() as opened:
+        for path in given:
+            try:
+                folder = _unzipped(path, opened) if path.is_file() else path
+                studies += [(folder, study) for study in studies_in(folder)]
+            except InputError as error:
+                skipped.append(f"{path.name}: {error.sentence} {error.hint}".rstrip())
+        cache = opened.enter_context(open_view_cache(work, bundle))
+        reader = opened.enter_context(reading(machine.workers))
         for done, (folder, study) in enumerate(studies, start=1):
             clips = [ClipRow(path.relative_to(folder).as_posix(), path) for path in study.files]
             views, refused = _first_views(clips, bundle, cache, reader, machine)
@@ -119,6 +125,16 @@ def embed_echo_studies(
     for row in rows:
         row["pool_weights"] = np.pad(row["pool_weights"], ((0, 0), (0, most - row["pool_weights"].shape[1])))
     return save_vectors(output, rows, texts={"ids": np.array(ids)}, skipped=skipped)
+
+
+def _unzipped(path: Path, opened: ExitStack) -> Path:
+    """A zip's files in a folder of its name, which goes with `opened`. Raises InputError."""
+    if not is_zip(path):
+        raise UnreadableFile("not_a_study", "This file is no zip of a study.", hint="Name the folder with its clips.")
+    folder = Path(opened.enter_context(TemporaryDirectory(prefix="echo2ecg-study-"))) / path.stem
+    folder.mkdir()
+    unpack_studies(path, folder)
+    return folder
 
 
 def _first_views(

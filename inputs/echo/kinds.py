@@ -46,7 +46,7 @@ _KINDS = (
     _kind(rb"\x89HDF\r\n\x1a\n", "an HDF5 file", _CONVERT),
     _kind(rb"ObjectType\s*=|NDims\s*=", "a MetaImage file", _CONVERT),
     _kind(rb"%PDF-", "a PDF document", _LOOP),
-    _kind(rb"PK\x03\x04|PK\x05\x06", "a zip", "Unpack it and name the folder with its clips."),
+    _kind(rb"PK\x03\x04|PK\x05\x06", "a zip", "Unpack it, or name the zip itself as the study."),
     _kind(rb"\x1f\x8b", "a gzip file", "Unpack it first."),
 )
 """In the order in which they are asked."""

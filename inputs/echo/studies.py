@@ -15,13 +15,11 @@ from ground.disk import sha256
 from inputs.echo.formats import FORMATS
 from inputs.echo.formats.base import START_BYTES
 from inputs.errors import UnreadableFile
+from inputs.limits import MAX_STUDY_DEPTH, MAX_STUDY_FILES
 from inputs.opened import open_regular_file
 
 SUFFIXES = ("", ".dcm", ".avi", ".mp4")
 """Of files that are meant to be clips: one of these that is none is named as skipped, any other is passed over."""
-MAX_STUDY_FILES = 100_000
-"""Of one folder with all below it: years of an archive are several folders."""
-MAX_STUDY_DEPTH = 16
 _LISTING = "DICOMDIR"
 _SEARCHED_BYTES = 2**20
 _STUDY_UID = re.compile(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from cli.embed import embed_ecg_files, embed_echo_studies
@@ -334,20 +333,6 @@ def test_study_folders_of_different_sizes_share_one_table_of_weights(command, sm
         assert written["ids"].tolist() == ["one", "two"]
         assert np.allclose(written["pool_weights"], [[1, 0], [0.5, 0.5]], atol=1e-6)
         assert np.allclose(written["embeddings"][0], written["embeddings"][1], atol=1e-5)
-
-
-def test_the_studies_of_an_exported_tree_are_embedded_one_by_one(command, small_bundle, tmp_path):
-    for path, uid in (("P/S0/SER0/IM_0001", "1.2.3"), ("P/S0/SER1/IM_0001", "1.2.3"), ("P/S1/SER0/IM.1", "1.2.4")):
-        (tmp_path / "disc" / path).parent.mkdir(parents=True)
-        clip = dcmread(ECHO_FILE)
-        clip.StudyInstanceUID = uid
-        clip.save_as(tmp_path / "disc" / path)
-    out = tmp_path / "out.npz"
-    code, _, _ = command("embed", "echo", tmp_path / "disc", "--bundle", small_bundle(), "-o", out, "--device", "cpu")
-    assert code == 0
-    with np.load(out) as written:
-        assert written["pool_weights"].astype(bool).tolist() == [[True, True], [True, False]]
-        assert all(name.startswith("disc-") for name in written["ids"])
 
 
 def test_unreadable_clips_and_folders_take_no_view_from_those_that_can_be_read(command, small_bundle, tmp_path):
