@@ -23,9 +23,7 @@ def test_the_studies_of_an_exported_tree_are_embedded_one_by_one_from_a_folder_o
     bundle, found = small_bundle(), []
     for given in ("disc", "disc.zip"):
         out = tmp_path / f"{given}.npz"
-        code, _, _ = command(
-            "embed", "echo", tmp_path / given, "--bundle", small_bundle(), "-o", out, "--device", "cpu"
-        )
+        code, _, _ = command("embed", "echo", tmp_path / given, "--bundle", bundle, "-o", out, "--device", "cpu")
         assert code == 0
         with np.load(out) as written:
             assert written["pool_weights"].astype(bool).tolist() == [[True, True], [True, False]]
