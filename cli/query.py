@@ -77,11 +77,17 @@ def print_answer(answer: Mapping[str, Any], *, said_asked: bool = False) -> None
         out.print(led_by("Measured", sentences.measured_line(report.measured)))
     _print_said(report, asked=said_asked)
     for warning in report.withheld_for:
-        out.print(led_by(words.WITHHELD, f"{in_options(warning.message)} {words.what_to_do(warning.code)}"))
+        given = report.predictions is not None or report.neighbours is not None
+        out.print(
+            led_by(
+                f"{words.REPORTED if given else words.WITHHELD}.",
+                f"{in_options(warning.message)} {words.what_to_do(warning.code)}",
+            )
+        )
     for warning in report.warnings:
         if warning.severity != "withheld":
             out.print(f"  {warning.severity}: {in_options(warning.message)}")
-    if report.trained_on:
+    if report.trained_on and report.predictions is not None:
         out.print(report.trained_on)
     if report.predictions is not None:  # absent when the bundle has no probes
         out.print(_predictions_table(report.predictions))

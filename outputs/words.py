@@ -67,6 +67,7 @@ MEASURED_TWICE_NOTE = (
 FEWEST_FOR_QUARTILES = 5
 
 WITHHELD = "No answer: the quality of this ECG forbids one"
+REPORTED = "Answered all the same, though the quality of this ECG forbids it"
 _WHAT_TO_DO = {
     "not_an_ecg": "Send a 12-lead ECG.",
     "no_qrs": "Check the electrodes and the file, and record again.",
