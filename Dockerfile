@@ -17,7 +17,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt ./
 COPY deploy/requirements.py deploy/
 RUN python3 -m venv /opt/venv \
-    && python3 deploy/requirements.py "${EXTRA}" formats > requirements.txt \
+    && python3 deploy/requirements.py "${EXTRA}" formats gdcm > requirements.txt \
     && /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt
 COPY README.md ./
 COPY app app

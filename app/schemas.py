@@ -6,6 +6,7 @@ null.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -66,6 +67,12 @@ class ReadQuery(BaseModel):
         "`ecg.device_said`.",
     )
 
+    quality: Literal["withhold", "report"] = Field(
+        default="withhold",
+        description="Where the ECG's quality forbids an answer: `withhold` gives none, `report` gives it all the same, "
+        "with the codes.",
+    )
+
     @property
     def lead_names(self) -> tuple[str, ...] | None:
         return tuple(name.strip() for name in self.leads.split(",")) if self.leads else None
@@ -76,7 +83,7 @@ class ReadQuery(BaseModel):
 
     def question(self) -> Question:
         """For predictions or vectors alone."""
-        return Question(hints=self.hints, device_said=self.device_said)
+        return Question(hints=self.hints, device_said=self.device_said, withhold=self.quality == "withhold")
 
 
 class SearchQuery(ReadQuery):
@@ -91,7 +98,7 @@ class SearchQuery(ReadQuery):
     )
 
     def question(self) -> Question:
-        return Question(self.k, self.exclude_patient, self.hints, device_said=self.device_said)
+        return replace(super().question(), k=self.k, exclude_patient=self.exclude_patient)
 
 
 class RebuildRequest(BaseModel):

@@ -5,9 +5,12 @@ Letters in array names: B batch, W windows, L leads, N samples (or ECGs, or stud
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +22,16 @@ from embedding.vectors import Vectors, ecg_vectors, study_vectors
 from embedding.view_cache import ViewCache
 from ground.disk import written_whole
 from ground.progress import silent
-from inputs.ecg.prepare import ecg_windows, prepare_ecg
+from inputs.ecg.judged import judge_ecg
+from inputs.ecg.prepare import ecg_windows
 from inputs.ecg.read import gather_files
-from inputs.errors import InputError
+from inputs.echo.studies import StudyFiles, studies_in
+from inputs.echo.zips import is_zip, unpack_studies
+from inputs.errors import InputError, UnreadableFile
 from inputs.records import NO_HINTS, ReadHints
 from models.bundle import Bundle
 from models.device import Machine
 
-ECHO_SUFFIXES = ("", ".dcm", ".avi", ".mp4")
 _ABOUT_OPTIONS = ("parameter_ignored", "leads_replaced")
 """Warnings that concern what was given with the command."""
 
@@ -47,18 +52,25 @@ def embed_ecg_files(
     machine: Machine,
     hints: ReadHints = NO_HINTS,
 ) -> EmbedResult:
-    """Write `ids` (N,) and what `ecg_vectors` gives; a file that cannot be used is skipped. No file without a row."""
+    """Write `ids` (N,), `withheld` (N,) and what `ecg_vectors` gives; a file that cannot be used is skipped.
+
+    withheld: the codes of what would forbid an answer, with commas between; empty where nothing does. No file without
+    a row.
+    """
     bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",))
     spec = bundle.manifest.ecg
     skipped, ids, rows = [], [], []
     ignored: dict[str, list[str]] = {}
+    withheld: dict[str, tuple[str, ...]] = {}
     with reading(machine.workers) as reader:
 
         def windows_of(path: Path) -> NDArray[np.float32] | InputError:
             try:
                 recording = reader.read_ecg(gather_files(path), hints)
                 ignored[path.name] = [w.message for w in recording.warnings if w.code in _ABOUT_OPTIONS]
-                return ecg_windows(prepare_ecg(recording, spec).signal_LN, spec)
+                judged = judge_ecg(recording, spec)
+                withheld[path.name] = judged.withheld
+                return ecg_windows(judged.prepared.signal_LN, spec)
             except InputError as error:
                 return error
 
@@ -70,42 +82,65 @@ def embed_ecg_files(
                     rows.append(ecg_vectors(bundle, windows_WLN[None]))
                     ids.append(path.name)
                 machine.progress(done, len(files), path.name)
-    result = save_vectors(output, rows, ids=ids, skipped=skipped)
+    codes = {"withheld": np.array([",".join(withheld[name]) for name in ids])}
+    result = save_vectors(output, rows, texts=codes | {"ids": np.array(ids)}, skipped=skipped)
     result.notes += [f"{name}: {in_options(message)}" for name in ids for message in ignored[name]]
+    poor = [name for name in ids if withheld[name]]
+    result.notes += [f"{name}: the service would give no answer ({', '.join(withheld[name])})." for name in poor]
     return result
 
 
 def embed_echo_studies(
-    studies: Sequence[Path], bundle_dir: Path, output: Path, machine: Machine, *, work: Path | None
+    given: Sequence[Path], bundle_dir: Path, output: Path, machine: Machine, *, work: Path | None
 ) -> EmbedResult:
     """Write `ids` (N,) and what `study_vectors` gives, weights padded with 0 to the study with most views.
 
-    `work` keeps view vectors for another time.
+    A folder or a zip is one study, or a tree of several as archives export it (`inputs.echo.studies`); a zip is
+    unpacked into a temporary folder. `work` keeps view vectors for another time.
     """
     bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("echo",))
     skipped, ids, rows = [], [], []
-    with open_view_cache(work, bundle) as cache, reading(machine.workers) as reader:
-        for done, folder in enumerate(studies, start=1):
-            views, refused = _first_views(folder, bundle, cache, reader, machine)
+    studies: list[tuple[Path, StudyFiles]] = []
+    with ExitStack() as opened:
+        for path in given:
+            try:
+                folder = _unzipped(path, opened) if path.is_file() else path
+                studies += [(folder, study) for study in studies_in(folder)]
+            except InputError as error:
+                skipped.append(f"{path.name}: {error.sentence} {error.hint}".rstrip())
+        cache = opened.enter_context(open_view_cache(work, bundle))
+        reader = opened.enter_context(reading(machine.workers))
+        for done, (folder, study) in enumerate(studies, start=1):
+            clips = [ClipRow(path.relative_to(folder).as_posix(), path) for path in study.files]
+            views, refused = _first_views(clips, bundle, cache, reader, machine)
             skipped += [f"{folder.name}/{name}: {reason}" for name, reason in refused.items()]
             if views:
                 views_VD = np.stack(views)
                 rows.append(study_vectors(bundle, views_VD[None], np.ones((1, len(views_VD)), bool)))
-                ids.append(folder.name)
+                ids.append(study.name)
             else:
-                skipped.append(f"{folder.name}: no readable clip.")
-            machine.progress(done, len(studies), folder.name)
+                skipped.append(f"{study.name}: no readable clip.")
+            machine.progress(done, len(studies), study.name)
     most = max((row["pool_weights"].shape[1] for row in rows), default=0)
     for row in rows:
         row["pool_weights"] = np.pad(row["pool_weights"], ((0, 0), (0, most - row["pool_weights"].shape[1])))
-    return save_vectors(output, rows, ids=ids, skipped=skipped)
+    return save_vectors(output, rows, texts={"ids": np.array(ids)}, skipped=skipped)
+
+
+def _unzipped(path: Path, opened: ExitStack) -> Path:
+    """A zip's files in a folder of its name, which goes with `opened`. Raises InputError."""
+    if not is_zip(path):
+        raise UnreadableFile("not_a_study", "This file is no zip of a study.", hint="Name the folder with its clips.")
+    folder = Path(opened.enter_context(TemporaryDirectory(prefix="echo2ecg-study-"))) / path.stem
+    folder.mkdir()
+    unpack_studies(path, folder)
+    return folder
 
 
 def _first_views(
-    folder: Path, bundle: Bundle, cache: ViewCache, reader: Reader, machine: Machine
+    rows: Sequence[ClipRow[str]], bundle: Bundle, cache: ViewCache, reader: Reader, machine: Machine
 ) -> tuple[list[NDArray[np.float32]], dict[str, str]]:
-    """Vectors of the first clips that can be read, as many as count; and by file name why others cannot."""
-    rows = [ClipRow(path.name, path) for path in _clip_files(folder)]
+    """Vectors of the first clips that can be read, as many as count; and by path in the folder why others cannot."""
     views: list[NDArray[np.float32]] = []
     refused: dict[str, str] = {}
     while rows and (wanted := bundle.manifest.echo.max_views - len(views)) > 0:
@@ -117,17 +152,17 @@ def _first_views(
     return views, refused
 
 
-def _clip_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in ECHO_SUFFIXES)
-
-
 def save_vectors(
-    output: Path, rows: Sequence[Vectors], *, ids: Sequence[str] | None = None, skipped: Sequence[str] = ()
+    output: Path,
+    rows: Sequence[Vectors],
+    *,
+    texts: Mapping[str, NDArray[np.str_]] = MappingProxyType({}),
+    skipped: Sequence[str] = (),
 ) -> EmbedResult:
-    """Write the rows one below the other; say so where they have no embeddings. No file when there is no row."""
+    """Write texts and rows one below the other; say so where they have no embeddings. No file when there is no row."""
     if not rows:
         return EmbedResult(skipped=list(skipped))
-    arrays: dict[str, NDArray[np.generic]] = {} if ids is None else {"ids": np.array(ids)}
+    arrays: dict[str, NDArray[np.generic]] = dict(texts)
     arrays |= {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     output.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(output) as file:

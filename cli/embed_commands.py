@@ -64,7 +64,7 @@ def embed_ecg(
 def embed_echo(
     bundle: BundleOption,
     output: OutputOption,
-    studies: Annotated[list[Path] | None, typer.Argument(metavar="STUDY_DIR", exists=True, file_okay=False)] = None,
+    studies: Annotated[list[Path] | None, typer.Argument(metavar="STUDY", exists=True)] = None,
     views: Annotated[
         Path | None,
         typer.Option(
@@ -77,13 +77,13 @@ def embed_echo(
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
 ) -> None:
-    """Echo studies, one folder of clips each or their view vectors: ids (of folders), study_tokens, embeddings,
-    pool_weights."""
+    """Echo studies, one folder or zip of clips each, a tree of several as archives export it, or their view vectors:
+    ids (of folders), study_tokens, embeddings, pool_weights."""
     from cli.embed import embed_echo_studies
     from cli.embed_prepared import embed_prepared_views
     from models.device import Machine
 
-    _check_one_source(studies, views, "STUDY_DIR... or --views")
+    _check_one_source(studies, views, "STUDY... or --views")
     with progress("Embedding") as report:
         if views is not None:
             result = embed_prepared_views(views, bundle, output, device=device, progress=report)

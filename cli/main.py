@@ -314,6 +314,10 @@ def query(
     device_said: Annotated[
         bool, typer.Option("--device-said", help="Also what the device wrote beside the signal.")
     ] = False,
+    quality: Annotated[
+        Literal["withhold", "report"],
+        typer.Option(help="Where the ECG's quality forbids an answer: none, or one all the same, with the reasons."),
+    ] = "withhold",
     as_json: Annotated[bool, typer.Option("--json", help="The service's answer as it is.")] = False,
 ) -> None:
     """Send an ECG to a running service and show the answer."""
@@ -323,6 +327,7 @@ def query(
     parameters |= {"rate_hz": rate_hz, "unit": unit, "leads": leads, "exam": exam}
     parameters |= {"start_s": start_s, "length_s": length_s}
     parameters["device_said"] = "true" if device_said else None
+    parameters["quality"] = quality if quality != "withhold" else None
     answer = ask(url, files, {name: value for name, value in parameters.items() if value is not None}, key=key)
     if as_json:
         out.print_json(data=answer)

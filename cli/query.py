@@ -76,9 +76,18 @@ def print_answer(answer: Mapping[str, Any], *, said_asked: bool = False) -> None
     if report.measured is not None:
         out.print(led_by("Measured", sentences.measured_line(report.measured)))
     _print_said(report, asked=said_asked)
+    for warning in report.withheld_for:
+        given = report.predictions is not None or report.neighbours is not None
+        out.print(
+            led_by(
+                f"{words.REPORTED if given else words.WITHHELD}.",
+                f"{in_options(warning.message)} {words.what_to_do(warning.code)}",
+            )
+        )
     for warning in report.warnings:
-        out.print(f"  note: {in_options(warning.message)}")
-    if report.trained_on:
+        if warning.severity != "withheld":
+            out.print(f"  {warning.severity}: {in_options(warning.message)}")
+    if report.trained_on and report.predictions is not None:
         out.print(report.trained_on)
     if report.predictions is not None:  # absent when the bundle has no probes
         out.print(_predictions_table(report.predictions))
@@ -90,7 +99,8 @@ def print_answer(answer: Mapping[str, Any], *, said_asked: bool = False) -> None
             out.print(f"More unusual than {percentile:.1f} % of {held_out} like those of training")
     if report.bundle_lacks:
         out.print(words.lacking_sentence(report.bundle_lacks))
-    out.print(_neighbours_table(report.neighbours))
+    if report.neighbours is not None:  # else the answer is withheld
+        out.print(_neighbours_table(report.neighbours))
     if report.neighbour_summary is not None:
         out.print(_summary_table(report.neighbour_summary))
     timing = ", ".join(f"{stage} {milliseconds:.0f}" for stage, milliseconds in report.timing_ms.items())

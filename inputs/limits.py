@@ -59,6 +59,12 @@ MAX_SIDE_PX = 4096
 MAX_FRAMES = 10_000
 MAX_DECODED_BYTES = 2 << 30
 
+# Echo studies in a folder or a zip.
+MAX_STUDY_FILES = 100_000
+"""Of one folder with all below it: years of an archive are several folders."""
+MAX_STUDY_DEPTH = 16
+MAX_UNZIPPED_STUDY_BYTES = 64 << 30
+
 # The files that a cohort folder itself is made of.
 MAX_COHORT_TABLE_BYTES = 1 << 30
 """Of a table's file, and of what the columns of a Parquet file come to when unpacked."""

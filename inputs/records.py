@@ -6,6 +6,7 @@ Letters in array names: L leads, N samples, T frames, H rows, W columns, C colou
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,10 @@ class ReadHints:
 NO_HINTS = ReadHints()
 
 
+Severity = Literal["note", "warning", "withheld"]
+"""Of a warning: good to know; may make the answer wrong; must not be answered from."""
+
+
 @dataclass(frozen=True)
 class InputWarning:
     """Something a person should know although the recording is usable. `code` is stable."""
@@ -52,6 +57,7 @@ class InputWarning:
     code: str
     message: str
     leads: tuple[str, ...] = ()
+    severity: Severity = "warning"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from inputs.records import Severity
 from models.findings import Finding
 from models.prediction_sets import CoverageKind
 from outputs.words import flag_words
@@ -168,6 +169,18 @@ class DeviceSaid(BaseModel):
     paced: bool | None = None
 
 
+class LeadQuality(BaseModel):
+    lead: str
+    codes: list[str] = Field(description="Of the warnings that name this lead; none where nothing is wrong with it.")
+
+
+class SeenWindow(BaseModel):
+    """A stretch that the model sees, from the start of the ECG without its padding."""
+
+    start_s: float
+    length_s: float
+
+
 class EcgSummary(BaseModel):
     """The upload as it was understood."""
 
@@ -177,17 +190,25 @@ class EcgSummary(BaseModel):
     leads: list[str] = Field(description="As recorded, in the file's order.")
     resampled_to_hz: float
     sha256: str = Field(description="Of the uploaded file; of several, of their bytes one after another.")
+    windows: list[SeenWindow] | None = Field(default=None, description="Absent in answers of earlier versions.")
+    lead_quality: list[LeadQuality] | None = Field(
+        default=None, description="Of the leads that the model sees. Absent in answers of earlier versions."
+    )
     device_said: DeviceSaid | None = Field(
         default=None, description="Only where it is asked for, and the format has a place for it."
     )
 
 
 class AnswerWarning(BaseModel):
-    """Something to know although the ECG is usable. `code` is stable."""
+    """Something to know of the ECG or its answer. `code` is stable.
+
+    severity: `note` is good to know, `warning` may make the answer wrong, `withheld` forbids it.
+    """
 
     code: str
     message: str
     leads: list[str]
+    severity: Severity = "warning"
 
 
 class View(BaseModel):
@@ -313,8 +334,18 @@ class EcgAnswer(BaseModel):
     device: str
     ecg: EcgSummary
     warnings: list[AnswerWarning]
+    withheld: list[str] | None = Field(
+        default=None,
+        description="Codes of the warnings that forbid an answer: there are no predictions and no neighbours then, "
+        "unless `quality=report` asked for them all the same; vectors are always given. Absent where there are none.",
+    )
     timing_ms: dict[str, float]
     disclaimer: str
+
+    @property
+    def withheld_for(self) -> list[AnswerWarning]:
+        """The warnings that forbid an answer."""
+        return [warning for warning in self.warnings if warning.severity == "withheld"]
 
     @property
     def says_unusual(self) -> bool:
@@ -339,7 +370,7 @@ class SearchAnswer(_OfAModel):
     generation: str
     measured: MeasuredEcg | None = Field(default=None, description="Absent in answers of earlier versions.")
     predictions: Predictions | None = Field(default=None, description="Absent when the bundle has no probes.")
-    neighbours: list[Neighbour]
+    neighbours: list[Neighbour] | None = Field(default=None, description="Absent where the answer is withheld.")
     neighbour_summary: NeighbourSummary | None = Field(
         default=None, description="Absent where fewer than three neighbours have anything known."
     )
@@ -347,7 +378,7 @@ class SearchAnswer(_OfAModel):
 
 class PredictAnswer(_OfAModel):
     measured: MeasuredEcg | None = Field(default=None, description="Absent in answers of earlier versions.")
-    predictions: Predictions
+    predictions: Predictions | None = Field(default=None, description="Absent where the answer is withheld.")
 
 
 class EmbedAnswer(EcgAnswer):

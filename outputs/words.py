@@ -66,6 +66,25 @@ MEASURED_TWICE_NOTE = (
 )
 FEWEST_FOR_QUARTILES = 5
 
+WITHHELD = "No answer: the quality of this ECG forbids one"
+REPORTED = "Answered all the same, though the quality of this ECG forbids it"
+_WHAT_TO_DO = {
+    "not_an_ecg": "Send a 12-lead ECG.",
+    "no_qrs": "Check the electrodes and the file, and record again.",
+    "noise_only": "Check the electrodes and the file, and record again.",
+    "scale_implausible": "Check the unit and the gain; a unit can be given with the request.",
+    "amplitude_implausible": "Check the unit and the gain; a unit can be given with the request.",
+    "leads_lost": "Check the electrodes, and send a recording in which all leads have a signal.",
+    "leads_inconsistent": "Check the names and the order of the leads, and that all have one scale.",
+    "leads_in_turn": "Send the recording of all leads over the same 10 s, not the printout.",
+    "arms_exchanged": "Record again with the arm electrodes exchanged. A heart on the right side looks the same.",
+}
+
+
+def what_to_do(code: str) -> str:
+    """The way out of a finding that forbids an answer, in one sentence or two; empty for one that is not known."""
+    return _WHAT_TO_DO.get(code, "")
+
 
 def lvef_class_words(range_percent: str) -> str:
     """An LVEF class by its range: `LVEF <= 40 %`."""

@@ -118,8 +118,8 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
-        if self.echo_pretraining and (self.echo.padding != "black_frames" or self.echo.mask_outside_sector):
-            raise ValueError("an echo encoder is pre-trained on unmasked clips padded with black frames only")
+        if self.echo_pretraining and self.echo.padding != "black_frames":
+            raise ValueError("an echo encoder is pre-trained on clips padded with black frames only")
         return self
 
     def aligned_with(self, **settings: Any) -> Recipe:
@@ -160,7 +160,7 @@ def demo() -> Recipe:
         name="demo",
         architecture=architecture,
         ecg=EcgSpec(windows="mean", centre="median"),
-        echo=EchoSpec(size=architecture.echo.size),
+        echo=EchoSpec(size=architecture.echo.size, mask_outside_sector=True),
         echo_pretraining=EchoPretraining(
             epochs=6,
             batch_size=32,

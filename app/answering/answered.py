@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from app.answering.agreement import LVEF_DIGITS, contradictions
 from app.answering.alike import neighbour_summary, one_of_each_patient
+from app.answering.lane import Found
 from app.answering.pipeline import Answer
 from app.refusals import NoProbes
 from ground.findings import MEASUREMENTS
@@ -20,7 +21,7 @@ from index.generation import Generation
 from inputs.ecg.measured.measure import MeasuredEcg as Measured
 from inputs.records import DeviceSaid as Said
 from inputs.records import InputWarning
-from models.bundle import FlagVerdict, LvefVerdict, PointVerdict, PredictionSet, Unusual
+from models.bundle import Embedder, FlagVerdict, LvefVerdict, PointVerdict, PredictionSet, Unusual
 from models.bundle import LvefEstimate as LvefNumber
 from models.labels import SHD_ANSWERS, LvefClasses
 from models.ood import UNUSUAL_PERCENTILE
@@ -31,6 +32,7 @@ from outputs.report import (
     EcgSummary,
     EmbedAnswer,
     FlagPrediction,
+    LeadQuality,
     LvefClass,
     LvefEstimate,
     LvefPrediction,
@@ -41,6 +43,7 @@ from outputs.report import (
     PredictAnswer,
     Predictions,
     SearchAnswer,
+    SeenWindow,
     ShdPrediction,
     Study,
     StudyDetail,
@@ -54,29 +57,35 @@ def search_answer(answer: Answer, request_id: str) -> SearchAnswer:
         **_common(answer, request_id),
         generation=answer.snapshot.searchable.id,
         **_measured(answer.ecg.measured),
-        neighbours=_neighbours(answer),
         **_of_the_model(answer),
     )
-    report.warnings += _contradictions(answer)
+    if answer.found is None:
+        return report
+    report.neighbours = _neighbours(answer.found, answer.cards)
+    report.warnings += _contradictions(answer, answer.found)
     if (summary := neighbour_summary(answer.cards, answer.snapshot.searchable.usual)) is not None:
         report.neighbour_summary = summary
-    if (predictions := _predictions(answer)) is not None:
+    if (predictions := _predictions(answer.found, answer.snapshot.embedder)) is not None:
         report.predictions = predictions  # set, and therefore written
     return report
 
 
 def predict_answer(answer: Answer, request_id: str) -> PredictAnswer:
     """Raises NoProbes."""
-    predictions = _predictions(answer)
-    if predictions is None:
-        raise NoProbes
     measured = _measured(answer.ecg.measured)
-    report = PredictAnswer(**_common(answer, request_id), **measured, predictions=predictions, **_of_the_model(answer))
-    report.warnings += _contradictions(answer)
+    report = PredictAnswer(**_common(answer, request_id), **measured, **_of_the_model(answer))
+    if answer.found is None:
+        return report
+    report.predictions = _predictions(answer.found, answer.snapshot.embedder)
+    if report.predictions is None:
+        raise NoProbes
+    report.warnings += _contradictions(answer, answer.found)
     return report
 
 
 def embed_answer(answer: Answer, request_id: str) -> EmbedAnswer:
+    """Of an answer that was not withheld: vectors never are."""
+    assert answer.found is not None
     verdict = answer.found.verdict
     return EmbedAnswer(
         **_common(answer, request_id),
@@ -101,8 +110,10 @@ def study_detail(card: StudyCard, generation: Generation) -> StudyDetail:
 
 def _common(answer: Answer, request_id: str) -> dict[str, Any]:
     ecg, embedder = answer.ecg, answer.snapshot.embedder
-    unusual = _unusual(answer.found.verdict.unusual, simulated=embedder.trained_on is not None)
-    return {
+    unusual = None if answer.found is None else answer.found.verdict.unusual
+    unusual_ones = _unusual(unusual, simulated=embedder.trained_on is not None)
+    withheld = {"withheld": list(ecg.withheld)} if ecg.withheld else {}
+    return withheld | {
         "request_id": request_id,
         "bundle": embedder.id,
         "device": embedder.device_name,
@@ -113,9 +124,11 @@ def _common(answer: Answer, request_id: str) -> dict[str, Any]:
             leads=list(ecg.lead_names),
             resampled_to_hz=embedder.ecg.rate_hz,
             sha256=answer.sha256,
+            windows=[SeenWindow(start_s=round(at, 3), length_s=round(ecg.window_s, 3)) for at in ecg.starts_s_W],
+            lead_quality=[LeadQuality(lead=one.lead, codes=list(one.codes)) for one in ecg.lead_quality],
             **_device_said(ecg.said),
         ),
-        "warnings": [_warning(warning) for warning in (*ecg.warnings, *unusual)],
+        "warnings": [_warning(warning) for warning in (*ecg.warnings, *unusual_ones)],
         "timing_ms": answer.timing_ms,
         "disclaimer": DISCLAIMER,
     }
@@ -137,13 +150,14 @@ def _device_said(said: Said | None) -> dict[str, Any]:
 
 
 def _warning(warning: InputWarning) -> AnswerWarning:
-    return AnswerWarning(code=warning.code, message=warning.message, leads=list(warning.leads))
+    leads = list(warning.leads)
+    return AnswerWarning(code=warning.code, message=warning.message, leads=leads, severity=warning.severity)
 
 
-def _contradictions(answer: Answer) -> list[AnswerWarning]:
+def _contradictions(answer: Answer, found: Found) -> list[AnswerWarning]:
     near_K = [card.lvef_percent for card in one_of_each_patient(answer.cards)]
-    found = contradictions(answer.found.verdict.lvef, answer.snapshot.embedder.lvef, near_K)
-    return [_warning(warning) for warning in found]
+    contrary = contradictions(found.verdict.lvef, answer.snapshot.embedder.lvef, near_K)
+    return [_warning(warning) for warning in contrary]
 
 
 def _of_the_model(answer: Answer) -> dict[str, Any]:
@@ -159,9 +173,9 @@ def _unusual(unusual: Unusual | None, *, simulated: bool) -> tuple[InputWarning,
     return (InputWarning("unusual_ecg", unusual_words(unusual.percentile, simulated=simulated)),)
 
 
-def _predictions(answer: Answer) -> Predictions | None:
+def _predictions(found: Found, embedder: Embedder) -> Predictions | None:
     """None where the bundle has no probes."""
-    verdict, classes = answer.found.verdict, answer.snapshot.embedder.lvef
+    verdict, classes = found.verdict, embedder.lvef
     if verdict.lvef is None or verdict.shd is None:
         return None
     shd = ShdPrediction(
@@ -254,8 +268,7 @@ def _study(card: StudyCard) -> dict[str, Any]:
     return {name: getattr(card, name) for name in Study.model_fields}
 
 
-def _neighbours(answer: Answer) -> list[Neighbour]:
-    found = answer.found
+def _neighbours(found: Found, cards: Sequence[StudyCard]) -> list[Neighbour]:
     neighbours = [
         Neighbour(
             **_study(card),
@@ -264,7 +277,7 @@ def _neighbours(answer: Answer) -> list[Neighbour]:
             n_views=len(card.views),
             views=_views(card),
         )
-        for rank, (card, similarity) in enumerate(zip(answer.cards, found.similarity_K, strict=True), start=1)
+        for rank, (card, similarity) in enumerate(zip(cards, found.similarity_K, strict=True), start=1)
     ]
     if found.percentile_K is not None:
         for neighbour, percentile in zip(neighbours, found.percentile_K, strict=True):

@@ -20,9 +20,12 @@ from app.answering.snapshots import Retriever, Snapshot
 from app.answering.workers import FairThreads
 from ground.disk import sha256
 from index.catalogue.cards import StudyCard
-from inputs.ecg.measured.measure import MeasuredEcg, measure_ecg
+from inputs.ecg.gate.gate import LeadQuality
+from inputs.ecg.judged import judge_ecg
+from inputs.ecg.measured.measure import MeasuredEcg, measure_traced
 from inputs.ecg.measured.rate_check import rate_warning
-from inputs.ecg.prepare import ecg_windows, prepare_ecg
+from inputs.ecg.prepare import ecg_windows
+from inputs.ecg.quality import window_starts
 from inputs.records import NO_HINTS, DeviceSaid, EcgRecording, InputWarning, ReadHints, UploadedFile
 
 
@@ -30,8 +33,9 @@ from inputs.records import NO_HINTS, DeviceSaid, EcgRecording, InputWarning, Rea
 class Question:
     """What is asked of one ECG. `k` studies, 0 for predictions alone.
 
-    hints: what helps to read its file. measured: whether the tracing is measured, which takes longer than preparing it
-    does. device_said: whether the answer holds what the electrocardiograph wrote beside the signal.
+    hints: what helps to read its file. measured: whether the answer holds what is measured from the tracing.
+    device_said: whether it holds what the electrocardiograph wrote beside the signal. withhold: whether findings of
+    quality may forbid an answer.
     """
 
     k: int = 0
@@ -39,6 +43,7 @@ class Question:
     hints: ReadHints = NO_HINTS
     measured: bool = True
     device_said: bool = False
+    withhold: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,13 @@ class EcgFacts:
     duration_s: float
     lead_names: tuple[str, ...]
     warnings: tuple[InputWarning, ...]
-    """Of reading, of preparation, and of a filter that found nothing."""
+    """Of reading, of preparation, of the gate, and of a filter that found nothing."""
+    withheld: tuple[str, ...]
+    """Codes of those that forbid an answer."""
+    lead_quality: tuple[LeadQuality, ...]
+    starts_s_W: tuple[float, ...]
+    window_s: float
+    """What the model sees, from the start of what was prepared."""
     measured: MeasuredEcg | None
     """None where it was not asked for."""
     said: DeviceSaid | None = None
@@ -77,12 +88,15 @@ class EcgFacts:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """Everything an answer is made of. `sha256` is the upload's; `cards` are in the order of `found.ids_K`."""
+    """Everything an answer is made of. `sha256` is the upload's; `cards` are in the order of `found.ids_K`.
+
+    found: None where the answer is withheld.
+    """
 
     sha256: str
     snapshot: Snapshot
     ecg: EcgFacts
-    found: Found
+    found: Found | None
     cards: Sequence[StudyCard]
     timing_ms: dict[str, float]
 
@@ -105,6 +119,8 @@ class Pipeline:
     async def answer(self, upload: Upload, question: Question, caller: str) -> Answer:
         clock = _Clock()
         query, ecg = await self.reading.run(lambda: self._read(upload, question, clock), caller)
+        if ecg.withheld and question.withhold:
+            return Answer(upload.sha256, query.snapshot, ecg, None, (), clock.timing_ms())
         with clock.stage("queue"):
             found, waited_s = await self.batcher.submit(query)
         clock.set(queue=waited_s, embed=found.embed_s, search=found.search_s)
@@ -132,20 +148,25 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
         allowed_N = snapshot.searchable.catalogue.allowed(exclude_patient=question.exclude_patient)
         not_found = () if question.exclude_patient is None or allowed_N is not None else (_NOT_EXCLUDED,)
     spec = snapshot.embedder.ecg
-    prepared = prepare_ecg(recording, spec)
-    windows_WLN = ecg_windows(prepared.signal_LN, spec)
-    measured = measure_ecg(recording) if question.measured else None
-    of_rate = None if measured is None else rate_warning(recording, measured)
+    judged = judge_ecg(recording, spec)
+    signal_LN = judged.prepared.signal_LN
+    measured = measure_traced(judged.traced) if question.measured else None
+    of_rate = None if measured is None else rate_warning(judged.prepared.recording, measured)
+    warnings = (*judged.warnings, *(() if of_rate is None else (of_rate,)), *not_found)
     ecg = EcgFacts(
         recording.source_format,
         recording.rate_hz,
         recording.duration_s,
         recording.lead_names,
-        (*prepared.warnings, *(() if of_rate is None else (of_rate,)), *not_found),
+        warnings,
+        judged.withheld,
+        judged.lead_quality(spec.leads),
+        tuple(start / spec.rate_hz for start in window_starts(signal_LN.shape[1], spec)),
+        spec.window_samples / spec.rate_hz,
         measured,
         recording.said if question.device_said else None,
     )
-    return Query(snapshot, windows_WLN, question.k, allowed_N), ecg
+    return Query(snapshot, ecg_windows(signal_LN, spec), question.k, allowed_N), ecg
 
 
 def _cards(found: Found, snapshot: Snapshot) -> Sequence[StudyCard]:

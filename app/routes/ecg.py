@@ -45,8 +45,9 @@ async def predict(request: Request, service: ServiceDep, query: Annotated[ReadQu
 @router.post("/embed", **_documented(EmbedAnswer))
 @takes_upload
 async def embed(request: Request, service: ServiceDep, query: Annotated[ReadQuery, Query()]) -> Response:
-    """The vectors of one ECG."""
-    return await _respond(request, service, replace(query.question(), measured=False), embed_answer)
+    """The vectors of one ECG, of whatever quality; `withheld` says what would forbid an answer."""
+    question = replace(query.question(), measured=False, withhold=False)
+    return await _respond(request, service, question, embed_answer)
 
 
 async def _respond(

@@ -39,6 +39,8 @@ from inputs.records import MAX_EXAM_LETTERS, MAX_STRETCH_S
 router = APIRouter(include_in_schema=False)
 
 NOT_FILLED_IN = ""
+FORM_FIELDS = frozenset(SearchQuery.model_fields) - {"quality"}
+"""People see no answer that the quality of their ECG forbids."""
 LOGIN_BYTES = 2**10
 
 
@@ -64,9 +66,7 @@ async def ask_by_form(request: Request, service: ServiceDep) -> HTMLResponse:
     try:
         require(request, service, "query")
         with admit(request, service):
-            form = await read_upload(
-                request, max_files=service.settings.max_upload_files, fields=SearchQuery.model_fields
-            )
+            form = await read_upload(request, max_files=service.settings.max_upload_files, fields=FORM_FIELDS)
             query = SearchQuery.model_validate({n: v for n, v in form.fields.items() if v != NOT_FILLED_IN})
             question = query.question()
             answer = await ask(request, service, form.upload, question)

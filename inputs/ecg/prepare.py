@@ -37,26 +37,29 @@ class PreparedEcg:
 
     signal_LN: float32 without unit, L in the order of the spec's leads.
     warnings: those of reading first, then those of the judgement that preparation begins with.
+    recording: what was prepared: without padding, NaN where leads stood still.
     """
 
     signal_LN: NDArray[np.float32]
     warnings: tuple[InputWarning, ...]
+    recording: EcgRecording
 
 
-def prepare_ecg(recording: EcgRecording, spec: EcgSpec) -> PreparedEcg:
+def prepare_ecg(recording: EcgRecording, spec: EcgSpec, *, despite_lost_leads: bool = False) -> PreparedEcg:
     """Judge a recording and prepare the whole of it as `spec` says; N = int(samples * spec.rate_hz / rate_hz).
 
     Raises UnusableRecording when leads are missing, flat or empty, or the record is too short or at an impossible rate.
+    despite_lost_leads: too many leads without a signal are a warning of severity `withheld` rather than a refusal.
     """
     is_long = recording.signal_mv.size * max(1.0, spec.rate_hz / recording.rate_hz) > _LONG
     with _one_long if is_long else contextlib.nullcontext():
-        checked = check_ecg(recording, spec)
+        checked = check_ecg(recording, spec, despite_lost_leads=despite_lost_leads)
         levels_mv = [_level_mv(row) for row in checked.rows_mv]
         off = [spec.centre == "median" or abs(level_mv) > FAR_OFF_MV for level_mv in levels_mv]
         rows = _resampled(checked.rows_mv, levels_mv, off, recording.rate_hz, spec.rate_hz)
         signal_LN = normalise_signal(rows, spec).astype(np.float32, copy=False)
         centred = _centred(spec, off) if spec.centre == "none" else ()
-        return PreparedEcg(signal_LN, recording.warnings + checked.warnings + centred)
+        return PreparedEcg(signal_LN, recording.warnings + checked.warnings + centred, checked.recording)
 
 
 def ecg_windows(signal_LN: NDArray[np.float32], spec: EcgSpec) -> NDArray[np.float32]:
@@ -114,7 +117,7 @@ def _centred(spec: EcgSpec, off: Sequence[bool]) -> tuple[InputWarning, ...]:
     message = (
         f"{what} more than {FAR_OFF_MV:g} mV off zero: {'its' if len(leads) == 1 else 'their'} median was taken off."
     )
-    return (InputWarning("leads_centred", message, leads),)
+    return (InputWarning("leads_centred", message, leads, "note"),)
 
 
 def _blocks(leads: int, samples: int) -> list[slice]:

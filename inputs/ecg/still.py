@@ -43,7 +43,7 @@ def without_padding(recording: EcgRecording) -> tuple[EcgRecording, list[InputWa
     what = "zeros in all leads" if cut_N.all() else "all leads staying at one value"
     message = f"{len(cut_N) / rate_hz:.2f} s of {what} at the ends are padding and were cut off."
     kept = replace(recording, signal_mv=recording.signal_mv[:, before : samples - after])
-    return kept, [InputWarning("padding_cut", message)]
+    return kept, [InputWarning("padding_cut", message, severity="note")]
 
 
 def without_held(recording: EcgRecording) -> tuple[EcgRecording, bool]:

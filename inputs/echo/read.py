@@ -9,6 +9,7 @@ from pathlib import Path
 
 from inputs.echo.formats import FORMATS
 from inputs.echo.formats.base import START_BYTES
+from inputs.echo.kinds import no_clip
 from inputs.errors import UnreadableFile
 from inputs.opened import open_regular_file
 from inputs.records import EchoClip
@@ -31,6 +32,6 @@ def read_echo(path: Path, *, max_frames: int | None = None, every: int = 1) -> E
         for echo_format in FORMATS:
             if echo_format.recognises(start):
                 return echo_format.read(file, max_frames, every)
-    raise UnreadableFile(
+    raise no_clip(start) or UnreadableFile(
         "not_an_echo_clip", "This file is not a DICOM, AVI or MP4 clip.", hint="Send an ultrasound cine loop."
     )

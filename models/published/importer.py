@@ -74,7 +74,7 @@ def import_bundle(
         seeds={},
         architecture=paper(),
         ecg=EcgSpec(),
-        echo=EchoSpec(),
+        echo=EchoSpec(mask_outside_sector=False),  # as these encoders were trained
         labels=LabelDefinitions(shd_flags=SHD_FLAGS),
         metrics={},
         training_data={

@@ -17,6 +17,7 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from dipole import heart_mv
 from fastapi import FastAPI
 from numpy.typing import NDArray
 from pydantic import JsonValue
@@ -97,14 +98,16 @@ class FakeEmbedder:
 
 
 class FakeReader:
-    """Makes an ECG from the number in the upload; refuses what does not hold one."""
+    """Makes an ECG from the number in the upload, of 666 noise; refuses what does not hold one."""
 
     def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording:
         text = files[0].data.decode("latin-1")
         if not text.isdecimal():
             raise UnreadableFile("not_an_ecg", "This is not an ECG.", hint="Send WFDB or DICOM.")
-        signal = np.random.default_rng(int(text)).standard_normal((12, 5000)).astype(np.float32)
+        signal = heart_mv(int(text)).astype(np.float32)
         recorded = STANDARD_LEADS
+        if int(text) == 666:
+            signal = np.random.default_rng(0).standard_normal((12, 5000)).astype(np.float32)
         if int(text) == 404:  # an ECG without V3
             recorded, signal = tuple(lead for lead in recorded if lead != "V3"), np.delete(signal, 8, axis=0)
         return EcgRecording(signal, hints.rate_hz or 500.0, recorded, "fake")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     UltrasoundMultiFrameImageStorage,
@@ -46,12 +47,19 @@ def write_dicom(
     syntax: str = ExplicitVRLittleEndian,
     **elements: Any,
 ) -> Path:
-    """A minimal ultrasound cine; `pixel_data` is one block, or encoded frames to encapsulate."""
+    """A minimal ultrasound cine; `pixel_data` is one block, or encoded frames to encapsulate. None: no such element."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = syntax
     meta.MediaStorageSOPClassUID = elements.pop("SOPClassUID", UltrasoundMultiFrameImageStorage)
     meta.MediaStorageSOPInstanceUID = generate_uid()
-    ds = FileDataset(str(path), Dataset(), file_meta=meta, preamble=b"\0" * 128)
+    ds = FileDataset(
+        str(path),
+        Dataset(),
+        file_meta=meta,
+        preamble=b"\0" * 128,
+        is_implicit_VR=syntax == ImplicitVRLittleEndian,
+        is_little_endian=syntax != ExplicitVRBigEndian,
+    )
     ds.SOPClassUID, ds.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     ds.PatientName, ds.PatientID, ds.Modality, ds.Manufacturer = "SECRET^NAME", "SECRET-ID", "US", "Test"
     ds.NumberOfFrames, ds.Rows, ds.Columns = frames_THWC.shape[:3]
@@ -65,7 +73,10 @@ def write_dicom(
         ds.PixelData = pixel_data + b"\0" * (len(pixel_data) % 2)
         ds["PixelData"].VR = "OW" if syntax == ImplicitVRLittleEndian else "OB"
     for keyword, value in elements.items():
-        setattr(ds, keyword, value)
+        if value is None:
+            delattr(ds, keyword)
+        else:
+            setattr(ds, keyword, value)
     ds.save_as(path, enforce_file_format=True)
     return path
 

@@ -121,7 +121,7 @@ def test_json_is_read_and_written_again_as_it_was(answer):
 
 
 def test_what_a_newer_service_adds_is_passed_over():
-    newer = changed(withheld=[], ecg=ANSWER["ecg"] | {"heart_rate_bpm": 71})
+    newer = changed(afterthoughts=[], ecg=ANSWER["ecg"] | {"heart_rate_bpm": 71})
     assert written(newer) == ANSWER
 
 
@@ -135,7 +135,7 @@ def test_a_flag_of_an_older_service_still_has_words():
 
 def test_what_every_answer_has_may_not_be_missing():
     with pytest.raises(ValidationError):
-        SearchAnswer.model_validate(without(ANSWER, "neighbours"))
+        SearchAnswer.model_validate(without(ANSWER, "warnings"))
 
 
 def test_the_view_that_counts_most_comes_first_under_its_name_or_its_id():

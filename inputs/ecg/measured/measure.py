@@ -10,13 +10,14 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from inputs.ecg.measured.beat import BeatMeasures, measure_beats
-from inputs.ecg.measured.beats import Beats, Rhythm, find_beats, gather_beats
-from inputs.ecg.measured.tracing import Tracing, parts, trace
+from inputs.ecg.measured.beats import Beats, Rhythm
+from inputs.ecg.measured.traced import TracedEcg, trace_ecg
+from inputs.ecg.measured.tracing import Tracing
 from inputs.records import EcgRecording
 
-_CONTRAST = 3.8
+CONTRAST = 3.8
 """A QRS stands out at least so far at ordinary rates; noise of any colour stays below 3.3."""
-_CONTRAST_WHEN_ALIKE = 2.2
+CONTRAST_WHEN_ALIKE = 2.2
 """At 200 beats a minute little rest is left to stand out of; but nearly all beats are alike, which noise never is."""
 _SHARE_ALIKE = 0.4
 _SHARE_OF_FEW = 0.7
@@ -68,13 +69,15 @@ def measure_ecg(recording: EcgRecording) -> MeasuredEcg:
 
     Any rate of 50 to 20,000 Hz and any standard leads will do; what they do not show is not reliable.
     """
-    tracing = trace(recording)
-    rhythm = None if tracing is None else find_beats(tracing)
-    if tracing is None or rhythm is None or rhythm.contrast < _CONTRAST_WHEN_ALIKE:
+    return measure_traced(trace_ecg(recording))
+
+
+def measure_traced(traced: TracedEcg | None) -> MeasuredEcg:
+    """The same of a recording that was traced already."""
+    found = beats_of_heart(traced)
+    if traced is None or not found:
         return _measured(None, None, BeatMeasures())
-    found = [(beats, part) for beats, part in _beats_of_parts(tracing, rhythm) if _are_beats(beats, rhythm)]
-    if not found:
-        return _measured(None, None, BeatMeasures())
+    rhythm = traced.rhythm
     alike = _share_alike(rhythm)
     rate_bpm = _rate_bpm(rhythm) if all(_most_are_beats(beats) for beats, _ in found) else None
     beat = _together([measure_beats(beats, part.leads) for beats, part in found])
@@ -84,20 +87,16 @@ def measure_ecg(recording: EcgRecording) -> MeasuredEcg:
     return _measured(rate_bpm, regular, beat)
 
 
-def _beats_of_parts(tracing: Tracing, rhythm: Rhythm) -> list[tuple[Beats, Tracing]]:
-    """Each part with its beats; a part that is the tracing itself needs no second search."""
-    found = []
-    for part in parts(tracing):
-        own = rhythm if part.leads == tracing.leads else find_beats(part)
-        beats = gather_beats(part, own)
-        if beats is not None:
-            found.append((beats, part))
-    return found
+def beats_of_heart(traced: TracedEcg | None) -> list[tuple[Beats, Tracing]]:
+    """The parts whose beats are a heart's; none where nothing stands out or what does is not alike."""
+    if traced is None or traced.rhythm.contrast < CONTRAST_WHEN_ALIKE:
+        return []
+    return [(beats, part) for beats, part in traced.parts if _are_beats(beats, traced.rhythm)]
 
 
 def _are_beats(beats: Beats, rhythm: Rhythm) -> bool:
     """Whether what was found is a heart's: it stands out, and enough of it is alike."""
-    if rhythm.contrast >= _CONTRAST:
+    if rhythm.contrast >= CONTRAST:
         few = beats.share * len(rhythm.r_B) < _MANY_BEATS / 2
         return beats.share >= (_SHARE_OF_FEW if few else _SHARE_ALIKE)
     return beats.share >= _NEARLY_ALL and len(rhythm.r_B) >= _MANY_BEATS

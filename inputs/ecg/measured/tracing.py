@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.signal import butter, filtfilt, iirnotch, sosfiltfilt
 
-from inputs.ecg.quality import FLAT_MV
+from inputs.ecg.gate.levels import FLAT_MV
 from inputs.records import STANDARD_LEADS, EcgRecording
 
 RATE_HZ = 500.0
@@ -31,6 +31,7 @@ _STUCK_S = 1.8
 _SPIKE_S = 0.006
 _SPIKE_SHARE = 0.4
 """Of a lead's swing: what returns to where it was within 6 ms and is this large is a pacemaker's, not a heart's."""
+_SPIKE_MV, _LEADS_OF_SPIKE = 0.15, 4
 _MAINS_HZ = (50.0, 60.0)
 _HUM_SHARE = 0.02
 """Of a lead's swing: the QRS itself has half of that at 50 Hz in a mean second."""
@@ -44,18 +45,22 @@ _ENOUGH_THROUGH = 3
 class Tracing:
     """signal_mv_LN: float64 millivolt at RATE_HZ, continued over gaps. present_LN: False in gaps.
 
-    leads: L names; none is flat or without samples.
+    leads: L names; none is flat or without samples. hum_mv_L: height of the mains' hum that was taken off or left.
+    spikes_S: samples at which several leads have a pulse as short as a pacemaker's, or the peak of a narrow QRS.
     """
 
     signal_mv_LN: NDArray[np.float64]
     present_LN: NDArray[np.bool_]
     leads: tuple[str, ...]
+    hum_mv_L: NDArray[np.float64]
+    spikes_S: NDArray[np.intp]
 
     def part(self, rows_L: NDArray[np.intp], first: int, last: int) -> Tracing:
         """Some leads, from sample `first` to before `last`."""
         window = slice(first, last)
         names = tuple(self.leads[row] for row in rows_L)
-        return Tracing(self.signal_mv_LN[rows_L, window], self.present_LN[rows_L, window], names)
+        signal_mv_LN, present_LN = self.signal_mv_LN[rows_L, window], self.present_LN[rows_L, window]
+        return Tracing(signal_mv_LN, present_LN, names, self.hum_mv_L[rows_L], self.spikes_S)
 
 
 def parts(tracing: Tracing) -> list[Tracing]:
@@ -105,7 +110,9 @@ def trace(recording: EcgRecording) -> Tracing | None:
     if not rows:
         return None
     signal_mv_LN, present_LN = _at_one_rate(np.stack(rows), np.stack(masks), row_hz)
-    return Tracing(_without_hum(_without_spikes(signal_mv_LN)), present_LN, tuple(leads))
+    signal_mv_LN, spikes_S = _without_spikes(signal_mv_LN)
+    signal_mv_LN, hum_mv_L = _without_hum(signal_mv_LN)
+    return Tracing(signal_mv_LN, present_LN, tuple(leads), hum_mv_L, spikes_S)
 
 
 def _present(row_N: NDArray[np.float64], rate_hz: float) -> NDArray[np.bool_]:
@@ -158,33 +165,43 @@ def _at_one_rate(
     return spline(at_N), present_LN[:, np.rint(at_N).astype(np.intp)]
 
 
-def _without_spikes(signal_LN: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pulses shorter than _SPIKE_S are replaced by the median of the sample and its neighbours at that distance."""
+def _without_spikes(signal_LN: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Pulses shorter than _SPIKE_S are replaced by the median of the sample and its neighbours at that distance.
+
+    Also the moments of all short pulses, replaced or not.
+    """
     reach = round(_SPIKE_S * RATE_HZ)
     before_LN, at_LN, after_LN = signal_LN[:, : -2 * reach], signal_LN[:, reach:-reach], signal_LN[:, 2 * reach :]
     middle_LN = np.maximum(np.minimum(before_LN, after_LN), np.minimum(np.maximum(before_LN, after_LN), at_LN))
-    swing_L = np.ptp(middle_LN, axis=1, keepdims=True)
-    spike_LN = np.abs(at_LN - middle_LN) > _SPIKE_SHARE * swing_L
+    height_LN = np.abs(at_LN - middle_LN)
+    several = np.flatnonzero(np.count_nonzero(height_LN > _SPIKE_MV, axis=0) >= _LEADS_OF_SPIKE) + reach
+    spikes_S = several[np.diff(several, prepend=-2 * reach) > 2 * reach]
+    spike_LN = height_LN > _SPIKE_SHARE * np.ptp(middle_LN, axis=1, keepdims=True)
     if not spike_LN.any():
-        return signal_LN
+        return signal_LN, spikes_S
     cleaned_LN = signal_LN.copy()
     cleaned_LN[:, reach:-reach][spike_LN] = middle_LN[spike_LN]
-    return cleaned_LN
+    return cleaned_LN, spikes_S
 
 
-def _without_hum(signal_LN: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A notch at 50 or 60 Hz for leads that hum at it: for others it would only blur the edges of QRS."""
+def _without_hum(signal_LN: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A notch at 50 or 60 Hz for leads that hum at it: for others it would only blur the edges of QRS.
+
+    Also the height of the hum in each lead, at that of both at which it is higher.
+    """
+    hum_L = np.zeros(len(signal_LN))
     seconds = signal_LN.shape[1] // int(RATE_HZ)
     if seconds == 0:
-        return signal_LN
+        return signal_LN, hum_L
     blocks_LBS = signal_LN[:, : seconds * int(RATE_HZ)].reshape(len(signal_LN), seconds, -1)
     swing_L = np.ptp(signal_LN, axis=1)
     for mains_hz in _MAINS_HZ:
         wave_S = np.exp(-2j * np.pi * mains_hz * np.arange(int(RATE_HZ)) / RATE_HZ)
         height_L = np.median(np.abs(blocks_LBS @ wave_S), axis=1) * (2.0 / RATE_HZ)
+        hum_L = np.maximum(hum_L, height_L)
         humming = np.flatnonzero(height_L > _HUM_SHARE * swing_L)
         if len(humming):
             signal_LN = signal_LN.copy()
             b, a = iirnotch(mains_hz, _NOTCH_Q, fs=RATE_HZ)
             signal_LN[humming] = filtfilt(b, a, signal_LN[humming], axis=1)
-    return signal_LN
+    return signal_LN, hum_L

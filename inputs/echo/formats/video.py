@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from inputs.echo.formats.base import EchoFormat, frames_to_read, sane_rate_hz
 from inputs.errors import InputError, UnreadableFile
@@ -21,6 +22,9 @@ from inputs.opened import BoundedReader
 from inputs.records import EchoClip
 
 Container = Literal["avi", "mp4"]
+_STILL_BRANDS = (b"heic", b"heix", b"mif1", b"avif")
+_MAX_UNEVEN = 2.5
+"""A frame left out now and then doubles a step; steps beyond that have no rate in common."""
 _MAX_BOXES = 100_000
 """On the outermost level of an MP4: a streamed one has two for each of its fragments."""
 
@@ -30,8 +34,8 @@ def looks_like_avi(start: bytes) -> bool:
 
 
 def looks_like_mp4(start: bytes) -> bool:
-    """MP4 and its older brother QuickTime, by the kind of their first box."""
-    return start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+    """MP4 and its older brother QuickTime, by the kind of their first box; not HEIF images, which are written alike."""
+    return start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") and start[8:12] not in _STILL_BRANDS
 
 
 def read_video(container: Container, file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
@@ -58,19 +62,46 @@ def _read(file: BoundedReader, container: Container, max_frames: int | None, eve
         wanted = frames_to_read(declared or MAX_FRAMES, rows, columns, max_frames if declared else max_frames or 2)
         if not declared and max_frames is None:  # a streamed file does not say how long it is
             wanted = min(MAX_FRAMES, MAX_DECODED_BYTES // (rows * columns * 3)) + 1
-        n_found, frames = 0, []
+        n_found, frames, times_s = 0, [], []
         for frame in itertools.islice(_every(opened, stream, every), wanted):
             n_found += 1
             if frame is None:
                 continue
             if (frame.height, frame.width) != (rows, columns):
                 raise UnreadableFile("frame_size", "The frames of the video differ in size.")
-            frames.append(frame.to_ndarray(format="rgb24"))
-        rate_hz = float(stream.average_rate or stream.guessed_rate or 0)
+            frames.append(_upright(frame))
+            times_s.append(frame.time)
+        declared_hz = float(stream.average_rate or stream.guessed_rate or 0)
     if declared and n_found < wanted and container == "avi":  # an MP4's edit list may leave frames out
         raise UnreadableFile("frames_missing", "The file holds fewer frames than it declares.")
     frames_to_read(n_found, rows, columns, None)
-    return EchoClip(np.stack(frames), sane_rate_hz(rate_hz, every), container, frame_step=every)
+    rate_hz = _rate_hz(times_s, declared_hz / every)
+    return EchoClip(np.stack(frames), sane_rate_hz(rate_hz, every=1), container, frame_step=every)
+
+
+def _rate_hz(times_s: Sequence[float | None], declared_hz: float) -> float:
+    """Of the frames held, from the times at which they are shown; 0 where no one rate holds for them.
+
+    What the container declares is a mean over the whole file, in which the last frame may last for no time or long.
+    """
+    known_s = [time_s for time_s in times_s if time_s is not None]
+    steps_s = np.diff(known_s)
+    if len(known_s) < len(times_s) or len(steps_s) == 0 or steps_s.min() <= 0:
+        return declared_hz
+    middle_s = float(np.median(steps_s))
+    if steps_s.max() > _MAX_UNEVEN * middle_s or steps_s.min() * _MAX_UNEVEN < middle_s:
+        return 0.0
+    return float(1 / steps_s.mean())
+
+
+def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
+    """A frame as players show it, (H, W, C): turned by the quarters that an MP4's display matrix says."""
+    quarters, between = divmod(round(frame.rotation), 90)
+    if between:
+        raise UnreadableFile(
+            "video_turned", "The video is to be shown turned by an odd angle.", hint="Export it without rotation."
+        )
+    return np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), quarters)
 
 
 def _every(opened: InputContainer, stream: VideoStream, every: int) -> Iterator[VideoFrame | None]:

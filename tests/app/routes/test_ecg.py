@@ -24,9 +24,11 @@ def running(start_app):
 
 
 def test_an_answer_has_exactly_the_promised_fields(running):
-    answer = running.search(1, k=3).json()
-    assert set(answer) == SEARCH_FIELDS
-    assert set(answer["ecg"]) == {"format", "rate_hz", "duration_s", "leads", "resampled_to_hz", "sha256"}
+    answer = running.search(1, k=8).json()
+    assert set(answer) == SEARCH_FIELDS | {"neighbour_summary"}
+    assert set(answer["ecg"]) == {
+        "format", "rate_hz", "duration_s", "leads", "resampled_to_hz", "sha256", "windows", "lead_quality",
+    }  # fmt: skip
     assert set(answer["predictions"]["lvef"]) == {"classes", "predicted"}
     assert set(answer["predictions"]["shd"]) == {"probability", "threshold", "positive"}
     assert set(answer["neighbours"][0]) == {
@@ -307,3 +309,38 @@ def test_a_defect_is_500_without_its_message(start_app, monkeypatch):
         response = running.search(1)
         assert (response.status_code, response.json()["code"]) == (500, "unexpected_error")
         assert "SECRET" not in response.text
+
+
+def test_an_ecg_that_is_none_gets_no_answer_but_the_reason(running):
+    answer = running.search(666).json()
+    assert answer["withheld"] == ["leads_inconsistent", "noise_only"]
+    assert not {"predictions", "neighbours", "neighbour_summary"} & set(answer)
+    assert running.bundle.batches == [], "the model was not asked"
+    told = [(warning["code"], warning["severity"]) for warning in answer["warnings"]]
+    assert {code for code, severity in told if severity == "withheld"} == {"leads_inconsistent", "noise_only"}
+    of_lead = {one["lead"]: one["codes"] for one in answer["ecg"]["lead_quality"]}
+    assert len(of_lead) == 12
+    assert "leads_inconsistent" in of_lead["aVR"]
+    predicted = running.client.post("/v1/predict", files={"files": b"666"}).json()
+    assert predicted["withheld"] == answer["withheld"]
+    assert "predictions" not in predicted
+
+
+def test_who_asks_for_a_report_gets_the_answer_with_its_codes(running):
+    answer = running.search(666, quality="report").json()
+    assert answer["withheld"] == ["leads_inconsistent", "noise_only"]
+    assert len(answer["neighbours"]) == 10
+    assert "predictions" in answer
+
+
+def test_vectors_are_never_withheld_and_carry_the_codes(running):
+    answer = running.client.post("/v1/embed", files={"files": b"666"}).json()
+    assert answer["withheld"] == ["leads_inconsistent", "noise_only"]
+    assert len(answer["embedding"]) == 8
+
+
+def test_a_good_ecg_says_which_windows_were_seen_and_nothing_is_withheld(running):
+    answer = running.search(1).json()
+    assert "withheld" not in answer
+    assert answer["ecg"]["windows"] == [{"start_s": 0.0, "length_s": 2.52}]
+    assert {tuple(one["codes"]) for one in answer["ecg"]["lead_quality"]} == {()}

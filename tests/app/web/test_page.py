@@ -27,12 +27,12 @@ def test_the_form_posts_to_where_the_answer_comes_from(running):
 
 def test_a_plain_form_post_gives_the_answer_as_tables(running):
     empty = {"exclude_patient": "", "rate_hz": "", "unit": "", "leads": ""}
-    page = running.client.post("/", files={"files": ("ecg.dcm", b"1")}, data={"k": "3", **empty})
+    page = running.client.post("/", files={"files": ("ecg.dcm", b"1")}, data={"k": "8", **empty})
     assert page.status_code == 200
-    answer = running.search(1, k=3).json()
+    answer = running.search(1, k=8).json()
     summary = answer["neighbour_summary"]
     in_common = 1 + len(summary.get("measurements", [])) + len(summary.keys() & {"lvef", "shd"})
-    assert page.text.count("<tr>") + page.text.count("<tr class") == 1 + 4 + 1 + 3 + in_common
+    assert page.text.count("<tr>") + page.text.count("<tr class") == 1 + 4 + 1 + 8 + in_common
     for hit in answer["neighbours"]:
         assert hit["study_id"] in page.text
         assert hit["views"][0]["thumbnail_url"] in page.text
@@ -123,3 +123,19 @@ def test_the_api_page_lists_every_route(running):
     for place in ("/v1/search", "/v1/predict", "/v1/embed", "/v1/index/rebuild", "/v1/jobs/{job_id}", "/readyz"):
         assert place in page
     assert "exclude_patient" in page
+
+
+def test_people_read_why_there_is_no_answer_and_what_to_do(running):
+    page = running.client.post("/", files={"files": b"666"})
+    text = " ".join(re.sub(r"<[^>]*>", " ", page.text).split())
+    assert page.status_code == 200
+    assert "No answer: the quality of this ECG forbids one" in text
+    assert "Only noise was found, and no QRS complex. Check the electrodes and the file" in text
+    assert "Predictions" not in text
+    assert "Most similar echo studies" not in text
+
+
+def test_the_page_does_not_answer_all_the_same(running):
+    page = running.client.post("/", files={"files": b"666"}, data={"quality": "report"})
+    assert page.status_code == 422
+    assert "Most similar echo studies" not in page.text

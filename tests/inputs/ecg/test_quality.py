@@ -121,10 +121,3 @@ def test_exchanged_lead_names_are_a_warning(ecg):
     signal = ecg.signal_mv()
     signal[[ROW["II"], ROW["aVR"]]] = signal[[ROW["aVR"], ROW["II"]]]
     assert "leads_inconsistent" in codes(ecg.recording(signal))
-
-
-def test_exchanged_arm_electrodes_are_a_warning(ecg):
-    signal = ecg.signal_mv()
-    one, two, three, avr, avl = signal[:5].copy()
-    signal[:5] = -one, three, two, avl, avr
-    assert codes(ecg.recording(signal)) == {"arms_exchanged"}

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from inputs.echo.prepare import (
     model_crop,
     prepare_clip,
-    sector_mask,
     thumbnail_jpeg,
 )
+from inputs.echo.sector import sector_mask
 from inputs.errors import UnusableRecording
 from inputs.records import EchoClip
 from inputs.specs import EchoSpec
@@ -203,11 +203,6 @@ def test_masking_blackens_only_what_lies_outside_the_sector():
     np.testing.assert_allclose(plain[:, :, 25:35, 28:36], masked[:, :, 25:35, 28:36], atol=1e-6)
     assert plain[1, :, 59:62].max() > 1.0
     assert masked[1, :, 59:62].max() < -0.5
-
-
-def test_a_still_clip_is_not_masked():
-    still = clip_of(np.repeat(noise_clip(1, 60, 80).frames_THWC, 16, axis=0))
-    assert sector_mask(still.frames_THWC).all()
 
 
 def test_a_thumbnail_is_a_small_square_jpeg_without_the_margins():

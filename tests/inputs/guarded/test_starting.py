@@ -140,14 +140,14 @@ def test_after_a_child_without_memory_the_next_request_is_served(ecg):
 
 
 def test_no_memory_to_decode_a_clip_with_is_no_damage(tmp_path, monkeypatch):
-    from inputs.echo.formats import dicom_cine, video
+    from inputs.echo.formats import dicom_cine, dicom_header, video
     from inputs.opened import open_regular_file
 
     def no_memory(*_, **__):
         raise MemoryError
 
     (tmp_path / "clip").write_bytes(b"\0\0\0\x10ftyp" + bytes(200))
-    monkeypatch.setattr(dicom_cine, "dcmread", no_memory)
+    monkeypatch.setattr(dicom_header, "dcmread", no_memory)
     monkeypatch.setattr(video.av, "open", no_memory)
     with open_regular_file(tmp_path / "clip") as file:
         for read in (dicom_cine.read_dicom_cine, video.MP4.read):

@@ -1,0 +1,89 @@
+"""Is there a heart in the recording at all? Without a QRS that repeats there is nothing to answer from.
+
+Letters in array names: L leads, N samples, F frequencies.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import welch
+
+from inputs.ecg.measured.measure import CONTRAST, beats_of_heart
+from inputs.ecg.measured.traced import TracedEcg
+from inputs.ecg.measured.tracing import RATE_HZ, Tracing
+from inputs.records import InputWarning
+
+_SHARE_UNSURE = 0.25
+"""Of beats that are alike: fibrillation with many extra beats has about so many, bursts of noise have none."""
+_ONE_SHAPE = 0.997
+"""Of the energy of all leads: twelve views of a heart are never one curve at twelve sizes; the most seen was 0.985."""
+_FEWEST_LEADS = 4
+_SLOW = round(1.2 * RATE_HZ)
+_ONE_TONE = 0.6
+_TONE_REACH = 2
+"""Bins on both sides of a line of the spectrum that belong to it."""
+_BROAD_HZ = (1.0, 40.0)
+_BROAD = 0.2
+"""Geometric by arithmetic mean of the spectrum there: white noise has 0.9 or more, pink 0.6, waves of any kind less."""
+
+
+def heartbeat_warnings(traced: TracedEcg | None) -> list[InputWarning]:
+    """One of `not_an_ecg`, `noise_only`, `no_qrs`, all withheld, or the warning `beats_differ`; or none.
+
+    Nothing is said where nothing was traced: what is flat or missing is said by others.
+    """
+    if traced is None:
+        return []
+    tracing = traced.tracing
+    if _is_one_curve(tracing):
+        return [_withheld("not_an_ecg", "All leads show one and the same curve: this is not a 12-lead ECG.")]
+    if beats_of_heart(traced):
+        return []
+    if traced.rhythm.contrast >= CONTRAST and any(beats.share >= _SHARE_UNSURE for beats, _ in traced.parts):
+        message = "Few of the beats are alike: the rhythm is very irregular, or much of this is not the heart's."
+        return [InputWarning("beats_differ", message)]
+    tone, broad = _spectrum_of(tracing)
+    if tone > _ONE_TONE:
+        return [_withheld("not_an_ecg", "The leads hold a steady tone and no heartbeat: this is not an ECG.")]
+    if broad > _BROAD:
+        return [_withheld("noise_only", "Only noise was found, and no QRS complex.")]
+    return [_withheld("no_qrs", "No QRS complex was found.")]
+
+
+def _withheld(code: str, message: str) -> InputWarning:
+    return InputWarning(code, message, severity="withheld")
+
+
+def _is_one_curve(tracing: Tracing) -> bool:
+    if len(tracing.leads) < _FEWEST_LEADS:
+        return False
+    present_N = tracing.present_LN.all(axis=0)
+    signal_LN = tracing.signal_mv_LN[:, present_N] if present_N.any() else tracing.signal_mv_LN
+    level_LN = signal_LN - uniform_filter1d(signal_LN, _SLOW, axis=1, mode="nearest")  # wander may be one for all
+    level_LN /= np.maximum(np.linalg.norm(level_LN, axis=1, keepdims=True), 1e-12)
+    strength_L = np.linalg.eigvalsh(level_LN @ level_LN.T)
+    return bool(strength_L[-1] > _ONE_SHAPE * strength_L.sum())
+
+
+def _spectrum_of(tracing: Tracing) -> tuple[float, float]:
+    """Of the middle lead: the share of the strongest line, and how broad the spectrum is, both 0 to 1."""
+    power_LF, step_hz = _powers(tracing.signal_mv_LN)
+    power_LF = power_LF[:, 1:]  # without the mean
+    total_L = np.maximum(power_LF.sum(axis=1), 1e-20)
+    tones = []
+    for row_F, total in zip(power_LF, total_L, strict=True):
+        at = int(row_F.argmax())
+        tones.append(float(row_F[max(0, at - _TONE_REACH) : at + _TONE_REACH + 1].sum() / total))
+    low, high = (round(limit_hz / step_hz) for limit_hz in _BROAD_HZ)
+    band_LF = np.maximum(power_LF[:, low:high], 1e-20)
+    broad_L = np.exp(np.log(band_LF).mean(axis=1)) / band_LF.mean(axis=1)
+    return float(np.median(tones)), float(np.median(broad_L))
+
+
+def _powers(signal_LN: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """(L, F) power and the distance of F in hertz."""
+    length = min(signal_LN.shape[1], round(2 * RATE_HZ))
+    frequency_hz_F, power_LF = welch(signal_LN, fs=RATE_HZ, nperseg=length, axis=1)
+    return power_LF, float(frequency_hz_F[1])

@@ -1,0 +1,51 @@
+"""The colour table of a DICOM file as 8-bit RGB, with its size bounded. Letters: N numbers, C colours."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_color_lut
+
+from inputs.errors import UnreadableFile
+
+_COLOURS = ("Red", "Green", "Blue")
+_DISCRETE, _LINEAR = 0, 1
+"""Segments of a colour table. The third kind, which repeats others, is not read."""
+
+
+def palette(header: Dataset, n_numbers: int) -> NDArray[np.uint8]:
+    """The colour of every number below `n_numbers`, (N, 3): those beyond the table have its last entry.
+
+    Entries of 16 bits are scaled to 8; a table of 16 bits that is dark all over holds entries of 8. Raises
+    UnreadableFile for a table that is missing, damaged or longer than 16-bit pixels can name.
+    """
+    _check(header)
+    table_NC = apply_color_lut(np.arange(n_numbers, dtype=np.uint32), header)
+    return np.asarray(table_NC >> 8 if table_NC.max() > 255 else table_NC, np.uint8)
+
+
+def _check(header: Dataset) -> None:
+    descriptor = header.get("RedPaletteColorLookupTableDescriptor")
+    if descriptor is None:
+        raise UnreadableFile("colour_table", "The DICOM file lacks the colour table that its pixels are numbers of.")
+    width = int(descriptor[2]) // 8
+    segmented = [header.get(f"Segmented{colour}PaletteColorLookupTableData") for colour in _COLOURS]
+    longest = max((_entries(segments, width) for segments in segmented if segments), default=0)
+    if width not in (1, 2) or longest > 2**16:
+        raise UnreadableFile("colour_table", "The colour table of the DICOM file is damaged or too large.")
+
+
+def _entries(segments: bytes, width: int) -> float:
+    """How many colours a segmented table comes to (PS3.3 C.7.9.2); none is infinite but one that repeats itself."""
+    numbers = np.frombuffer(segments, f"u{width}", len(segments) // width).tolist()
+    at = entries = 0
+    while at + 1 < len(numbers):
+        kind, length = numbers[at : at + 2]
+        if kind not in (_DISCRETE, _LINEAR):
+            return math.inf
+        entries += length
+        at += 2 + (length if kind == _DISCRETE else 1)
+    return entries

@@ -1,0 +1,83 @@
+"""MPEG-2, MPEG-4 and HEVC inside DICOM: the fragments are one stream, which FFmpeg decodes.
+
+Letters: T frames, H rows, W columns, C colours (RGB).
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from inputs.echo.formats.base import frames_to_read, sane_rate_hz
+from inputs.echo.formats.dicom_header import PixelLayout
+from inputs.echo.formats.dicom_syntaxes import Syntax, not_decoded
+from inputs.errors import InputError, UnreadableFile
+from inputs.limits import MAX_DECODED_BYTES, MAX_FRAMES
+
+MAX_VIDEO_BYTES = 256 * 2**20
+_TRANSPORT_PACKET = 188
+
+
+@dataclass(frozen=True)
+class DecodedVideo:
+    """rate_hz: of the stream itself, None where it is none that a machine has."""
+
+    frames_THWC: NDArray[np.uint8]
+    rate_hz: float | None
+
+
+def decode_video(data: bytes, syntax: Syntax, layout: PixelLayout, max_frames: int | None, every: int) -> DecodedVideo:
+    """Every `every`-th of the first `max_frames` frames (all when None). Raises UnreadableFile.
+
+    The stream says how many frames it has: the header is often off by one or two, and the fragments are whole.
+    """
+    container = _container(data, syntax)
+    if container is None:
+        raise not_decoded(syntax.name)
+    try:
+        return _decode(data, container, layout, max_frames, every)
+    except (InputError, MemoryError):
+        raise
+    except Exception:  # FFmpeg's own errors, and whatever its binding raises
+        raise not_decoded(syntax.name) from None
+
+
+def _container(data: bytes, syntax: Syntax) -> str | None:
+    """FFmpeg's name of what lies in the fragments: it is named, never guessed, so that no playlist opens a file."""
+    if data[4:8] == b"ftyp":
+        return "mov"
+    if data[:1] == b"\x47" and data[_TRANSPORT_PACKET : _TRANSPORT_PACKET + 1] == b"\x47":
+        return "mpegts"
+    if data[:4] == b"\0\0\1\xba":
+        return "mpeg"
+    if data[:4] in (b"\0\0\0\1", b"\0\0\1" + data[3:4]):
+        return {"MPEG-2": "mpegvideo", "MPEG-4": "h264", "HEVC": "hevc"}[syntax.name]
+    return None
+
+
+def _decode(data: bytes, container: str, layout: PixelLayout, max_frames: int | None, every: int) -> DecodedVideo:
+    rows, columns = layout.rows, layout.columns
+    most = min(MAX_FRAMES, MAX_DECODED_BYTES // (rows * columns * 3)) if max_frames is None else max_frames
+    n_found, frames = 0, []
+    with av.open(io.BytesIO(data), "r", format=container) as opened:
+        stream = opened.streams.video[0]
+        stream.thread_type = "NONE"  # worker processes are the parallelism
+        if (stream.height, stream.width) != (rows, columns):
+            raise UnreadableFile("frame_size", "A frame has another size than the header says.")
+        for frame in opened.decode(stream):
+            if n_found == most and max_frames is not None:
+                break
+            if (frame.height, frame.width) != (rows, columns):
+                raise UnreadableFile("frame_size", "A frame has another size than the header says.")
+            if n_found % every == 0 and n_found < most:
+                frames.append(frame.to_ndarray(format="rgb24"))
+            n_found += 1
+            if n_found > most:
+                break
+        rate_hz = sane_rate_hz(float(stream.average_rate or stream.guessed_rate or 0), every=1)
+    frames_to_read(n_found, rows, columns, max_frames)
+    return DecodedVideo(np.stack(frames), rate_hz)

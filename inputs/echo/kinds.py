@@ -1,0 +1,110 @@
+"""What a file is that is no clip, said by name with a way out: by its first bytes, or by the class of a DICOM object.
+
+Knows nothing of names of files.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from inputs.errors import UnreadableFile
+
+_CONVERT = "Convert it to AVI or MP4, or export the cine loop as DICOM."
+_LOOP = "Send the cine loop as DICOM, AVI or MP4."
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """start: matches a file's first bytes. name: with its article. hint: what to do."""
+
+    start: re.Pattern[bytes]
+    name: str
+    hint: str
+
+
+def _kind(start: bytes, name: str, hint: str) -> _Kind:
+    return _Kind(re.compile(start, re.DOTALL), name, hint)
+
+
+_KINDS = (
+    _kind(rb"GIF8[79]a", "a GIF", _CONVERT),
+    _kind(rb"\x1a\x45\xdf\xa3", "a Matroska or WebM video", _CONVERT),
+    _kind(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media video", _CONVERT),
+    _kind(rb"\x00\x00\x01[\xb0\xb3\xba]", "an MPEG video", _CONVERT),
+    _kind(rb"\x47\x40[\x00\x11][\x10-\x3f]", "an MPEG transport stream", _CONVERT),
+    _kind(rb"FLV\x01", "a Flash video", _CONVERT),
+    _kind(rb"OggS", "an Ogg file", _CONVERT),
+    _kind(rb"\xff\xd8\xff", "a JPEG image", _LOOP),
+    _kind(rb"\x89PNG\r\n\x1a\n", "a PNG image", _LOOP),
+    _kind(rb"BM.{4}\x00{4}", "a BMP image", _LOOP),
+    _kind(rb"II\x2a\x00|MM\x00\x2a|II\x2b\x00|MM\x00\x2b", "a TIFF image", _LOOP),
+    _kind(rb"RIFF.{4}WEBP", "a WebP image", _CONVERT),
+    _kind(rb"....ftyp(heic|heix|mif1|avif)", "a HEIF or AVIF image", _LOOP),
+    _kind(rb"\x5c\x01\x00\x00|\x00\x00\x01\x5c|\x1c\x02\x00\x00|\x00\x00\x02\x1c", "a NIfTI file", _CONVERT),
+    _kind(rb"\x93NUMPY", "a NumPy array", _CONVERT),
+    _kind(rb"\x89HDF\r\n\x1a\n", "an HDF5 file", _CONVERT),
+    _kind(rb"ObjectType\s*=|NDims\s*=", "a MetaImage file", _CONVERT),
+    _kind(rb"%PDF-", "a PDF document", _LOOP),
+    _kind(rb"PK\x03\x04|PK\x05\x06", "a zip", "Unpack it, or name the zip itself as the study."),
+    _kind(rb"\x1f\x8b", "a gzip file", "Unpack it first."),
+)
+"""In the order in which they are asked."""
+
+_NOT_ULTRASOUND = {
+    "1.2.840.10008.1.3.10": ("a DICOMDIR", "It only lists files; send the files that it lists."),
+    "1.2.840.10008.5.1.4.1.1.2": ("a CT image", ""),
+    "1.2.840.10008.5.1.4.1.1.2.1": ("a CT image", ""),
+    "1.2.840.10008.5.1.4.1.1.4": ("an MR image", ""),
+    "1.2.840.10008.5.1.4.1.1.4.1": ("an MR image", ""),
+    "1.2.840.10008.5.1.4.1.1.1": ("an X-ray image", ""),
+    "1.2.840.10008.5.1.4.1.1.12.1": ("an X-ray angiography", ""),
+    "1.2.840.10008.5.1.4.1.1.128": ("a PET image", ""),
+    "1.2.840.10008.5.1.4.1.1.20": ("a nuclear medicine image", ""),
+    "1.2.840.10008.5.1.4.1.1.104.1": ("a PDF document in DICOM", ""),
+    "1.2.840.10008.5.1.4.1.1.7": ("a captured screen", ""),
+    "1.2.840.10008.5.1.4.1.1.6.2": ("a three-dimensional ultrasound volume", ""),
+}
+_FAMILIES = (
+    ("1.2.840.10008.5.1.4.1.1.88.", "a structured report"),
+    ("1.2.840.10008.5.1.4.1.1.9.", "a waveform, such as an ECG"),
+    ("1.2.840.10008.5.1.4.1.1.11.", "a presentation state"),
+)
+
+_OVER_TIME = {2: ("m_mode", "an M-mode"), 3: ("spectral_doppler", "a spectral Doppler")}
+"""By RegionSpatialFormat (PS3.3 C.8.5.5.1.1); 1 is two-dimensional, 4 a waveform, 5 graphics."""
+_BESIDE = (4, 5)
+
+
+def no_clip(start: bytes) -> UnreadableFile | None:
+    """The refusal of a file by its first bytes; None where they name nothing that is known here.
+
+    To be asked last: a DICOM file may start with 128 bytes of anything, such as a TIFF header.
+    """
+    for kind in _KINDS:
+        if kind.start.match(start):
+            return UnreadableFile("not_an_echo_clip", f"This file is {kind.name}, which is not read.", hint=kind.hint)
+    return None
+
+
+def not_ultrasound(sop_class: str) -> UnreadableFile:
+    """The refusal of a DICOM object of another class than the ultrasound ones, by what it is."""
+    name, hint = _NOT_ULTRASOUND.get(sop_class, ("", ""))
+    name = name or next((name for start, name in _FAMILIES if sop_class.startswith(start)), "")
+    said = f"This DICOM object is {name}, not an ultrasound clip." if name else ""
+    return UnreadableFile("not_ultrasound", said or "This DICOM object is not an ultrasound clip.", hint=hint)
+
+
+def not_two_dimensional(spatial_formats: tuple[int, ...]) -> UnreadableFile | None:
+    """The refusal of an ultrasound clip whose regions are all drawn over time; None where one is two-dimensional.
+
+    spatial_formats: RegionSpatialFormat of each item of SequenceOfUltrasoundRegions. None too where there is none, or
+    one of no known kind: nothing is then known of the clip.
+    """
+    over_time = [number for number in spatial_formats if number not in _BESIDE]
+    if not over_time or any(number not in _OVER_TIME for number in over_time):
+        return None
+    code, name = _OVER_TIME[over_time[0]]
+    return UnreadableFile(
+        code, f"This is {name}, not a two-dimensional clip.", hint="Send the cine loops of the study."
+    )

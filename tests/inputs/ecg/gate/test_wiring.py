@@ -1,0 +1,82 @@
+"""Exchanged electrodes are told by how the leads fit together, and hearts as they are raise nothing."""
+
+import numpy as np
+import pytest
+from dipole import heart_mv
+from healthy import HEALTHY
+from hearts import simulated
+
+from inputs.ecg.gate.gate import gate_warnings, withheld_codes
+from inputs.ecg.gate.wiring import INDEPENDENT_LEADS, REVERSED, exchange_in, undone
+from inputs.ecg.measured.traced import trace_ecg
+from inputs.records import STANDARD_LEADS, EcgRecording
+
+HEARTS = [simulated(seed, physiology=HEALTHY, ectopy=0.0, rate_hz=500)[0].signal_mv for seed in range(4)]
+HEARTS += [heart_mv(seed).astype(np.float32) for seed in range(4)]
+ROWS = [STANDARD_LEADS.index(lead) for lead in INDEPENDENT_LEADS]
+
+
+def rewired(signal_mv, what):
+    """The twelve leads of the same heart with electrodes exchanged."""
+    one, two, *chest = undone(what) @ signal_mv[ROWS]
+    return np.stack([one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2, *chest]).astype(np.float32)
+
+
+def found(signal_mv):
+    return gate_warnings(trace_ecg(EcgRecording(signal_mv, 500.0, STANDARD_LEADS, "invented")))
+
+
+@pytest.mark.parametrize("signal_mv", HEARTS)
+def test_nothing_is_said_of_electrodes_where_they_should_be(signal_mv):
+    assert not [one for one in found(signal_mv) if one.code.endswith("_exchanged")]
+
+
+@pytest.mark.parametrize("signal_mv", HEARTS)
+def test_exchanged_arms_are_withheld(signal_mv):
+    warnings = found(rewired(signal_mv, "RA-LA"))
+    assert withheld_codes(warnings) == ("arms_exchanged",)
+    (told,) = [one for one in warnings if one.code == "arms_exchanged"]
+    assert told.leads == ("I", "II", "III", "aVR", "aVL", "aVF")
+
+
+@pytest.mark.parametrize("what", ["V1-V2", "V2-V3", "V3-V4", "V4-V5", "V1-V6"])
+@pytest.mark.parametrize("signal_mv", HEARTS[:2] + HEARTS[4:6])
+def test_exchanged_chest_leads_are_named_and_answered(signal_mv, what):
+    warnings = found(rewired(signal_mv, what))
+    assert withheld_codes(warnings) == ()
+    (told,) = [one for one in warnings if one.code == "chest_leads_exchanged"]
+    assert told.leads == tuple(what.split("-"))
+
+
+@pytest.mark.parametrize("signal_mv", HEARTS[:2])
+def test_right_arm_and_left_leg_exchanged_are_named(signal_mv):
+    (told,) = [one for one in found(rewired(signal_mv, "RA-LL")) if one.code == "limb_leads_exchanged"]
+    assert "right arm and the left leg" in told.message
+
+
+def test_chest_leads_in_reverse_order_are_named():
+    warnings = found(rewired(HEARTS[0], REVERSED))
+    assert "V1 to V6 may be in reverse order." in [one.message for one in warnings]
+
+
+def test_every_exchange_undoes_itself():
+    for what in ("RA-LA", "RA-LL", "LA-LL", "V1-V5", REVERSED):
+        np.testing.assert_array_equal(undone(what) @ undone(what), np.eye(8))
+
+
+def test_arms_exchanged_are_what_happens_at_the_electrodes():
+    """Potentials of RA, LA, LL and V1 to V6 against each other, with RA and LA taken for one another."""
+    electrodes = np.random.default_rng(1).normal(size=(9, 50))
+
+    def leads(ra, la, ll, *chest):
+        return np.stack([la - ra, ll - ra, *(one - (ra + la + ll) / 3 for one in chest)])
+
+    ra, la, ll, *chest = electrodes
+    for what, as_wired in {"RA-LA": (la, ra, ll), "RA-LL": (ll, la, ra), "LA-LL": (ra, ll, la)}.items():
+        np.testing.assert_allclose(undone(what) @ leads(ra, la, ll, *chest), leads(*as_wired, *chest), atol=1e-12)
+
+
+def test_nothing_is_said_where_a_lead_does_not_move():
+    signal_mv = rewired(HEARTS[0], "RA-LA")
+    signal_mv[STANDARD_LEADS.index("V4")] = 0.0
+    assert exchange_in(signal_mv[ROWS]) is None

@@ -1,0 +1,147 @@
+"""What machines burn in around the sector does not reach the encoder or a thumbnail, and the sector stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+import simplejpeg
+from echo_scenes import (
+    Scene,
+    as_jpegs,
+    as_video,
+    beside,
+    clocks,
+    colour_flow,
+    fan,
+    margins,
+    still,
+    sweep,
+    text,
+    ticker,
+    trace,
+)
+
+from inputs.echo.prepare import prepare_clip, thumbnail_jpeg
+from inputs.echo.sector import sector_mask
+from inputs.errors import UnusableRecording
+from inputs.records import EchoClip
+from inputs.specs import EchoSpec
+
+MASKED = EchoSpec(size=64, zoom=0.0, mask_outside_sector=True)
+
+
+def busy(scene: Scene) -> Scene:
+    return scene.with_marks(margins).with_marks(clocks).with_marks(trace())
+
+
+def biplane() -> Scene:
+    return beside(fan(columns=160, half_angle=0.55, depth=0.75), fan(columns=160, half_angle=0.55, depth=0.75, seed=9))
+
+
+APART: dict[str, Callable[[], Scene]] = {
+    "names, settings, a menu and a colour bar": lambda: fan().with_marks(margins),
+    "a trace that is drawn": lambda: fan().with_marks(trace()),
+    "a trace that scrolls": lambda: fan().with_marks(trace(scrolls=True)),
+    "a clock and a heart rate": lambda: fan().with_marks(clocks),
+    "a line of text that runs through": lambda: fan().with_marks(ticker),
+    "text in the corners beside the sector": lambda: fan().with_marks(text("A4C\nDOE J", 0.2, 0.2)),
+    "a line of text that runs through at 800 x 600": lambda: fan(600, 800).with_marks(ticker),
+    "a trace that scrolls at 800 x 600": lambda: fan(600, 800).with_marks(trace(scrolls=True)),
+    "all of it": lambda: busy(fan()),
+    "all of it at 800 x 600": lambda: busy(fan(600, 800)),
+    "all of it in JPEG frames": lambda: as_jpegs(busy(fan())),
+    "all of it in coarse JPEG frames": lambda: as_jpegs(busy(fan()), 30),
+    "all of it in a video": lambda: as_video(busy(fan())),
+    "all of it in a video of few bits": lambda: as_video(busy(fan()), bit_rate=300_000),
+    "colour flow over most of the sector": lambda: busy(colour_flow(fan())),
+    "text between two sectors": lambda: biplane().with_marks(text("B\n2", 0.49, 0.1)),
+}
+TOUCHING: dict[str, Callable[[], Scene]] = {
+    "a trace that is drawn at the sector": lambda: fan().with_marks(trace(0.86)),
+    "a trace that is drawn over it": lambda: fan().with_marks(trace(0.8)),
+    "a trace that scrolls at it": lambda: fan().with_marks(trace(0.86, scrolls=True)),
+    "a sector that the frame cuts": lambda: busy(fan(apex=(0.5, -0.1), depth=1.2, half_angle=0.8)),
+    "two sectors up to the edges": lambda: (
+        beside(fan(columns=160), fan(columns=160, seed=9)).with_marks(clocks).with_marks(trace())
+    ),
+}
+
+
+@pytest.mark.parametrize("name", APART)
+def test_nothing_burned_in_apart_from_the_sector_survives_and_97_per_cent_of_the_sector_do(name: str):
+    scene = APART[name]()
+    mask_HW = np.asarray(sector_mask(scene.frames_THWC), bool)
+    assert scene.marks_HW.sum() > 50
+    assert not (mask_HW & scene.marks_HW).any()
+    assert (mask_HW & scene.sector_HW).sum() >= 0.97 * scene.sector_HW.sum()
+
+
+@pytest.mark.parametrize("name", TOUCHING)
+def test_of_what_touches_the_sector_only_what_lies_at_its_edge_survives(name: str):
+    scene = TOUCHING[name]()
+    mask_HW = np.asarray(sector_mask(scene.frames_THWC), bool)
+    away_HW = cv2.distanceTransform((~scene.sector_HW).astype(np.uint8), cv2.DIST_L2, 5)
+    assert away_HW[mask_HW & scene.marks_HW].max(initial=0) <= 0.04 * len(away_HW)
+    assert (mask_HW & scene.sector_HW).sum() >= 0.97 * scene.sector_HW.sum()
+
+
+def test_a_valve_that_moves_in_a_dark_cavity_and_still_walls_stay():
+    scene = fan()
+    for t, frame_HWC in enumerate(scene.frames_THWC):
+        cv2.ellipse(frame_HWC, (160, 110), (34, 40), 0, 0, 360, (0, 0, 0), cv2.FILLED)
+        cv2.line(frame_HWC, (122, 110), (160, 90 + 40 * (t % 3) // 2), (200, 200, 200), 3)
+        frame_HWC[150:170, 120:160] = scene.frames_THWC[0, 150:170, 120:160]
+    mask_HW = np.asarray(sector_mask(scene.frames_THWC), bool)
+    assert mask_HW[80:140, 130:190].mean() > 0.99
+    assert mask_HW[150:170, 120:160].all()
+
+
+NO_SECTOR: dict[str, Callable[[], Scene]] = {
+    "stills": lambda: still(busy(fan())),
+    "stills in a video": lambda: as_video(still(busy(fan()))),
+    "black with all that is around it": lambda: busy(Scene(*(np.zeros_like(a) for a in vars(fan()).values()))),
+    "an M-mode": lambda: sweep().with_marks(margins),
+    "a spectral Doppler": lambda: sweep(spectral=True).with_marks(margins),
+}
+
+
+@pytest.mark.parametrize("name", NO_SECTOR)
+def test_without_a_moving_sector_nothing_is_shown_and_nothing_is_embedded_that_is_to_be_masked(name: str):
+    scene = NO_SECTOR[name]()
+    clip = EchoClip(scene.frames_THWC, 30.0, "test")
+    assert sector_mask(scene.frames_THWC) is None
+    assert simplejpeg.decode_jpeg(thumbnail_jpeg(clip)).max() == 0
+    with pytest.raises(UnusableRecording) as caught:
+        prepare_clip(clip, MASKED)
+    assert caught.value.code == "no_sector"
+
+
+def test_what_is_masked_is_black_for_the_encoder_and_in_the_thumbnail():
+    scene = busy(fan(240, 240))
+    clip = EchoClip(scene.frames_THWC, 30.0, "test")
+    prepared_CTHW = prepare_clip(clip, MASKED)
+    mean, sd = (np.array(values)[:, None, None, None] for values in (MASKED.mean, MASKED.std))
+    grey_CTHW = prepared_CTHW * sd + mean
+    assert np.abs(grey_CTHW[:, :, :8, :20]).max() < 1e-3  # where names stood
+    assert np.abs(grey_CTHW[:, :, 60:]).max() < 1e-3  # where the trace ran
+    assert grey_CTHW[:, :, 20:40, 28:36].mean() > 15
+    thumbnail = simplejpeg.decode_jpeg(thumbnail_jpeg(clip))
+    assert thumbnail[:40, :30].max() < 40
+    assert thumbnail[60:100, 60:100].mean() > 20
+
+
+def test_equal_frames_are_a_still_image_for_every_specification():
+    clip = EchoClip(as_video(still(busy(fan()))).frames_THWC, 30.0, "test")
+    with pytest.raises(UnusableRecording, match="still image") as caught:
+        prepare_clip(clip, EchoSpec(size=64))
+    assert caught.value.code == "still_image"
+
+
+def test_a_still_of_two_frames_is_no_clip_and_one_frame_alone_is_not_judged():
+    frames_THWC = fan(n_frames=1).frames_THWC
+    with pytest.raises(UnusableRecording):
+        prepare_clip(EchoClip(np.repeat(frames_THWC, 3, axis=0), 30.0, "test"), EchoSpec(size=64))
+    assert prepare_clip(EchoClip(frames_THWC, 30.0, "test"), EchoSpec(size=64, frames=1)).shape == (3, 1, 64, 64)

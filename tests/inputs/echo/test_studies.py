@@ -1,0 +1,103 @@
+"""Clips of a folder are one study, and a tree as archives export it is as many as it has."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from echo_files import known_frames, write_dicom, write_video
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from inputs.echo import studies
+from inputs.echo.studies import studies_in
+from inputs.errors import UnreadableFile
+
+FRAMES = known_frames(2)
+
+
+def clip(path: Path, uid: str, syntax: str = ExplicitVRLittleEndian) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_dicom(path, FRAMES, FRAMES.tobytes(), syntax=syntax, StudyInstanceUID=uid)
+
+
+def exported(folder: Path) -> Path:
+    """Two studies of two patients and a third one, in series, names without endings or that look like endings."""
+    clip(folder / "DICOM/PAT0/STU0/SER0/IM_0001", "1.2.3")
+    clip(folder / "DICOM/PAT0/STU0/SER1/IM_0001", "1.2.3", ImplicitVRLittleEndian)
+    clip(folder / "DICOM/PAT0/STU1/SER0/1.2.840.77", "1.2.4")
+    clip(folder / "DICOM/PAT1/STU0/SER0/IM_0001", "1.2.5")
+    clip(folder / "DICOMDIR", "1.2.3")
+    (folder / "README.TXT").write_text("Viewer")
+    return folder
+
+
+def named(found: list[studies.StudyFiles], folder: Path) -> list[list[str]]:
+    return [[path.relative_to(folder).as_posix() for path in study.files] for study in found]
+
+
+def test_a_tree_is_split_by_study_and_joins_the_series_of_one(tmp_path: Path):
+    folder = exported(tmp_path / "disc")
+    found = studies_in(folder)
+    assert named(found, folder) == [
+        ["DICOM/PAT0/STU0/SER0/IM_0001", "DICOM/PAT0/STU0/SER1/IM_0001"],
+        ["DICOM/PAT0/STU1/SER0/1.2.840.77"],
+        ["DICOM/PAT1/STU0/SER0/IM_0001"],
+    ]
+    assert len({study.name for study in found}) == 3
+
+
+def test_names_are_the_same_wherever_the_tree_lies_and_tell_nothing_of_it(tmp_path: Path):
+    first, second = exported(tmp_path / "disc"), tmp_path / "elsewhere" / "disc"
+    shutil.copytree(first, second)
+    names = [study.name for study in studies_in(first)]
+    assert names == [study.name for study in studies_in(second)]
+    assert all(name.startswith("disc-") for name in names)
+    assert not any(secret in name for name in names for secret in ("1.2.", "PAT", "STU"))
+
+
+def test_a_folder_of_clips_is_one_study_as_it_stands(tmp_path: Path):
+    clip(tmp_path / "s1" / "b.dcm", "1.2.3")
+    clip(tmp_path / "s1" / "a", "1.2.4")
+    write_video(tmp_path / "s1" / "c.avi", FRAMES, "avi")
+    (found,) = studies_in(tmp_path / "s1")
+    assert found.name == "s1"
+    assert [path.name for path in found.files] == ["a", "b.dcm", "c.avi"]
+
+
+def test_a_tree_of_one_study_keeps_the_folders_name(tmp_path: Path):
+    clip(tmp_path / "s1" / "ser0" / "a", "1.2.3")
+    clip(tmp_path / "s1" / "ser1" / "a", "1.2.3")
+    assert [study.name for study in studies_in(tmp_path / "s1")] == ["s1"]
+
+
+def test_videos_of_a_tree_are_studies_by_folder_or_belong_to_the_one_that_lies_there(tmp_path: Path):
+    clip(tmp_path / "x" / "a" / "1.dcm", "1.2.3")
+    write_video(tmp_path / "x" / "a" / "2.avi", FRAMES, "avi")
+    (tmp_path / "x" / "b").mkdir()
+    write_video(tmp_path / "x" / "b" / "3.mp4", FRAMES, "mp4")
+    assert named(studies_in(tmp_path / "x"), tmp_path / "x") == [["a/1.dcm", "a/2.avi"], ["b/3.mp4"]]
+
+
+def test_links_lead_nowhere_and_what_file_managers_add_is_passed_over(tmp_path: Path):
+    other = clip(tmp_path / "other" / "secret.dcm", "1.2.9").parent
+    clip(tmp_path / "s" / "a" / "1.dcm", "1.2.3")
+    (tmp_path / "s" / "link").symlink_to(other, target_is_directory=True)
+    (tmp_path / "s" / "loop").symlink_to(tmp_path / "s", target_is_directory=True)
+    clip(tmp_path / "s" / "__MACOSX" / "1.dcm", "1.2.3")
+    (tmp_path / "s" / "a" / "._1.dcm").write_bytes(b"\0\5\x16\7")
+    assert named(studies_in(tmp_path / "s"), tmp_path / "s") == [["a/1.dcm"]]
+
+
+def test_a_folder_without_clips_is_a_study_without_files(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("none")
+    assert studies_in(tmp_path) == [studies.StudyFiles(tmp_path.name, ())]
+
+
+def test_a_tree_that_is_too_large_or_too_deep_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    exported(tmp_path / "disc")
+    for limit, said in (("MAX_STUDY_DEPTH", "2 folders deep"), ("MAX_STUDY_FILES", "more than 2 files")):
+        with monkeypatch.context() as patched:
+            patched.setattr(studies, limit, 2)
+            with pytest.raises(UnreadableFile, match=said):
+                studies_in(tmp_path / "disc")
