@@ -19,6 +19,8 @@ from app.http.problems import BadUpload
 
 PIECE_BYTES = 64 * 2**10
 MAX_PART_HEADER_BYTES = 2048
+_ROUND_ABOUT, _PADDED = 256, b":" + 17 * b" "
+"""What colons and line ends add to the former as it is sent; and spaces before a value, of which one is usual."""
 MAX_DISPOSITION_WORDS = 16
 _LETTERS = r"-0-9A-Za-z'()+_./:=?"
 _BOUNDARY = re.compile(
@@ -98,7 +100,7 @@ async def checked_pieces(body: AsyncIterator[bytes], boundary: str, most_parts: 
     """
     delimiter = _Sought(b"\r\n--" + boundary.encode())
     end = _Sought(delimiter.word + b"--")
-    lines = _DelimiterLines(delimiter.word)
+    lines, headers = _DelimiterLines(delimiter.word), _PartHeaders(delimiter.word)
     tail = b"\r\n"
     async for chunk in body:
         for start in range(0, len(chunk), PIECE_BYTES):
@@ -107,6 +109,8 @@ async def checked_pieces(body: AsyncIterator[bytes], boundary: str, most_parts: 
                 raise BadUpload("bad_multipart", f"The form has more than {most_parts} parts.")
             if lines.one_goes_on(piece):
                 raise BadUpload("bad_multipart", "The form's boundary stands where it is none: its line goes on.")
+            if headers.are_too_much(piece):
+                raise BadUpload("bad_multipart", "The header of a part of the form is too large, or padded.")
             yield piece
             end.count(piece)
             tail = (tail + piece)[-len(end.word) - 4 :]
@@ -126,6 +130,35 @@ class _DelimiterLines:
         seen = self._before + piece
         self._before = seen[-self._letters :]
         return self._going_on.search(seen) is not None
+
+
+class _PartHeaders:
+    """Sees each part's header as it was sent, spaces and all, in bytes that come in pieces.
+
+    The parser takes the spaces before a value one by one, and tells nobody of them.
+    """
+
+    def __init__(self, delimiter: bytes) -> None:
+        self._line, self._seen, self._inside = delimiter + b"\r\n", b"\r\n", False
+
+    def are_too_much(self, piece: bytes) -> bool:
+        seen, at = self._seen + piece, 0
+        while True:
+            if not self._inside:
+                at = seen.find(self._line, at)
+                if at < 0:
+                    self._seen = seen[-len(self._line) + 1 :]
+                    return False
+                at += len(self._line) - 2  # with the line's end: a header may be empty
+                self._inside = True
+            end = seen.find(b"\r\n\r\n", at)
+            header = seen[at : end if end >= 0 else len(seen)]
+            if len(header) > MAX_PART_HEADER_BYTES + _ROUND_ABOUT or _PADDED in header:
+                return True
+            if end < 0:
+                self._seen = seen[at:]
+                return False
+            at, self._inside = end + 2, False
 
 
 class _Sought:

@@ -19,7 +19,7 @@ import numpy as np
 from ground.extras import ExtraMissing, require
 from inputs.ecg.formats.arrays import MOST_OF_AN_AXIS, recording_from
 from inputs.ecg.formats.base import EcgFormat, of_one_file
-from inputs.ecg.formats.hdf5_values import Loading, damaged
+from inputs.ecg.formats.hdf5_values import Loading, damaged, lies_elsewhere
 from inputs.ecg.formats.stated import MOST_FACTS, Contents, Fact, Numbers, Path, tells
 from inputs.errors import InputError, UnreadableFile
 from inputs.limits import MAX_CHANNELS
@@ -155,8 +155,8 @@ class _Walk:
             self._dataset(below, path)
 
     def _dataset(self, dataset: Any, path: Path) -> None:
-        if dataset.id.get_create_plist().get_layout() == self.h5py.h5d.VIRTUAL or dataset.external:
-            self.elsewhere += 1  # before its shape is asked for, which would open the files that it names
+        if lies_elsewhere(self.h5py, dataset):
+            self.elsewhere += 1
             return
         dtype = dataset.dtype
         if dtype.kind == "V":
@@ -236,7 +236,9 @@ class _Walk:
 
     def _letters(self, dataset: Any) -> tuple[str, ...]:
         """Texts that MATLAB stored as one number for each letter, one for each row; nothing where it is none."""
-        if not isinstance(dataset, self.h5py.Dataset) or self._class_of(dataset) != "char":
+        if not isinstance(dataset, self.h5py.Dataset) or lies_elsewhere(self.h5py, dataset):
+            return ()
+        if self._class_of(dataset) != "char":
             return ()
         if dataset.dtype != np.uint16 or not 0 < dataset.size <= 64 * MOST_FACTS:
             return ()

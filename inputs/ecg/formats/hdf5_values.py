@@ -35,6 +35,11 @@ _WORDS_AT_A_TIME = 2**18
 """So few that sums of products of two words do not overflow, and hardly any room is taken."""
 
 
+def lies_elsewhere(h5py: ModuleType, dataset: Any) -> bool:
+    """Whether a dataset names other files that hold its values. To be asked before its shape, which would open them."""
+    return bool(dataset.id.get_create_plist().get_layout() == h5py.h5d.VIRTUAL or dataset.external)
+
+
 def damaged() -> UnreadableFile:
     return UnreadableFile("unreadable_file", "The HDF5 file is damaged or cut off.")
 
@@ -43,7 +48,9 @@ def damaged() -> UnreadableFile:
 class Loading:
     """Reads the values of a dataset, or those of one exam in it, within limits.
 
-    reverse: whether its axes are those of MATLAB. missing: what stands where a sample is missing, NaN in what is read.
+    What lies in other files is never opened, however its dataset was come by: whoever sends a file would read the
+    machine's with it. reverse: whether its axes are those of MATLAB. missing: what stands where a sample is missing, NaN
+    in what is read.
     """
 
     h5py: ModuleType
@@ -51,6 +58,10 @@ class Loading:
     file_size: int
     reverse: bool
     missing: float | None = None
+
+    def __post_init__(self) -> None:
+        if lies_elsewhere(self.h5py, self.dataset):
+            raise damaged()
 
     def load(self, exam: int | None) -> NDArray[Any]:
         """Raises UnreadableFile for more values than an ECG has, and for filters that are not read."""

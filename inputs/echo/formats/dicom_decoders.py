@@ -99,7 +99,7 @@ class Pictures:
         return self._ycbcr
 
     def _rle(self, picture: bytes) -> Samples:
-        import rle
+        from rle.utils import decode_pixel_data
 
         layout = self._layout
         (n_segments,) = struct.unpack_from("<L", picture)
@@ -107,7 +107,7 @@ class Pictures:
         samples, left_over = divmod(n_segments, n_bytes)
         if samples not in (1, 3) or left_over:
             raise not_decoded(self._syntax.name)
-        data = rle.decode_pixel_data(
+        data = decode_pixel_data(
             picture, version=2, rows=layout.rows, columns=layout.columns, bits_allocated=layout.allocated
         )
         values_SHW = np.frombuffer(data, f"<u{n_bytes}").reshape(samples, layout.rows, layout.columns)
@@ -152,9 +152,9 @@ def _jpeg_ls(picture: bytes, about: Codestream) -> NDArray[Any]:
 
 
 def _jpeg_2000(picture: bytes, about: Codestream) -> NDArray[Any]:
-    import openjpeg
+    from openjpeg.utils import decode
 
-    values: NDArray[Any] = openjpeg.decode(picture[about.start :], j2k_format=0)
+    values: NDArray[Any] = decode(picture[about.start :], j2k_format=0)
     return values.reshape(about.rows, about.columns, about.components)
 
 

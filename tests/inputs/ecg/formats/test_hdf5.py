@@ -180,6 +180,41 @@ def test_nothing_outside_of_the_file_is_read(ecg, tmp_path, kind):
     assert "points to others" in error.sentence
 
 
+@pytest.mark.parametrize("name", ["fs", "units", "leads", "exam_id", "anything"])
+@pytest.mark.parametrize("kind", ["char", "double", "cell"])
+def test_nothing_outside_of_the_file_is_read_by_way_of_a_reference(ecg, tmp_path, name, kind):
+    """As letters of a rate, a unit or an id, another file's bytes would come back in the answer."""
+    secret = tmp_path / "secret"
+    secret.write_bytes("507".encode("utf-16-le"))
+
+    def fill(file):
+        put = file.create_dataset("ecg", data=ecg.signal_mv().astype("f8"))
+        put.attrs["MATLAB_class"] = np.bytes_("double")
+        there = file.create_dataset("#refs#/a", (3, 1), "u2", external=[(str(secret), 0, 6)])
+        there.attrs["MATLAB_class"] = np.bytes_(kind)
+        cells = file.create_dataset(name, (1, 1), h5py.ref_dtype)
+        cells[0, 0] = there.ref
+        cells.attrs["MATLAB_class"] = np.bytes_("cell")
+
+    data = written(fill, matlab=True)
+    given = [ReadHints(rate_hz=500.0, unit="mV"), ReadHints(rate_hz=500.0, unit="mV", exam="507"), ReadHints(unit="mV")]
+
+    def outcomes():
+        found = []
+        for hints in given:
+            try:
+                found.append(read(data, hints).rate_hz)
+            except UnreadableFile as error:
+                found.append((error.code, error.sentence, error.hint))
+        return found
+
+    before = outcomes()
+    secret.write_bytes("250".encode("utf-16-le"))
+    with_other_bytes = outcomes()
+    secret.unlink()
+    assert before == with_other_bytes == outcomes(), "not even whether there is such a file"
+
+
 def test_tables_are_refused_by_name(ecg):
     def frame(file):
         file.create_group("df").attrs["pandas_type"] = "frame"
