@@ -49,8 +49,8 @@ class Loading:
     """Reads the values of a dataset, or those of one exam in it, within limits.
 
     What lies in other files is never opened, however its dataset was come by: whoever sends a file would read the
-    machine's with it. reverse: whether its axes are those of MATLAB. missing: what stands where a sample is missing, NaN
-    in what is read.
+    machine's with it. reverse: whether its axes are those of MATLAB. missing: what stands where a sample is missing,
+    NaN in what is read.
     """
 
     h5py: ModuleType
