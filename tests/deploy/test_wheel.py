@@ -72,7 +72,7 @@ def test_the_index_is_rebuilt_and_the_service_answers(installed, tmp_path):
         installed, "index.rebuild", "--bundle", bundle, "--cohort", cohort, "--index", index, "--device", "cpu",
         cwd=tmp_path,
     ).splitlines()  # fmt: skip
-    assert json.loads(lines[-1])["report"]["reused"] == 7
+    assert json.loads(lines[-1])["report"]["embedded"] == 7  # its thumbnails are of an earlier layout
 
     serve = [sys.executable, "-P", "-m", "cli.main", "serve", "--bundle", bundle, "--index", index]
     settings = {"ECHO2ECG_PORT": "0", "ECHO2ECG_DEVICE": "cpu"}

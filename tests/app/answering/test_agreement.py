@@ -121,8 +121,8 @@ def test_both_contradictions_stand_in_json_on_the_page_and_in_the_terminal(runni
     assert page.count('<p class="warning">The median LVEF of similar studies of 9 patients, 50 %') == 1
     assert page.count('<p class="warning">The two predictions of LVEF contradict each other') == 1
     assert page.index("contradict each other") < page.index("<h2>Predictions")
-    assert "note: The median LVEF of similar studies of 9 patients, 50 %, lies outside" in command
-    assert "note: The two predictions of LVEF contradict each other" in command
+    assert "warning: The median LVEF of similar studies of 9 patients, 50 %, lies outside" in command
+    assert "warning: The two predictions of LVEF contradict each other" in command
 
 
 def test_predictions_alone_have_no_neighbours_to_disagree_with(running):
