@@ -2,19 +2,8 @@
 
 import numpy as np
 
-# Leads by Frank's X (left), Y (feet), Z (back): Dower et al. 1980.
-_SEEN_BY = np.array(
-    [
-        [0.632, -0.235, 0.059],
-        [0.235, 1.066, -0.132],
-        [-0.515, 0.157, -0.917],
-        [0.044, 0.164, -1.387],
-        [0.882, 0.098, -1.277],
-        [1.213, 0.127, -0.601],
-        [1.125, 0.127, -0.086],
-        [0.831, 0.076, 0.230],
-    ]
-)
+from simulator.ecg.signal import LEAD_FIELD_KD
+
 # Each wave: when and how wide in seconds, and where its dipole points, in millivolt.
 _WAVES = (
     (-0.16, 0.025, (0.06, 0.12, -0.03)),
@@ -35,5 +24,5 @@ def heart_mv(seed, *, rate_hz=500.0, seconds=10.0, noise_mv=0.01):
     for beat_s in np.arange(begin_s, seconds + 0.5, every_s):
         for at_s, width_s, size in waves:
             dipole_3N += size[:, None] * np.exp(-0.5 * ((t_s - beat_s - at_s) / width_s) ** 2)
-    one, two, *chest = _SEEN_BY @ dipole_3N + noise_mv * draw.standard_normal((8, len(t_s)))
+    one, two, *chest = LEAD_FIELD_KD @ dipole_3N + noise_mv * draw.standard_normal((8, len(t_s)))
     return np.stack([one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2, *chest])

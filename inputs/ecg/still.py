@@ -83,8 +83,7 @@ def _long(still_N: NDArray[np.bool_], fewest: float) -> NDArray[np.bool_]:
     """Which of N samples lie in stretches of at least `fewest` that keep their value."""
     runs_R2 = np.flatnonzero(np.diff(still_N.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
     held_N = np.zeros(len(still_N) + 1, bool)
-    for first, last in runs_R2[
-        runs_R2[:, 1] - runs_R2[:, 0] + 1 >= fewest
-    ].tolist():  # of the short ones come very many
+    long_R2 = runs_R2[runs_R2[:, 1] - runs_R2[:, 0] + 1 >= fewest]  # of short ones come very many
+    for first, last in long_R2.tolist():
         held_N[first : last + 1] = True
     return held_N

@@ -24,7 +24,7 @@ from simulator.ecg.recorder import EcgRecorder, record
 from simulator.patient import Physiology
 
 # Lead field of Dower (1980): I, II, V1..V6 from a dipole pointing left, to the feet, to the back.
-_LEAD_FIELD_KD = np.array(
+LEAD_FIELD_KD = np.array(
     [
         [0.632, -0.235, 0.059],
         [0.235, 1.066, -0.132],
@@ -74,7 +74,7 @@ def heart_leads(
             _add_bump(dipole_DN, bump, moment, rate_hz)
     if physiology.rhythm == "atrial_fibrillation":
         _add_fibrillation(dipole_DN, electrics.fibrillation_voltage, rate_hz, rng)
-    field_KD = _LEAD_FIELD_KD * electrics.lead_scatter * rng.normal(1.0, 0.025, size=(8, 1))
+    field_KD = LEAD_FIELD_KD * electrics.lead_scatter * rng.normal(1.0, 0.025, size=(8, 1))
     field_KD[:2] *= beat.limb_gain
     field_KD[2:] *= beat.chest_gain
     # Not a BLAS product: its threads cost more than so small a product.
