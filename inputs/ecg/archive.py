@@ -18,25 +18,16 @@ from inputs.limits import (
     MAX_ZIP_LISTED,
 )
 from inputs.records import UploadedFile
-
-_REGULAR_FILE = 0o100000
-_KIND = 0o170000
-
+from inputs.zipped import is_encrypted, is_inflatable, is_regular, looks_like_zip
 
 _LISTED = b"PK\x01\x02"
 """What each entry of a zip's directory begins with."""
-_ENCRYPTED = 1
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 _OF_A_DAMAGED_ZIP = (
     zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, IndexError, struct.error, zlib.error,
 )  # fmt: skip
 """What `zipfile` raises on one, of unusual methods; text that is not in its encoding is a ValueError."""
-
-
-def looks_like_zip(data: bytes) -> bool:
-    return data[:4] in (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def unpack(data: bytes) -> list[UploadedFile]:
@@ -72,15 +63,15 @@ def _unpack(archive: zipfile.ZipFile) -> list[UploadedFile]:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or name[1:2] == ":":
             raise UnreadableFile("file_not_in_upload", "The zip holds a file that points outside of it.")
-        if entry.flag_bits & _ENCRYPTED:
+        if is_encrypted(entry):
             raise UnreadableFile(
                 "unreadable_file",
                 "The zip is encrypted.",
                 hint="Unpack it with its password, and send the files themselves or a zip without one.",
             )
-        if entry.compress_type not in _METHODS:
-            raise NotImplementedError  # zipfile inflates the others without a limit
-        if (entry.external_attr >> 16) & _KIND not in (0, _REGULAR_FILE):
+        if not is_inflatable(entry):
+            raise NotImplementedError
+        if not is_regular(entry):
             raise UnreadableFile("unreadable_file", "The zip holds something that is not a regular file.")
         if "__MACOSX" in path.parts or path.name == ".DS_Store" or path.name.startswith("._"):
             continue  # what file managers add; anything else is a part like others

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from inputs.ecg.archive import looks_like_zip, unpack
+from inputs.ecg.archive import unpack
 from inputs.ecg.formats.base import EcgFormat
 from inputs.ecg.formats.companions import fitting
 from inputs.ecg.formats.given import check_leads
@@ -21,6 +21,7 @@ from inputs.errors import NO_ROOM_TO_READ, InputError, UnreadableFile
 from inputs.limits import MAX_ECG_FILE_BYTES, MAX_UPLOAD_PARTS
 from inputs.opened import open_regular_file
 from inputs.records import NO_HINTS, EcgRecording, InputWarning, ReadHints, UploadedFile
+from inputs.zipped import looks_like_zip
 
 _SEND = f"Send {READABLE}."
 

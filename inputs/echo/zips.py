@@ -19,10 +19,8 @@ from inputs.limits import (
     MAX_UNZIPPED_RATIO,
     MAX_UNZIPPED_STUDY_BYTES,
 )
+from inputs.zipped import is_encrypted, is_inflatable, is_regular, looks_like_zip
 
-_REGULAR_FILE, _KIND = 0o100000, 0o170000
-_ENCRYPTED = 1
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _PIECE = 2**20
 _MOST_LETTERS = 200
 
@@ -30,7 +28,7 @@ _MOST_LETTERS = 200
 def is_zip(path: Path) -> bool:
     """By its first bytes. An empty one counts."""
     with path.open("rb") as file:
-        return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+        return looks_like_zip(file.read(4))
 
 
 def unpack_studies(archive: Path, into: Path) -> None:
@@ -58,10 +56,9 @@ def _unpack(opened: zipfile.ZipFile, into: Path) -> None:
     left = MAX_UNZIPPED_STUDY_BYTES
     for entry, name in entries:
         path = _within(name)
-        kind = (entry.external_attr >> 16) & _KIND
-        if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _METHODS:
+        if is_encrypted(entry) or not is_inflatable(entry):
             raise NotImplementedError
-        if kind not in (0, _REGULAR_FILE) or "__MACOSX" in path.parts or path.name.startswith("."):
+        if not is_regular(entry) or "__MACOSX" in path.parts or path.name.startswith("."):
             continue  # links and what file managers add
         target = into / path
         target.parent.mkdir(parents=True, exist_ok=True)

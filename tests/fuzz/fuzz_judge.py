@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from fuzz_seeds import files_of, hints_of
 
-from inputs.ecg.archive import looks_like_zip, unpack
+from inputs.ecg.archive import unpack
 from inputs.ecg.formats import FORMATS, EcgFormat
 from inputs.ecg.formats.base import ABSURD_MV
 from inputs.ecg.formats.not_read import ecg_if_not_read, name_if_not_read
@@ -30,6 +30,7 @@ from inputs.errors import InputError
 from inputs.guarded.messages import pack_error, pack_recording
 from inputs.limits import MAX_CHANNELS, MAX_SAMPLES, MAX_UNZIPPED_BYTES, MAX_VALUES, MAX_XML_ELEMENTS, MAX_ZIP_ENTRIES
 from inputs.records import STANDARD_LEADS, EcgRecording, UploadedFile
+from inputs.zipped import looks_like_zip
 
 MOST_CPU_S = 10.0
 MOST_RECOGNISING_S = 0.005
