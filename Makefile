@@ -31,7 +31,7 @@ test: $(STAMP) ## the test suite
 drills: $(STAMP) ## fault drills against real processes: kills, full disks, bit flips (minutes)
 	$(PY) -m pytest -m drill $(ARGS)
 
-fuzz: $(STAMP) ## damaged ECG files by the hundred thousand, guided by coverage (ARGS="--seconds 60 --target scp")
+fuzz: $(STAMP) ## damaged ECG and echo files by the hundred thousand, guided by coverage (ARGS="--seconds 60 --target scp")
 	$(PY) tests/fuzz/fuzz_readers.py $(ARGS)
 
 bench: $(STAMP) ## every side-by-side measurement (minutes)

@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 
+from fuzz_echo import changed_element, changed_fragment
 from fuzz_seeds import JOIN
 from signal_files import scp_file
 
@@ -66,6 +67,10 @@ def _changed(name: str, data: bytes, most: int, random_: random.Random, plain: P
             data = _ascii_field(data, random_)
         elif name == "mat" and random_.random() < 0.3:
             data = _inflated(data, random_, plain)
+        elif name.startswith("clip-") and random_.random() < 0.5:
+            data = changed_element(data, random_)
+        elif name.startswith("clip-") and random_.random() < 0.5:
+            data = changed_fragment(data, random_, plain)
         elif random_.random() < 0.6:
             data = field(data, random_)
         else:
@@ -261,4 +266,5 @@ _RIGHT: dict[str, Callable[[bytes], bytes]] = {
     "muse": _right_muse,
     "wfdb": _right_wfdb,
     "zip": _right_zip,
+    "studies": _right_zip,
 }

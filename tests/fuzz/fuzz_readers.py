@@ -1,10 +1,10 @@
-"""Fuzzing of every ECG reader, guided by what of `inputs.ecg` an input reaches: `make fuzz`.
+"""Fuzzing of every ECG and echo reader, guided by what of `inputs` an input reaches: `make fuzz`.
 
 Each target runs in a process of its own with 1.5 GB beside what its code takes. What it keeps lies in `.cache/fuzz/`:
 inputs that reach something new, which the next run starts from, and an input for each finding and each place where a
 reader raised an error that is not its own.
 
-    make fuzz ARGS="--seconds 60 --target scp"           one format; all of them where none is named
+    make fuzz ARGS="--seconds 60 --target scp"           one target; all of them where none is named
     make fuzz ARGS="--target scp --replay FILE"          what becomes of one input
     make fuzz ARGS="--target scp --also FOLDER"          files to start from, beside the small ones of the tests
 """
@@ -83,9 +83,12 @@ def limit_memory() -> None:
 
 
 def seeds_for(target: str, also: Path | None) -> list[bytes]:
+    import fuzz_echo
     import fuzz_seeds
 
-    if target == "zip":
+    if target in fuzz_echo.SEEDS:
+        seeds = [*fuzz_echo.SEEDS[target]()]
+    elif target == "zip":
         seeds = fuzz_seeds.zips()
     elif target == "leads":
         names = ["aVR", "Lead I (Einthoven)", "MDC_ECG_LEAD_V1", "EKG-V2", "DII", "C1", "C3-A2", "2:1", "limb lead 2"]
@@ -105,7 +108,7 @@ def fuzz(target: str, seconds: int, folder: Path, also: Path | None, number: int
     """Fuzz one target in this process, which ends with it. number: of the process, where others ended before it."""
     import atheris
 
-    with atheris.instrument_imports(include=["inputs.ecg"]):
+    with atheris.instrument_imports(include=["inputs.ecg", "inputs.echo"]):
         import fuzz_judge
         import fuzz_mutations
     warnings.simplefilter("ignore")
@@ -182,8 +185,10 @@ def told(rows: list[dict[str, object]], out: Path) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Fuzz the ECG readers.")
-    parser.add_argument("--target", "--format", action="append", help="a format, recognisers, xml, leads or zip")
+    parser = argparse.ArgumentParser(description="Fuzz the ECG and echo readers.")
+    parser.add_argument(
+        "--target", "--format", action="append", help="such as edf, zip or clip-jpeg; a wrong one names all"
+    )
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("--out", type=Path, default=_OUT)
     parser.add_argument("--also", type=Path, help="a folder of files to start from")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import zlib
 
+import fuzz_echo
 import fuzz_judge
 import fuzz_mutations
 import fuzz_readers
@@ -53,6 +54,18 @@ def test_no_seed_is_a_finding_and_changed_ones_are_judged(name):
     assert kinds <= {"answered", "refused", "last_resort", "elsewhere", "below"}
 
 
+@pytest.mark.parametrize("name", fuzz_echo.SEEDS)
+def test_every_seed_of_an_echo_target_is_read_and_changed_ones_are_judged(name):
+    draw = random.Random(5)
+    kinds = set()
+    for seed in fuzz_echo.SEEDS[name]():
+        assert fuzz_judge.judged(name, seed).kind == "answered"
+        for _ in range(5):
+            changed = fuzz_mutations.mutated(name, seed, 1 << 16, draw, plain)
+            kinds.add(fuzz_judge.judged(name, changed).kind)
+    assert kinds <= {"answered", "refused", "last_resort", "elsewhere"}
+
+
 @pytest.mark.parametrize(("name", "at"), [("scp", -3), ("muse", None), ("wfdb", -3), ("ishne", 275)])
 def test_a_changed_sample_or_field_has_its_checksum_put_right(name, at):
     seed = fuzz_seeds.seeds_of(name)[0]
@@ -67,7 +80,7 @@ def test_a_changed_sample_or_field_has_its_checksum_put_right(name, at):
     assert fuzz_mutations.put_right(name, seed) == seed
 
 
-@pytest.mark.parametrize("name", [*NAMES, "zip", "xml", "leads"])
+@pytest.mark.parametrize("name", [*NAMES, *fuzz_echo.SEEDS, "zip", "xml", "leads"])
 def test_changes_take_any_bytes_and_keep_to_the_size(name):
     draw = random.Random(7)
     for data in (b"", b"\0", b"<", b"1e999 " * 40, b"\xff" * 300, draw.randbytes(500)):
