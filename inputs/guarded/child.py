@@ -39,6 +39,7 @@ def main() -> int:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
+    os.nice(BEHIND_THE_SERVICE)  # imports included
     limits, _ = read_message(requests)
     import wfdb  # noqa: F401  (the slowest import, made before the first request)
 
@@ -93,8 +94,7 @@ def _end_with_parent(requests: int) -> None:
 
 
 def _limit_process(limits: dict[str, Any]) -> None:
-    """Limits for good. Memory counts from what the imports already took; parsing waits for those who answer."""
-    os.nice(BEHIND_THE_SERVICE)
+    """Limits for good. Memory counts from what the imports already took."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     memory = pages * resource.getpagesize() + limits["memory_bytes"]
     for kind, value in (

@@ -156,9 +156,16 @@ class GuardedReader:
         return child is not None and child.alive and child.served < self._limits.files_per_child
 
     def _give_back(self, child: _Child | None) -> None:
-        """Free a slot, whatever happens; a child that cannot go on gets a successor, for which nobody is held up."""
+        """Free a slot, whatever happens; a child that cannot go on gets a successor.
+
+        Whoever ended a child waits for its successor, so that no caller's files end one after the other until none is
+        left for the rest. For one that has read its share nobody is held up.
+        """
         if child is None or self._goes_on(child):
             self._idle.put(child)
+            return
+        if not child.alive:
+            self._replace(child)
             return
         try:
             threading.Thread(target=self._replace, args=(child,), name="reading-successor", daemon=True).start()

@@ -115,6 +115,8 @@ class Loading:
                 )
             if _LZF not in filters:
                 self._chunk(start, filters)
+            elif _FLETCHER in filters and chunk.size < _CHECKSUM_BYTES:
+                raise damaged()  # the library takes the sum off without looking
 
     def _filters(self) -> list[int]:
         """In the order in which they were applied."""

@@ -66,7 +66,7 @@ class Tracing:
 def parts(tracing: Tracing) -> list[Tracing]:
     """Stretches whose leads were recorded together: the tracing itself, or the columns of a printout.
 
-    A lead that lasts through, as a rhythm strip does, is in every part.
+    A lead that lasts through, as a rhythm strip does, is in every part. What is too short to show a beat is none.
     """
     samples = tracing.signal_mv_LN.shape[1]
     through_L = tracing.present_LN.mean(axis=1) >= _THROUGH
@@ -79,7 +79,7 @@ def parts(tracing: Tracing) -> list[Tracing]:
         together = [row for row in left if centre_L[row] - centre_L[left[0]] < SHORTEST_S * RATE_HZ]
         left = [row for row in left if row not in together]
         span = np.flatnonzero(tracing.present_LN[together].all(axis=0))
-        if len(span):
+        if len(span) and span[-1] + 1 - span[0] >= SHORTEST_S * RATE_HZ:
             rows_L = np.array(sorted([*together, *np.flatnonzero(through_L).tolist()]), dtype=np.intp)
             found.append(tracing.part(rows_L, int(span[0]), int(span[-1]) + 1))
     return found

@@ -171,6 +171,24 @@ def test_nobody_waits_for_the_successor_of_a_child(ecg, monkeypatch):
         wait_until(lambda: reader._idle.qsize() == 1)
 
 
+def test_whoever_ended_a_child_waits_for_its_successor(ecg, monkeypatch):
+    """So the files of one caller end no more children at a time than that caller may use."""
+    with GuardedReader(ChildLimits()) as reader:
+        ended = only_child(reader)
+
+        def odd(_message):
+            raise KeyError("nothing that a child may answer")
+
+        with monkeypatch.context() as broken:
+            broken.setattr("inputs.guarded.reader.unpack_recording", odd)
+            with pytest.raises(UnreadableFile):
+                reader.read_ecg(ecg.wfdb())
+        (successor,) = reader._children
+        assert successor is not ended
+        assert successor._ready
+        assert reader._idle.qsize() == 1
+
+
 def test_descriptors_and_processes_stay_as_many_after_kills(ecg):
     with GuardedReader() as reader:
         reader.read_ecg(ecg.wfdb())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 
 import numpy as np
@@ -268,6 +269,19 @@ def test_chunks_with_checksums_are_read_and_a_wrong_checksum_is_refused(ecg, pac
     place = chunk.byte_offset + chunk.size - 6  # the last bytes before the checksum
     damaged = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
     assert refusal(damaged).code == "unreadable_file"
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_a_chunk_that_is_shorter_than_its_checksum_is_refused_before_the_library_sees_it(ecg, size):
+    signal_mv = np.round(100 * ecg.signal_mv()[:, :900]).astype("f4")
+    data = written(
+        lambda file: file.create_dataset("ecg", data=signal_mv, chunks=(3, 100), compression="lzf", fletcher32=True)
+    )
+    with h5py.File(io.BytesIO(data)) as file:
+        chunk = file["ecg"].id.get_chunk_info_by_coord((3, 0))
+    key = struct.pack("<II", chunk.size, 0) + struct.pack("<QQ", 3, 0)
+    assert data.count(key) == 1, "of a chunk in the B-tree: its size, no filter left out, where it begins"
+    assert refusal(data.replace(key, struct.pack("<I", size) + key[4:])).code == "unreadable_file"
 
 
 @pytest.mark.parametrize(
