@@ -280,3 +280,17 @@ def test_a_record_of_a_very_high_rate_is_not_held_several_times(crafted):
     finally:
         tracemalloc.stop()
     assert most_bytes < 2.5 * signal.nbytes
+
+
+@pytest.mark.parametrize("shared", [1, 5, 10, 40])
+def test_leads_that_share_an_instant_only_have_a_rate_and_no_intervals(shared):
+    """Electrodes that come off in turn: what two of them have in common is too short to look for a beat in."""
+    samples = np.arange(BASE.signal_mv.shape[1])
+    end, half = samples.size, samples.size // 2
+    gone = np.zeros(BASE.signal_mv.shape, bool)
+    gone[::2] = (samples >= end // 4) & (samples < 3 * end // 4)
+    gone[1::2] = (samples < end // 4 - shared) | (samples >= 3 * end // 4 - 3)
+    gone[11] = samples < half
+    found = measure_ecg(with_signal(np.where(gone, np.nan, BASE.signal_mv)))
+    assert found.heart_rate_bpm == pytest.approx(FOUND.heart_rate_bpm, rel=0.05)
+    assert found.not_reliable == (*INTERVALS, "qtc_ms", "axis_deg")

@@ -92,7 +92,7 @@ def test_gap_is_a_warning_naming_the_lead(ecg):
     assert (warning.code, warning.leads) == ("samples_missing", ("V5",))
 
 
-@pytest.mark.parametrize("rate_hz", [1.0, 49.0, 1e6])
+@pytest.mark.parametrize("rate_hz", [5e-324, 1e-303, 1.0, 49.0, 1e6])
 def test_impossible_rate_is_refused(ecg, rate_hz):
     assert refusal(ecg.recording(ecg.signal_mv(), rate_hz=rate_hz)).code == "rate_out_of_range"
 
