@@ -94,6 +94,8 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
     rows = [
         ("ecg_without_study", "ECGs of patients without any study", "ecgs", _lacks(ecgs, studies)),
         ("study_without_ecg", "Studies of patients without any ECG", "studies", _lacks(studies, ecgs)),
+        ("ecg_without_time", "ECGs without a time and a study that they name", "ecgs", _undated(ecgs)),
+        ("study_without_time", "Studies without a time that no ECG names", "studies", _undated(studies, ecgs)),
         ("study_without_views", "Studies without any view", "studies", _lacks(studies, echos, "study_id")),
         ("ecg_without_split", "ECGs of patients that are in no split", "ecgs", _lacks(ecgs, splits)),
         ("study_without_split", "Studies of patients that are in no split", "studies", _lacks(studies, splits)),
@@ -114,8 +116,8 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
             if none:
                 sentence = f"There are no {' and no '.join(none)}, so there is nothing to pair."
             problems.append(CohortFinding("no_pairs", sentence, "ecgs", len(ecgs)))
-        far_ecgs = _lacks(ecgs, pairs, "ecg_id") & ~_lacks(ecgs, studies)
-        far_studies = _lacks(studies, pairs, "study_id") & ~_lacks(studies, ecgs)
+        far_ecgs = _lacks(ecgs, pairs, "ecg_id") & ~_lacks(ecgs, studies) & ~_undated(ecgs)
+        far_studies = _lacks(studies, pairs, "study_id") & ~_lacks(studies, ecgs) & ~_undated(studies, ecgs)
         rows += [
             ("ecg_outside_window", f"ECGs without a study of the patient {apart}", "ecgs", far_ecgs),
             ("study_outside_window", f"Studies without an ECG of the patient {apart}", "studies", far_studies),
@@ -136,6 +138,13 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
         window_days=window_days,
         **counts,
     )
+
+
+def _undated(frame: pd.DataFrame, ecgs: pd.DataFrame | None = None) -> pd.Series[bool]:
+    """Rows of ECGs, or of studies that `ecgs` may name, which neither a time nor a name pairs with anything."""
+    by_name = frame.get("study_id", pd.Series("", index=frame.index))
+    stated = by_name != "" if ecgs is None else by_name.isin(ecgs.get("study_id", []))
+    return frame["acquired_at"].isna() & ~stated
 
 
 def _lacks(frame: pd.DataFrame, other: pd.DataFrame, key: str = "patient_id") -> pd.Series[bool]:

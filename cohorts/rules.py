@@ -38,16 +38,25 @@ def contradictions(
         problems += found_rows(code, sentence, table, frame.duplicated(key), first_like=_first_like(frame, key))
 
     owner = studies.drop_duplicates("study_id").set_index("study_id")["patient_id"]
-    study_owner = echos["study_id"].map(owner)
-    no_study = study_owner.isna()
-    problems += found_rows("study_unmatched", "study_id is not in the table studies", "echos", no_study)
-    other = ~no_study & (study_owner != echos["patient_id"])
-    problems += found_rows("patient_differs", "patient_id is another than the study's", "echos", other)
+    problems += _of_no_study(echos, owner, "echos")
+    if "study_id" in ecgs:
+        problems += _of_no_study(ecgs, owner, "ecgs")
 
     distinct = splits.drop_duplicates(["patient_id", "split"])
     twice = distinct.loc[distinct.duplicated("patient_id", keep=False), "patient_id"]
     sentence = "The patient is in more than one split"
     return problems + found_rows("patient_in_two_splits", sentence, "splits", splits["patient_id"].isin(twice))
+
+
+def _of_no_study(frame: pd.DataFrame, owner: pd.Series, table: str) -> list[CohortFinding]:
+    """Rows whose study is not there or another patient's. An empty study_id is one that is not stated."""
+    study_owner = frame["study_id"].map(owner)
+    no_study = study_owner.isna() & (frame["study_id"] != "")
+    other = study_owner.notna() & (study_owner != frame["patient_id"])
+    return [
+        *found_rows("study_unmatched", "study_id is not in the table studies", table, no_study),
+        *found_rows("patient_differs", "patient_id is another than the study's", table, other),
+    ]
 
 
 def doubts(studies: pd.DataFrame, *, times_mixed: bool) -> list[CohortFinding]:
@@ -85,8 +94,9 @@ def _first_like(frame: pd.DataFrame, key: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _times_of_two_kinds(frames: dict[str, pd.DataFrame]) -> list[CohortFinding]:
-    zoned = {table for table, frame in frames.items() if len(frame) and frame["acquired_at"].dt.tz is not None}
-    naive = {table for table, frame in frames.items() if len(frame)} - zoned
+    timed = {table for table, frame in frames.items() if frame["acquired_at"].notna().any()}
+    zoned = {table for table in timed if frames[table]["acquired_at"].dt.tz is not None}
+    naive = timed - zoned
     if not zoned or not naive:
         return []
     rarer = min(zoned, naive, key=lambda tables: sum(len(frames[table]) for table in tables))

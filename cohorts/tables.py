@@ -31,7 +31,7 @@ ECG_GROUPS: tuple[str, ...] = ("rhythm", "site", "device")
 """What an ECG may be told apart by: words of the cohort's own, which nothing but an evaluation by subgroup reads."""
 
 TableName = Literal["ecgs", "echos", "studies", "splits"]
-Kind = Literal["id", "time", "path", "text", "group", "number", "flag", "sex", "split"]
+Kind = Literal["id", "time", "path", "text", "group", "number", "flag", "sex", "split", "named"]
 
 TABLES: dict[TableName, dict[str, Kind]] = {
     "ecgs": {
@@ -39,6 +39,7 @@ TABLES: dict[TableName, dict[str, Kind]] = {
         "ecg_id": "id",
         "acquired_at": "time",
         "path": "path",
+        "study_id": "named",
         **dict.fromkeys(ECG_GROUPS, "group"),
     },
     "echos": {
@@ -65,7 +66,7 @@ TABLES: dict[TableName, dict[str, Kind]] = {
 }
 ECHO_TABLES: tuple[TableName, ...] = ("echos", "studies")
 """All that an index is built from."""
-OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", *ECG_GROUPS, *MEASUREMENTS})
+OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", "study_id", *ECG_GROUPS, *MEASUREMENTS})
 
 _RANGES: dict[str, tuple[float, float]] = {"lvef_percent": (0, 100), "age": (0, 130)}
 _NEVER_NEGATIVE: tuple[float, float] = (0, np.inf)
@@ -242,6 +243,11 @@ def _id(text: pd.Series, column: str, table: str) -> Parsed:
     return text, missing + _unfit_names(text, column, table)
 
 
+def _named(text: pd.Series, column: str, table: str) -> Parsed:
+    """An id that may be unknown."""
+    return text, _unfit_names(text, column, table)
+
+
 def _unfit_names(text: pd.Series, column: str, table: str) -> list[CohortFinding]:
     """Names that would not survive a terminal, an address, a file system or a log. None is ever quoted."""
     values = text.unique()
@@ -290,10 +296,13 @@ _OTHER_ZONE = r"[T ][^zZ+-]*[+-](?!\d\d(?::?\d\d)?$)"
 
 
 def _time(text: pd.Series, column: str, table: str) -> Parsed:
+    """Times, NaT where unknown: many data sets that are open to all have none."""
     if pd.api.types.is_datetime64_any_dtype(text.dtype):
         times, zoned = text, np.full(len(text), getattr(text.dtype, "tz", None) is not None)
+        unknown = times.isna().to_numpy()
     else:
         stripped = text.str.strip()
+        unknown = (stripped == "").to_numpy()
         zoned = stripped.str.contains(r"[T ].*(?:[zZ]|[+-]\d\d:?(?:\d\d)?)$", regex=True).to_numpy(dtype=bool)
         dates = stripped.where(stripped.str.match(_DATED) & ~stripped.str.contains(_OTHER_ZONE))
         times = pd.to_datetime(dates, format="ISO8601", utc=True, errors="coerce")
@@ -302,7 +311,9 @@ def _time(text: pd.Series, column: str, table: str) -> Parsed:
     first, end = (pd.Timestamp(year, 1, 1, tz=zone) for year in (_FIRST_YEAR, _LAST_YEAR + 1))
     outside = ((times < first) | (times >= end)).to_numpy()
     times = times.where(~outside)
-    problems = found_rows("time_unreadable", f"{column} is not a date and time as ISO 8601 writes it", table, missing)
+    problems = found_rows(
+        "time_unreadable", f"{column} is not a date and time as ISO 8601 writes it", table, missing & ~unknown
+    )
     sentence = f"{column} must lie between the years {_FIRST_YEAR} and {_LAST_YEAR}"
     problems += found_rows("time_out_of_range", sentence, table, outside)
     n_zoned = int((zoned & ~missing).sum())
@@ -353,6 +364,7 @@ def _one_of(words: tuple[str, ...], *, may_be_empty: bool, code: str) -> Callabl
 
 _PARSERS: dict[Kind, Callable[[pd.Series, str, str], Parsed]] = {
     "id": _id,
+    "named": _named,
     "path": _path,
     "text": _text,
     "group": _group,

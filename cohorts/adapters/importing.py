@@ -1,0 +1,99 @@
+"""A data set to a cohort folder: gathered by its adapter, written whole or not at all, checked as any cohort is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cohorts.adapters.base import DataSet, Gathered, Skipped, Source
+from cohorts.check import CohortReport
+from cohorts.folder import ABOUT
+from cohorts.opened import check_cohort
+from cohorts.tables import OPTIONAL_COLUMNS, TABLES, CohortError, TableName, write_cohort_tables
+from ground.disk import write_whole
+
+REPORT = "import.json"
+MADE = "made"
+"""The folder in a cohort that holds what an adapter had to write itself."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of a data set. check: of the cohort that was written."""
+
+    folder: Path
+    skipped: tuple[Skipped, ...]
+    about: Mapping[str, Any]
+    check: CohortReport
+
+
+def import_cohort(data_set: DataSet, source: Source, out: Path) -> Imported:
+    """Write the cohort folder `out`. Work of an import that was broken off is found again.
+
+    The tables are written in a folder beside `out`, checked there, and moved at the end. Raises CohortError for what is
+    not such a data set, for an option that it does not take, for an `out` that is there, and for tables that contradict
+    themselves; then nothing is left but what an adapter had made.
+    """
+    _check_options(data_set, source)
+    if out.exists():
+        raise CohortError(
+            "folder_exists", f"{out.name} is there already; a cohort is written to a new folder.", hint="Name another."
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    begun = out.with_name(f"{out.name}.importing")
+    begun.mkdir(exist_ok=True)
+    gathered = data_set.gather(replace(source, made=begun / MADE))
+    _write(begun, data_set, gathered)
+    report = check_cohort(begun)
+    wrong = [problem for problem in report.problems if problem.code != "no_pairs"]
+    if wrong:
+        raise wrong[0].as_error()
+    begun.rename(out)
+    return Imported(out, gathered.skipped, gathered.about, report)
+
+
+def _check_options(data_set: DataSet, source: Source) -> None:
+    given = {*source.files, *(["map"] if source.columns else []), *(["root"] if source.roots else [])}
+    for option in sorted(given - data_set.options):
+        raise CohortError("option_not_taken", f"{data_set.name} takes no --{option}.")
+    for folder in (source.folder, *source.roots.values()):
+        if not folder.is_dir():
+            raise CohortError("folder_missing", f"{folder.name} is not a folder.")
+
+
+def _write(begun: Path, data_set: DataSet, gathered: Gathered) -> None:
+    """Tables, `cohort.json` and the report."""
+    frames: dict[TableName, pd.DataFrame | None] = {
+        "ecgs": gathered.ecgs,
+        "echos": gathered.echos,
+        "studies": gathered.studies,
+        "splits": gathered.splits,
+    }
+    whole = {name: _with_columns(frame, name) for name, frame in frames.items()}
+    write_cohort_tables(begun, whole["ecgs"], whole["echos"], whole["studies"], whole["splits"], table_format="parquet")
+    about = {
+        "schema_version": 1,
+        "data_set": data_set.name,
+        "licence": data_set.licence or "not known here",
+        "citation": data_set.citation or "not known here",
+        "roots": {name: str(folder.resolve()) for name, folder in gathered.roots.items()},
+        **gathered.about,
+    }
+    write_whole(begun / ABOUT, json.dumps(about, indent=1) + "\n")
+    skipped = [asdict(skipped) for skipped in gathered.skipped]
+    write_whole(begun / REPORT, json.dumps({"skipped": skipped, **gathered.about}, indent=1) + "\n")
+    if not any((begun / MADE).glob("**/*")):
+        shutil.rmtree(begun / MADE, ignore_errors=True)
+
+
+def _with_columns(frame: pd.DataFrame | None, name: TableName) -> pd.DataFrame:
+    """A table with every column that a cohort asks for; what a data set has nothing for is unknown."""
+    frame = pd.DataFrame() if frame is None else frame
+    missing = [column for column in TABLES[name] if column not in frame.columns and column not in OPTIONAL_COLUMNS]
+    return frame.assign(**dict.fromkeys(missing, pd.Series(index=frame.index, dtype=object)))

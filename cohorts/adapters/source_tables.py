@@ -1,0 +1,103 @@
+"""Tables of a data set as somebody downloaded them: CSV, also gzipped, read by the names of their columns.
+
+Every cell is text, stripped of spaces; an empty one is unknown. Names of columns are found whatever the case of their
+letters, and the nearest one is suggested for a name that is not there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import gzip
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from cohorts.columns import PARSER_ERRORS
+from cohorts.tables import CohortError
+
+_ROWS_AT_ONCE = 200_000
+_PARTS = (EOFError, gzip.BadGzipFile, *PARSER_ERRORS)
+
+
+def read_source_table(path: Path, wanted: Iterable[str], optional: Iterable[str] = ()) -> pd.DataFrame:
+    """The `wanted` columns and those of the `optional` ones that are there, under the names given here.
+
+    Raises CohortError for a table that is not there or cannot be read, and for a wanted column that it lacks.
+    """
+    pieces = [*source_rows(path, wanted, optional)]
+    return pd.concat(pieces, ignore_index=True)
+
+
+def source_rows(path: Path, wanted: Iterable[str], optional: Iterable[str] = ()) -> Iterator[pd.DataFrame]:
+    """As `read_source_table`, some rows at a time, of a table that is too large to be held; at least one frame."""
+    names = columns_of(path)
+    found = {name: _named(name, names) for name in (*wanted, *optional)}
+    for name in wanted:
+        if found[name] is None:
+            raise column_missing(path.name, name, names)
+    theirs = {there: name for name, there in found.items() if there is not None}
+    try:
+        with pd.read_csv(
+            path,
+            dtype=str,
+            keep_default_na=False,
+            usecols=[*theirs],
+            encoding="utf-8-sig",
+            chunksize=_ROWS_AT_ONCE,
+        ) as chunks:
+            for chunk in chunks:
+                texts = chunk.rename(columns=theirs)
+                yield texts.apply(lambda column: column.str.strip())
+    except _PARTS as error:
+        raise unreadable(path.name) from error
+
+
+def columns_of(path: Path) -> list[str]:
+    """The names in a table's header, as they stand there. Raises CohortError for what cannot be read as a table."""
+    try:
+        return [str(name) for name in pd.read_csv(path, dtype=str, nrows=0, encoding="utf-8-sig").columns]
+    except FileNotFoundError as error:
+        raise CohortError("table_missing", f"There is no {path.name} in the data set.") from error
+    except _PARTS as error:
+        raise unreadable(path.name) from error
+
+
+def mapped_columns(path: Path, columns: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:
+    """`--map` checked: columns of ours that are among `known`, columns of theirs that the table has.
+
+    Raises CohortError that suggests the nearest name.
+    """
+    names, ours = columns_of(path), list(known)
+    for column in columns:
+        if column not in ours:
+            sentence = f"--map names {column}, which is no column of a cohort."
+            raise CohortError("column_unknown", sentence, hint=_nearest(column, ours))
+    found = {column: _named(theirs, names) for column, theirs in columns.items()}
+    for column, there in found.items():
+        if there is None:
+            raise column_missing(path.name, columns[column], names)
+    return {column: there for column, there in found.items() if there is not None}
+
+
+def column_missing(table: str, name: str, names: list[str]) -> CohortError:
+    return CohortError("column_missing", f"{table} has no column {name}.", hint=_nearest(name, names))
+
+
+def unreadable(table: str) -> CohortError:
+    return CohortError(
+        "table_unreadable", f"{table} cannot be read as a table.", hint="Was it downloaded and unpacked to its end?"
+    )
+
+
+def _named(name: str, names: list[str]) -> str | None:
+    if name in names:
+        return name
+    alike = [there for there in names if there.strip().lower() == name.lower()]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    lower = {there.lower(): there for there in names}
+    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+    return f"Is {lower[near[0]]} meant?" if near else f"Columns: {', '.join(names[:20])}."
