@@ -77,7 +77,8 @@ def _named_by(path: Path, names: Mapping[str, Path]) -> Iterator[Path]:
 
 
 def _names_in(path: Path) -> tuple[str, ...]:
-    """What a header names; nothing of a damaged one, nor of what cannot be opened: whoever reads it says why."""
+    """What a header names. Of one that is damaged or cannot be opened, whose reader will say why, the samples of its
+    own name: they are no ECG of their own."""
     try:
         with open_regular_file(path) as file:
             if file.size > MAX_WFDB_HEADER_BYTES:
@@ -85,7 +86,7 @@ def _names_in(path: Path) -> tuple[str, ...]:
             start = file.read(_START_BYTES)
             return () if b"\0" in start else named_beside(start + file.read())
     except Exception:  # as parsers raise over damaged headers, in many ways
-        return ()
+        return (f"{path.stem}.dat",) if path.suffix.lower() == ".hea" else ()
 
 
 def _with_named(first: Iterable[Path], named: Mapping[Path, Sequence[Path]]) -> list[Path]:
