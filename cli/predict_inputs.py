@@ -44,14 +44,13 @@ class Input:
 
 
 def hints_of(values: Mapping[str, Any]) -> ReadHints:
-    """What is given of HINTS, held to what a request may hold. Raises InputsRefused."""
+    """What is given of HINTS, held to what a request may hold. Raises InputsRefused, of a `parameter`."""
     try:
         return ReadQuery(**values).hints
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        sentence = in_options(
-            f"The parameter {first['loc'][0]} is wrong: {first['msg'][:1].lower()}{first['msg'][1:]}."
-        )
+        name, wrong = first["loc"][0], first["msg"]
+        sentence = f"The parameter {name} is wrong: {wrong[:1].lower()}{wrong[1:]}."
         raise InputsRefused("invalid_parameter", sentence) from None
 
 
@@ -63,7 +62,10 @@ def inputs_of(
     options: of HINTS, for each whose table does not say otherwise. output: what this run writes, which is no input.
     Raises InputsRefused.
     """
-    hints = hints_of(options)
+    try:
+        hints = hints_of(options)
+    except InputsRefused as refused:
+        raise InputsRefused(refused.code, in_options(refused.sentence)) from None
     if len(given) == 1 and given[0].is_dir():
         (folder,) = given
         first = first_files(files_below(folder, but=[path.resolve() for path in output]), progress)
@@ -111,9 +113,11 @@ def _listed(table: Path, text: str, options: Mapping[str, Any]) -> list[Input]:
         except InputsRefused as error:
             wrong.setdefault(error.sentence, []).append(number)
     for sentence, rows in wrong.items():
+        counted = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
         more = "" if len(rows) <= _MOST_ROWS_NAMED else " and more"
         which = ", ".join(map(str, rows[:_MOST_ROWS_NAMED])) + more
-        raise InputsRefused("table_row", f"{len(rows)} rows of {table.name} cannot be used ({which}). {sentence}")
+        said = sentence.replace("The parameter", "The column")
+        raise InputsRefused("table_row", f"{counted} of {table.name} cannot be used ({which}). {said}")
     if not inputs:
         raise InputsRefused("no_input", f"{table.name} names no ECG: it has a header and no row.")
     return inputs
