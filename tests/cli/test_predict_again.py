@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from app.answering.lane import retrieve
 from inputs.ecg.read import read_ecg
 from inputs.errors import ReaderUnavailable
 from inputs.records import UploadedFile
@@ -134,6 +135,28 @@ def test_rows_of_a_table_of_paths_carry_its_ids_and_each_trouble_is_a_row(predic
         "unexpected_error",
     ]  # fmt: skip
     assert table["shd_probability"].notna().tolist() == [True, True] + 6 * [False]
+
+
+def test_each_ecg_goes_through_the_models_alone_as_company_changes_last_digits(predict, folder, tmp_path, monkeypatch):
+    sizes: list[int] = []
+
+    def counted(queries):
+        sizes.append(len(queries))
+        return retrieve(queries)
+
+    monkeypatch.setattr("cli.predict.retrieve", counted)
+    assert predict(folder, "-o", tmp_path / "out.csv")[0] == 0
+    assert sizes == 7 * [1]
+
+
+def test_a_failing_model_ends_the_run_as_the_defect_that_it_is(predict, folder, tmp_path, monkeypatch):
+    def broken(queries):
+        raise RuntimeError("CUDA error")
+
+    monkeypatch.setattr("cli.predict.retrieve", broken)
+    with pytest.raises(RuntimeError, match="CUDA error"):
+        predict(folder, "-o", tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_report_gives_numbers_where_quality_forbids_them_with_the_reasons(predict, tmp_path):
