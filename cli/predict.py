@@ -52,10 +52,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a table holds: rows by their status, and whether anything of it was there already."""
+    """What a table holds: rows by their status, and how many were there from a run that did not end."""
 
     rows: Counter[str]
-    gone_on_from: int
+    were_there: int
     trained_on: str | None
 
 
@@ -82,7 +82,6 @@ def predict_table(inputs: Sequence[Input], bundle_dir: Path, output: Path, machi
     embedder = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",))
     _check_gives(embedder, asked)
     with Journal(journal_of(output)) as journal:
-        gone_on_from = len(journal)
         run = _Run(inputs, _snapshot(embedder, asked.index), asked, journal, machine)
         rows = Counter[str]()
         asyncio.run(run.answer_all())
@@ -94,7 +93,7 @@ def predict_table(inputs: Sequence[Input], bundle_dir: Path, output: Path, machi
 
         write_table(output, columns(embedder.lvef.labels, 0 if asked.index is None else asked.k), told())
         journal.remove()
-    return Predicted(rows, gone_on_from, embedder.trained_on)
+    return Predicted(rows, run.were_there, embedder.trained_on)
 
 
 def _check_gives(embedder: Bundle, asked: Asked) -> None:
@@ -146,6 +145,7 @@ class _Run:
         """By place: a key of the journal, or the row of what could not be read."""
         self._about = _about(snapshot, asked)
         self._done = 0
+        self.were_there = 0
 
     def rows(self) -> Iterator[Row]:
         for each, made in zip(self._inputs, self._made, strict=True):
@@ -187,16 +187,18 @@ class _Run:
         if isinstance(upload, InputError):
             return _refused(upload)
         key = await asyncio.to_thread(self._key, upload, each)
-        if key not in self._journal:
-            self._journal.add(key, await self._row(upload, each, pipeline))
+        if key in self._journal:
+            self.were_there += self._journal.was_there(key)
+        else:
+            self._journal.add(key, await self._row(upload, each, pipeline, key))
         return key
 
-    async def _row(self, upload: Upload, each: Input, pipeline: Pipeline) -> Row:
+    async def _row(self, upload: Upload, each: Input, pipeline: Pipeline, caller: str) -> Row:
+        """caller: another for each, so that all threads are this run's."""
         k = 0 if self._asked.index is None else self._asked.k
         question = Question(k, hints=each.hints, withhold=self._asked.withhold)
         try:
-            # Each is a caller of its own: all threads are this run's.
-            answer = await pipeline.answer(upload, question, caller=str(each.path))
+            answer = await pipeline.answer(upload, question, caller)
             return answered(search_answer(answer, "") if k else predict_answer(answer, ""))
         except InputError as error:
             return _refused(error, sha256=upload.sha256)

@@ -63,8 +63,8 @@ def predict(
     with progress("Answering") as report:
         machine = Machine.named(device, workers=workers, progress=report)
         done = predict_table(inputs, bundle, output, machine, Asked(index, k, withhold=quality == "withhold"))
-    if done.gone_on_from:
-        err.print(f"{done.gone_on_from} rows were there from a run that did not end.")
+    if done.were_there:
+        err.print(f"{done.were_there} rows were there from a run that did not end.")
     counted = ", ".join(f"{done.rows[status]} {status}" for status in ("answered", "withheld", "refused", "failed"))
     out.print(f"{len(inputs)} ECGs: {counted}. Table written: {output}", soft_wrap=True)
     if done.trained_on is not None:

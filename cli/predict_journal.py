@@ -32,7 +32,8 @@ class Journal:
         self._places: dict[str, tuple[int, int]] = {}
         self._file = self._opened()
         try:
-            self._file.truncate(self._take_up())
+            self._began = self._take_up()
+            self._file.truncate(self._began)
         except BaseException:
             self._file.close()
             raise
@@ -79,6 +80,10 @@ class Journal:
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def was_there(self, key: str) -> bool:
+        """Whether a row is of a run before this one. KeyError where there is none."""
+        return self._places[key][0] < self._began
 
     def add(self, key: str, row: Row) -> None:
         """On the disk when this returns. A key that is there already keeps its row."""

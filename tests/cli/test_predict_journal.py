@@ -25,6 +25,7 @@ def test_rows_come_back_as_they_were_in_the_same_run_and_in_the_next(path):
     with Journal(path) as journal:
         assert "c" not in journal
         journal.add("c", ROW)
+        assert [journal.was_there(key) for key in "abc"] == [True, True, False]
         assert [journal.row(key) for key in "abc"] == [ROW, {"status": "refused", "reason": "Größe\n"}, ROW]
 
 
