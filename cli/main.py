@@ -26,6 +26,7 @@ from cli.options import (
     WorkersOption,
     device_name,
 )
+from cli.predict_commands import predict
 from inputs.ecg.readable import UNSTATED
 
 app = typer.Typer(
@@ -333,6 +334,9 @@ def query(
         out.print_json(data=answer)
     else:
         print_answer(answer, said_asked=device_said)
+
+
+app.command("predict")(predict)
 
 
 @app.command()

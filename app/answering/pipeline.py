@@ -16,7 +16,7 @@ from typing import Protocol
 
 from app.answering.batcher import Batcher
 from app.answering.lane import Found, Query
-from app.answering.snapshots import Retriever, Snapshot
+from app.answering.snapshots import Snapshot
 from app.answering.workers import FairThreads
 from ground.disk import sha256
 from index.catalogue.cards import StudyCard
@@ -107,13 +107,20 @@ class Reader(Protocol):
     def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints) -> EcgRecording: ...
 
 
+class Snapshots(Protocol):
+    """Who knows what queries work on: `app.answering.snapshots.Retriever`, which looks out for new generations."""
+
+    @property
+    def current(self) -> Snapshot: ...
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """The parts an ECG goes through. Raises InputError, QueueFull, BatcherClosed or NotSearchable."""
 
     reader: Reader
     reading: FairThreads
-    retriever: Retriever
+    retriever: Snapshots
     batcher: Batcher[Query, Found]
 
     async def answer(self, upload: Upload, question: Question, caller: str) -> Answer:

@@ -177,10 +177,17 @@ class Retriever:
         self.index_problem = problem
 
     def _open(self, *, fall_back: bool) -> Generation:
-        embedder = self._current.embedder
-        generation = self._store.open_current(embedder.sha256, fall_back=fall_back)
-        if embedder.device_name.startswith("cuda"):
-            generation.index.place_on(embedder.device_name)  # where it cannot, `notice` says why and the CPU answers
-        # Made once, before the swap: no query waits for what reads the whole index.
-        _ = generation.sample, generation.usual
-        return generation
+        return open_generation(self._store, self._current.embedder, fall_back=fall_back)
+
+
+def open_generation(store: IndexStore, embedder: Embedder, *, fall_back: bool = False) -> Generation:
+    """The current generation, verified and ready to be searched. Raises IndexProblem.
+
+    fall_back: an older one where the current one does not verify, with `degraded` set.
+    """
+    generation = store.open_current(embedder.sha256, fall_back=fall_back)
+    if embedder.device_name.startswith("cuda"):
+        generation.index.place_on(embedder.device_name)  # where it cannot, `notice` says why and the CPU answers
+    # Made once, before the swap: no query waits for what reads the whole index.
+    _ = generation.sample, generation.usual
+    return generation

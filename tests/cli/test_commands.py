@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = str(ROOT / "bundles" / "demo")
 COMMANDS = [
     "demo", "simulate", "train", "evaluate", "embed", "index", "serve", "query", "bundle", "cohort", "keys", "doctor",
-    "reproduce",
+    "reproduce", "predict",
 ]  # fmt: skip
 
 

@@ -1,0 +1,110 @@
+"""A table of answers: its columns do not depend on the answers, CSV and Parquet say the same, absent is empty."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from ground.findings import SHD_FLAGS
+from outputs.report import PredictAnswer, SearchAnswer
+from outputs.table import answered, columns, refused, write_table
+
+LABELS = ("reduced", "mildly reduced", "preserved")
+COMMON = {
+    "request_id": "r", "bundle": "b", "device": "cpu", "timing_ms": {}, "disclaimer": "Research software.",
+    "ecg": {
+        "format": "wfdb", "rate_hz": 500.0, "duration_s": 10.0, "leads": ["I", "II"], "resampled_to_hz": 400.0,
+        "sha256": "ab" * 32,
+    },
+}  # fmt: skip
+DERIVED = {"code": "leads_derived", "message": "III was computed.", "leads": ["III"], "severity": "note"}
+NO_ECG = {"code": "no_heartbeat", "message": "No beat was found.", "leads": [], "severity": "withheld"}
+CLASSES = [{"label": label, "range": "?", "probability": 0.25 * place} for place, label in enumerate(LABELS)]
+PREDICTIONS = {
+    "lvef": {"classes": CLASSES, "predicted": "preserved", "estimate": {"percent": 51.0, "low": 40.5}},
+    "shd": {
+        "probability": 0.123456, "threshold": 0.4, "positive": False, "prediction_set": ["negative", "positive"],
+        "flags": [{"flag": SHD_FLAGS[0], "probability": 0.1, "finding": "not_raised"}],
+    },
+}  # fmt: skip
+NEIGHBOUR = {
+    "study_id": "s1", "acquired_at": None, "age": None, "sex": None, "lvef_percent": None, "shd": None, "rank": 1,
+    "similarity": 0.5, "n_views": 0, "views": [],
+}  # fmt: skip
+
+
+def answer_row(**more: object):
+    return answered(SearchAnswer.model_validate({**COMMON, "generation": "000001", "warnings": [], **more}))
+
+
+def test_an_answer_fills_the_cells_of_what_it_says_and_no_other():
+    row = answer_row(warnings=[DERIVED], predictions=PREDICTIONS, neighbours=[NEIGHBOUR])
+    assert row["status"] == "answered"
+    assert (row["warnings"], row["leads"], row["leads_derived"]) == ("leads_derived", "I;II", "III")
+    assert [row[f"lvef_{name}_probability"] for name in ("reduced", "mildly_reduced", "preserved")] == [0, 0.25, 0.5]
+    assert (row["lvef_percent"], row["lvef_percent_low"]) == (51.0, 40.5)
+    assert (row["shd_positive"], row["shd_prediction_set"]) == (False, "negative;positive")
+    assert row[f"{SHD_FLAGS[0]}_finding"] == "not_raised"
+    assert (row["neighbour_1_study_id"], row["neighbour_1_similarity"]) == ("s1", 0.5)
+    absent = {"lvef_percent_high", "lvef_positive", "unusual_score", "heart_rate_bpm", "reason_codes", "leads_lost"}
+    assert not absent & row.keys()
+    assert row.keys() < columns(LABELS, 1).keys()
+
+
+def test_a_withheld_answer_says_why_and_what_was_measured():
+    measured = {"heart_rate_bpm": 61.0, "regular": True, "not_reliable": ["pr_ms"]}
+    row = answer_row(warnings=[DERIVED, NO_ECG], withheld=["no_heartbeat"], measured=measured)
+    assert (row["status"], row["reason_codes"], row["reason"]) == ("withheld", "no_heartbeat", "No beat was found.")
+    assert (row["heart_rate_bpm"], row["regular"], row["not_reliable"]) == (61.0, True, "pr_ms")
+    given = answer_row(warnings=[NO_ECG], withheld=["no_heartbeat"], predictions=PREDICTIONS)
+    assert (given["status"], given["reason_codes"]) == ("answered", "no_heartbeat"), "as quality=report gives it"
+
+
+def test_predictions_alone_have_no_generation():
+    row = answered(PredictAnswer.model_validate({**COMMON, "warnings": [], "predictions": PREDICTIONS}))
+    assert row["status"] == "answered"
+    assert "generation" not in row
+
+
+def test_columns_are_the_same_whatever_is_answered_and_neighbours_stand_last():
+    names = list(columns(LABELS, 2))
+    assert names[:6] == ["input", "id", "status", "reason_codes", "reason", "warnings"]
+    assert names[-4:] == [f"neighbour_{rank}_{what}" for rank in (1, 2) for what in ("study_id", "similarity")]
+    assert list(columns(LABELS, 0)) == names[:-4]
+    assert {f"{flag}_{what}" for flag in SHD_FLAGS for what in ("probability", "finding")} < set(names)
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_csv_and_parquet_hold_the_same_cells_in_the_same_types(tmp_path, rows):
+    kinds = columns(LABELS, 1)
+    made = [
+        {"input": "a,b.hea", "id": "007"} | answer_row(predictions=PREDICTIONS, neighbours=[NEIGHBOUR]),
+        {"input": "b"} | refused("refused", "file_empty", 'The file is "empty".\x1b', sha256="cd" * 32),
+        {"input": "c"} | answer_row(withheld=["x"], warnings=[NO_ECG]),
+    ][:rows]
+    for name in ("t.csv", "again.csv", "t.parquet", "again.parquet"):
+        write_table(tmp_path / name, kinds, made)
+    for ending in ("csv", "parquet"):
+        assert (tmp_path / f"t.{ending}").read_bytes() == (tmp_path / f"again.{ending}").read_bytes()
+    parquet = pd.read_parquet(tmp_path / "t.parquet")
+    text = pd.read_csv(tmp_path / "t.csv", dtype=str, keep_default_na=False)
+    assert list(parquet.columns) == list(text.columns) == list(kinds)
+    for name, kind in kinds.items():
+        for typed, written in zip(parquet[name], text[name], strict=True):
+            if pd.isna(typed):
+                assert written == ""
+            elif kind == "number":
+                assert float(written) == typed
+            else:
+                assert written == (str(bool(typed)).lower() if kind == "truth" else typed)
+
+
+def test_nothing_is_left_of_a_table_that_could_not_be_finished(tmp_path):
+    def rows():
+        yield {"input": "a"}
+        raise OSError(28, "No space left on device")
+
+    for name in ("t.csv", "t.parquet"):
+        with pytest.raises(OSError, match="No space"):
+            write_table(tmp_path / name, columns(LABELS, 0), rows())
+    assert list(tmp_path.iterdir()) == []
