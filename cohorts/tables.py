@@ -10,7 +10,7 @@ are ISO 8601, in the whole cohort all naive or all zoned. An empty cell means un
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -136,11 +136,13 @@ def write_cohort_tables(
     splits: pd.DataFrame,
     *,
     table_format: Literal["csv", "parquet"] = "csv",
+    own: Mapping[TableName, Sequence[str]] | None = None,
 ) -> None:
     """Write the four tables into `root`, each whole or not at all, columns in the documented order.
 
-    Frames hold the columns of `TABLES` (the optional ones may be absent, others are dropped); times are datetimes or
-    ISO 8601 text, flags True/False/None. Raises ValueError when a required column is missing.
+    Frames hold the columns of `TABLES` (the optional ones may be absent, others are dropped but for those that `own`
+    names by table); times are datetimes or ISO 8601 text, flags True/False/None. Raises ValueError when a required
+    column is missing.
     """
     root.mkdir(parents=True, exist_ok=True)
     frames: dict[TableName, pd.DataFrame] = {"ecgs": ecgs, "echos": echos, "studies": studies, "splits": splits}
@@ -148,7 +150,11 @@ def write_cohort_tables(
         missing = [c for c in TABLES[name] if c not in frame.columns and c not in OPTIONAL_COLUMNS]
         if missing:
             raise ValueError(f"table {name} lacks the columns {', '.join(missing)}")
-        text = pd.DataFrame({c: _as_text(frame[c]) for c in TABLES[name] if c in frame.columns})
+        kept = [
+            *(c for c in TABLES[name] if c in frame.columns),
+            *(c for c in (own or {}).get(name, ()) if c in frame.columns),
+        ]
+        text = pd.DataFrame({c: _as_text(frame[c]) for c in kept})
         with written_whole(root / f"{name}.{table_format}") as file:
             if table_format == "csv":
                 text.to_csv(file, index=False, lineterminator="\n", mode="wb", encoding="utf-8")

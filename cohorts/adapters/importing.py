@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,23 +49,41 @@ def import_cohort(data_set: DataSet, source: Source, out: Path) -> Imported:
     out.parent.mkdir(parents=True, exist_ok=True)
     begun = out.with_name(f"{out.name}.importing")
     begun.mkdir(exist_ok=True)
-    gathered = data_set.gather(replace(source, made=begun / MADE))
-    _write(begun, data_set, gathered)
-    report = check_cohort(begun)
-    wrong = [problem for problem in report.problems if problem.code != "no_pairs"]
-    if wrong:
-        raise wrong[0].as_error()
-    begun.rename(out)
+    with _tables_removed_if_refused(begun):
+        gathered = data_set.gather(replace(source, made=begun / MADE))
+        _write(begun, data_set, gathered)
+        report = check_cohort(begun)
+        wrong = [problem for problem in report.problems if problem.code != "no_pairs"]
+        if wrong:
+            raise wrong[0].as_error()
+        begun.rename(out)
     return Imported(out, gathered.skipped, gathered.about, report)
 
 
+@contextmanager
+def _tables_removed_if_refused(begun: Path) -> Iterator[None]:
+    """Whatever is raised, only what an adapter made stays in the folder, and no folder without it."""
+    try:
+        yield
+    except BaseException:
+        for entry in begun.iterdir():
+            if entry.name != MADE:
+                entry.unlink()
+        if not any((begun / MADE).glob("**/*")):
+            shutil.rmtree(begun, ignore_errors=True)
+        raise
+
+
 def _check_options(data_set: DataSet, source: Source) -> None:
-    given = {*source.files, *(["map"] if source.columns else []), *(["root"] if source.roots else [])}
+    given = {*source.files, *source.words, *(["map"] if source.columns else []), *(["root"] if source.roots else [])}
     for option in sorted(given - data_set.options):
         raise CohortError("option_not_taken", f"{data_set.name} takes no --{option}.")
     for folder in (source.folder, *source.roots.values()):
         if not folder.is_dir():
-            raise CohortError("folder_missing", f"{folder.name} is not a folder.")
+            raise CohortError("folder_missing", f"{folder} is not a folder.")
+    for option, file in source.files.items():
+        if not file.is_file():
+            raise CohortError("file_missing", f"--{option} names {file}, which is not a file.")
 
 
 def _write(begun: Path, data_set: DataSet, gathered: Gathered) -> None:
@@ -76,7 +95,8 @@ def _write(begun: Path, data_set: DataSet, gathered: Gathered) -> None:
         "splits": gathered.splits,
     }
     whole = {name: _with_columns(frame, name) for name, frame in frames.items()}
-    write_cohort_tables(begun, whole["ecgs"], whole["echos"], whole["studies"], whole["splits"], table_format="parquet")
+    tables = whole["ecgs"], whole["echos"], whole["studies"], whole["splits"]
+    write_cohort_tables(begun, *tables, table_format="parquet", own=gathered.own)
     about = {
         "schema_version": 1,
         "data_set": data_set.name,
