@@ -4,11 +4,12 @@ from cohorts.adapters.base import DataSet, Skipped, Source
 from cohorts.adapters.code15 import CODE_15
 from cohorts.adapters.echonext import ECHONEXT
 from cohorts.adapters.importing import Imported, import_cohort
+from cohorts.adapters.mimic_iv import MIMIC_IV
 from cohorts.adapters.ptb_xl import PTB_XL
 from cohorts.adapters.uk_biobank import UK_BIOBANK
 from cohorts.tables import CohortError
 
-DATA_SETS: tuple[DataSet, ...] = (ECHONEXT, PTB_XL, CODE_15, UK_BIOBANK)
+DATA_SETS: tuple[DataSet, ...] = (MIMIC_IV, ECHONEXT, PTB_XL, CODE_15, UK_BIOBANK)
 """In the order in which help names them."""
 
 
