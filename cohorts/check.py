@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from cohorts.folder import TablesRead, read_about
+from cohorts.about import read_about
+from cohorts.folder import TablesRead
 from cohorts.pairs import derive_pairs
 from cohorts.rules import (
     doubts,
@@ -81,12 +82,11 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
     cohort, problems = read.cohort, list(read.problems)
     if cohort is None:
         return CohortReport(tuple(problems), window_days=window_days)
-    root = cohort.root
     ecgs, echos, studies, splits = cohort.ecgs, cohort.echos, cohort.studies, cohort.splits
     times_mixed = any(problem.code == "times_mixed" for problem in problems)
-    problems += file_problems(root, ecgs, "ecgs") + file_problems(root, echos, "echos")
+    problems += file_problems(cohort.places, ecgs, "ecgs") + file_problems(cohort.places, echos, "echos")
     try:
-        read_about(root)
+        read_about(cohort.root)
     except CohortError as error:
         problems.append(CohortFinding(error.code, error.sentence, "cohort.json", 1))
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from cohorts.about import CohortAbout, read_about
 from cohorts.check import CohortReport, check_tables
-from cohorts.folder import Cohort, CohortAbout, TablesRead, cohort_sha256, read_about, read_tables
+from cohorts.folder import Cohort, TablesRead, cohort_sha256, read_tables
 from cohorts.labels import labels_and_flags
 from cohorts.pairs import derive_pairs, pairs_of_split
 
