@@ -22,13 +22,26 @@ from cohorts.tables import (
     found_rows,
 )
 
+WINDOWS_DAYS = (1.0, 7.0, 30.0)
+
+
+@dataclass(frozen=True)
+class PairingWindow:
+    """What pairing would find if an ECG and a study of one patient lay at most `days` apart."""
+
+    days: float
+    pairs: int
+    patients: int
+    ecgs: int
+    studies: int
+
 
 @dataclass(frozen=True)
 class CohortReport:
     """`problems` must be mended before training; `warnings` and `skipped` need not.
 
-    Counts are None where they cannot be told: all of them without four readable tables, those of pairs also where times
-    cannot be compared.
+    Counts are None where they cannot be told: all of them where a table is missing or cannot be read, those of pairs
+    also where times cannot be compared, or there is no table of studies.
     """
 
     problems: tuple[CohortFinding, ...]
@@ -45,6 +58,8 @@ class CohortReport:
     n_paired_studies: int | None = None
     pairs_per_split: tuple[tuple[str, int], ...] = ()
     window_days: float = 7.0
+    windows: tuple[PairingWindow, ...] = ()
+    """Empty where there is nothing to pair."""
 
     @property
     def summary(self) -> tuple[str, ...]:
@@ -82,7 +97,7 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
     cohort, problems = read.cohort, list(read.problems)
     if cohort is None:
         return CohortReport(tuple(problems), window_days=window_days)
-    ecgs, echos, studies, splits = cohort.ecgs, cohort.echos, cohort.studies, cohort.splits
+    ecgs, echos, studies, splits, absent = cohort.ecgs, cohort.echos, cohort.studies, cohort.splits, cohort.absent
     times_mixed = any(problem.code == "times_mixed" for problem in problems)
     problems += file_problems(cohort.places, ecgs, "ecgs") + file_problems(cohort.places, echos, "echos")
     try:
@@ -92,21 +107,27 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
 
     patients = pd.concat([ecgs["patient_id"], studies["patient_id"]]).drop_duplicates()
     rows = [
-        ("ecg_without_study", "ECGs of patients without any study", "ecgs", _lacks(ecgs, studies)),
         ("study_without_ecg", "Studies of patients without any ECG", "studies", _lacks(studies, ecgs)),
-        ("study_without_views", "Studies without any view", "studies", _lacks(studies, echos, "study_id")),
         ("ecg_without_split", "ECGs of patients that are in no split", "ecgs", _lacks(ecgs, splits)),
         ("study_without_split", "Studies of patients that are in no split", "studies", _lacks(studies, splits)),
         ("split_without_patient", "Patients without ECG or study", "splits", ~splits["patient_id"].isin(patients)),
     ]
+    # What a whole table is not there for, no row is told for.
+    if "studies" not in absent:
+        rows.insert(0, ("ecg_without_study", "ECGs of patients without any study", "ecgs", _lacks(ecgs, studies)))
+    if "echos" not in absent:
+        without_views = _lacks(studies, echos, "study_id")
+        rows.append(("study_without_views", "Studies without any view", "studies", without_views))
     counts: dict[str, Any] = {
         "n_patients": len(patients),
         "n_ecgs": len(ecgs),
         "n_views": len(echos),
         "n_studies": len(studies),
     }
-    if not times_mixed:
-        pairs = derive_pairs(cohort, window_days=window_days)
+    if not times_mixed and "studies" not in absent:
+        widest = derive_pairs(cohort, window_days=max(window_days, *WINDOWS_DAYS))
+        counts["windows"] = tuple(_window(widest, days) for days in WINDOWS_DAYS)
+        pairs = widest[widest["days_apart"] <= window_days]
         apart = f"within {window_days:g} days"
         if len(pairs) == 0:
             none = [name for name, table in (("ECGs", ecgs), ("studies", studies)) if table.empty]
@@ -136,6 +157,12 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
         window_days=window_days,
         **counts,
     )
+
+
+def _window(pairs: pd.DataFrame, days: float) -> PairingWindow:
+    within = pairs[pairs["days_apart"] <= days]
+    distinct = (int(within[key].nunique()) for key in ("patient_id", "ecg_id", "study_id"))
+    return PairingWindow(days, len(within), *distinct)
 
 
 def _lacks(frame: pd.DataFrame, other: pd.DataFrame, key: str = "patient_id") -> pd.Series[bool]:

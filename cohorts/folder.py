@@ -12,7 +12,7 @@ from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -61,6 +61,11 @@ class Cohort:
     absent: frozenset[TableName] = frozenset()
     amplitude: Amplitude = "millivolt"
     lead_scale: LeadScale = field(default_factory=dict)
+
+    @property
+    def lacks(self) -> Literal["studies", "views"] | None:
+        """What of the echo side there is nothing of, the more telling one first."""
+        return "studies" if self.studies.empty else "views" if self.echos.empty else None
 
     @cached_property
     def places(self) -> Places:

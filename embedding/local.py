@@ -26,7 +26,7 @@ _MAY_PASS = frozenset({"reading_failed", "file_changed"})
 """Codes of refusals that say nothing final about a file: a child died or was late, perhaps on a busy machine."""
 
 
-_LACKING_HERE = NO_ROOM_TO_READ | {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
+LACKING_HERE = NO_ROOM_TO_READ | {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
 """Room for temporary files, descriptors, processes, memory: a run that goes on without them shrinks in silence."""
 
 
@@ -87,7 +87,7 @@ def attempt(work: Callable[[], _Result]) -> _Result | Refused:
     except InputError as error:
         return Refused(error.sentence, lasting=error.code not in _MAY_PASS)
     except OSError as error:
-        if error.errno in _LACKING_HERE:
+        if error.errno in LACKING_HERE:
             raise
         return Refused("The file cannot be read.", lasting=False)
 
