@@ -42,13 +42,27 @@ def training_outlook(cohort: OpenCohort) -> TrainingOutlook:
     known = {split: ecg_labels(of_split, labels).notna().sum() for split, of_split in split_pairs.items()}
     refusal = None
     try:
+        check_echo(cohort)
         check_labels(split_pairs, labels, recipe.window_days, recipe.lvef_classes)
     except CohortError as error:
-        refusal = error.sentence
+        refusal = error.in_full
     return TrainingOutlook(
         refusal,
         {split: int(count["lvef_percent"]) for split, count in known.items()},
         {split: int(count["shd"]) for split, count in known.items()},
+    )
+
+
+def check_echo(cohort: OpenCohort) -> None:
+    """Refuses a cohort of ECGs with nothing to align them with; what it is good for stands in the hint."""
+    what = cohort.tables.lacks
+    if what is None:
+        return
+    also = "" if what == "studies" else ", `bundle fit` fits probes on its labels, and `evaluate` measures them"
+    raise CohortError(
+        "no_echo",
+        f"The cohort has no echo {what}, so there is nothing to align its ECGs with.",
+        hint=f"`train --recipe ecg_only` trains an ECG encoder on its ECGs{also}.",
     )
 
 
