@@ -65,9 +65,10 @@ def test_code15_takes_the_row_that_the_part_itself_says_and_never_the_padding(tm
     assert told(found) == {"its part is not there": 1}
     cohort = open_cohort(tmp_path / "cohort").tables
     assert sorted(cohort.ecgs["ecg_id"]) == sorted(signals)
+    sources = cohort.ecg_sources()
     with reading(0) as reader:
         for ecg_id, signal_NL in signals.items():
-            recording = read_source(cohort.ecg_source(ecg_id), reader)
+            recording = read_source(sources[ecg_id], reader)
             assert recording.lead_names[:4] == ("I", "II", "III", "aVR")
             assert np.allclose(recording.signal_mv, signal_NL.T, atol=1e-6)
     assert {*ecgs_of(tmp_path / "cohort")["AF"]} == {"true", "false"}

@@ -73,9 +73,10 @@ def test_a_row_of_an_array_is_the_ecg_of_its_line_in_millivolt_again(tmp_path):
     signals_ENL = trees.echonext(tmp_path / "echonext", sizes=SMALL)
     imported(tmp_path / "echonext", tmp_path / "cohort", **scaled(tmp_path))
     cohort = open_cohort(tmp_path / "cohort").tables
+    sources = cohort.ecg_sources()
     with reading(0) as reader:
         for place, ecg_id in enumerate(cohort.ecgs["ecg_id"]):
-            recording = read_source(cohort.ecg_source(ecg_id), reader)
+            recording = read_source(sources[ecg_id], reader)
             line = int(ecg_id) - 1000
             assert np.allclose(recording.signal_mv, signals_ENL[line].T, atol=1e-4), place
             assert recording.rate_hz == 250
