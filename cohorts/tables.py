@@ -79,9 +79,7 @@ ECHO_TABLES: tuple[TableName, ...] = ("echos", "studies")
 """All that an index is built from."""
 OPTIONAL_TABLES: frozenset[TableName] = frozenset({"echos", "studies"})
 """A cohort of ECGs alone has neither; one with labels and no clips has studies."""
-OPTIONAL_COLUMNS: frozenset[str] = frozenset(
-    {"view", "study_id", *ECG_GROUPS, *SAID_OF_ECGS, *SHD_FLAGS, *MEASUREMENTS}
-)
+OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", *ECG_GROUPS, *SAID_OF_ECGS, *SHD_FLAGS, *MEASUREMENTS})
 """What is absent is unknown."""
 
 _RANGES: dict[str, tuple[float, float]] = {"lvef_percent": (0, 100), "age": (0, 130)}
@@ -92,6 +90,11 @@ MAX_NAME_LETTERS = 200
 """Of an id or the name of a view."""
 _FIRST_YEAR, _LAST_YEAR = 1900, 2250
 """Of any time; dates that were moved to hide whose they are lie in the future."""
+
+
+def required_columns(name: TableName) -> list[str]:
+    """What a table must have. An ECG need not name its study, although echos and studies must have theirs."""
+    return [column for column, kind in TABLES[name].items() if column not in OPTIONAL_COLUMNS and kind != "named"]
 
 
 class CohortError(InputError):
@@ -165,7 +168,7 @@ def write_cohort_tables(
     for name, frame in frames.items():
         if frame is None:
             continue
-        missing = [c for c in TABLES[name] if c not in frame.columns and c not in OPTIONAL_COLUMNS]
+        missing = [c for c in required_columns(name) if c not in frame.columns]
         if missing:
             raise ValueError(f"table {name} lacks the columns {', '.join(missing)}")
         kept = [
@@ -213,7 +216,7 @@ def parse_table(file: TableFile, name: TableName) -> tuple[pd.DataFrame, list[Co
     places: nullable whole numbers. Raises CohortError for what is no table, or does not have all the columns.
     """
     text = _text_cells(file, name)
-    missing = [c for c in TABLES[name] if c not in text.columns and c not in OPTIONAL_COLUMNS]
+    missing = [c for c in required_columns(name) if c not in text.columns]
     if missing:
         raise CohortError("column_missing", f"The table {name} lacks the column {', '.join(missing)}.")
     columns: dict[str, pd.Series] = {}

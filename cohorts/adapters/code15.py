@@ -1,8 +1,8 @@
 """CODE-15% (Zenodo 4916206): 345,779 ECGs of 4,096 samples at 400 Hz in HDF5, with yes/no statements and no echo.
 
 `exams.csv` (exam_id, patient_id, trace_file, 1dAVb, RBBB, LBBB, SB, ST, AF, normal_ecg ...) beside `exams_part0.hdf5`
-to `exams_part17.hdf5`, each with `exam_id` (N) and `tracings` (N, 4096, 12), zeros at both ends of a shorter ECG. A part's
-rows follow its own `exam_id` and not the table's order; its last row is all zeros, of exam 0, and is never taken.
+to `exams_part17.hdf5`, each with `exam_id` (N) and `tracings` (N, 4096, 12), zeros at both ends of a shorter ECG. Rows
+of a part follow its own `exam_id`, not the table's order; the last is all zeros, of exam 0, and is never taken.
 Needs h5py (the extra `formats`).
 """
 

@@ -16,7 +16,7 @@ from cohorts.adapters.base import DataSet, Gathered, Skipped, Source
 from cohorts.check import CohortReport
 from cohorts.folder import ABOUT
 from cohorts.opened import check_cohort
-from cohorts.tables import OPTIONAL_COLUMNS, TABLES, CohortError, TableName, write_cohort_tables
+from cohorts.tables import CohortError, TableName, required_columns, write_cohort_tables
 from ground.disk import write_whole
 
 REPORT = "import.json"
@@ -115,5 +115,5 @@ def _write(begun: Path, data_set: DataSet, gathered: Gathered) -> None:
 def _with_columns(frame: pd.DataFrame | None, name: TableName) -> pd.DataFrame:
     """A table with every column that a cohort asks for; what a data set has nothing for is unknown."""
     frame = pd.DataFrame() if frame is None else frame
-    missing = [column for column in TABLES[name] if column not in frame.columns and column not in OPTIONAL_COLUMNS]
+    missing = [column for column in required_columns(name) if column not in frame.columns]
     return frame.assign(**dict.fromkeys(missing, pd.Series(index=frame.index, dtype=object)))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cohorts.adapters.base import DataSet, Gathered, Skipped, Source
+from cohorts.adapters.base import DataSet, Gathered, Skipped, Source, left_out
 from cohorts.adapters.cells import check_ids, check_numbers, refuse_rows, whole, worded
 from cohorts.adapters.folds import splits_of
 from cohorts.adapters.source_tables import mapped_columns, read_source_table
@@ -50,7 +50,8 @@ def _gather(source: Source) -> Gathered:
     ecgs = ecgs[~twice].reset_index(drop=True)
     studies = None
     if "table" in source.files:
-        studies = _studies(source)
+        studies, lacking = _studies(source, {*ecgs["patient_id"]})
+        skipped += lacking
         ecgs = ecgs.assign(study_id=_visit(ecgs["patient_id"], ecgs[_INSTANCE]))
         ecgs["study_id"] = ecgs["study_id"].where(ecgs["study_id"].isin(studies["study_id"]), "")
         unlabelled = int((ecgs["study_id"] == "").sum())
@@ -96,7 +97,7 @@ def _ecg_files(source: Source) -> tuple[list[Path], int]:
     return files, others
 
 
-def _studies(source: Source) -> pd.DataFrame:
+def _studies(source: Source, eids_with_ecg: set[str]) -> tuple[pd.DataFrame, list[Skipped]]:
     """A study for each row of the user's table. Without a column mapped to `instance` they are of instance 2."""
     path = source.files["table"]
     theirs = mapped_columns(path, {_EID: "eid", **source.columns}, (_EID, _INSTANCE, *_LABELS))
@@ -113,7 +114,9 @@ def _studies(source: Source) -> pd.DataFrame:
         for ours, column in theirs.items()
         if ours in _LABELS
     }
-    return pd.DataFrame({"patient_id": eids, "study_id": visit, **labels})
+    studies = pd.DataFrame({"patient_id": eids, "study_id": visit, **labels})
+    has_ecg = eids.isin(eids_with_ecg)
+    return studies[has_ecg].reset_index(drop=True), left_out("there is no ECG of this eid", path.name, ~has_ecg)
 
 
 def _visit(eids: pd.Series, instances: pd.Series | str) -> pd.Series:

@@ -1,9 +1,7 @@
-"""Lets tests import the trees of this folder, and the builders of ECG and echo files."""
-
-from __future__ import annotations
+"""Lets tests import the builders of made-up data sets that lie in this folder, and those of ECG and echo files."""
 
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "inputs")]
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "inputs"))
