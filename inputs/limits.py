@@ -61,6 +61,8 @@ MAX_SIDE_PX = 4096
 MAX_FRAMES = 10_000
 MAX_DECODED_BYTES = 2 << 30
 
+MAX_METAIMAGE_HEADER_BYTES = 64 * 1024
+
 # Echo studies in a folder or a zip.
 MAX_STUDY_FILES = 100_000
 """Of one folder with all below it: years of an archive are several folders."""

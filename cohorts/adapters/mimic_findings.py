@@ -52,7 +52,7 @@ def findings(said: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     said: by measurement_id the numbers, in our units, and the texts of `TEXTS`, NaN where there is none. The second
     is true for `(measurement_id, measurement)` where a grade has words that are not known here.
     """
-    texts = {name: said[name].fillna("").str.lower().str.strip() for name in TEXTS}
+    texts = {name: said[name].astype(object).fillna("").astype(str).str.lower().str.strip() for name in TEXTS}
     graded = {name: texts[name].map(at_least_moderate).astype("boolean") for name in GRADES}
     unknown = pd.concat({name: _not_understood(texts[name], graded[name]) for name in GRADES}, axis=1)
 

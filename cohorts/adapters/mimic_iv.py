@@ -50,9 +50,7 @@ def _gather(source: Source) -> Gathered:
         skipped, about = [*skipped, *more], {**about, **said}
     patients = pd.concat([frame["patient_id"] for frame in (ecgs, studies) if frame is not None])
     about["splits"] = "by a hash of the patient's id: of 100 about 70 train, 10 val, 10 calibration, 10 test"
-    return Gathered(
-        roots, splits_by_hash(patients), ecgs, echos, studies, about, tuple(skipped), own={"studies": _OWN}
-    )
+    return Gathered(roots, splits_by_hash(patients), ecgs, echos, studies, about, tuple(skipped), own={"studies": _OWN})
 
 
 def _place(source: Source, root: str, table: str) -> Path | None:
@@ -104,7 +102,9 @@ def _echos(path: Path, source: Source) -> tuple[pd.DataFrame, pd.DataFrame, list
         {
             "patient_id": table["subject_id"],
             "study_id": table["study_id"],
-            "view_id": table["dicom_filepath"].str.replace(r"^.*/", "", regex=True).str.replace(r"\.dcm$", "", regex=True),
+            "view_id": table["dicom_filepath"]
+            .str.replace(r"^.*/", "", regex=True)
+            .str.replace(r"\.dcm$", "", regex=True),
             "acquired_at": _iso(table["acquisition_datetime"]),
             "path": "echo:" + table["dicom_filepath"],
         }

@@ -66,6 +66,10 @@ def _answer(request: Message) -> tuple[dict[str, Any], list[Block]]:
             from inputs.echo.read import read_echo
 
             return pack_clip(read_echo(_file(header), max_frames=header["max_frames"], every=header["every"]))
+        if header["kind"] == "stack":
+            from inputs.echo.stacks import read_stack
+
+            return pack_clip(read_stack(_file(header)))
         if header["kind"] == "row":
             return pack_row(cut_row(_file(header), header["row"], header["dataset"]))
         tempfile.tempdir = header["folder"]

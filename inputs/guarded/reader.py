@@ -112,6 +112,10 @@ class GuardedReader:
         header = {"kind": "echo", "max_frames": max_frames, "every": every}
         return self._ask(header | _place_of(path), [], unpack_clip)
 
+    def read_stack(self, file: File) -> EchoClip:
+        """`inputs.echo.stacks.read_stack` in a child. Raises UnreadableFile and ReaderUnavailable as `read_ecg` does."""
+        return self._ask({"kind": "stack"} | _place_of(file), [], unpack_clip)
+
     def cut_row(self, file: File, row: int, dataset: str = "") -> bytes:
         """`inputs.ecg.rows.cut_row` in a child. Raises UnreadableFile and ReaderUnavailable as `read_ecg` does."""
         return self._ask({"kind": "row", "row": row, "dataset": dataset} | _place_of(file), [], unpack_row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,9 @@ def write_ecg(path: Path, seed: int, leads: tuple[str, ...] = MIMIC_LEADS) -> No
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".dat").write_bytes(counts.T.tobytes())
     lines = [f"{path.stem} 12 500 5000"]
-    lines += [f"{path.stem}.dat 16 200.0(0)/mV 16 0 {row[0]} 0 0 {lead}" for row, lead in zip(counts, leads, strict=True)]
+    lines += [
+        f"{path.stem}.dat 16 200.0(0)/mV 16 0 {row[0]} 0 0 {lead}" for row, lead in zip(counts, leads, strict=True)
+    ]
     path.with_suffix(".hea").write_text("\n".join(lines) + "\n")
 
 
@@ -115,3 +118,79 @@ def write_measurements(path: Path, results: dict[int, list[tuple[str, str, str]]
     rows.append((subject(3), "7888888", "2180-03-04 09:00:00", "tte", "lvef", "", "20", "%"))
     with gzip.open(path, "wt") as file:
         pd.DataFrame(rows, columns=columns).to_csv(file, index=False)
+
+
+def echonet(folder: Path, patients: int = PATIENTS) -> Path:
+    """A clip for each patient; of every four two are for training."""
+    (folder / "Videos").mkdir(parents=True)
+    rows = []
+    for number in range(patients):
+        name = f"0X{number:016X}"
+        write_video(folder / "Videos" / f"{name}.avi", moving_disc(number), "avi")
+        split = ("TRAIN", "TRAIN", "VAL", "TEST")[number % 4]
+        rows.append((name, 40.5 + number, 50 - number, 100 + number, 48, 48, 50, 4, split))
+    columns = ["FileName", "EF", "ESV", "EDV", "FrameHeight", "FrameWidth", "FPS", "NumberOfFrames", "Split"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "FileList.csv", index=False)
+    pd.DataFrame(columns=["FileName", "X1", "Y1", "X2", "Y2", "Frame"]).to_csv(folder / "VolumeTracings.csv")
+    return folder
+
+
+def greys(seed: int, n_frames: int = 5, rows: int = 40, columns: int = 30) -> np.ndarray:
+    """(T, H, W) uint8, no two pictures alike."""
+    disc = moving_disc(seed, n_frames, side=columns)[..., 0]
+    return np.pad(disc, ((0, 0), (0, rows - columns), (0, 0))) + np.arange(n_frames, dtype=np.uint8)[:, None, None]
+
+
+def nifti_bytes(frames_THW: np.ndarray) -> bytes:
+    """A NIfTI-1 file, x fastest, written field by field."""
+    codes = {"uint8": (2, 8), "int16": (4, 16), "float32": (16, 32)}
+    code, bits = codes[frames_THW.dtype.name]
+    n_frames, rows, columns = frames_THW.shape
+    header = bytearray(352)
+    header[0:4] = (348).to_bytes(4, "little")
+    header[40:56] = np.array([3, columns, rows, n_frames, 1, 1, 1, 1], "<i2").tobytes()
+    header[70:74] = np.array([code, bits], "<i2").tobytes()
+    header[76:108] = np.array([1, 0.3, 0.15, 1, 0, 0, 0, 0], "<f4").tobytes()
+    header[108:112] = np.array([352], "<f4").tobytes()
+    header[344:348] = b"n+1\0"
+    return bytes(header) + np.ascontiguousarray(frames_THW).tobytes()
+
+
+def camus(folder: Path, patients: int = 6, *, subgroups: bool = True) -> Path:
+    """NIfTI as it is downloaded now: the sequences in `database_nifti`, the splits in `database_split`."""
+    names = [f"patient{number + 1:04d}" for number in range(patients)]
+    for number, name in enumerate(names):
+        here = folder / "database_nifti" / name
+        here.mkdir(parents=True)
+        for view, shift in (("2CH", 0), ("4CH", 100)):
+            content = gzip.compress(nifti_bytes(greys(number + shift // 25)), mtime=0)
+            (here / f"{name}_{view}_half_sequence.nii.gz").write_bytes(content)
+            quality = ("Good", "Medium", "Poor")[number % 3]
+            (here / f"Info_{view}.cfg").write_text(
+                f"ED: 1\nES: 5\nNbFrame: 5\nSex: {'FM'[number % 2]}\nAge: {60 + number}\n"
+                f"ImageQuality: {quality}\nEF: {40 + number}\nFrameRate: 51.25\n"
+            )
+    if subgroups:
+        (folder / "database_split").mkdir()
+        for split, first in (("training", 0), ("validation", 1), ("testing", 2)):
+            lines = "\r\n".join(names[first::3]) + "\r\n"
+            (folder / "database_split" / f"subgroup_{split}.txt").write_text(lines, newline="")
+    return folder
+
+
+def camus_of_old(folder: Path, *, compressed: bool = False) -> Path:
+    """A patient of the older release: MetaImage, volumes in the cfg, no rate."""
+    here = folder / "training" / "patient0007"
+    here.mkdir(parents=True)
+    for view in ("2CH", "4CH"):
+        frames, raw = greys(3), f"patient0007_{view}_sequence.raw"
+        content = frames.tobytes()
+        (here / raw).write_bytes(zlib.compress(content) if compressed else content)
+        (here / f"patient0007_{view}_sequence.mhd").write_text(
+            "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
+            f"CompressedData = {compressed}\nElementSpacing = 0.308 0.154 1\nDimSize = 30 40 5\n"
+            f"ElementType = MET_UCHAR\nElementDataFile = {raw}\n"
+        )
+        text = "ED: 1\nES: 5\nNbFrame: 5\nSex: M\nAge: 61\nImageQuality: Poor\nLVedv: 110.0\nLVesv: 49.5\nLVef: 55\n"
+        (here / f"Info_{view}.cfg").write_text(text)
+    return folder

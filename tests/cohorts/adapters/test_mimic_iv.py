@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from echo_trees import PATIENTS, STRESSED, mimic_ecg, mimic_echo, subject, write_measurements
+from echo_trees import MIMIC_LEADS, PATIENTS, STRESSED, mimic_ecg, mimic_echo, subject, write_measurements
+from round_trip import found_for_the_first_ecg, indexed, opened_and_read, tiny_bundle
 
 from cohorts import CohortError
 from cohorts.adapters import Source, import_cohort
 from cohorts.adapters.mimic_iv import MIMIC_IV
+from embedding.ecgs import read_source
+from inputs.guarded.reader import GuardedReader
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +187,8 @@ def test_tables_that_are_not_there_or_cut_off_are_refused(copied, tmp_path):
     assert refusal(Source(copied), tmp_path / "cohort").code == "table_unreadable"
     (echo / "echo-study-list.csv").unlink()
     assert refusal(Source(copied), tmp_path / "cohort").code == "table_missing"
-    assert refusal(Source(tmp_path, roots={"echo": tmp_path}), tmp_path / "cohort").code == "data_set_not_found"
+    apart = Source(copied, roots={"echo": copied / "mimic-iv-ecg"})
+    assert refusal(apart, tmp_path / "cohort").code == "data_set_not_found"
     shutil.rmtree(copied)
     copied.mkdir()
     assert "neither record_list.csv nor" in refusal(Source(copied), tmp_path / "cohort").sentence
@@ -201,3 +205,16 @@ def test_a_million_measurements_are_read_in_pieces(download, copied, tmp_path):
     assert gzip.open(path, "rt").readline().startswith("subject_id")
     lvef = pd.read_parquet(tmp_path / "cohort" / "studies.parquet")["lvef_percent"]
     assert set(lvef) == {"60.0"}
+
+
+def test_the_cohort_is_read_indexed_and_asked(download, tmp_path, micro_recipe):
+    import_cohort(MIMIC_IV, Source(download), tmp_path / "cohort")
+    cohort = opened_and_read(tmp_path / "cohort")
+    first = next(iter(cohort.tables.ecg_sources().values()))
+    with GuardedReader() as reader:
+        assert read_source(first, reader).lead_names == MIMIC_LEADS
+    bundle = tiny_bundle(tmp_path / "bundle", micro_recipe)
+    store = indexed(cohort, bundle, tmp_path / "index")
+    found = found_for_the_first_ecg(cohort, bundle, store)
+    assert len(set(found)) == 3
+    assert set(found) <= set(cohort.tables.studies["study_id"])
