@@ -3,15 +3,16 @@
 from cohorts.adapters.base import DataSet, Skipped, Source
 from cohorts.adapters.camus import CAMUS
 from cohorts.adapters.code15 import CODE_15
-from cohorts.adapters.echonext import ECHONEXT
 from cohorts.adapters.echonet_dynamic import ECHONET_DYNAMIC
+from cohorts.adapters.echonext import ECHONEXT
+from cohorts.adapters.folder import FOLDER
 from cohorts.adapters.importing import Imported, import_cohort
 from cohorts.adapters.mimic_iv import MIMIC_IV
 from cohorts.adapters.ptb_xl import PTB_XL
 from cohorts.adapters.uk_biobank import UK_BIOBANK
 from cohorts.tables import CohortError
 
-DATA_SETS: tuple[DataSet, ...] = (MIMIC_IV, ECHONEXT, PTB_XL, CODE_15, ECHONET_DYNAMIC, CAMUS, UK_BIOBANK)
+DATA_SETS: tuple[DataSet, ...] = (MIMIC_IV, ECHONEXT, PTB_XL, CODE_15, ECHONET_DYNAMIC, CAMUS, UK_BIOBANK, FOLDER)
 """In the order in which help names them."""
 
 

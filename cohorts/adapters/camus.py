@@ -1,9 +1,9 @@
 """CAMUS: 500 patients, an apical two-chamber and a four-chamber sequence each, with volumes, and no ECGs.
 
 `database_nifti/patient0001/` with `Info_2CH.cfg`, `Info_4CH.cfg` (`Key: value`) and
-`patient0001_2CH_half_sequence.nii.gz`; the older release has `patient0001_2CH_sequence.mhd` with its `.raw`. NIfTI needs
-nibabel (the extra `camus`). Clips are written as lossless AVI into the cohort, each read in a child that may be killed;
-what is whole there already is not read again. There are no dates.
+`patient0001_2CH_half_sequence.nii.gz`; the older release has `patient0001_2CH_sequence.mhd` with its `.raw`. NIfTI
+needs nibabel (the extra `camus`). Clips are written as lossless AVI into the cohort, each read in a child that may be
+killed; what is whole there already is not read again. There are no dates.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _gather(source: Source) -> Gathered:
     if not sequences:
         raise CohortError(
             "data_set_not_found",
-            "There is no folder patient0001 with such a file as patient0001_2CH_half_sequence.nii.gz, as CAMUS has them.",
+            "There is no folder patient0001 with a patient0001_2CH_half_sequence.nii.gz in it, as CAMUS has them.",
             hint="Name the folder that database_nifti lies in.",
         )
     if any(".nii" in sequence.file.name for sequence in sequences):
@@ -161,12 +161,8 @@ def _splits(folder: Path, patients: pd.Series) -> tuple[pd.DataFrame, list[Skipp
     """The data set's own where its files of subgroups are there, else by a hash; patients in none of them."""
     files = {split: found_below(folder, name) for split, name in _SPLIT_FILES.items()}
     if not any(files.values()):
-        return (
-            splits_by_hash(patients),
-            [],
-            "by a hash of the patient's id: of 100 about 70 train, 10 val, 10 "
-            "calibration, 10 test; there are no subgroup_*.txt",
-        )
+        told = "by a hash of the patient's id: of 100 about 70 train, 10 val, 10 calibration, 10 test"
+        return splits_by_hash(patients), [], f"{told}; there are no subgroup_*.txt"
     rows = [
         (line.strip(), split)
         for split, file in files.items()

@@ -54,7 +54,7 @@ def findings(said: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     """
     texts = {name: said[name].astype(object).fillna("").astype(str).str.lower().str.strip() for name in TEXTS}
     graded = {name: texts[name].map(at_least_moderate).astype("boolean") for name in GRADES}
-    unknown = pd.concat({name: _not_understood(texts[name], graded[name]) for name in GRADES}, axis=1)
+    unknown = pd.concat({name: _not_understood(texts[name], graded[name]) for name in GRADES}).swaplevel()
 
     velocity = said["tr_velocity"].fillna(np.sqrt(said["tr_mmhg"] / 4))  # a gradient is four times its square
     pasp = said["tr_mmhg"] + texts[_VENA_CAVA].map(_right_atrium_mmhg)
@@ -76,7 +76,7 @@ def findings(said: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
         ),
         "tr_max_gte_32_flag": _yes_no(velocity >= _TR_M_S, velocity < _TR_M_S),
     }
-    return pd.DataFrame(ours), unknown.stack()
+    return pd.DataFrame(ours), unknown
 
 
 def lvef_finding(lvef_percent: pd.Series) -> pd.Series:
@@ -114,4 +114,4 @@ def _right_atrium_mmhg(vena_cava: str) -> float:
 
 def _yes_no(yes: pd.Series, no: pd.Series) -> pd.Series:
     """boolean; NA where neither holds."""
-    return pd.Series(np.where(yes, True, np.where(no, False, None)), index=yes.index).astype("boolean")
+    return yes.astype("boolean").where(yes | no)

@@ -41,7 +41,8 @@ def _gather(source: Source) -> Gathered:
             hint="Name the folder that both lie in, or each with --root ecg=DIR and --root echo=DIR.",
         )
     roots = {name: table.parent for name, table in places.items() if table is not None}
-    ecgs, skipped, about = None, [], {"times": _CLOCK}
+    ecgs, about = None, {"times": _CLOCK}
+    skipped: list[Skipped] = []
     if places["ecg"] is not None:
         ecgs, skipped = _ecgs(places["ecg"], source)
     echos = studies = None

@@ -78,7 +78,8 @@ def read_measured(path: Path, studies: pd.DataFrame, source: Source) -> Measured
 
 def _rows_of(path: Path, patients: frozenset[str], source: Source) -> tuple[pd.DataFrame, frozenset[str]]:
     """The patients' rows at rest whose measurements mean something here, and the ids of their stress echos."""
-    kept, stress, n_rows = [], set(), 0
+    kept, n_rows = [], 0
+    stress: set[str] = set()
     wanted = {*_BOUNDS, *TEXTS}
     for piece in source_rows(path, _COLUMNS, ("unit",)):
         n_rows += len(piece)
@@ -95,7 +96,7 @@ def _examinations(studies: pd.DataFrame, at_rest: pd.DataFrame) -> tuple[pd.Seri
     """For each study the id of its examination, empty where it has none, and by what it was found."""
     patient_of = at_rest.set_index("measurement_id")["subject_id"]
     named = studies["measurement_id"].where(studies["measurement_id"].map(patient_of) == studies["patient_id"], "")
-    measured_by = pd.Series(np.where(named != "", "measurement_id", ""), index=studies.index)
+    measured_by = pd.Series("measurement_id", index=studies.index).where(named != "", "")
 
     times = pd.to_datetime(at_rest["measurement_datetime"], format="ISO8601", errors="coerce")
     theirs = at_rest.assign(time=times, day=times.dt.normalize())[["subject_id", "measurement_id", "time", "day"]]
@@ -105,9 +106,8 @@ def _examinations(studies: pd.DataFrame, at_rest: pd.DataFrame) -> tuple[pd.Seri
     near = ours.merge(theirs, left_on=["patient_id", "day"], right_on=["subject_id", "day"], suffixes=("", "_theirs"))
     near = near.assign(apart=(near["time"] - near["when"]).abs()).sort_values("apart", kind="stable")
     near = near.drop_duplicates("place").set_index("place")
-    named[near.index] = near["measurement_id_theirs"]
-    measured_by[near.index] = "same_day"
-    return named, measured_by
+    same_day = near["measurement_id_theirs"].reindex(studies.index)
+    return named.where(same_day.isna(), same_day), measured_by.where(same_day.isna(), "same_day")
 
 
 def _numbers(rows: pd.DataFrame, table: str) -> tuple[pd.DataFrame, list[Skipped]]:

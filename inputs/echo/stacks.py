@@ -54,9 +54,7 @@ def _of_nifti(content: bytes) -> NDArray[np.uint8]:
         while len(shape) > 3 and shape[-1] == 1:
             shape = shape[:-1]
         columns, rows, n_frames = _sizes(shape)
-        ends = image.dataobj.offset + columns * rows * n_frames * image.get_data_dtype().itemsize
-        if ends > len(content):
-            raise UnreadableFile("file_truncated", "The file ends before its header says.")
+        _check_end(image.dataobj.offset + columns * rows * n_frames * image.get_data_dtype().itemsize, content)
         values = np.asanyarray(image.dataobj).reshape(columns, rows, n_frames, order="F")
     except (InputError, MemoryError):
         raise
@@ -100,6 +98,11 @@ def _beside(file: File, name: str) -> File:
     if isinstance(file, PlacedFile):
         return PlacedFile(file.path.with_name(name), file.under)
     return file.with_name(name)
+
+
+def _check_end(ends: int, content: bytes) -> None:
+    if ends > len(content):
+        raise UnreadableFile("file_truncated", "The file ends before its header says.")
 
 
 def _sizes(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -113,7 +113,7 @@ class GuardedReader:
         return self._ask(header | _place_of(path), [], unpack_clip)
 
     def read_stack(self, file: File) -> EchoClip:
-        """`inputs.echo.stacks.read_stack` in a child. Raises UnreadableFile and ReaderUnavailable as `read_ecg` does."""
+        """`inputs.echo.stacks.read_stack` in a child. Raises UnreadableFile and ReaderUnavailable as `read_ecg`."""
         return self._ask({"kind": "stack"} | _place_of(file), [], unpack_clip)
 
     def cut_row(self, file: File, row: int, dataset: str = "") -> bytes:

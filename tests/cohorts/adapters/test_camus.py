@@ -17,7 +17,6 @@ import pytest
 from echo_trees import camus, camus_of_old, greys, nifti_bytes
 from round_trip import indexed, nearest, opened_and_read, tiny_bundle
 
-from cohorts import CohortError
 from cohorts.adapters import Source, import_cohort
 from cohorts.adapters.camus import CAMUS
 from ground.errors import Refusal

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import shutil
 from pathlib import Path
@@ -194,7 +193,7 @@ def test_tables_that_are_not_there_or_cut_off_are_refused(copied, tmp_path):
     assert "neither record_list.csv nor" in refusal(Source(copied), tmp_path / "cohort").sentence
 
 
-def test_a_million_measurements_are_read_in_pieces(download, copied, tmp_path):
+def test_a_million_measurements_are_read_in_pieces(copied, tmp_path):
     many = {number: [("lvef", "60", "%")] + [("heart_rate", "70", "bpm")] * 25_000 for number in range(20)}
     path = copied / "mimic-iv-echo" / "1.0.1" / "structured-measurement.csv.gz"
     write_measurements(path, many)
@@ -202,7 +201,6 @@ def test_a_million_measurements_are_read_in_pieces(download, copied, tmp_path):
     source = Source(copied, progress=lambda done, total, message: seen.append((done, message)))
     import_cohort(MIMIC_IV, source, tmp_path / "cohort")
     assert [done for done, message in seen if message == "measurements read"] == [200_000, 400_000, 500_022]
-    assert gzip.open(path, "rt").readline().startswith("subject_id")
     lvef = pd.read_parquet(tmp_path / "cohort" / "studies.parquet")["lvef_percent"]
     assert set(lvef) == {"60.0"}
 
