@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from echo_files import write_dicom, write_video
+from stack_files import greys, nifti_bytes, write_metaimage
 
 MIMIC_LEADS = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 """aVF before aVL, as in every header of MIMIC-IV-ECG."""
@@ -135,27 +135,6 @@ def echonet(folder: Path, patients: int = PATIENTS) -> Path:
     return folder
 
 
-def greys(seed: int, n_frames: int = 5, rows: int = 40, columns: int = 30) -> np.ndarray:
-    """(T, H, W) uint8, no two pictures alike."""
-    disc = moving_disc(seed, n_frames, side=columns)[..., 0]
-    return np.pad(disc, ((0, 0), (0, rows - columns), (0, 0))) + np.arange(n_frames, dtype=np.uint8)[:, None, None]
-
-
-def nifti_bytes(frames_THW: np.ndarray) -> bytes:
-    """A NIfTI-1 file, x fastest, written field by field."""
-    codes = {"uint8": (2, 8), "int16": (4, 16), "float32": (16, 32)}
-    code, bits = codes[frames_THW.dtype.name]
-    n_frames, rows, columns = frames_THW.shape
-    header = bytearray(352)
-    header[0:4] = (348).to_bytes(4, "little")
-    header[40:56] = np.array([3, columns, rows, n_frames, 1, 1, 1, 1], "<i2").tobytes()
-    header[70:74] = np.array([code, bits], "<i2").tobytes()
-    header[76:108] = np.array([1, 0.3, 0.15, 1, 0, 0, 0, 0], "<f4").tobytes()
-    header[108:112] = np.array([352], "<f4").tobytes()
-    header[344:348] = b"n+1\0"
-    return bytes(header) + np.ascontiguousarray(frames_THW).tobytes()
-
-
 def camus(folder: Path, patients: int = 6, *, subgroups: bool = True) -> Path:
     """NIfTI as it is downloaded now: the sequences in `database_nifti`, the splits in `database_split`."""
     names = [f"patient{number + 1:04d}" for number in range(patients)]
@@ -183,14 +162,7 @@ def camus_of_old(folder: Path, *, compressed: bool = False) -> Path:
     here = folder / "training" / "patient0007"
     here.mkdir(parents=True)
     for view in ("2CH", "4CH"):
-        frames, raw = greys(3), f"patient0007_{view}_sequence.raw"
-        content = frames.tobytes()
-        (here / raw).write_bytes(zlib.compress(content) if compressed else content)
-        (here / f"patient0007_{view}_sequence.mhd").write_text(
-            "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
-            f"CompressedData = {compressed}\nElementSpacing = 0.308 0.154 1\nDimSize = 30 40 5\n"
-            f"ElementType = MET_UCHAR\nElementDataFile = {raw}\n"
-        )
+        write_metaimage(here, f"patient0007_{view}_sequence", greys(3), compressed=compressed)
         text = "ED: 1\nES: 5\nNbFrame: 5\nSex: M\nAge: 61\nImageQuality: Poor\nLVedv: 110.0\nLVesv: 49.5\nLVef: 55\n"
         (here / f"Info_{view}.cfg").write_text(text)
     return folder

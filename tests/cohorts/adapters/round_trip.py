@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tiny import draft_of
+from evaluated import random_bundle
 
 from cohorts import open_cohort
 from cohorts.opened import OpenCohort
@@ -17,10 +17,8 @@ from index.rebuild import write_index
 from index.store import IndexStore
 from inputs.ecg.prepare import ecg_windows
 from inputs.guarded.reader import GuardedReader
-from models.bundle import Bundle, write_bundle
+from models.bundle import Bundle
 from models.device import Machine
-from models.echo_encoder import EchoEncoder
-from models.towers import EcgTower, EchoTower
 from training.recipes import Recipe
 
 HERE = Machine(torch.device("cpu"), 1, silent)
@@ -35,11 +33,7 @@ def opened_and_read(folder: Path) -> OpenCohort:
 
 def tiny_bundle(folder: Path, recipe: Recipe) -> Bundle:
     """Of random weights."""
-    torch.manual_seed(0)
-    sizes = recipe.architecture
-    towers = {"ecg_tower": EcgTower(sizes), "echo_tower": EchoTower(sizes)}
-    write_bundle(folder, draft_of(recipe), **towers, echo_encoder=EchoEncoder(sizes.echo, sizes.view_dim), card="")
-    return Bundle.load(folder, device="cpu")
+    return Bundle.load(random_bundle(folder, recipe, with_probes=True), device="cpu")
 
 
 def indexed(cohort: OpenCohort, bundle: Bundle, folder: Path) -> IndexStore:

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from echo_trees import camus, camus_of_old, greys, nifti_bytes
+from echo_trees import camus, camus_of_old
 from round_trip import indexed, nearest, opened_and_read, tiny_bundle
+from stack_files import greys, nifti_bytes
 
 from cohorts.adapters import Source, import_cohort
 from cohorts.adapters.camus import CAMUS
