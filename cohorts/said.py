@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -35,12 +35,11 @@ def said_problems(ecgs: pd.DataFrame, *, has_unit: bool) -> list[CohortFinding]:
     if "rate_hz" in ecgs:
         add("rate_out_of_range", "rate_hz must be above 0", ecgs["rate_hz"] <= 0)
     if "unit" in ecgs:
-        said = ecgs["unit"] != ""
-        voltage = ecgs["unit"].map({text: millivolts_per(text) is not None for text in ecgs["unit"].unique()})
-        add("unit_not_voltage", "unit must be nV, uV, mV or V, or empty", said & ~voltage)
+        wrong = _unfit(ecgs["unit"], lambda text: millivolts_per(text) is None)
+        add("unit_not_voltage", "unit must be nV, uV, mV or V, or empty", wrong)
         if not has_unit:
             sentence = "unit is given although cohort.json says that the ECGs have none"
-            add("unit_of_relative", sentence, said)
+            add("unit_of_relative", sentence, ecgs["unit"] != "")
     if "leads" in ecgs:
         add("leads_unknown", "leads names no lead, or one twice", _unfit(ecgs["leads"], _are_no_leads))
     if "exam" in ecgs:
@@ -55,7 +54,7 @@ def _both(ecgs: pd.DataFrame) -> pd.Series:
     return ecgs["row"].notna() & (ecgs["exam"] != "")
 
 
-def _unfit(texts: pd.Series, is_unfit: Any) -> pd.Series:
+def _unfit(texts: pd.Series, is_unfit: Callable[[str], bool]) -> pd.Series:
     return texts.map({text: text != "" and is_unfit(text) for text in texts.unique()}).astype(bool)
 
 
