@@ -42,6 +42,10 @@ def said_problems(ecgs: pd.DataFrame, *, has_unit: bool) -> list[CohortFinding]:
             add("unit_of_relative", sentence, ecgs["unit"] != "")
     if "leads" in ecgs:
         add("leads_unknown", "leads names no lead, or one twice", _unfit(ecgs["leads"], _are_no_leads))
+    if "dataset" in ecgs:
+        row_lacks = ecgs["row"].isna() if "row" in ecgs else True
+        sentence = "dataset is given without row; a dataset of many ECGs needs both"
+        add("dataset_without_row", sentence, (ecgs["dataset"] != "") & row_lacks)
     if "exam" in ecgs:
         sentence = f"exam is longer than {MAX_EXAM_LETTERS} characters"
         add("exam_long", sentence, ecgs["exam"].str.len() > MAX_EXAM_LETTERS)

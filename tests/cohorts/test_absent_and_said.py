@@ -132,7 +132,8 @@ WRONG = {
     "a lead twice": ({"leads": ["I,II", "I,DI", ""]}, "leads_unknown"),
     "a long exam": ({"exam": ["1", "1" * 101, ""]}, "exam_long"),
     "row and exam": ({"row": ["0", "1", ""], "exam": ["", "7", ""]}, "row_and_exam"),
-    "a control character": ({"dataset": ["", "a\x1b[1m", ""]}, "name_control"),
+    "a dataset without row": ({"dataset": ["", "tracings", ""]}, "dataset_without_row"),
+    "a control character": ({"row": ["", "1", ""], "dataset": ["", "a\x1b[1m", ""]}, "name_control"),
 }
 
 
