@@ -1,4 +1,4 @@
-"""A cohort whose files lie elsewhere, read-only or behind links, is measured and indexed as if they lay in its folder."""
+"""A cohort whose files lie elsewhere, or behind links, is measured and indexed as if they lay in its folder."""
 
 from __future__ import annotations
 
