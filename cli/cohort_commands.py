@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cli.console import progress
-from cli.options import named_pairs
+from cli.console import err, progress
+from cli.options import WorkersOption, named_pairs
 
 cohort_app = typer.Typer(no_args_is_help=True, help="Cohort folders.")
 
@@ -62,20 +62,25 @@ def cohort_import(
 def cohort_check(
     cohort: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write it here, with every row number.")] = None,
+    read_files: Annotated[bool, typer.Option("--read-files", help="Also read every ECG and every clip.")] = False,
+    workers: WorkersOption = 2,
 ) -> None:
     """List everything that contradicts itself in a cohort folder, with counts and row numbers.
 
-    Rows count from 1, the header not counted. Ends with 1 for a cohort that contradicts itself, and with 0 for a sound
-    one, also where training would refuse it: that is said as well.
+    Rows count from 1, the header not counted. Ends with 1 for a cohort that contradicts itself or, where files are
+    read, has one that cannot be; with 0 for a sound one, also where training would refuse it: that is said as well.
     """
-    from cli.cohort_report import print_cohort_report, write_cohort_report
+    from cli.cohort_report import print_cohort_report, read_every_file, write_cohort_report
     from cohorts import examine_cohort
     from training.outlook import training_outlook
 
     report, opened = examine_cohort(cohort)
+    unreadable = read_every_file(opened, workers) if read_files and opened is not None else None
     outlook = None if opened is None else training_outlook(opened)
-    print_cohort_report(report, outlook)
+    print_cohort_report(report, outlook, unreadable)
+    if read_files and opened is None:
+        err.print("No file was read: mend first what contradicts itself.")
     if json_file is not None:
-        write_cohort_report(json_file, report, outlook)
-    if report.problems:
+        write_cohort_report(json_file, report, outlook, unreadable)
+    if report.problems or unreadable:
         raise typer.Exit(1)

@@ -31,7 +31,17 @@ ECG_GROUPS: tuple[str, ...] = ("rhythm", "site", "device")
 """What an ECG may be told apart by: words of the cohort's own, which nothing but an evaluation by subgroup reads."""
 
 TableName = Literal["ecgs", "echos", "studies", "splits"]
-Kind = Literal["id", "time", "path", "text", "group", "number", "flag", "sex", "split", "named"]
+Kind = Literal["id", "time", "path", "text", "group", "beside", "number", "place", "flag", "sex", "split", "named"]
+
+SAID_OF_ECGS: dict[str, Kind] = {
+    "row": "place",
+    "dataset": "beside",
+    "rate_hz": "number",
+    "unit": "beside",
+    "leads": "beside",
+    "exam": "beside",
+}
+"""What is said beside a file: which ECG of many it is, and what the file does not say itself (`cohorts.said`)."""
 
 TABLES: dict[TableName, dict[str, Kind]] = {
     "ecgs": {
@@ -41,6 +51,7 @@ TABLES: dict[TableName, dict[str, Kind]] = {
         "path": "path",
         "study_id": "named",
         **dict.fromkeys(ECG_GROUPS, "group"),
+        **SAID_OF_ECGS,
     },
     "echos": {
         "patient_id": "id",
@@ -66,7 +77,10 @@ TABLES: dict[TableName, dict[str, Kind]] = {
 }
 ECHO_TABLES: tuple[TableName, ...] = ("echos", "studies")
 """All that an index is built from."""
-OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", *ECG_GROUPS, *MEASUREMENTS})
+OPTIONAL_TABLES: frozenset[TableName] = frozenset({"echos", "studies"})
+"""A cohort of ECGs alone has neither; one with labels and no clips has studies."""
+OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", *ECG_GROUPS, *SAID_OF_ECGS, *SHD_FLAGS, *MEASUREMENTS})
+"""What is absent is unknown."""
 
 _RANGES: dict[str, tuple[float, float]] = {"lvef_percent": (0, 100), "age": (0, 130)}
 _NEVER_NEGATIVE: tuple[float, float] = (0, np.inf)
@@ -136,22 +150,24 @@ def found_rows(
 def write_cohort_tables(
     root: Path,
     ecgs: pd.DataFrame,
-    echos: pd.DataFrame,
-    studies: pd.DataFrame,
+    echos: pd.DataFrame | None,
+    studies: pd.DataFrame | None,
     splits: pd.DataFrame,
     *,
     table_format: Literal["csv", "parquet"] = "csv",
     own: Mapping[TableName, Sequence[str]] | None = None,
 ) -> None:
-    """Write the four tables into `root`, each whole or not at all, columns in the documented order.
+    """Write the tables into `root`, each whole or not at all, columns in the documented order; none where it is None.
 
     Frames hold the columns of `TABLES` (the optional ones may be absent, others are dropped but for those that `own`
     names by table); times are datetimes or ISO 8601 text, flags True/False/None. Raises ValueError when a required
     column is missing.
     """
     root.mkdir(parents=True, exist_ok=True)
-    frames: dict[TableName, pd.DataFrame] = {"ecgs": ecgs, "echos": echos, "studies": studies, "splits": splits}
+    frames: dict[TableName, pd.DataFrame | None] = {"ecgs": ecgs, "echos": echos, "studies": studies, "splits": splits}
     for name, frame in frames.items():
+        if frame is None:
+            continue
         missing = [c for c in required_columns(name) if c not in frame.columns]
         if missing:
             raise ValueError(f"table {name} lacks the columns {', '.join(missing)}")
@@ -196,7 +212,8 @@ def parse_table(file: TableFile, name: TableName) -> tuple[pd.DataFrame, list[Co
     """One table with typed columns and what is wrong with its cells; a cell at fault reads as unknown.
 
     ids, paths and text: str; times: datetime64[us], UTC where the file says a zone; numbers: float64, NaN unknown;
-    flags: nullable boolean. Raises CohortError for what is no table, or does not have all the columns.
+    flags: nullable boolean, and all of them;
+    places: nullable whole numbers. Raises CohortError for what is no table, or does not have all the columns.
     """
     text = _text_cells(file, name)
     missing = [c for c in required_columns(name) if c not in text.columns]
@@ -208,7 +225,19 @@ def parse_table(file: TableFile, name: TableName) -> tuple[pd.DataFrame, list[Co
         if column in text.columns:
             columns[column], wrong = _PARSERS[kind](text[column], column, name)
             problems += wrong
-    return pd.DataFrame(columns), problems
+    frame = pd.DataFrame(columns)
+    return (_with_all_flags(frame) if name == "studies" else frame), problems
+
+
+def absent_table(name: TableName) -> pd.DataFrame:
+    """The rows of a table that is not there: none, in typed columns."""
+    none = pd.Series(dtype=str)
+    return pd.DataFrame({c: _PARSERS[kind](none, c, name)[0] for c, kind in TABLES[name].items()})
+
+
+def _with_all_flags(frame: pd.DataFrame) -> pd.DataFrame:
+    lacking = [flag for flag in SHD_FLAGS if flag not in frame.columns]
+    return frame.assign(**{flag: pd.array([pd.NA] * len(frame), dtype="boolean") for flag in lacking})
 
 
 def table_unreadable(file_name: str) -> CohortError:
@@ -300,6 +329,20 @@ def _group(text: pd.Series, column: str, table: str) -> Parsed:
     return words.mask(words.isin(unfit), ""), []
 
 
+def _beside(text: pd.Series, column: str, table: str) -> Parsed:
+    """Words that must be one thing or another, which `cohorts.said` looks at."""
+    words = text.str.strip()
+    return words, found_rows("name_control", f"{column} holds a control character", table, words.map(has_control))
+
+
+def _place(text: pd.Series, column: str, table: str) -> Parsed:
+    """A whole number from 0, empty where there is none. `3.0` is one too: a column with gaps becomes floats."""
+    whole = text.str.strip().str.extract(r"^([0-9]{1,12})(?:\.0*)?$", expand=False)
+    sentence = f"{column} must be a whole number from 0, or empty"
+    wrong = whole.isna() & (text.str.strip() != "")
+    return whole.astype("Int64"), found_rows("row_unreadable", sentence, table, wrong)
+
+
 _DATED = r"[-+]?[0-9]{4}(?P<between>[-/]?)[0-9]{2}(?P=between)[0-9]{2}(?![0-9])"
 """`today` would be another day in another run, and a year or a month alone would become its first day."""
 _OTHER_ZONE = r"[T ][^zZ+-]*[+-](?!\d\d(?::?\d\d)?$)"
@@ -379,6 +422,8 @@ _PARSERS: dict[Kind, Callable[[pd.Series, str, str], Parsed]] = {
     "path": _path,
     "text": _text,
     "group": _group,
+    "beside": _beside,
+    "place": _place,
     "time": _time,
     "number": _number,
     "flag": _flag,
