@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
+from cohorts.about import ABOUT
 from cohorts.adapters.base import DataSet, Gathered, Skipped, Source
 from cohorts.check import CohortReport
-from cohorts.about import ABOUT
 from cohorts.opened import check_cohort
 from cohorts.tables import CohortError, TableName, required_columns, write_cohort_tables
 from ground.disk import write_whole
