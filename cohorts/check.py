@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cohorts.about import read_about
-from cohorts.folder import TablesRead
+from cohorts.folder import Cohort, TablesRead
 from cohorts.pairs import derive_pairs
 from cohorts.rules import (
     doubts,
@@ -56,6 +56,8 @@ class CohortReport:
     n_pairs: int | None = None
     n_paired_ecgs: int | None = None
     n_paired_studies: int | None = None
+    n_named_pairs: int = 0
+    """Of the pairs those whose ECG names its study, however far off it is."""
     pairs_per_split: tuple[tuple[str, int], ...] = ()
     window_days: float = 7.0
     windows: tuple[PairingWindow, ...] = ()
@@ -71,8 +73,11 @@ class CohortReport:
             )
         if self.n_pairs is not None:
             per_split = ", ".join(f"{split} {count}" for split, count in self.pairs_per_split)
+            apart = f"within {self.window_days:g} days"
+            if self.n_named_pairs:
+                apart = f"{apart} or, {self.n_named_pairs} of them, named by the ECG"
             lines.append(
-                f"{self.n_pairs} pairs within {self.window_days:g} days, of {self.n_paired_ecgs} ECGs and "
+                f"{self.n_pairs} pairs {apart}, of {self.n_paired_ecgs} ECGs and "
                 f"{self.n_paired_studies} studies ({per_split})."
             )
         return tuple(lines)
@@ -99,8 +104,7 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
         return CohortReport(tuple(problems), window_days=window_days)
     ecgs, echos, studies, splits, absent = cohort.ecgs, cohort.echos, cohort.studies, cohort.splits, cohort.absent
     times_mixed = any(problem.code == "times_mixed" for problem in problems)
-    if not any(problem.code in ("root_missing", "roots_invalid") for problem in problems):
-        problems += file_problems(cohort.places, ecgs, "ecgs") + file_problems(cohort.places, echos, "echos")
+    problems += file_problems(cohort.places, ecgs, "ecgs") + file_problems(cohort.places, echos, "echos")
     try:
         read_about(cohort.root)
     except CohortError as error:
@@ -109,15 +113,17 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
     patients = pd.concat([ecgs["patient_id"], studies["patient_id"]]).drop_duplicates()
     rows = [
         ("study_without_ecg", "Studies of patients without any ECG", "studies", _lacks(studies, ecgs)),
-        ("ecg_without_time", "ECGs without a time and a study that they name", "ecgs", _undated(ecgs)),
-        ("study_without_time", "Studies without a time that no ECG names", "studies", _undated(studies, ecgs)),
         ("ecg_without_split", "ECGs of patients that are in no split", "ecgs", _lacks(ecgs, splits)),
         ("study_without_split", "Studies of patients that are in no split", "studies", _lacks(studies, splits)),
         ("split_without_patient", "Patients without ECG or study", "splits", ~splits["patient_id"].isin(patients)),
     ]
     # What a whole table is not there for, no row is told for.
     if "studies" not in absent:
-        rows.insert(0, ("ecg_without_study", "ECGs of patients without any study", "ecgs", _lacks(ecgs, studies)))
+        rows += [
+            ("ecg_without_study", "ECGs of patients without any study", "ecgs", _lacks(ecgs, studies)),
+            ("ecg_without_time", "ECGs without a time and a study that they name", "ecgs", _undated(ecgs)),
+            ("study_without_time", "Studies without a time that no ECG names", "studies", _undated(studies, ecgs)),
+        ]
     if "echos" not in absent:
         without_views = _lacks(studies, echos, "study_id")
         rows.append(("study_without_views", "Studies without any view", "studies", without_views))
@@ -128,8 +134,7 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
         "n_studies": len(studies),
     }
     if not times_mixed and "studies" not in absent:
-        widest = derive_pairs(cohort, window_days=max(window_days, *WINDOWS_DAYS))
-        counts["windows"] = tuple(_window(widest, days) for days in WINDOWS_DAYS)
+        counts["windows"] = tuple(_window(cohort, days) for days in WINDOWS_DAYS)
         pairs = derive_pairs(cohort, window_days=window_days)
         apart = f"within {window_days:g} days"
         if len(pairs) == 0:
@@ -147,6 +152,7 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
         of_split = {split: pairs["patient_id"].isin(cohort.patients(split)) for split in SPLITS}
         counts |= {
             "n_pairs": len(pairs),
+            "n_named_pairs": int(pairs["ecg_id"].isin(_naming(ecgs)).sum()),
             "n_paired_ecgs": pairs["ecg_id"].nunique(),
             "n_paired_studies": pairs["study_id"].nunique(),
             "pairs_per_split": tuple((split, int(of_P.sum())) for split, of_P in of_split.items()),
@@ -162,6 +168,11 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
     )
 
 
+def _naming(ecgs: pd.DataFrame) -> pd.Series:
+    """Ids of the ECGs that name their study."""
+    return ecgs["ecg_id"][ecgs.get("study_id", pd.Series("", index=ecgs.index)) != ""]
+
+
 def _undated(frame: pd.DataFrame, ecgs: pd.DataFrame | None = None) -> pd.Series[bool]:
     """Rows of ECGs, or of studies that `ecgs` may name, which neither a time nor a name pairs with anything."""
     by_name = frame.get("study_id", pd.Series("", index=frame.index))
@@ -169,8 +180,8 @@ def _undated(frame: pd.DataFrame, ecgs: pd.DataFrame | None = None) -> pd.Series
     return frame["acquired_at"].isna() & ~stated
 
 
-def _window(pairs: pd.DataFrame, days: float) -> PairingWindow:
-    within = pairs[pairs["days_apart"] <= days]
+def _window(cohort: Cohort, days: float) -> PairingWindow:
+    within = derive_pairs(cohort, window_days=days)
     distinct = (int(within[key].nunique()) for key in ("patient_id", "ecg_id", "study_id"))
     return PairingWindow(days, len(within), *distinct)
 

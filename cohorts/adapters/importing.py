@@ -88,15 +88,16 @@ def _check_options(data_set: DataSet, source: Source) -> None:
 
 def _write(begun: Path, data_set: DataSet, gathered: Gathered) -> None:
     """Tables, `cohort.json` and the report."""
-    frames: dict[TableName, pd.DataFrame | None] = {
-        "ecgs": gathered.ecgs,
-        "echos": gathered.echos,
-        "studies": gathered.studies,
-        "splits": gathered.splits,
-    }
-    whole = {name: _with_columns(frame, name) for name, frame in frames.items()}
-    tables = whole["ecgs"], whole["echos"], whole["studies"], whole["splits"]
-    write_cohort_tables(begun, *tables, table_format="parquet", own=gathered.own)
+    nothing = pd.DataFrame()
+    write_cohort_tables(
+        begun,
+        _with_columns(nothing if gathered.ecgs is None else gathered.ecgs, "ecgs"),
+        None if gathered.echos is None else _with_columns(gathered.echos, "echos"),
+        None if gathered.studies is None else _with_columns(gathered.studies, "studies"),
+        _with_columns(gathered.splits, "splits"),
+        table_format="parquet",
+        own=gathered.own,
+    )
     about = {
         "schema_version": 1,
         "data_set": data_set.name,
@@ -112,8 +113,7 @@ def _write(begun: Path, data_set: DataSet, gathered: Gathered) -> None:
         shutil.rmtree(begun / MADE, ignore_errors=True)
 
 
-def _with_columns(frame: pd.DataFrame | None, name: TableName) -> pd.DataFrame:
+def _with_columns(frame: pd.DataFrame, name: TableName) -> pd.DataFrame:
     """A table with every column that a cohort asks for; what a data set has nothing for is unknown."""
-    frame = pd.DataFrame() if frame is None else frame
     missing = [column for column in required_columns(name) if column not in frame.columns]
     return frame.assign(**dict.fromkeys(missing, pd.Series(index=frame.index, dtype=object)))

@@ -1,4 +1,4 @@
-"""PTB-XL, CODE-15% and UK Biobank: what stands in their tables and files comes to the right ECG, and the rest is told."""
+"""PTB-XL, CODE-15% and UK Biobank: what stands in their tables comes to the right ECG, and the rest is told."""
 
 from __future__ import annotations
 
@@ -172,14 +172,24 @@ def part_of_two_lengths(folder):
     [
         ("ptb-xl", drop_all_records, "", "None of the 3 ECGs that ptbxl_database.csv lists is in records500."),
         ("ptb-xl", lambda f: (f / "ptbxl_database.csv").unlink(), "", "There is no ptbxl_database.csv"),
-        ("ptb-xl", None, "ecg_id,fold\n1,11\n", "fold must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 or empty (given.csv, row"),
-        ("ptb-xl", None, "ecg_id,split\n1,train\n1,val\n", "The same ecg_id stands in more than one row (given.csv, row 2)."),
+        (
+            "ptb-xl",
+            None,
+            "ecg_id,fold\n1,11\n",
+            "fold must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 or empty (given.csv, row",
+        ),
+        (
+            "ptb-xl",
+            None,
+            "ecg_id,split\n1,train\n1,val\n",
+            "The same ecg_id stands in more than one row (given.csv, row 2).",
+        ),
         ("ptb-xl", None, "ecg_id,split\n1,hold out\n", "split must be one of train, val, calibration, test"),
         ("ptb-xl", None, "ecgid,split\n1,train\n", "given.csv has no column ecg_id. Is ecgid meant?"),
         ("ptb-xl", None, "ecg_id,part\n1,train\n", "given.csv has no column fold."),
         ("ptb-xl", None, "ecg_id,split\n1,train\n2,test\n", "The patient is in more than one split"),
         ("code15", cut_part, "", "exams_part0.hdf5 is damaged or cut off"),
-        ("code15", part_of_two_lengths, "", "exams_part0.hdf5 holds 3 tracings for 3 exam_ids."),
+        ("code15", part_of_two_lengths, "", "exams_part0.hdf5 holds 4 tracings for 3 exam_ids."),
     ],
 )
 def test_what_is_wrong_is_one_sentence_and_nothing_is_left_of_a_cohort(tmp_path, kind, damage, given, words):
@@ -199,7 +209,11 @@ def test_what_is_wrong_is_one_sentence_and_nothing_is_left_of_a_cohort(tmp_path,
 @pytest.mark.parametrize(
     ("lines", "columns", "words"),
     [
-        ("eid,ef\n1,50\n", {"lvef_percnt": "ef"}, "--map names lvef_percnt, which is no column of a cohort. Is lvef_percent"),
+        (
+            "eid,ef\n1,50\n",
+            {"lvef_percnt": "ef"},
+            "--map names lvef_percnt, which is no column of a cohort. Is lvef_percent",
+        ),
         ("eid,p22420_i2\n1,50\n", {"lvef_percent": "p22420"}, "labels.csv has no column p22420. Is p22420_i2 meant?"),
         ("eid,ef\n1000000,good\n", {"lvef_percent": "ef"}, "ef is not a number (labels.csv, row 1)."),
         ("eid,ef\n7,5\n7,6\n", {"lvef_percent": "ef"}, "The same eid of one visit stands in more than one row"),

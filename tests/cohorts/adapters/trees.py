@@ -1,4 +1,4 @@
-"""Data sets as they lie on a disk once downloaded, small and made up: names, columns and oddities as the real ones have.
+"""Data sets as they lie on a disk once downloaded, small and made up: names, columns and oddities as real ones have.
 
 Letters in array names: E ECGs, N samples, L leads.
 """
@@ -28,7 +28,7 @@ STD_L = np.linspace(26, 57, 12)
 
 
 def ecg_mv(lvef: float, rate_hz: int, seconds: float, draw: np.random.Generator) -> np.ndarray:
-    """(N, 12) millivolt: beats whose QRS is the wider the lower the LVEF; III, aVR, aVL and aVF follow from I and II."""
+    """(N, 12) millivolt: beats whose QRS is the wider the lower the LVEF; the limb leads follow from I and II."""
     t = np.arange(round(rate_hz * seconds)) / rate_hz
     width = 0.01 + 0.04 * (70 - lvef) / 45
     beats = sum(np.exp(-0.5 * ((t - at) / width) ** 2) for at in np.arange(draw.uniform(0.1, 0.5), seconds, 0.8))
@@ -72,7 +72,7 @@ def echonext(folder: Path, *, sizes: dict[str, int] | None = None, words: bool =
             "most_recent_ecg": [row["most"] for row in rows],
             "split": of_row,
             "ventricular_rate": 75.0,
-            **{flag: 0 for flag in SHD_FLAGS},
+            **dict.fromkeys(SHD_FLAGS, 0),
             "shd_moderate_or_greater_flag": [int(row["lvef"] <= 45) for row in rows],
             "aortic_stenosis_value": ["presumed none" if place % 2 else "" for place in range(len(rows))],
             "ivs_measurement": 1.1,
@@ -139,7 +139,7 @@ def code15(folder: Path, *, exams: int = 60) -> dict[str, np.ndarray]:
 
 
 def ptb_xl(folder: Path, *, patients: int = 40) -> None:
-    """The two tables and both folders of records; ids of patients as floats, leads in capitals, a file that is absent."""
+    """The two tables and both folders of records; ids of patients as floats, leads in capitals, one file absent."""
     draw, rows = np.random.default_rng(7), []
     folder.mkdir(parents=True)
     for number in range(patients):
