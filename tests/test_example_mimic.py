@@ -14,11 +14,12 @@ import httpx
 import pytest
 from evaluated import random_bundle
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "inputs"))
-sys.path.insert(0, str(ROOT / "tests" / "cohorts" / "adapters"))
+sys.path.insert(0, str(Path(__file__).parent / "inputs"))
+sys.path.insert(0, str(Path(__file__).parent / "cohorts" / "adapters"))
 
 from echo_trees import PATIENTS, mimic_ecg, mimic_echo
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")

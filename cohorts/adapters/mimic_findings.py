@@ -52,12 +52,14 @@ def findings(said: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     said: by measurement_id the numbers, in our units, and the texts of `TEXTS`, NaN where there is none. The second
     is true for `(measurement_id, measurement)` where a grade has words that are not known here.
     """
-    texts = {name: said[name].astype(object).fillna("").astype(str).str.lower().str.strip() for name in TEXTS}
-    graded = {name: texts[name].map(at_least_moderate).astype("boolean") for name in GRADES}
+    texts = {name: pd.Series(map(_words, said[name]), index=said.index, dtype=object) for name in TEXTS}
+    graded = {
+        name: pd.Series(map(at_least_moderate, texts[name]), index=said.index, dtype="boolean") for name in GRADES
+    }
     unknown = pd.concat({name: _not_understood(texts[name], graded[name]) for name in GRADES}).swaplevel()
 
     velocity = said["tr_velocity"].fillna(np.sqrt(said["tr_mmhg"] / 4))  # a gradient is four times its square
-    pasp = said["tr_mmhg"] + texts[_VENA_CAVA].map(_right_atrium_mmhg)
+    pasp = said["tr_mmhg"] + texts[_VENA_CAVA].map(_right_atrium_mmhg).astype("float64")
     walls = said[["septal_thickness", "inf_lat_thickness"]]
     flags = {flag: graded[name] for name, flag in GRADES.items()}
     stenosis = "aortic_stenosis_moderate_or_greater_flag"
@@ -93,8 +95,12 @@ def at_least_moderate(grade: str) -> bool | None:
     return True if _MODERATE.match(grade) else None
 
 
+def _words(text: object) -> str:
+    return text.lower().strip() if isinstance(text, str) else ""
+
+
 def _not_understood(texts: pd.Series, graded: pd.Series) -> pd.Series:
-    return (texts != "") & graded.isna() & ~texts.str.contains(_NOT_SEEN)
+    return (texts != "") & graded.isna() & ~texts.map(lambda words: bool(_NOT_SEEN.search(words))).astype(bool)
 
 
 def _measured_stenosis(said: pd.DataFrame) -> pd.Series:

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from cohorts.adapters.base import DataSet, Gathered, Skipped, Source, found_below, left_out, splits_by_hash
-from cohorts.adapters.cells import check_ids, refuse_rows
+from cohorts.adapters.cells import check_ids, refuse_rows, whole
 from cohorts.adapters.mimic_measurements import Measured, read_measured
 from cohorts.adapters.source_tables import read_source_table
 from cohorts.adapters.there import files_there
@@ -126,7 +126,7 @@ def _studies(folder: Path) -> pd.DataFrame:
             "patient_id": table["subject_id"],
             "study_id": table["study_id"],
             "acquired_at": _iso(table["study_datetime"]),
-            "measurement_id": table.get("measurement_id", pd.Series("", index=table.index)),
+            "measurement_id": whole(table.get("measurement_id", pd.Series("", index=table.index))),
         }
     )
 
@@ -143,8 +143,8 @@ def _labels(measured: Measured) -> dict[str, Any]:
     """Counts by field and by way of linking, as sentences."""
     values = measured.values
     return {
-        "lvef": _counted(values["lvef_from"], "studies have LVEF from", "of none"),
-        "measured_by": _counted(values["measured_by"], "studies are linked to measurements by", "to none"),
+        "lvef": _counted(values["lvef_from"], "studies by the field that LVEF is from"),
+        "measured_by": _counted(values["measured_by"], "studies by what links them to measurements"),
         "flags": "from measurements and grades of rest echos (tte, tee); what an examination does not say is unknown",
         "posterior_wall_cm": "inf_lat_thickness, the inferolateral wall; there is no other",
         "tr_velocity_m_s": "tr_velocity, or from tr_mmhg, which is four times its square",
@@ -152,10 +152,10 @@ def _labels(measured: Measured) -> dict[str, Any]:
     }
 
 
-def _counted(of: pd.Series, words: str, none: str) -> str:
+def _counted(of: pd.Series, words: str) -> str:
     counts = of.fillna("").value_counts()
-    known = [f"{name}: {counts[name]}" for name in sorted(counts.index) if name]
-    return f"{words} " + ", ".join([*known, f"{none}: {counts.get('', 0)}"])
+    known = [f"{name} {counts[name]}" for name in sorted(counts.index) if name]
+    return f"{words}: " + ", ".join([*known, f"none {counts.get('', 0)}"])
 
 
 def _check(table: pd.DataFrame, key: str, name: str) -> None:

@@ -130,7 +130,7 @@ def _numbers(rows: pd.DataFrame, table: str) -> tuple[pd.DataFrame, list[Skipped
         *_told("a measurement that no heart has", table, rows, outside & ~is_lvef),
     ]
     kept = rows.assign(number=scaled)[~no_number & ~outside]
-    return _first_of_each(kept, "number", _BOUNDS), skipped
+    return _first_of_each(kept, "number", _BOUNDS).astype("float64"), skipped
 
 
 def _first_of_each(rows: pd.DataFrame, column: str, names: Iterable[str]) -> pd.DataFrame:

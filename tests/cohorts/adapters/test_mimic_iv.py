@@ -66,7 +66,7 @@ def test_both_parts_are_found_below_one_folder_and_paired(download, tmp_path):
     about = json.loads((tmp_path / "cohort" / "cohort.json").read_text())
     assert about["roots"]["ecg"] == str((download / "mimic-iv-ecg" / "1.0").resolve())
     assert "not synchronised" in about["times"]
-    assert "measurement_id: 18, same_day: 1" in about["measured_by"]
+    assert "measurement_id 18, same_day 1" in about["measured_by"]
 
 
 def test_parts_that_lie_apart_are_named_as_roots(download, tmp_path):
@@ -191,6 +191,15 @@ def test_tables_that_are_not_there_or_cut_off_are_refused(copied, tmp_path):
     shutil.rmtree(copied)
     copied.mkdir()
     assert "neither record_list.csv nor" in refusal(Source(copied), tmp_path / "cohort").sentence
+
+
+def test_measurements_of_other_patients_alone_leave_every_label_unknown(copied, tmp_path):
+    write_measurements(
+        copied / "mimic-iv-echo" / "1.0.1" / "structured-measurement.csv.gz", dict.fromkeys(range(20), [])
+    )
+    imported = import_cohort(MIMIC_IV, Source(copied), tmp_path / "cohort")
+    assert imported.about["lvef"] == "studies by the field that LVEF is from: none 20"
+    assert set(pd.read_parquet(tmp_path / "cohort" / "studies.parquet")["pasp_gte_45_flag"]) == {""}
 
 
 def test_a_million_measurements_are_read_in_pieces(copied, tmp_path):
