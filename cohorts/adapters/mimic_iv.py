@@ -179,4 +179,7 @@ MIMIC_IV = DataSet(
     _gather,
     options=frozenset({"root"}),
     licence="MIMIC-IV-ECG: Open Data Commons Open Database License; MIMIC-IV-ECHO: PhysioNet credentialed access",
+    citation="Gow et al., MIMIC-IV-ECG: Diagnostic Electrocardiogram Matched Subset, PhysioNet, 2023, doi "
+    "10.13026/4nqg-sb35; Gow et al., MIMIC-IV-ECHO: Echocardiogram Matched Subset, PhysioNet, 0.1 of 2023, doi "
+    "10.13026/ef48-v217, or 1.0 of 2026, doi 10.13026/nrjh-5r77.",
 )
