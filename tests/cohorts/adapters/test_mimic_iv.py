@@ -195,7 +195,7 @@ def test_tables_that_are_not_there_or_cut_off_are_refused(copied, tmp_path):
 
 def test_measurements_of_other_patients_alone_leave_every_label_unknown(copied, tmp_path):
     write_measurements(
-        copied / "mimic-iv-echo" / "1.0.1" / "structured-measurement.csv.gz", dict.fromkeys(range(20), [])
+        copied / "mimic-iv-echo" / "1.0.1" / "structured-measurement.csv.gz", {number: [] for number in range(20)}
     )
     imported = import_cohort(MIMIC_IV, Source(copied), tmp_path / "cohort")
     assert imported.about["lvef"] == "studies by the field that LVEF is from: none 20"
