@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -35,14 +35,17 @@ def said_problems(ecgs: pd.DataFrame, *, has_unit: bool) -> list[CohortFinding]:
     if "rate_hz" in ecgs:
         add("rate_out_of_range", "rate_hz must be above 0", ecgs["rate_hz"] <= 0)
     if "unit" in ecgs:
-        said = ecgs["unit"] != ""
-        voltage = ecgs["unit"].map({text: millivolts_per(text) is not None for text in ecgs["unit"].unique()})
-        add("unit_not_voltage", "unit must be nV, uV, mV or V, or empty", said & ~voltage)
+        wrong = _unfit(ecgs["unit"], lambda text: millivolts_per(text) is None)
+        add("unit_not_voltage", "unit must be nV, uV, mV or V, or empty", wrong)
         if not has_unit:
             sentence = "unit is given although cohort.json says that the ECGs have none"
-            add("unit_of_relative", sentence, said)
+            add("unit_of_relative", sentence, ecgs["unit"] != "")
     if "leads" in ecgs:
         add("leads_unknown", "leads names no lead, or one twice", _unfit(ecgs["leads"], _are_no_leads))
+    if "dataset" in ecgs:
+        row_lacks = ecgs["row"].isna() if "row" in ecgs else True
+        sentence = "dataset is given without row; a dataset of many ECGs needs both"
+        add("dataset_without_row", sentence, (ecgs["dataset"] != "") & row_lacks)
     if "exam" in ecgs:
         sentence = f"exam is longer than {MAX_EXAM_LETTERS} characters"
         add("exam_long", sentence, ecgs["exam"].str.len() > MAX_EXAM_LETTERS)
@@ -55,7 +58,7 @@ def _both(ecgs: pd.DataFrame) -> pd.Series:
     return ecgs["row"].notna() & (ecgs["exam"] != "")
 
 
-def _unfit(texts: pd.Series, is_unfit: Any) -> pd.Series:
+def _unfit(texts: pd.Series, is_unfit: Callable[[str], bool]) -> pd.Series:
     return texts.map({text: text != "" and is_unfit(text) for text in texts.unique()}).astype(bool)
 
 

@@ -2,10 +2,10 @@
 
 Knows nothing of pairs, splits or folders: what rows mean together is the business of `rules`, `pairs` and `labels`.
 
-`ecgs`, `echos`, `studies` and `splits` are each one CSV (UTF-8, comma) or one Parquet file. Columns are found by name
-and others are ignored. Ids are text, also when they look like numbers; they and the names of views have no control
-characters, no letters that show nothing, no slashes and no spaces at their ends, and are in Unicode's form NFC. Times
-are ISO 8601, in the whole cohort all naive or all zoned. An empty cell means unknown.
+`ecgs`, `echos`, `studies` and `splits` are each one CSV (UTF-8, comma) or one Parquet file; `echos` and `studies` may
+be absent. Columns are found by name and others are ignored. Ids are text, also when they look like numbers; they and
+the names of views have no control characters, no letters that show nothing, no slashes and no spaces at their ends, and
+are in Unicode's form NFC. Times are ISO 8601, in the whole cohort all naive or all zoned. An empty cell means unknown.
 """
 
 from __future__ import annotations

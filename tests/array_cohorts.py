@@ -41,8 +41,8 @@ def beats_mv(lvef: float, rate_hz: int, samples: int, draw: np.random.Generator)
 def echonext_like(root: Path, *, about: dict[str, object] | None = None) -> Path:
     """Studies with labels, no clips. `waveforms.npy` is (N, 1, 2500, 12) float64 at 250 Hz, a z-score of each lead.
 
-    `mv.npy` beside it, which no table names, is the same in millivolt. `about` is added to `cohort.json`; the lead scale
-    that was used lies in `scale.json`.
+    `mv.npy` beside it, which no table names, is the same in millivolt. `about` is added to `cohort.json`; the lead
+    scale that was used lies in `scale.json`.
     """
     root.mkdir()
     who, draw = patients(), np.random.default_rng(3)

@@ -89,7 +89,7 @@ def test_a_root_may_be_read_only_and_nothing_is_written_there(rooted: Path, tmp_
 @pytest.mark.parametrize("place", ["/nowhere/at/all", "cohort.json", "gone", "\0"])
 def test_a_root_that_is_gone_or_no_folder_is_refused_with_one_sentence(rooted: Path, place: str):
     say(rooted, roots={"ecg": place, "echo": "../shares/echo"})
-    assert codes(rooted)[0] == ("root_missing", ())
+    assert codes(rooted) == [("root_missing", ())]
     with pytest.raises(CohortError, match=r"^The root ecg of cohort\.json is not there, or is no folder\.$"):
         open_cohort(rooted)
 
@@ -99,7 +99,7 @@ def test_a_root_that_is_gone_or_no_folder_is_refused_with_one_sentence(rooted: P
 )
 def test_roots_that_cannot_be_are_refused(tables: Tables, tmp_path: Path, roots: object):
     say(tables.write(tmp_path), roots=roots)
-    assert codes(tmp_path)[0] == ("roots_invalid", ())
+    assert codes(tmp_path) == [("roots_invalid", ())]
 
 
 @pytest.mark.parametrize(

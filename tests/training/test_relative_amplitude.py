@@ -75,7 +75,7 @@ ASKED = {
 
 @pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
 def test_a_bundle_of_millivolts_refuses_them_with_the_way_out(millivolt_bundle, relative, tmp_path, ask):
-    with pytest.raises(CohortError, match="have no unit .* trained on millivolts") as refused:
+    with pytest.raises(CohortError, match=r"have no unit .* trained on millivolts") as refused:
         ask(millivolt_bundle, relative, tmp_path)
     assert refused.value.code == "amplitude_relative"
     assert "--lead-scale FILE" in refused.value.hint
