@@ -35,7 +35,7 @@ def test_an_import_says_what_was_paired_what_was_left_out_and_what_comes_next(co
 
 
 def test_ecgs_without_studies_are_fitted_by_columns_of_their_own_which_are_named(command, tmp_path):
-    trees.ptb_xl(tmp_path / "ptb", patients=4)
+    trees.ptb_xl(tmp_path / "ptb", ecgs=4)
     _, said, _ = command("cohort", "import", "ptb-xl", tmp_path / "ptb", tmp_path / "cohort")
     assert "Columns of its own in ecgs: NORM, MI, STTC, CD, HYP, pacemaker" in said
     assert said.endswith("--out FITTED --label COLUMN\n")
