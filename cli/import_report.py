@@ -21,6 +21,8 @@ def print_import(data_set: DataSet, imported: Imported) -> None:
     for name, said in imported.about.items():
         if isinstance(said, str):
             out.print(f"{name}: {said}", soft_wrap=True)
+    for name, columns in imported.own.items():
+        out.print(f"Columns of its own in {name}: {', '.join(columns)}", soft_wrap=True)
     out.print(f"Licence: {data_set.licence or 'not known here; see the data set.'}", soft_wrap=True)
     out.print(f"Cite: {data_set.citation or 'not known here; see the data set.'}", soft_wrap=True)
     out.print(f"Cohort written: {imported.folder}", soft_wrap=True)
@@ -40,7 +42,9 @@ def _left_out(skipped: tuple[Skipped, ...]) -> Table:
 
 def _next_steps(imported: Imported) -> list[str]:
     check, folder = imported.check, imported.folder
-    steps = [f"Next: echo2ecg cohort check {folder}"]
-    if check.n_views:
-        steps.append(f"      echo2ecg train {folder} --out BUNDLE")
-    return [*steps, f"      echo2ecg bundle fit BUNDLE {folder} --out FITTED"]
+    label = "" if check.n_studies else " --label COLUMN"
+    return [
+        f"Next: echo2ecg cohort check {folder}",
+        f"      echo2ecg train {folder} --out BUNDLE{'' if check.n_views else ' --recipe ecg_only'}",
+        f"      echo2ecg bundle fit BUNDLE {folder} --out FITTED{label}",
+    ]

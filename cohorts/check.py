@@ -75,7 +75,8 @@ class CohortReport:
             per_split = ", ".join(f"{split} {count}" for split, count in self.pairs_per_split)
             apart = f"within {self.window_days:g} days"
             if self.n_named_pairs:
-                apart = f"{apart} or, {self.n_named_pairs} of them, named by the ECG"
+                all_named = self.n_named_pairs == self.n_pairs
+                apart = "named by their ECGs" if all_named else f"{apart} or named by their ECGs ({self.n_named_pairs})"
             lines.append(
                 f"{self.n_pairs} pairs {apart}, of {self.n_paired_ecgs} ECGs and "
                 f"{self.n_paired_studies} studies ({per_split})."

@@ -17,13 +17,15 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from cohorts.columns import PARSER_ERRORS, csv_columns, parquet_columns
+from cohorts.found import CohortError as CohortError
+from cohorts.found import CohortFinding as CohortFinding
+from cohorts.found import found_rows as found_rows
 from ground.disk import sha256, written_whole
 from ground.findings import MEASUREMENTS, SHD_FLAGS
 from ground.letters import has_control, has_invisible, is_composed
-from inputs.errors import InputError, UnreadableFile
+from inputs.errors import UnreadableFile
 
 SPLITS: tuple[str, ...] = ("train", "val", "calibration", "test")
 SEXES: tuple[str, ...] = ("female", "male")
@@ -85,7 +87,6 @@ OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", *ECG_GROUPS, *SAID_OF_ECGS
 _RANGES: dict[str, tuple[float, float]] = {"lvef_percent": (0, 100), "age": (0, 130)}
 _NEVER_NEGATIVE: tuple[float, float] = (0, np.inf)
 _FLAG_WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
-_ROWS_IN_ERROR = 3
 MAX_NAME_LETTERS = 200
 """Of an id or the name of a view."""
 _FIRST_YEAR, _LAST_YEAR = 1900, 2250
@@ -95,56 +96,6 @@ _FIRST_YEAR, _LAST_YEAR = 1900, 2250
 def required_columns(name: TableName) -> list[str]:
     """What a table must have. An ECG need not name its study, although echos and studies must have theirs."""
     return [column for column, kind in TABLES[name].items() if column not in OPTIONAL_COLUMNS and kind != "named"]
-
-
-class CohortError(InputError):
-    """A cohort folder is incomplete or contradicts itself."""
-
-
-@dataclass(frozen=True)
-class CohortFinding:
-    """One thing to say of one table, and of which of its rows, counted from 1 below the header.
-
-    `rows` holds all of them, none where it concerns the table as a whole. `repeats`, for duplicates, holds the earlier
-    row that each of `rows` repeats.
-    """
-
-    code: str
-    sentence: str
-    table: str
-    count: int
-    rows: tuple[int, ...] = ()
-    repeats: tuple[int, ...] = ()
-
-    def as_error(self) -> CohortError:
-        where = f" (table {self.table}, row {', '.join(map(str, self.rows[:_ROWS_IN_ERROR]))}"
-        where += " ...)" if self.names_rows_in_part else ")"
-        return CohortError(self.code, self.sentence.rstrip(".") + (where if self.rows else "") + ".")
-
-    @property
-    def names_rows_in_part(self) -> bool:
-        """Whether `as_error` leaves rows unsaid."""
-        return len(self.rows) > _ROWS_IN_ERROR
-
-
-def found_rows(
-    code: str,
-    sentence: str,
-    table: str,
-    found: NDArray[np.bool_] | pd.Series,
-    *,
-    first_like: NDArray[np.int64] | None = None,
-) -> list[CohortFinding]:
-    """A list with one finding of the rows where `found` is true, or an empty list.
-
-    `first_like`, for duplicates, has the position of the first row that is like each row.
-    """
-    positions = np.flatnonzero(np.asarray(found, dtype=bool))
-    if len(positions) == 0:
-        return []
-    rows = tuple((positions + 1).tolist())
-    repeats = () if first_like is None else tuple((first_like[positions] + 1).tolist())
-    return [CohortFinding(code, sentence, table, len(rows), rows, repeats)]
 
 
 def write_cohort_tables(

@@ -74,7 +74,7 @@ def test_echonext_goes_from_the_download_to_a_measured_bundle_and_on_where_it_st
     "--label" not in getsource(bundle_commands), reason="bundle fit fits no columns of the user's own here"
 )
 def test_ptb_xl_goes_from_the_download_to_a_bundle_of_its_superclasses(example, encoder, tmp_path):
-    trees.ptb_xl(tmp_path / "download", patients=200)
+    trees.ptb_xl(tmp_path / "download", ecgs=200, folds=(1, 9, 2, 9, 10, 9))
     example("ptb_xl", tmp_path / "download", tmp_path / "out", encoder)
     report = json.loads((tmp_path / "out" / "test.json").read_text())
     assert "MI" in json.dumps(report)

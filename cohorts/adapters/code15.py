@@ -71,7 +71,7 @@ def _gather(source: Source) -> Gathered:
             *unlisted,
             *without,
         ),
-        own={"ecgs": (*_YES_OR_NO, *_NUMBERS)},
+        own={"ecgs": tuple(name for name in (*_YES_OR_NO, *_NUMBERS) if name in table)},
     )
 
 

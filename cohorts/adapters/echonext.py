@@ -68,9 +68,10 @@ def _gather(source: Source) -> Gathered:
 
     split = table["split"]
     arrays = {name: found_below(source.folder, f"EchoNext_{name}_waveforms.npy") for name in _SPLITS[:3]}
-    for name, array in arrays.items():
+    for done, (name, array) in enumerate(arrays.items(), start=1):
         if array is not None:
             _check_array(array, int((split == name).sum()), name)
+        source.progress(done, len(arrays), f"EchoNext_{name}_waveforms.npy")
     if not any(arrays.values()):
         raise CohortError(
             "data_set_not_found",
@@ -95,7 +96,10 @@ def _gather(source: Source) -> Gathered:
         studies=studies[kept].reset_index(drop=True),
         about=_about(source, told),
         skipped=tuple(skipped),
-        own={"ecgs": _OF_ECG, "studies": _OF_STUDY},
+        own={
+            "ecgs": tuple(column for column in _OF_ECG if column in ecgs),
+            "studies": tuple(column for column in _OF_STUDY if column in studies),
+        },
     )
 
 

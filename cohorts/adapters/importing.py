@@ -31,6 +31,8 @@ class Imported:
     folder: Path
     skipped: tuple[Skipped, ...]
     about: Mapping[str, Any]
+    own: Mapping[TableName, tuple[str, ...]]
+    """Columns of the data set's own in the tables, which `bundle fit --label` may name."""
     check: CohortReport
 
 
@@ -57,7 +59,7 @@ def import_cohort(data_set: DataSet, source: Source, out: Path) -> Imported:
         if wrong:
             raise wrong[0].as_error()
         begun.rename(out)
-    return Imported(out, gathered.skipped, gathered.about, report)
+    return Imported(out, gathered.skipped, gathered.about, gathered.own, report)
 
 
 @contextmanager

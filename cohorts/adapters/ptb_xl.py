@@ -72,7 +72,7 @@ def _gather(source: Source) -> Gathered:
             "labels": f"{labels}; none of echo",
         },
         skipped=(*left_out("the file is not there", path.name, ~there), *without),
-        own={"ecgs": (*_SUPERCLASSES, *_WORDS)},
+        own={"ecgs": tuple(name for name in (*_SUPERCLASSES, *_WORDS) if name in ecgs)},
     )
 
 

@@ -25,17 +25,20 @@ def test_an_import_says_what_was_paired_what_was_left_out_and_what_comes_next(co
     code, said, _ = command("cohort", "import", "echonext", echonext, tmp_path / "cohort")
     assert code == 0
     assert "13 patients, 17 ECGs, 17 studies, 0 views." in said
-    assert "(train 8, val 2, calibration 4, test 3)" in said or "(train 8, val" in said
+    assert "17 pairs named by their ECGs, of 17 ECGs and 17 studies (train 8, val " in said
     assert "split is no_split: these share patients with val and test" in said
     assert "Licence: PhysioNet Restricted" in said
     assert "Cite: Poterucha" in said
     assert f"Next: echo2ecg cohort check {tmp_path / 'cohort'}" in said
-    assert "bundle fit" in said
+    assert f"echo2ecg train {tmp_path / 'cohort'} --out BUNDLE --recipe ecg_only" in said
+    assert said.endswith(f"echo2ecg bundle fit BUNDLE {tmp_path / 'cohort'} --out FITTED\n")
 
 
-def test_a_cohort_of_clips_is_not_promised_where_there_is_none(command, echonext, tmp_path):
-    _, said, _ = command("cohort", "import", "echonext", echonext, tmp_path / "cohort")
-    assert "echo2ecg train" not in said
+def test_ecgs_without_studies_are_fitted_by_columns_of_their_own_which_are_named(command, tmp_path):
+    trees.ptb_xl(tmp_path / "ptb", ecgs=4)
+    _, said, _ = command("cohort", "import", "ptb-xl", tmp_path / "ptb", tmp_path / "cohort")
+    assert "Columns of its own in ecgs: NORM, MI, STTC, CD, HYP, pacemaker" in said
+    assert said.endswith("--out FITTED --label COLUMN\n")
 
 
 def test_the_cohort_that_was_written_passes_the_check(command, echonext, tmp_path):

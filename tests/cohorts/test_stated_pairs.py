@@ -58,3 +58,16 @@ def test_studies_and_echos_cannot_do_without_the_id_that_an_ecg_may_leave_out(ta
         table.drop(columns="study_id").to_csv(tmp_path / f"{name}.csv", index=False)
     found = {(problem.code, problem.table) for problem in check_cohort(tmp_path).problems}
     assert found == {("column_missing", "studies"), ("column_missing", "echos")}
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        (["s1", "s2", "s3"], "3 pairs named by their ECGs, of 3 ECGs"),
+        (["s1", "", ""], "3 pairs within 7 days or named by their ECGs (1), of 3 ECGs"),
+        (["", "", ""], "3 pairs within 7 days, of 3 ECGs"),
+    ],
+)
+def test_the_check_says_how_many_pairs_are_named(tables: Tables, tmp_path: Path, named: list[str], words: str):
+    tables.ecgs["study_id"] = named
+    assert words in check_cohort(tables.write(tmp_path)).summary[1]

@@ -50,7 +50,7 @@ def test_ptb_xl_keeps_its_folds_its_patients_and_its_superclasses(tmp_path):
 
 
 def test_ptb_xl_without_the_large_files_or_the_statements_is_what_there_is(tmp_path):
-    trees.ptb_xl(tmp_path / "ptb", patients=4)
+    trees.ptb_xl(tmp_path / "ptb", ecgs=4)
     (tmp_path / "ptb" / "records500").rename(tmp_path / "elsewhere")
     (tmp_path / "ptb" / "scp_statements.csv").unlink()
     found = imported("ptb-xl", tmp_path / "ptb", tmp_path / "cohort")
@@ -194,7 +194,7 @@ def part_of_two_lengths(folder):
 )
 def test_what_is_wrong_is_one_sentence_and_nothing_is_left_of_a_cohort(tmp_path, kind, damage, given, words):
     folder = tmp_path / "data"
-    trees.ptb_xl(folder, patients=3) if kind == "ptb-xl" else trees.code15(folder, exams=6)
+    trees.ptb_xl(folder, ecgs=3) if kind == "ptb-xl" else trees.code15(folder, exams=6)
     if damage:
         damage(folder)
     files = {"folds": tmp_path / "given.csv"} if given else {}

@@ -17,7 +17,7 @@ from cohorts.adapters.ptb_xl import PTB_XL
 
 @pytest.fixture
 def source(tmp_path):
-    trees.ptb_xl(tmp_path / "ptb", patients=4)
+    trees.ptb_xl(tmp_path / "ptb", ecgs=4)
     return Source(tmp_path / "ptb")
 
 

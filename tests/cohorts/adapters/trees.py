@@ -138,41 +138,55 @@ def code15(folder: Path, *, exams: int = 60) -> dict[str, np.ndarray]:
     return signals
 
 
-def ptb_xl(folder: Path, *, patients: int = 40) -> None:
-    """The two tables and both folders of records; ids of patients as floats, leads in capitals, one file absent."""
+def ptb_xl(folder: Path, *, ecgs: int = 40, folds: tuple[int, ...] = tuple(range(1, 11))) -> None:
+    """The two tables and both folders of records; ids of patients as floats, leads in capitals, one file absent.
+
+    Every two ECGs are of one patient, whose fold is the next of `folds`, over and over.
+    """
     draw, rows = np.random.default_rng(7), []
     folder.mkdir(parents=True)
-    for number in range(patients):
-        ecg, lvef = number + 1, LVEF[number % 4]
+    for number in range(ecgs):
+        ecg, patient = number + 1, number // 2
+        mixed = patient + patient // 10
+        lvef = LVEF[mixed % 4]
         names = {rate: f"records{rate}/00000/{ecg:05d}_{'hr' if rate == 500 else 'lr'}" for rate in (500, 100)}
         signal_NL = ecg_mv(lvef, 500, 10, draw)
-        if ecg != patients:
+        if ecg != ecgs:
             for rate, name in names.items():
                 write_wfdb(folder / name, signal_NL[:: 500 // rate], rate)
         rows.append(
             {
                 "ecg_id": ecg,
-                "patient_id": f"{15000 + number // 2}.0",
+                "patient_id": f"{15000 + patient}.0",
                 "age": 300.0 if number == 0 else 56.0,
                 "sex": number % 2,
                 "site": "0.0",
                 "device": "CS-12   E",
                 "recording_date": f"1984-11-{1 + number % 28:02d} 09:17:34",
-                "scp_codes": str({"IMI": 35.0, "SR": 0.0} if lvef < 50 else {"NORM": 100.0, "ABQRS": 0.0}),
+                "scp_codes": str(
+                    ({"IMI": 35.0, "SR": 0.0} if lvef < 50 else {"NORM": 100.0, "ABQRS": 0.0})
+                    | ({"NDT": 100.0} if mixed % 3 == 1 else {})
+                    | ({"IRBBB": 80.0} if patient % 7 < 3 else {})
+                    | ({"LVH": 50.0} if patient % 7 > 3 else {})
+                ),
                 "baseline_drift": " , I-V1,  " if number == 1 else "",
                 "static_noise": "",
                 "burst_noise": "alles" if number == 2 else "",
                 "electrodes_problems": "",
                 "extra_beats": "1ES" if number == 3 else "",
                 "pacemaker": "ja, pacemaker" if number == 4 else "",
-                "strat_fold": 1 + number // 2 % 10,
+                "strat_fold": folds[patient % len(folds)],
                 "filename_lr": names[100],
                 "filename_hr": names[500],
             }
         )
     pd.DataFrame(rows).to_csv(folder / "ptbxl_database.csv", index=False)
-    statements = {"": ["NORM", "IMI", "ABQRS", "SR"], "diagnostic": ["1.0", "1.0", "", ""]}
-    classes = {"form": ["", "", "1.0", ""], "rhythm": ["", "", "", "1.0"], "diagnostic_class": ["NORM", "MI", "", ""]}
+    statements = {"": ["NORM", "IMI", "NDT", "IRBBB", "LVH", "ABQRS", "SR"], "diagnostic": [*["1.0"] * 5, "", ""]}
+    classes = {
+        "form": ["", "", "1.0", "", "", "1.0", ""],
+        "rhythm": [*[""] * 6, "1.0"],
+        "diagnostic_class": ["NORM", "MI", "STTC", "CD", "HYP", "", ""],
+    }
     pd.DataFrame(statements | classes).to_csv(folder / "scp_statements.csv", index=False)
 
 
