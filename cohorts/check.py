@@ -105,7 +105,8 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
         return CohortReport(tuple(problems), window_days=window_days)
     ecgs, echos, studies, splits, absent = cohort.ecgs, cohort.echos, cohort.studies, cohort.splits, cohort.absent
     times_mixed = any(problem.code == "times_mixed" for problem in problems)
-    problems += file_problems(cohort.places, ecgs, "ecgs") + file_problems(cohort.places, echos, "echos")
+    if not any(problem.code in ("root_missing", "roots_invalid") for problem in problems):
+        problems += file_problems(cohort.places, ecgs, "ecgs") + file_problems(cohort.places, echos, "echos")
     try:
         read_about(cohort.root)
     except CohortError as error:
