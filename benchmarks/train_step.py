@@ -73,7 +73,7 @@ def published_block(block: Any, x_BTD: Tensor) -> Tensor:
 
 
 def published_loss(ecg_BD: Tensor, echo_BD: Tensor, recipe: Recipe) -> Tensor:
-    logits_BB = F.normalize(ecg_BD, dim=1) @ F.normalize(echo_BD, dim=1).T / recipe.alignment.temperature
+    logits_BB = F.normalize(ecg_BD, dim=1) @ F.normalize(echo_BD, dim=1).T / recipe.aligning.temperature
     own_B = torch.arange(len(logits_BB), device=logits_BB.device)
     return 0.5 * F.cross_entropy(logits_BB, own_B) + 0.5 * F.cross_entropy(logits_BB.T, own_B)
 
@@ -87,7 +87,7 @@ class PublishedStep:
             {key: value for key, value in group.items() if key in ("params", "lr", "weight_decay")}
             for group in alignment_optimizer(*self.towers, recipe).param_groups
         ]
-        self.optimizer = torch.optim.AdamW(groups, betas=recipe.alignment.betas)
+        self.optimizer = torch.optim.AdamW(groups, betas=recipe.aligning.betas)
 
     def backward(self, batch: Batch) -> Tensor:
         self.optimizer.zero_grad()
@@ -107,7 +107,7 @@ class OurStep:
     def __init__(self, towers: tuple[EcgTower, EchoTower], recipe: Recipe, device: torch.device) -> None:
         self.towers, self.recipe = copy.deepcopy(towers), recipe
         ecg_tower, self.echo_tower = self.towers
-        self.ecg_tower = compiled(ecg_tower, device) if recipe.alignment.compile else ecg_tower
+        self.ecg_tower = compiled(ecg_tower, device) if recipe.aligning.compile else ecg_tower
         self.optimizer = alignment_optimizer(*self.towers, recipe)
 
     def backward(self, batch: Batch) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from cli.bundle_commands import bundle_app
+from cli.cohort_commands import cohort_app
 from cli.console import CommandTable, err, out, progress
 from cli.embed_commands import embed_app
 from cli.keys_commands import keys_app
@@ -36,7 +37,6 @@ app = typer.Typer(
     help="A 12-lead ECG in, the most similar echo studies out. Research software, not a medical device.",
 )
 index_app = typer.Typer(no_args_is_help=True, help="The index life cycle.")
-cohort_app = typer.Typer(no_args_is_help=True, help="Cohort folders.")
 app.add_typer(embed_app, name="embed")
 app.add_typer(index_app, name="index")
 app.add_typer(bundle_app, name="bundle")
@@ -89,7 +89,7 @@ def train(
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
     out_dir: Annotated[Path, typer.Option("--out", help="Bundle folder to write.")],
     recipe: Annotated[
-        Literal["demo", "paper", "masked_ecg"],
+        Literal["demo", "paper", "masked_ecg", "ecg_only"],
         typer.Option(help="A named recipe."),
     ] = "demo",
     start: Annotated[
@@ -255,29 +255,6 @@ def index_verify(index: IndexOption) -> None:
     if store.current_id() is None:
         raise IndexMissing("There is no index in that folder.")
     out.print("Every generation verifies.")
-
-
-@cohort_app.command("check")
-def cohort_check(
-    cohort: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Also write it here, with every row number.")] = None,
-) -> None:
-    """List everything that contradicts itself in a cohort folder, with counts and row numbers.
-
-    Rows count from 1, the header not counted. Ends with 1 for a cohort that contradicts itself, and with 0 for a sound
-    one, also where training would refuse it: that is said as well.
-    """
-    from cli.cohort_report import print_cohort_report, write_cohort_report
-    from cohorts import examine_cohort
-    from training.outlook import training_outlook
-
-    report, opened = examine_cohort(cohort)
-    outlook = None if opened is None else training_outlook(opened)
-    print_cohort_report(report, outlook)
-    if json_file is not None:
-        write_cohort_report(json_file, report, outlook)
-    if report.problems:
-        raise typer.Exit(1)
 
 
 @app.command()

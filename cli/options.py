@@ -27,6 +27,19 @@ def listed_leads(leads: str | None) -> str | None:
     return leads
 
 
+def named_pairs(pairs: list[str] | None, wanted: str) -> dict[str, str]:
+    """`a=b` by its name; a name twice or anything else is wrong usage."""
+    named: dict[str, str] = {}
+    for pair in pairs or []:
+        name, separator, value = pair.partition("=")
+        if not (name and separator and value):
+            raise typer.BadParameter(f"{wanted} is wanted, not {pair!r}")
+        if name in named:
+            raise typer.BadParameter(f"{name} is given twice")
+        named[name] = value
+    return named
+
+
 BundleOption = Annotated[Path, typer.Option("--bundle", help="Model bundle folder.", exists=True, file_okay=False)]
 CohortOption = Annotated[Path, typer.Option("--cohort", help="Cohort folder.", exists=True, file_okay=False)]
 IndexOption = Annotated[Path, typer.Option("--index", help="Index folder.", file_okay=False)]

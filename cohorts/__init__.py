@@ -5,8 +5,9 @@ This is the one door: other rooms import from here (the simulator, which only wr
 
 from __future__ import annotations
 
-from cohorts.check import CohortReport
-from cohorts.folder import Cohort, CohortAbout
+from cohorts.about import CohortAbout
+from cohorts.check import CohortReport, PairingWindow
+from cohorts.folder import Cohort
 from cohorts.labels import ecg_labels, labels_and_flags, shd_label, shd_labels
 from cohorts.opened import OpenCohort, check_cohort, examine_cohort, open_checked_cohort, open_cohort
 from cohorts.own_files import tables_sha256
@@ -30,6 +31,7 @@ __all__ = [
     "CohortFinding",
     "CohortReport",
     "OpenCohort",
+    "PairingWindow",
     "check_cohort",
     "derive_pairs",
     "ecg_labels",

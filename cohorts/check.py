@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from cohorts.folder import TablesRead, read_about
+from cohorts.about import read_about
+from cohorts.folder import Cohort, TablesRead
 from cohorts.pairs import derive_pairs
 from cohorts.rules import (
     doubts,
@@ -21,13 +22,26 @@ from cohorts.tables import (
     found_rows,
 )
 
+WINDOWS_DAYS = (1.0, 7.0, 30.0)
+
+
+@dataclass(frozen=True)
+class PairingWindow:
+    """What pairing would find if an ECG and a study of one patient lay at most `days` apart."""
+
+    days: float
+    pairs: int
+    patients: int
+    ecgs: int
+    studies: int
+
 
 @dataclass(frozen=True)
 class CohortReport:
     """`problems` must be mended before training; `warnings` and `skipped` need not.
 
-    Counts are None where they cannot be told: all of them without four readable tables, those of pairs also where times
-    cannot be compared.
+    Counts are None where they cannot be told: all of them where a table is missing or cannot be read, those of pairs
+    also where times cannot be compared, or there is no table of studies.
     """
 
     problems: tuple[CohortFinding, ...]
@@ -42,8 +56,12 @@ class CohortReport:
     n_pairs: int | None = None
     n_paired_ecgs: int | None = None
     n_paired_studies: int | None = None
+    n_named_pairs: int = 0
+    """Of the pairs those whose ECG names its study, however far off it is."""
     pairs_per_split: tuple[tuple[str, int], ...] = ()
     window_days: float = 7.0
+    windows: tuple[PairingWindow, ...] = ()
+    """Empty where there is nothing to pair."""
 
     @property
     def summary(self) -> tuple[str, ...]:
@@ -55,8 +73,12 @@ class CohortReport:
             )
         if self.n_pairs is not None:
             per_split = ", ".join(f"{split} {count}" for split, count in self.pairs_per_split)
+            apart = f"within {self.window_days:g} days"
+            if self.n_named_pairs:
+                all_named = self.n_named_pairs == self.n_pairs
+                apart = "named by their ECGs" if all_named else f"{apart} or named by their ECGs ({self.n_named_pairs})"
             lines.append(
-                f"{self.n_pairs} pairs within {self.window_days:g} days, of {self.n_paired_ecgs} ECGs and "
+                f"{self.n_pairs} pairs {apart}, of {self.n_paired_ecgs} ECGs and "
                 f"{self.n_paired_studies} studies ({per_split})."
             )
         return tuple(lines)
@@ -81,33 +103,40 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
     cohort, problems = read.cohort, list(read.problems)
     if cohort is None:
         return CohortReport(tuple(problems), window_days=window_days)
-    root = cohort.root
-    ecgs, echos, studies, splits = cohort.ecgs, cohort.echos, cohort.studies, cohort.splits
+    ecgs, echos, studies, splits, absent = cohort.ecgs, cohort.echos, cohort.studies, cohort.splits, cohort.absent
     times_mixed = any(problem.code == "times_mixed" for problem in problems)
-    problems += file_problems(root, ecgs, "ecgs") + file_problems(root, echos, "echos")
+    if not any(problem.code in ("root_missing", "roots_invalid") for problem in problems):
+        problems += file_problems(cohort.places, ecgs, "ecgs") + file_problems(cohort.places, echos, "echos")
     try:
-        read_about(root)
+        read_about(cohort.root)
     except CohortError as error:
         problems.append(CohortFinding(error.code, error.sentence, "cohort.json", 1))
 
     patients = pd.concat([ecgs["patient_id"], studies["patient_id"]]).drop_duplicates()
     rows = [
-        ("ecg_without_study", "ECGs of patients without any study", "ecgs", _lacks(ecgs, studies)),
         ("study_without_ecg", "Studies of patients without any ECG", "studies", _lacks(studies, ecgs)),
-        ("ecg_without_time", "ECGs without a time and a study that they name", "ecgs", _undated(ecgs)),
-        ("study_without_time", "Studies without a time that no ECG names", "studies", _undated(studies, ecgs)),
-        ("study_without_views", "Studies without any view", "studies", _lacks(studies, echos, "study_id")),
         ("ecg_without_split", "ECGs of patients that are in no split", "ecgs", _lacks(ecgs, splits)),
         ("study_without_split", "Studies of patients that are in no split", "studies", _lacks(studies, splits)),
         ("split_without_patient", "Patients without ECG or study", "splits", ~splits["patient_id"].isin(patients)),
     ]
+    # What a whole table is not there for, no row is told for.
+    if "studies" not in absent:
+        rows += [
+            ("ecg_without_study", "ECGs of patients without any study", "ecgs", _lacks(ecgs, studies)),
+            ("ecg_without_time", "ECGs without a time and a study that they name", "ecgs", _undated(ecgs)),
+            ("study_without_time", "Studies without a time that no ECG names", "studies", _undated(studies, ecgs)),
+        ]
+    if "echos" not in absent:
+        without_views = _lacks(studies, echos, "study_id")
+        rows.append(("study_without_views", "Studies without any view", "studies", without_views))
     counts: dict[str, Any] = {
         "n_patients": len(patients),
         "n_ecgs": len(ecgs),
         "n_views": len(echos),
         "n_studies": len(studies),
     }
-    if not times_mixed:
+    if not times_mixed and "studies" not in absent:
+        counts["windows"] = tuple(_window(cohort, days) for days in WINDOWS_DAYS)
         pairs = derive_pairs(cohort, window_days=window_days)
         apart = f"within {window_days:g} days"
         if len(pairs) == 0:
@@ -125,6 +154,7 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
         of_split = {split: pairs["patient_id"].isin(cohort.patients(split)) for split in SPLITS}
         counts |= {
             "n_pairs": len(pairs),
+            "n_named_pairs": int(pairs["ecg_id"].isin(_naming(ecgs)).sum()),
             "n_paired_ecgs": pairs["ecg_id"].nunique(),
             "n_paired_studies": pairs["study_id"].nunique(),
             "pairs_per_split": tuple((split, int(of_P.sum())) for split, of_P in of_split.items()),
@@ -140,11 +170,22 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
     )
 
 
+def _naming(ecgs: pd.DataFrame) -> pd.Series:
+    """Ids of the ECGs that name their study."""
+    return ecgs["ecg_id"][ecgs.get("study_id", pd.Series("", index=ecgs.index)) != ""]
+
+
 def _undated(frame: pd.DataFrame, ecgs: pd.DataFrame | None = None) -> pd.Series[bool]:
     """Rows of ECGs, or of studies that `ecgs` may name, which neither a time nor a name pairs with anything."""
     by_name = frame.get("study_id", pd.Series("", index=frame.index))
     stated = by_name != "" if ecgs is None else by_name.isin(ecgs.get("study_id", []))
     return frame["acquired_at"].isna() & ~stated
+
+
+def _window(cohort: Cohort, days: float) -> PairingWindow:
+    within = derive_pairs(cohort, window_days=days)
+    distinct = (int(within[key].nunique()) for key in ("patient_id", "ecg_id", "study_id"))
+    return PairingWindow(days, len(within), *distinct)
 
 
 def _lacks(frame: pd.DataFrame, other: pd.DataFrame, key: str = "patient_id") -> pd.Series[bool]:

@@ -7,51 +7,97 @@ columns of its tables are in `cohorts.tables`, the rules they keep in `cohorts.r
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Collection, Hashable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
+from cohorts.about import ABOUT, CohortAbout, about_unreadable, json_of
 from cohorts.own_files import read_own_file, read_table_file
-from cohorts.rules import (
-    contradictions,
-    file_in,
-)
+from cohorts.places import Places
+from cohorts.rules import contradictions
+from cohorts.said import hints_of, said_problems
 from cohorts.tables import (
     ECHO_TABLES,
+    SAID_OF_ECGS,
     SPLITS,
     TABLES,
     CohortError,
     CohortFinding,
+    TableName,
     TablesHash,
+    absent_table,
     parse_table,
 )
 from ground.disk import sha256
 from ground.schema import NEWER, is_newer
+from inputs.ecg.source import EcgSource, LeadScale
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_COHORT_ABOUT_BYTES
+from inputs.opened import PlacedFile
+from inputs.specs import Amplitude
 
-ABOUT = "cohort.json"
 SCHEMA_VERSION = 1
 """Of the tables and of `cohort.json`, which may name it; it names none where it was written by hand."""
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """Four typed tables (see `cohorts.tables.parse_table`) and the folder that their paths start at."""
+    """Four typed tables (see `cohorts.tables.parse_table`) and where their files lie.
+
+    absent: the tables that the folder does not have; they are empty here. amplitude, lead_scale: of the ECGs.
+    """
 
     root: Path
     ecgs: pd.DataFrame
     echos: pd.DataFrame
     studies: pd.DataFrame
     splits: pd.DataFrame
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    absent: frozenset[TableName] = frozenset()
+    amplitude: Amplitude = "millivolt"
+    lead_scale: LeadScale = field(default_factory=dict)
 
-    def file_path(self, relative: str) -> Path:
-        """The real path of a file named in a table. Raises CohortError when it lies outside the cohort folder."""
-        return file_in(self.root, relative)
+    @property
+    def lacks(self) -> Literal["studies", "views"] | None:
+        """What of the echo side there is nothing of, the more telling one first."""
+        return "studies" if self.studies.empty else "views" if self.echos.empty else None
+
+    @cached_property
+    def places(self) -> Places:
+        return Places(self.root, self.roots)
+
+    def file_path(self, named: str) -> PlacedFile:
+        """The file that a path of a table names. Raises CohortError when it lies outside the cohort and its roots."""
+        return self.places.file(named)
+
+    def ecg_sources(self, ecg_ids: Collection[str] | pd.Series | None = None) -> dict[str, PlacedFile]:
+        """By id the ECGs of the table, all or those named: their files and what is said beside them.
+
+        A PlacedFile alone where nothing is. Raises CohortError as `file_path` does.
+        """
+        wanted = self.ecgs if ecg_ids is None else self.ecgs[self.ecgs["ecg_id"].isin(ecg_ids)]
+        says_nothing = self.amplitude == "millivolt" and not self.lead_scale
+        if says_nothing and not any(column in self.ecgs.columns for column in SAID_OF_ECGS):
+            return {ecg_id: self.file_path(path) for ecg_id, path in wanted[["ecg_id", "path"]].itertuples(index=False)}
+        files = {path: self.file_path(path) for path in wanted["path"].unique()}  # of a file of many once
+        return {row["ecg_id"]: self._source(files[row["path"]], row) for row in wanted.to_dict("records")}
+
+    def _source(self, file: PlacedFile, row: dict[Hashable, Any]) -> EcgSource:
+        place = row.get("row")
+        return EcgSource(
+            file.path,
+            file.under,
+            hints=hints_of({str(column): value for column, value in row.items()}),
+            row=None if place is None or pd.isna(place) else int(place),
+            dataset=row.get("dataset") or "",
+            amplitude=self.amplitude,
+            lead_scale=self.lead_scale,
+        )
 
     def patients(self, split: str) -> frozenset[str]:
         """Patients of one split.
@@ -74,7 +120,7 @@ def _serves_calibration(patient_id: str) -> bool:
 
 @dataclass(frozen=True)
 class TablesRead:
-    """A folder's tables after one reading, sound or not. `cohort` is None unless all four could be read."""
+    """A folder's tables after one reading, sound or not. `cohort` is None unless all that are there could be read."""
 
     cohort: Cohort | None
     problems: tuple[CohortFinding, ...]
@@ -86,11 +132,17 @@ def read_tables(root: Path) -> TablesRead:
     """Each table's file is read once, for its hash and for its rows; everything that is wrong is listed."""
     root = root.resolve()  # of a link that is turned meanwhile the folder whose tables are read
     frames: dict[str, pd.DataFrame] = {}
+    absent: set[TableName] = set()
     problems: list[CohortFinding] = []
     all_four, echo_side = TablesHash(), TablesHash()
     for name in TABLES:
+        wrong: list[CohortFinding] = []
         try:
             file = read_table_file(root, name)
+            if file is None:
+                absent.add(name)
+                frames[name] = absent_table(name)
+                continue
             all_four.add(file)
             if name in ECHO_TABLES:
                 echo_side.add(file)
@@ -98,53 +150,25 @@ def read_tables(root: Path) -> TablesRead:
         except CohortError as error:
             wrong = [CohortFinding(error.code, error.sentence, name, 1)]
         problems += wrong
-    if is_newer(_json_of(root / ABOUT), SCHEMA_VERSION):
+    written = json_of(root / ABOUT)
+    if is_newer(written, SCHEMA_VERSION):
         sentence = f"The cohort folder {NEWER}: {ABOUT} says so."
         problems.insert(0, CohortFinding("cohort_newer", sentence, ABOUT, 1))
-    cohort = Cohort(root, **frames) if len(frames) == len(TABLES) else None
-    if cohort is not None:
-        problems += contradictions(**frames)
-    return TablesRead(cohort, tuple(problems), all_four.hexdigest(), echo_side.hexdigest())
-
-
-@dataclass(frozen=True)
-class CohortAbout:
-    """What a cohort says of itself in `cohort.json`: a simulator's stamp, a data set's name and terms, or nothing."""
-
-    written: Mapping[str, Any]
-    """As it stands there, in its order."""
-
-    @property
-    def simulator_version(self) -> str | None:
-        """Of the simulator that invented the cohort; None for one that does not say so."""
-        version = self.written.get("simulator_version")
-        return None if version is None else str(version)
-
-    @property
-    def is_simulated(self) -> bool:
-        return self.simulator_version is not None
-
-
-def read_about(root: Path) -> CohortAbout:
-    """Of a cohort folder; nothing where there is no `cohort.json`. CohortError for one that is no JSON object."""
-    written = _json_of(root / ABOUT) if (root / ABOUT).exists() else {}
-    if not isinstance(written, dict):
-        raise _about_unreadable()
-    return CohortAbout(written)
-
-
-def _about_unreadable() -> CohortError:
-    most_mib = MAX_COHORT_ABOUT_BYTES >> 20
-    sentence = f"{ABOUT} is not a JSON object of at most {most_mib} MiB; mend it or remove it."
-    return CohortError("about_unreadable", sentence)
-
-
-def _json_of(file: Path) -> object:
-    """None for a file that is not there, cannot be read or holds none."""
+    # What is no JSON object is refused by whoever asks what the cohort says of itself.
+    about = CohortAbout(written if isinstance(written, dict) else {})
+    fields: dict[str, Any] = {}
     try:
-        return json.loads(read_own_file(file, MAX_COHORT_ABOUT_BYTES))
-    except (UnreadableFile, OSError, ValueError, RecursionError):
-        return None
+        fields = {"roots": about.roots(root), "amplitude": about.amplitude, "lead_scale": about.lead_scale}
+    except CohortError as error:
+        problems.append(CohortFinding(error.code, error.sentence, ABOUT, 1))
+    cohort = None
+    if len(frames) == len(TABLES):
+        ecgs, echos, studies, splits = (frames[name] for name in TABLES)
+        cohort = Cohort(root, ecgs, echos, studies, splits, absent=frozenset(absent), **fields)
+        problems += contradictions(**frames)
+        has_unit = cohort.amplitude == "millivolt" and not cohort.lead_scale
+        problems += said_problems(cohort.ecgs, has_unit=has_unit)
+    return TablesRead(cohort, tuple(problems), all_four.hexdigest(), echo_side.hexdigest())
 
 
 def cohort_sha256(cohort: Cohort, hash_of_tables: str) -> str:
@@ -160,12 +184,14 @@ def cohort_sha256(cohort: Cohort, hash_of_tables: str) -> str:
         try:
             content = read_own_file(stamp, MAX_COHORT_ABOUT_BYTES)
         except (UnreadableFile, OSError):
-            raise _about_unreadable() from None
+            raise about_unreadable() from None
         digest.update(sha256(content).digest())
-    for relative in (*cohort.ecgs["path"], *cohort.echos["path"]):
-        try:
-            size = (cohort.root / relative).stat().st_size
-        except (OSError, ValueError):
-            raise CohortError("file_missing", "A file that the tables name is not there.") from None
-        digest.update(f"{relative}\0{size}\n".encode())
+    size_of: dict[str, int] = {}  # a file of many ECGs stands in many rows
+    for named in (*cohort.ecgs["path"], *cohort.echos["path"]):
+        if named not in size_of:
+            try:
+                size_of[named] = os.stat(cohort.file_path(named)).st_size
+            except (OSError, ValueError):
+                raise CohortError("file_missing", "A file that the tables name is not there.") from None
+        digest.update(f"{named}\0{size_of[named]}\n".encode())
     return digest.hexdigest()

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from cohorts.about import CohortAbout, read_about
 from cohorts.check import CohortReport, check_tables
-from cohorts.folder import Cohort, CohortAbout, TablesRead, cohort_sha256, read_about, read_tables
+from cohorts.folder import Cohort, TablesRead, cohort_sha256, read_tables
 from cohorts.labels import labels_and_flags
 from cohorts.pairs import derive_pairs, pairs_of_split
+from cohorts.tables import CohortError
+from inputs.specs import Amplitude
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,15 @@ class OpenCohort:
     def sha256(self) -> str:
         """A short way to tell cohorts apart: see `cohort_sha256`. Raises CohortError for a file that is not there."""
         return cohort_sha256(self.tables, self.tables_sha256)
+
+    def check_amplitude(self, trained_on: Amplitude) -> None:
+        """Raises CohortError for ECGs without a unit where a bundle was trained on millivolts."""
+        if self.tables.amplitude == "relative" and trained_on == "millivolt":
+            raise CohortError(
+                "amplitude_relative",
+                "The ECGs of this cohort have no unit (amplitude: relative), and the bundle was trained on millivolts.",
+                hint="Import the data set again with --lead-scale FILE, its published normalisation.",
+            )
 
     def split(self, name: str) -> pd.DataFrame:
         """The pairs of one split's patients."""

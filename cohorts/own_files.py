@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
-from cohorts.tables import TABLES, CohortError, TableFile, TableName, TablesHash, table_unreadable
+from cohorts.tables import OPTIONAL_TABLES, TABLES, CohortError, TableFile, TableName, TablesHash, table_unreadable
 from inputs import limits
 from inputs.errors import UnreadableFile
 from inputs.opened import open_regular_file
@@ -30,9 +30,14 @@ def read_own_file(path: Path, most_bytes: int) -> bytes:
         return file.read()
 
 
-def read_table_file(root: Path, name: TableName) -> TableFile:
-    """The bytes of a table. Raises CohortError when there is none, two of it, or a file that cannot be read."""
+def read_table_file(root: Path, name: TableName) -> TableFile | None:
+    """The bytes of a table, None where it may be and is absent.
+
+    Raises CohortError when there is none of another, two of it, or a file that cannot be read.
+    """
     there = _table_files(root, name)
+    if not there and name in OPTIONAL_TABLES and not _dangles(root, name):
+        return None
     if not there:
         raise CohortError("table_missing", f"There is no {name}.csv or {name}.parquet in the cohort folder.")
     if len(there) > 1:
@@ -60,6 +65,11 @@ def _read(path: Path) -> TableFile:
         raise table_unreadable(path.name) from error
     except OSError as error:
         raise table_unreadable(path.name) from error
+
+
+def _dangles(root: Path, name: TableName) -> bool:
+    """Whether a link is there whose table is gone: no reason to take the cohort for one without it."""
+    return any(path.is_symlink() for path in (root / f"{name}.csv", root / f"{name}.parquet"))
 
 
 def _table_files(root: Path, name: TableName) -> list[Path]:

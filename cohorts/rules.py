@@ -1,7 +1,7 @@
 """Rules that the rows of a cohort keep among each other and towards the files they name.
 
 Cells are checked where tables are read (`cohorts.tables`); what the rules mean for training is `cohorts.check`'s
-business. Each rule returns what breaks it; of a bad cohort only `file_in` makes an error.
+business. Each rule returns what breaks it.
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cohorts.places import Places
 from cohorts.tables import CohortError, CohortFinding, found_rows
 from ground.letters import folded
 from inputs.ecg.formats import wfdb
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_WFDB_HEADER_BYTES
-from inputs.opened import open_regular_file
+from inputs.opened import PlacedFile, open_regular_file
 
 
 def contradictions(
@@ -112,30 +114,16 @@ def _and(names: set[str]) -> str:
     return " and ".join(sorted(names))
 
 
-def file_in(root: Path, relative: str) -> Path:
-    """The real path of a file that a table names. Raises CohortError when it lies outside the cohort folder."""
-    return _in_real_folder(root.resolve(), relative)
-
-
-def _in_real_folder(real_root: Path, relative: str) -> Path:
-    try:
-        path = (real_root / relative).resolve()
-    except (ValueError, OSError, RuntimeError):  # a NUL in the name, a name too long, a loop of links
-        raise CohortError("path_invalid", "A path in a table is not a file name.") from None
-    if not path.is_relative_to(real_root):
-        raise CohortError("path_outside", "A path in a table leads outside the cohort folder.")
-    return path
-
-
-def file_problems(root: Path, frame: pd.DataFrame, table: str) -> list[CohortFinding]:
-    """Files named in a table that are not there, lie outside the folder or are not regular files.
+def file_problems(places: Places, frame: pd.DataFrame, table: str) -> list[CohortFinding]:
+    """Files named in a table that are not there, lie outside the cohort and its roots or are not regular files.
 
     Of the files only WFDB headers are opened: the files that they name must be there too.
     """
-    real_root = root.resolve()
-    codes = np.array([_file_fault(real_root, path) for path in frame["path"]], dtype=object)
+    faults = {named: _file_fault(places, named) for named in frame["path"].unique()}
+    codes = frame["path"].map(faults).to_numpy(dtype=object)
+    where = "the cohort folder and its roots" if places.roots else "the cohort folder"
     sentences = {
-        "path_outside": "The path leads outside the cohort folder",
+        "path_outside": f"The path leads outside {where}",
         "file_missing": "The file is not there",
         "file_not_regular": "The path names something other than a regular file",
         "signal_file_missing": "A file that the WFDB header names is not there",
@@ -145,19 +133,19 @@ def file_problems(root: Path, frame: pd.DataFrame, table: str) -> list[CohortFin
     return [p for code, sentence in sentences.items() for p in found_rows(code, sentence, table, codes == code)]
 
 
-def _file_fault(real_root: Path, relative: str) -> str:
-    if relative == "":
+def _file_fault(places: Places, named: str) -> str:
+    if named == "":
         return ""  # reported as path_missing when the table was read
     try:
-        path = _in_real_folder(real_root, relative)
-        mode = os.stat(path).st_mode
+        mode = os.stat(places.real_path(named)).st_mode
     except CohortError as error:
         return "path_outside" if error.code == "path_outside" else "file_missing"
     except OSError:
         return "file_missing"
     if not stat.S_ISREG(mode):
         return "file_not_regular"
-    return _signal_file_fault(path) if PurePosixPath(relative).suffix.lower() == ".hea" else ""
+    is_header = PurePosixPath(named).suffix.lower() == ".hea"
+    return _signal_file_fault(places, places.file(named)) if is_header else ""
 
 
 _FAULTS_OF_HEADERS = {
@@ -167,24 +155,33 @@ _FAULTS_OF_HEADERS = {
 }
 
 
-def _signal_file_fault(header: Path) -> str:
-    """What is wrong with the files that a WFDB header names, its segments' included. Links are not followed.
+def _signal_file_fault(places: Places, header: PlacedFile) -> str:
+    """What is wrong with the files that a WFDB header names, its segments' included.
 
-    What else may be wrong with a header is found when it is read, as with files of every other kind.
+    They lie beside it or beside what it is a link to, and no link of theirs leads out of the cohort. What else may be
+    wrong with a header is found when it is read, as with files of every other kind.
     """
     try:
-        names = _named_beside(header)
+        names = _named_in(header)
         for segment in [name for name in names if name.endswith(".hea")]:
-            names += _named_beside(header.with_name(segment))
+            names += _named_in(replace(header, path=_beside(header.path, segment)))
     except UnreadableFile as error:
         return _FAULTS_OF_HEADERS.get(error.code, "")
     try:
-        modes = [os.lstat(header.with_name(name)).st_mode for name in dict.fromkeys(names)]
-    except OSError:
+        reals = [_beside(header.path, name).resolve(strict=True) for name in dict.fromkeys(names)]
+        modes = [real.stat().st_mode for real in reals]
+    except (OSError, RuntimeError):
         return "signal_file_missing"
+    if not all(map(places.holds, reals)):
+        return "signal_file_outside"
     return "" if all(map(stat.S_ISREG, modes)) else "signal_file_not_regular"
 
 
-def _named_beside(header: Path) -> tuple[str, ...]:
+def _beside(header: Path, name: str) -> Path:
+    beside = header.with_name(name)
+    return beside if beside.exists() else header.resolve().with_name(name)
+
+
+def _named_in(header: PlacedFile) -> tuple[str, ...]:
     with open_regular_file(header) as file:
         return wfdb.named_files(file.read(MAX_WFDB_HEADER_BYTES + 1))

@@ -2,28 +2,30 @@
 
 Knows nothing of pairs, splits or folders: what rows mean together is the business of `rules`, `pairs` and `labels`.
 
-`ecgs`, `echos`, `studies` and `splits` are each one CSV (UTF-8, comma) or one Parquet file. Columns are found by name
-and others are ignored. Ids are text, also when they look like numbers; they and the names of views have no control
-characters, no letters that show nothing, no slashes and no spaces at their ends, and are in Unicode's form NFC. Times
-are ISO 8601, in the whole cohort all naive or all zoned. An empty cell means unknown.
+`ecgs`, `echos`, `studies` and `splits` are each one CSV (UTF-8, comma) or one Parquet file; `echos` and `studies` may
+be absent. Columns are found by name and others are ignored. Ids are text, also when they look like numbers; they and
+the names of views have no control characters, no letters that show nothing, no slashes and no spaces at their ends, and
+are in Unicode's form NFC. Times are ISO 8601, in the whole cohort all naive or all zoned. An empty cell means unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from cohorts.columns import PARSER_ERRORS, csv_columns, parquet_columns
+from cohorts.found import CohortError as CohortError
+from cohorts.found import CohortFinding as CohortFinding
+from cohorts.found import found_rows as found_rows
 from ground.disk import sha256, written_whole
 from ground.findings import MEASUREMENTS, SHD_FLAGS
 from ground.letters import has_control, has_invisible, is_composed
-from inputs.errors import InputError, UnreadableFile
+from inputs.errors import UnreadableFile
 
 SPLITS: tuple[str, ...] = ("train", "val", "calibration", "test")
 SEXES: tuple[str, ...] = ("female", "male")
@@ -31,7 +33,17 @@ ECG_GROUPS: tuple[str, ...] = ("rhythm", "site", "device")
 """What an ECG may be told apart by: words of the cohort's own, which nothing but an evaluation by subgroup reads."""
 
 TableName = Literal["ecgs", "echos", "studies", "splits"]
-Kind = Literal["id", "time", "path", "text", "group", "number", "flag", "sex", "split", "named"]
+Kind = Literal["id", "time", "path", "text", "group", "beside", "number", "place", "flag", "sex", "split", "named"]
+
+SAID_OF_ECGS: dict[str, Kind] = {
+    "row": "place",
+    "dataset": "beside",
+    "rate_hz": "number",
+    "unit": "beside",
+    "leads": "beside",
+    "exam": "beside",
+}
+"""What is said beside a file: which ECG of many it is, and what the file does not say itself (`cohorts.said`)."""
 
 TABLES: dict[TableName, dict[str, Kind]] = {
     "ecgs": {
@@ -41,6 +53,7 @@ TABLES: dict[TableName, dict[str, Kind]] = {
         "path": "path",
         "study_id": "named",
         **dict.fromkeys(ECG_GROUPS, "group"),
+        **SAID_OF_ECGS,
     },
     "echos": {
         "patient_id": "id",
@@ -66,89 +79,54 @@ TABLES: dict[TableName, dict[str, Kind]] = {
 }
 ECHO_TABLES: tuple[TableName, ...] = ("echos", "studies")
 """All that an index is built from."""
-OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", "study_id", *ECG_GROUPS, *MEASUREMENTS})
+OPTIONAL_TABLES: frozenset[TableName] = frozenset({"echos", "studies"})
+"""A cohort of ECGs alone has neither; one with labels and no clips has studies."""
+OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", *ECG_GROUPS, *SAID_OF_ECGS, *SHD_FLAGS, *MEASUREMENTS})
+"""What is absent is unknown."""
 
 _RANGES: dict[str, tuple[float, float]] = {"lvef_percent": (0, 100), "age": (0, 130)}
 _NEVER_NEGATIVE: tuple[float, float] = (0, np.inf)
 _FLAG_WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
-_ROWS_IN_ERROR = 3
 MAX_NAME_LETTERS = 200
 """Of an id or the name of a view."""
 _FIRST_YEAR, _LAST_YEAR = 1900, 2250
 """Of any time; dates that were moved to hide whose they are lie in the future."""
 
 
-class CohortError(InputError):
-    """A cohort folder is incomplete or contradicts itself."""
-
-
-@dataclass(frozen=True)
-class CohortFinding:
-    """One thing to say of one table, and of which of its rows, counted from 1 below the header.
-
-    `rows` holds all of them, none where it concerns the table as a whole. `repeats`, for duplicates, holds the earlier
-    row that each of `rows` repeats.
-    """
-
-    code: str
-    sentence: str
-    table: str
-    count: int
-    rows: tuple[int, ...] = ()
-    repeats: tuple[int, ...] = ()
-
-    def as_error(self) -> CohortError:
-        where = f" (table {self.table}, row {', '.join(map(str, self.rows[:_ROWS_IN_ERROR]))}"
-        where += " ...)" if self.names_rows_in_part else ")"
-        return CohortError(self.code, self.sentence.rstrip(".") + (where if self.rows else "") + ".")
-
-    @property
-    def names_rows_in_part(self) -> bool:
-        """Whether `as_error` leaves rows unsaid."""
-        return len(self.rows) > _ROWS_IN_ERROR
-
-
-def found_rows(
-    code: str,
-    sentence: str,
-    table: str,
-    found: NDArray[np.bool_] | pd.Series,
-    *,
-    first_like: NDArray[np.int64] | None = None,
-) -> list[CohortFinding]:
-    """A list with one finding of the rows where `found` is true, or an empty list.
-
-    `first_like`, for duplicates, has the position of the first row that is like each row.
-    """
-    positions = np.flatnonzero(np.asarray(found, dtype=bool))
-    if len(positions) == 0:
-        return []
-    rows = tuple((positions + 1).tolist())
-    repeats = () if first_like is None else tuple((first_like[positions] + 1).tolist())
-    return [CohortFinding(code, sentence, table, len(rows), rows, repeats)]
+def required_columns(name: TableName) -> list[str]:
+    """What a table must have. An ECG need not name its study, although echos and studies must have theirs."""
+    return [column for column, kind in TABLES[name].items() if column not in OPTIONAL_COLUMNS and kind != "named"]
 
 
 def write_cohort_tables(
     root: Path,
     ecgs: pd.DataFrame,
-    echos: pd.DataFrame,
-    studies: pd.DataFrame,
+    echos: pd.DataFrame | None,
+    studies: pd.DataFrame | None,
     splits: pd.DataFrame,
     *,
     table_format: Literal["csv", "parquet"] = "csv",
+    own: Mapping[TableName, Sequence[str]] | None = None,
 ) -> None:
-    """Write the four tables into `root`, each whole or not at all, columns in the documented order.
+    """Write the tables into `root`, each whole or not at all, columns in the documented order; none where it is None.
 
-    Frames hold the columns of `TABLES` (the optional ones may be absent, others are dropped); times are datetimes or
-    ISO 8601 text, flags True/False/None. Raises ValueError when a required column is missing.
+    Frames hold the columns of `TABLES` (the optional ones may be absent, others are dropped but for those that `own`
+    names by table); times are datetimes or ISO 8601 text, flags True/False/None. Raises ValueError when a required
+    column is missing.
     """
     root.mkdir(parents=True, exist_ok=True)
-    frames: dict[TableName, pd.DataFrame] = {"ecgs": ecgs, "echos": echos, "studies": studies, "splits": splits}
+    frames: dict[TableName, pd.DataFrame | None] = {"ecgs": ecgs, "echos": echos, "studies": studies, "splits": splits}
     for name, frame in frames.items():
-        missing = [c for c in TABLES[name] if c not in frame.columns and c not in OPTIONAL_COLUMNS]
+        if frame is None:
+            continue
+        missing = [c for c in required_columns(name) if c not in frame.columns]
         if missing:
             raise ValueError(f"table {name} lacks the columns {', '.join(missing)}")
-        text = pd.DataFrame({c: _as_text(frame[c]) for c in TABLES[name] if c in frame.columns})
+        kept = [
+            *(c for c in TABLES[name] if c in frame.columns),
+            *(c for c in (own or {}).get(name, ()) if c in frame.columns),
+        ]
+        text = pd.DataFrame({c: _as_text(frame[c]) for c in kept})
         with written_whole(root / f"{name}.{table_format}") as file:
             if table_format == "csv":
                 text.to_csv(file, index=False, lineterminator="\n", mode="wb", encoding="utf-8")
@@ -185,10 +163,11 @@ def parse_table(file: TableFile, name: TableName) -> tuple[pd.DataFrame, list[Co
     """One table with typed columns and what is wrong with its cells; a cell at fault reads as unknown.
 
     ids, paths and text: str; times: datetime64[us], UTC where the file says a zone; numbers: float64, NaN unknown;
-    flags: nullable boolean. Raises CohortError for what is no table, or does not have all the columns.
+    flags: nullable boolean, and all of them;
+    places: nullable whole numbers. Raises CohortError for what is no table, or does not have all the columns.
     """
     text = _text_cells(file, name)
-    missing = [c for c in TABLES[name] if c not in text.columns and c not in OPTIONAL_COLUMNS]
+    missing = [c for c in required_columns(name) if c not in text.columns]
     if missing:
         raise CohortError("column_missing", f"The table {name} lacks the column {', '.join(missing)}.")
     columns: dict[str, pd.Series] = {}
@@ -197,7 +176,19 @@ def parse_table(file: TableFile, name: TableName) -> tuple[pd.DataFrame, list[Co
         if column in text.columns:
             columns[column], wrong = _PARSERS[kind](text[column], column, name)
             problems += wrong
-    return pd.DataFrame(columns), problems
+    frame = pd.DataFrame(columns)
+    return (_with_all_flags(frame) if name == "studies" else frame), problems
+
+
+def absent_table(name: TableName) -> pd.DataFrame:
+    """The rows of a table that is not there: none, in typed columns."""
+    none = pd.Series(dtype=str)
+    return pd.DataFrame({c: _PARSERS[kind](none, c, name)[0] for c, kind in TABLES[name].items()})
+
+
+def _with_all_flags(frame: pd.DataFrame) -> pd.DataFrame:
+    lacking = [flag for flag in SHD_FLAGS if flag not in frame.columns]
+    return frame.assign(**{flag: pd.array([pd.NA] * len(frame), dtype="boolean") for flag in lacking})
 
 
 def table_unreadable(file_name: str) -> CohortError:
@@ -289,6 +280,20 @@ def _group(text: pd.Series, column: str, table: str) -> Parsed:
     return words.mask(words.isin(unfit), ""), []
 
 
+def _beside(text: pd.Series, column: str, table: str) -> Parsed:
+    """Words that must be one thing or another, which `cohorts.said` looks at."""
+    words = text.str.strip()
+    return words, found_rows("name_control", f"{column} holds a control character", table, words.map(has_control))
+
+
+def _place(text: pd.Series, column: str, table: str) -> Parsed:
+    """A whole number from 0, empty where there is none. `3.0` is one too: a column with gaps becomes floats."""
+    whole = text.str.strip().str.extract(r"^([0-9]{1,12})(?:\.0*)?$", expand=False)
+    sentence = f"{column} must be a whole number from 0, or empty"
+    wrong = whole.isna() & (text.str.strip() != "")
+    return whole.astype("Int64"), found_rows("row_unreadable", sentence, table, wrong)
+
+
 _DATED = r"[-+]?[0-9]{4}(?P<between>[-/]?)[0-9]{2}(?P=between)[0-9]{2}(?![0-9])"
 """`today` would be another day in another run, and a year or a month alone would become its first day."""
 _OTHER_ZONE = r"[T ][^zZ+-]*[+-](?!\d\d(?::?\d\d)?$)"
@@ -368,6 +373,8 @@ _PARSERS: dict[Kind, Callable[[pd.Series, str, str], Parsed]] = {
     "path": _path,
     "text": _text,
     "group": _group,
+    "beside": _beside,
+    "place": _place,
     "time": _time,
     "number": _number,
     "flag": _flag,

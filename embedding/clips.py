@@ -25,6 +25,7 @@ from embedding.store import ArrayStore
 from embedding.view_cache import EmbeddedView, ViewCache
 from ground.disk import sha256
 from inputs.echo.prepare import prepare_clip, thumbnail_jpeg
+from inputs.opened import File
 from models.bundle import Bundle
 from models.device import Machine
 
@@ -40,7 +41,7 @@ class ClipRow(Generic[_Key]):
     """A clip of a shard: what it is called there, its file, and its hash where somebody has computed it already."""
 
     key: _Key
-    path: Path
+    path: File
     sha256: str = ""
 
 

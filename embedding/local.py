@@ -12,11 +12,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from inputs.errors import NO_ROOM_TO_READ, InputError
 from inputs.guarded.reader import GuardedReader
+from inputs.opened import File
 from inputs.records import NO_HINTS, EcgRecording, EchoClip, ReadHints, UploadedFile
 
 _Item = TypeVar("_Item")
@@ -26,16 +26,18 @@ _MAY_PASS = frozenset({"reading_failed", "file_changed"})
 """Codes of refusals that say nothing final about a file: a child died or was late, perhaps on a busy machine."""
 
 
-_LACKING_HERE = NO_ROOM_TO_READ | {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
+LACKING_HERE = NO_ROOM_TO_READ | {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
 """Room for temporary files, descriptors, processes, memory: a run that goes on without them shrinks in silence."""
 
 
 class Reader(Protocol):
-    """What reads files of unknown origin; both raise UnreadableFile, and ReaderUnavailable when they cannot now."""
+    """What reads files of unknown origin; all raise UnreadableFile, and ReaderUnavailable when they cannot now."""
 
     def read_ecg(self, files: Sequence[UploadedFile], hints: ReadHints = NO_HINTS) -> EcgRecording: ...
 
-    def read_echo(self, path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip: ...
+    def read_echo(self, path: File, *, max_frames: int | None = None, every: int = 1) -> EchoClip: ...
+
+    def cut_row(self, file: File, row: int, dataset: str = "") -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,15 @@ class _ThisProcess:
 
         return read_ecg(files, hints)
 
-    def read_echo(self, path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
+    def read_echo(self, path: File, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
         from inputs.echo.read import read_echo
 
         return read_echo(path, max_frames=max_frames, every=every)
+
+    def cut_row(self, file: File, row: int, dataset: str = "") -> bytes:
+        from inputs.ecg.rows import cut_row
+
+        return cut_row(file, row, dataset)
 
 
 def attempt(work: Callable[[], _Result]) -> _Result | Refused:
@@ -80,7 +87,7 @@ def attempt(work: Callable[[], _Result]) -> _Result | Refused:
     except InputError as error:
         return Refused(error.sentence, lasting=error.code not in _MAY_PASS)
     except OSError as error:
-        if error.errno in _LACKING_HERE:
+        if error.errno in LACKING_HERE:
             raise
         return Refused("The file cannot be read.", lasting=False)
 

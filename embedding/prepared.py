@@ -6,23 +6,23 @@ Letters: T frames, H rows, W columns, C colours.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedding.local import Reader
 from inputs.echo.prepare import prepare_clip
+from inputs.opened import File
 from inputs.records import EchoClip
 from inputs.specs import EchoSpec
 
 
-def read_clip(path: Path, spec: EchoSpec, reader: Reader) -> EchoClip:
+def read_clip(path: File, spec: EchoSpec, reader: Reader) -> EchoClip:
     """The frames of a clip that preparation takes. Raises InputError."""
     return reader.read_echo(path, max_frames=spec.frames_needed, every=spec.stride)
 
 
-def clip_bytes(path: Path, spec: EchoSpec, reader: Reader) -> NDArray[np.uint8]:
+def clip_bytes(path: File, spec: EchoSpec, reader: Reader) -> NDArray[np.uint8]:
     """The prepared clip before normalisation, (T, H, W, C) uint8: a quarter of the size, and nothing is lost."""
     prepared_CTHW = prepare_clip(read_clip(path, spec, reader), spec)
     grey_levels: NDArray[np.float32] = prepared_CTHW.transpose(1, 2, 3, 0) * _row(spec.std) + _row(spec.mean)

@@ -6,14 +6,13 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel
 
 from ground.disk import sha256_of_open, short_name_of
 from inputs.errors import InputError, UnreadableFile
-from inputs.opened import open_regular_file
+from inputs.opened import File, open_regular_file
 
 _Read = TypeVar("_Read")
 
@@ -22,7 +21,7 @@ _Read = TypeVar("_Read")
 class SourceFile:
     """A file and the sha256 of what it holds (of a WFDB header: also of the files that it names)."""
 
-    path: Path
+    path: File
     sha256: str
 
 
@@ -43,18 +42,18 @@ def spec_hash(spec: BaseModel) -> str:
     return short_name_of(spec.model_dump_json())
 
 
-def hash_clips(paths: Mapping[str, Path]) -> Sources:
+def hash_clips(paths: Mapping[str, File]) -> Sources:
     """Clips by id, those left out whose files cannot be opened."""
     return hashed(paths, clip_sha256)
 
 
-def clip_sha256(path: Path) -> str:
+def clip_sha256(path: File) -> str:
     """Of a clip's file. Raises InputError or OSError."""
     with open_regular_file(path) as file:
         return sha256_of_open(file)
 
 
-def unchanged(path: Path, sha256: str, hash_of: Callable[[Path], str], read: Callable[[], _Read]) -> _Read:
+def unchanged(path: File, sha256: str, hash_of: Callable[[File], str], read: Callable[[], _Read]) -> _Read:
     """What `read` gives of a file that was hashed before: it must not be known by the hash of another one.
 
     Raises UnreadableFile where the file was changed or exchanged since, if only for the time of reading.
@@ -66,16 +65,16 @@ def unchanged(path: Path, sha256: str, hash_of: Callable[[Path], str], read: Cal
     return result
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
-    """Changes with every writing and renaming; empty where there is no such file."""
+def _stamp(path: File) -> tuple[int, ...]:
+    """Changes with every writing, renaming and turning of a link; empty where there is no such file."""
     try:
-        status = os.lstat(path)
+        seen = os.lstat(path), os.stat(path)
     except OSError:
         return ()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return tuple(n for s in seen for n in (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns))
 
 
-def hashed(paths: Mapping[str, Path], hash_of: Callable[[Path], str]) -> Sources:
+def hashed(paths: Mapping[str, File], hash_of: Callable[[File], str]) -> Sources:
     """Files by id; one whose hash cannot be told is left out with the reason."""
     files: dict[str, SourceFile] = {}
     skipped: dict[str, str] = {}

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from ground.errors import Refusal
 
-_EXTRA_OF = {"h5py": "formats", "matplotlib": "train", "tensorboard": "train", "umap": "train"}
+_EXTRA_OF = {"h5py": "formats", "matplotlib": "train", "nibabel": "camus", "tensorboard": "train", "umap": "train"}
 """Top-level module -> extra of this project that brings it."""
 
 

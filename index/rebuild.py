@@ -90,10 +90,10 @@ def rebuild_index(
     read-only or no study can be used.
     """
     bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("echo",))
+    cohort = open_cohort(cohort_dir)
+    cohort.check_amplitude(bundle.manifest.ecg.amplitude)
     with reading(machine.workers) as reader:
-        return write_index(
-            bundle, open_cohort(cohort_dir), IndexStore(index_dir), reader, machine, publishing=publishing
-        )
+        return write_index(bundle, cohort, IndexStore(index_dir), reader, machine, publishing=publishing)
 
 
 def is_current(bundle_dir: Path, cohort_dir: Path, index_dir: Path) -> bool:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 # Any file that is opened.
 MAX_FILE_BYTES = 4 << 30
+MAX_ARRAY_FILE_BYTES = 1 << 40
+"""Of an array of many ECGs, of which one row at a time is read."""
 
 # The parts of an upload, and a zip of them.
 MAX_UPLOAD_PARTS = 64
@@ -59,6 +61,8 @@ MAX_SIDE_PX = 4096
 MAX_FRAMES = 10_000
 MAX_DECODED_BYTES = 2 << 30
 
+MAX_METAIMAGE_HEADER_BYTES = 64 * 1024
+
 # Echo studies in a folder or a zip.
 MAX_STUDY_FILES = 100_000
 """Of one folder with all below it: years of an archive are several folders."""
@@ -74,6 +78,7 @@ MAX_COHORT_CELLS = 200_000_000
 MAX_COHORT_HEADER_BYTES = 64 * 1024
 MAX_COHORT_ABOUT_BYTES = 2**20
 """Of `cohort.json`."""
+MAX_COHORT_ROOTS = 16
 
 # What passes between a service and its reading child.
 MAX_MESSAGE_HEADER_BYTES = 64 * 1024

@@ -15,6 +15,8 @@ from pydantic import (
 
 from inputs.records import STANDARD_LEADS
 
+Amplitude = Literal["millivolt", "relative"]
+
 
 class EcgSpec(BaseModel):
     """ECG preparation (arXiv 2603.08505; values measured on the published implementation).
@@ -27,6 +29,8 @@ class EcgSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rate_hz: float = Field(default=400.0, gt=0)
+    amplitude: Amplitude = "millivolt"
+    """What training saw. `relative`: ECGs without a unit, such as z-scores of each lead."""
     leads: tuple[str, ...] = STANDARD_LEADS
     centre: Literal["none", "median"] = "none"
     """`none`: the published order, which clips around zero, so that a lead far off zero is cut; one whose median lies
@@ -45,10 +49,11 @@ class EcgSpec(BaseModel):
 
     @model_serializer(mode="wrap")
     def _as_before_there_was_a_choice(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `centre` where it is `none`: names of what was prepared in the published order stay as they were."""
+        """Without what is as it always was: names of what was prepared in the published order stay as they were."""
         fields: dict[str, Any] = written(self)
-        if self.centre == "none":
-            del fields["centre"]
+        for name, always in (("centre", "none"), ("amplitude", "millivolt")):
+            if fields[name] == always:
+                del fields[name]
         return fields
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ def test_every_folder_has_its_line_and_every_line_its_folder():
     sub_rooms = {
         path.parent.relative_to(ROOT).parts for room in rooms for path in ROOT.joinpath(*room).glob("*/__init__.py")
     }
-    there = {parts[-1] for parts in rooms | sub_rooms} | {"tests", "bundles", "docs", "formats"}
+    there = {parts[-1] for parts in rooms | sub_rooms} | {"tests", "bundles", "docs", "examples", "formats"}
     assert named == there
 
 

@@ -19,13 +19,18 @@ class TrainingOutlook:
     refusal: str | None
     ecgs_with_lvef: dict[str, int]
     ecgs_with_shd: dict[str, int]
+    without_echo: str | None = None
+    """What a cohort without echo studies, or without their views, is good for; None of others."""
 
     @property
     def summary(self) -> tuple[str, ...]:
         lines = [
             f"ECGs with a known {name}: {', '.join(f'{split} {n}' for split, n in counts.items())}."
             for name, counts in (("LVEF", self.ecgs_with_lvef), ("SHD", self.ecgs_with_shd))
+            if any(counts.values()) or self.without_echo is None
         ]
+        if self.without_echo is not None:
+            lines.append(self.without_echo)
         if self.refusal is not None:
             lines.append(f"Training would refuse this cohort: {self.refusal}")
         return tuple(lines)
@@ -40,15 +45,34 @@ def training_outlook(cohort: OpenCohort) -> TrainingOutlook:
     labels = cohort.labels
     split_pairs = {split: cohort.split(split) for split in SPLITS}
     known = {split: ecg_labels(of_split, labels).notna().sum() for split, of_split in split_pairs.items()}
-    refusal = None
+    refusal = without_echo = None
     try:
-        check_labels(split_pairs, labels, recipe.window_days, recipe.lvef_classes)
+        check_echo(cohort)
     except CohortError as error:
-        refusal = error.sentence
+        without_echo = error.in_full
+    else:
+        try:
+            check_labels(split_pairs, labels, recipe.window_days, recipe.lvef_classes)
+        except CohortError as error:
+            refusal = error.sentence
     return TrainingOutlook(
         refusal,
         {split: int(count["lvef_percent"]) for split, count in known.items()},
         {split: int(count["shd"]) for split, count in known.items()},
+        without_echo,
+    )
+
+
+def check_echo(cohort: OpenCohort) -> None:
+    """Refuses a cohort of ECGs with nothing to align them with; what it is good for stands in the hint."""
+    what = cohort.tables.lacks
+    if what is None:
+        return
+    also = "" if what == "studies" else ", `bundle fit` fits probes on its labels, and `evaluate` measures them"
+    raise CohortError(
+        "no_echo",
+        f"The cohort has no echo {what}, so there is nothing to align its ECGs with.",
+        hint=f"`train --recipe ecg_only` trains an ECG encoder on its ECGs{also}.",
     )
 
 

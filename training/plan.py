@@ -20,7 +20,7 @@ from models.labels import LabelDefinitions
 from training.encoders.ecg import EcgStart, bundle_ecg_encoder, ecg_pretraining_key
 from training.encoders.echo import check_start, echo_encoder_key
 from training.engine.place import Place
-from training.outlook import check_labels
+from training.outlook import check_echo, check_labels
 from training.recipes import Recipe
 
 
@@ -53,6 +53,12 @@ class Plan:
             if place is not None:
                 place.begin()
 
+    def warnings(self) -> list[str]:
+        """What a person should know before it starts, a sentence each."""
+        behind = self.leaves_behind()
+        relative = RELATIVE if self.recipe.ecg.amplitude == "relative" else None
+        return [sentence for sentence in (behind, relative) if sentence is not None]
+
     def leaves_behind(self) -> str | None:
         """A sentence where the work folder holds runs that could be gone on from, and none of them is this one."""
         checkpoints = [path.parent for path in self.work.glob("run-*/*-last.pt")]
@@ -84,6 +90,8 @@ def plan_run(
 
     # The cohort: pairs of one patient within the window, each patient in one split, every label in every split.
     cohort = open_checked_cohort(cohort_dir, recipe.window_days)
+    check_echo(cohort)
+    recipe = for_cohort(recipe, cohort)
     pairs = {split: cohort.split(split) for split in SPLITS}
     check_labels(pairs, cohort.labels, recipe.window_days, recipe.lvef_classes)
 
@@ -124,6 +132,18 @@ def plan_run(
     )
 
 
+RELATIVE = (
+    "The ECGs of this cohort have no unit (amplitude: relative): what is trained on them knows shapes and not heights, "
+    "and is no judge of ECGs in millivolt."
+)
+
+
+def for_cohort(recipe: Recipe, cohort: OpenCohort) -> Recipe:
+    """The recipe for ECGs as the cohort has them, with a unit or without."""
+    ecg = recipe.ecg.model_copy(update={"amplitude": cohort.tables.amplitude})
+    return recipe.model_copy(update={"ecg": ecg})
+
+
 def refuse_existing(out: Path) -> None:
     """Before the work, not after it."""
     if out.exists():
@@ -147,4 +167,10 @@ def described_cohort(cohort: OpenCohort, pairs: Mapping[str, pd.DataFrame]) -> d
         for split, of_split in pairs.items()
         for what, column in (("patients", "patient_id"), ("ecgs", "ecg_id"), ("studies", "study_id"))
     }
-    return dict(cohort.about.written) | counts | {"window_days": cohort.window_days}
+    return said_of_cohort(cohort) | counts | {"window_days": cohort.window_days}
+
+
+def said_of_cohort(cohort: OpenCohort) -> dict[str, JsonValue]:
+    """What `cohort.json` says, but for where files lie on this machine, and what its ECGs are once they are read."""
+    said = {name: value for name, value in cohort.about.written.items() if name != "roots"}
+    return said | ({"amplitude": cohort.tables.amplitude} if said.keys() & {"amplitude", "lead_scale"} else {})

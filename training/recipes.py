@@ -114,17 +114,32 @@ class Recipe(BaseModel):
     """None: the echo encoder comes from the bundle that training starts from."""
     ecg_pretraining: MaskedEcgPretraining | None = None
     """None: the ECG encoder starts from a bundle's, where one is named, or from random weights."""
-    alignment: Alignment
+    alignment: Alignment | None
+    """None: the run ends after ECG pre-training, and its bundle has an ECG encoder alone."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
+        if self.alignment is None and (self.echo_pretraining is not None or self.ecg_pretraining is None):
+            raise ValueError("a recipe without an alignment pre-trains an ECG encoder, and no echo encoder")
         if self.echo_pretraining and self.echo.padding != "black_frames":
             raise ValueError("an echo encoder is pre-trained on clips padded with black frames only")
         return self
 
+    @property
+    def aligning(self) -> Alignment:
+        """The alignment. Refusal for a recipe that has none."""
+        if self.alignment is None:
+            raise Refusal("nothing_aligned", f"the recipe {self.name} aligns nothing")
+        return self.alignment
+
     def aligned_with(self, **settings: Any) -> Recipe:
-        """The same recipe with some settings of its alignment replaced, checked as a new one's are."""
-        alignment = Alignment.model_validate(self.alignment.model_dump() | settings)
+        """The same recipe with some settings of its alignment replaced, checked as a new one's are.
+
+        Refusal for settings of a recipe that has no alignment.
+        """
+        if not settings:
+            return self
+        alignment = Alignment.model_validate(self.aligning.model_dump() | settings)
         return self.model_copy(update={"alignment": alignment})
 
 
@@ -208,7 +223,12 @@ def masked_ecg() -> Recipe:
     )
 
 
-RECIPES: dict[str, Callable[[], Recipe]] = {recipe.__name__: recipe for recipe in (paper, demo, masked_ecg)}
+def ecg_only() -> Recipe:
+    """The ECG pre-training of `masked_ecg` and nothing after it: for cohorts without echo studies."""
+    return masked_ecg().model_copy(update={"name": "ecg_only", "echo_pretraining": None, "alignment": None})
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {recipe.__name__: recipe for recipe in (paper, demo, masked_ecg, ecg_only)}
 
 
 def named_recipe(name: str) -> Recipe:

@@ -94,6 +94,7 @@ def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path) -> RefitPlan:
 
     # The cohort, held to the same as for training: every label in every split.
     cohort = open_checked_cohort(cohort_dir, trained_window_days(manifest))
+    cohort.check_amplitude(manifest.ecg.amplitude)
     pairs = {split: cohort.split(split) for split in SPLITS}
     check_labels(pairs, cohort.labels, cohort.window_days, manifest.labels.lvef)
 

@@ -33,6 +33,7 @@ from training.data.cohort_arrays import (
     to_arrays,
     usable_pairs,
 )
+from training.ecg_only import train_ecg_only
 from training.encoders.ecg import EcgStart, pretrained_ecg_encoder
 from training.encoders.echo import train_echo_encoder
 from training.engine.loop import FitResult
@@ -66,15 +67,22 @@ def train(
     the same or another, whose ECG encoder the alignment starts from instead of random ones. What is expensive is kept
     in `<out>.work` and found again by a later run: prepared ECGs and view vectors by the content of their files,
     checkpoints by recipe and cohort. `resume=False` starts this run's checkpoints afresh. Of several `ranks` the first
-    prepares, scores and writes; all of them align. `say` is told, in a sentence, what a person should know.
+    prepares, scores and writes; all of them align. A recipe without alignment ends with its ECG encoder. `say` is told,
+    in a sentence, what a person should know.
     Raises CohortError, BundleError or another Refusal that says what is wrong.
     """
     require_tensorboard()
+    if recipe.alignment is None:
+        with ranks.in_turn():  # the first trains, the others find the bundle
+            starts = start, ecg_start
+            return train_ecg_only(cohort_dir, recipe, out, machine, starts, resume, say) if ranks.is_main else out
     plan = plan_run(cohort_dir, recipe, out, start=start, ecg_start=ecg_start, resume=resume)
+    recipe = plan.recipe
     if not ranks.is_main:
         machine = machine.telling(silent)
-    elif say is not None and (sentence := plan.leaves_behind()):
-        say(sentence)
+    elif say is not None:
+        for sentence in plan.warnings():
+            say(sentence)
 
     with ranks.in_turn():
         if ranks.is_main:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cohorts.tables import CohortError
+from cohorts.tables import CohortError, TableName
 from ground.disk import sha256
 from ground.progress import Progress, silent
 
@@ -32,6 +32,8 @@ class Source:
     """A cohort's column -> the column of the source's own table that has it: `--map`."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """What an option named: `table`, `folds`, `lead-scale`."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """What an option said: `lead-scale-unit`."""
     made: Path = Path()
     """A folder for files that an adapter must write itself; what is whole there already is found again."""
     progress: Progress = silent
@@ -59,15 +61,17 @@ class Gathered:
     about: Mapping[str, Any] = field(default_factory=dict)
     """What `cohort.json` says besides: which version was found, which field gave each LVEF, what splits are."""
     skipped: tuple[Skipped, ...] = ()
+    own: Mapping[TableName, tuple[str, ...]] = field(default_factory=dict)
+    """Columns of the data set's own that a table keeps beside a cohort's, such as labels to fit a probe to."""
 
 
 @dataclass(frozen=True)
 class DataSet:
     """One public data set, or a way of laying files out.
 
-    name: the KIND of the command. says: one line for its help. options: the `Source.files`, `columns` (as `map`) and
-    `roots` that it takes; any other is refused. licence, citation: as the data set's own pages say; empty where they
-    are not known. gather: raises CohortError for what is not such a data set.
+    name: the KIND of the command. says: one line for its help. options: the `Source.files` and `words`, `columns` (as
+    `map`) and `roots` (as `root`) that it takes; any other is refused. licence, citation: as the data set's own pages
+    say; empty where they are not known. gather: raises CohortError for what is not such a data set.
     """
 
     name: str

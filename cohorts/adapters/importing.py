@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from cohorts.about import ABOUT
 from cohorts.adapters.base import DataSet, Gathered, Skipped, Source
 from cohorts.check import CohortReport
-from cohorts.folder import ABOUT
 from cohorts.opened import check_cohort
-from cohorts.tables import OPTIONAL_COLUMNS, TABLES, CohortError, TableName, write_cohort_tables
+from cohorts.tables import CohortError, TableName, required_columns, write_cohort_tables
 from ground.disk import write_whole
 
 REPORT = "import.json"
@@ -30,6 +31,8 @@ class Imported:
     folder: Path
     skipped: tuple[Skipped, ...]
     about: Mapping[str, Any]
+    own: Mapping[TableName, tuple[str, ...]]
+    """Columns of the data set's own in the tables, which `bundle fit --label` may name."""
     check: CohortReport
 
 
@@ -48,35 +51,55 @@ def import_cohort(data_set: DataSet, source: Source, out: Path) -> Imported:
     out.parent.mkdir(parents=True, exist_ok=True)
     begun = out.with_name(f"{out.name}.importing")
     begun.mkdir(exist_ok=True)
-    gathered = data_set.gather(replace(source, made=begun / MADE))
-    _write(begun, data_set, gathered)
-    report = check_cohort(begun)
-    wrong = [problem for problem in report.problems if problem.code != "no_pairs"]
-    if wrong:
-        raise wrong[0].as_error()
-    begun.rename(out)
-    return Imported(out, gathered.skipped, gathered.about, report)
+    with _tables_removed_if_refused(begun):
+        gathered = data_set.gather(replace(source, made=begun / MADE))
+        _write(begun, data_set, gathered)
+        report = check_cohort(begun)
+        wrong = [problem for problem in report.problems if problem.code != "no_pairs"]
+        if wrong:
+            raise wrong[0].as_error()
+        begun.rename(out)
+    return Imported(out, gathered.skipped, gathered.about, gathered.own, report)
+
+
+@contextmanager
+def _tables_removed_if_refused(begun: Path) -> Iterator[None]:
+    """Whatever is raised, only what an adapter made stays in the folder, and no folder without it."""
+    try:
+        yield
+    except BaseException:
+        for entry in begun.iterdir():
+            if entry.name != MADE:
+                entry.unlink()
+        if not any((begun / MADE).glob("**/*")):
+            shutil.rmtree(begun, ignore_errors=True)
+        raise
 
 
 def _check_options(data_set: DataSet, source: Source) -> None:
-    given = {*source.files, *(["map"] if source.columns else []), *(["root"] if source.roots else [])}
+    given = {*source.files, *source.words, *(["map"] if source.columns else []), *(["root"] if source.roots else [])}
     for option in sorted(given - data_set.options):
         raise CohortError("option_not_taken", f"{data_set.name} takes no --{option}.")
     for folder in (source.folder, *source.roots.values()):
         if not folder.is_dir():
-            raise CohortError("folder_missing", f"{folder.name} is not a folder.")
+            raise CohortError("folder_missing", f"{folder} is not a folder.")
+    for option, file in source.files.items():
+        if not file.is_file():
+            raise CohortError("file_missing", f"--{option} names {file}, which is not a file.")
 
 
 def _write(begun: Path, data_set: DataSet, gathered: Gathered) -> None:
     """Tables, `cohort.json` and the report."""
-    frames: dict[TableName, pd.DataFrame | None] = {
-        "ecgs": gathered.ecgs,
-        "echos": gathered.echos,
-        "studies": gathered.studies,
-        "splits": gathered.splits,
-    }
-    whole = {name: _with_columns(frame, name) for name, frame in frames.items()}
-    write_cohort_tables(begun, whole["ecgs"], whole["echos"], whole["studies"], whole["splits"], table_format="parquet")
+    nothing = pd.DataFrame()
+    write_cohort_tables(
+        begun,
+        _with_columns(nothing if gathered.ecgs is None else gathered.ecgs, "ecgs"),
+        None if gathered.echos is None else _with_columns(gathered.echos, "echos"),
+        None if gathered.studies is None else _with_columns(gathered.studies, "studies"),
+        _with_columns(gathered.splits, "splits"),
+        table_format="parquet",
+        own=gathered.own,
+    )
     about = {
         "schema_version": 1,
         "data_set": data_set.name,
@@ -92,8 +115,7 @@ def _write(begun: Path, data_set: DataSet, gathered: Gathered) -> None:
         shutil.rmtree(begun / MADE, ignore_errors=True)
 
 
-def _with_columns(frame: pd.DataFrame | None, name: TableName) -> pd.DataFrame:
+def _with_columns(frame: pd.DataFrame, name: TableName) -> pd.DataFrame:
     """A table with every column that a cohort asks for; what a data set has nothing for is unknown."""
-    frame = pd.DataFrame() if frame is None else frame
-    missing = [column for column in TABLES[name] if column not in frame.columns and column not in OPTIONAL_COLUMNS]
+    missing = [column for column in required_columns(name) if column not in frame.columns]
     return frame.assign(**dict.fromkeys(missing, pd.Series(index=frame.index, dtype=object)))

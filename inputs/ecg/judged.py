@@ -10,6 +10,11 @@ from inputs.ecg.prepare import PreparedEcg, prepare_ecg
 from inputs.records import EcgRecording, InputWarning
 from inputs.specs import EcgSpec
 
+_RELATIVE = InputWarning(
+    "amplitude_relative",
+    "This model was trained on ECGs without a unit, each lead scaled by itself, and on none in millivolt as this one.",
+)
+
 
 @dataclass(frozen=True, eq=False)
 class JudgedEcg:
@@ -33,4 +38,5 @@ def judge_ecg(recording: EcgRecording, spec: EcgSpec) -> JudgedEcg:
     """Prepare a recording as `spec` says, and judge it. Raises UnusableRecording where it cannot even be prepared."""
     prepared = prepare_ecg(recording, spec, despite_lost_leads=True)
     traced = trace_ecg(prepared.recording)
-    return JudgedEcg(prepared, traced, (*prepared.warnings, *gate_warnings(traced)))
+    of_spec = (_RELATIVE,) if spec.amplitude == "relative" else ()
+    return JudgedEcg(prepared, traced, (*prepared.warnings, *gate_warnings(traced), *of_spec))

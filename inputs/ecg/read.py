@@ -19,7 +19,7 @@ from inputs.ecg.parts import named_beside, the_one_record
 from inputs.ecg.readable import READABLE
 from inputs.errors import NO_ROOM_TO_READ, InputError, UnreadableFile
 from inputs.limits import MAX_ECG_FILE_BYTES, MAX_UPLOAD_PARTS
-from inputs.opened import open_regular_file
+from inputs.opened import File, PlacedFile, open_regular_file
 from inputs.records import NO_HINTS, EcgRecording, InputWarning, ReadHints, UploadedFile
 from inputs.zipped import looks_like_zip
 
@@ -52,30 +52,34 @@ def read_ecg_path(path: Path, hints: ReadHints = NO_HINTS) -> EcgRecording:
     return read_ecg(gather_files(path), hints)
 
 
-def gather_files(path: Path) -> list[UploadedFile]:
+def gather_files(path: File) -> list[UploadedFile]:
     """The file and those beside it that its format says it needs, and these need in turn: what an upload would hold.
 
-    Raises UnreadableFile.
+    Beside a link is beside it, or beside what it leads to. Raises UnreadableFile.
     """
-    files = {path.name: _read_whole(path)}
-    waiting = [path.name]
+    first = path if isinstance(path, PlacedFile) else PlacedFile(path)
+    files = {first.path.name: _read_whole(first)}
+    folders = [first.path.parent]
+    if first.under and (real := first.path.resolve().parent) != folders[0]:
+        folders.append(real)
+    waiting = [first.path.name]
     while waiting:
         for name in named_beside(files[waiting.pop()]):
-            there = _beside(path.parent, name)
-            if there is not None and there not in files:
-                files[there] = _read_whole(path.parent / there)
-                waiting.append(there)
+            there = next((found for folder in folders if (found := _beside(folder, name)) is not None), None)
+            if there is not None and there.name not in files:
+                files[there.name] = _read_whole(replace(first, path=there))
+                waiting.append(there.name)
                 _check_gathered(files)
     return [UploadedFile(name, data) for name, data in files.items()]
 
 
-def _beside(folder: Path, name: str) -> str | None:
-    """The name in a folder of the file that `name` stands for; None where there is none. Raises UnreadableFile."""
+def _beside(folder: Path, name: str) -> Path | None:
+    """The file in a folder that `name` stands for; None where there is none. Raises UnreadableFile."""
     if (folder / name).exists():
-        return name
+        return folder / name
     names = sorted(os.listdir(folder or "."))
     place = fitting(name, names)
-    return None if place is None else names[place]
+    return None if place is None else folder / names[place]
 
 
 def _check_gathered(files: Mapping[str, bytes]) -> None:
@@ -143,7 +147,7 @@ def _with_hints_ignored(recording: EcgRecording, ecg_format: EcgFormat, hints: R
     return replace(recording, warnings=(*recording.warnings, *warnings)) if warnings else recording
 
 
-def _read_whole(path: Path) -> bytes:
+def _read_whole(path: PlacedFile) -> bytes:
     with open_regular_file(path) as file:
         if file.size > MAX_ECG_FILE_BYTES:
             raise UnreadableFile("file_too_large", f"The file is larger than {MAX_ECG_FILE_BYTES >> 20} MiB.")

@@ -5,23 +5,21 @@ Reading only: nothing is cropped, scaled or judged (`inputs.echo.prepare`), and 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from inputs.echo.formats import FORMATS
 from inputs.echo.formats.base import START_BYTES
 from inputs.echo.kinds import no_clip
 from inputs.errors import UnreadableFile
-from inputs.opened import open_regular_file
+from inputs.opened import File, open_regular_file
 from inputs.records import EchoClip
 
 
-def read_echo(path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
+def read_echo(path: File, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
     """Read a clip, or its first `max_frames` frames, or every `every`-th of these.
 
     Nothing else is decoded, but by video codecs whose frames need the ones before them.
 
-    Only a regular file is opened, never through a link at its last step. Raises UnreadableFile for anything that is
-    not a whole clip of at least two frames; its message holds no path and nothing from the header.
+    Only a regular file is opened (`inputs.opened`). Raises UnreadableFile for anything that is not a whole clip of at
+    least two frames; its message holds no path and nothing from the header.
     """
     if max_frames is not None and max_frames < 2:
         raise ValueError("max_frames must be at least 2")

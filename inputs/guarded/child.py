@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from inputs.ecg.read import read_ecg
+from inputs.ecg.rows import cut_row
 from inputs.errors import NO_ROOM_TO_READ, InputError
 from inputs.guarded.messages import (
     TAKEN,
@@ -24,9 +25,11 @@ from inputs.guarded.messages import (
     pack_error,
     pack_no_space,
     pack_recording,
+    pack_row,
     read_message,
     write_message,
 )
+from inputs.opened import PlacedFile
 from inputs.records import ReadHints, UploadedFile
 
 BEHIND_THE_SERVICE = 5
@@ -57,13 +60,19 @@ def main() -> int:
 
 
 def _answer(request: Message) -> tuple[dict[str, Any], list[Block]]:
-    """The recording or clip, or why there is none. Other exceptions, out of memory for one, end this process."""
+    """The recording, clip or row, or why there is none. Other exceptions, out of memory for one, end this process."""
     header, blocks = request
     try:
         if header["kind"] == "echo":
             from inputs.echo.read import read_echo
 
-            return pack_clip(read_echo(Path(header["path"]), max_frames=header["max_frames"], every=header["every"]))
+            return pack_clip(read_echo(_file(header), max_frames=header["max_frames"], every=header["every"]))
+        if header["kind"] == "stack":
+            from inputs.echo.stacks import read_stack
+
+            return pack_clip(read_stack(_file(header)))
+        if header["kind"] == "row":
+            return pack_row(cut_row(_file(header), header["row"], header["dataset"]))
         tempfile.tempdir = header["folder"]
         blocks.reverse()  # taken from the end, so that no part is held twice
         files = [UploadedFile(name, bytes(blocks.pop())) for name in header["names"]]
@@ -74,6 +83,10 @@ def _answer(request: Message) -> tuple[dict[str, Any], list[Block]]:
         if error.errno not in NO_ROOM_TO_READ:
             raise
         return pack_no_space(error), []
+
+
+def _file(header: dict[str, Any]) -> PlacedFile:
+    return PlacedFile(Path(header["path"]), tuple(map(Path, header["under"])))
 
 
 def _hints(options: dict[str, Any]) -> ReadHints:

@@ -187,6 +187,18 @@ def unpack_clip(message: Message) -> EchoClip:
     return EchoClip(frames_THWC, rate_hz, _word(header["format"]), _warnings(header["warnings"]), frame_step)
 
 
+def pack_row(row: bytes) -> tuple[dict[str, Any], list[Block]]:
+    """One ECG of an array of many, as an NPY file: see `inputs.ecg.rows`."""
+    return {"kind": "row"}, [row]
+
+
+def unpack_row(message: Message) -> bytes:
+    _, (row,) = _expect(message, "row")
+    if not row.startswith(b"\x93NUMPY"):
+        raise ValueError("not a row")
+    return bytes(row)
+
+
 def pack_error(error: InputError) -> dict[str, Any]:
     kind = "UnusableRecording" if isinstance(error, UnusableRecording) else "UnreadableFile"
     return {

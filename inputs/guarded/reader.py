@@ -30,6 +30,7 @@ from inputs.guarded.messages import (
     read_message,
     unpack_clip,
     unpack_recording,
+    unpack_row,
     write_message,
 )
 from inputs.guarded.uploads import Uploads
@@ -40,6 +41,7 @@ from inputs.limits import (
     MAX_UPLOAD_PARTS,
     ChildLimits,
 )
+from inputs.opened import File, PlacedFile
 from inputs.records import NO_HINTS, EcgRecording, EchoClip, ReadHints, UploadedFile
 
 Result = TypeVar("Result")
@@ -105,10 +107,18 @@ class GuardedReader:
                     raise
                 raise _FolderGone(error.errno, error.strerror) from error
 
-    def read_echo(self, path: Path, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
+    def read_echo(self, path: File, *, max_frames: int | None = None, every: int = 1) -> EchoClip:
         """`inputs.echo.read.read_echo` in a child. Raises UnreadableFile and ReaderUnavailable as `read_ecg` does."""
-        header = {"kind": "echo", "path": os.fspath(path.absolute()), "max_frames": max_frames, "every": every}
-        return self._ask(header, [], unpack_clip)
+        header = {"kind": "echo", "max_frames": max_frames, "every": every}
+        return self._ask(header | _place_of(path), [], unpack_clip)
+
+    def read_stack(self, file: File) -> EchoClip:
+        """`inputs.echo.stacks.read_stack` in a child. Raises UnreadableFile and ReaderUnavailable as `read_ecg`."""
+        return self._ask({"kind": "stack"} | _place_of(file), [], unpack_clip)
+
+    def cut_row(self, file: File, row: int, dataset: str = "") -> bytes:
+        """`inputs.ecg.rows.cut_row` in a child. Raises UnreadableFile and ReaderUnavailable as `read_ecg` does."""
+        return self._ask({"kind": "row", "row": row, "dataset": dataset} | _place_of(file), [], unpack_row)
 
     def _ask(self, header: Mapping[str, Any], blocks: Sequence[Block], unpack: Callable[[Message], Result]) -> Result:
         self._check_open()
@@ -235,6 +245,12 @@ class GuardedReader:
         self.close()
 
 
+def _place_of(file: File) -> dict[str, Any]:
+    """Where a file lies that a child opens itself: whose descriptor it checks is what it reads."""
+    under = file.under if isinstance(file, PlacedFile) else ()
+    return {"path": os.path.abspath(file), "under": [os.fspath(folder) for folder in under]}
+
+
 class _FolderGone(OSError):
     """The folder of a request was removed while a child worked in it."""
 
@@ -338,7 +354,7 @@ class _Child:
                 self._hear_that_it_took()
                 taken = True
             return read_message(
-                self._answers, MAX_ECG_ANSWER_BYTES if header.get("kind") == "ecg" else MAX_MESSAGE_BODY_BYTES
+                self._answers, MAX_ECG_ANSWER_BYTES if header.get("kind") in ("ecg", "row") else MAX_MESSAGE_BODY_BYTES
             )
         except MemoryError:
             self.kill()

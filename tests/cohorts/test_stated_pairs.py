@@ -49,3 +49,25 @@ def test_a_named_study_that_is_not_there_or_of_another_patient_is_found(
     tables.ecgs["study_id"] = [study, "", ""]
     found = [(problem.code, problem.table, problem.rows) for problem in check_cohort(tables.write(tmp_path)).problems]
     assert found == [(code, "ecgs", (1,))]
+
+
+def test_studies_and_echos_cannot_do_without_the_id_that_an_ecg_may_leave_out(tables: Tables, tmp_path: Path):
+    tables.write(tmp_path)
+    for name in ("studies", "echos"):
+        table = pd.read_csv(tmp_path / f"{name}.csv", dtype=str)
+        table.drop(columns="study_id").to_csv(tmp_path / f"{name}.csv", index=False)
+    found = {(problem.code, problem.table) for problem in check_cohort(tmp_path).problems}
+    assert found == {("column_missing", "studies"), ("column_missing", "echos")}
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        (["s1", "s2", "s3"], "3 pairs named by their ECGs, of 3 ECGs"),
+        (["s1", "", ""], "3 pairs within 7 days or named by their ECGs (1), of 3 ECGs"),
+        (["", "", ""], "3 pairs within 7 days, of 3 ECGs"),
+    ],
+)
+def test_the_check_says_how_many_pairs_are_named(tables: Tables, tmp_path: Path, named: list[str], words: str):
+    tables.ecgs["study_id"] = named
+    assert words in check_cohort(tables.write(tmp_path)).summary[1]

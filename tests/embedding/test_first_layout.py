@@ -43,7 +43,7 @@ def read_files(monkeypatch):
         real = getattr(module, kind)
 
         def spy(source, *args, _real=real, **options):
-            names.append(source.name if isinstance(source, Path) else source[0].name)
+            names.append(source[0].name if isinstance(source, list) else Path(source).name)
             return _real(source, *args, **options)
 
         monkeypatch.setattr(module, kind, spy)

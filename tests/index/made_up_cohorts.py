@@ -62,6 +62,7 @@ class FakeReader:
         self.lock = threading.Lock()
 
     def read_echo(self, path, *, max_frames=None, every=1):
+        path = Path(path)
         content = path.read_bytes()
         with self.lock:
             self.paths.append(path.name)

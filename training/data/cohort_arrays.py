@@ -59,9 +59,7 @@ def prepared_signals(
     cohort: Cohort, ecg_ids: pd.Series, spec: EcgSpec, folder: Path, machine: Machine
 ) -> tuple[dict[str, NDArray[np.float32]], Sources]:
     """Prepared records (L, N), memory-mapped, of the ECGs that can be used."""
-    wanted = cohort.ecgs[cohort.ecgs["ecg_id"].isin(ecg_ids)]
-    paths = [cohort.file_path(path) for path in wanted["path"].tolist()]
-    return prepared_ecgs(dict(zip(wanted["ecg_id"].tolist(), paths, strict=True)), spec, folder, machine)
+    return prepared_ecgs(cohort.ecg_sources(ecg_ids), spec, folder, machine)
 
 
 def prepare_ecgs(

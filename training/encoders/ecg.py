@@ -17,6 +17,7 @@ from models.compare import first_difference, first_setting
 from models.device import Machine
 from models.ecg_encoder import EcgEncoder
 from training.data.cohort_arrays import prepared_signals
+from training.engine.loop import FitResult
 from training.engine.place import Place
 from training.objectives.masked_ecg import pretrain_ecg_encoder
 from training.recipes import Recipe
@@ -28,6 +29,8 @@ class EcgStart:
 
     encoder: EcgEncoder | None = None
     origin: str = "Its weights started at random."
+    fit: FitResult | None = None
+    """How its training here ended."""
 
 
 def bundle_ecg_encoder(path: Path, manifest: BundleManifest, recipe: Recipe) -> EcgEncoder:
@@ -92,4 +95,4 @@ def pretrained_ecg_encoder(cohort: Cohort, recipe: Recipe, work: Path, place: Pl
         "It learnt first to fill in hidden patches of the train patients' ECGs "
         f"({fit.epochs_run} epochs, the best of them {fit.best_epoch + 1})."
     )
-    return EcgStart(encoder, origin)
+    return EcgStart(encoder, origin, fit)

@@ -204,8 +204,8 @@ def evaluate(
         flags=flag_reports(known, test, found.flags),
         phenotypes=phenotype_reports(known, test),
         few_shot=few_shot_curves(known, test, classes),
-        retrieval=() if lacking else _retrieval(found, cohort.labels),
-        map=_map(found, cohort.labels) if with_map and not lacking else None,
+        retrieval=() if lacking or not found.studies else _retrieval(found, cohort.labels),
+        map=_map(found, cohort.labels) if with_map and not lacking and found.studies else None,
         not_measured=_not_measured(found, cohort.labels)
         | lacking_groups(cohort)
         | ({"LVEF as a number": lvef_error} if isinstance(lvef_error, str) else {}),
@@ -246,6 +246,8 @@ def _not_measured(found: Measured, labels: pd.DataFrame) -> dict[str, str]:
     if found.lacking:
         reasons["retrieval"] = f"retrieval needs both towers, and this bundle has no {' and no '.join(found.lacking)}"
         return reasons
+    if not found.studies:
+        return reasons | {"retrieval": "retrieval needs echo views, and the cohort has none"}
     for phenotype, known_of in labels.loc[list(found.studies), list(PHENOTYPES)].notna().sum().items():
         if known_of < 2:
             needs = f"retrieval of studies of like {phenotype} needs two that have it"

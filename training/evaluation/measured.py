@@ -67,6 +67,7 @@ def measure(
     bundle: Bundle, lacking: tuple[str, ...], cohort: OpenCohort, split: str, folder: Path, machine: Machine
 ) -> Measured:
     """Prepared ECGs and view vectors are kept in `folder`. Refusal where no ECG of the split can be used."""
+    cohort.check_amplitude(bundle.manifest.ecg.amplitude)
     tables, labels = cohort.tables, cohort.labels
     tested, neighbours = cohort.split(split), cohort.split("train")
     # Whoever is measured cannot also choose how strongly probes are regularised.
@@ -76,7 +77,7 @@ def measure(
     signals, ecgs = prepared_signals(tables, ecg_ids, bundle.manifest.ecg, folder, machine)
     views: Arrays = {}
     skipped_clips: dict[str, str] = {}
-    if bundle.manifest.gives("retrieval"):
+    if bundle.manifest.gives("retrieval") and tables.lacks is None:
         views, skipped_clips = study_views(bundle, tables, clip_sources(tables, tested["study_id"]), folder, machine)
         tested = usable_pairs(tested, signals, views)
     else:

@@ -73,7 +73,7 @@ def align_towers(
     Every rank must hold the same pairs and the same initial weights. Refusal when a batch has fewer pairs than there
     are ranks.
     """
-    settings, device = recipe.alignment, machine.device
+    settings, device = recipe.aligning, machine.device
     towers = nn.ModuleList([ecg_tower, echo_tower]).to(device)
     optimizer = alignment_optimizer(ecg_tower, echo_tower, recipe)
     # What is scored and saved is the tower itself, under its own names, whatever a step calls.
@@ -103,7 +103,7 @@ def align_towers(
 
 def alignment_optimizer(ecg_tower: EcgTower, echo_tower: EchoTower, recipe: Recipe) -> torch.optim.AdamW:
     """Fused AdamW with a rate for every layer of the ECG encoder, and one for the echo tower."""
-    settings = recipe.alignment
+    settings = recipe.aligning
     groups = [
         group
         for tower, rate in (
@@ -141,7 +141,7 @@ def compiled(ecg_tower: EcgTower, device: torch.device) -> EcgTower:
 
 def global_backward(ecg_tower: EcgTower, echo_tower: EchoTower, batch: Batch, recipe: Recipe, ranks: Ranks) -> Tensor:
     """Leaves in both towers, on every rank, the gradient of the global batch; returns the loss's value."""
-    settings, device = recipe.alignment, batch.windows_BLN.device
+    settings, device = recipe.aligning, batch.windows_BLN.device
 
     def embed(part: Batch) -> tuple[Tensor, Tensor]:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.bf16):
@@ -166,7 +166,7 @@ def _batches(pairs: PairedArrays, recipe: Recipe, epoch: int, device: torch.devi
 
     All ranks draw the same global batches; what is drawn for single pairs, each rank draws for itself.
     """
-    settings = recipe.alignment
+    settings = recipe.aligning
     draw = np.random.default_rng([recipe.seed, epoch])
     torch_seed = int(draw.integers(2**62))
     batches = epoch_batches(pairs.patient_P, settings.batch_size, draw)

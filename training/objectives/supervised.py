@@ -78,7 +78,7 @@ def train_supervised(
     cross-entropies. The best epoch has the best mean of AUROC over the LVEF classes and AUROC of SHD on `val`, which
     must show every class.
     """
-    settings, device = recipe.alignment, machine.device
+    settings, device = recipe.aligning, machine.device
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         model = LabelClassifier(tower, len(recipe.lvef_classes.labels)).to(device)

@@ -24,16 +24,16 @@ class Size(BaseModel):
     def _budgets_can_be_equal(self) -> Size:
         if self.recipe.echo_pretraining is None:
             raise ValueError("a comparison trains its own echo encoder")
-        if self.recipe.alignment.patience < self.recipe.alignment.epochs:
+        if self.recipe.aligning.patience < self.recipe.aligning.epochs:
             raise ValueError("an arm that stops early would not have the budget of the others")
-        if uncommon := [name for name in _NOT_OF_ALL_ARMS if getattr(self.recipe.alignment, name)]:
+        if uncommon := [name for name in _NOT_OF_ALL_ARMS if getattr(self.recipe.aligning, name)]:
             raise ValueError(f"not all arms have {' and '.join(uncommon)}")
         return self
 
     @property
     def masked_ecg(self) -> MaskedEcgPretraining:
         """The masked arm with the passes, batches and schedule of the others."""
-        others = self.recipe.alignment
+        others = self.recipe.aligning
         return MaskedEcgPretraining(
             epochs=others.epochs,
             batch_size=others.batch_size,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,14 +75,7 @@ def _the_exam(array: NDArray[Any], hints: ReadHints) -> NDArray[Any]:
 def _read_array(data: bytes) -> NDArray[Any]:
     """The array, from a header checked against the bytes that follow: numpy would allocate what it claims."""
     stream = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(stream)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read_header(stream)
-    except Exception as error:  # numpy parses a header as Python, which has a dozen errors: MemoryError among them
-        raise _damaged() from error
-    if not all(0 <= size < MOST_OF_AN_AXIS for size in shape):
-        raise _damaged()
+    shape, fortran, dtype = read_npy_header(stream)
     if dtype.kind not in "fiu" or dtype.hasobject or len(shape) not in (2, 3):
         raise UnreadableFile(
             "unsupported_format",
@@ -96,6 +89,19 @@ def _read_array(data: bytes) -> NDArray[Any]:
         raise UnreadableFile("signal_empty", "The file holds no sample.")
     array = np.frombuffer(data, dtype, math.prod(shape), stream.tell())
     return array.reshape(shape, order="F" if fortran else "C")
+
+
+def read_npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran order, and type; the stream stands at the first value then. Raises UnreadableFile."""
+    try:
+        version = np.lib.format.read_magic(stream)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read_header(stream)
+    except Exception as error:  # numpy parses a header as Python, which has a dozen errors: MemoryError among them
+        raise _damaged() from error
+    if not all(0 <= size < MOST_OF_AN_AXIS for size in shape):
+        raise _damaged()
+    return shape, fortran, dtype
 
 
 def _damaged() -> UnreadableFile:

@@ -1,0 +1,216 @@
+"""Any folder of ECGs and echos, with a CSV that says whose they are: what a hospital or a laboratory has.
+
+A row of the CSV names an ECG (`ecg_path`), an echo (`echo_path`: a clip, or a folder with the clips of a study) or
+both. What stands in one row belongs together: its ECG names its study, whatever the times. Rows of the same study are
+put together, and what they say of it must agree. Paths start at the folder, or at the roots `ecg` and `echo`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from cohorts.adapters.base import DataSet, Gathered, Source, left_out, splits_by_hash
+from cohorts.adapters.cells import refuse_rows
+from cohorts.adapters.own_table import LABELS, NEEDED, read_own_table
+from cohorts.adapters.told_apart import ecgs_and_studies
+from cohorts.tables import ECG_GROUPS, CohortError
+from ground.disk import short_name_of
+from inputs.echo.studies import studies_in
+from inputs.errors import UnreadableFile
+
+_MOST_ID_LETTERS = 100
+_LOOKED_FOR_AT_ONCE = 100
+
+
+def _gather(source: Source) -> Gathered:
+    if "table" not in source.files:
+        n_ecgs, n_studies = ecgs_and_studies(source.folder)
+        sentence = f"The folder holds {n_ecgs} ECGs and {n_studies} echo studies, and nothing says whose they are."
+        raise CohortError("table_needed", sentence, hint=NEEDED)
+    path = source.files["table"]
+    table = read_own_table(path, source.columns)
+    places = {name: source.roots.get(name, source.folder) for name in ("ecg", "echo")} | dict(source.roots)
+    for column, root in (("ecg_path", "ecg"), ("echo_path", "echo")):
+        table[column] = _below_roots(table[column], root, places, column, path.name)
+
+    ecg_file = table["ecg_path"].map(lambda named: _ecg_file(named, places))
+    clips, why = _clips(table["echo_path"], places, source)
+    _check_any(path.name, ecg_file, clips, table)
+    skipped = [
+        *left_out("the ECG's file is not there", path.name, (table["ecg_path"] != "") & (ecg_file == "")),
+        *[said for reason in sorted({*why} - {""}) for said in left_out(reason, path.name, why == reason)],
+    ]
+    of_heart = (table[list(LABELS)] != "").any(axis=1) | (table["study_id"] != "") | (table["echo_time"] != "")
+    has_study = of_heart | (clips.map(len) > 0)
+    study = _study_ids(table, clips).where(has_study, "")
+    idle = ~has_study & (ecg_file == "") & (table["ecg_path"] == "") & (table["echo_path"] == "")
+    skipped += left_out("it names no ECG, no echo and no finding", path.name, idle)
+    ecgs = _ecgs(table, ecg_file, study)
+    split, told = _splits(table)
+    return Gathered(
+        roots=places,
+        splits=split,
+        ecgs=ecgs,
+        echos=_echos(table, clips, study),
+        studies=_studies(table[has_study], study[has_study], path.name),
+        about={"splits": told, "pairs": _told_pairs(ecgs), "columns": dict(source.columns)},
+        skipped=tuple(skipped),
+    )
+
+
+def _below_roots(named: pd.Series, root: str, places: Mapping[str, Path], column: str, table: str) -> pd.Series:
+    """Each path with the root that it starts at; an absolute one must lie below a root."""
+
+    def placed(path: str) -> str:
+        if not path or path.partition(":")[0] in places:
+            return path
+        if not path.startswith("/"):
+            return f"{root}:{path.removeprefix('./')}"
+        for name, folder in places.items():
+            if Path(path).is_relative_to(folder.absolute()):
+                return f"{name}:{Path(path).relative_to(folder.absolute()).as_posix()}"
+        return "outside"
+
+    found = named.map(placed)
+    hint = "Name the folder that they are in with --root, such as --root ecg=DIR."
+    refuse_rows("path_outside", f"{column} lies in none of the folders", table, found == "outside", hint=hint)
+    return found
+
+
+def _file(named: str, places: Mapping[str, Path]) -> Path:
+    root, _, rest = named.partition(":")
+    return places[root] / rest
+
+
+def _ecg_file(named: str, places: Mapping[str, Path]) -> str:
+    """The path of an ECG's file, of WFDB its header's, whichever of its files was named; empty where none is there."""
+    candidates = [named.removesuffix(".dat") + ".hea", named] if named.endswith(".dat") else [named, named + ".hea"]
+    return next((each for each in candidates if named and _file(each, places).is_file()), "")
+
+
+def _clips(named: pd.Series, places: Mapping[str, Path], source: Source) -> tuple[pd.Series, pd.Series]:
+    """For each row the paths of its clips, and why it has none although it names an echo (else empty)."""
+    clips: list[list[str]] = []
+    why: list[str] = []
+    for done, path in enumerate(named, start=1):
+        found, reason = _clips_of(path, places) if path else ([], "")
+        clips.append(found)
+        why.append(reason)
+        if done % _LOOKED_FOR_AT_ONCE == 0 or done == len(named):
+            source.progress(done, len(named), "echos looked for")
+    return pd.Series(clips, index=named.index, dtype=object), pd.Series(why, index=named.index, dtype=object)
+
+
+def _clips_of(path: str, places: Mapping[str, Path]) -> tuple[list[str], str]:
+    there = _file(path, places)
+    if there.is_file():
+        return [path], ""
+    if not there.is_dir():
+        return [], "the echo's file or folder is not there"
+    try:
+        studies = studies_in(there)
+    except UnreadableFile as error:
+        return [], f"the echo's folder cannot be searched: {error.sentence}"
+    if len(studies) > 1:
+        return [], "the echo's folder holds several studies; name one a row"
+    files = [f"{path.rstrip('/')}/{file.relative_to(there).as_posix()}" for file in studies[0].files]
+    return files, "" if files else "the echo's folder holds no clips"
+
+
+def _check_any(table: str, ecg_file: pd.Series, clips: pd.Series, rows: pd.DataFrame) -> None:
+    n_named = int(((rows["ecg_path"] != "") | (rows["echo_path"] != "")).sum())
+    if not (ecg_file != "").any() and not clips.map(len).any():
+        sentence = f"Of the files of {n_named} rows of {table} none is there."
+        raise CohortError(
+            "files_missing", sentence, hint="Paths start at SRC, or at --root ecg=DIR and --root echo=DIR."
+        )
+
+
+def _study_ids(table: pd.DataFrame, clips: pd.Series) -> pd.Series:
+    """The table's own where it has one; else a patient's clips of one time, or of one folder, are a study."""
+    named = zip(table["echo_path"], clips, strict=True)
+    folder = pd.Series([_folder_of(path) if found == [path] else path for path, found in named], index=table.index)
+    apart = table["echo_time"].where(table["echo_time"] != "", folder).where(lambda said: said != "", table["ecg_path"])
+    made = [f"study-{short_name_of(f'{who} {what}')}" for who, what in zip(table["patient_id"], apart, strict=True)]
+    return table["study_id"].where(table["study_id"] != "", pd.Series(made, index=table.index))
+
+
+def _folder_of(path: str) -> str:
+    root, colon, inner = path.partition(":")
+    return f"{root}{colon}{inner.rpartition('/')[0]}"
+
+
+def _ecgs(table: pd.DataFrame, file: pd.Series, study: pd.Series) -> pd.DataFrame:
+    """A row for each ECG, also where several rows name it; it names its study where all of them name one."""
+    ids = table["ecg_id"].where(table["ecg_id"] != "", file.map(_id_of))
+    columns = {"patient_id": table["patient_id"], "ecg_id": ids, "acquired_at": table["ecg_time"], "path": file}
+    rows = pd.DataFrame({**columns, **{name: table[name] for name in ECG_GROUPS}, "study_id": study})[file != ""]
+    n_studies = rows[rows["study_id"] != ""].groupby("path")["study_id"].agg(["nunique", "first"])
+    one = n_studies["first"].where(n_studies["nunique"] == 1, "")
+    once = rows.drop_duplicates(["patient_id", "ecg_id", "acquired_at", "path"]).copy()
+    once["study_id"] = [one.get(path, "") for path in once["path"]]
+    return once.reset_index(drop=True)
+
+
+def _id_of(path: str) -> str:
+    """A path without its root and suffix as an id, or a short name of it where it is long."""
+    inner = path.partition(":")[2]
+    plain = inner.rpartition(".")[0] if "." in inner.rpartition("/")[2] else inner
+    named = plain.replace("/", "_").strip()
+    return named if len(named) <= _MOST_ID_LETTERS else f"file-{short_name_of(path)}"
+
+
+def _echos(table: pd.DataFrame, clips: pd.Series, study: pd.Series) -> pd.DataFrame:
+    """A row for each clip, also where several rows name it. Views are named by their files."""
+    rows = pd.DataFrame(
+        {
+            "patient_id": table["patient_id"],
+            "study_id": study,
+            "acquired_at": table["echo_time"],
+            "path": clips,
+            "view": table["view"],
+        }
+    )
+    rows = rows.explode("path").dropna(subset="path").drop_duplicates(["study_id", "path"])
+    stem = rows["path"].map(lambda path: _id_of(":" + path.rpartition("/")[2]))
+    again = rows.assign(stem=stem).duplicated(["study_id", "stem"], keep=False)
+    return rows.assign(view_id=stem.where(~again, rows["path"].map(_id_of))).reset_index(drop=True)
+
+
+def _studies(table: pd.DataFrame, study: pd.Series, name: str) -> pd.DataFrame:
+    """A row for each study. Raises CohortError where its rows say different things of it."""
+    said = table.assign(study_id=study, acquired_at=table["echo_time"])
+    for column in ("patient_id", "acquired_at", *LABELS):
+        known = said[column].where(said[column] != "")
+        differs = known.groupby(said["study_id"]).transform("nunique") > 1
+        rows = differs.reindex(range(int(table.index.max()) + 1), fill_value=False) if len(table) else differs
+        refuse_rows("study_differs", f"Rows of one study say different things of its {column}", name, rows)
+        said[column] = known.groupby(said["study_id"]).transform("first").fillna("")
+    columns = ["patient_id", "study_id", "acquired_at", *LABELS]
+    return said.drop_duplicates("study_id")[columns].reset_index(drop=True)
+
+
+def _splits(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    if (table["split"] == "").all():
+        told = "by a hash of the patient's id: of 100 about 70 train, 10 val, 10 calibration, 10 test"
+        return splits_by_hash(table["patient_id"]), told
+    rows = table.loc[table["split"] != "", ["patient_id", "split"]].drop_duplicates()
+    return rows.reset_index(drop=True), "the table's own"
+
+
+def _told_pairs(ecgs: pd.DataFrame) -> str:
+    n_named = int((ecgs["study_id"] != "").sum())
+    return f"{n_named} of {len(ecgs)} ECGs stand in a row with their study; those of the others follow from times"
+
+
+FOLDER = DataSet(
+    "folder",
+    "any folder of ECGs and echos, with a CSV that says whose they are (--table, --map)",
+    _gather,
+    options=frozenset({"table", "map", "root"}),
+    licence="your own",
+    citation="none",
+)
