@@ -115,7 +115,8 @@ def test_probes_are_fitted_and_measured_without_any_clip(labelled, micro_recipe,
     bundle = random_bundle(tmp_path / "bundle", micro_recipe, with_probes=False)
     out = refit(bundle, labelled, tmp_path / "fitted", CPU)
     assert "predictions" in Bundle.load(out, device="cpu").gives
-    report = evaluate(out, labelled, "test", CPU)
+    report = evaluate(out, labelled, "test", CPU, against=bundle)
+    assert report.against.not_measured["retrieval"] == "retrieval needs echo views, and the cohort has none"
     assert (report.ecgs, report.retrieval, report.skipped_clips) == (8, (), {})
     assert report.linear_probe.shd is not None
     assert report.not_measured["retrieval"] == "retrieval needs echo views, and the cohort has none"

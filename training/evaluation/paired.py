@@ -62,6 +62,8 @@ def compare(this: Measured, other: Measured, labels: pd.DataFrame) -> Comparison
             differences.append(found)
     if this.lacking or other.lacking:
         reasons["retrieval"] = "retrieval is compared where both bundles have both towers"
+    elif not (this.studies and other.studies):
+        reasons["retrieval"] = "retrieval needs echo views, and the cohort has none"
     else:
         differences += _retrieval_compared(this, other, labels)
     return ComparisonReport(other_bundle_id=other.bundle.id, differences=tuple(differences), not_measured=reasons)
