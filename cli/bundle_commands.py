@@ -46,15 +46,27 @@ def bundle_fit(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False)],
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
     out_dir: Annotated[Path, typer.Option("--out", help="Bundle folder to write.")],
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="A column that you added to ecgs or studies: yes or no, or a number. May come again."),
+    ] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
 ) -> None:
-    """Fit probes on a cohort's patients to the encoders of a bundle, as they are, and write another bundle."""
+    """Fit probes on a cohort's patients to the encoders of a bundle, as they are, and write another bundle.
+
+    Whatever the cohort's labels allow: LVEF, SHD, its findings, and the columns named by --label. What they do not
+    allow is said and left out.
+    """
     from models.device import Machine
     from training.refit import refit
 
+    said: list[str] = []
     with progress("Fitting probes") as report:
-        refit(bundle, cohort, out_dir, Machine.named(device, workers=workers, progress=report))
+        machine = Machine.named(device, workers=workers, progress=report)
+        refit(bundle, cohort, out_dir, machine, labels=label or (), say=said.append)
+    for sentence in said:
+        out.print(sentence, soft_wrap=True)
     out.print(f"Bundle written: {out_dir}")
 
 

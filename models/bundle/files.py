@@ -256,7 +256,8 @@ def _read_weights(path: Path, manifest: BundleManifest, name: str, module: _Modu
 
 
 def _probe_problem(probes: Probes, manifest: BundleDraft) -> str | None:
-    features, classes = len(probes.feature_mean_F), len(probes.lvef.bias_C)
+    features = len(probes.feature_mean_F)
+    classes = len(manifest.labels.lvef.labels) if probes.lvef is None else len(probes.lvef.bias_C)
     if features != manifest.architecture.features_dim:
         return f"the probes take {features} features, the encoder gives {manifest.architecture.features_dim}"
     if classes != len(manifest.labels.lvef.labels):

@@ -38,12 +38,11 @@ Use = Literal[
 ]
 """What a bundle may be asked for; `retrieval` is all of it, from the files of both sides to embeddings."""
 
-_ECG_FEATURES = TOWER_COMPONENTS[ECG_TOWER][:2]
 _NEEDS: dict[Use, dict[str, tuple[str, ...]]] = {
     "ecg_encoder": {ECG_TOWER: ("ecg_encoder",)},
-    "ecg_features": {ECG_TOWER: _ECG_FEATURES},
+    "ecg_features": {ECG_TOWER: ("ecg_encoder",)},
     "ecg_embeddings": {ECG_TOWER: TOWER_COMPONENTS[ECG_TOWER]},
-    "predictions": {ECG_TOWER: _ECG_FEATURES, PROBES: ()},
+    "predictions": {ECG_TOWER: ("ecg_encoder",), PROBES: ()},
     "view_vectors": {ECHO_ENCODER: ()},
     "study_tokens": {ECHO_TOWER: TOWER_COMPONENTS[ECHO_TOWER][:2]},
     "study_embeddings": {ECHO_TOWER: TOWER_COMPONENTS[ECHO_TOWER]},
@@ -53,7 +52,8 @@ _NEEDS: dict[Use, dict[str, tuple[str, ...]]] = {
         ECHO_TOWER: TOWER_COMPONENTS[ECHO_TOWER],
     },
 }
-"""The files and, of a tower's file, the components that each use takes."""
+"""The files and, of a tower's file, the components that each use takes. Features need no token aggregator: see
+`EcgTower.features`."""
 
 SCHEMA_VERSION = 1
 _BLANK = "0" * 64

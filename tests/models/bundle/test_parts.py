@@ -62,17 +62,29 @@ def test_features_alone_are_the_features_of_the_whole(bundle_dir):
     assert np.allclose(bundle.ecg_features(WINDOWS), bundle.embed_ecgs(WINDOWS).features_BF, atol=1e-6)
 
 
-def test_without_alignment_features_remain_and_embeddings_name_what_is_missing(gaps, bundle_dir):
+def test_without_alignment_features_and_predictions_remain_and_there_are_no_embeddings(gaps, bundle_dir):
     bundle, whole = gaps("ecg_alignment_global_token"), Bundle.load(bundle_dir, device="cpu")
     assert np.array_equal(bundle.ecg_features(WINDOWS), whole.ecg_features(WINDOWS))
-    with pytest.raises(BundleError, match="ecg_alignment_global_token"):
-        bundle.embed_ecgs(WINDOWS)
+    assert "ecg_embeddings" not in bundle.gives
+    output = bundle.embed_ecgs(WINDOWS)
+    assert output.embeddings_BD is None
+    assert output.row(0).embedding_D is None
+    assert np.allclose(output.features_BF, whole.ecg_features(WINDOWS), atol=1e-6)
 
 
-@pytest.mark.parametrize("absent", [("token_aggregator", "ecg_alignment_global_token"), ("ecg_encoder",)])
-def test_a_bundle_that_cannot_give_features_loads_and_names_what_is_missing(gaps, absent):
-    bundle = gaps(*absent)
-    with pytest.raises(BundleError, match=absent[0]):
+def test_an_encoder_alone_gives_the_plain_mean_of_its_tokens(gaps, bundle_dir):
+    bundle, whole = gaps("token_aggregator", "ecg_alignment_global_token"), Bundle.load(bundle_dir, device="cpu")
+    found, normalised = bundle.ecg_features(WINDOWS), whole.ecg_features(WINDOWS)
+    assert not np.allclose(found, normalised)
+    centred = found - found.mean(axis=1, keepdims=True)
+    assert np.allclose(centred / np.sqrt(found.var(axis=1, keepdims=True) + 1e-5), normalised, atol=1e-4), (
+        "a fresh token aggregator is a LayerNorm of it"
+    )
+
+
+def test_a_bundle_that_cannot_give_features_loads_and_names_what_is_missing(gaps):
+    bundle = gaps("ecg_encoder")
+    with pytest.raises(BundleError, match="ecg_encoder"):
         bundle.ecg_features(WINDOWS)
 
 
