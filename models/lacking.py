@@ -90,8 +90,8 @@ def lacking_sentence(parts: Collection[str]) -> str:
     return f"This bundle gives {listed}; fit its probes again, on enough patients, with `echo2ecg bundle fit`."
 
 
-NO_PREDICTIONS_YET = "There are no predictions yet: fit probes on labelled ECGs with `echo2ecg bundle fit`."
-"""Of a bundle that was imported and has no probes."""
+NO_PREDICTIONS_YET = "No predictions yet: run `echo2ecg bundle fit` on a cohort with labels."
+"""Of a bundle that was imported: an ECG encoder without probes."""
 
 
 def trained_on_sentence(training_data: Mapping[str, JsonValue]) -> str | None:

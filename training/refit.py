@@ -21,6 +21,8 @@ from models.bundle import (
     BundleDraft,
     BundleError,
     BundleManifest,
+    make_self_test,
+    read_ecg_tower,
     read_manifest,
     verify_bundle,
     write_with_probes,
@@ -81,7 +83,8 @@ def refit(
         }
     )
     card = refit_card(draft, report, probes, card_of_source(bundle_dir), cohort=cohort.root.name, out=out.name)
-    write_with_probes(out, draft, bundle_dir, probes=probes.probes, card=card)
+    self_test = make_self_test(draft, read_ecg_tower(bundle_dir, plan.manifest), probes.probes)
+    write_with_probes(out, draft, bundle_dir, probes=probes.probes, self_test=self_test, card=card)
     return out
 
 

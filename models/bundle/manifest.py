@@ -17,6 +17,7 @@ ECG_TOWER = "ecg_tower.safetensors"
 ECHO_ENCODER = "echo_encoder.safetensors"
 ECHO_TOWER = "echo_tower.safetensors"
 PROBES = "probes.json"
+SELF_TEST = "self_test.safetensors"
 CARD = "README.md"
 
 PART_FILES: dict[str, tuple[str, ...]] = {"ecg": (ECG_TOWER,), "echo": (ECHO_ENCODER, ECHO_TOWER)}
@@ -55,7 +56,8 @@ _NEEDS: dict[Use, dict[str, tuple[str, ...]]] = {
 """The files and, of a tower's file, the components that each use takes. Features need no token aggregator: see
 `EcgTower.features`."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version 1 has no self-test."""
 _BLANK = "0" * 64
 
 
@@ -71,7 +73,7 @@ class BundleDraft(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     id: str = Field(min_length=1)
     created: datetime
     code_version: str
@@ -106,7 +108,7 @@ class BundleManifest(BundleDraft):
 
     @model_validator(mode="after")
     def _lists_files_of_a_bundle(self) -> BundleManifest:
-        if not set(self.files) <= {ECG_TOWER, ECHO_ENCODER, ECHO_TOWER, PROBES, CARD}:
+        if not set(self.files) <= {ECG_TOWER, ECHO_ENCODER, ECHO_TOWER, PROBES, CARD, SELF_TEST}:
             raise ValueError("a file is listed that does not belong in a bundle")
         return self
 
