@@ -56,7 +56,7 @@ _NEEDS: dict[Use, dict[str, tuple[str, ...]]] = {
 """The files and, of a tower's file, the components that each use takes. Features need no token aggregator: see
 `EcgTower.features`."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION: Literal[2] = 2
 """Version 1 has no self-test."""
 _BLANK = "0" * 64
 
