@@ -88,9 +88,13 @@ def train(
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
     out_dir: Annotated[Path, typer.Option("--out", help="Bundle folder to write.")],
     recipe: Annotated[
-        Literal["demo", "paper", "masked_ecg"],
-        typer.Option(help="A named recipe."),
+        str,
+        typer.Option(help="demo, paper, masked_ecg or tiny; or a file.toml with a base and the fields to change."),
     ] = "demo",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a field of the recipe: epochs=5. May come again."),
+    ] = None,
     start: Annotated[
         Path | None,
         typer.Option(
@@ -119,18 +123,20 @@ def train(
 ) -> None:
     """Train aligned encoders on a cohort and write a bundle.
 
-    What --seed, --bf16/--fp32, --compile and --chunk-size leave out is as the recipe has it.
+    What --set, --seed, --bf16/--fp32, --compile and --chunk-size leave out is as the recipe has it. `tiny` ends within
+    about a minute on a cohort of 60 simulated patients.
 
     On several GPUs: torchrun --nproc-per-node N -m cli.main train ...
     """
     from models.bundle import read_manifest
     from models.device import Machine
+    from training.changed_recipe import recipe_of
     from training.engine.ranks import torchrun_ranks
-    from training.recipes import named_recipe
     from training.train import train as run
 
     given = {"bf16": bf16, "compile": compile_, "chunk_size": chunk_size}
-    chosen = named_recipe(recipe).aligned_with(**{name: value for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    chosen = recipe_of(recipe, settings or ()).aligned_with(**given)
     if seed is not None:
         chosen = chosen.model_copy(update={"seed": seed})
     with torchrun_ranks(device) as (ranks, own_device), progress("Training") as report:
