@@ -41,7 +41,7 @@ def bundle_import(
     for line in lines:
         out.print(line, soft_wrap=True)
     out.print(f"Bundle written: {out_dir}")
-    if read_manifest(out_dir)[0].gives("ecg_features"):
+    if read_manifest(out_dir)[0].gives("probe_features"):
         out.print(NO_PREDICTIONS_YET)
 
 

@@ -16,9 +16,11 @@ Vectors = dict[str, NDArray[np.float32]]
 
 def ecg_vectors(bundle: Bundle, windows_BWLN: NDArray[np.float32]) -> Vectors:
     """`features` (B, F), and unit `embeddings` (B, D) unless the bundle lacks the alignment."""
+    if not bundle.manifest.gives("ecg_embeddings"):
+        return {"features": bundle.ecg_features(windows_BWLN)}
     answer = bundle.embed_ecgs(windows_BWLN)
-    vectors = {"features": answer.features_BF}
-    return vectors if answer.embeddings_BD is None else {**vectors, "embeddings": answer.embeddings_BD}
+    assert answer.embeddings_BD is not None
+    return {"features": answer.features_BF, "embeddings": answer.embeddings_BD}
 
 
 def study_vectors(bundle: Bundle, views_BVD: NDArray[np.float32], present_BV: NDArray[np.bool_]) -> Vectors:

@@ -109,12 +109,8 @@ def _read(file: Path) -> tuple[str, dict[str, JsonValue]]:
         raise Refusal("recipe_unreadable", f"{file.name} is no TOML: {error}.") from None
     base = content.pop("base", None)
     if not isinstance(base, str):
-        names = ", ".join(RECIPES)
-        raise Refusal(
-            "recipe_without_base",
-            f"{file.name} does not say which recipe it changes.",
-            hint=f'Write base = "demo" at its top; the recipes are {names}.',
-        )
+        hint = f'Write base = "demo" at its top; the recipes are {", ".join(RECIPES)}.'
+        raise Refusal("recipe_without_base", f"{file.name} does not say which recipe it changes.", hint=hint)
     return base, dict(_flat(content))
 
 

@@ -109,7 +109,7 @@ def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path, labels: Sequence[s
     """Raises CohortError, BundleError or another Refusal for a refit that cannot end well."""
     refuse_existing(out)
     manifest, manifest_sha256 = read_manifest(bundle_dir)
-    if lacking := manifest.lacks("ecg_features"):
+    if lacking := manifest.lacks("probe_features"):
         raise BundleError(f"probes need an ECG encoder, and this bundle has no {' and no '.join(lacking)}")
     verify_bundle(bundle_dir)
 

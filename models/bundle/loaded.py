@@ -52,7 +52,8 @@ from models.labels import LabelDefinitions, LvefClasses
 from models.lacking import Lacking, lacking_parts, trained_on_sentence
 from models.lvef_number import LvefNumberHead
 from models.ood import OodHead, OodOutput
-from models.probes import ProbeHeads, Probes
+from models.probe_heads import ProbeHeads
+from models.probes import Probes
 from models.towers import EcgTower, EchoTower
 
 __all__ = [
@@ -171,9 +172,9 @@ class Bundle:
     @property
     def gives(self) -> frozenset[Gift]:
         """What of its ECG part was loaded can say of an ECG."""
-        if self._ecg_tower is None or not self.manifest.gives("ecg_features"):
+        if self._ecg_tower is None or not self.manifest.gives("probe_features"):
             return frozenset()
-        gifts: set[Gift] = {"ecg_features"}
+        gifts: set[Gift] = {"ecg_features"} if self.manifest.gives("ecg_features") else set()
         if self.manifest.gives("ecg_embeddings"):
             gifts.add("ecg_embeddings")
         if self.probes is not None:
@@ -228,7 +229,7 @@ class Bundle:
         bundle without alignment there are no embeddings.
         """
         aligns = self.manifest.gives("ecg_embeddings")
-        tower = self._ecg(windows_BWLN, "ecg_features")
+        tower = self._ecg(windows_BWLN, "probe_features")
         B, W = windows_BWLN.shape[:2]
         with self._inference():
             chunks = self._window_chunks(windows_BWLN)

@@ -30,6 +30,7 @@ TOWER_COMPONENTS: dict[str, tuple[str, ...]] = {
 Use = Literal[
     "ecg_encoder",
     "ecg_features",
+    "probe_features",
     "ecg_embeddings",
     "predictions",
     "view_vectors",
@@ -37,11 +38,15 @@ Use = Literal[
     "study_embeddings",
     "retrieval",
 ]
-"""What a bundle may be asked for; `retrieval` is all of it, from the files of both sides to embeddings."""
+"""What a bundle may be asked for; `retrieval` is all of it, from the files of both sides to embeddings.
+
+`ecg_features` are those of the method; `probe_features` are the same, or the plain mean of the tokens where there is no
+token aggregator: to fit probes on."""
 
 _NEEDS: dict[Use, dict[str, tuple[str, ...]]] = {
     "ecg_encoder": {ECG_TOWER: ("ecg_encoder",)},
-    "ecg_features": {ECG_TOWER: ("ecg_encoder",)},
+    "ecg_features": {ECG_TOWER: TOWER_COMPONENTS[ECG_TOWER][:2]},
+    "probe_features": {ECG_TOWER: ("ecg_encoder",)},
     "ecg_embeddings": {ECG_TOWER: TOWER_COMPONENTS[ECG_TOWER]},
     "predictions": {ECG_TOWER: ("ecg_encoder",), PROBES: ()},
     "view_vectors": {ECHO_ENCODER: ()},
@@ -53,8 +58,7 @@ _NEEDS: dict[Use, dict[str, tuple[str, ...]]] = {
         ECHO_TOWER: TOWER_COMPONENTS[ECHO_TOWER],
     },
 }
-"""The files and, of a tower's file, the components that each use takes. Features need no token aggregator: see
-`EcgTower.features`."""
+"""The files and, of a tower's file, the components that each use takes."""
 
 SCHEMA_VERSION: Literal[2] = 2
 """Version 1 has no self-test."""

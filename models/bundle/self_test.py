@@ -49,7 +49,7 @@ def make_self_test(draft: BundleDraft, ecg_tower: EcgTower | None, probes: Probe
     """
     files = {ECG_TOWER: "", **({} if probes is None else {PROBES: ""})}
     manifest = BundleManifest(**dict(draft), files=files)
-    if ecg_tower is None or manifest.lacks("ecg_features"):
+    if ecg_tower is None or manifest.lacks("probe_features"):
         return None
     bundle = Bundle(
         manifest,

@@ -158,7 +158,7 @@ def assemble(contributions: Sequence[Contribution]) -> Assembled:
                 notes.append(f"{component} of {earlier.file} gave way to that of {contribution.file} ({how}).")
             origin[component] = contribution
     if "ecg_encoder" in origin and "token_aggregator" not in origin:
-        notes.append("Without a token_aggregator, ECG features are the plain mean of the encoder's tokens.")
+        notes.append("Without a token_aggregator, probes are fitted on the plain mean of the encoder's tokens.")
     if _is_otis_start("ecg_encoder", origin):
         file = origin["ecg_encoder"].file
         notes.append(f"ecg_encoder is the start from {file}: for training, not for published features or retrieval.")

@@ -109,7 +109,7 @@ def _together(parts: Iterable[_Float32 | None]) -> _Float32 | None:
 def embed_features(bundle: Bundle, signals_LN: Iterable[_Float32]) -> _Float32:
     """The features (E, F) alone, of prepared ECGs in their order."""
     batches = _batches(ecg_windows(signal, bundle.manifest.ecg) for signal in signals_LN)
-    return np.concatenate([bundle.ecg_features(batch) for batch in batches])
+    return np.concatenate([bundle.embed_ecgs(batch).features_BF for batch in batches])
 
 
 def _batches(windows: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
