@@ -360,17 +360,24 @@ def reproduce(
         typer.Option(help="small: about 20 minutes of two CPU cores; full: paper sizes, for a GPU."),
     ] = "small",
     seeds: Annotated[int, typer.Option(min=1, help="How often each arm is trained.")] = 3,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(help="A cohort of your own instead of a simulated one.", exists=True, file_okay=False),
+    ] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
 ) -> None:
-    """The paper's comparison on a simulated cohort: multi-view, single-view and ECG-only encoders in one table."""
+    """The paper's comparison: multi-view, single-view and ECG-only encoders in one table.
+
+    On a cohort that is simulated for it, or on one of your own.
+    """
     from cli.reproduce import print_comparison, run_reproduction
     from models.device import Machine
     from training.reproduce.sizes import SIZES
 
     with progress("Reproducing") as report:
         machine = Machine.named(device, workers=workers, progress=report)
-        comparison = run_reproduction(out_dir, SIZES[size](), machine, seeds=seeds)
+        comparison = run_reproduction(out_dir, SIZES[size](), machine, seeds=seeds, cohort_dir=cohort)
     print_comparison(comparison)
     out.print(f"Table written: {out_dir / 'table.md'}")
 
