@@ -225,7 +225,7 @@ def test_probe_numbers_that_do_not_fit_together_are_refused(field, value, named)
         "lvef": LVEF,
         "shd": YES_NO,
     }
-    assert Probes.model_validate(numbers).schema_version == 4
+    assert Probes.model_validate(numbers).schema_version == 5
     with pytest.raises(ValidationError, match=named):
         Probes.model_validate({**numbers, field: value})
 

@@ -1,11 +1,11 @@
 """Probes of the user's own labels: fitted beside the others, served, measured and told."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_cohort
 from evaluated import CPU, random_bundle
 from typer.testing import CliRunner
 
@@ -18,15 +18,16 @@ from models.bundle.files import read_self_test
 from training.evaluation.evaluate import evaluate
 from training.refit import refit
 
-SIZES = {"train": 24, "val": 12, "calibration": 48, "test": 8}
+SIZES = {"train": 24, "val": 12, "calibration": 72, "test": 8}
 
 
 @pytest.fixture(scope="module")
 def labelled_dir(tmp_path_factory, request):
     """`low` of studies, `number` of ECGs; the last ECG of each split has no study near it."""
+    whole = request.config.pluginmanager.get_plugin(str(Path(__file__).parents[1] / "conftest.py"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("conftest.PATIENTS_PER_SPLIT", SIZES)
-        root = write_cohort(tmp_path_factory.mktemp("labelled") / "cohort")
+        patch.setattr(whole, "PATIENTS_PER_SPLIT", SIZES)
+        root = whole.write_cohort(tmp_path_factory.mktemp("labelled") / "cohort")
     studies, ecgs = (pd.read_csv(root / f"{name}.csv", dtype=str) for name in ("studies", "ecgs"))
     lvef = studies["lvef_percent"].astype(float)
     studies["low"] = (lvef < 50).map({True: "true", False: "false"})

@@ -76,7 +76,8 @@ def test_without_alignment_features_and_predictions_remain_and_there_are_no_embe
 
 def test_an_encoder_alone_gives_the_plain_mean_of_its_tokens(gaps, bundle_dir):
     bundle, whole = gaps("token_aggregator", "ecg_alignment_global_token"), Bundle.load(bundle_dir, device="cpu")
-    found, normalised = bundle.embed_ecgs(WINDOWS).features_BF, whole.ecg_features(WINDOWS)
+    one = WINDOWS[:, :1]  # of several windows the normalised ones are averaged
+    found, normalised = bundle.embed_ecgs(one).features_BF, whole.ecg_features(one)
     assert "ecg_features" not in bundle.gives
     assert not np.allclose(found, normalised)
     norm = read_ecg_tower(bundle_dir, whole.manifest).token_aggregator.ecg_layernorm_global
