@@ -18,7 +18,6 @@ from app.answering.batcher import Batcher
 from app.answering.lane import Found, Query
 from app.answering.snapshots import Retriever, Snapshot
 from app.answering.workers import FairThreads
-from app.refusals import NoEmbeddings
 from ground.disk import sha256
 from index.catalogue.cards import StudyCard
 from inputs.ecg.gate.gate import LeadQuality
@@ -146,8 +145,6 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
     allowed_N = None
     not_found: tuple[InputWarning, ...] = ()
     if question.k:
-        if "ecg_embeddings" not in snapshot.embedder.gives:
-            raise NoEmbeddings
         allowed_N = snapshot.searchable.catalogue.allowed(exclude_patient=question.exclude_patient)
         not_found = () if question.exclude_patient is None or allowed_N is not None else (_NOT_EXCLUDED,)
     spec = snapshot.embedder.ecg
