@@ -132,8 +132,11 @@ def train(
     from models.device import Machine
     from training.changed_recipe import recipe_of
     from training.engine.ranks import torchrun_ranks
+    from training.recipes import RECIPES
     from training.train import train as run
 
+    if not recipe.endswith(".toml") and recipe not in RECIPES:
+        raise typer.BadParameter(f"{recipe!r} is no recipe: name {', '.join(RECIPES)} or a file.toml")
     given = {"bf16": bf16, "compile": compile_, "chunk_size": chunk_size}
     given = {name: value for name, value in given.items() if value is not None}
     chosen = recipe_of(recipe, settings or ()).aligned_with(**given)
