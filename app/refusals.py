@@ -5,6 +5,7 @@
     ├── TookTooLong   an answer that was not there in time
     ├── NoSpace       no room on the server's disk
     ├── NoProbes      a prediction of a bundle that predicts nothing
+    ├── NoEmbeddings  a search with a bundle that predicts only
     └── JobRunning    JobEnded    JobElsewhere    JobUnknown    JobNotStarted      rebuilds
 
 `app.answering` adds what may be wrong on the way of one ECG: QueueFull, BatcherClosed, NotSearchable.
@@ -40,6 +41,15 @@ class NoProbes(Refusal):
             "no_probes",
             "The bundle being served has no probes, so it predicts nothing.",
             hint="`echo2ecg bundle fit` fits them on a cohort.",
+        )
+
+
+class NoEmbeddings(Refusal):
+    def __init__(self) -> None:
+        super().__init__(
+            "no_embeddings",
+            "The bundle being served gives no ECG embeddings to search with: it predicts only.",
+            hint="Ask /v1/predict.",
         )
 
 

@@ -83,8 +83,9 @@ class Service:
     def load(cls, settings: Settings) -> Self:
         """With the real bundle and reader. Raises BundleError, also for what a rebuild would only find out later."""
         bundle = Bundle.load(settings.bundle_dir, device=settings.device, parts=("ecg",))
-        if "ecg_embeddings" not in bundle.gives:
-            raise BundleError("this bundle cannot be served: it gives no ECG embeddings to search with")
+        if not bundle.gives & {"ecg_embeddings", "predictions"}:
+            sentence = "this bundle cannot be served: it gives no ECG embeddings to search with and no predictions"
+            raise BundleError(sentence, hint="`echo2ecg bundle fit` fits its probes.")
         if settings.cohorts:
             try:
                 check_files_for(settings.bundle_dir, bundle.manifest, "view_vectors", "study_embeddings")

@@ -63,6 +63,7 @@ def serve_plainly() -> None:
         windows_WLN = ecg_windows(prepare_ecg(recording, spec).signal_LN, spec)
         with lock:
             ecg = bundle.embed_ecgs(windows_WLN[None])
+            assert ecg.embeddings_BD is not None
             hits = generation.index.search(ecg.embeddings_BD, k)
         assert ecg.lvef_BC is not None
         assert ecg.shd_B is not None

@@ -31,6 +31,8 @@ def bundle_import(
     ] = None,
 ) -> None:
     """Published weights to a bundle. Where two of them give the same part, the later option in this list counts."""
+    from models.bundle import read_manifest
+    from models.lacking import NO_PREDICTIONS_YET
     from models.published.importer import import_bundle
 
     if not (otis or echoprime or echo2ecg or components):
@@ -39,6 +41,8 @@ def bundle_import(
     for line in lines:
         out.print(line, soft_wrap=True)
     out.print(f"Bundle written: {out_dir}")
+    if read_manifest(out_dir)[0].gives("probe_features"):
+        out.print(NO_PREDICTIONS_YET)
 
 
 @bundle_app.command("fit")
@@ -46,15 +50,27 @@ def bundle_fit(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False)],
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
     out_dir: Annotated[Path, typer.Option("--out", help="Bundle folder to write.")],
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="A column that you added to ecgs or studies: yes or no, or a number. May come again."),
+    ] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
 ) -> None:
-    """Fit probes on a cohort's patients to the encoders of a bundle, as they are, and write another bundle."""
+    """Fit probes on a cohort's patients to the encoders of a bundle, as they are, and write another bundle.
+
+    Whatever the cohort's labels allow: LVEF, SHD, its findings, and the columns named by --label. What they do not
+    allow is said and left out.
+    """
     from models.device import Machine
     from training.refit import refit
 
+    said: list[str] = []
     with progress("Fitting probes") as report:
-        refit(bundle, cohort, out_dir, Machine.named(device, workers=workers, progress=report))
+        machine = Machine.named(device, workers=workers, progress=report)
+        refit(bundle, cohort, out_dir, machine, labels=label or (), say=said.append)
+    for sentence in said:
+        out.print(sentence, soft_wrap=True)
     out.print(f"Bundle written: {out_dir}")
 
 
@@ -86,9 +102,20 @@ def bundle_card(
 
 
 @bundle_app.command("verify")
-def bundle_verify(bundle: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
+def bundle_verify(
+    bundle: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Also ask it a known ECG, and compare what this machine answers.")
+    ] = False,
+    device: DeviceOption = "auto",
+) -> None:
     """Check every file of a bundle against its manifest."""
     from models.bundle import verify_bundle
 
     verify_bundle(bundle)
     out.print("The bundle verifies.")
+    if self_test:
+        from cli.self_test import print_self_test
+
+        if not print_self_test(bundle, device):
+            raise typer.Exit(1)

@@ -15,6 +15,7 @@ from cli.report_table import report_table
 from training.evaluation.evaluate import EvaluationReport
 from training.evaluation.few_shot import FewShotPoint
 from training.evaluation.metrics import ClassesReport, Estimate, YesNoScores
+from training.evaluation.own_reports import OwnReport
 
 
 def print_evaluation_report(report: EvaluationReport) -> None:
@@ -30,6 +31,8 @@ def print_evaluation_report(report: EvaluationReport) -> None:
     for name, probe in ((lowest, report.linear_probe.lvef_lowest_class), ("SHD", report.linear_probe.shd)):
         if probe is not None:
             out.print(f"Calibration of {name}: {probe.calibration_in_words()}")
+    for own in report.own:
+        out.print(_own(own), soft_wrap=True)
     print_decisions(report)
     print_subgroups(report)
     for phenotype in report.phenotypes:
@@ -68,6 +71,18 @@ def _probes(report: EvaluationReport, lowest: str) -> Table:
         row(flag.in_words(), _linear(flag.linear_from), flag.linear)
         row(flag.in_words(), "kNN", flag.knn)
     return table
+
+
+def _own(found: OwnReport) -> str:
+    """A label that was added when the bundle was fitted."""
+    if found.yes_no is not None:
+        return (
+            f"{found.label}: AUROC {_short(found.yes_no.auroc)} on {found.yes_no.n} ECGs ({found.yes_no.positives} yes)"
+        )
+    if found.number is not None:
+        error = found.number.mean_absolute_error.value
+        return f"{found.label}: R2 {_short(found.number.r2)}, mean absolute error {error:.4g} on {found.number.n} ECGs"
+    return f"{found.label}: not measured, {found.not_measured}."
 
 
 def _linear(fitted_by: str | None) -> str:

@@ -91,14 +91,15 @@ def predict_table(inputs: Sequence[Input], bundle_dir: Path, output: Path, machi
                 rows[str(row["status"])] += 1
                 yield row
 
-        write_table(output, columns(embedder.lvef.labels, 0 if asked.index is None else asked.k), told())
+        own = () if embedder.probes is None else embedder.probes.own
+        write_table(output, columns(embedder.lvef.labels, 0 if asked.index is None else asked.k, own), told())
         journal.remove()
     return Predicted(rows, run.were_there, embedder.trained_on)
 
 
 def _check_gives(embedder: Bundle, asked: Asked) -> None:
-    if "ecg_embeddings" not in embedder.gives:
-        raise BundleError("this bundle answers nothing: it gives no ECG embeddings, which probes and search need")
+    if asked.index is not None and "ecg_embeddings" not in embedder.gives:
+        raise BundleError("this bundle finds no studies: it gives no ECG embeddings; leave --index out")
     if asked.index is None and "predictions" not in embedder.gives:
         raise BundleError(
             "this bundle has no probes, so it predicts nothing; `echo2ecg bundle fit` fits them on a cohort, and with "

@@ -134,20 +134,26 @@ def _predictions_table(predictions: Predictions) -> Table:
     table.add_column("Probability", justify="right")
     table.add_column("Base rate", justify="right")
     lvef, shd = predictions.lvef, predictions.shd
-    for row in lvef.classes:
-        chosen = words.MOST_PROBABLE if row.label == lvef.predicted else ""
+    for row in [] if lvef is None else lvef.classes:
+        chosen = words.MOST_PROBABLE if lvef is not None and row.label == lvef.predicted else ""
         table.add_row(
             f"{words.lvef_class_words(row.range)} ({row.label})",
             chosen,
             words.chance_words(row.probability),
             _rate(row.base_rate),
         )
-    table.add_row(words.SHD, sentences.shd_decision(shd), words.chance_words(shd.probability), _rate(shd.base_rate))
-    for flag in shd.flags or ():
+    if shd is not None:
+        said = sentences.shd_decision(shd), words.chance_words(shd.probability), _rate(shd.base_rate)
+        table.add_row(words.SHD, *said)
+    for flag in predictions.findings:
         probability = "" if flag.finding == "cannot_tell" else words.chance_words(flag.probability, flag.bound)
         table.add_row(f"  {flag.words}", _said_of(flag), probability, _rate(flag.base_rate))
-    for name in predictions.not_predicted or ():
-        table.add_row(f"  {words.flag_words(name)}", words.NO_MODEL, "", "")
+    if lvef is not None or shd is not None or predictions.findings:
+        for name in predictions.not_predicted or ():
+            table.add_row(f"  {words.flag_words(name)}", words.NO_MODEL, "", "")
+    for own in predictions.own or ():
+        chance = "" if own.probability is None else words.chance_words(own.probability)
+        table.add_row(own.label, sentences.own_words(own), chance, _rate(own.base_rate))
     return table
 
 
@@ -165,17 +171,20 @@ def _rate(base_rate: float | None) -> str:
 def _how_sure(predictions: Predictions) -> Iterator[str]:
     """What stands behind the answers, of a bundle that has it."""
     lvef, shd = predictions.lvef, predictions.shd
-    if shd.tells_findings:
+    if predictions.tells_findings:
         yield words.NOT_RAISED
-    if lvef.estimate is not None:
+    if lvef is not None and lvef.estimate is not None:
         yield sentences.estimate_sentence(lvef.estimate)
-    if lvef.operating_point is not None and lvef.positive is not None:
+    if lvef is not None and lvef.operating_point is not None and lvef.positive is not None:
         yield sentences.lvef_sentence(lvef)
-    if shd.operating_point is not None:
+    if shd is not None and shd.operating_point is not None:
         yield sentences.shd_sentence(shd)
     for question, prediction in ((words.LVEF, lvef), (words.SHD, shd)):
-        if prediction.prediction_set is not None:
+        if prediction is not None and prediction.prediction_set is not None:
             yield sentences.set_sentence(question, prediction)
+    for own in predictions.own or ():
+        if (sentence := sentences.own_sentence(own)) is not None:
+            yield sentence
 
 
 def _neighbours_table(neighbours: Sequence[Neighbour]) -> Table:

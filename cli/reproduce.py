@@ -1,4 +1,4 @@
-"""The paper's comparison from nothing: simulate a cohort, train every arm, show the table."""
+"""The paper's comparison: simulate a cohort or take one, train every arm, show the table."""
 
 from __future__ import annotations
 
@@ -14,13 +14,23 @@ from models.device import Machine
 from simulator.cohort import SIMULATOR_VERSION, find_simulation, simulate_cohort
 from training.evaluation.metrics import Spread
 from training.reproduce.arms import ARMS
+from training.reproduce.data import open_for_comparison
 from training.reproduce.run import claimed, reproduce
 from training.reproduce.sizes import Size
 from training.reproduce.table import Comparison, Origin
 
 
-def run_reproduction(folder: Path, size: Size, machine: Machine, *, seeds: int) -> Comparison:
-    """Simulates the cohort of `size` where it is not there yet, then goes on with what is not finished."""
+def run_reproduction(
+    folder: Path, size: Size, machine: Machine, *, seeds: int, cohort_dir: Path | None = None
+) -> Comparison:
+    """Goes on with what is not finished, on `cohort_dir` or, without it, on the simulated cohort of `size`.
+
+    That is simulated where it is not there yet. CohortError for a cohort that lacks what the arms need.
+    """
+    if cohort_dir is not None:
+        origin = origin_of(cohort_dir, size)
+        with claimed(folder, origin):
+            return reproduce(cohort_dir, size, origin, folder, machine, seeds=seeds)
     origin = Origin(
         size=size.name,
         patients=size.patients,
@@ -40,6 +50,21 @@ def run_reproduction(folder: Path, size: Size, machine: Machine, *, seeds: int) 
                 progress=lambda done, total, _: machine.progress(done, total, "simulate patients"),
             )
         return reproduce(cohort, size, origin, folder, machine, seeds=seeds)
+
+
+def origin_of(cohort_dir: Path, size: Size) -> Origin:
+    """Of a comparison on a cohort that was given. CohortError where it lacks what the arms need."""
+    cohort = open_for_comparison(cohort_dir, size.recipe)
+    return Origin(
+        size=size.name,
+        patients=cohort.pairs["patient_id"].nunique(),
+        cohort_seed=None,
+        simulator_version=cohort.about.simulator_version,
+        code_version=version("echo2ecg"),
+        settings_sha256=short_name_of(size.recipe.model_dump_json()),
+        cohort=cohort.root.name,
+        cohort_sha256=cohort.sha256,
+    )
 
 
 def print_comparison(comparison: Comparison) -> None:

@@ -68,6 +68,8 @@ def _compare_embeddings(cpu: Bundle, gpu: Bundle) -> dict[str, float]:
     spec = cpu.manifest.echo
     clips_NCTHW = rng.standard_normal((N_CLIPS, 3, spec.frames, spec.size, spec.size)).astype(np.float32)
     a, b = cpu.embed_ecgs(windows_BWLN), gpu.embed_ecgs(windows_BWLN)
+    assert a.embeddings_BD is not None
+    assert b.embeddings_BD is not None
     found = {
         "ecg_min_cosine": _min_cosine(a.embeddings_BD, b.embeddings_BD),
         "clip_min_cosine": _min_cosine(cpu.embed_clips(clips_NCTHW), gpu.embed_clips(clips_NCTHW)),

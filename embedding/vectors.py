@@ -19,6 +19,7 @@ def ecg_vectors(bundle: Bundle, windows_BWLN: NDArray[np.float32]) -> Vectors:
     if not bundle.manifest.gives("ecg_embeddings"):
         return {"features": bundle.ecg_features(windows_BWLN)}
     answer = bundle.embed_ecgs(windows_BWLN)
+    assert answer.embeddings_BD is not None
     return {"features": answer.features_BF, "embeddings": answer.embeddings_BD}
 
 

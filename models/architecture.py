@@ -172,6 +172,25 @@ def demo() -> Architecture:
     )
 
 
+def tiny() -> Architecture:
+    """Small enough to see a whole training run in a minute; too small to learn anything."""
+    return Architecture(
+        ecg=EcgArchitecture(patch_samples=84, embed_dim=48, depth=2, heads=2),
+        echo=EchoArchitecture(
+            frames=8,
+            size=32,
+            stem_dim=24,
+            patch_kernel=(3, 7, 7),
+            patch_stride=(2, 8, 8),
+            blocks=(EchoBlock(dim=24, heads=1, stride_kv=(1, 2, 2)), EchoBlock(dim=48, heads=2)),
+        ),
+        view_dim=32,
+        projection_dim=64,
+        embedding_dim=32,
+        pool_heads=2,
+    )
+
+
 def _divided(grid: Size3, stride: Size3, name: str) -> Size3:
     if any(s < 1 or n % s for n, s in zip(grid, stride, strict=True)):
         raise ValueError(f"{name} {stride} does not divide the grid {grid}")

@@ -7,7 +7,7 @@ torch.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import JsonValue
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Lacking = Literal[
     "predictions",
+    "lvef",
+    "shd",
     "lvef_number",
     "lvef_interval",
     "findings",
@@ -36,6 +38,8 @@ SIMULATED_ONLY = "This model was trained on simulated hearts only: for a real pa
 
 _WORDS: tuple[tuple[str, tuple[Lacking, ...]], ...] = (
     ("predictions", ("predictions",)),
+    ("predictions of LVEF", ("lvef",)),
+    ("predictions of SHD", ("shd",)),
     ("LVEF number", ("lvef_number",)),
     ("interval of the LVEF number", ("lvef_interval",)),
     ("rules for findings", ("findings",)),
@@ -52,23 +56,29 @@ def lacking_parts(probes: Probes | None) -> tuple[Lacking, ...]:
     """Without probes the predictions, and no more is said. A part of a part is lacking only where that is there."""
     if probes is None:
         return ("predictions",)
-    lvef, shd = probes.lvef, probes.shd
-    lacks: dict[Lacking, bool] = {
-        "lvef_number": lvef.number is None,
-        "lvef_interval": lvef.number is not None and lvef.number.interval is None,
-        "findings": all(flag.rule is None for flag in probes.flags.values()),
-        "lvef_flag_bounds": any(
-            name in FLAGS_ABOUT_LVEF and flag.lvef_classes is None for name, flag in probes.flags.items()
-        ),
-        "lvef_sets": lvef.sets is None and lvef.per_class_sets is None,
-        "shd_sets": shd.sets is None and shd.per_class_sets is None,
-        "lvef_class_sets": lvef.sets is not None and lvef.per_class_sets is None,
-        "shd_class_sets": shd.sets is not None and shd.per_class_sets is None,
-        "lvef_operating_point": lvef.operating_point is None,
-        "shd_operating_point": shd.operating_point is None,
-        "unusual": probes.ood is None,
-    }
-    return tuple(part for part, is_lacking in lacks.items() if is_lacking)
+    lvef, shd, flags = probes.lvef, probes.shd, probes.flags
+    lacks: dict[Lacking, bool] = {"lvef": lvef is None, "shd": shd is None}
+    if lvef is not None:
+        lacks |= {"lvef_number": lvef.number is None}
+        lacks |= {"lvef_interval": lvef.number is not None and lvef.number.interval is None}
+    if lvef is not None and shd is not None:
+        lacks |= {"findings": all(flag.rule is None for flag in flags.values())}
+    if lvef is not None:
+        about = [flag for name, flag in flags.items() if name in FLAGS_ABOUT_LVEF]
+        lacks |= {
+            "lvef_flag_bounds": any(flag.lvef_classes is None for flag in about),
+            "lvef_sets": lvef.sets is None and lvef.per_class_sets is None,
+            "lvef_class_sets": lvef.sets is not None and lvef.per_class_sets is None,
+            "lvef_operating_point": lvef.operating_point is None,
+        }
+    if shd is not None:
+        lacks |= {
+            "shd_sets": shd.sets is None and shd.per_class_sets is None,
+            "shd_class_sets": shd.sets is not None and shd.per_class_sets is None,
+            "shd_operating_point": shd.operating_point is None,
+        }
+    lacks |= {"unusual": probes.ood is None}
+    return tuple(part for part in get_args(Lacking) if lacks.get(part))
 
 
 def lacking_sentence(parts: Collection[str]) -> str:
@@ -78,6 +88,10 @@ def lacking_sentence(parts: Collection[str]) -> str:
     said += [f"no {part.replace('_', ' ')}" for part in parts if part not in known]
     listed = " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
     return f"This bundle gives {listed}; fit its probes again, on enough patients, with `echo2ecg bundle fit`."
+
+
+NO_PREDICTIONS_YET = "No predictions yet: run `echo2ecg bundle fit` on a cohort with labels."
+"""Of a bundle that was imported: an ECG encoder without probes."""
 
 
 def trained_on_sentence(training_data: Mapping[str, JsonValue]) -> str | None:

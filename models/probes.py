@@ -1,23 +1,21 @@
-"""Linear probes on the ECG features, as numbers a person can read and as a module that applies them.
+"""Linear probes on the ECG features, as numbers a person can read; `models.probe_heads` applies them.
 
 With the probabilities come what makes them honest: operating points and finding rules, prediction sets with a stated
 coverage, the prevalence they hold for and how to move them to another, LVEF as a number with an interval, and how
 unusual an ECG is (`models.ood`).
 
-Letters in tensor names: B batch, F features, C LVEF classes, Q SHD flags, N studies.
+Letters in array names: B batch, F features, C LVEF classes.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
-from torch import Tensor, nn
 
 from models.findings import FindingRule
 from models.labels import Numbers
@@ -26,7 +24,7 @@ from models.ood import OutOfDistribution
 from models.operating_point import OperatingPoint, Share
 from models.prediction_sets import PerClassSets, PredictionSets
 
-PROBES_SCHEMA_VERSION: Literal[4] = 4
+PROBES_SCHEMA_VERSION: Literal[5] = 5
 
 
 class Calibration(BaseModel):
@@ -70,7 +68,7 @@ class YesNoProbe(BaseModel):
 
 
 class ShdProbe(YesNoProbe):
-    """Structural heart disease as a whole, decided at `threshold`."""
+    """Structural heart disease as a whole, or a label of the user's own: decided at `threshold`."""
 
     threshold: float = Field(ge=0, le=1)
     """Positive when the calibrated probability is greater."""
@@ -118,40 +116,68 @@ class FlagProbe(YesNoProbe):
         return self.threshold
 
 
-class Probes(BaseModel):
-    """Everything that turns an ECG's features into probabilities. ValueError when the numbers do not fit together.
+class OwnNumber(BaseModel):
+    """A numeric label of the user's own: ridge regression on standardised features, in the label's unit.
 
-    Schema version 1 has the two probes alone; before 3 there are no rules, operating points, sets within a class and
-    no LVEF as a number, and SHD does not cover its flags; before 4 a flag about LVEF may contradict the LVEF classes.
+    `half_width` is the ceil((n + 1) coverage)-th smallest |label - prediction| of n calibration patients, one ECG of
+    each, who fitted nothing (split conformal; Lei et al. 2018). All three are None where there were too few.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1, 2, 3, 4] = PROBES_SCHEMA_VERSION
+    weight_F: Numbers
+    bias: FiniteFloat
+    half_width: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    coverage: Share | None = None
+    n_calibration: int | None = Field(default=None, ge=1)
+
+
+class Probes(BaseModel):
+    """Everything that turns an ECG's features into probabilities. ValueError when the numbers do not fit together.
+
+    Schema version 1 has the two probes alone; before 3 there are no rules, operating points, sets within a class and
+    no LVEF as a number, and SHD does not cover its flags; before 4 a flag about LVEF may contradict the LVEF classes;
+    before 5 there are both LVEF and SHD and no labels of the user's own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1, 2, 3, 4, 5] = PROBES_SCHEMA_VERSION
     feature_mean_F: Numbers
     feature_std_F: Numbers
-    lvef: LvefProbe
-    shd: ShdProbe
+    lvef: LvefProbe | None = None
+    """None, as `shd`, where the cohort's labels did not allow a probe."""
+    shd: ShdProbe | None = None
     flags: dict[str, FlagProbe] = Field(default_factory=dict)
     """One probe for each SHD flag that enough patients had and enough had not."""
     shd_covers_flags: bool = False
     """Whether the probability of SHD is raised to that of the most probable flag where it is lower: a heart with a flag
     has SHD. The calibration of SHD, its threshold and its sets were fitted with this step in place."""
     ood: OutOfDistribution | None = None
+    own_yes_no: dict[str, ShdProbe] = Field(default_factory=dict)
+    """By the column of the cohort that the user named."""
+    own_numbers: dict[str, OwnNumber] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _versions_fit(self) -> Probes:
+        if self.schema_version < 5 and (self.lvef is None or self.shd is None or self.own):
+            raise ValueError("before schema version 5 there are LVEF and SHD, and nothing of the user's own")
+        return self
 
     @model_validator(mode="after")
     def _numbers_fit(self) -> Probes:
-        features, classes = len(self.feature_mean_F), len(self.lvef.weight_CF)
-        rows = [self.feature_std_F, *self.lvef.weight_CF, *(probe.weight_F for probe in self.yes_no)]
-        if self.lvef.number is not None:
-            rows.append(self.lvef.number.weight_F)
+        features, lvef = len(self.feature_mean_F), self.lvef
+        classes = 0 if lvef is None else len(lvef.weight_CF)
+        rows = [self.feature_std_F, *(probe.weight_F for probe in self.yes_no)]
+        rows += [number.weight_F for number in self.own_numbers.values()]
+        if lvef is not None:
+            rows += [*lvef.weight_CF, *([] if lvef.number is None else [lvef.number.weight_F])]
         if any(len(row) != features for row in rows) or (self.ood and len(self.ood.features.mean_S) != features):
             raise ValueError(f"every probe must have one number for each of the {features} features")
-        per_class = [self.lvef.bias_C, self.lvef.calibration.shift, self.lvef.prevalence_C or self.lvef.bias_C]
-        if any(len(row) != classes for row in per_class):
-            raise ValueError(f"the LVEF probe must have one bias and one shift for each of its {classes} classes")
-        _check_classes("LVEF", classes, 0, self.lvef.per_class_sets, self.lvef.operating_point)
-        _check_classes("SHD", 2, 1, self.shd.per_class_sets, self.shd.operating_point)
+        if lvef is not None:
+            _check_lvef(lvef, classes)
+        for name, decided in (*([] if self.shd is None else [("SHD", self.shd)]), *self.own_yes_no.items()):
+            _check_classes(name, 2, 1, decided.per_class_sets, decided.operating_point)
         if any(
             flag.rule and (len(flag.rule.calls.n_C), flag.rule.calls.case) != (2, 1) for flag in self.flags.values()
         ):
@@ -160,8 +186,6 @@ class Probes(BaseModel):
             raise ValueError(f"a flag reaches into more than the {classes} LVEF classes")
         if any(len(probe.calibration.shift) != 1 for probe in self.yes_no):
             raise ValueError("a yes-no probe must have one calibration shift")
-        if self.lvef.prevalence_C is not None:
-            _check_shares(self.lvef.prevalence_C)
         if min(self.feature_std_F) <= 0:
             raise ValueError("feature_std_F must be positive")
         return self
@@ -173,8 +197,18 @@ class Probes(BaseModel):
 
     @property
     def yes_no(self) -> tuple[YesNoProbe, ...]:
-        """SHD, then its flags."""
-        return (self.shd, *self.flags.values())
+        """SHD where there is a probe of it, its flags, and the labels of the user's own."""
+        return (*([] if self.shd is None else [self.shd]), *self.flags.values(), *self.own_yes_no.values())
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The labels of the user's own, those of yes and no first."""
+        return (*self.own_yes_no, *self.own_numbers)
+
+    @property
+    def predicts(self) -> bool:
+        """Whether there is any probe; a measure of how unusual an ECG is, is none."""
+        return self.lvef is not None or bool(self.yes_no) or bool(self.own_numbers)
 
     def with_prevalence(
         self,
@@ -191,17 +225,20 @@ class Probes(BaseModel):
         called positive, and so do the counts behind PPV and NPV; of the lowest LVEF class exactly so where the other
         classes keep their shares among themselves, and of SHD and a flag about LVEF where their own scores decide. The
         rules of moved flags keep whom they raise. Prediction sets and LVEF as a number are left out, whichever moved:
-        their coverage was promised over the old mix of patients. ValueError where the old prevalence is not known.
+        their coverage was promised over the old mix of patients. Labels of the user's own stay and lose their sets and
+        intervals. ValueError where the old prevalence is not known.
         """
         if lvef_C is None and shd is None and not flags:
             return self
         lvef_probe, shd_probe, flag_probes = self.lvef, self.shd, self.flags
-        if lvef_C is not None:
-            lvef_probe = _moved_lvef(self.lvef, lvef_C)
-        if shd is not None:
-            shd_probe = _moved(self.shd, shd)
+        if (lvef_C is not None and lvef_probe is None) or (shd is not None and shd_probe is None):
+            raise ValueError("there is no probe for what is to be moved")
+        if lvef_C is not None and lvef_probe is not None:
+            lvef_probe = _moved_lvef(lvef_probe, lvef_C)
+        if shd is not None and shd_probe is not None:
+            weight_C = _weights(shd_probe.prevalence, shd)
+            shd_probe = _moved(shd_probe, shd)
             if shd_probe.operating_point is not None:
-                weight_C = _weights(self.shd.prevalence, shd)
                 point = _moved_point(shd_probe.operating_point, shd_probe.threshold, weight_C)
                 shd_probe = shd_probe.model_copy(update={"operating_point": point})
         if flags:
@@ -214,9 +251,14 @@ class Probes(BaseModel):
         without = {"sets": None, "per_class_sets": None}
         return self.model_copy(
             update={
-                "lvef": lvef_probe.model_copy(update=without | {"number": None}),
-                "shd": shd_probe.model_copy(update=without),
+                "lvef": None if lvef_probe is None else lvef_probe.model_copy(update=without | {"number": None}),
+                "shd": None if shd_probe is None else shd_probe.model_copy(update=without),
                 "flags": flag_probes,
+                "own_yes_no": {name: probe.model_copy(update=without) for name, probe in self.own_yes_no.items()},
+                "own_numbers": {
+                    name: OwnNumber(weight_F=number.weight_F, bias=number.bias)
+                    for name, number in self.own_numbers.items()
+                },
             }
         )
 
@@ -232,6 +274,15 @@ def reweighted(probability_BC: ArrayLike, old_C: ArrayLike, new_C: ArrayLike) ->
         raise ValueError("there must be one old and one new share for each column of probabilities")
     weighed_BC = probabilities_BC * np.exp(_log_ratios(new_shares, old_shares))
     return np.asarray(weighed_BC / weighed_BC.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def _check_lvef(lvef: LvefProbe, classes: int) -> None:
+    per_class = [lvef.bias_C, lvef.calibration.shift, lvef.prevalence_C or lvef.bias_C]
+    if any(len(row) != classes for row in per_class):
+        raise ValueError(f"the LVEF probe must have one bias and one shift for each of its {classes} classes")
+    _check_classes("LVEF", classes, 0, lvef.per_class_sets, lvef.operating_point)
+    if lvef.prevalence_C is not None:
+        _check_shares(lvef.prevalence_C)
 
 
 def _check_shares(share_C: Sequence[float]) -> None:
@@ -308,52 +359,3 @@ def _check_classes(
         raise ValueError(f"the {question} sets within a class must have one quantile for each of {classes} classes")
     if point is not None and (len(point.calls.n_C), point.calls.case) != (classes, case):
         raise ValueError(f"the {question} operating point must call class {case} of {classes}")
-
-
-class HeadOutput(NamedTuple):
-    """Probabilities of the LVEF classes, of SHD, and of the flags in the order of `Probes.flag_names`."""
-
-    lvef_BC: Tensor
-    shd_B: Tensor
-    flags_BQ: Tensor
-
-
-class ProbeHeads(nn.Module):
-    """Features (B, F) to probabilities.
-
-    Standardising, the probes and their calibration are linear one after the other, so they are folded into one layer
-    in float64: its first rows are LVEF, then SHD, then the flags. A flag about LVEF is brought between the classes that
-    bound it. Where SHD covers its flags, its probability is the largest of its own and theirs.
-    """
-
-    def __init__(self, probes: Probes) -> None:
-        super().__init__()
-        yes_no, lvef = probes.yes_no, probes.lvef
-        self.classes = len(lvef.bias_C)
-        self.shd_covers_flags = probes.shd_covers_flags and bool(probes.flags)
-        self.about_lvef = [
-            (number, *flag.lvef_classes) for number, flag in enumerate(probes.flags.values()) if flag.lvef_classes
-        ]
-
-        def double(rows: Sequence[object]) -> Tensor:
-            return torch.tensor(rows, dtype=torch.float64)
-
-        std, mean = double(probes.feature_std_F), double(probes.feature_mean_F)
-        scale = double([lvef.calibration.scale] * self.classes + [probe.calibration.scale for probe in yes_no])
-        weight = double([*lvef.weight_CF, *(probe.weight_F for probe in yes_no)]) / std
-        bias = double([*lvef.bias_C, *(probe.bias for probe in yes_no)]) - weight @ mean
-        shift = double([*lvef.calibration.shift, *(probe.calibration.shift[0] for probe in yes_no)])
-        self.linear = nn.Linear(len(mean), len(bias))
-        self.linear.weight = nn.Parameter((weight * scale[:, None]).float(), requires_grad=False)
-        self.linear.bias = nn.Parameter((bias * scale + shift).float(), requires_grad=False)
-
-    def forward(self, features_BF: Tensor) -> HeadOutput:
-        logits = self.linear(features_BF)
-        yes_no = logits[:, self.classes :].sigmoid()
-        lvef_BC, shd_B, flags_BQ = logits[:, : self.classes].softmax(dim=1), yes_no[:, 0], yes_no[:, 1:]
-        for number, wholly, partly in self.about_lvef:
-            floor_B, ceiling_B = lvef_BC[:, :wholly].sum(dim=1), lvef_BC[:, :partly].sum(dim=1)
-            flags_BQ[:, number] = flags_BQ[:, number].clamp(floor_B, ceiling_B)
-        if self.shd_covers_flags:
-            shd_B = torch.maximum(shd_B, flags_BQ.amax(dim=1))
-        return HeadOutput(lvef_BC, shd_B, flags_BQ)

@@ -35,8 +35,15 @@ class EcgTower(nn.Module):
         return features_BF, self.ecg_alignment_global_token(features_BF)
 
     def features(self, windows_BLN: Tensor, visible_BK: Tensor | None = None) -> Tensor:
-        """(B, L, N) -> features (B, F) alone: needs no alignment."""
-        features_BF: Tensor = self.token_aggregator(self.ecg_encoder(windows_BLN, visible_BK))
+        """(B, L, N) -> features (B, F) alone: needs no alignment.
+
+        Without a token aggregator, as in a bundle of an OTiS encoder alone, the plain mean of the tokens but CLS.
+        """
+        tokens_BTF = self.ecg_encoder(windows_BLN, visible_BK)
+        if not hasattr(self, "token_aggregator"):
+            mean_BF: Tensor = tokens_BTF[:, 1:].mean(dim=1)
+            return mean_BF
+        features_BF: Tensor = self.token_aggregator(tokens_BTF)
         return features_BF
 
 

@@ -132,11 +132,38 @@ class OodPrediction(BaseModel):
     percentile: float
 
 
+class OwnPrediction(_WithSet):
+    """A label that whoever fitted the bundle added: a yes or no with a probability, or a number with an interval."""
+
+    label: str = Field(description="The column of the cohort that it was fitted on.")
+    probability: float | None = Field(default=None, description="Of a yes; absent of a number.")
+    positive: bool | None = None
+    base_rate: float | None = Field(default=None, description="How frequent yes is among calibration patients.")
+    operating_point: OperatingPoint | None = None
+    value: float | None = Field(default=None, description="In the unit of the column; absent of a yes or no.")
+    low: float | None = None
+    high: float | None = Field(default=None, description="`low` to `high` holds it for a share `coverage` of patients.")
+
+
 class Predictions(BaseModel):
-    lvef: LvefPrediction
-    shd: ShdPrediction
+    lvef: LvefPrediction | None = Field(default=None, description="Absent where the bundle has no probe of it.")
+    shd: ShdPrediction | None = Field(default=None, description="Absent where the bundle has no probe of it.")
+    flags: list[FlagPrediction] | None = Field(
+        default=None, description="Of a bundle with probes of flags and none of SHD as a whole."
+    )
+    own: list[OwnPrediction] | None = Field(default=None, description="Labels of whoever fitted the bundle.")
     not_predicted: list[str] | None = Field(default=None, description="Flags that the bundle has no probe for.")
     ood: OodPrediction | None = Field(default=None, description="Absent when the bundle cannot tell.")
+
+    @property
+    def findings(self) -> list[FlagPrediction]:
+        """The flags, wherever they stand."""
+        return (None if self.shd is None else self.shd.flags) or self.flags or []
+
+    @property
+    def tells_findings(self) -> bool:
+        """Whether any flag is told by a rule."""
+        return any(flag.finding is not None for flag in self.findings)
 
 
 class DeviceMeasures(BaseModel):
@@ -383,4 +410,6 @@ class PredictAnswer(_OfAModel):
 
 class EmbedAnswer(EcgAnswer):
     features: list[float] = Field(description="The encoder's features, which the probes use.")
-    embedding: list[float] = Field(description="The unit vector that is searched with.")
+    embedding: list[float] | None = Field(
+        default=None, description="The unit vector that is searched with. Absent of a bundle that aligns nothing."
+    )

@@ -12,6 +12,7 @@ from outputs.report import (
     LvefPrediction,
     MeasuredEcg,
     OperatingPoint,
+    OwnPrediction,
     ShdPrediction,
 )
 from outputs.words import LVEF, SHD, decision_words, lvef_class_words, share_words, verdict_words
@@ -78,13 +79,41 @@ def estimate_sentence(estimate: LvefEstimate) -> str:
     )
 
 
+def own_words(own: OwnPrediction) -> str:
+    """What is said of a label of the user's own in a row of a table: `unlikely`, or `31.2 (24.0 to 38.4)`."""
+    if own.value is None:
+        return verdict_words(positive=bool(own.positive), probability=own.probability or 0.0)
+    number = f"{own.value:.4g}"
+    return number if own.low is None or own.high is None else f"{number} ({own.low:.4g} to {own.high:.4g})"
+
+
+def own_sentence(own: OwnPrediction) -> str | None:
+    """What stands behind it; None where nothing does."""
+    if own.value is not None:
+        if own.coverage is None or own.n_calibration is None:
+            return None
+        return (
+            f"{own.label}: such intervals are sized to hold the truth for {100 * own.coverage:.0f} % of patients, "
+            f"by {own.n_calibration} calibration patients."
+        )
+    point, positive, said = own.operating_point, bool(own.positive), []
+    if point is not None and own.probability is not None:
+        decision = decision_words(
+            positive=positive, probability=own.probability, threshold=point.threshold, rules_out=True
+        )
+        said.append(f"{own.label}: {decision}. {point_sentence(point, positive=positive)}")
+    if own.prediction_set is not None:
+        said.append(set_sentence(own.label, own))
+    return " ".join(said) or None
+
+
 _SET_WORDS = dict(zip(SHD_ANSWERS, ("absent", "present"), strict=True))
 
 
-def set_sentence(question: str, said: LvefPrediction | ShdPrediction) -> str:
+def set_sentence(question: str, said: LvefPrediction | ShdPrediction | OwnPrediction) -> str:
     """What is not ruled out, and of whom that holds."""
     assert said.prediction_set is not None
-    every = SHD_ANSWERS if isinstance(said, ShdPrediction) else [one.label for one in said.classes]
+    every = [one.label for one in said.classes] if isinstance(said, LvefPrediction) else SHD_ANSWERS
     narrows = not set(every) <= set(said.prediction_set)
     answers = " or ".join(_SET_WORDS.get(answer, answer) for answer in said.prediction_set)
     answers = f"{question}: {answers if narrows else 'cannot narrow it down'}"

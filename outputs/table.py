@@ -24,6 +24,7 @@ from outputs.report import (
     LvefPrediction,
     MeasuredEcg,
     Neighbour,
+    OwnPrediction,
     PredictAnswer,
     Predictions,
     SearchAnswer,
@@ -45,12 +46,14 @@ SEPARATOR = ";"
 """Between the parts of a cell that holds several."""
 
 _MEASURED = ("heart_rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "axis_deg")
+_ENDS = {"": "value", "_low": "low", "_high": "high"}
+"""What a column of a number is called, and what an answer calls it."""
 _ROWS_AT_A_TIME = 5_000
 _ARROW: Mapping[Kind, pa.DataType] = {"text": pa.string(), "number": pa.float64(), "truth": pa.bool_()}
 
 
-def columns(lvef_labels: Sequence[str], k: int) -> dict[str, Kind]:
-    """Every column in its order; of `k` neighbours, 0 for none."""
+def columns(lvef_labels: Sequence[str], k: int, own: Sequence[str] = ()) -> dict[str, Kind]:
+    """Every column in its order; of `k` neighbours, 0 for none. own: labels that whoever fitted the bundle added."""
     in_order: list[tuple[Kind, Sequence[str]]] = [
         ("text", ("input", "id", "status", "reason_codes", "reason", "warnings", "sha256", "bundle", "generation")),
         ("text", ("format",)),
@@ -68,6 +71,9 @@ def columns(lvef_labels: Sequence[str], k: int) -> dict[str, Kind]:
     ]
     for flag in SHD_FLAGS:
         in_order += [("number", (f"{flag}_probability",)), ("text", (f"{flag}_finding",))]
+    for label in own:
+        in_order += [("number", (f"own_{label}_probability",)), ("truth", (f"own_{label}_positive",))]
+        in_order += [("text", (f"own_{label}_prediction_set",)), ("number", [f"own_{label}{end}" for end in _ENDS])]
     in_order.append(("number", ("unusual_score", "unusual_percentile")))
     for rank in range(1, k + 1):
         in_order += [("text", (f"neighbour_{rank}_study_id",)), ("number", (f"neighbour_{rank}_similarity",))]
@@ -152,7 +158,17 @@ def _measured(found: MeasuredEcg) -> dict[str, Cell]:
 
 
 def _predicted(predictions: Predictions) -> dict[str, Cell]:
-    row = _lvef(predictions.lvef) | _shd(predictions.shd)
+    row: dict[str, Cell] = {}
+    if predictions.lvef is not None:
+        row |= _lvef(predictions.lvef)
+    if predictions.shd is not None:
+        row |= _shd(predictions.shd)
+    for flag in predictions.findings:
+        row[f"{flag.flag}_probability"] = flag.probability
+        if flag.finding is not None:
+            row[f"{flag.flag}_finding"] = flag.finding
+    for one in predictions.own or ():
+        row |= _own(one)
     if (ood := predictions.ood) is not None:
         row |= {"unusual_score": ood.score, "unusual_percentile": ood.percentile}
     return row
@@ -164,20 +180,18 @@ def _lvef(lvef: LvefPrediction) -> dict[str, Cell]:
     if lvef.positive is not None:
         row["lvef_positive"] = lvef.positive
     if lvef.estimate is not None:
-        ends = {"lvef_percent": "percent", "lvef_percent_low": "low", "lvef_percent_high": "high"}
-        known = {name: getattr(lvef.estimate, end) for name, end in ends.items()}
-        row |= {name: value for name, value in known.items() if value is not None}
+        row |= _named(lvef.estimate, {"": "percent", "_low": "low", "_high": "high"}, "lvef_percent")
     return row
 
 
 def _shd(shd: ShdPrediction) -> dict[str, Cell]:
     row: dict[str, Cell] = {"shd_probability": shd.probability, "shd_positive": shd.positive}
-    row |= _listed("shd_prediction_set", shd.prediction_set or ())
-    for flag in shd.flags or ():
-        row[f"{flag.flag}_probability"] = flag.probability
-        if flag.finding is not None:
-            row[f"{flag.flag}_finding"] = flag.finding
-    return row
+    return row | _listed("shd_prediction_set", shd.prediction_set or ())
+
+
+def _own(one: OwnPrediction) -> dict[str, Cell]:
+    row = _named(one, {"_probability": "probability", "_positive": "positive", **_ENDS}, f"own_{one.label}")
+    return row | _listed(f"own_{one.label}_prediction_set", one.prediction_set or ())
 
 
 def _found(neighbours: Sequence[Neighbour]) -> dict[str, Cell]:
@@ -189,4 +203,10 @@ def _found(neighbours: Sequence[Neighbour]) -> dict[str, Cell]:
 
 
 def _known(of: object, names: Sequence[str]) -> dict[str, Cell]:
-    return {name: value for name in names if (value := getattr(of, name)) is not None}
+    return _named(of, {name: name for name in names}, "")
+
+
+def _named(of: object, members: Mapping[str, str], begins: str) -> dict[str, Cell]:
+    """Members that are known, in columns whose names begin so and end with the keys."""
+    known = {end: getattr(of, name) for end, name in members.items()}
+    return {begins + end: value for end, value in known.items() if value is not None}

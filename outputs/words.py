@@ -22,6 +22,7 @@ __all__ = [
     "MOST_PROBABLE",
     "NOT_RAISED",
     "NO_MODEL",
+    "OWN_LABELS",
     "PERCENTILE",
     "SHD",
     "SHD_SHARE",
@@ -56,6 +57,7 @@ PERCENTILE = (
 NOT_RAISED = "Raised: its odds are a multiple of those of the base rate. Not raised does not mean normal."
 MOST_PROBABLE = "most probable"
 NO_MODEL = "no model for this"
+OWN_LABELS = "Labels added when this bundle was fitted"
 UNKNOWN = "unknown"
 DEVICE_SAID = "Said by the device"
 DEVICE_SAID_NOTHING = "The file holds nothing that the device said beside the signal."

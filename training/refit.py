@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from cohorts import SPLITS, OpenCohort, open_checked_cohort
+from cohorts import SPLITS, CohortError, OpenCohort, open_checked_cohort
+from cohorts.own_labels import OwnLabel, read_own_labels
 from ground.disk import short_name_of
-from ground.findings import SHD_FLAGS
+from ground.findings import SHD_FLAGS, short_flag_words
 from models.bundle import (
     Bundle,
     BundleDraft,
     BundleError,
     BundleManifest,
+    make_self_test,
+    read_ecg_tower,
     read_manifest,
     verify_bundle,
     write_with_probes,
@@ -28,30 +31,44 @@ from models.device import Machine
 from models.labels import LabelDefinitions
 from models.probes import PROBES_SCHEMA_VERSION, Probes
 from training.data.cohort_arrays import prepare_ecgs
+from training.data.own_rows import ecg_rows, labels_of_ecgs, labels_with_own
 from training.evaluation.card import probe_metrics
 from training.evaluation.evaluate import EvaluationReport, evaluate, trained_window_days
 from training.evaluation.refit_card import card_of_source, refit_card
-from training.outlook import check_labels
 from training.plan import described_cohort, refuse_existing
 from training.probes.data import fit_on_features
+from training.probes.fit import LABEL_HINT, ProbeFit
 
 
-def refit(bundle_dir: Path, cohort_dir: Path, out: Path, machine: Machine) -> Path:
+def refit(
+    bundle_dir: Path,
+    cohort_dir: Path,
+    out: Path,
+    machine: Machine,
+    *,
+    labels: Sequence[str] = (),
+    say: Callable[[str], None] | None = None,
+) -> Path:
     """Writes the bundle `out`: the encoders of `bundle_dir` byte for byte, probes of the cohort's patients.
 
-    The train, val and calibration patients fit and calibrate, the test patients measure. Prepared ECGs and view vectors
-    are kept in `<out>.work` and found again by a later run. Returns `out`. Raises CohortError, BundleError or another
-    Refusal that says what is wrong.
+    The train, val and calibration patients fit and calibrate, the test patients measure. What the cohort's labels do
+    not allow is left out, and `say` is told. `labels` are columns of the user's own in `ecgs` or `studies`. Prepared
+    ECGs and view vectors are kept in `<out>.work` and found again by a later run. Returns `out`. Raises CohortError,
+    BundleError or another Refusal that says what is wrong.
     """
-    plan = plan_refit(bundle_dir, cohort_dir, out)
+    plan = plan_refit(bundle_dir, cohort_dir, out, labels)
     cohort, spec = plan.cohort, plan.manifest.ecg
 
     # ECGs, read and prepared once. Test patients' files stay closed until the evaluation.
-    ecgs = prepare_ecgs(cohort.tables, plan.pairs, spec, plan.work, machine)
+    ecgs = prepare_ecgs(cohort.tables, plan.rows, spec, plan.work, machine)
 
     # Probes on the features as they will be served, calibrated on patients who fitted nothing else.
     encoders = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",))
-    probes = fit_on_features(encoders, cohort.labels, plan.pairs, ecgs.signals, plan.manifest.labels.lvef)
+    known = labels_with_own(cohort, plan.own)
+    probes = fit_on_features(encoders, known, plan.rows, ecgs.signals, plan.manifest.labels.lvef, plan.own)
+    if say is not None:
+        for sentence in left_out_sentences(probes):
+            say(sentence)
 
     # Measured on the test patients by the very bundle; then written with what was found.
     report = measure(plan, probes.probes, machine)
@@ -61,11 +78,13 @@ def refit(bundle_dir: Path, cohort_dir: Path, out: Path, machine: Machine) -> Pa
     draft = plan.draft.model_copy(
         update={
             "metrics": plan.draft.metrics | probe_metrics(probes, report),
-            "training_data": about | {"probes": told | {"skipped_ecgs": dict(ecgs.skipped)}},
+            "training_data": about
+            | {"probes": told | {"skipped_ecgs": dict(ecgs.skipped), "left_out": dict(probes.left_out)}},
         }
     )
     card = refit_card(draft, report, probes, card_of_source(bundle_dir), cohort=cohort.root.name, out=out.name)
-    write_with_probes(out, draft, bundle_dir, probes=probes.probes, card=card)
+    self_test = make_self_test(draft, read_ecg_tower(bundle_dir, plan.manifest), probes.probes)
+    write_with_probes(out, draft, bundle_dir, probes=probes.probes, self_test=self_test, card=card)
     return out
 
 
@@ -77,40 +96,46 @@ class RefitPlan:
     manifest: BundleManifest
     """Of the bundle that gives the encoders."""
     cohort: OpenCohort
-    pairs: Mapping[str, pd.DataFrame]
-    """An ECG and a study of one patient within the window of the encoders' training, by split."""
+    rows: Mapping[str, pd.DataFrame]
+    """By split an ECG and a study of one patient within the window of the encoders' training, and ECGs without a study
+    that have a label of the user's own: see `ecg_rows`."""
+    own: tuple[OwnLabel, ...]
     draft: BundleDraft
     """What the bundle will say of itself, but for what is only known at the end."""
     work: Path
 
 
-def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path) -> RefitPlan:
+def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path, labels: Sequence[str] = ()) -> RefitPlan:
     """Raises CohortError, BundleError or another Refusal for a refit that cannot end well."""
     refuse_existing(out)
     manifest, manifest_sha256 = read_manifest(bundle_dir)
-    if lacking := manifest.lacks("ecg_embeddings"):  # with which predictions are served
-        raise BundleError(f"probes need a whole ECG tower, and this bundle has no {' and no '.join(lacking)}")
+    if lacking := manifest.lacks("probe_features"):
+        raise BundleError(f"probes need an ECG encoder, and this bundle has no {' and no '.join(lacking)}")
     verify_bundle(bundle_dir)
 
-    # The cohort, held to the same as for training: every label in every split.
+    # The cohort: patients in every split, and a label of any kind in those that fit.
     cohort = open_checked_cohort(cohort_dir, trained_window_days(manifest))
     cohort.check_amplitude(manifest.ecg.amplitude)
-    pairs = {split: cohort.split(split) for split in SPLITS}
-    check_labels(pairs, cohort.labels, cohort.window_days, manifest.labels.lvef)
+    own = read_own_labels(cohort, labels)
+    rows = {split: ecg_rows(cohort, split, own) for split in SPLITS}
+    check_anything_to_fit(rows, labels_with_own(cohort, own), [one.name for one in own])
 
-    key = short_name_of(f"{manifest_sha256} {cohort.sha256} {version('echo2ecg')} {PROBES_SCHEMA_VERSION}")
+    named = "".join(f" {one.table} {one.name}" for one in own)
+    key = short_name_of(f"{manifest_sha256} {cohort.sha256} {version('echo2ecg')} {PROBES_SCHEMA_VERSION}{named}")
     told = {
         "encoders_from": manifest.id,
         "encoders_from_sha256": manifest_sha256,
         "cohort_of_the_encoders": manifest.training_data.get("tables_sha256") == cohort.tables_sha256,
-        **described_cohort(cohort, pairs),
+        **described_cohort(cohort, rows),
+        **({"own_labels": {one.name: f"{one.table}, {KIND_WORDS[one.kind]}" for one in own}} if own else {}),
         "tables_sha256": cohort.tables_sha256,
     }
     return RefitPlan(
         source=bundle_dir,
         manifest=manifest,
         cohort=cohort,
-        pairs=pairs,
+        rows=rows,
+        own=own,
         draft=BundleDraft(
             **{name: getattr(manifest, name) for name in BundleDraft.model_fields}
             | {
@@ -123,6 +148,31 @@ def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path) -> RefitPlan:
         ),
         work=out.with_name(f"{out.name}.work"),
     )
+
+
+KIND_WORDS = {"yes_no": "yes or no", "number": "a number"}
+
+
+def check_anything_to_fit(rows: Mapping[str, pd.DataFrame], labels: pd.DataFrame, own: Sequence[str]) -> None:
+    """CohortError before the work where a split has no ECG, or no label is known in all splits that fit."""
+    for split, of_split in rows.items():
+        if of_split.empty:
+            sentence = f"No ECG of a {split} patient has an echo study near it or a label of your own."
+            raise CohortError("no_pairs", sentence)
+    found = [labels_of_ecgs(rows[split], labels) for split in ("train", "val", "calibration")]
+    questions = ["lvef_percent", "shd", *SHD_FLAGS, *own]
+    if not any(all(of_split[name].nunique() > 1 for of_split in found) for name in questions):
+        sentence = "The train, val and calibration patients know no label in common that differs among them."
+        raise CohortError("labels_missing", sentence, hint=LABEL_HINT)
+
+
+def left_out_sentences(probes: ProbeFit) -> list[str]:
+    """What the labels did not allow, for a person."""
+    said = [f"No probe of {name}: {reason}." for name, reason in probes.left_out.items()]
+    if probes.too_few:
+        words = ", ".join(short_flag_words(flag) for flag in probes.too_few)
+        said.append(f"Too few patients of either answer for a probe of: {words}.")
+    return said
 
 
 def encoders_name(bundle_id: str) -> str:

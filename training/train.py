@@ -19,7 +19,7 @@ from embedding.sources import spec_hash
 from embedding.store import ArrayStore
 from ground.findings import LV_PHENOTYPES
 from ground.progress import silent
-from models.bundle import Bundle, BundleManifest, read_echo_encoder, write_bundle
+from models.bundle import Bundle, BundleManifest, make_self_test, read_echo_encoder, write_bundle
 from models.device import Machine
 from models.echo_encoder import EchoEncoder
 from models.probes import Probes
@@ -112,7 +112,8 @@ def train(
     report = measure(plan, parts, probes.probes, machine)
     draft = plan.draft.model_copy(update=outcome(plan, ecgs, echo, fit, probes, report))
     card = model_card(recipe, draft, report, probes, card_run(plan, echo, ecg_start_encoder))
-    write_bundle(out, draft, **parts, probes=probes.probes, card=card)
+    self_test = make_self_test(draft, parts["ecg_tower"], probes.probes)
+    write_bundle(out, draft, **parts, probes=probes.probes, self_test=self_test, card=card)
     ranks.wait()
     return out
 

@@ -6,7 +6,7 @@ A field that the bundle cannot fill is left unset, and so not written: never nul
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +21,16 @@ from index.generation import Generation
 from inputs.ecg.measured.measure import MeasuredEcg as Measured
 from inputs.records import DeviceSaid as Said
 from inputs.records import InputWarning
-from models.bundle import Embedder, FlagVerdict, LvefVerdict, PointVerdict, PredictionSet, Unusual
+from models.bundle import (
+    Embedder,
+    FlagVerdict,
+    LvefVerdict,
+    NumberVerdict,
+    PointVerdict,
+    PredictionSet,
+    Unusual,
+    YesNoVerdict,
+)
 from models.bundle import LvefEstimate as LvefNumber
 from models.labels import SHD_ANSWERS, LvefClasses
 from models.ood import UNUSUAL_PERCENTILE
@@ -40,6 +49,7 @@ from outputs.report import (
     Neighbour,
     OodPrediction,
     OperatingPoint,
+    OwnPrediction,
     PredictAnswer,
     Predictions,
     SearchAnswer,
@@ -87,11 +97,10 @@ def embed_answer(answer: Answer, request_id: str) -> EmbedAnswer:
     """Of an answer that was not withheld: vectors never are."""
     assert answer.found is not None
     verdict = answer.found.verdict
-    return EmbedAnswer(
-        **_common(answer, request_id),
-        features=verdict.features_F.tolist(),
-        embedding=verdict.embedding_D.tolist(),
-    )
+    report = EmbedAnswer(**_common(answer, request_id), features=verdict.features_F.tolist())
+    if verdict.embedding_D is not None:
+        report.embedding = verdict.embedding_D.tolist()
+    return report
 
 
 def study_detail(card: StudyCard, generation: Generation) -> StudyDetail:
@@ -175,27 +184,57 @@ def _unusual(unusual: Unusual | None, *, simulated: bool) -> tuple[InputWarning,
 
 def _predictions(found: Found, embedder: Embedder) -> Predictions | None:
     """None where the bundle has no probes."""
-    verdict, classes = found.verdict, embedder.lvef
-    if verdict.lvef is None or verdict.shd is None:
+    verdict = found.verdict
+    if verdict.lvef is None and verdict.shd is None and not verdict.flags and not verdict.own:
         return None
-    shd = ShdPrediction(
-        probability=_rounded(verdict.shd.probability),
-        threshold=verdict.shd.threshold,
-        positive=verdict.shd.positive,
-        **_point(verdict.shd.operating_point),
-        **_sets(verdict.shd.per_class_set, verdict.shd.prediction_set, SHD_ANSWERS),
-    )
-    if verdict.shd.base_rate is not None:
-        shd.base_rate = _rounded(verdict.shd.base_rate)
-    if verdict.flags:
-        shd.flags = [_flag(flag, one) for flag, one in verdict.flags.items()]
-    predictions = Predictions(lvef=_lvef(verdict.lvef, classes), shd=shd)
+    predictions = Predictions()
+    if verdict.lvef is not None:
+        predictions.lvef = _lvef(verdict.lvef, embedder.lvef)  # set, and therefore written
+    flags = [_flag(flag, one) for flag, one in verdict.flags.items()]
+    if verdict.shd is not None:
+        predictions.shd = _shd(verdict.shd, flags)
+    elif flags:
+        predictions.flags = flags
+    if verdict.own:
+        predictions.own = [_own(label, one) for label, one in verdict.own.items()]
     if verdict.not_predicted:
         predictions.not_predicted = list(verdict.not_predicted)
     if verdict.unusual is not None:
         score, percentile = round(verdict.unusual.score, 4), round(verdict.unusual.percentile, 2)
         predictions.ood = OodPrediction(score=score, percentile=percentile)
     return predictions
+
+
+def _shd(verdict: YesNoVerdict, flags: list[FlagPrediction]) -> ShdPrediction:
+    shd = ShdPrediction(
+        probability=_rounded(verdict.probability),
+        threshold=verdict.threshold,
+        positive=verdict.positive,
+        **_point(verdict.operating_point),
+        **_sets(verdict.per_class_set, verdict.prediction_set, SHD_ANSWERS),
+    )
+    if verdict.base_rate is not None:
+        shd.base_rate = _rounded(verdict.base_rate)
+    if flags:
+        shd.flags = flags
+    return shd
+
+
+def _own(label: str, verdict: YesNoVerdict | NumberVerdict) -> OwnPrediction:
+    if isinstance(verdict, NumberVerdict):
+        return OwnPrediction(label=label, **_known(verdict, digits=6))
+    point = verdict.operating_point
+    own = OwnPrediction(
+        label=label,
+        probability=_rounded(verdict.probability),
+        positive=verdict.positive,
+        # What tells a label of the user's own need be no echocardiogram.
+        **_point(None if point is None else replace(point, echos_per_case=None)),
+        **_sets(verdict.per_class_set, verdict.prediction_set, SHD_ANSWERS),
+    )
+    if verdict.base_rate is not None:
+        own.base_rate = _rounded(verdict.base_rate)
+    return own
 
 
 def _lvef(verdict: LvefVerdict, classes: LvefClasses) -> LvefPrediction:
@@ -236,7 +275,7 @@ def _point(point: PointVerdict | None) -> dict[str, Any]:
     return {} if point is None else {"operating_point": OperatingPoint(**_known(point, digits=6))}
 
 
-def _known(said: PointVerdict | LvefNumber | Measured, digits: int | None) -> dict[str, Any]:
+def _known(said: PointVerdict | LvefNumber | NumberVerdict | Measured, digits: int | None) -> dict[str, Any]:
     """The fields that have a value, rounded; without digits to whole numbers."""
     values = {name: value for name, value in asdict(said).items() if value is not None}
     return {name: round(value, digits) if isinstance(value, float) else value for name, value in values.items()}

@@ -59,8 +59,11 @@ def _retrieve_alike(queries: Sequence[Query]) -> list[Found]:
     started = time.perf_counter()
     ecgs = embedder.embed_ecgs(np.stack([query.windows_WLN for query in queries]))
     embedded = time.perf_counter()
-    hits = _search(queries, ecgs.embeddings_BD)
-    percentile_BK = _percentiles(queries, ecgs.embeddings_BD, [similarity_K for _, similarity_K in hits])
+    vectors_BD = ecgs.embeddings_BD
+    if vectors_BD is None:  # of a model that predicts only, which the pipeline lets nobody search with
+        vectors_BD = np.empty((len(queries), 0), np.float32)
+    hits = _search(queries, vectors_BD)
+    percentile_BK = _percentiles(queries, vectors_BD, [similarity_K for _, similarity_K in hits])
     searched = time.perf_counter()
     return [
         Found(ecgs.row(number), *hit, percentile_K, embed_s=embedded - started, search_s=searched - embedded)

@@ -116,7 +116,7 @@ class Snapshots(Protocol):
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The parts an ECG goes through. Raises InputError, QueueFull, BatcherClosed or NotSearchable."""
+    """The parts an ECG goes through. Raises InputError, QueueFull, BatcherClosed, NotSearchable or NoEmbeddings."""
 
     reader: Reader
     reading: FairThreads

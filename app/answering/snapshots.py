@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import structlog
 
+from app.refusals import NoEmbeddings
 from ground.errors import Refusal
 from index.base import IndexDamaged, IndexMismatch, IndexMissing, IndexNewer, IndexProblem
 from index.generation import Generation
@@ -49,7 +50,9 @@ class Snapshot:
 
     @property
     def searchable(self) -> Generation:
-        """The generation to search. NotSearchable when there is none."""
+        """The generation to search. NotSearchable when there is none, NoEmbeddings of a model that predicts only."""
+        if "ecg_embeddings" not in self.embedder.gives:
+            raise NoEmbeddings
         if self.generation is None:
             assert self._problem is not None
             raise NotSearchable(self.problem_code, str(self._problem), hint=self._problem.hint)

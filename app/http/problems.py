@@ -30,6 +30,7 @@ from app.refusals import (
     JobNotStarted,
     JobRunning,
     JobUnknown,
+    NoEmbeddings,
     NoProbes,
     NoSpace,
     NotReady,
@@ -141,6 +142,7 @@ class InvalidParameter(Problem):
 
 _STATUS: dict[type[Refusal], HTTPStatus] = {
     InputError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NoEmbeddings: HTTPStatus.NOT_FOUND,
     NoProbes: HTTPStatus.NOT_FOUND,
     JobUnknown: HTTPStatus.NOT_FOUND,
     JobRunning: HTTPStatus.CONFLICT,

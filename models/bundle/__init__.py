@@ -9,6 +9,7 @@ from models.bundle.embedder import (
     FlagVerdict,
     Gift,
     LvefVerdict,
+    NumberVerdict,
     PointVerdict,
     PredictionSet,
     Unusual,
@@ -22,11 +23,13 @@ from models.bundle.files import (
     read_echo_tower,
     read_manifest,
     read_probes,
+    read_self_test,
     verify_bundle,
     without,
     write_bundle,
     write_with_probes,
 )
+from models.bundle.known_ecg import SelfTest
 from models.bundle.loaded import Bundle, PooledStudies, StudyOutput, clips_per_chunk, ecgs_per_chunk
 from models.bundle.manifest import (
     CARD,
@@ -36,12 +39,14 @@ from models.bundle.manifest import (
     MANIFEST,
     PART_FILES,
     PROBES,
+    SELF_TEST,
     TOWER_COMPONENTS,
     BundleDraft,
     BundleError,
     BundleManifest,
     Use,
 )
+from models.bundle.self_test import Difference, make_self_test, run_self_test
 from models.lvef_number import LvefEstimate
 
 __all__ = [
@@ -52,11 +57,13 @@ __all__ = [
     "MANIFEST",
     "PART_FILES",
     "PROBES",
+    "SELF_TEST",
     "TOWER_COMPONENTS",
     "Bundle",
     "BundleDraft",
     "BundleError",
     "BundleManifest",
+    "Difference",
     "EcgOutput",
     "EcgVerdict",
     "Embedder",
@@ -64,9 +71,11 @@ __all__ = [
     "Gift",
     "LvefEstimate",
     "LvefVerdict",
+    "NumberVerdict",
     "PointVerdict",
     "PooledStudies",
     "PredictionSet",
+    "SelfTest",
     "StudyOutput",
     "Unusual",
     "Use",
@@ -75,11 +84,14 @@ __all__ = [
     "check_files_for",
     "clips_per_chunk",
     "ecgs_per_chunk",
+    "make_self_test",
     "read_ecg_tower",
     "read_echo_encoder",
     "read_echo_tower",
     "read_manifest",
     "read_probes",
+    "read_self_test",
+    "run_self_test",
     "verify_bundle",
     "without",
     "write_bundle",

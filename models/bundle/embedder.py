@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -27,7 +27,7 @@ from models.prediction_sets import Called, CoverageKind, PerClassSets, Predictio
 if TYPE_CHECKING:
     from models.lvef_number import LvefEstimate
     from models.ood import OodOutput
-    from models.probes import FlagProbe, Probes
+    from models.probes import FlagProbe, LvefProbe, OwnNumber, Probes, ShdProbe
 
 _Float32 = NDArray[np.float32]
 
@@ -181,6 +181,17 @@ class FlagVerdict:
 
 
 @dataclass(frozen=True)
+class NumberVerdict:
+    """A number in the unit of its label. `low` to `high` holds it for a share `coverage` of patients, or all None."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    coverage: float | None = None
+    n_calibration: int | None = None
+
+
+@dataclass(frozen=True)
 class Unusual:
     """How unlike the ECGs of training one is: a score, and the share of held-out ECGs with a lower one, 0 to 100."""
 
@@ -192,31 +203,33 @@ class Unusual:
 class EcgVerdict:
     """All that a model says of one ECG: the one shape it has from the model to the answer.
 
-    embedding_D has unit length. lvef and shd are None, and flags empty, where the model gives no predictions;
-    `unusual` is None where it cannot tell. not_predicted: SHD flags that the model knows and has no probe for.
+    embedding_D has unit length; None of a model that aligns nothing. lvef or shd is None, and flags and own are empty,
+    where the model does not predict them; `unusual` is None where it cannot tell. not_predicted: SHD flags that the
+    model knows and has no probe for. own: labels that whoever fitted the model added.
     """
 
     features_F: _Float32
-    embedding_D: _Float32
+    embedding_D: _Float32 | None
     lvef: LvefVerdict | None
     shd: YesNoVerdict | None
     flags: Mapping[str, FlagVerdict]
     unusual: Unusual | None
     not_predicted: tuple[str, ...] = ()
+    own: Mapping[str, YesNoVerdict | NumberVerdict] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class EcgOutput:
-    """features_BF for probes; embeddings_BD of unit length; probabilities, or None in a bundle without probes.
+    """features_BF for probes; embeddings_BD of unit length, or None; probabilities, or None of what has no probe.
 
     flags_BQ has a column for each of `probes.flag_names`, maybe none. ood is None where the bundle cannot tell how
     unusual an ECG is, and with precision bf16, whose rounded features are not those it was fitted on. `probes` are
     those that gave the probabilities: without them `row` decides nothing. lvef_percent_B is LVEF as a number;
-    not_predicted as in `EcgVerdict`.
+    not_predicted as in `EcgVerdict`. own_BK has a column for each of `probes.own`.
     """
 
     features_BF: _Float32
-    embeddings_BD: _Float32
+    embeddings_BD: _Float32 | None
     lvef_BC: _Float32 | None
     shd_B: _Float32 | None
     flags_BQ: _Float32 | None = None
@@ -224,31 +237,45 @@ class EcgOutput:
     probes: Probes | None = None
     lvef_percent_B: _Float32 | None = None
     not_predicted: tuple[str, ...] = ()
+    own_BK: _Float32 | None = None
 
     def row(self, number: int) -> EcgVerdict:
         """What is said of one ECG of the batch, its decisions and prediction sets included."""
-        lvef, shd, flags = self._predictions(number)
         unusual = None
         if self.ood is not None:
             unusual = Unusual(float(self.ood.score_B[number]), float(self.ood.percentile_B[number]))
-        vectors = self.features_BF[number], self.embeddings_BD[number]
-        not_predicted = () if lvef is None else self.not_predicted
-        return EcgVerdict(*vectors, lvef, shd, flags, unusual, not_predicted)
-
-    def _predictions(self, number: int) -> tuple[LvefVerdict | None, YesNoVerdict | None, Mapping[str, FlagVerdict]]:
+        embedding_D = None if self.embeddings_BD is None else self.embeddings_BD[number]
+        vectors = self.features_BF[number], embedding_D
         probes = self.probes
-        if probes is None or self.lvef_BC is None or self.shd_B is None:
-            return None, None, {}
-        lvef = self._lvef(probes, number, self.lvef_BC[number])
-        shd = _shd(probes, float(self.shd_B[number]))
-        if self.flags_BQ is None:
-            return lvef, shd, {}
-        of_flags = zip(probes.flag_names, self.flags_BQ[number].tolist(), strict=True)
-        lvef_C = self.lvef_BC[number]
-        return lvef, shd, {name: _flag(probes.flags[name], chance, lvef_C) for name, chance in of_flags}
+        if probes is None:
+            return EcgVerdict(*vectors, None, None, {}, unusual)
+        lvef_C = None if self.lvef_BC is None else self.lvef_BC[number]
+        shd_probe = None if self.shd_B is None else probes.shd
+        return EcgVerdict(
+            *vectors,
+            lvef=None if lvef_C is None or probes.lvef is None else self._lvef(probes.lvef, number, lvef_C),
+            shd=None if shd_probe is None or self.shd_B is None else _decided(shd_probe, float(self.shd_B[number])),
+            flags=self._flags(probes, number, lvef_C),
+            unusual=unusual,
+            not_predicted=self.not_predicted,
+            own=self._own(probes, number),
+        )
 
-    def _lvef(self, probes: Probes, number: int, probability_C: _Float32) -> LvefVerdict:
-        probe, called = probes.lvef, int(probability_C.argmax())
+    def _flags(self, probes: Probes, number: int, lvef_C: _Float32 | None) -> Mapping[str, FlagVerdict]:
+        if self.flags_BQ is None:
+            return {}
+        of_flags = zip(probes.flag_names, self.flags_BQ[number].tolist(), strict=True)
+        return {name: _flag(probes.flags[name], chance, lvef_C) for name, chance in of_flags}
+
+    def _own(self, probes: Probes, number: int) -> Mapping[str, YesNoVerdict | NumberVerdict]:
+        if self.own_BK is None:
+            return {}
+        found = dict(zip(probes.own, self.own_BK[number].tolist(), strict=True))
+        decided = {name: _decided(probe, found[name]) for name, probe in probes.own_yes_no.items()}
+        return decided | {name: _number(probe, found[name]) for name, probe in probes.own_numbers.items()}
+
+    def _lvef(self, probe: LvefProbe, number: int, probability_C: _Float32) -> LvefVerdict:
+        called = int(probability_C.argmax())
         point = probe.operating_point
         positive = None if point is None else bool(probability_C[0] > point.threshold)
         # Of two answers, the most probable class and the lowest one called, neither may be ruled out.
@@ -268,19 +295,26 @@ class EcgOutput:
         )
 
 
-def _shd(probes: Probes, probability: float) -> YesNoVerdict:
-    both, answer = [1.0 - probability, probability], int(probability > probes.shd.threshold)
+def _decided(probe: ShdProbe, probability: float) -> YesNoVerdict:
+    both, answer = [1.0 - probability, probability], int(probability > probe.threshold)
     return YesNoVerdict(
         probability,
-        probes.shd.threshold,
-        _set(probes.shd.sets, both, answer),
-        _per_class_set(probes.shd.per_class_sets, both, answer),
-        _point(probes.shd.operating_point),
-        probes.shd.prevalence,
+        probe.threshold,
+        _set(probe.sets, both, answer),
+        _per_class_set(probe.per_class_sets, both, answer),
+        _point(probe.operating_point),
+        probe.prevalence,
     )
 
 
-def _flag(probe: FlagProbe, probability: float, lvef_C: _Float32) -> FlagVerdict:
+def _number(probe: OwnNumber, value: float) -> NumberVerdict:
+    if probe.half_width is None:
+        return NumberVerdict(value)
+    ends = value - probe.half_width, value + probe.half_width
+    return NumberVerdict(value, *ends, probe.coverage, probe.n_calibration)
+
+
+def _flag(probe: FlagProbe, probability: float, lvef_C: _Float32 | None) -> FlagVerdict:
     rule, base_rate = probe.rule, probe.prevalence
     bound = _bound(probe, probability, lvef_C)
     if rule is None or base_rate is None:
@@ -291,9 +325,9 @@ def _flag(probe: FlagProbe, probability: float, lvef_C: _Float32) -> FlagVerdict
     return FlagVerdict(probability, base_rate, finding, None, bound, rule.calls.ppv, rule.calls.sensitivity)
 
 
-def _bound(probe: FlagProbe, probability: float, lvef_C: _Float32) -> Bound | None:
+def _bound(probe: FlagProbe, probability: float, lvef_C: _Float32 | None) -> Bound | None:
     """Which of the LVEF classes' bounds is shown instead of the flag's own probability; None where neither is."""
-    if probe.lvef_classes is None:
+    if probe.lvef_classes is None or lvef_C is None:
         return None
     wholly, partly = probe.lvef_classes
     if math.isclose(probability, float(lvef_C[:partly].sum()), abs_tol=1e-6):

@@ -5,6 +5,7 @@
     echo_encoder.safetensors     one clip to one view vector
     echo_tower.safetensors       view projection, pooling, alignment
     probes.json                  features to LVEF and SHD probabilities
+    self_test.safetensors        a known ECG, and what this bundle says of it
     README.md                    the model card
 
 A bundle may lack parts (without probes it gives features only); what it has is strict. This file knows the folder;
@@ -29,6 +30,7 @@ from ground.disk import flush_file, flush_folder, held_folder, sha256, sha256_of
 from ground.errors import Refusal
 from ground.schema import NEWER, is_newer, is_newer_json
 from inputs.specs import EcgSpec
+from models.bundle.known_ecg import SelfTest
 from models.bundle.manifest import (
     _BLANK,
     CARD,
@@ -39,6 +41,7 @@ from models.bundle.manifest import (
     PART_FILES,
     PROBES,
     SCHEMA_VERSION,
+    SELF_TEST,
     BundleDraft,
     BundleError,
     BundleManifest,
@@ -67,7 +70,7 @@ def read_manifest(path: Path) -> tuple[BundleManifest, str]:
         version, claimed = fields["schema_version"], str(fields["manifest_sha256"])
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{MANIFEST} is damaged") from error
-    if version != SCHEMA_VERSION:
+    if version not in (1, SCHEMA_VERSION):
         raise BundleError(f"{MANIFEST} is of another version of this software: {_versions(version)}")
     if sha256(raw.replace(claimed.encode(), _BLANK.encode())).hexdigest() != claimed:
         raise BundleError(f"{MANIFEST} is damaged or was changed by hand: it does not match its own sha256")
@@ -100,6 +103,19 @@ def read_probes(path: Path, manifest: BundleManifest) -> Probes | None:
     return probes
 
 
+def read_self_test(path: Path, manifest: BundleManifest) -> SelfTest | None:
+    """The known ECG and what the bundle said of it, or None in a bundle written before there was one."""
+    if SELF_TEST not in manifest.files:
+        return None
+    _check_file(path, manifest, SELF_TEST)
+    try:
+        with safe_open(path / SELF_TEST, framework="pt", device="cpu") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+            return SelfTest.read(tensors, file.metadata() or {})
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise BundleError(f"{SELF_TEST} is damaged") from error
+
+
 def read_ecg_tower(path: Path, manifest: BundleManifest) -> EcgTower:
     """The ECG tower as trained (attention not folded), on the CPU, without the manifest's absent components."""
     with torch.device("meta"):
@@ -126,6 +142,7 @@ def verify_bundle(path: Path) -> None:
     manifest, _ = read_manifest(path)
     check_card(path, manifest)
     read_probes(path, manifest)
+    read_self_test(path, manifest)
     for name, read in ((ECHO_TOWER, read_echo_tower), (ECG_TOWER, read_ecg_tower), (ECHO_ENCODER, read_echo_encoder)):
         if name in manifest.files:
             read(path, manifest)
@@ -148,6 +165,7 @@ def write_bundle(
     echo_encoder: EchoEncoder | None = None,
     echo_tower: EchoTower | None = None,
     probes: Probes | None = None,
+    self_test: SelfTest | None = None,
     card: str,
 ) -> BundleManifest:
     """Write a bundle under a temporary name beside `path` and rename it, so that it is there whole or not at all.
@@ -171,11 +189,17 @@ def write_bundle(
                     raise ValueError(f"{name} would not fit the architecture: {difference}")
                 save_file(weights, folder / name)
 
-    return _write_folder(path, draft, write_weights, probes, card)
+    return _write_folder(path, draft, write_weights, (probes, self_test), card)
 
 
 def write_with_probes(
-    path: Path, draft: BundleDraft, weights_from: Path, *, probes: Probes, card: str
+    path: Path,
+    draft: BundleDraft,
+    weights_from: Path,
+    *,
+    probes: Probes,
+    self_test: SelfTest | None = None,
+    card: str,
 ) -> BundleManifest:
     """Write a bundle of another one's weights, byte for byte, with probes of its own; see `write_bundle`.
 
@@ -191,12 +215,17 @@ def write_with_probes(
             shutil.copyfile(weights_from / name, folder / name)
             _check_file(folder, source, name)
 
-    return _write_folder(path, draft, copy_weights, probes, card)
+    return _write_folder(path, draft, copy_weights, (probes, self_test), card)
 
 
 def _write_folder(
-    path: Path, draft: BundleDraft, write_weights: Callable[[Path], None], probes: Probes | None, card: str
+    path: Path,
+    draft: BundleDraft,
+    write_weights: Callable[[Path], None],
+    beside: tuple[Probes | None, SelfTest | None],
+    card: str,
 ) -> BundleManifest:
+    probes, self_test = beside
     if path.exists():
         raise Refusal("bundle_exists", f"{path.name} exists already; a bundle is never changed in place")
     problem = None if probes is None else _probe_problem(probes, draft)
@@ -207,9 +236,12 @@ def _write_folder(
         write_weights(temporary)
         if probes is not None:
             (temporary / PROBES).write_text(probes.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        if self_test is not None:
+            save_file(self_test.as_tensors(), temporary / SELF_TEST, metadata=self_test.as_metadata())
         (temporary / CARD).write_text(card, encoding="utf-8")
         files = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
-        manifest = _write_manifest(temporary / MANIFEST, BundleManifest(**dict(draft), files=files))
+        fields = dict(draft) | {"schema_version": SCHEMA_VERSION}
+        manifest = _write_manifest(temporary / MANIFEST, BundleManifest(**fields, files=files))
         # Temporary folders and safetensors files are for their owner only; a finished bundle is for every reader.
         temporary.chmod(0o755)
         for file in temporary.iterdir():
@@ -256,7 +288,8 @@ def _read_weights(path: Path, manifest: BundleManifest, name: str, module: _Modu
 
 
 def _probe_problem(probes: Probes, manifest: BundleDraft) -> str | None:
-    features, classes = len(probes.feature_mean_F), len(probes.lvef.bias_C)
+    features = len(probes.feature_mean_F)
+    classes = len(manifest.labels.lvef.labels) if probes.lvef is None else len(probes.lvef.bias_C)
     if features != manifest.architecture.features_dim:
         return f"the probes take {features} features, the encoder gives {manifest.architecture.features_dim}"
     if classes != len(manifest.labels.lvef.labels):

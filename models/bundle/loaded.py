@@ -52,7 +52,8 @@ from models.labels import LabelDefinitions, LvefClasses
 from models.lacking import Lacking, lacking_parts, trained_on_sentence
 from models.lvef_number import LvefNumberHead
 from models.ood import OodHead, OodOutput
-from models.probes import ProbeHeads, Probes
+from models.probe_heads import ProbeHeads
+from models.probes import Probes
 from models.towers import EcgTower, EchoTower
 
 __all__ = [
@@ -171,15 +172,15 @@ class Bundle:
     @property
     def gives(self) -> frozenset[Gift]:
         """What of its ECG part was loaded can say of an ECG."""
-        if self._ecg_tower is None or not self.manifest.gives("ecg_features"):
+        if self._ecg_tower is None or not self.manifest.gives("probe_features"):
             return frozenset()
-        gifts: set[Gift] = {"ecg_features"}
+        gifts: set[Gift] = {"ecg_features"} if self.manifest.gives("ecg_features") else set()
         if self.manifest.gives("ecg_embeddings"):
             gifts.add("ecg_embeddings")
-            if self.probes is not None:
-                gifts.add("predictions")
-            if self._ood_head is not None:
-                gifts.add("unusual")
+        if self.probes is not None:
+            gifts.add("predictions")
+        if self._ood_head is not None:
+            gifts.add("unusual")
         return frozenset(gifts)
 
     @property
@@ -224,25 +225,36 @@ class Bundle:
         """Windows of prepared ECGs, equally many of each, to vectors and probabilities.
 
         Over several windows the features are averaged, and so are the unit embeddings, which then get unit length
-        again: every window counts alike, however long its aligned vector is. Probes see the averaged features.
+        again: every window counts alike, however long its aligned vector is. Probes see the averaged features. Of a
+        bundle without alignment there are no embeddings.
         """
-        tower = self._ecg(windows_BWLN, "ecg_embeddings")
+        aligns = self.manifest.gives("ecg_embeddings")
+        tower = self._ecg(windows_BWLN, "probe_features")
         B, W = windows_BWLN.shape[:2]
         with self._inference():
-            outputs = [tower(windows) for windows in self._window_chunks(windows_BWLN)]
+            chunks = self._window_chunks(windows_BWLN)
+            outputs: list[tuple[Tensor, ...]]
+            outputs = [tower(windows) if aligns else (tower.features(windows),) for windows in chunks]
         with torch.inference_mode():
-            features_BWF = torch.cat([features.float() for features, _ in outputs]).view(B, W, -1)
-            aligned_BWD = torch.cat([aligned.float() for _, aligned in outputs]).view(B, W, -1)
-            features_BF = features_BWF.mean(dim=1)
-            embeddings_BD = F.normalize(F.normalize(aligned_BWD, dim=2).mean(dim=1), dim=1)
-            vectors = _numpy(features_BF), _numpy(embeddings_BD)
+            features_BF = torch.cat([output[0].float() for output in outputs]).view(B, W, -1).mean(dim=1)
+            embeddings_BD = None
+            if aligns:
+                aligned_BWD = torch.cat([output[1].float() for output in outputs]).view(B, W, -1)
+                embeddings_BD = _numpy(F.normalize(F.normalize(aligned_BWD, dim=2).mean(dim=1), dim=1))
             if self._heads is None:
-                return EcgOutput(*vectors, lvef_BC=None, shd_B=None)
-            lvef_BC, shd_B, flags_BQ = map(_numpy, self._heads(features_BF))
-            unusual = self._judge(features_BF, windows_BWLN)
-            percent_B = None if self._number_head is None else _numpy(self._number_head(features_BF))
+                return EcgOutput(_numpy(features_BF), embeddings_BD, lvef_BC=None, shd_B=None)
+            lvef_BC, shd_B, flags_BQ, own_BK = self._heads(features_BF)
             return EcgOutput(
-                *vectors, lvef_BC, shd_B, flags_BQ, unusual, self.probes, percent_B, self._flags_without_probe()
+                _numpy(features_BF),
+                embeddings_BD,
+                None if lvef_BC is None else _numpy(lvef_BC),
+                None if shd_B is None else _numpy(shd_B),
+                _numpy(flags_BQ),
+                self._judge(features_BF, windows_BWLN),
+                self.probes,
+                None if self._number_head is None else _numpy(self._number_head(features_BF)),
+                self._flags_without_probe(),
+                _numpy(own_BK),
             )
 
     def with_prevalence(
@@ -264,7 +276,7 @@ class Bundle:
         if probes is None:
             return None, None
         number = None
-        if probes.lvef.number is not None:
+        if probes.lvef is not None and probes.lvef.number is not None:
             number = LvefNumberHead(probes.lvef.number, probes.feature_mean_F, probes.feature_std_F).to(self.device)
         return ProbeHeads(probes).to(self.device), number
 

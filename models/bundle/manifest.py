@@ -17,6 +17,7 @@ ECG_TOWER = "ecg_tower.safetensors"
 ECHO_ENCODER = "echo_encoder.safetensors"
 ECHO_TOWER = "echo_tower.safetensors"
 PROBES = "probes.json"
+SELF_TEST = "self_test.safetensors"
 CARD = "README.md"
 
 PART_FILES: dict[str, tuple[str, ...]] = {"ecg": (ECG_TOWER,), "echo": (ECHO_ENCODER, ECHO_TOWER)}
@@ -29,6 +30,7 @@ TOWER_COMPONENTS: dict[str, tuple[str, ...]] = {
 Use = Literal[
     "ecg_encoder",
     "ecg_features",
+    "probe_features",
     "ecg_embeddings",
     "predictions",
     "view_vectors",
@@ -36,14 +38,17 @@ Use = Literal[
     "study_embeddings",
     "retrieval",
 ]
-"""What a bundle may be asked for; `retrieval` is all of it, from the files of both sides to embeddings."""
+"""What a bundle may be asked for; `retrieval` is all of it, from the files of both sides to embeddings.
 
-_ECG_FEATURES = TOWER_COMPONENTS[ECG_TOWER][:2]
+`ecg_features` are those of the method; `probe_features` are the same, or the plain mean of the tokens where there is no
+token aggregator: to fit probes on."""
+
 _NEEDS: dict[Use, dict[str, tuple[str, ...]]] = {
     "ecg_encoder": {ECG_TOWER: ("ecg_encoder",)},
-    "ecg_features": {ECG_TOWER: _ECG_FEATURES},
+    "ecg_features": {ECG_TOWER: TOWER_COMPONENTS[ECG_TOWER][:2]},
+    "probe_features": {ECG_TOWER: ("ecg_encoder",)},
     "ecg_embeddings": {ECG_TOWER: TOWER_COMPONENTS[ECG_TOWER]},
-    "predictions": {ECG_TOWER: _ECG_FEATURES, PROBES: ()},
+    "predictions": {ECG_TOWER: ("ecg_encoder",), PROBES: ()},
     "view_vectors": {ECHO_ENCODER: ()},
     "study_tokens": {ECHO_TOWER: TOWER_COMPONENTS[ECHO_TOWER][:2]},
     "study_embeddings": {ECHO_TOWER: TOWER_COMPONENTS[ECHO_TOWER]},
@@ -55,7 +60,8 @@ _NEEDS: dict[Use, dict[str, tuple[str, ...]]] = {
 }
 """The files and, of a tower's file, the components that each use takes."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[2] = 2
+"""Version 1 has no self-test."""
 _BLANK = "0" * 64
 
 
@@ -71,7 +77,7 @@ class BundleDraft(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     id: str = Field(min_length=1)
     created: datetime
     code_version: str
@@ -106,7 +112,7 @@ class BundleManifest(BundleDraft):
 
     @model_validator(mode="after")
     def _lists_files_of_a_bundle(self) -> BundleManifest:
-        if not set(self.files) <= {ECG_TOWER, ECHO_ENCODER, ECHO_TOWER, PROBES, CARD}:
+        if not set(self.files) <= {ECG_TOWER, ECHO_ENCODER, ECHO_TOWER, PROBES, CARD, SELF_TEST}:
             raise ValueError("a file is listed that does not belong in a bundle")
         return self
 

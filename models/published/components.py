@@ -12,6 +12,7 @@ everywhere, so there is nothing to translate. Reading the files safely is `model
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,9 @@ _OTIS_EXTRAS = (
     "mask_token", "mask_token_encoder", "decoder_", "norm.", "fc_norm.", "mlp.", "mlp_norm.", "mlp_pred.", "head.",
 )  # fmt: skip
 
+_SWIGLU = re.compile(r"(^|\.)blocks\.\d+\.mlp\.(w12|w1|w2|w3|fc1_g|fc1_x)\.")
+"""Names of the gated layers that some OTiS checkpoints have in place of `mlp.fc1` and `mlp.fc2`."""
+
 Weights = Mapping[str, Tensor]
 _Tower = TypeVar("_Tower", EcgTower, EchoTower)
 
@@ -94,6 +98,7 @@ def read_otis(file: Path) -> Contribution:
     """The ECG encoder of an OTiS checkpoint: ECG rows of its lead table, no masked-autoencoder parts."""
     content, sha256 = read_checkpoint(file)
     weights = state_dict(content, file.name, "model")
+    _refuse_swiglu(weights, file.name)
     extras = tuple(key for key in weights if key.startswith(_OTIS_EXTRAS))
     kept = {key: tensor for key, tensor in weights.items() if key not in extras}
     kept, note = _ecg_leads(kept, content, file.name)
@@ -152,6 +157,8 @@ def assemble(contributions: Sequence[Contribution]) -> Assembled:
                 how = "the same numbers" if same else "other numbers"
                 notes.append(f"{component} of {earlier.file} gave way to that of {contribution.file} ({how}).")
             origin[component] = contribution
+    if "ecg_encoder" in origin and "token_aggregator" not in origin:
+        notes.append("Without a token_aggregator, probes are fitted on the plain mean of the encoder's tokens.")
     if _is_otis_start("ecg_encoder", origin):
         file = origin["ecg_encoder"].file
         notes.append(f"ecg_encoder is the start from {file}: for training, not for published features or retrieval.")
@@ -165,6 +172,18 @@ def assemble(contributions: Sequence[Contribution]) -> Assembled:
 
 def _is_otis_start(component: str, origin: Mapping[str, Contribution]) -> bool:
     return component == "ecg_encoder" and component in origin and origin[component].source == "OTiS"
+
+
+def _refuse_swiglu(weights: Weights, file_name: str) -> None:
+    """An encoder of another kind of block would else be told by the first key that is missing."""
+    gated = next((key for key in weights if _SWIGLU.search(key)), None)
+    if gated is not None:
+        raise CheckpointError(
+            "swiglu_blocks",
+            f"{file_name} is an OTiS encoder with SwiGLU blocks ({gated}); Echo2ECG's encoder has GELU blocks, and no "
+            "others are read.",
+            hint="Take an OTiS checkpoint whose blocks have mlp.fc1 and mlp.fc2.",
+        )
 
 
 def _ecg_leads(weights: Weights, content: object, file_name: str) -> tuple[dict[str, Tensor], str]:
@@ -216,6 +235,7 @@ def _checked(components: Mapping[str, Weights], file_name: str) -> tuple[dict[st
     notes: tuple[str, ...] = ()
     for component, weights in components.items():
         if component == "ecg_encoder":
+            _refuse_swiglu(weights, file_name)
             weights, notes = _time_table(weights, file_name)
         difference = first_difference(expected[component], {key: tuple(w.shape) for key, w in weights.items()})
         if difference:

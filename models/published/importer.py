@@ -12,8 +12,9 @@ from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import paper
-from models.bundle import BundleDraft, write_bundle
+from models.bundle import BundleDraft, make_self_test, write_bundle
 from models.labels import LabelDefinitions
+from models.lacking import NO_PREDICTIONS_YET
 from models.published.components import (
     COMPONENT_FILES,
     USES,
@@ -89,6 +90,7 @@ def import_bundle(
         ecg_tower=assembled.ecg_tower,
         echo_encoder=assembled.echo_encoder,
         echo_tower=assembled.echo_tower,
+        self_test=make_self_test(draft, assembled.ecg_tower, None),
         card=_card(bundle_id, contributions, assembled),
     )
     return report
@@ -123,7 +125,7 @@ def _card(bundle_id: str, contributions: Sequence[Contribution], assembled: Asse
         *(["## To know", "\n".join(f"- {note}" for note in assembled.notes)] if assembled.notes else []),
         "## What it can be used for",
         "\n".join(f"- {line}" for line in _uses(assembled)),
-        "There are no probes: LVEF and SHD probabilities need probes fitted on labelled ECGs.",
+        *([NO_PREDICTIONS_YET] if assembled.ecg_tower is not None and "ecg_encoder" in assembled.origin else []),
         "## Licences",
         LICENCES,
     ]

@@ -86,7 +86,7 @@ def test_an_imported_bundle_says_where_it_is_from_and_under_which_licences(impor
     assert "retrieval: complete." in report
     assert str(published_components) not in card + " ".join(report)
     assert sorted(file.name for file in out.iterdir() if file.suffix not in (".md", ".json")) == [
-        "ecg_tower.safetensors", "echo_encoder.safetensors", "echo_tower.safetensors",
+        "ecg_tower.safetensors", "echo_encoder.safetensors", "echo_tower.safetensors", "self_test.safetensors",
     ]  # fmt: skip
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.labels import LvefClasses
+from models.probe_heads import ProbeHeads
 from models.probes import (
     PredictionSets,
-    ProbeHeads,
     Probes,
     reweighted,
 )
@@ -25,7 +25,7 @@ LVEF = {"weight_CF": ((1.0,), (-1.0,)), "bias_C": (0.0, 0.0), "calibration": {"s
 
 def test_probabilities_equal_standardise_probe_calibrate_written_out(probes):
     features = np.random.default_rng(0).normal(size=(4, len(probes.feature_mean_F)))
-    lvef, shd, _ = ProbeHeads(probes)(torch.from_numpy(features).float())
+    lvef, shd, *_ = ProbeHeads(probes)(torch.from_numpy(features).float())
     standard = (features - probes.feature_mean_F) / probes.feature_std_F
     for i, row in enumerate(standard):
         logits = [np.dot(w, row) + b for w, b in zip(probes.lvef.weight_CF, probes.lvef.bias_C, strict=True)]
@@ -40,7 +40,7 @@ def test_probabilities_equal_standardise_probe_calibrate_written_out(probes):
 
 
 def test_lvef_probabilities_sum_to_one_even_far_out(probes):
-    lvef, shd, _ = ProbeHeads(probes)(1e4 * torch.randn(50, len(probes.feature_mean_F)))
+    lvef, shd, *_ = ProbeHeads(probes)(1e4 * torch.randn(50, len(probes.feature_mean_F)))
     assert torch.allclose(lvef.sum(dim=1), torch.ones(50), atol=1e-6)
     assert ((shd >= 0) & (shd <= 1)).all()
 
@@ -53,7 +53,7 @@ def test_flags_are_folded_into_the_same_layer_and_leave_the_others_alone(probes)
     more = Probes.model_validate(probes.model_copy(update={"flags": flags}).model_dump(exclude_none=True))
     assert more.flag_names == ("first", "second")
     features = np.random.default_rng(3).normal(size=(5, len(probes.feature_mean_F)))
-    lvef, shd, found = ProbeHeads(more)(torch.from_numpy(features).float())
+    lvef, shd, found, _ = ProbeHeads(more)(torch.from_numpy(features).float())
     alone = ProbeHeads(probes)(torch.from_numpy(features).float())
     assert torch.equal(lvef, alone.lvef_BC)
     assert torch.equal(shd, alone.shd_B)
@@ -225,7 +225,7 @@ def test_probe_numbers_that_do_not_fit_together_are_refused(field, value, named)
         "lvef": LVEF,
         "shd": YES_NO,
     }
-    assert Probes.model_validate(numbers).schema_version == 4
+    assert Probes.model_validate(numbers).schema_version == 5
     with pytest.raises(ValidationError, match=named):
         Probes.model_validate({**numbers, field: value})
 
@@ -242,7 +242,7 @@ def covering(probes, *, covers=True, **flags):
 def test_a_heart_with_a_flag_has_shd_so_its_probability_is_never_below_the_largest_flag(probes, seed, size):
     heads = ProbeHeads(covering(probes, first=-1.0, second=0.5))
     features = size * torch.randn(20, len(probes.feature_mean_F), generator=torch.Generator().manual_seed(seed))
-    _, shd, flags = heads(features)
+    _, shd, flags, _ = heads(features)
     assert (shd[:, None] >= flags).all()
     alone = ProbeHeads(covering(probes, covers=False, first=-1.0, second=0.5))(features).shd_B
     assert torch.equal(shd, torch.maximum(alone, flags.amax(dim=1))), "and else it is what it was"
@@ -251,7 +251,7 @@ def test_a_heart_with_a_flag_has_shd_so_its_probability_is_never_below_the_large
 def test_probes_that_do_not_say_so_and_probes_without_flags_show_shd_as_it_is(probes):
     features = torch.randn(50, len(probes.feature_mean_F), generator=torch.Generator().manual_seed(1))
     alone = ProbeHeads(probes)(features).shd_B
-    _, shd, flags = ProbeHeads(covering(probes, covers=False, high=3.0))(features)
+    _, shd, flags, _ = ProbeHeads(covering(probes, covers=False, high=3.0))(features)
     assert torch.equal(shd, alone)
     assert (flags[:, 0] > alone).any()
     assert torch.equal(ProbeHeads(covering(probes))(features).shd_B, alone)
@@ -264,11 +264,11 @@ def test_a_flag_about_lvef_never_contradicts_the_lvef_classes(probes, seed, size
     bound = free.flags["about_lvef"].model_copy(update={"lvef_classes": (1, 2)})
     kept = free.model_copy(update={"flags": free.flags | {"about_lvef": bound}})
     features = size * torch.randn(20, len(probes.feature_mean_F), generator=torch.Generator().manual_seed(seed))
-    lvef, shd, flags = ProbeHeads(kept)(features)
+    lvef, shd, flags, _ = ProbeHeads(kept)(features)
     assert (flags[:, 0] >= lvef[:, 0]).all()
     assert (flags[:, 0] <= lvef[:, :2].sum(dim=1)).all()
     assert (shd >= flags[:, 0]).all()
-    _, _, alone = ProbeHeads(free)(features)
+    _, _, alone, _ = ProbeHeads(free)(features)
     inside = (alone[:, 0] >= lvef[:, 0]) & (alone[:, 0] <= lvef[:, :2].sum(dim=1))
     assert torch.equal(flags[inside, 0], alone[inside, 0]), "and else it is what it was"
     assert torch.equal(flags[:, 1], alone[:, 1])
@@ -313,10 +313,10 @@ def test_numbers_of_the_second_schema_are_still_read_and_decide_by_their_thresho
     assert (read.shd_covers_flags, read.lvef.number, read.shd.operating_point) == (False, None, None)
 
 
-def test_numbers_of_the_fourth_schema_survive_json_exactly():
+def test_numbers_of_the_newest_schema_survive_json_exactly():
     probes = Probes.model_validate(full())
     assert Probes.model_validate_json(probes.model_dump_json()) == probes
-    assert probes.schema_version == 4
+    assert probes.schema_version == 5
 
 
 def test_where_shd_is_rarer_fewer_of_the_called_have_it():

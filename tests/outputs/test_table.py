@@ -51,6 +51,20 @@ def test_an_answer_fills_the_cells_of_what_it_says_and_no_other():
     assert row.keys() < columns(LABELS, 1).keys()
 
 
+def test_labels_of_whoever_fitted_the_bundle_have_columns_of_their_own():
+    own = [
+        {"label": "scar", "probability": 0.2, "positive": False, "base_rate": 0.1, "prediction_set": ["no", "yes"]},
+        {"label": "gls", "value": -18.5, "low": -21.0, "high": -15.0},
+    ]
+    row = answer_row(warnings=[], predictions={"own": own, "flags": PREDICTIONS["shd"]["flags"]})
+    assert {name: cell for name, cell in row.items() if name.startswith("own_")} == {
+        "own_scar_probability": 0.2, "own_scar_positive": False, "own_scar_prediction_set": "no;yes",
+        "own_gls": -18.5, "own_gls_low": -21.0, "own_gls_high": -15.0,
+    }  # fmt: skip
+    assert row[f"{SHD_FLAGS[0]}_probability"] == 0.1, "of a bundle that tells flags and no SHD"
+    assert row.keys() < columns(LABELS, 0, ("scar", "gls")).keys()
+
+
 def test_a_withheld_answer_says_why_and_what_was_measured():
     measured = {"heart_rate_bpm": 61.0, "regular": True, "not_reliable": ["pr_ms"]}
     row = answer_row(warnings=[DERIVED, NO_ECG], withheld=["no_heartbeat"], measured=measured)

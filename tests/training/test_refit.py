@@ -76,7 +76,7 @@ def test_a_bundle_without_probes_gets_them(unprobed, cohort_dir, tmp_path):
     out = refit(unprobed, cohort_dir, tmp_path / "refitted", CPU)
     assert weights(out) == weights(unprobed)
     probes = read_probes(out, manifest_of(out))
-    assert (probes.schema_version, probes.shd_covers_flags) == (4, True)
+    assert (probes.schema_version, probes.shd_covers_flags) == (5, True)
     assert "predictions" in Bundle.load(out, device="cpu").gives
 
 
@@ -133,24 +133,50 @@ def test_an_existing_folder_is_never_written_over(trained, refitted, cohort_dir)
         refit(trained, cohort_dir, refitted, CPU)
 
 
+def without_flags(table):
+    return table.assign(**{name: "" for name in table.columns if name.endswith("_flag")})
+
+
 @pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda t: t.assign(lvef_percent=""), "do not show every LVEF class"),
-        (lambda t: t.assign(**{name: "" for name in t.columns if name.endswith("_flag")}), "all have SHD or all have"),
-    ],
+    ("change", "missing", "there"),
+    [(lambda t: t.assign(lvef_percent=""), "LVEF", "shd"), (without_flags, "SHD", "lvef")],
     ids=["LVEF", "SHD"],
 )
-def test_a_cohort_without_labels_is_refused_before_any_work(unprobed, cohort_dir, tmp_path, change, words):
-    bare = changed(cohort_dir, tmp_path / "bare", change)
-    with pytest.raises(CohortError, match=words):
+def test_what_the_labels_do_not_allow_is_left_out_and_said(unprobed, cohort_dir, tmp_path, change, missing, there):
+    said = []
+    out = refit(unprobed, changed(cohort_dir, tmp_path / "bare", change), tmp_path / "out", CPU, say=said.append)
+    assert said[0] == f"No probe of {missing}: the train patients' ECGs have no label of it."
+    assert f"**There is no probe of {missing}**" in (out / "README.md").read_text()
+    probes = read_probes(out, manifest_of(out))
+    assert getattr(probes, missing.lower()) is None
+    assert getattr(probes, there) is not None
+    assert missing.lower() in Bundle.load(out, device="cpu").lacking
+    assert missing in manifest_of(out).training_data["probes"]["left_out"]
+
+
+def test_a_cohort_without_any_label_is_refused_before_any_work(unprobed, cohort_dir, tmp_path):
+    bare = changed(cohort_dir, tmp_path / "bare", lambda t: without_flags(t.assign(lvef_percent="")))
+    with pytest.raises(CohortError, match="know no label in common"):
         refit(unprobed, bare, tmp_path / "refitted", CPU)
     assert not list(tmp_path.glob("refitted*"))
 
 
-def test_encoders_that_give_no_features_are_refused_by_what_they_lack(micro_recipe, cohort_dir, tmp_path):
-    bundle = random_bundle(tmp_path / "bundle", micro_recipe, with_probes=False, absent=("ecg_alignment_global_token",))
-    with pytest.raises(BundleError, match="this bundle has no ecg_alignment_global_token"):
+@pytest.mark.parametrize(
+    "absent",
+    [("ecg_alignment_global_token",), ("ecg_alignment_global_token", "token_aggregator")],
+    ids=["no projection", "an encoder alone"],
+)
+def test_encoders_without_a_projection_get_probes_too(micro_recipe, cohort_dir, tmp_path, absent):
+    bundle = random_bundle(tmp_path / "bundle", micro_recipe, with_probes=False, absent=absent)
+    out = Bundle.load(refit(bundle, cohort_dir, tmp_path / "out", CPU), device="cpu")
+    assert "predictions" in out.gives
+    assert "ecg_embeddings" not in out.gives
+    assert out.manifest.metrics["test"]["linear_probe_from"] == "bundle"
+
+
+def test_a_bundle_without_an_ecg_encoder_is_refused_by_what_it_lacks(micro_recipe, cohort_dir, tmp_path):
+    bundle = random_bundle(tmp_path / "bundle", micro_recipe, with_probes=False, absent=("ecg_encoder",))
+    with pytest.raises(BundleError, match="this bundle has no ecg_encoder"):
         refit(bundle, cohort_dir, tmp_path / "refitted", CPU)
     assert not list(tmp_path.glob("refitted*"))
 

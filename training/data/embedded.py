@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cohorts import ecg_labels
 from inputs.ecg.prepare import ecg_windows
 from models.bundle import Bundle
 from models.labels import LvefClasses, class_numbers
 from training.data.cohort_arrays import Arrays
+from training.data.own_rows import labels_of_ecgs
 
 _Float32 = NDArray[np.float32]
 _Float64 = NDArray[np.float64]
@@ -34,7 +34,7 @@ class FlagAnswers:
 
 @dataclass(frozen=True)
 class EmbeddedEcgs:
-    """ECGs of one split as the bundle sees them, with the labels of their nearest study (rows as `ecg_labels`)."""
+    """ECGs of one split as the bundle sees them, with the labels of their nearest study (rows as `labels_of_ecgs`)."""
 
     labels: pd.DataFrame
     features_EF: _Float32
@@ -48,6 +48,8 @@ class EmbeddedEcgs:
     """Whose ECGs they are, for sentences about them."""
     lvef_percent_E: _Float32 | None = None
     """LVEF as a number; None of a bundle that gives none."""
+    own: Mapping[str, _Float32] = field(default_factory=dict)
+    """Probabilities, or numbers, of the labels that whoever fitted the bundle added."""
 
     def truth(self, label: str) -> _Float64:
         """A label of every ECG, NaN where unknown."""
@@ -74,37 +76,40 @@ def embed_ecgs(
     split: str = "measured",
 ) -> EmbeddedEcgs:
     """Every ECG of `pairs`, of patients of `split`, once; of a bundle without alignment the features alone."""
-    by_ecg = ecg_labels(pairs, labels)
-    if not bundle.manifest.gives("ecg_embeddings"):
-        features_EF = embed_features(bundle, (signals[ecg_id] for ecg_id in by_ecg.index))
-        return EmbeddedEcgs(by_ecg, features_EF, None, None, None, split=split)
+    by_ecg = labels_of_ecgs(pairs, labels)
     batches = _batches(ecg_windows(signals[ecg_id], bundle.manifest.ecg) for ecg_id in by_ecg.index)
     outputs = [bundle.embed_ecgs(batch) for batch in batches]
     features_EF = np.concatenate([o.features_BF for o in outputs])
-    embeddings_ED = np.concatenate([o.embeddings_BD for o in outputs])
-    if bundle.probes is None:
+    embeddings_ED = _together(o.embeddings_BD for o in outputs)
+    flags_EQ, own_EK = _together(o.flags_BQ for o in outputs), _together(o.own_BK for o in outputs)
+    if bundle.probes is None or flags_EQ is None or own_EK is None:
         return EmbeddedEcgs(by_ecg, features_EF, embeddings_ED, None, None, split=split)
-    flags_EQ = np.concatenate([o.flags_BQ for o in outputs if o.flags_BQ is not None])
-    percent_each = [o.lvef_percent_B for o in outputs if o.lvef_percent_B is not None]
     return EmbeddedEcgs(
         by_ecg,
         features_EF,
         embeddings_ED,
-        np.concatenate([o.lvef_BC for o in outputs if o.lvef_BC is not None]),
-        np.concatenate([o.shd_B for o in outputs if o.shd_B is not None]),
+        _together(o.lvef_BC for o in outputs),
+        _together(o.shd_B for o in outputs),
         {
             name: FlagAnswers(flags_EQ[:, column], bundle.probes.flags[name].decision_threshold)
             for column, name in enumerate(bundle.probes.flag_names)
         },
         split,
-        np.concatenate(percent_each) if percent_each else None,
+        _together(o.lvef_percent_B for o in outputs),
+        dict(zip(bundle.probes.own, own_EK.T, strict=True)),
     )
+
+
+def _together(parts: Iterable[_Float32 | None]) -> _Float32 | None:
+    """All parts in one, or None where there are none."""
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if there else None
 
 
 def embed_features(bundle: Bundle, signals_LN: Iterable[_Float32]) -> _Float32:
     """The features (E, F) alone, of prepared ECGs in their order."""
     batches = _batches(ecg_windows(signal, bundle.manifest.ecg) for signal in signals_LN)
-    return np.concatenate([bundle.ecg_features(batch) for batch in batches])
+    return np.concatenate([bundle.embed_ecgs(batch).features_BF for batch in batches])
 
 
 def _batches(windows: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.labels import LvefClasses
+from models.probes import Probes
 from training.data.embedded import EmbeddedEcgs, FlagAnswers
 from training.probes.regression import best_regression, lacking_answers, linear_probabilities, standardised
 
@@ -60,11 +61,14 @@ class YesNoAnswers:
         return self.truth_E[has_E].astype(np.int64), probability_E, patient_E[has_E]
 
 
-def bundle_answers(test: EmbeddedEcgs, shd_threshold: float) -> ProbeAnswers:
+def bundle_answers(test: EmbeddedEcgs, probes: Probes) -> ProbeAnswers:
     """Of the bundle's own linear probes, as it serves them."""
-    assert test.lvef_EC is not None
-    assert test.shd_E is not None
-    return ProbeAnswers(test.lvef_EC, FlagAnswers(test.shd_E, shd_threshold))
+    lvef_EC: NDArray[np.floating] | str = "the bundle has no probe of LVEF class"
+    if test.lvef_EC is not None:
+        lvef_EC = test.lvef_EC
+    if test.shd_E is None or probes.shd is None:
+        return ProbeAnswers(lvef_EC, "the bundle has no probe of SHD")
+    return ProbeAnswers(lvef_EC, FlagAnswers(test.shd_E, probes.shd.threshold))
 
 
 def fitted_answers(

@@ -49,11 +49,19 @@ class BundleFacts:
     def purpose(self) -> str | None:
         """What it reads and finds, by the parts that it has."""
         found = []
-        if self.manifest.gives("predictions"):
-            found.append("reads LVEF class and structural heart disease from a 12-lead ECG")
+        if self.manifest.gives("predictions") and self.questions:
+            found.append(f"reads {' and '.join(self.questions)} from a 12-lead ECG")
         if self.manifest.gives("retrieval"):
             found.append("finds the echo studies most like a 12-lead ECG")
         return " and ".join(found) or None
+
+    @property
+    def questions(self) -> list[str]:
+        """What its probes answer, labels of whoever fitted it included."""
+        asked = {"lvef": "LVEF class", "shd": "structural heart disease"}
+        probes = self.trained_on.get("probes")
+        own = probes.get("own_labels") if isinstance(probes, dict) else None
+        return [words for code, words in asked.items() if code not in self.lacking] + list(own or {})  # type: ignore[arg-type]
 
     @property
     def data(self) -> str | None:

@@ -5,6 +5,7 @@ Its words are in `card.md.j2`, a macro for each part that is also shown alone.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -87,6 +88,7 @@ def _words(file: str) -> Any:
         autoescape=False,  # noqa: S701 - Markdown of our own numbers and names
     )
     environment.filters["form"] = format
+    environment.filters["quoted"] = shlex.quote
     return environment.get_template(file).module
 
 

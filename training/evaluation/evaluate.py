@@ -25,6 +25,7 @@ from training.evaluation.lvef_error import LvefErrorReport, lvef_error_report
 from training.evaluation.measured import Measured, measure
 from training.evaluation.metrics import Estimate, ReportPart
 from training.evaluation.other_encoders import EncoderReport, foreign_encoder, random_encoder, read_features
+from training.evaluation.own_reports import OwnReport, own_reports, unmeasured_own
 from training.evaluation.paired import ComparisonReport, compare
 from training.evaluation.probe_reports import (
     FlagReport,
@@ -77,6 +78,8 @@ class EvaluationReport(ReportPart):
     """None unless asked for."""
     lvef_error: LvefErrorReport | None = None
     """Of LVEF as a number; None of a bundle that gives none, and in reports of before there was any."""
+    own: tuple[OwnReport, ...] = ()
+    """Of the labels that whoever fitted the bundle added, where the cohort has such a column."""
 
     @property
     def overall_decisions(self) -> tuple[DecisionReport, ...]:
@@ -187,18 +190,19 @@ def evaluate(
         beside.append(foreign_encoder(found, features.name, foreign))
     test, known, classes, questions = found.test, found.known, found.classes, found.questions()
     probes = found.bundle.probes
-    lvef_error = lvef_error_report(known, test, None if probes is None else probes.lvef.number)
+    number = None if probes is None or probes.lvef is None else probes.lvef.number
+    lvef_error = lvef_error_report(known, test, number)
     return EvaluationReport(
         bundle_id=bundle.id,
         split=split,
         simulated_cohort=simulated,
-        patients=found.pairs["patient_id"].nunique(),
-        ecgs=found.pairs["ecg_id"].nunique(),
+        patients=found.rows["patient_id"].nunique(),
+        ecgs=found.rows["ecg_id"].nunique(),
         studies=found.pairs["study_id"].nunique(),
         skipped_ecgs=found.skipped_ecgs,
         skipped_clips=found.skipped_clips,
         lvef_lowest_class_range=classes.ranges[0],
-        linear_probe_from="train patients" if test.lvef_EC is None else "bundle",
+        linear_probe_from="train patients" if test.lvef_EC is None and test.shd_E is None else "bundle",
         linear_probe=probe_report(test, classes, found.linear),
         knn_probe=None if known is None else knn_probe_report(known, test, classes),
         flags=flag_reports(known, test, found.flags),
@@ -208,12 +212,14 @@ def evaluate(
         map=_map(found, cohort.labels) if with_map and not lacking and found.studies else None,
         not_measured=_not_measured(found, cohort.labels)
         | lacking_groups(cohort)
+        | unmeasured_own(found)
         | ({"LVEF as a number": lvef_error} if isinstance(lvef_error, str) else {}),
         decisions=tuple(decision_report(question, test.patient_E) for question in questions),
-        subgroups=subgroup_reports(questions, test.patient_E, ecg_groups(cohort, found.pairs)),
+        subgroups=subgroup_reports(questions, test.patient_E, ecg_groups(cohort, found.rows)),
         beside=tuple(beside),
         against=None if other is None else compare(found, other, cohort.labels),
         lvef_error=None if isinstance(lvef_error, str) else lvef_error,
+        own=own_reports(found),
     )
 
 
@@ -246,6 +252,8 @@ def _not_measured(found: Measured, labels: pd.DataFrame) -> dict[str, str]:
     if found.lacking:
         reasons["retrieval"] = f"retrieval needs both towers, and this bundle has no {' and no '.join(found.lacking)}"
         return reasons
+    if found.pairs.empty:
+        return reasons | {"retrieval": f"retrieval needs studies, and the {found.test.split} patients have none"}
     if not found.studies:
         return reasons | {"retrieval": "retrieval needs echo views, and the cohort has none"}
     for phenotype, known_of in labels.loc[list(found.studies), list(PHENOTYPES)].notna().sum().items():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cohorts import OpenCohort
+from cohorts.own_labels import OwnLabel, known_own_labels
 from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from models.bundle import Bundle
@@ -16,6 +17,7 @@ from models.device import Machine
 from models.labels import LvefClasses
 from training.data.cohort_arrays import Arrays, clip_sources, prepared_signals, study_views, usable_pairs
 from training.data.embedded import EmbeddedEcgs, FlagAnswers, embed_ecgs
+from training.data.own_rows import ecg_rows, labels_with_own, paired
 from training.evaluation.answers import (
     ProbeAnswers,
     YesNoAnswers,
@@ -35,6 +37,10 @@ class Measured:
     lacking: tuple[str, ...]
     """What the bundle lacks for retrieval."""
     pairs: pd.DataFrame
+    rows: pd.DataFrame
+    """`pairs`, and the ECGs without a study that are measured by labels of their own."""
+    own: tuple[OwnLabel, ...]
+    """Labels that the bundle has a probe of and the cohort a column."""
     signals: Arrays
     """Prepared ECGs of `test`, `known` and `choosing`."""
     test: EmbeddedEcgs
@@ -68,18 +74,21 @@ def measure(
 ) -> Measured:
     """Prepared ECGs and view vectors are kept in `folder`. Refusal where no ECG of the split can be used."""
     cohort.check_amplitude(bundle.manifest.ecg.amplitude)
-    tables, labels = cohort.tables, cohort.labels
-    tested, neighbours = cohort.split(split), cohort.split("train")
+    tables = cohort.tables
+    own = known_own_labels(cohort, () if bundle.probes is None else bundle.probes.own)
+    labels = labels_with_own(cohort, own)
     # Whoever is measured cannot also choose how strongly probes are regularised.
     chooser = "calibration" if split == "val" else "val"
-    choosing = cohort.split(chooser)
+    tested, neighbours, choosing = (ecg_rows(cohort, name, own) for name in (split, "train", chooser))
     ecg_ids = pd.concat([tested["ecg_id"], neighbours["ecg_id"], choosing["ecg_id"]])
     signals, ecgs = prepared_signals(tables, ecg_ids, bundle.manifest.ecg, folder, machine)
     views: Arrays = {}
     skipped_clips: dict[str, str] = {}
     if bundle.manifest.gives("retrieval") and tables.lacks is None:
         views, skipped_clips = study_views(bundle, tables, clip_sources(tables, tested["study_id"]), folder, machine)
-        tested = usable_pairs(tested, signals, views)
+        retrieved = usable_pairs(tested, signals, views)
+        # What has no study is measured by its labels alone.
+        tested = pd.concat([retrieved, _readable(tested[tested["study_id"].isna()], signals)], ignore_index=True)
     else:
         tested = _readable(tested, signals)
     if tested.empty:
@@ -89,20 +98,24 @@ def measure(
         for name, readable in (("train", _readable(neighbours, signals)), (chooser, _readable(choosing, signals)))
     )
     test = embed_ecgs(bundle, tested, labels, signals, split=split)
-    served = None if test.lvef_EC is None else bundle.probes
+    served = None if test.lvef_EC is None and test.shd_E is None else bundle.probes
     if served is None:
         linear = fitted_answers(of_train, of_choosers, test, bundle.lvef)
     else:
-        linear = bundle_answers(test, served.shd.threshold)
+        linear = bundle_answers(test, served)
     return Measured(
         bundle=bundle,
         lacking=lacking,
-        pairs=tested,
+        pairs=paired(tested),
+        rows=tested,
+        own=own,
         signals=signals,
         test=test,
         known=of_train,
         choosing=of_choosers,
-        studies={name: bundle.pool_study(views[name]).embedding_D for name in tested["study_id"].unique() if views},
+        studies={
+            name: bundle.pool_study(views[name]).embedding_D for name in paired(tested)["study_id"].unique() if views
+        },
         skipped_ecgs=ecgs.reasons(),
         skipped_clips=dict(Counter(skipped_clips.values())),
         linear=linear,

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cohorts import OpenCohort, ecg_labels
+from cohorts import OpenCohort
 from cohorts.tables import ECG_GROUPS
+from training.data.own_rows import labels_of_ecgs
 from training.evaluation.answers import NO_YES, YesNoAnswers
 from training.evaluation.metrics import Estimate, ReportPart, bootstrap, decision_scores
 from training.evaluation.recalibration import RecalibrationReport, recalibration
@@ -52,14 +53,14 @@ class SubgroupReport(ReportPart):
 
 
 def ecg_groups(cohort: OpenCohort, pairs: pd.DataFrame) -> dict[str, list[str]]:
-    """By column the group of every ECG of `pairs`, in the order of `ecg_labels`; columns that the cohort has.
+    """By column the group of every ECG of `pairs`, in the order of `labels_of_ecgs`; columns that the cohort has.
 
     Sex and age are of the ECG's nearest study.
     """
     studies, ecgs = cohort.tables.studies, cohort.tables.ecgs.set_index("ecg_id")
-    nearest = ecg_labels(pairs, studies.set_index("study_id")[["sex", "age"]])
+    nearest = labels_of_ecgs(pairs, studies.set_index("study_id")[["sex", "age"]])
     groups = {
-        "sex": [sex or UNKNOWN for sex in nearest["sex"]],
+        "sex": [sex or UNKNOWN for sex in nearest["sex"].fillna("")],
         "age": [_age_band(age) for age in nearest["age"]],
     }
     for column in ECG_GROUPS:

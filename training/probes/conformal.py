@@ -81,3 +81,8 @@ def lvef_interval(predicted_N: _Float64, truth_N: _Float64, edges_percent: Seque
         for number, below in enumerate([*edges, None])
     )
     return LvefInterval(coverage=COVERAGE, bins=bins)
+
+
+def half_width(predicted_N: _Float64, truth_N: _Float64) -> float | None:
+    """Of one interval for all; None of fewer than 20 patients."""
+    return conformal_quantile(np.abs(truth_N - predicted_N)) if len(truth_N) >= FEWEST_FOR_SETS else None

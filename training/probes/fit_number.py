@@ -27,13 +27,11 @@ def fit_number(splits: Splits, classes: LvefClasses) -> LvefNumber:
     The bins of the interval are the LVEF classes and LVEF above 60: edges that no patient had a say in, at which people
     think, so that an error that grows towards low LVEF is told as such.
     """
-    fits = [Ridge(alpha=alpha).fit(splits.train.x_NF, splits.train.value_N) for alpha in _PENALTIES]
+    best = best_ridge(splits, LOWEST_PERCENT, HIGHEST_PERCENT)
 
     def predicted(model: Ridge, x_NF: _Float64) -> _Float64:
         return np.asarray(np.clip(model.predict(x_NF), LOWEST_PERCENT, HIGHEST_PERCENT), dtype=np.float64)
 
-    errors = [np.mean((predicted(model, splits.val.x_NF) - splits.val.value_N) ** 2) for model in fits]
-    best = fits[int(np.argmin(errors))]
     held_out = splits.calibration.one_each()
     edges = sorted({*classes.edges_percent, _HIGH_EDGE_PERCENT})
     return LvefNumber(
@@ -41,3 +39,10 @@ def fit_number(splits: Splits, classes: LvefClasses) -> LvefNumber:
         bias=float(best.intercept_),
         interval=lvef_interval(predicted(best, held_out.x_NF), held_out.value_N, edges),
     )
+
+
+def best_ridge(splits: Splits, lowest: float = -np.inf, highest: float = np.inf) -> Ridge:
+    """Of a row of penalties the one with the smallest squared error on val, predictions clipped to these ends."""
+    fits = [Ridge(alpha=alpha).fit(splits.train.x_NF, splits.train.value_N) for alpha in _PENALTIES]
+    predicted = [np.clip(model.predict(splits.val.x_NF), lowest, highest) for model in fits]
+    return fits[int(np.argmin([np.mean((found_N - splits.val.value_N) ** 2) for found_N in predicted]))]

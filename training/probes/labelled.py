@@ -16,6 +16,9 @@ from ground.disk import sha256
 FEWEST_FOR_SETS = 20
 """Patients in the half that sizes prediction sets; with fewer there are no sets, and calibration has all patients."""
 
+FEWEST_OF_AN_ANSWER = {"train": 10, "val": 5, "calibration": 5}
+"""Patients with, and as many without; a flag that a split shows in fewer gets no probe."""
+
 _Float64 = NDArray[np.float64]
 _Int64 = NDArray[np.int64]
 

@@ -29,14 +29,18 @@ def bounds_by_lvef(lvef: LvefProbe, classes: tuple[int, int], x_NF: _Float64) ->
     return probability_NC[:, :wholly].sum(axis=1), probability_NC[:, :partly].sum(axis=1)
 
 
-def flag_probability(flag: FlagProbe, lvef: LvefProbe, x_NF: _Float64) -> _Float64:
+def flag_probability(flag: FlagProbe, lvef: LvefProbe | None, x_NF: _Float64) -> _Float64:
     """(N,)."""
     score_N = x_NF @ np.array(flag.weight_F) + flag.bias
     own_N = np.asarray(expit(score_N * flag.calibration.scale + flag.calibration.shift[0]))
-    return own_N if flag.lvef_classes is None else np.clip(own_N, *bounds_by_lvef(lvef, flag.lvef_classes, x_NF))
+    return (
+        own_N
+        if lvef is None or flag.lvef_classes is None
+        else np.clip(own_N, *bounds_by_lvef(lvef, flag.lvef_classes, x_NF))
+    )
 
 
-def largest_flag(flags: Sequence[FlagProbe], lvef: LvefProbe, x_NF: _Float64) -> _Float64:
+def largest_flag(flags: Sequence[FlagProbe], lvef: LvefProbe | None, x_NF: _Float64) -> _Float64:
     """The largest probability (N,) of the flags; 0 without flags."""
     largest_N = np.zeros(len(x_NF))
     for flag in flags:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 
 from models.device import Machine
@@ -67,7 +68,11 @@ def _align(
     # The first window of a validation record alone: with all of them scoring would take as long as training.
     quick = recipe.model_copy(update={"ecg": recipe.ecg.model_copy(update={"windows": "first"})})
 
+    # Not every cohort knows volumes.
+    known = [len(np.unique(value_S[np.isfinite(value_S)])) >= 2 for value_S in data.val.phenotypes_SP.T]
+    phenotypes_SP = data.val.phenotypes_SP[:, known]
+
     def score() -> float:
-        return validation_score(ecg_tower, echo_tower, data.val.pairs, data.val.phenotypes_SP, quick, machine.device)
+        return validation_score(ecg_tower, echo_tower, data.val.pairs, phenotypes_SP, quick, machine.device)
 
     return align_towers(ecg_tower, echo_tower, data.train.pairs, score, recipe, place, machine)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cohorts import Cohort, CohortError, ecg_labels, open_checked_cohort
+from cohorts import Cohort, CohortError, OpenCohort, ecg_labels, open_checked_cohort
 from embedding.sources import spec_hash
 from embedding.store import ArrayStore
 from ground.findings import LV_PHENOTYPES, SHD_FLAGS
@@ -65,7 +65,7 @@ def comparison_data(cohort_dir: Path, recipe: Recipe, work: Path, machine: Machi
 
     CohortError for a cohort that contradicts itself or does not show every class in every group.
     """
-    opened = open_checked_cohort(cohort_dir, recipe.window_days)
+    opened = open_for_comparison(cohort_dir, recipe)
     cohort, labels, pairs = opened.tables, opened.labels, opened.pairs
     signals, _ = prepared_signals(cohort, pairs["ecg_id"], recipe.ecg, work, machine)
     with ArrayStore(work / f"clips-{spec_hash(recipe.echo)}", np.uint8) as decoded:
@@ -82,6 +82,31 @@ def comparison_data(cohort_dir: Path, recipe: Recipe, work: Path, machine: Machi
     return ComparisonData(**groups)
 
 
+def open_for_comparison(cohort_dir: Path, recipe: Recipe) -> OpenCohort:
+    """A cohort that all arms can be trained and measured on, by its tables. CohortError says what it lacks."""
+    opened = open_checked_cohort(cohort_dir, recipe.window_days)
+    with_views = opened.pairs[opened.pairs["study_id"].isin(opened.tables.echos["study_id"])]
+    for group in SPLITS_OF_GROUP:
+        pairs = with_views[with_views["patient_id"].isin(_patients(opened.tables, group))]
+        if pairs["patient_id"].nunique() < 2:
+            sentence = (
+                f"The comparison needs ECGs with echo clips within {recipe.window_days:g} days, and fewer than two "
+                f"{group} patients have them."
+            )
+            raise CohortError("comparison_lacks", sentence)
+        found = ecg_labels(pairs, opened.labels)
+        _check_shown(group, _lvef_classes(found["lvef_percent"].to_numpy(), recipe.lvef_classes), found["shd"], recipe)
+    return opened
+
+
+def _check_shown(name: str, lvef_class_E: NDArray[np.int64], shd_E: pd.Series, recipe: Recipe) -> None:
+    if missing := set(range(len(recipe.lvef_classes.labels))) - set(lvef_class_E.tolist()):
+        lacking = ", ".join(recipe.lvef_classes.labels[c] for c in sorted(missing))
+        raise CohortError("labels_missing", f"No {name} patient has an LVEF that is {lacking}; more are needed.")
+    if not {0, 1} <= set(shd_E.dropna().tolist()):
+        raise CohortError("labels_missing", f"The {name} patients all have SHD or all have none; more are needed.")
+
+
 def _patients(cohort: Cohort, group: str) -> frozenset[str]:
     return frozenset[str]().union(*(cohort.patients(split) for split in SPLITS_OF_GROUP[group]))
 
@@ -93,11 +118,7 @@ def _group(
     by_ecg = ecg_labels(pairs, labels).loc[pairs["ecg_id"].unique()]
     lvef_class_E = _lvef_classes(by_ecg["lvef_percent"].to_numpy(), recipe.lvef_classes)
     shd_E = by_ecg["shd"].fillna(UNKNOWN).to_numpy(np.int64)
-    if missing := set(range(len(recipe.lvef_classes.labels))) - set(lvef_class_E.tolist()):
-        lacking = ", ".join(recipe.lvef_classes.labels[c] for c in sorted(missing))
-        raise CohortError("labels_missing", f"No {name} patient has an LVEF that is {lacking}; more are needed.")
-    if not {0, 1} <= set(shd_E.tolist()):
-        raise CohortError("labels_missing", f"The {name} patients all have SHD or all have none; more are needed.")
+    _check_shown(name, lvef_class_E, by_ecg["shd"], recipe)
     return PatientGroup(
         arrays,
         LabelledEcgs(arrays.signals_LN, pd.factorize(by_ecg["patient_id"])[0].astype(np.int64), lvef_class_E, shd_E),

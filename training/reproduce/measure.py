@@ -65,7 +65,7 @@ def measure(arm: TrainedArm, data: ComparisonData, recipe: Recipe, device: torch
 def random_ranking(test: PatientGroup) -> dict[str, float]:
     """What a ranking by chance gives, on average, for the names of `measure`."""
     values = {f"auroc_{probe}_{question}": 0.5 for probe in PROBES for question in QUESTIONS}
-    for name, value_S in zip(LV_PHENOTYPES, test.phenotypes_SP.T, strict=True):
+    for name, value_S in _known_phenotypes(test):
         query = _LikeStudies.of(test.pairs, value_S)
         chance_Q = random_precision_Q(query.relevant_QT, query.own_patient_QT, 10)
         values[f"precision_at_10_{name}"] = float(chance_Q.mean())
@@ -163,10 +163,16 @@ class _LikeStudies:
         return _LikeStudies(ecg_Q, study_T, relevant_QT, patient_P[first_Q][:, None] == patient_P[first_T][None])
 
 
+def _known_phenotypes(test: PatientGroup) -> list[tuple[str, _Float64]]:
+    """Those that differ among the studies: not every cohort knows volumes."""
+    each = zip(LV_PHENOTYPES, test.phenotypes_SP.T, strict=True)
+    return [(name, value_S) for name, value_S in each if len(np.unique(value_S[np.isfinite(value_S)])) >= 2]
+
+
 def _retrieval(test: PatientGroup, similarity_ES: NDArray[np.float32]) -> dict[str, float]:
     """From ECG to study, among the studies of other patients."""
     values = {}
-    for name, value_S in zip(LV_PHENOTYPES, test.phenotypes_SP.T, strict=True):
+    for name, value_S in _known_phenotypes(test):
         query = _LikeStudies.of(test.pairs, value_S)
         similarity_QT = similarity_ES[np.ix_(query.ecg_Q, query.study_T)]
         found = score_queries(similarity_QT, query.relevant_QT, query.own_patient_QT).metrics()

@@ -1,6 +1,6 @@
-"""The paper's comparison on a simulated cohort, told from a cohort folder to one table.
+"""The paper's comparison, told from a cohort folder to one table.
 
-Whoever calls it makes the cohort: training knows no simulator. What is finished in the folder is found again.
+Whoever calls it gives the cohort: training knows no simulator. What is finished in the folder is found again.
 """
 
 from __future__ import annotations

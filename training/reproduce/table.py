@@ -35,10 +35,26 @@ class Origin(ReportPart):
 
     size: str
     patients: int
-    cohort_seed: int
-    simulator_version: str
+    cohort_seed: int | None
+    """None, as the simulator's version may be, where a cohort was given."""
+    simulator_version: str | None
     code_version: str
     settings_sha256: str
+    cohort: str | None = None
+    """The name of the folder of a cohort that was given, and a hash that tells it apart; None of one that was simulated
+    for the comparison."""
+    cohort_sha256: str | None = None
+
+    @property
+    def cohort_sentence(self) -> str:
+        """Whose ECGs and echos the table is of."""
+        made = f"code version {self.code_version}, settings {self.settings_sha256}."
+        if self.cohort is None:
+            version, seed = self.simulator_version, self.cohort_seed
+            return f"{self.patients} simulated patients (simulator version {version}, seed {seed}); {made}"
+        of = f"{self.patients} patients of the cohort {self.cohort} (sha256 {(self.cohort_sha256 or '')[:12]}"
+        invented = f", invented by simulator version {self.simulator_version}" if self.simulator_version else ""
+        return f"{of}{invented}); {made}"
 
 
 class ArmResult(ReportPart):
@@ -79,15 +95,12 @@ class Comparison(ReportPart):
         return [
             (label, [self.spread(arm, metric) for arm in ARMS], self.random_ranking[metric])
             for metric, label in names.items()
+            if metric in self.random_ranking  # not every cohort knows volumes
         ]
 
     def notes(self) -> list[str]:
         """What a reader of the table must know, what is not equal between the arms included."""
-        origin, counts = self.origin, self.counts
-        cohort = (
-            f"{origin.patients} simulated patients (simulator version {origin.simulator_version}, seed "
-            f"{origin.cohort_seed}); code version {origin.code_version}, settings {origin.settings_sha256}."
-        )
+        counts = self.counts
         used = [
             f"{purpose}: {counts[f'{part}_ecgs']} ECGs and {counts[f'{part}_studies']} studies of "
             f"{counts[f'{part}_patients']} patients."
@@ -98,7 +111,7 @@ class Comparison(ReportPart):
             )
         ]
         fairness = (_WHICH_LABELS_ARE_SEEN, _WHAT_THE_MASKED_ARM_HAS_OF_ITS_OWN)
-        notes = [cohort, *used, _WHAT_THE_INTERVAL_IS, _WHAT_RETRIEVAL_IS, *fairness]
+        notes = [self.origin.cohort_sentence, *used, _WHAT_THE_INTERVAL_IS, _WHAT_RETRIEVAL_IS, *fairness]
         finished = {(r.arm, r.seed) for r in self.results}
         notes += self._sources()
         if missing := [f"{arm} {seed}" for seed in range(self.seeds) for arm in ARMS if (arm, seed) not in finished]:

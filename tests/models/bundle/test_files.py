@@ -135,7 +135,7 @@ def test_a_manifest_changed_by_hand_is_refused(bundle_dir):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda f: f.update(schema_version=2), "schema version 2, but this code reads version 1"),
+        (lambda f: f.update(schema_version=3), "schema version 3, but this code reads version 2"),
         (lambda f: f["files"].update({"../secrets": "0"}), "does not belong in a bundle"),
         (lambda f: f["ecg"].update(window_samples=2000), "other windows than the ECG encoder takes"),
         (lambda f: f["echo"].update(size=224), "other clips than the echo encoder takes"),
@@ -259,6 +259,6 @@ def test_parts_of_a_newer_version_are_called_so_before_anything_else_is_asked_of
     sealed(bundle_dir, lambda fields: fields["files"].update({probes.name: sha256(probes)}))
     with pytest.raises(BundleError, match=r"^probes\.json was written by a newer version of this software$"):
         verify_bundle(bundle_dir)
-    (bundle_dir / "manifest.json").write_text('{"schema_version": 2}')
+    (bundle_dir / "manifest.json").write_text('{"schema_version": 3}')
     with pytest.raises(BundleError, match=r"^manifest\.json was written by a newer version of this software: "):
         verify_bundle(bundle_dir)

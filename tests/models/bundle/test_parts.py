@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+import torch
 
 from models.architecture import demo
 from models.bundle import (
@@ -14,6 +15,7 @@ from models.bundle import (
     BundleDraft,
     BundleError,
     Use,
+    read_ecg_tower,
     read_manifest,
     verify_bundle,
     without,
@@ -62,11 +64,24 @@ def test_features_alone_are_the_features_of_the_whole(bundle_dir):
     assert np.allclose(bundle.ecg_features(WINDOWS), bundle.embed_ecgs(WINDOWS).features_BF, atol=1e-6)
 
 
-def test_without_alignment_features_remain_and_embeddings_name_what_is_missing(gaps, bundle_dir):
+def test_without_alignment_features_and_predictions_remain_and_there_are_no_embeddings(gaps, bundle_dir):
     bundle, whole = gaps("ecg_alignment_global_token"), Bundle.load(bundle_dir, device="cpu")
     assert np.array_equal(bundle.ecg_features(WINDOWS), whole.ecg_features(WINDOWS))
-    with pytest.raises(BundleError, match="ecg_alignment_global_token"):
-        bundle.embed_ecgs(WINDOWS)
+    assert "ecg_embeddings" not in bundle.gives
+    output = bundle.embed_ecgs(WINDOWS)
+    assert output.embeddings_BD is None
+    assert output.row(0).embedding_D is None
+    assert np.allclose(output.features_BF, whole.ecg_features(WINDOWS), atol=1e-6)
+
+
+def test_an_encoder_alone_gives_the_plain_mean_of_its_tokens(gaps, bundle_dir):
+    bundle, whole = gaps("token_aggregator", "ecg_alignment_global_token"), Bundle.load(bundle_dir, device="cpu")
+    one = WINDOWS[:, :1]  # of several windows the normalised ones are averaged
+    found, normalised = bundle.embed_ecgs(one).features_BF, whole.ecg_features(one)
+    assert "ecg_features" not in bundle.gives
+    assert not np.allclose(found, normalised)
+    norm = read_ecg_tower(bundle_dir, whole.manifest).token_aggregator.ecg_layernorm_global
+    assert np.allclose(norm(torch.from_numpy(found)).numpy(), normalised, atol=1e-4)
 
 
 @pytest.mark.parametrize("absent", [("token_aggregator", "ecg_alignment_global_token"), ("ecg_encoder",)])

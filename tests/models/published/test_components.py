@@ -235,7 +235,7 @@ def test_the_later_file_counts_and_the_difference_is_told(tmp_path, otis, weight
     assembled = assemble([start, whole])
     assert assembled.origin["ecg_encoder"] is whole
     assert torch.equal(assembled.ecg_tower.ecg_encoder.cls_token, trained["cls_token"])
-    assert assembled.notes == ("ecg_encoder of otis.pth gave way to that of echo2ecg.ckpt (other numbers).",)
+    assert assembled.notes[0] == "ecg_encoder of otis.pth gave way to that of echo2ecg.ckpt (other numbers)."
     assert "(the same numbers)" in assemble([whole, whole]).notes[0]
 
 

@@ -7,7 +7,7 @@ import torch
 from ground.errors import Refusal
 from models.ecg_shape import SHAPE_SIZES, EcgShape
 from models.labels import LvefClasses
-from models.probes import ProbeHeads
+from models.probe_heads import ProbeHeads
 from training.probes.fit import ProbeData, fit_probes
 from training.probes.fit_ood import OodData, fit_ood
 from training.probes.labelled import one_per_patient
@@ -37,7 +37,7 @@ def shape_of(count):
 
 def predicted(probes, features):
     with torch.inference_mode():
-        lvef, shd, _ = ProbeHeads(probes)(torch.from_numpy(features))
+        lvef, shd, *_ = ProbeHeads(probes)(torch.from_numpy(features))
     return lvef.numpy(), shd.numpy()
 
 
@@ -138,10 +138,20 @@ def test_a_feature_that_never_changes_does_no_harm():
     assert fit_probes(*constant, LvefClasses()).probes.feature_std_F[-1] == 1.0
 
 
-def test_a_split_without_one_of_the_classes_is_refused_by_name():
+def test_a_question_of_which_a_split_lacks_a_class_is_left_out_by_name():
     train, val, calibration = (patients(500)[0] for _ in range(3))
     calibration.shd_N[:] = 0
-    with pytest.raises(Refusal, match="calibration patients do not show every class of SHD"):
+    fit = fit_probes(train, val, calibration, LvefClasses())
+    assert fit.left_out == {"SHD": "the calibration patients do not show every class of it"}
+    assert (fit.probes.shd, fit.choices.shd) == (None, None)
+    assert fit.probes.lvef.number is not None
+
+
+def test_where_nothing_can_be_fitted_the_reasons_are_told():
+    train, val, calibration = (patients(500)[0] for _ in range(3))
+    calibration.shd_N[:] = 0
+    val.lvef_percent_N[:] = np.nan
+    with pytest.raises(Refusal, match="LVEF: the val patients' ECGs have no label of it; SHD: the calibration"):
         fit_probes(train, val, calibration, LvefClasses())
 
 

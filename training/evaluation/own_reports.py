@@ -1,0 +1,75 @@
+"""How well a bundle answers the labels that whoever fitted it added, as it serves them.
+
+Letters: E ECGs asked, N ECGs with a known label.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.evaluation.answers import NO_YES
+from training.evaluation.measured import Measured
+from training.evaluation.metrics import (
+    Estimate,
+    RegressionReport,
+    ReportPart,
+    YesNoReport,
+    bootstrap,
+    regression_report,
+    yes_no_report,
+)
+from training.probes.regression import lacking_answers
+
+
+class OwnReport(ReportPart):
+    """One label on the ECGs whose label is known: scores of a yes or no, or of a number.
+
+    inside: the share of ECGs whose interval holds the number, where a share `coverage` of patients was promised it.
+    """
+
+    label: str
+    yes_no: YesNoReport | None = None
+    number: RegressionReport | None = None
+    coverage: float | None = None
+    inside: Estimate | None = None
+    not_measured: str | None = None
+    """Why there are no scores."""
+
+
+def own_reports(found: Measured) -> tuple[OwnReport, ...]:
+    """One for each label that the cohort has a column of."""
+    return tuple(_report(found, one.name) for one in found.own)
+
+
+def unmeasured_own(found: Measured) -> dict[str, str]:
+    """The labels that the cohort has no column of, by name, and why they are not measured."""
+    probes, there = found.bundle.probes, {one.name for one in found.own}
+    names = () if probes is None else probes.own
+    return {name: f"{name} needs a column so named in the cohort" for name in names if name not in there}
+
+
+def _report(found: Measured, name: str) -> OwnReport:
+    test, probes = found.test, found.bundle.probes
+    assert probes is not None
+    truth_E = test.truth(name)
+    has_E = np.isfinite(truth_E)
+    said_N, patient_N = test.own[name][has_E].astype(np.float64), test.patient_E[has_E]
+    number = probes.own_numbers.get(name)
+    if number is None:
+        if not np.isin(truth_E[has_E], (0.0, 1.0)).all():
+            return OwnReport(label=name, not_measured=f"{name} is a yes or no, and the cohort's column holds numbers")
+        if (lacks := lacking_answers(test.split, truth_E, NO_YES)) is not None:
+            return OwnReport(label=name, not_measured=f"{name} {lacks}")
+        answer_N, threshold = truth_E[has_E].astype(np.int64), probes.own_yes_no[name].threshold
+        return OwnReport(label=name, yes_no=yes_no_report(answer_N, said_N, patient_N, threshold=threshold))
+    truth_N = truth_E[has_E]
+    if len(np.unique(truth_N)) < 2:
+        needs = f"{name} needs two different numbers, and the {test.split} patients have"
+        return OwnReport(label=name, not_measured=f"{needs} {len(np.unique(truth_N))}")
+    inside = None
+    if number.half_width is not None:
+        held_N = (np.abs(truth_N - said_N) <= number.half_width).astype(np.float64)
+        share = bootstrap(lambda weight_RN: {"inside": weight_RN @ held_N / weight_RN.sum(axis=1)}, patient_N)
+        inside = share["inside"]
+    report = regression_report(truth_N, said_N, patient_N)
+    return OwnReport(label=name, number=report, coverage=number.coverage, inside=inside)
