@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from inspect import getsource
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,6 @@ sys.path.insert(0, str(Path(__file__).parent / "cohorts" / "adapters"))
 
 import trees
 from evaluated import random_bundle
-
-from cli import bundle_commands
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("*.sh"))
@@ -57,6 +54,7 @@ def test_every_command_of_a_script_has_a_sentence_above_it(script):
     assert all(paragraph.startswith("# ") for paragraph in paragraphs[1:-1])
 
 
+@pytest.mark.drill
 def test_echonext_goes_from_the_download_to_a_measured_bundle_and_on_where_it_stopped(example, encoder, tmp_path):
     trees.echonext(tmp_path / "download")
     scale = trees.normalisation(tmp_path / "waveform_normalization_params.json")
@@ -70,9 +68,7 @@ def test_echonext_goes_from_the_download_to_a_measured_bundle_and_on_where_it_st
     assert (tmp_path / "out" / "bundle" / "manifest.json").stat().st_mtime_ns == bundle
 
 
-@pytest.mark.skipif(
-    "--label" not in getsource(bundle_commands), reason="bundle fit fits no columns of the user's own here"
-)
+@pytest.mark.drill
 def test_ptb_xl_goes_from_the_download_to_a_bundle_of_its_superclasses(example, encoder, tmp_path):
     trees.ptb_xl(tmp_path / "download", ecgs=200, folds=(1, 9, 2, 9, 10, 9))
     example("ptb_xl", tmp_path / "download", tmp_path / "out", encoder)
