@@ -22,6 +22,7 @@ _JPEG_KINDS: dict[int, Kind] = {
 }
 _START_OF_SCAN, _END_OF_IMAGE, _APP0, _APP14 = 0xDA, 0xD9, 0xE0, 0xEE
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
+_END, _JPEG_START = b"\xff\xd9", b"\xff\xd8\xff"
 _J2K_START = b"\xff\x4f\xff\x51"
 _JP2_START = b"\0\0\0\x0cjP  \r\n\x87\n"
 _COD, _SOT = 0xFF52, 0xFF90
@@ -63,7 +64,12 @@ def read_codestream(data: bytes) -> Codestream:
 
 def starts_picture(data: bytes) -> bool:
     """Whether a fragment with this beginning starts a picture; the bytes of one that goes on never look so."""
-    return data[:3] == b"\xff\xd8\xff" or data[:4] == _J2K_START or data[:12] == _JP2_START
+    return data[:3] == _JPEG_START or data[:4] == _J2K_START or data[:12] == _JP2_START
+
+
+def holds_another(data: bytes) -> bool:
+    """Whether behind the end of a picture another one starts; within a picture no bytes look so."""
+    return any(_END + pad + start in data for pad in (b"", b"\0") for start in (_JPEG_START, _J2K_START))
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
