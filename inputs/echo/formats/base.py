@@ -20,6 +20,7 @@ from inputs.records import EchoClip
 START_BYTES = 132
 """How many bytes from its start tell what a clip is: DICOM's preamble and mark."""
 
+COPY_AGAIN = "Copy or export the clip again."
 _MAX_UNEVEN = 2.5
 """A frame left out now and then doubles a step; steps beyond that have no rate in common."""
 _UNEVEN, _MAX_UNEVEN_SHARE = 1.6, 0.25

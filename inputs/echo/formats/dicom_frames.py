@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import BinaryIO
 
+from inputs.echo.formats.base import COPY_AGAIN
 from inputs.echo.formats.dicom_codestreams import START_BYTES, starts_picture
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_FRAMES
@@ -19,8 +20,6 @@ _MAX_FRAGMENTS = 4 * MAX_FRAMES
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _EXPLICIT = (b"OB", b"OW", b"UN")
-
-_AGAIN = "Copy or export the clip again."
 
 Span = tuple[int, int]
 """Where in the file something starts, and how many bytes it has."""
@@ -66,11 +65,11 @@ def no_pixels() -> UnreadableFile:
 
 
 def cut_short() -> UnreadableFile:
-    return UnreadableFile("file_truncated", "The file ends before its last frame.", hint=_AGAIN)
+    return UnreadableFile("file_truncated", "The file ends before its last frame.", hint=COPY_AGAIN)
 
 
 def frames_missing() -> UnreadableFile:
-    return UnreadableFile("frames_missing", "The file holds fewer frames than it declares.", hint=_AGAIN)
+    return UnreadableFile("frames_missing", "The file holds fewer frames than it declares.", hint=COPY_AGAIN)
 
 
 def _fragments(file: BinaryIO, size: int, at: int) -> PixelData:
