@@ -118,23 +118,22 @@ def _check_is_ultrasound(header: Dataset) -> None:
 
 
 def _syntax_by_frames(opened: OpenedHeader, pixels: PixelData, said: Syntax | None) -> Syntax:
-    """What the first picture is, where it says so: some are copied, and their header written anew. Else what is said.
+    """What is said; of pictures that are said not to be compressed, and where nothing is said, what the first one is.
 
+    Pictures of another compression than is said are refused by its name: nothing is known of what was done to them.
     Raises UnreadableFile where neither header nor picture says it.
     """
-    if said is not None and 0 not in pixels.pictures:
+    copied = said is not None and said.decoder == "native" and 0 in pixels.pictures  # and their header written anew
+    if said is not None and not copied:
         return said
     try:
-        kind = read_codestream(joined(opened.stream, pixels.fragments[:1], opened.size)).kind
+        return syntax_of_frames(read_codestream(joined(opened.stream, pixels.fragments[:1], opened.size)).kind)
     except (ValueError, IndexError, struct.error):
-        if said is not None and said.decoder != "native":
-            return said
         raise UnreadableFile(
             "dicom_compression",
             "The DICOM file does not say how its pictures are compressed.",
             hint="Export it with its file header (a Part 10 file).",
         ) from None
-    return said if said is not None and said.decoder == kind else syntax_of_frames(kind)
 
 
 def _frames(opened: OpenedHeader, pixels: PixelData, syntax: Syntax, layout: PixelLayout) -> tuple[int, Decode]:
