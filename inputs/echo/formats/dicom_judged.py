@@ -25,6 +25,8 @@ _ALIKE, _NEAR_128 = 16, 12
 _MORE_GREY = 0.25
 """By what share of pixels one reading has to make more of them grey than the other does."""
 _DARK, _DARK_SHARE = 64, 0.1
+_BLACK_SHARE, _NO_DARK_SHARE = 0.3, 0.005
+"""A picture with so many zeros and hardly a dark grey of YCbCr has the black of RGB, not blackened text."""
 _MOST_SAMPLES = 2**16
 
 
@@ -41,9 +43,11 @@ def judged_ycbcr(values_HWS: NDArray[np.uint8], *, said_ycbcr: bool, certain: bo
     """
     step = int(max(1, (values_HWS.size / (3 * _MOST_SAMPLES)) ** 0.5))
     some_HWS = values_HWS[::step, ::step]
-    kept_NS = some_HWS[~zeros(some_HWS)].astype(np.float32)
-    if len(kept_NS) < _FEWEST * some_HWS.shape[0] * some_HWS.shape[1]:
+    is_zero_HW = zeros(some_HWS)
+    black = float(is_zero_HW.mean())
+    if 1 - black < _FEWEST:
         return None
+    kept_NS = some_HWS[~is_zero_HW].astype(np.float32)
     luminance, blue, red = kept_NS[:, 0], kept_NS[:, 1] - 128, kept_NS[:, 2] - 128
     green = -(KR * _TO_RED * red + KB * _TO_BLUE * blue) / KG
     is_inside = np.ones(len(kept_NS), bool)
@@ -56,6 +60,8 @@ def judged_ycbcr(values_HWS: NDArray[np.uint8], *, said_ycbcr: bool, certain: bo
     dark = float((is_near_128 & (luminance < _DARK)).mean())
     if said_ycbcr:
         greyer = grey_as_rgb > grey_as_ycbcr + _MORE_GREY
-        return not (inside < _INSIDE and greyer) if certain else inside >= _INSIDE and not greyer
+        if certain:
+            return not (inside < _INSIDE and greyer)
+        return inside >= _INSIDE and not greyer and not (black > _BLACK_SHARE and dark < _NO_DARK_SHARE)
     greyer = grey_as_ycbcr > max(0.5, grey_as_rgb + _MORE_GREY)
     return inside >= _NEARLY_ALL_INSIDE and greyer and dark >= _DARK_SHARE
