@@ -52,11 +52,21 @@ def read_video(container: Container, file: BoundedReader, max_frames: int | None
     except InputError:
         raise
     except av.error.MemoryError:  # FFmpeg's own, over a count that makes no sense
-        raise UnreadableFile("video_damaged", "The video asks for far more memory than a clip needs.") from None
+        raise UnreadableFile(
+            "video_damaged", "The video asks for far more memory than a clip needs.", hint=COPY_AGAIN
+        ) from None
     except MemoryError:  # no memory is no damage
         raise
     except Exception:  # FFmpeg's other errors, and whatever its binding raises on headers that make no sense
-        raise UnreadableFile("video_damaged", "The video is damaged or in a codec that is not read.") from None
+        raise _damaged() from None
+
+
+def _damaged() -> UnreadableFile:
+    return UnreadableFile(
+        "video_damaged",
+        "The video is damaged or in a codec that is not read.",
+        hint="Copy it again, or export it as MP4 with H.264 or AVI with Motion JPEG.",
+    )
 
 
 def _read(file: BoundedReader, container: Container, max_frames: int | None, every: int) -> EchoClip:
@@ -164,7 +174,7 @@ def _declared_bytes(file: BoundedReader, container: Container) -> int:
     while end + 8 <= file.size:
         boxes += 1
         if boxes > _MAX_BOXES:
-            raise UnreadableFile("video_damaged", "The video is damaged or in a codec that is not read.")
+            raise _damaged()
         file.seek(end)
         length, _kind = struct.unpack(">L4s", file.read(8))
         if length == 1:

@@ -194,9 +194,8 @@ def test_a_motion_jpeg_of_whole_pictures_is_read_whatever_lies_around_their_ends
     np.testing.assert_array_equal(read_echo(path).frames_THWC, expected)
 
 
-@pytest.mark.parametrize("damage", [name for name in DAMAGED if name != "without scan"])
+@pytest.mark.parametrize("damage", ["cut", "cut, with an end"])
 def test_a_motion_jpeg_with_a_damaged_picture_is_refused(tmp_path: Path, damage: str):
-    """One without a scan is no picture, and passed over like a frame that was dropped."""
     pictures = [*JPEGS[:3], DAMAGED[damage](JPEGS[3]), JPEGS[4]]
     assert refused(as_avi(tmp_path / "c.file", pictures, FRAMES)).code == "video_damaged"
 
