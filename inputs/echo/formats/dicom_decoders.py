@@ -45,6 +45,7 @@ class Pictures:
         self._layout = layout
         if syntax.decoder == "jpeg lossless":
             _gdcm(syntax.name)
+        self._is_first = True
         self._ycbcr: bool | None = None
         """What the first frame that had to be judged by its bytes was found to be."""
 
@@ -61,10 +62,11 @@ class Pictures:
 
     def _codestream(self, picture: bytes, into_HWC: NDArray[np.uint8]) -> Samples:
         about = read_codestream(picture)
-        if holds_another(picture):
+        if self._is_first and holds_another(picture):
             raise UnreadableFile(
                 "frames_missing", "Fragments of the clip hold more than one picture each.", hint=EXPORT
             )
+        self._is_first = False
         if about.kind != self._syntax.decoder:
             raise not_decoded(self._syntax.name)
         if (about.rows, about.columns) != (self._layout.rows, self._layout.columns):

@@ -15,8 +15,8 @@ from inputs.echo.formats.dicom_syntaxes import EXPORT
 from inputs.errors import UnreadableFile
 
 _SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
-_FIRST_FRAMES = 4
-"""How many frames' bytes tell how long a row is."""
+_FIRST_FRAMES, _FIRST_BYTES = 3, 8 * 2**20
+"""How many frames, and bytes at most, tell how long a row is."""
 _CLEARLY = 0.75
 """A length of rows is the right one where rows differ so much less from the next than with another length."""
 _NO_DIFFERENCE = 0.05
@@ -77,7 +77,7 @@ def native_frames(layout: PixelLayout, n_bytes: int, read: Callable[[int], bytes
         possible, others = said, [form for form in others if declared and fits(form, declared)]
     form = possible[0]
     if len(possible) + len(others) > 1:
-        data = read(min(n_bytes, _FIRST_FRAMES * layout.rows * said[0].row_bytes))
+        data = read(min(n_bytes, _FIRST_FRAMES * layout.rows * said[0].row_bytes, _FIRST_BYTES))
         form = _by_rows(np.frombuffer(data, np.uint8), possible, others, fitting[0] if len(fitting) == 1 else None)
     if form.refusal is not None:
         raise form.refusal
