@@ -17,6 +17,8 @@ from inputs.errors import UnreadableFile
 _SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
 _FIRST_FRAMES, _FIRST_BYTES = 3, 8 * 2**20
 """How many frames, and bytes at most, tell how long a row is."""
+_PLANE_BYTES = 2**19
+"""Of the middle of a frame: enough to tell planes by."""
 _CLEARLY = 0.75
 """A length of rows is the right one where rows differ so much less from the next than with another length."""
 _NO_DIFFERENCE = 0.05
@@ -30,6 +32,7 @@ class NativeFrames:
     layout: PixelLayout
     form: _Form
     n_frames: int
+    planar: bool
     big_endian: bool
 
     @property
@@ -45,7 +48,7 @@ class NativeFrames:
         if self.form.subsampled:
             values_HWS = _full_samples(values.reshape(layout.rows, -1, 4))[:, : layout.columns]
             return Samples(values_HWS, 8, "YCbCr of partial range" if "PARTIAL" in layout.photometric else "YCbCr")
-        if layout.planar and samples == 3:
+        if self.planar and samples == 3:
             values_HWS = values.reshape(3, layout.rows, layout.columns).transpose(1, 2, 0)
         else:
             values_HWS = values.reshape(layout.rows, layout.columns, samples)
@@ -83,7 +86,26 @@ def native_frames(layout: PixelLayout, n_bytes: int, read: Callable[[int], bytes
         raise form.refusal
     if layout.photometric == "YBR_PARTIAL_420" and n_bytes < (declared or 1) * form.row_bytes * layout.rows:
         raise UnreadableFile("pixel_colours", "Pixels sub-sampled as YBR_PARTIAL_420 are read where a codec did it.")
-    return NativeFrames(layout, form, declared or n_bytes // (form.row_bytes * layout.rows), big_endian)
+    n_frames = declared or n_bytes // (form.row_bytes * layout.rows)
+    planar = layout.planar
+    if form.samples == 3 and not form.subsampled and layout.allocated == 8:
+        planar = _in_planes(np.frombuffer(read(min(n_bytes, form.row_bytes * layout.rows)), np.uint8), layout)
+    return NativeFrames(layout, form, n_frames, planar, big_endian)
+
+
+def _in_planes(frame: NDArray[np.uint8], layout: PixelLayout) -> bool:
+    """Whether the three samples lie in planes of their own, as the header says where the middle of a frame can be that.
+
+    The pixel below is a row's columns away in planes, and three times as many where the samples of a pixel are together.
+    """
+    skipped = max(0, len(frame) - _PLANE_BYTES) // 2
+    middle = frame[skipped : len(frame) - skipped]
+    if len(middle) <= 2 * 3 * layout.columns:  # too few rows to compare
+        return layout.planar
+    apart, together = _difference(middle, layout.columns), _difference(middle, 3 * layout.columns)
+    if layout.planar:
+        return not together < _CLEARLY * apart
+    return apart < _CLEARLY * together
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,29 @@ def test_half_as_many_frames_declared_as_there_are_is_no_other_form(tmp_path: Pa
     assert_alike(path, frames[:declared])
 
 
+# ---- planes
+
+
+@pytest.mark.parametrize("stored_in_planes", [False, True])
+@pytest.mark.parametrize("said", [0, 1, None])
+@pytest.mark.parametrize("rgb", [ECHO, np.repeat(GREY, 3, axis=3), ECHO[:, 1:, 1:]], ids=["flow", "grey", "odd"])
+def test_samples_lie_in_planes_where_they_do_whatever_the_header_says(
+    tmp_path: Path, rgb: Frames, said: int | None, stored_in_planes: bool
+):
+    data = rgb.transpose(0, 3, 1, 2).tobytes() if stored_in_planes else rgb.tobytes()
+    path = write_dicom(tmp_path / "c.file", rgb, data, PlanarConfiguration=said)
+    np.testing.assert_array_equal(read_echo(path).frames_THWC, rgb)
+
+
+@pytest.mark.parametrize("said", [0, 1])
+def test_a_picture_that_shows_nothing_lies_as_the_header_says(tmp_path: Path, said: int):
+    noise = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), dtype=np.uint8)
+    noise[0] = 0
+    data = noise.transpose(0, 3, 1, 2).tobytes() if said else noise.tobytes()
+    path = write_dicom(tmp_path / "c.file", noise, data, PlanarConfiguration=said)
+    np.testing.assert_array_equal(read_echo(path).frames_THWC, noise)
+
+
 # ---- a way out
 
 
