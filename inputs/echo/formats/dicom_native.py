@@ -96,7 +96,7 @@ def native_frames(layout: PixelLayout, n_bytes: int, read: Callable[[int], bytes
 def _in_planes(frame: NDArray[np.uint8], layout: PixelLayout) -> bool:
     """Whether the three samples lie in planes of their own, as the header says where the middle of a frame can be that.
 
-    The pixel below is as far as a row has columns in planes, and three times that where the samples of a pixel are together.
+    In planes the pixel below is as many bytes on as a row has columns, else three times as many.
     """
     skipped = max(0, len(frame) - _PLANE_BYTES) // 2
     middle = frame[skipped : len(frame) - skipped]
