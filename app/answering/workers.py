@@ -53,8 +53,8 @@ class FairThreads:
     async def run(self, work: Callable[[], Result], caller: str) -> Result:
         """`work()` on one of the threads.
 
-        One that is cancelled while it waits is never run. One that is cancelled while it runs is waited for, whoever has
-        gone: what it holds is in memory until then, and must be counted.
+        One that is cancelled while it waits is never run. One that is cancelled while it runs is waited for, whoever
+        has gone: what it holds is in memory until then, and must be counted.
         """
         loop = asyncio.get_running_loop()
         call = _Call(work, loop.create_future(), loop.create_future())
