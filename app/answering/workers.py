@@ -19,6 +19,8 @@ Result = TypeVar("Result")
 class _Call:
     work: Callable[[], Any]
     result: asyncio.Future[Any]
+    ended: asyncio.Future[None]
+    started: bool = False
 
 
 def started_pool(threads: int, *, name: str) -> ThreadPoolExecutor:
@@ -49,14 +51,21 @@ class FairThreads:
         return sum(map(len, self._waiting.values()))
 
     async def run(self, work: Callable[[], Result], caller: str) -> Result:
-        """`work()` on one of the threads. One that is cancelled while it waits is never run."""
-        call = _Call(work, asyncio.get_running_loop().create_future())
+        """`work()` on one of the threads.
+
+        One that is cancelled while it waits is never run. One that is cancelled while it runs is waited for, whoever
+        has gone: what it holds is in memory until then, and must be counted.
+        """
+        loop = asyncio.get_running_loop()
+        call = _Call(work, loop.create_future(), loop.create_future())
         self._waiting.setdefault(caller, deque()).append(call)
         self._start_what_may_run()
         try:
             result: Result = await call.result
         except asyncio.CancelledError:
             self._take_back(call, caller)
+            if call.started:
+                await asyncio.wait([call.ended])
             raise
         return result
 
@@ -87,12 +96,14 @@ class FairThreads:
             call.result.set_exception(error)
             return
         self._running[caller] += 1
+        call.started = True
         done.add_done_callback(lambda done: loop.call_soon_threadsafe(self._ended, call, caller, done))
 
     def _ended(self, call: _Call, caller: str, done: Future[Any]) -> None:
         self._running[caller] -= 1
         if not self._running[caller]:
             del self._running[caller]
+        call.ended.set_result(None)
         if not call.result.done():
             if done.cancelled():
                 call.result.cancel()

@@ -50,17 +50,20 @@ def content_of(file: UploadFile) -> bytes:
 
 
 class WholeFormParser(MultiPartParser):
-    """Keeps files in memory, and is not content with a form whose end it has not reached.
+    """Keeps files in memory, and is not content with a form whose end or one of whose parts it has not seen.
 
-    The last delimiter may stand where it is none, such as among the header lines of a part.
+    A delimiter may stand where it is none, such as among the header lines of a part, and right behind a header, where
+    RFC 2046 has it and the parser takes it, and the whole next part, for the content of this one.
     """
 
     spool_max_size = 0  # never to a temporary file: nothing of a patient is written
     _ended = False
+    _parts = 0
     _header_bytes = 0
 
     def on_part_begin(self) -> None:
         super().on_part_begin()
+        self._parts += 1
         self._header_bytes = 0
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -85,21 +88,33 @@ class WholeFormParser(MultiPartParser):
     def on_end(self) -> None:
         self._ended = True
 
-    async def parse(self) -> FormData:
-        form = await super().parse()
+    async def parse_all(self, delimiter: Sought) -> FormData:
+        """As `parse`, of a body whose delimiters were counted as it came. Raises BadUpload, too."""
+        form = await self.parse()
         if not self._ended:
             await form.close()
             raise MultiPartException("The form's last part has no end.")
+        if self._parts != delimiter.found - 1:
+            await form.close()
+            raise BadUpload(
+                "bad_multipart",
+                "A part of the form has no content, not even an empty line.",
+                hint="End the header of each part with an empty line, and its content with the end of a line.",
+            )
         return form
 
 
-async def checked_pieces(body: AsyncIterator[bytes], boundary: str, most_parts: int) -> AsyncGenerator[bytes, None]:
+def delimiter_of(boundary: str) -> Sought:
+    """What stands before each part and behind the last one."""
+    return Sought(b"\r\n--" + boundary.encode())
+
+
+async def checked_pieces(body: AsyncIterator[bytes], delimiter: Sought, most_parts: int) -> AsyncGenerator[bytes, None]:
     """The body, piece by piece. Raises BadUpload for too many parts, and for a form that has no end or something after.
 
     Others have their turn between two pieces.
     """
-    delimiter = _Sought(b"\r\n--" + boundary.encode())
-    end = _Sought(delimiter.word + b"--")
+    end = Sought(delimiter.word + b"--")
     lines, headers = _DelimiterLines(delimiter.word), _PartHeaders(delimiter.word)
     tail = b"\r\n"
     async for chunk in body:
@@ -161,7 +176,7 @@ class _PartHeaders:
             at, self._inside = end + 2, False
 
 
-class _Sought:
+class Sought:
     """Counts a word in bytes that come in pieces. A body begins as a line does."""
 
     def __init__(self, word: bytes) -> None:

@@ -16,7 +16,14 @@ from starlette.requests import ClientDisconnect, Request
 from app.answering.pipeline import Answer, Question, Upload
 from app.http.bodies import announced_bytes
 from app.http.dependencies import caller_of
-from app.http.multipart import MAX_PART_HEADER_BYTES, WholeFormParser, boundary_of, checked_pieces, content_of
+from app.http.multipart import (
+    MAX_PART_HEADER_BYTES,
+    WholeFormParser,
+    boundary_of,
+    checked_pieces,
+    content_of,
+    delimiter_of,
+)
 from app.http.problems import BadUpload, InvalidParameter
 from app.service import Service
 from inputs.records import UploadedFile
@@ -81,11 +88,12 @@ async def read_upload(request: Request, *, max_files: int, fields: Collection[st
     """
     require_type(request, "multipart/form-data", hint=SEND_FILES_HINT)
     boundary = boundary_of(request.headers["content-type"])
-    pieces = checked_pieces(request.stream(), boundary, most_parts=max_files + MAX_FIELDS)
+    delimiter = delimiter_of(boundary)
+    pieces = checked_pieces(request.stream(), delimiter, most_parts=max_files + MAX_FIELDS)
     as_read = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
     limits = {"max_files": max_files, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
     try:
-        form = await WholeFormParser(as_read, pieces, **limits).parse()
+        form = await WholeFormParser(as_read, pieces, **limits).parse_all(delimiter)
     except MultiPartException:  # its own words may quote the request
         raise BadUpload(
             "bad_multipart",

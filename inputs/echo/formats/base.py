@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_DECODED_BYTES, MAX_FRAMES, MAX_SIDE_PX
 from inputs.opened import BoundedReader
@@ -16,6 +19,12 @@ from inputs.records import EchoClip
 
 START_BYTES = 132
 """How many bytes from its start tell what a clip is: DICOM's preamble and mark."""
+
+COPY_AGAIN = "Copy or export the clip again."
+_MAX_UNEVEN = 2.5
+"""A frame left out now and then doubles a step; steps beyond that have no rate in common."""
+_UNEVEN, _MAX_UNEVEN_SHARE = 1.6, 0.25
+"""Nor have they where so many steps differ by so much from the middle one: the rate changes within the clip."""
 
 
 @dataclass(frozen=True)
@@ -49,3 +58,14 @@ def frames_to_read(n_frames: int, rows: int, columns: int, max_frames: int | Non
 def sane_rate_hz(rate_hz: float, every: int) -> float | None:
     """Rate of every `every`-th frame, or None when the file's own rate is one that no machine has."""
     return rate_hz / every if 0.1 <= rate_hz <= 2000 else None
+
+
+def even_rate_hz(steps_s: NDArray[np.float64]) -> float:
+    """Frames per second by the times between frames; 0 where no one rate holds for them, and where there are none."""
+    if len(steps_s) == 0 or not steps_s.min() > 0:
+        return 0.0
+    middle_s = float(np.median(steps_s))
+    ratios = np.maximum(steps_s / middle_s, middle_s / steps_s)
+    if ratios.max() > _MAX_UNEVEN or (ratios > _UNEVEN).mean() > _MAX_UNEVEN_SHARE:
+        return 0.0
+    return float(1 / steps_s.mean())

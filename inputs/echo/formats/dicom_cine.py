@@ -15,6 +15,7 @@ import struct
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from inputs.echo.formats.base import EchoFormat, frames_to_read
-from inputs.echo.formats.dicom_codestreams import START_BYTES, read_codestream, starts_picture
+from inputs.echo.formats.dicom_codestreams import read_codestream
 from inputs.echo.formats.dicom_colours import Colours, Samples
 from inputs.echo.formats.dicom_decoders import Pictures
 from inputs.echo.formats.dicom_frames import (
@@ -84,8 +85,7 @@ def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
     syntax = syntax_of(opened.syntax_uid) if opened.syntax_uid else None
     frames_to_read(layout.declared_frames or 2, layout.rows, layout.columns, max_frames)
     pixels = find_pixel_data(opened.stream, opened.size, opened.pixels_at)
-    if syntax is None or (syntax.decoder == "native" and _hold_pictures(opened, pixels)):
-        syntax = _syntax_by_frames(opened, pixels)
+    syntax = _syntax_by_frames(opened, pixels, syntax)
     if syntax.decoder == "video":
         return _read_video(opened, pixels, syntax, layout, max_frames, every)
 
@@ -117,19 +117,17 @@ def _check_is_ultrasound(header: Dataset) -> None:
         raise refusal
 
 
-def _hold_pictures(opened: OpenedHeader, pixels: PixelData) -> bool:
-    """Whether fragments that should not be compressed are: they were copied, and their header written anew."""
-    if not pixels.fragments:
-        return False
-    opened.stream.seek(pixels.fragments[0][0])
-    return starts_picture(opened.stream.read(min(START_BYTES, pixels.fragments[0][1])))
+def _syntax_by_frames(opened: OpenedHeader, pixels: PixelData, said: Syntax | None) -> Syntax:
+    """What is said; of pictures that are said not to be compressed, and where nothing is said, what the first one is.
 
-
-def _syntax_by_frames(opened: OpenedHeader, pixels: PixelData) -> Syntax:
-    """Of a file that does not say it: what its first picture is. Raises UnreadableFile where that is not known."""
+    Pictures of another compression than is said are refused by its name: nothing is known of what was done to them.
+    Raises UnreadableFile where neither header nor picture says it.
+    """
+    copied = said is not None and said.decoder == "native" and 0 in pixels.pictures  # and their header written anew
+    if said is not None and not copied:
+        return said
     try:
-        first = joined(opened.stream, pixels.fragments[:1], opened.size)
-        return syntax_of_frames(read_codestream(first).kind)
+        return syntax_of_frames(read_codestream(joined(opened.stream, pixels.fragments[:1], opened.size)).kind)
     except (ValueError, IndexError, struct.error):
         raise UnreadableFile(
             "dicom_compression",
@@ -144,11 +142,12 @@ def _frames(opened: OpenedHeader, pixels: PixelData, syntax: Syntax, layout: Pix
         if syntax.decoder != "native":
             raise not_decoded(syntax.name)
         return _plain_frames(opened, pixels.span, pixels.in_words, layout)
-    spans = frames_in_fragments(opened.stream, pixels, layout.declared_frames, _extended_offsets(opened.dataset))
+    spans = frames_in_fragments(pixels, layout.declared_frames, _extended_offsets(opened.dataset))
     n_bytes = layout.rows * layout.columns * layout.samples * layout.allocated // 8
     most = 2 * n_bytes + _MAX_BESIDE_PIXELS
     if syntax.decoder == "native":
-        one = native_frames(replace(layout, declared_frames=1), sum(n for _at, n in spans[0]), big_endian=False)
+        first = joined(opened.stream, spans[0], most)
+        one = native_frames(replace(layout, declared_frames=1), len(first), lambda n: first[:n], big_endian=False)
         return len(spans), lambda index, _into: one.samples(_exactly(joined(opened.stream, spans[index], most), one))
     pictures = Pictures(syntax, layout)
     return len(spans), lambda index, into: pictures.decode(joined(opened.stream, spans[index], most), into)
@@ -156,13 +155,14 @@ def _frames(opened: OpenedHeader, pixels: PixelData, syntax: Syntax, layout: Pix
 
 def _plain_frames(opened: OpenedHeader, span: Span, in_words: bool, layout: PixelLayout) -> tuple[int, Decode]:
     big_endian = opened.syntax_uid == EXPLICIT_BIG_ENDIAN
-    native = native_frames(layout, span[1], big_endian=big_endian)
-    if span[1] < native.n_frames * native.frame_bytes:
-        raise cut_short()
 
     def read(at: int, length: int) -> bytes:
         opened.stream.seek(span[0] + at)
         return opened.stream.read(length)
+
+    native = native_frames(layout, span[1], partial(read, 0), big_endian=big_endian)
+    if span[1] < native.n_frames * native.frame_bytes:
+        raise cut_short()
 
     def samples(index: int, _into: NDArray[np.uint8]) -> Samples:
         at = index * native.frame_bytes

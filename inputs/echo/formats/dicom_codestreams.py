@@ -5,6 +5,7 @@ JPEG and JPEG-LS after ITU-T T.81 and T.87 with the markers of JFIF and Adobe, J
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _JPEG_KINDS: dict[int, Kind] = {
 }
 _START_OF_SCAN, _END_OF_IMAGE, _APP0, _APP14 = 0xDA, 0xD9, 0xE0, 0xEE
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
+_JPEG_START = b"\xff\xd8\xff"
+_ANOTHER = re.compile(rb"\xff\xd9\x00?\xff[\xd8\x4f]\xff")
 _J2K_START = b"\xff\x4f\xff\x51"
 _JP2_START = b"\0\0\0\x0cjP  \r\n\x87\n"
 _COD, _SOT = 0xFF52, 0xFF90
@@ -63,7 +66,12 @@ def read_codestream(data: bytes) -> Codestream:
 
 def starts_picture(data: bytes) -> bool:
     """Whether a fragment with this beginning starts a picture; the bytes of one that goes on never look so."""
-    return data[:3] == b"\xff\xd8\xff" or data[:4] == _J2K_START or data[:12] == _JP2_START
+    return data[:3] == _JPEG_START or data[:4] == _J2K_START or data[:12] == _JP2_START
+
+
+def holds_another(data: bytes) -> bool:
+    """Whether behind the end of a picture another one starts; within a picture no bytes look so."""
+    return _ANOTHER.search(data) is not None
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -1,8 +1,6 @@
 """Stored samples to 8-bit RGB, as header and stored bytes say. Letters: H rows, W columns, S samples, C colours (RGB).
 
-Where the header and the bytes disagree about colours, the bytes decide: of all values that three samples can have,
-only those inside a double cone are YCbCr of any colour, and black, which most of an echo picture is, lies outside when
-it is stored as RGB.
+Where the header and the bytes disagree about colours, the bytes decide (`dicom_judged`).
 """
 
 from __future__ import annotations
@@ -16,19 +14,13 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from inputs.echo.formats.dicom_header import PixelLayout
+from inputs.echo.formats.dicom_judged import judged_ycbcr, zeros
 from inputs.echo.formats.dicom_palette import palette
 from inputs.errors import UnreadableFile
 
 Space = Literal["RGB", "YCbCr", "YCbCr of partial range"]
 UNDONE_BY_DECODERS = ("RGB", "YBR_ICT", "YBR_RCT")
 """Under these labels decoders give RGB: the last two name what JPEG 2000 does to it and undoes."""
-
-_OUTSIDE = 16
-"""Grey levels by which rounding and lossy compression may push a colour out of RGB."""
-_MIN_SHARE_INSIDE = 0.9
-_KR, _KG, _KB = 0.299, 0.587, 0.114
-_TO_RED, _TO_BLUE = 2 - 2 * _KR, 2 - 2 * _KB
-"""ITU-R BT.601, which DICOM's YBR is (PS3.3 C.7.6.3.1.2)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,7 @@ class Samples:
 
 
 class Colours:
-    """Turns the frames of one file into RGB. What its first frame shows of its colours holds for all.
+    """Turns the frames of one file into RGB. What its first frame that is not blank shows of its colours holds for all.
 
     Raises UnreadableFile where header and frames cannot both be believed.
     """
@@ -69,7 +61,11 @@ class Colours:
             return self._grey_levels(samples)
         values_HWS = _eight_bits(samples)
         space = samples.space or self._space_of(values_HWS)
-        rgb_HWC = values_HWS if space == "RGB" else ycbcr_to_rgb(values_HWS, partial=space != "YCbCr")
+        rgb_HWC = values_HWS
+        if space != "RGB":
+            rgb_HWC = ycbcr_to_rgb(values_HWS, partial=space != "YCbCr")
+            if (is_zero_HW := zeros(values_HWS)).any():  # blackened as if it were RGB, of which YCbCr makes green
+                rgb_HWC = np.where(is_zero_HW[..., None], np.uint8(0), rgb_HWC)
         if self._layout.is_grey:
             grey_HW = np.asarray(Image.fromarray(np.ascontiguousarray(rgb_HWC)).convert("L"), np.uint8)
             return self._grey_levels(Samples(grey_HW[..., None], 8))
@@ -77,13 +73,15 @@ class Colours:
 
     def _space_of(self, values_HWS: NDArray[np.uint8]) -> Space:
         """What the header says, where the bytes can be that."""
+        if self._space is not None:
+            return self._space
         photometric = self._layout.photometric
-        if photometric in UNDONE_BY_DECODERS:
-            return "RGB"
-        if self._space is None:
-            said: Space = "YCbCr" if photometric in ("YBR_FULL", "YBR_FULL_422") else "YCbCr of partial range"
-            # Blackened text may be zeros in YBR_FULL too, of which it is no colour.
-            self._space = said if looks_ycbcr(values_HWS, zeros_count=photometric != "YBR_FULL") else "RGB"
+        ycbcr: Space = "YCbCr of partial range" if photometric.startswith("YBR_PARTIAL") else "YCbCr"
+        said_ycbcr = photometric not in UNDONE_BY_DECODERS
+        judged = judged_ycbcr(values_HWS, said_ycbcr=said_ycbcr)
+        if judged is None:  # blank: the next frame may tell
+            return ycbcr if said_ycbcr else "RGB"
+        self._space = ycbcr if judged else "RGB"
         return self._space
 
     def _grey_levels(self, samples: Samples) -> NDArray[np.uint8]:
@@ -150,16 +148,3 @@ def ycbcr_to_rgb(values_HWS: NDArray[np.uint8], *, partial: bool = False) -> NDA
     rows, columns = values_HWS.shape[:2]
     picture = Image.frombytes("YCbCr", (columns, rows), np.ascontiguousarray(values_HWS).tobytes())
     return np.asarray(picture.convert("RGB"), np.uint8)
-
-
-def looks_ycbcr(values_HWS: NDArray[np.uint8], *, zeros_count: bool = True) -> bool:
-    """Whether nearly all samples, taken for YCbCr, are colours that RGB has; without those that are zero, if asked."""
-    luminance, blue, red = (values_HWS[..., s].astype(np.float32) for s in range(3))
-    blue, red = blue - 128, red - 128
-    green = -(_KR * _TO_RED * red + _KB * _TO_BLUE * blue) / _KG
-    inside = np.ones(luminance.shape, bool)
-    for colour in (luminance + _TO_RED * red, luminance + green, luminance + _TO_BLUE * blue):
-        inside &= (colour > -_OUTSIDE) & (colour < 255 + _OUTSIDE)
-    if not zeros_count and (has_value := values_HWS.any(axis=2)).any():
-        inside = inside[has_value]
-    return float(inside.mean()) >= _MIN_SHARE_INSIDE

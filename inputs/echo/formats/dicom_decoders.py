@@ -1,6 +1,6 @@
 """One compressed picture to its samples. Each decoder is named in `dicom_syntaxes`, and is asked for nothing else.
 
-    jpeg            libjpeg-turbo (simplejpeg), and by Pillow what it refuses though it is only unusual; 12 bits: GDCM
+    jpeg            libjpeg-turbo (simplejpeg), and Pillow for samplings that its interface does not know; 12 bits: GDCM
     jpeg lossless   GDCM, of the extra `gdcm`
     jpeg-ls         CharLS (pyjpegls)
     jpeg 2000       OpenJPEG (pylibjpeg-openjpeg), high throughput included
@@ -23,15 +23,18 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from inputs.echo.formats.dicom_codestreams import Codestream, read_codestream, segments
-from inputs.echo.formats.dicom_colours import UNDONE_BY_DECODERS, Samples, Space, looks_ycbcr
+from inputs.echo.formats.dicom_codestreams import Codestream, holds_another, read_codestream, segments
+from inputs.echo.formats.dicom_colours import UNDONE_BY_DECODERS, Samples, Space
 from inputs.echo.formats.dicom_header import PixelLayout
+from inputs.echo.formats.dicom_judged import judged_ycbcr
 from inputs.echo.formats.dicom_syntaxes import EXPORT, Syntax, not_decoded, not_read
 from inputs.errors import InputError, UnreadableFile
 
 _INSTALL_GDCM = f"Install the extra gdcm (pip install 'echo2ecg[gdcm]'). Or: {EXPORT[0].lower()}{EXPORT[1:]}"
 _GDCM_SYNTAX = {"jpeg": "1.2.840.10008.1.2.4.51", "jpeg lossless": "1.2.840.10008.1.2.4.57"}
 _APP0, _APP14 = 0xE0, 0xEE
+_END = b"\xff\xd9"
+_DAMAGED = ("Corrupt JPEG data", "Premature end", "Inconsistent progression")
 
 
 class Pictures:
@@ -42,6 +45,7 @@ class Pictures:
         self._layout = layout
         if syntax.decoder == "jpeg lossless":
             _gdcm(syntax.name)
+        self._is_first = True
         self._ycbcr: bool | None = None
         """What the first frame that had to be judged by its bytes was found to be."""
 
@@ -58,6 +62,11 @@ class Pictures:
 
     def _codestream(self, picture: bytes, into_HWC: NDArray[np.uint8]) -> Samples:
         about = read_codestream(picture)
+        if self._is_first and holds_another(picture):
+            raise UnreadableFile(
+                "frames_missing", "Fragments of the clip hold more than one picture each.", hint=EXPORT
+            )
+        self._is_first = False
         if about.kind != self._syntax.decoder:
             raise not_decoded(self._syntax.name)
         if (about.rows, about.columns) != (self._layout.rows, self._layout.columns):
@@ -65,7 +74,7 @@ class Pictures:
         if about.components not in (1, 3) or not 1 < about.bits <= 16:
             raise not_decoded(self._syntax.name)
         if about.signed:
-            raise UnreadableFile("pixels_signed", "Signed pixel values are not read.")
+            raise UnreadableFile("pixels_signed", "Signed pixel values are not read.", hint=EXPORT)
         if about.kind == "jpeg" and about.bits == 8:
             return self._jpeg(picture, about, into_HWC)
         decoders = {"jpeg": _by_gdcm, "jpeg lossless": _by_gdcm, "jpeg-ls": _jpeg_ls, "jpeg 2000": _jpeg_2000}
@@ -88,15 +97,22 @@ class Pictures:
         return Samples(_turbo(said_to_be(wanted, picture, about), "RGB", into_HWC), 8, "RGB")
 
     def _is_ycbcr(self, picture: bytes, about: Codestream) -> bool:
-        """Whether the three components are YCbCr: where header and markers do not agree, their bytes say it."""
-        labelled = "RGB" if self._layout.photometric == "RGB" else "YCbCr"
+        """Whether the three components are YCbCr: header and markers say it, and the bytes of the first frame.
+
+        Where header and markers agree, the bytes overrule them only where they leave no doubt.
+        """
         if about.subsampled:
             return True
-        if about.colours == labelled or (labelled == "YCbCr" and about.colours is None):
+        if self._ycbcr is not None:
+            return self._ycbcr
+        labelled = "RGB" if self._layout.photometric == "RGB" else "YCbCr"
+        agree = about.colours in (labelled, None if labelled == "YCbCr" else labelled)
+        values_HWS = _turbo(said_to_be("RGB", picture, about), "RGB")
+        judged = judged_ycbcr(values_HWS, said_ycbcr=labelled == "YCbCr" or not agree, certain=agree)
+        if judged is None:  # blank: the next frame may tell
             return labelled == "YCbCr"
-        if self._ycbcr is None:
-            self._ycbcr = looks_ycbcr(_turbo(said_to_be("RGB", picture, about), "RGB"))
-        return self._ycbcr
+        self._ycbcr = judged
+        return judged
 
     def _rle(self, picture: bytes) -> Samples:
         from rle.utils import decode_pixel_data
@@ -127,11 +143,22 @@ def _turbo(
 ) -> NDArray[np.uint8]:
     try:
         decoded = simplejpeg.decode_jpeg(jpeg, colorspace=colours, buffer=into_HWC)
-    except ValueError:  # damaged, or with stray bytes or a sampling that its interface does not know
-        with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as opened:
-            values = np.asarray(opened.convert("RGB" if colours == "RGB" else "L"), np.uint8)
-        return values if colours == "RGB" else values[..., None]
+    except ValueError as error:
+        if str(error).startswith(_DAMAGED):
+            # Pillow would pass over damage without a word; what only follows the pixels, or lacks there, is none.
+            decoded = simplejpeg.decode_jpeg(_ended(jpeg), colorspace=colours, buffer=into_HWC)
+        else:
+            with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as opened:
+                values = np.asarray(opened.convert("RGB" if colours == "RGB" else "L"), np.uint8)
+            return values if colours == "RGB" else values[..., None]
     return np.asarray(decoded, np.uint8) if into_HWC is None else into_HWC
+
+
+def _ended(jpeg: bytes) -> bytes:
+    """With its end behind its last byte that is not zero: a scan that is whole ends with bits that are set."""
+    end = jpeg.rfind(_END)
+    scan = (jpeg if end < 0 else jpeg[:end]).rstrip(b"\0")
+    return scan + (b"\0" if scan.endswith(b"\xff") else b"") + _END
 
 
 def said_to_be(colours: Literal["RGB", "YCbCr"], jpeg: bytes, about: Codestream) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import BinaryIO
 
+from inputs.echo.formats.base import COPY_AGAIN
 from inputs.echo.formats.dicom_codestreams import START_BYTES, starts_picture
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_FRAMES
@@ -34,6 +35,8 @@ class PixelData:
     """Of the basic offset table, from the start of the first fragment's item."""
     in_words: bool = False
     """Whether the element is of 16-bit words, in the order of the file."""
+    pictures: tuple[int, ...] = ()
+    """The numbers of the fragments that begin a picture."""
 
 
 def find_pixel_data(file: BinaryIO, size: int, at: int) -> PixelData:
@@ -62,18 +65,19 @@ def no_pixels() -> UnreadableFile:
 
 
 def cut_short() -> UnreadableFile:
-    return UnreadableFile("file_truncated", "The file ends before its last frame.")
+    return UnreadableFile("file_truncated", "The file ends before its last frame.", hint=COPY_AGAIN)
 
 
 def frames_missing() -> UnreadableFile:
-    return UnreadableFile("frames_missing", "The file holds fewer frames than it declares.")
+    return UnreadableFile("frames_missing", "The file holds fewer frames than it declares.", hint=COPY_AGAIN)
 
 
 def _fragments(file: BinaryIO, size: int, at: int) -> PixelData:
     spans: list[Span] = []
+    pictures: list[int] = []
     while True:
         file.seek(at)
-        start = file.read(9)
+        start = file.read(9 + START_BYTES)
         if spans and spans[-1][1] % 2 and start[:4] not in (_ITEM, _END):  # an odd length, and a padded value
             start, at = start[1:], at + 1
         if not start:  # some end without saying so
@@ -89,6 +93,8 @@ def _fragments(file: BinaryIO, size: int, at: int) -> PixelData:
             raise UnreadableFile("too_many_frames", f"The clip says it has more than {MAX_FRAMES} frames.")
         if at + 8 + length > size:
             raise cut_short()
+        if spans and starts_picture(start[8 : 8 + min(START_BYTES, length)]):
+            pictures.append(len(spans) - 1)  # the first item is the table
         spans.append((at + 8, length))
         if len(spans) > _MAX_FRAGMENTS:
             raise UnreadableFile("too_many_fragments", f"The clip is in more than {_MAX_FRAGMENTS} fragments.")
@@ -98,29 +104,30 @@ def _fragments(file: BinaryIO, size: int, at: int) -> PixelData:
     file.seek(spans[0][0])
     table = file.read(spans[0][1])
     offsets = struct.unpack(f"<{len(table) // 4}L", table[: len(table) // 4 * 4])
-    return PixelData(None, tuple(spans[1:]), offsets)
+    return PixelData(None, tuple(spans[1:]), offsets, pictures=tuple(pictures))
 
 
-def frames_in_fragments(
-    file: BinaryIO, pixels: PixelData, declared: int | None, extended: bytes | None
-) -> list[tuple[Span, ...]]:
+def frames_in_fragments(pixels: PixelData, declared: int | None, extended: bytes | None) -> list[tuple[Span, ...]]:
     """The fragments of each frame, of which there are `declared`; where that is None the pictures are counted.
 
     By the extended offset table or the basic one where it fits, else by the fragments themselves: one for each frame,
-    or those that begin as a picture does. Raises UnreadableFile where there are fewer frames than declared.
+    or those that begin as a picture does. A table that puts two pictures into a frame does not fit. Raises
+    UnreadableFile where there are fewer frames than declared.
     """
-    if declared is None and (pictures := _by_pictures(file, pixels.fragments)):
+    pictures = _by_pictures(pixels)
+    if declared is None and pictures:
         return pictures
     for offsets in (_extended_offsets(extended), pixels.offsets):
         grouped = _by_offsets(pixels.fragments, offsets)
-        if grouped and len(grouped) == (declared or len(grouped)):
+        fits = len(grouped) == (declared or len(grouped)) and len(pictures) in (0, len(grouped))
+        if grouped and fits:
             return grouped
     one_each: list[tuple[Span, ...]] = [(fragment,) for fragment in pixels.fragments]
     if declared is None or declared == len(one_each):
         return one_each
     if declared == 1:
         return [pixels.fragments]
-    grouped = _by_pictures(file, pixels.fragments) or one_each
+    grouped = pictures or one_each
     if len(grouped) < declared:
         raise frames_missing()
     return grouped[:declared]
@@ -143,13 +150,9 @@ def _by_offsets(fragments: Sequence[Span], offsets: Sequence[int]) -> list[tuple
     return [tuple(fragments[a:b]) for a, b in zip(numbers, ends, strict=True)]
 
 
-def _by_pictures(file: BinaryIO, fragments: Sequence[Span]) -> list[tuple[Span, ...]]:
+def _by_pictures(pixels: PixelData) -> list[tuple[Span, ...]]:
     """A frame begins with each fragment that begins a picture; empty where the first does not."""
-    starts = []
-    for number, (start, length) in enumerate(fragments):
-        file.seek(start)
-        if starts_picture(file.read(min(START_BYTES, length))):
-            starts.append(number)
+    starts, fragments = pixels.pictures, pixels.fragments
     if not starts or starts[0] != 0:
         return []
     return [tuple(fragments[a:b]) for a, b in zip(starts, [*starts[1:], len(fragments)], strict=True)]

@@ -19,6 +19,7 @@ from inputs.echo.formats.dicom_frames import no_pixels
 from inputs.echo.formats.dicom_syntaxes import (
     EXPLICIT_BIG_ENDIAN,
     EXPLICIT_LITTLE_ENDIAN,
+    EXPORT,
     IMPLICIT_LITTLE_ENDIAN,
 )
 from inputs.errors import UnreadableFile
@@ -40,7 +41,7 @@ _TAGS: list[str] = [
         "PhotometricInterpretation",
     ),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PlanarConfiguration"),
-    *("FrameTime", "FrameTimeVector", "CineRate", "RecommendedDisplayFrameRate"),
+    *("FrameTime", "FrameTimeVector", "FrameIncrementPointer", "CineRate", "RecommendedDisplayFrameRate"),
     *("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept"),
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
     *(
@@ -88,6 +89,11 @@ class PixelLayout:
     @property
     def is_grey(self) -> bool:
         return self.photometric.startswith("MONOCHROME")
+
+    @property
+    def says_colours(self) -> bool:
+        """Whether its label is one of three samples for a pixel."""
+        return self.photometric in _COLOURS
 
 
 def open_header(file: BoundedReader) -> OpenedHeader:
@@ -159,10 +165,10 @@ def pixel_layout(header: Dataset) -> PixelLayout:
     stored = int(header.get("BitsStored") or allocated)
     if allocated not in (8, 16) or not 0 < stored <= allocated:
         raise UnreadableFile(
-            "pixel_bits", "Pixels are read that have 8 or 16 bits for a sample, and these have others."
+            "pixel_bits", "Pixels are read that have 8 or 16 bits for a sample, and these have others.", hint=EXPORT
         )
     if int(header.get("PixelRepresentation") or 0) != 0:
-        raise UnreadableFile("pixels_signed", "Signed pixel values are not read.")
+        raise UnreadableFile("pixels_signed", "Signed pixel values are not read.", hint=EXPORT)
     photometric = str(header.get("PhotometricInterpretation") or "").strip().upper()
     samples = int(header.get("SamplesPerPixel") or (3 if photometric in _COLOURS else 1))
     if photometric in _NOT_READ:

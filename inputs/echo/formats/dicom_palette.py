@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
+from inputs.echo.formats.dicom_syntaxes import EXPORT
 from inputs.errors import UnreadableFile
 
 _COLOURS = ("Red", "Green", "Blue")
@@ -23,19 +24,34 @@ def palette(header: Dataset, n_numbers: int) -> NDArray[np.uint8]:
     UnreadableFile for a table that is missing, damaged or longer than 16-bit pixels can name.
     """
     _check(header)
-    table_NC = apply_color_lut(np.arange(n_numbers, dtype=np.uint32), header)
+    try:
+        table_NC = apply_color_lut(np.arange(n_numbers, dtype=np.uint32), header)
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError):  # of missing, short data
+        raise _damaged() from None
     return np.asarray(table_NC >> 8 if table_NC.max() > 255 else table_NC, np.uint8)
 
 
 def _check(header: Dataset) -> None:
     descriptor = header.get("RedPaletteColorLookupTableDescriptor")
     if descriptor is None:
-        raise UnreadableFile("colour_table", "The DICOM file lacks the colour table that its pixels are numbers of.")
-    width = int(descriptor[2]) // 8
+        raise UnreadableFile(
+            "colour_table",
+            "The DICOM file lacks the colour table that its pixels are numbers of.",
+            hint=EXPORT,
+        )
+    if len(descriptor) != 3:
+        raise _damaged()
+    bits = int(descriptor[2])
+    if bits not in (8, 16):
+        raise UnreadableFile("colour_table", f"Colour tables of {bits} bits are not read.", hint=EXPORT)
     segmented = [header.get(f"Segmented{colour}PaletteColorLookupTableData") for colour in _COLOURS]
-    longest = max((_entries(segments, width) for segments in segmented if segments), default=0)
-    if width not in (1, 2) or longest > 2**16:
-        raise UnreadableFile("colour_table", "The colour table of the DICOM file is damaged or too large.")
+    longest = max((_entries(segments, bits // 8) for segments in segmented if segments), default=0)
+    if longest > 2**16:
+        raise _damaged()
+
+
+def _damaged() -> UnreadableFile:
+    return UnreadableFile("colour_table", "The colour table of the DICOM file is damaged or too large.", hint=EXPORT)
 
 
 def _entries(segments: bytes, width: int) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inputs.echo.formats.base import frames_to_read, sane_rate_hz
+from inputs.echo.formats.dicom_frames import frames_missing
 from inputs.echo.formats.dicom_header import PixelLayout
 from inputs.echo.formats.dicom_syntaxes import Syntax, not_decoded
 from inputs.errors import InputError, UnreadableFile
@@ -20,6 +21,8 @@ from inputs.limits import MAX_DECODED_BYTES, MAX_FRAMES
 
 MAX_VIDEO_BYTES = 256 * 2**20
 _TRANSPORT_PACKET = 188
+_MAX_MISSING = 2
+"""Frames by which a header counts too many."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,13 @@ def decode_video(data: bytes, syntax: Syntax, layout: PixelLayout, max_frames: i
         raise not_decoded(syntax.name)
     try:
         return _decode(data, container, layout, max_frames, every)
-    except (InputError, MemoryError):
+    except InputError:
         raise
-    except Exception:  # FFmpeg's own errors, and whatever its binding raises
+    except av.error.MemoryError:  # FFmpeg's own, over a count that makes no sense
+        raise not_decoded(syntax.name) from None
+    except MemoryError:
+        raise
+    except Exception:  # FFmpeg's other errors, whatever its binding raises, and damage
         raise not_decoded(syntax.name) from None
 
 
@@ -73,11 +80,15 @@ def _decode(data: bytes, container: str, layout: PixelLayout, max_frames: int | 
                 break
             if (frame.height, frame.width) != (rows, columns):
                 raise UnreadableFile("frame_size", "A frame has another size than the header says.")
+            if frame.is_corrupt:  # FFmpeg paints over what it cannot decode
+                raise ValueError("damaged")
             if n_found % every == 0 and n_found < most:
                 frames.append(frame.to_ndarray(format="rgb24"))
             n_found += 1
             if n_found > most:
                 break
         rate_hz = sane_rate_hz(float(stream.average_rate or stream.guessed_rate or 0), every=1)
+    if n_found < min(layout.declared_frames or 0, most) - _MAX_MISSING:
+        raise frames_missing()
     frames_to_read(n_found, rows, columns, max_frames)
     return DecodedVideo(np.stack(frames), rate_hz)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import SideData
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from inputs.echo.formats.base import EchoFormat, frames_to_read, sane_rate_hz
+from inputs.echo.formats.base import COPY_AGAIN, EchoFormat, even_rate_hz, frames_to_read, sane_rate_hz
 from inputs.errors import InputError, UnreadableFile
 from inputs.limits import MAX_DECODED_BYTES, MAX_FRAMES
 from inputs.opened import BoundedReader
@@ -23,8 +25,10 @@ from inputs.records import EchoClip
 
 Container = Literal["avi", "mp4"]
 _STILL_BRANDS = (b"heic", b"heix", b"mif1", b"avif")
-_MAX_UNEVEN = 2.5
-"""A frame left out now and then doubles a step; steps beyond that have no rate in common."""
+_DROPPED_AT_END = 2
+"""How many frames an AVI may have been left without at its end, where no later frame shows that they were dropped."""
+_MAX_SKEW = 0.01
+"""Of a display matrix: about half a degree."""
 _MAX_BOXES = 100_000
 """On the outermost level of an MP4: a streamed one has two for each of its fragments."""
 
@@ -41,14 +45,28 @@ def looks_like_mp4(start: bytes) -> bool:
 def read_video(container: Container, file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
     """Every `every`-th of the first `max_frames` frames (all when None) of the video. Raises UnreadableFile."""
     if _declared_bytes(file, container) > file.size:
-        raise UnreadableFile("file_truncated", "The file ends before its container says.")
+        raise UnreadableFile("file_truncated", "The file ends before its container says.", hint=COPY_AGAIN)
     file.seek(0)
     try:
         return _read(file, container, max_frames, every)
-    except (InputError, MemoryError):  # no memory is no damage
+    except InputError:
         raise
-    except Exception:  # FFmpeg's own errors, and whatever its binding raises on headers that make no sense
-        raise UnreadableFile("video_damaged", "The video is damaged or in a codec that is not read.") from None
+    except av.error.MemoryError:  # FFmpeg's own, over a count that makes no sense
+        raise UnreadableFile(
+            "video_damaged", "The video asks for far more memory than a clip needs.", hint=COPY_AGAIN
+        ) from None
+    except MemoryError:  # no memory is no damage
+        raise
+    except Exception:  # FFmpeg's other errors, and whatever its binding raises on headers that make no sense
+        raise _damaged() from None
+
+
+def _damaged() -> UnreadableFile:
+    return UnreadableFile(
+        "video_damaged",
+        "The video is damaged or in a codec that is not read.",
+        hint="Copy it again, or export it as MP4 with H.264 or AVI with Motion JPEG.",
+    )
 
 
 def _read(file: BoundedReader, container: Container, max_frames: int | None, every: int) -> EchoClip:
@@ -56,24 +74,32 @@ def _read(file: BoundedReader, container: Container, max_frames: int | None, eve
     with av.open(file, "r", format="mov" if container == "mp4" else "avi") as opened:
         if not opened.streams.video:
             raise UnreadableFile("no_video", "The file holds no video.")
-        stream = opened.streams.video[0]
+        stream = _one_video(opened)
         stream.thread_type = "NONE"  # worker processes are the parallelism; frame threads decode more than is used
+        if stream.codec_context.name == "mjpeg":  # which says of no frame that it is damaged
+            stream.codec_context.options = {"err_detect": "explode"}
         rows, columns, declared = int(stream.height), int(stream.width), int(stream.frames)
         wanted = frames_to_read(declared or MAX_FRAMES, rows, columns, max_frames if declared else max_frames or 2)
         if not declared and max_frames is None:  # a streamed file does not say how long it is
             wanted = min(MAX_FRAMES, MAX_DECODED_BYTES // (rows * columns * 3)) + 1
-        n_found, frames, times_s = 0, [], []
+        n_found, frames, times_s, turn = 0, [], [], None
         for frame in itertools.islice(_every(opened, stream, every), wanted):
             n_found += 1
             if frame is None:
                 continue
             if (frame.height, frame.width) != (rows, columns):
                 raise UnreadableFile("frame_size", "The frames of the video differ in size.")
-            frames.append(_upright(frame))
+            if frame.is_corrupt:  # FFmpeg paints over what it cannot decode
+                raise UnreadableFile("video_damaged", "Frames of the video are damaged.", hint=COPY_AGAIN)
+            turn = _turn(frame) if turn is None else turn
+            frames.append(turn(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)))
             times_s.append(frame.time)
         declared_hz = float(stream.average_rate or stream.guessed_rate or 0)
     if declared and n_found < wanted and container == "avi":  # an MP4's edit list may leave frames out
-        raise UnreadableFile("frames_missing", "The file holds fewer frames than it declares.")
+        # A frame that was dropped is an empty chunk, which FFmpeg passes over: the times of the others count it.
+        shown = round((times_s[-1] or 0) * declared_hz) + every if times_s else 0
+        if shown + _DROPPED_AT_END < declared:
+            raise UnreadableFile("frames_missing", "The file holds fewer frames than it declares.", hint=COPY_AGAIN)
     frames_to_read(n_found, rows, columns, None)
     rate_hz = _rate_hz(times_s, declared_hz / every)
     return EchoClip(np.stack(frames), sane_rate_hz(rate_hz, every=1), container, frame_step=every)
@@ -88,20 +114,38 @@ def _rate_hz(times_s: Sequence[float | None], declared_hz: float) -> float:
     steps_s = np.diff(known_s)
     if len(known_s) < len(times_s) or len(steps_s) == 0 or steps_s.min() <= 0:
         return declared_hz
-    middle_s = float(np.median(steps_s))
-    if steps_s.max() > _MAX_UNEVEN * middle_s or steps_s.min() * _MAX_UNEVEN < middle_s:
-        return 0.0
-    return float(1 / steps_s.mean())
+    return even_rate_hz(steps_s)
 
 
-def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
-    """A frame as players show it, (H, W, C): turned by the quarters that an MP4's display matrix says."""
-    quarters, between = divmod(round(frame.rotation), 90)
-    if between:
+def _one_video(opened: InputContainer) -> VideoStream:
+    """The video that is no cover picture. Raises UnreadableFile where there are several."""
+    videos = opened.streams.video
+    clips = [one for one in videos if one.frames != 1 and not one.disposition & Disposition.attached_pic]
+    if len(clips) > 1:
+        raise UnreadableFile(
+            "several_videos", "The file holds several videos.", hint="Export each as a file of its own."
+        )
+    return (clips or videos)[0]
+
+
+def _turn(frame: VideoFrame) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+    """What makes (H, W, C) of a file as players show it: turned and mirrored as an MP4's display matrix says.
+
+    The matrix puts the pixel (x, y) at (a x + c y, b x + d y).
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return lambda frame_HWC: frame_HWC
+    a, b, _u, c, d, *_rest = struct.unpack("=9i", bytes(cast(SideData, matrix))[:36])
+    straight, crossed = max(abs(a), abs(d)), max(abs(b), abs(c))
+    if min(straight, crossed) > _MAX_SKEW * max(straight, crossed):
         raise UnreadableFile(
             "video_turned", "The video is to be shown turned by an odd angle.", hint="Export it without rotation."
         )
-    return np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), quarters)
+    is_crossed = crossed > straight
+    to_right, to_bottom = (c, b) if is_crossed else (a, d)
+    rows, columns = slice(None, None, -1 if to_bottom < 0 else 1), slice(None, None, -1 if to_right < 0 else 1)
+    return lambda frame_HWC: (frame_HWC.transpose(1, 0, 2) if is_crossed else frame_HWC)[rows, columns]
 
 
 def _every(opened: InputContainer, stream: VideoStream, every: int) -> Iterator[VideoFrame | None]:
@@ -130,7 +174,7 @@ def _declared_bytes(file: BoundedReader, container: Container) -> int:
     while end + 8 <= file.size:
         boxes += 1
         if boxes > _MAX_BOXES:
-            raise UnreadableFile("video_damaged", "The video is damaged or in a codec that is not read.")
+            raise _damaged()
         file.seek(end)
         length, _kind = struct.unpack(">L4s", file.read(8))
         if length == 1:

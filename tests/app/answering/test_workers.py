@@ -7,6 +7,8 @@ import threading
 
 import pytest
 
+from app.answering.admission import Admission
+from app.answering.batcher import QueueFull
 from app.answering.workers import FairThreads
 
 
@@ -85,20 +87,46 @@ def test_what_is_given_up_while_it_waits_is_never_run_and_gives_its_turn_away():
     asyncio.run(run())
 
 
-def test_what_is_given_up_while_it_runs_keeps_its_thread_until_it_ends():
+def test_what_is_given_up_while_it_runs_keeps_its_thread_and_its_place_until_it_ends():
+    """So whoever counts what lies in memory counts it until it is gone, though nobody waits for it any more."""
+
     async def run() -> None:
-        threads, held = FairThreads(1, name="t"), Held()
-        given_up = asyncio.create_task(threads.run(held("given up"), "a"))
+        threads, held, admission = FairThreads(1, name="t"), Held(), Admission(2, 10, lambda: 1)
+
+        async def admitted() -> None:
+            with admission.enter("a", 7):
+                await threads.run(held("given up"), "a")
+
+        given_up = asyncio.create_task(admitted())
         await until(lambda: held.begun)
         given_up.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await given_up
         last = asyncio.create_task(threads.run(held("last"), "a"))
         await asyncio.sleep(0.05)
         assert held.begun == ["given up"]
+        with pytest.raises(QueueFull), admission.enter("b", 7):
+            pass
         held.go_on.set()
-        assert await last == "last"
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        with admission.enter("b", 7):
+            assert await last == "last"
         threads.close()
+
+    asyncio.run(run())
+
+
+def test_closing_keeps_nobody_waiting_for_what_was_never_begun():
+    async def run() -> None:
+        threads, held = FairThreads(1, name="t"), Held()
+        first = asyncio.create_task(threads.run(held("first"), "a"))
+        await until(lambda: held.begun)
+        waiting = asyncio.create_task(threads.run(held("waiting"), "b"))
+        await asyncio.sleep(0)
+        threads.close()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        held.go_on.set()
+        assert await first == "first"
 
     asyncio.run(run())
 

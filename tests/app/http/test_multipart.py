@@ -8,7 +8,7 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException
 
-from app.http.multipart import PIECE_BYTES, WholeFormParser, boundary_of, checked_pieces, content_of
+from app.http.multipart import PIECE_BYTES, WholeFormParser, boundary_of, checked_pieces, content_of, delimiter_of
 from app.http.problems import BadUpload
 
 PART = b'--X\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n1\r\n'
@@ -21,7 +21,7 @@ def passed_on(body: bytes, step: int, most_parts: int = 3) -> list[bytes]:
             yield body[start : start + step]
 
     async def collect():
-        return [piece async for piece in checked_pieces(arriving(), "X", most_parts)]
+        return [piece async for piece in checked_pieces(arriving(), delimiter_of("X"), most_parts)]
 
     return asyncio.run(collect())
 
@@ -51,6 +51,37 @@ def test_a_form_without_an_end_or_with_something_after_it_is_refused(body, step)
         passed_on(body, step)
 
 
+def parsed(body: bytes, step: int):
+    async def arriving():
+        for start in range(0, len(body), step):
+            yield body[start : start + step]
+
+    async def parse():
+        delimiter = delimiter_of("X")
+        headers = Headers({"content-type": 'multipart/form-data; boundary="X"'})
+        form = await WholeFormParser(headers, checked_pieces(arriving(), delimiter, 3)).parse_all(delimiter)
+        names = [name for name, _value in form.multi_items()]
+        await form.close()
+        return names
+
+    return asyncio.run(parse())
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+@pytest.mark.parametrize("name", [b'"files"; filename="a"', b'"exclude_patient"'])
+def test_a_part_without_as_much_as_an_empty_line_swallows_no_other_part(step, name):
+    head = b"--X\r\nContent-Disposition: form-data; name=" + name + b"\r\n\r\n"
+    assert len(parsed(head + b"\r\n" + WHOLE, step)) == 2
+    with pytest.raises(BadUpload, match="no content, not even an empty line"):
+        parsed(head + WHOLE, step)
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_a_form_that_begins_in_the_middle_of_a_line_is_refused(step):
+    with pytest.raises((BadUpload, MultiPartException)):
+        parsed(b"\nfoo bar" + WHOLE, step)
+
+
 @pytest.mark.parametrize("step", [1, 7, 1000])
 def test_a_delimiter_that_comes_more_often_than_parts_may_is_refused(step):
     with pytest.raises(BadUpload, match="more than 3 parts"):
@@ -67,7 +98,7 @@ def test_a_line_that_begins_as_a_delimiter_and_goes_on_is_refused_before_its_res
             yield body[start : start + step]
 
     async def collect():
-        async for piece in checked_pieces(arriving(), "X", 3):
+        async for piece in checked_pieces(arriving(), delimiter_of("X"), 3):
             passed.extend(piece)
 
     body = PART + b"--X" + behind + b" " * 2 * PIECE_BYTES + b"\r\n--X--\r\n"
@@ -81,7 +112,8 @@ async def names_in(body: bytes) -> list[str]:
         yield body
 
     as_read = Headers({"content-type": "multipart/form-data; boundary=X"})
-    form = await WholeFormParser(as_read, checked_pieces(arriving(), "X", 3)).parse()
+    delimiter = delimiter_of("X")
+    form = await WholeFormParser(as_read, checked_pieces(arriving(), delimiter, 3)).parse_all(delimiter)
     names = [file.filename for _, file in form.multi_items()]
     await form.close()
     return names
@@ -99,7 +131,7 @@ def test_a_large_file_is_taken_out_of_the_form_without_a_copy():
 
     async def twice():
         headers = Headers({"content-type": "multipart/form-data; boundary=X"})
-        form = await WholeFormParser(headers, checked_pieces(arriving(), "X", 3)).parse()
+        form = await WholeFormParser(headers, checked_pieces(arriving(), delimiter_of("X"), 3)).parse()
         try:
             return content_of(form["files"]), content_of(form["files"])
         finally:
