@@ -54,6 +54,8 @@ def read_own_labels(cohort: OpenCohort, names: Sequence[str]) -> tuple[OwnLabel,
 
 def known_own_labels(cohort: OpenCohort, names: Sequence[str]) -> tuple[OwnLabel, ...]:
     """Those of the names that the cohort has a column of; CohortError where such a column holds something else."""
+    if not names:  # tables are read once
+        return ()
     there = {column for _, file in _files(cohort) for column in _columns(file)}
     return read_own_labels(cohort, [name for name in names if name in there])
 
