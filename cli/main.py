@@ -88,7 +88,7 @@ def train(
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
     out_dir: Annotated[Path, typer.Option("--out", help="Bundle folder to write.")],
     recipe: Annotated[
-        Literal["demo", "paper", "masked_ecg", "ecg_only"],
+        Literal["demo", "paper", "masked_ecg", "ecg_only", "vectors"],
         typer.Option(help="A named recipe."),
     ] = "demo",
     start: Annotated[

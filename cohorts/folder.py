@@ -197,14 +197,18 @@ def _read_views(root: Path, about: CohortAbout) -> tuple[pd.DataFrame | None, st
     try:
         if not has_views(root):
             return no_views(), "", []
-        source = about.view_source
-        if source is None:
-            sentence = f"{ABOUT} does not say under {MEMBER} whose vectors the table {VIEWS} holds."
-            raise CohortError("view_source_missing", sentence)
-        read = read_views(root, source)
+        read = read_views(root, _source_of_views(about))
     except CohortError as error:
         return None, "", [CohortFinding(error.code, error.sentence, VIEWS, 1)]
     return read.rows, read.stamp, [*read.problems]
+
+
+def _source_of_views(about: CohortAbout) -> ViewSource:
+    source = about.view_source
+    if source is None:
+        sentence = f"{ABOUT} does not say under {MEMBER} whose vectors the table {VIEWS} holds."
+        raise CohortError("view_source_missing", sentence)
+    return source
 
 
 def cohort_sha256(cohort: Cohort, hash_of_tables: str) -> str:

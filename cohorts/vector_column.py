@@ -54,6 +54,15 @@ def vector_pieces(file: IO[bytes], name: str, column: str, width: int) -> Iterat
         first += len(cells)
 
 
+def first_width(file: IO[bytes], column: str) -> int:
+    """Of the first vector that is not empty; 0 where there is none. Raises what pyarrow raises."""
+    for batch in pq.ParquetFile(file).iter_batches(batch_size=256, columns=[column]):
+        lengths_N = pc.fill_null(pc.list_value_length(batch.column(0)), 0).to_numpy(zero_copy_only=False)
+        if lengths_N.any():
+            return int(lengths_N[lengths_N > 0][0])
+    return 0
+
+
 def is_vector(of_cells: pa.DataType) -> bool:
     """Whether a cell of this type is a list of floating-point numbers."""
     lists: tuple[Any, ...] = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)

@@ -11,25 +11,28 @@ Letters: N views, W numbers of a vector.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from cohorts.columns import PARSER_ERRORS, parquet_columns
 from cohorts.found import CohortError, CohortFinding, found_rows
 from cohorts.rules import of_no_study, rows_like
 from cohorts.tables import Kind, parsed_cells, table_unreadable
 from cohorts.vector_column import Piece, vector_pieces
-from ground.disk import sha256_of_open
+from ground.disk import sha256_of_open, written_whole
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_COHORT_VIEW_BYTES, MAX_COHORT_VIEWS
 from inputs.opened import BoundedReader, open_regular_file
-from inputs.view_source import ViewSource
+from inputs.view_source import MEMBER, ViewSource
 
 VIEWS = "views"
 VIEWS_FILE = "views.parquet"
@@ -133,3 +136,34 @@ def _opened(root: Path) -> Iterator[BoundedReader]:
         raise table_unreadable(VIEWS_FILE) from error
     except PARSER_ERRORS as error:
         raise table_unreadable(VIEWS_FILE) from error
+
+
+def write_views(path: Path, rows: pd.DataFrame, pieces: Iterable[NDArray[np.float32]], source: ViewSource) -> None:
+    """Write the table: `rows` with the columns of `VIEW_COLUMNS` as text (`view` may be absent), and their vectors.
+
+    pieces: (n, W) each, together as many as there are rows, in their order. The file says itself whose they are.
+    """
+    names = [column for column in VIEW_COLUMNS if column in rows]
+    fields = [*((name, pa.string()) for name in names), (VECTOR, pa.list_(pa.float32()))]
+    schema = pa.schema(fields, metadata={MEMBER: source.model_dump_json()})
+    first = 0
+    with written_whole(path) as file, pq.ParquetWriter(file, schema) as writer:
+        for vectors_NW in pieces:
+            if not len(vectors_NW):
+                continue
+            here = rows.iloc[first : first + len(vectors_NW)]
+            offsets = pa.array(np.arange(len(vectors_NW) + 1, dtype=np.int32) * source.width)
+            lists = pa.ListArray.from_arrays(offsets, pa.array(vectors_NW.reshape(-1)))
+            texts = [pa.array(here[name].astype(str), pa.string()) for name in names]
+            writer.write_batch(pa.record_batch([*texts, lists], schema=schema))
+            first += len(vectors_NW)
+        if first != len(rows):
+            raise ValueError(f"{first} vectors were given for {len(rows)} rows")
+
+
+def source_told(path: Path) -> ViewSource | None:
+    """What a table that `write_views` wrote says of itself; None for any other."""
+    try:
+        return ViewSource.model_validate_json((pq.read_schema(path).metadata or {})[MEMBER.encode()])
+    except (KeyError, ValidationError, *PARSER_ERRORS):
+        return None

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from cohorts import SPLITS, OpenCohort, open_checked_cohort
+from embedding.given_views import check_views
 from ground.disk import short_name_of
 from ground.findings import SHD_FLAGS
 from models.bundle import (
@@ -95,6 +96,8 @@ def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path) -> RefitPlan:
     # The cohort, held to the same as for training: every label in every split.
     cohort = open_checked_cohort(cohort_dir, trained_window_days(manifest))
     cohort.check_amplitude(manifest.ecg.amplitude)
+    if manifest.gives("retrieval") and cohort.tables.lacks is None:
+        check_views(manifest, cohort.tables)
     pairs = {split: cohort.split(split) for split in SPLITS}
     check_labels(pairs, cohort.labels, cohort.window_days, manifest.labels.lvef)
 

@@ -6,9 +6,10 @@ from cohorts.adapters.echonext import ECHONEXT
 from cohorts.adapters.importing import Imported, import_cohort
 from cohorts.adapters.ptb_xl import PTB_XL
 from cohorts.adapters.uk_biobank import UK_BIOBANK
+from cohorts.adapters.vectors import VECTORS
 from cohorts.tables import CohortError
 
-DATA_SETS: tuple[DataSet, ...] = (ECHONEXT, PTB_XL, CODE_15, UK_BIOBANK)
+DATA_SETS: tuple[DataSet, ...] = (ECHONEXT, PTB_XL, CODE_15, UK_BIOBANK, VECTORS)
 """In the order in which help names them."""
 
 
@@ -21,4 +22,4 @@ def data_set_named(name: str) -> DataSet:
     raise CohortError("data_set_unknown", "There is no data set of that name.", hint=f"KIND is one of {known}.")
 
 
-__all__ = ["DATA_SETS", "DataSet", "Imported", "Skipped", "Source", "data_set_named", "import_cohort"]
+__all__ = ["DATA_SETS", "VECTORS", "DataSet", "Imported", "Skipped", "Source", "data_set_named", "import_cohort"]
