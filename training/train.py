@@ -68,8 +68,8 @@ def train(
     whose ECG encoder the alignment starts from instead of random ones. What is expensive is kept in `<out>.work` and
     found again by a later run: prepared ECGs and view vectors by the content of their files, checkpoints by recipe and
     cohort. `resume=False` starts this run's checkpoints afresh. Of several `ranks` the first prepares, scores and
-    writes; all of them align. A recipe without alignment ends with its ECG encoder. `say` is told, in a sentence, what a
-    person should know.
+    writes; all of them align. A recipe without alignment ends with its ECG encoder. `say` is told, in a sentence, what
+    a person should know.
     Raises CohortError, BundleError or another Refusal that says what is wrong.
     """
     require_tensorboard()
