@@ -28,7 +28,9 @@ def study(row_id: int, *, patient: str = "p1", views: int = 2, **changes) -> Stu
         "lvesv_ml": None,
         "flags": {"a_flag": True, "b_flag": None},
         "shd": True,
-        "views": tuple(CataloguedView(f"v{i}", "A4C" if i else None, 1 / views, has_thumbnail=False) for i in range(views)),
+        "views": tuple(
+            CataloguedView(f"v{i}", "A4C" if i else None, 1 / views, has_thumbnail=False) for i in range(views)
+        ),
     }
     return StudyCard(row_id=row_id, patient_id=patient, **(fields | changes))
 
