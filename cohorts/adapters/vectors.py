@@ -170,7 +170,7 @@ def _beside_vectors(base: OpenCohort, told: ViewSource, skipped: list) -> Gather
         splits=frames["splits"],
         about={**about, MEMBER: told.model_dump(mode="json")},
         skipped=tuple(skipped),
-        own=own,
+        own={name: columns for name, columns in own.items() if columns},
     )
 
 
