@@ -30,7 +30,7 @@ from index.store import IndexStore
 from inputs.ecg.prepare import compile_solver
 from inputs.errors import NO_ROOM_TO_READ
 from inputs.guarded.reader import GuardedReader
-from models.bundle import Bundle, BundleError, Embedder, check_files_for
+from models.bundle import Bundle, BundleError, Embedder, Use, check_files_for
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +88,8 @@ class Service:
             raise BundleError(sentence, hint="`echo2ecg bundle fit` fits its probes.")
         if settings.cohorts:
             try:
-                check_files_for(settings.bundle_dir, bundle.manifest, "view_vectors", "study_embeddings")
+                encodes: tuple[Use, ...] = ("view_vectors",) if bundle.manifest.takes_clips else ()
+                check_files_for(settings.bundle_dir, bundle.manifest, *encodes, "study_embeddings")
             except BundleError as error:
                 sentence = f"this bundle cannot rebuild an index from the cohorts that the settings name: {error}"
                 raise BundleError(f"{sentence}; restore its files, or serve it without cohorts") from error

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.console import err, progress
-from cli.options import WorkersOption, named_pairs
+from cli.options import BundleOption, DeviceOption, WorkersOption, named_pairs
 
 cohort_app = typer.Typer(no_args_is_help=True, help="Cohort folders.")
 
@@ -32,6 +32,12 @@ def cohort_import(
     lead_scale: Annotated[
         Path | None, typer.Option(help="EchoNext's published normalisation, which makes its z-scores millivolts.")
     ] = None,
+    vectors: Annotated[
+        Path | None, typer.Option(help="An array of view vectors, .npy or .pt, whose rows the table SRC names.")
+    ] = None,
+    vectors_of: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What made the view vectors, such as EchoPrime.")
+    ] = None,
     lead_scale_unit: Annotated[
         str | None, typer.Option(metavar="UNIT", help="What one of its numbers is: uV, mV or such as 4.88uV.")
     ] = None,
@@ -41,21 +47,48 @@ def cohort_import(
     Nothing is copied: the tables name the files where they lie. An import that was broken off goes on.
     """
     from cli.import_report import print_import
+    from cli.vector_files import as_numpy
     from cohorts.adapters import Source, data_set_named, import_cohort
 
     data_set = data_set_named(kind)
-    files = {"table": table, "folds": folds, "lead-scale": lead_scale}
-    with progress("Importing") as report:
+    words = {"lead-scale-unit": lead_scale_unit, "vectors-of": vectors_of}
+    with progress("Importing") as report, as_numpy(vectors) as array:
+        files = {"table": table, "folds": folds, "lead-scale": lead_scale, "vectors": array}
         source = Source(
             folder=src,
             roots={name: Path(folder) for name, folder in named_pairs(root, "NAME=DIR").items()},
             columns=named_pairs(map_, "OURS=THEIRS"),
             files={name: file for name, file in files.items() if file is not None},
-            words={} if lead_scale_unit is None else {"lead-scale-unit": lead_scale_unit},
+            words={option: word for option, word in words.items() if word is not None},
             progress=report,
         )
         imported = import_cohort(data_set, source, out_dir)
     print_import(data_set, imported)
+
+
+@cohort_app.command("export-vectors")
+def cohort_export_vectors(
+    cohort: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    bundle: BundleOption,
+    out_dir: Annotated[Path, typer.Option("--out", help="The cohort folder to write.")],
+    device: DeviceOption = "auto",
+    workers: WorkersOption = 2,
+) -> None:
+    """Write the cohort again with a view vector for each clip, by a bundle's echo encoder, and without clips.
+
+    Training, evaluation and an index take it where they would take the clips. ECGs stay where they are.
+    """
+    from cli.import_report import print_import
+    from cohorts.adapters import VECTORS
+    from embedding.export_views import export_views
+    from models.device import Machine
+
+    with progress("Embedding") as report:
+        machine = Machine.named(device, workers=workers, progress=report)
+        exported, unused = export_views(bundle, cohort, out_dir, machine)
+    for reason, count in unused.items():
+        err.print(f"left out {count} clips: {reason}")
+    print_import(VECTORS, exported)
 
 
 @cohort_app.command("check")

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from cli.console import out
 from cohorts.adapters import DataSet, Imported, Skipped
+from inputs.view_source import MEMBER
 
 
 def print_import(data_set: DataSet, imported: Imported) -> None:
@@ -42,9 +43,10 @@ def _left_out(skipped: tuple[Skipped, ...]) -> Table:
 
 def _next_steps(imported: Imported) -> list[str]:
     check, folder = imported.check, imported.folder
+    recipe = " --recipe vectors" if MEMBER in imported.about else "" if check.n_views else " --recipe ecg_only"
     label = "" if check.n_studies else " --label COLUMN"
     return [
         f"Next: echo2ecg cohort check {folder}",
-        f"      echo2ecg train {folder} --out BUNDLE{'' if check.n_views else ' --recipe ecg_only'}",
+        f"      echo2ecg train {folder} --out BUNDLE{recipe}",
         f"      echo2ecg bundle fit BUNDLE {folder} --out FITTED{label}",
     ]

@@ -91,7 +91,7 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="demo, paper, masked_ecg, ecg_only or tiny; or a file.toml with a base and the fields to change."
+            help="demo, paper, masked_ecg, ecg_only, vectors or tiny; or a file.toml with a base and what to change."
         ),
     ] = "demo",
     settings: Annotated[

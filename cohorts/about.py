@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from cohorts.own_files import read_own_file
 from cohorts.tables import CohortError
 from inputs.ecg.leads import lead_from_name
@@ -17,6 +19,7 @@ from inputs.ecg.source import LeadScale
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_COHORT_ABOUT_BYTES, MAX_COHORT_ROOTS
 from inputs.specs import Amplitude
+from inputs.view_source import MEMBER, ViewSource
 
 ABOUT = "cohort.json"
 _ROOT_NAME = re.compile("[a-z][a-z0-9_-]{0,39}")
@@ -79,6 +82,20 @@ class CohortAbout:
         if len(scale) < len(written) or None in scale:
             raise _wrong_scale()
         return {lead: pair for lead, pair in scale.items() if lead is not None}
+
+    @property
+    def view_source(self) -> ViewSource | None:
+        """Whose vectors the table `views` holds; None where nothing is said. Raises CohortError."""
+        written = self.written.get(MEMBER)
+        if written is None:
+            return None
+        try:
+            return ViewSource.model_validate(written)
+        except ValidationError:
+            raise _wrong(
+                "view_source_invalid",
+                f"{MEMBER} is not an object of a name, a width from 1 and, where it is known, a sha256",
+            ) from None
 
     @property
     def amplitude(self) -> Amplitude:

@@ -126,13 +126,13 @@ def check_tables(read: TablesRead, *, window_days: float) -> CohortReport:
             ("ecg_without_time", "ECGs without a time and a study that they name", "ecgs", _undated(ecgs)),
             ("study_without_time", "Studies without a time that no ECG names", "studies", _undated(studies, ecgs)),
         ]
-    if "echos" not in absent:
-        without_views = _lacks(studies, echos, "study_id")
+    if "echos" not in absent or not cohort.views.empty:
+        without_views = _lacks(studies, echos, "study_id") & _lacks(studies, cohort.views, "study_id")
         rows.append(("study_without_views", "Studies without any view", "studies", without_views))
     counts: dict[str, Any] = {
         "n_patients": len(patients),
         "n_ecgs": len(ecgs),
-        "n_views": len(echos),
+        "n_views": len(echos) + len(cohort.given_views),
         "n_studies": len(studies),
     }
     if not times_mixed and "studies" not in absent:

@@ -9,6 +9,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Collection, Iterable
+from typing import IO
 
 import pandas as pd
 import pyarrow as pa
@@ -56,7 +57,7 @@ def csv_columns(name: str, content: bytes, wanted: Collection[str]) -> pd.DataFr
     ) as chunks:
         for chunk in chunks:
             n_rows += len(chunk)
-            _check_table_size(name, n_rows, chunk.shape[1])
+            _check_table_size(name, n_rows, chunk.shape[1], limits.MAX_COHORT_ROWS)
             pieces.append(chunk[[column for column in wanted if column in chunk.columns]])
     return pd.concat(pieces, ignore_index=True)
 
@@ -89,13 +90,22 @@ def _check_rows(name: str, content: bytes, n_cells: int) -> None:
             raise UnreadableFile("row_of_other_length", sentence)
 
 
-def parquet_columns(name: str, content: bytes, wanted: Collection[str], ids: Collection[str]) -> pd.DataFrame:
+def parquet_columns(
+    name: str,
+    content: bytes | IO[bytes],
+    wanted: Collection[str],
+    ids: Collection[str],
+    *,
+    most_rows: int | None = None,
+) -> pd.DataFrame:
     """Those of the `wanted` columns that a Parquet file has: text, numbers, truths and times; `ids` as text.
 
+    An open file is left open. `most_rows` where other than those of a table.
     Types, rows and bytes are looked at before a cell is. Raises UnreadableFile for a column of another type, a wanted
     column that comes twice and more than `inputs.limits` allows, and PARSER_ERRORS.
     """
-    file = pq.ParquetFile(pa.BufferReader(content))
+    source = pa.BufferReader(content) if isinstance(content, bytes) else content
+    file = pq.ParquetFile(source)
     _come_once(name, file.schema_arrow.names, wanted)
     there = [column for column in wanted if column in file.schema_arrow.names]
     types = {column: _plain_type(file.schema_arrow.field(column).type) for column in there}
@@ -108,13 +118,14 @@ def parquet_columns(name: str, content: bytes, wanted: Collection[str], ids: Col
             raise UnreadableFile("column_type", sentence)
 
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-    _check_table_size(name, max(file.metadata.num_rows, sum(group.num_rows for group in groups)), len(there))
+    n_rows = max(file.metadata.num_rows, sum(group.num_rows for group in groups))
+    _check_table_size(name, n_rows, len(there), most_rows or limits.MAX_COHORT_ROWS)
     chunks = (group.column(i) for group in groups for i in range(group.num_columns))
     _check_bytes(name, sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in there))
 
     # A page may say one long text a million times over: as a dictionary it is measured before it is written out.
     texts = [column for column in there if types[column] == pa.string()]
-    table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts).read(columns=there).select(there)
+    table = pq.ParquetFile(source, read_dictionary=texts).read(columns=there).select(there)
     _check_bytes(name, sum(_text_bytes(piece) for column in texts for piece in table[column].chunks))
     schema = pa.schema([(column, pa.string() if column in ids else types[column]) for column in there])
     table = table.cast(schema)
@@ -161,9 +172,9 @@ def _come_once(name: str, names: Iterable[str], wanted: Collection[str]) -> None
         raise UnreadableFile("column_twice", f"{name} has more than one column {', '.join(twice)}.")
 
 
-def _check_table_size(name: str, n_rows: int, n_columns: int) -> None:
-    if n_rows > limits.MAX_COHORT_ROWS:
-        raise UnreadableFile("table_too_large", f"{name} has more than {limits.MAX_COHORT_ROWS:,} rows.")
+def _check_table_size(name: str, n_rows: int, n_columns: int, most_rows: int) -> None:
+    if n_rows > most_rows:
+        raise UnreadableFile("table_too_large", f"{name} has more than {most_rows:,} rows.")
     if n_rows * n_columns > limits.MAX_COHORT_CELLS:
         raise UnreadableFile("table_too_large", f"{name} has more than {limits.MAX_COHORT_CELLS:,} cells.")
 

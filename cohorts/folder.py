@@ -1,4 +1,4 @@
-"""The four tables of a cohort folder together: ECGs, echo views, studies and patient splits.
+"""The tables of a cohort folder together: ECGs, echo views, studies and patient splits, and vectors of views.
 
 The folder is what every data-set adapter and the simulator write and what training and the index rebuild read. The
 columns of its tables are in `cohorts.tables`, the rules they keep in `cohorts.rules`, what follows from them in
@@ -8,7 +8,7 @@ columns of its tables are in `cohorts.tables`, the rules they keep in `cohorts.r
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,8 @@ from cohorts.tables import (
     absent_table,
     parse_table,
 )
+from cohorts.vector_column import Piece
+from cohorts.views import VIEWS, has_views, no_views, read_views, view_contradictions, view_pieces
 from ground.disk import sha256
 from ground.schema import NEWER, is_newer
 from inputs.ecg.source import EcgSource, LeadScale
@@ -40,6 +42,7 @@ from inputs.errors import UnreadableFile
 from inputs.limits import MAX_COHORT_ABOUT_BYTES
 from inputs.opened import PlacedFile
 from inputs.specs import Amplitude
+from inputs.view_source import MEMBER, ViewSource
 
 SCHEMA_VERSION = 1
 """Of the tables and of `cohort.json`, which may name it; it names none where it was written by hand."""
@@ -50,6 +53,7 @@ class Cohort:
     """Four typed tables (see `cohorts.tables.parse_table`) and where their files lie.
 
     absent: the tables that the folder does not have; they are empty here. amplitude, lead_scale: of the ECGs.
+    views, view_source: the rows of the table `views` (see `cohorts.views`) and whose vectors it holds.
     """
 
     root: Path
@@ -61,11 +65,23 @@ class Cohort:
     absent: frozenset[TableName] = frozenset()
     amplitude: Amplitude = "millivolt"
     lead_scale: LeadScale = field(default_factory=dict)
+    views: pd.DataFrame = field(default_factory=no_views)
+    view_source: ViewSource | None = None
 
     @property
     def lacks(self) -> Literal["studies", "views"] | None:
         """What of the echo side there is nothing of, the more telling one first."""
-        return "studies" if self.studies.empty else "views" if self.echos.empty else None
+        return "studies" if self.studies.empty else "views" if self.echos.empty and self.views.empty else None
+
+    @cached_property
+    def given_views(self) -> pd.DataFrame:
+        """The rows of `views` whose vectors count: those of studies without clips. Their index is the row's place."""
+        return self.views[~self.views["study_id"].isin(self.echos["study_id"])]
+
+    def view_pieces(self) -> Iterator[Piece]:
+        """See `cohorts.views.view_pieces`."""
+        assert self.view_source is not None
+        return view_pieces(self.root, self.view_source.width)
 
     @cached_property
     def places(self) -> Places:
@@ -159,16 +175,40 @@ def read_tables(root: Path) -> TablesRead:
     fields: dict[str, Any] = {}
     try:
         fields = {"roots": about.roots(root), "amplitude": about.amplitude, "lead_scale": about.lead_scale}
+        fields["view_source"] = about.view_source
     except CohortError as error:
         problems.append(CohortFinding(error.code, error.sentence, ABOUT, 1))
+    views, stamp, wrong = _read_views(root, about)
+    problems += wrong
+    for digest in (all_four, echo_side):
+        digest.add_stamp(stamp)
     cohort = None
-    if len(frames) == len(TABLES):
+    if len(frames) == len(TABLES) and views is not None:
         ecgs, echos, studies, splits = (frames[name] for name in TABLES)
-        cohort = Cohort(root, ecgs, echos, studies, splits, absent=frozenset(absent), **fields)
-        problems += contradictions(**frames)
+        cohort = Cohort(root, ecgs, echos, studies, splits, absent=frozenset(absent), views=views, **fields)
+        problems += contradictions(**frames) + view_contradictions(cohort.views, cohort.studies)
         has_unit = cohort.amplitude == "millivolt" and not cohort.lead_scale
         problems += said_problems(cohort.ecgs, has_unit=has_unit)
     return TablesRead(cohort, tuple(problems), all_four.hexdigest(), echo_side.hexdigest())
+
+
+def _read_views(root: Path, about: CohortAbout) -> tuple[pd.DataFrame | None, str, list[CohortFinding]]:
+    """The rows of the table `views`, None where it cannot be read; what tells it apart; what is wrong with it."""
+    try:
+        if not has_views(root):
+            return no_views(), "", []
+        read = read_views(root, _source_of_views(about))
+    except CohortError as error:
+        return None, "", [CohortFinding(error.code, error.sentence, VIEWS, 1)]
+    return read.rows, read.stamp, [*read.problems]
+
+
+def _source_of_views(about: CohortAbout) -> ViewSource:
+    source = about.view_source
+    if source is None:
+        sentence = f"{ABOUT} does not say under {MEMBER} whose vectors the table {VIEWS} holds."
+        raise CohortError("view_source_missing", sentence)
+    return source
 
 
 def cohort_sha256(cohort: Cohort, hash_of_tables: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from cohorts.tables import OPTIONAL_TABLES, TABLES, CohortError, TableFile, TableName, TablesHash, table_unreadable
+from cohorts.views import has_views, stamp_of_views
 from inputs import limits
 from inputs.errors import UnreadableFile
 from inputs.opened import open_regular_file
@@ -45,14 +46,16 @@ def read_table_file(root: Path, name: TableName) -> TableFile | None:
     return _read(there[0])
 
 
-def tables_sha256(root: Path, names: Iterable[TableName] = tuple(TABLES)) -> str:
+def tables_sha256(root: Path, names: Collection[TableName] = tuple(TABLES)) -> str:
     """As `TablesHash`, without parsing: of some tables' files in a cohort folder, in the order of `names`.
 
-    Raises CohortError for a file that cannot be read.
+    View vectors count where views do. Raises CohortError for a file that cannot be read.
     """
     digest = TablesHash()
     for path in itertools.chain.from_iterable(_table_files(root, name) for name in names):
         digest.add(_read(path))
+    if "echos" in names and has_views(root):
+        digest.add_stamp(stamp_of_views(root))
     return digest.hexdigest()
 
 

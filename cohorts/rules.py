@@ -37,12 +37,12 @@ def contradictions(
         ("echos", echos, ["study_id", "view_id"], "view_twice"),
     ):
         sentence = f"The same {' and '.join(key)} stands in more than one row"
-        problems += found_rows(code, sentence, table, frame.duplicated(key), first_like=_first_like(frame, key))
+        problems += found_rows(code, sentence, table, frame.duplicated(key), first_like=rows_like(frame, key))
 
     owner = studies.drop_duplicates("study_id").set_index("study_id")["patient_id"]
-    problems += _of_no_study(echos, owner, "echos")
+    problems += of_no_study(echos, owner, "echos")
     if "study_id" in ecgs:
-        problems += _of_no_study(ecgs, owner, "ecgs")
+        problems += of_no_study(ecgs, owner, "ecgs")
 
     distinct = splits.drop_duplicates(["patient_id", "split"])
     twice = distinct.loc[distinct.duplicated("patient_id", keep=False), "patient_id"]
@@ -50,7 +50,7 @@ def contradictions(
     return problems + found_rows("patient_in_two_splits", sentence, "splits", splits["patient_id"].isin(twice))
 
 
-def _of_no_study(frame: pd.DataFrame, owner: pd.Series, table: str) -> list[CohortFinding]:
+def of_no_study(frame: pd.DataFrame, owner: pd.Series, table: str) -> list[CohortFinding]:
     """Rows whose study is not there or another patient's. An empty study_id is one that is not stated."""
     study_owner = frame["study_id"].map(owner)
     no_study = study_owner.isna() & (frame["study_id"] != "")
@@ -71,7 +71,7 @@ def doubts(studies: pd.DataFrame, *, times_mixed: bool) -> list[CohortFinding]:
         key = ["patient_id", "acquired_at"]
         again = studies.duplicated(key) & ~studies.duplicated([*key, "study_id"]) & studies["acquired_at"].notna()
         sentence = "The patient has another study at the same time, under another study_id"
-        found += found_rows("study_again", sentence, "studies", again, first_like=_first_like(studies, key))
+        found += found_rows("study_again", sentence, "studies", again, first_like=rows_like(studies, key))
     return found
 
 
@@ -88,7 +88,7 @@ def ids_alike(frames: dict[str, pd.DataFrame]) -> list[CohortFinding]:
     return found
 
 
-def _first_like(frame: pd.DataFrame, key: Sequence[str]) -> NDArray[np.int64]:
+def rows_like(frame: pd.DataFrame, key: Sequence[str]) -> NDArray[np.int64]:
     """For each row the position of the first that has the same `key`."""
     positions = pd.Series(np.arange(len(frame)), index=frame.index)
     groups = [frame[column] for column in key]

@@ -155,6 +155,10 @@ class TablesHash:
     def add(self, file: TableFile) -> None:
         self._digest.update(f"{file.name} {len(file.content)}\n".encode() + file.content)
 
+    def add_stamp(self, stamp: str) -> None:
+        """Of a file that is too large to be held."""
+        self._digest.update(stamp.encode())
+
     def hexdigest(self) -> str:
         return self._digest.hexdigest()
 
@@ -166,18 +170,25 @@ def parse_table(file: TableFile, name: TableName) -> tuple[pd.DataFrame, list[Co
     flags: nullable boolean, and all of them;
     places: nullable whole numbers. Raises CohortError for what is no table, or does not have all the columns.
     """
-    text = _text_cells(file, name)
-    missing = [c for c in required_columns(name) if c not in text.columns]
+    cells = _cells(file, name)
+    missing = [c for c in required_columns(name) if c not in cells.columns]
     if missing:
         raise CohortError("column_missing", f"The table {name} lacks the column {', '.join(missing)}.")
+    frame, problems = parsed_cells(cells, TABLES[name], name)
+    return (_with_all_flags(frame) if name == "studies" else frame), problems
+
+
+def parsed_cells(
+    cells: pd.DataFrame, kinds: Mapping[str, Kind], table: str
+) -> tuple[pd.DataFrame, list[CohortFinding]]:
+    """Those of the columns that are there, typed by their kinds, and what is wrong with their cells."""
     columns: dict[str, pd.Series] = {}
     problems: list[CohortFinding] = []
-    for column, kind in TABLES[name].items():
-        if column in text.columns:
-            columns[column], wrong = _PARSERS[kind](text[column], column, name)
+    for column, kind in kinds.items():
+        if column in cells.columns:
+            columns[column], wrong = _PARSERS[kind](_as_text_or_time(cells[column], kind), column, table)
             problems += wrong
-    frame = pd.DataFrame(columns)
-    return (_with_all_flags(frame) if name == "studies" else frame), problems
+    return pd.DataFrame(columns), problems
 
 
 def absent_table(name: TableName) -> pd.DataFrame:
@@ -196,23 +207,23 @@ def table_unreadable(file_name: str) -> CohortError:
     return CohortError("table_unreadable", f"{file_name} cannot be read as a table.")
 
 
-def _text_cells(file: TableFile, name: TableName) -> pd.DataFrame:
-    """Every cell as text, empty where unknown; only Parquet's timestamps keep their type."""
+def _cells(file: TableFile, name: TableName) -> pd.DataFrame:
+    """The cells of the file's own types."""
     kinds = TABLES[name]
     try:
         if file.is_csv:
-            frame = csv_columns(file.name, file.content, kinds)
-        else:
-            ids = [column for column, kind in kinds.items() if kind == "id"]
-            frame = parquet_columns(file.name, file.content, kinds, ids)
+            return csv_columns(file.name, file.content, kinds)
+        ids = [column for column, kind in kinds.items() if kind == "id"]
+        return parquet_columns(file.name, file.content, kinds, ids)
     except UnreadableFile as error:
         raise CohortError(error.code, error.sentence) from error
     except PARSER_ERRORS as error:
         raise table_unreadable(file.name) from error
-    for column, series in frame.items():
-        if not (kinds[str(column)] == "time" and pd.api.types.is_datetime64_any_dtype(series.dtype)):
-            frame[column] = _as_text(series)
-    return frame
+
+
+def _as_text_or_time(series: pd.Series, kind: Kind) -> pd.Series:
+    """Every cell as text, empty where unknown; only Parquet's timestamps keep their type."""
+    return series if kind == "time" and pd.api.types.is_datetime64_any_dtype(series.dtype) else _as_text(series)
 
 
 def _as_text(series: pd.Series) -> pd.Series:

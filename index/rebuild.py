@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from cohorts import ECHO_TABLES, Cohort, CohortError, OpenCohort, open_cohort, shd_label, tables_sha256
 from embedding.clips import CLIPS_PER_BATCH, ClipRow, EmbeddedClips, embed_clips, open_view_cache
+from embedding.given_views import GivenViews, check_views, given_views
 from embedding.local import Reader, reading
 from embedding.view_cache import EmbeddedView, ViewCache
 from ground.disk import words_of
@@ -121,6 +122,7 @@ def write_index(
     started = time.monotonic()
     if cohort.tables.studies.empty:
         raise IndexNotWritten("The cohort has no studies, so there is nothing to index.")
+    check_views(bundle.manifest, cohort.tables)
     build: BuildParameters = {
         "search": "flat",
         "device": str(bundle.device),
@@ -131,13 +133,16 @@ def write_index(
         store.write(
             bundle_id=bundle.id, bundle_sha256=bundle.sha256, dim=bundle.embedding_dim, build=build
         ) as generation,
-        open_view_cache(store.root, bundle) as cache,
+        _cache(store.root, bundle, cohort.tables) as cache,
     ):
         clips = _embed_views(bundle, cohort.tables, cache, reader, machine)
         echos = _records(cohort.tables.echos)
         machine.progress(len(echos), len(echos), f"Writing generation {generation.generation_id}")
         skipped = [SkippedView(*key, clips.skipped[key]) for key in map(_key, echos) if key in clips.skipped]
-        n_studies, n_views = _write_studies(bundle, cohort.tables, clips, cache, generation, skipped)
+        views = _Views(
+            cohort.tables, clips, cache, given_views(cohort.tables, cohort.tables.studies["study_id"], store.root)
+        )
+        n_studies, n_views = _write_studies(bundle, cohort.tables, views, generation, skipped)
         report = RebuildReport(
             generation=generation.generation_id,
             bundle=bundle.id,
@@ -177,24 +182,53 @@ def _embed_views(
     return clips
 
 
+class _Views:
+    """The views of studies, whether their vectors are a clip's in the cache or the cohort's own."""
+
+    def __init__(self, cohort: Cohort, clips: EmbeddedClips[ViewKey], cache: ViewCache, given: GivenViews) -> None:
+        self._of_clips = {str(study_id): rows for study_id, rows in cohort.echos.groupby("study_id", sort=False)}
+        self._given_rows = cohort.given_views
+        self._given_places = self._given_rows.groupby("study_id", sort=False).indices
+        self._sha256_of, self._cache, self._given = clips.sha256_of, cache, given
+
+    def __contains__(self, study_id: str) -> bool:
+        return study_id in self._of_clips or study_id in self._given
+
+    def usable(self, study_id: str, skipped: list[SkippedView]) -> Iterator[tuple[dict[str, Any], EmbeddedView]]:
+        """Rows and vectors in the order of their table; a clip that the cache has lost is listed."""
+        if study_id in self._given:
+            rows = _records(self._given_rows.iloc[self._given_places[study_id]])
+            yield from zip(rows, map(EmbeddedView, self._given[study_id]), strict=True)
+            return
+        rows = _records(self._of_clips[study_id]) if study_id in self._of_clips else []
+        for row in rows:
+            if _key(row) not in self._sha256_of:
+                continue
+            view = self._cache.get(self._sha256_of[_key(row)])
+            if view is None:
+                lost = "Its vector was lost from the damaged embedding cache; rebuild again."
+                skipped.append(SkippedView(*_key(row), lost))
+            else:
+                yield row, view
+
+
+def _cache(folder: Path, bundle: Bundle, cohort: Cohort) -> ViewCache:
+    """Of the index folder; without clips one that nothing is kept in, since there may be no encoder to name it by."""
+    return ViewCache(None, "") if cohort.echos.empty else open_view_cache(folder, bundle)
+
+
 def _write_studies(
-    bundle: Bundle,
-    cohort: Cohort,
-    clips: EmbeddedClips[ViewKey],
-    cache: ViewCache,
-    generation: GenerationWriter,
-    skipped: list[SkippedView],
+    bundle: Bundle, cohort: Cohort, views: _Views, generation: GenerationWriter, skipped: list[SkippedView]
 ) -> tuple[int, int]:
     """Pool and write every study that has a view; how many studies and views were written. What is not is listed.
 
     Raises IndexNotWritten where there is none.
     """
-    rows_by_study = {str(study_id): rows for study_id, rows in cohort.echos.groupby("study_id", sort=False)}
     n_studies = n_views = 0
     for study in _records(cohort.studies):
-        usable = list(_usable_views(rows_by_study.get(study["study_id"]), clips.sha256_of, cache, skipped))
+        usable = list(views.usable(study["study_id"], skipped))
         if not usable:
-            listed = study["study_id"] in rows_by_study
+            listed = study["study_id"] in views
             reason = "None of its views could be used." if listed else "No echo views are listed for it."
             skipped.append(SkippedView(study["study_id"], "", reason))
             continue
@@ -204,7 +238,8 @@ def _write_studies(
         except (ValueError, TypeError, ArithmeticError):  # whatever a row holds, it costs no other study
             skipped.append(SkippedView(study["study_id"], "", "Its row in the table of studies cannot be kept."))
             continue
-        generation.add(card, pooled.embedding_D, {row["view_id"]: view.thumbnail_jpeg for row, view in usable})
+        pictures = {row["view_id"]: view.thumbnail_jpeg for row, view in usable if view.thumbnail_jpeg}
+        generation.add(card, pooled.embedding_D, pictures)
         n_studies += 1
         n_views += len(usable)
     if not n_studies:
@@ -212,24 +247,6 @@ def _write_studies(
         because = f" Most often: {why[0][0]}" if why else ""
         raise IndexNotWritten(f"None of the {len(cohort.studies)} studies could be indexed.{because}")
     return n_studies, n_views
-
-
-def _usable_views(
-    rows: pd.DataFrame | None,
-    sha256_by_view: Mapping[ViewKey, str],
-    cache: ViewCache,
-    skipped: list[SkippedView],
-) -> Iterator[tuple[dict[str, Any], EmbeddedView]]:
-    """The views of one study that the cache holds, in the order of the table."""
-    for row in [] if rows is None else _records(rows):
-        key = (row["study_id"], row["view_id"])
-        if key not in sha256_by_view:
-            continue
-        view = cache.get(sha256_by_view[key])
-        if view is None:
-            skipped.append(SkippedView(*key, "Its vector was lost from the damaged embedding cache; rebuild again."))
-        else:
-            yield row, view
 
 
 def _card(

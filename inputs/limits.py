@@ -75,6 +75,9 @@ MAX_COHORT_TABLE_BYTES = 1 << 30
 MAX_COHORT_ROWS = 5_000_000
 MAX_COHORT_CELLS = 200_000_000
 """All columns of a CSV count, of a Parquet file those that are read."""
+MAX_COHORT_VIEWS = 20_000_000
+"""Of the table of view vectors, which are read in pieces."""
+MAX_COHORT_VIEW_BYTES = 256 << 30
 MAX_COHORT_HEADER_BYTES = 64 * 1024
 MAX_COHORT_ABOUT_BYTES = 2**20
 """Of `cohort.json`."""

@@ -242,7 +242,12 @@ class View(BaseModel):
     view_id: str
     view: str | None
     pool_weight: float = Field(description="How much this view counts in the study's vector; sums to 1 over its views.")
-    thumbnail_url: str
+    thumbnail_url: str | None = Field(default=None, description="Absent where the index has no picture of the view.")
+    made_of: Literal["vector"] | None = Field(
+        default=None,
+        description="`vector`: the index was given this view as a vector, without its clip, so that it has no "
+        "thumbnail. Absent for a clip.",
+    )
 
     @property
     def name(self) -> str:

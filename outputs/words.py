@@ -22,6 +22,7 @@ __all__ = [
     "MOST_PROBABLE",
     "NOT_RAISED",
     "NO_MODEL",
+    "NO_PICTURES",
     "OWN_LABELS",
     "PERCENTILE",
     "SHD",
@@ -50,6 +51,7 @@ LVEF = "LVEF"
 SHD = "Structural heart disease"
 SHD_SHARE = f"{SHD}, share"
 IN_COMMON = "The most similar studies beside the whole index"
+NO_PICTURES = "Views without a picture were given to the index as vectors, without their clips."
 PERCENTILE = (
     "Percentile: of 100 studies of the index, so many are less similar to this ECG. It tells a place in this index, "
     "not that a study is near: the first one has the highest, however unlike the ECG it is."

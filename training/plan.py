@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 from pydantic import JsonValue
 
-from cohorts import SPLITS, OpenCohort, open_checked_cohort
+from cohorts import SPLITS, Cohort, OpenCohort, open_checked_cohort
+from embedding.given_views import check_views
 from ground.disk import sha256
 from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
@@ -38,7 +39,7 @@ class Plan:
     work: Path
     """What is expensive is kept here: prepared ECGs and view vectors by content, checkpoints by recipe and cohort."""
     start: Path | None
-    """The bundle whose echo encoder is used; None: it is trained here."""
+    """The bundle whose echo encoder is used; None: it is trained here or, without a place, there is none."""
     ecg_start: EcgStart
     """What the ECG tower starts from, unless the recipe trains an encoder first."""
     start_names: Mapping[str, str]
@@ -75,10 +76,9 @@ def plan_run(
 ) -> Plan:
     """Raises CohortError, BundleError or another Refusal for a run that cannot end well: see `training.train.train`."""
     refuse_existing(out)
-    if (recipe.echo_pretraining is None) == (start is None):
-        wants = "trains its own echo encoder" if start else "needs a bundle with an echo encoder to start from"
-        raise Refusal("start_not_fitting", f"the recipe {recipe.name} {wants}")
     if start is not None:
+        if recipe.echo_pretraining is not None:
+            raise Refusal("start_not_fitting", f"the recipe {recipe.name} trains its own echo encoder")
         check_start(start, recipe)
     if recipe.ecg_pretraining is not None and ecg_start is not None:
         raise Refusal("start_not_fitting", f"the recipe {recipe.name} pre-trains its own ECG encoder")
@@ -91,7 +91,7 @@ def plan_run(
     # The cohort: pairs of one patient within the window, each patient in one split, every label in every split.
     cohort = open_checked_cohort(cohort_dir, recipe.window_days)
     check_echo(cohort)
-    recipe = for_cohort(recipe, cohort)
+    recipe = for_cohort(for_views(recipe, cohort.tables, start), cohort)
     pairs = {split: cohort.split(split) for split in SPLITS}
     check_labels(pairs, cohort.labels, recipe.window_days, recipe.lvef_classes)
 
@@ -142,6 +142,31 @@ def for_cohort(recipe: Recipe, cohort: OpenCohort) -> Recipe:
     """The recipe for ECGs as the cohort has them, with a unit or without."""
     ecg = recipe.ecg.model_copy(update={"amplitude": cohort.tables.amplitude})
     return recipe.model_copy(update={"ecg": ecg})
+
+
+def for_views(recipe: Recipe, cohort: Cohort, start: Path | None) -> Recipe:
+    """The recipe for view vectors as the cohort has them: of clips, or given.
+
+    Refusal for a recipe that trains an echo encoder without clips, and for one that has neither an encoder nor vectors.
+    """
+    given, source = len(cohort.given_views), cohort.view_source
+    if recipe.echo_pretraining is not None and given:
+        raise Refusal(
+            "recipe_needs_clips",
+            f"the recipe {recipe.name} pre-trains an echo encoder and needs clips, and {given} views of this cohort "
+            "are vectors",
+            hint="`train --recipe vectors` aligns ECGs with the vectors.",
+        )
+    if start is not None:
+        check_views(read_manifest(start)[0], cohort)
+    elif recipe.echo_pretraining is None:
+        if source is None or not given or not cohort.echos.empty:
+            raise Refusal(
+                "start_not_fitting", f"the recipe {recipe.name} needs a bundle with an echo encoder to start from"
+            )
+        architecture = recipe.architecture.model_copy(update={"view_dim": source.width})
+        return recipe.model_copy(update={"architecture": architecture})
+    return recipe
 
 
 def refuse_existing(out: Path) -> None:

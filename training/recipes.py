@@ -111,7 +111,7 @@ class Recipe(BaseModel):
     seed: int = 0
 
     echo_pretraining: EchoPretraining | None
-    """None: the echo encoder comes from the bundle that training starts from."""
+    """None: the echo encoder comes from the bundle that training starts from, or the cohort gives view vectors."""
     ecg_pretraining: MaskedEcgPretraining | None = None
     """None: the ECG encoder starts from a bundle's, where one is named, or from random weights."""
     alignment: Alignment | None
@@ -250,8 +250,13 @@ def ecg_only() -> Recipe:
     return masked_ecg().model_copy(update={"name": "ecg_only", "echo_pretraining": None, "alignment": None})
 
 
+def vectors() -> Recipe:
+    """The alignment of `demo` on view vectors that the cohort gives; its projection is as wide as they are."""
+    return demo().model_copy(update={"name": "vectors", "echo_pretraining": None})
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
-    recipe.__name__: recipe for recipe in (paper, demo, masked_ecg, tiny, ecg_only)
+    recipe.__name__: recipe for recipe in (paper, demo, masked_ecg, tiny, ecg_only, vectors)
 }
 
 

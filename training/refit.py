@@ -14,6 +14,7 @@ import pandas as pd
 
 from cohorts import SPLITS, CohortError, OpenCohort, open_checked_cohort
 from cohorts.own_labels import OwnLabel, read_own_labels
+from embedding.given_views import check_views
 from ground.disk import short_name_of
 from ground.findings import SHD_FLAGS, short_flag_words
 from models.bundle import (
@@ -116,6 +117,8 @@ def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path, labels: Sequence[s
     # The cohort: patients in every split, and a label of any kind in those that fit.
     cohort = open_checked_cohort(cohort_dir, trained_window_days(manifest))
     cohort.check_amplitude(manifest.ecg.amplitude)
+    if manifest.gives("retrieval") and cohort.tables.lacks is None:
+        check_views(manifest, cohort.tables)
     own = read_own_labels(cohort, labels)
     rows = {split: ecg_rows(cohort, split, own) for split in SPLITS}
     check_anything_to_fit(rows, labels_with_own(cohort, own), [one.name for one in own])

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from cohorts import CohortError
+from embedding.given_views import given_views
 from embedding.sources import spec_hash
 from embedding.store import ArrayStore
 from ground.findings import LV_PHENOTYPES
@@ -27,7 +28,6 @@ from models.towers import EcgTower, EchoTower
 from training.data.cohort_arrays import (
     Arrays,
     PreparedEcgs,
-    clip_sources,
     prepare_ecgs,
     study_views,
     to_arrays,
@@ -63,12 +63,13 @@ def train(
 ) -> Path:
     """Trains on a cohort folder as `recipe` says and writes the bundle `out`; returns `out`.
 
-    `start` is a bundle whose echo encoder is used; a recipe without echo pre-training needs one. `ecg_start` is one,
-    the same or another, whose ECG encoder the alignment starts from instead of random ones. What is expensive is kept
-    in `<out>.work` and found again by a later run: prepared ECGs and view vectors by the content of their files,
-    checkpoints by recipe and cohort. `resume=False` starts this run's checkpoints afresh. Of several `ranks` the first
-    prepares, scores and writes; all of them align. A recipe without alignment ends with its ECG encoder. `say` is told,
-    in a sentence, what a person should know.
+    `start` is a bundle whose echo encoder is used; a recipe without echo pre-training needs one, unless the cohort
+    gives view vectors instead of clips: then the bundle names their source. `ecg_start` is one, the same or another,
+    whose ECG encoder the alignment starts from instead of random ones. What is expensive is kept in `<out>.work` and
+    found again by a later run: prepared ECGs and view vectors by the content of their files, checkpoints by recipe and
+    cohort. `resume=False` starts this run's checkpoints afresh. Of several `ranks` the first prepares, scores and
+    writes; all of them align. A recipe without alignment ends with its ECG encoder. `say` is told, in a sentence, what
+    a person should know.
     Raises CohortError, BundleError or another Refusal that says what is wrong.
     """
     require_tensorboard()
@@ -103,7 +104,7 @@ def train(
     # Probes on the features as they will be served, calibrated on patients who trained nothing.
     parts: Parts = {
         "ecg_tower": towers.ecg,
-        "echo_encoder": read_echo_encoder(echo.folder, echo.manifest),
+        "echo_encoder": echo.encoder(),
         "echo_tower": towers.echo,
     }
     probes = probe(plan, parts, ecgs, machine)
@@ -120,12 +121,17 @@ def train(
 
 @dataclass(frozen=True)
 class FrozenEcho:
-    """The bundle that holds the echo encoder, its view vectors by study_id, and how many clips were left out, why."""
+    """The bundle that holds the echo encoder, its view vectors by study_id, and how many clips were left out, why.
 
-    folder: Path
-    manifest: BundleManifest
+    No bundle where the cohort gives the vectors of an encoder that nobody has here.
+    """
+
+    bundle: tuple[Path, BundleManifest] | None
     views: Arrays
     skipped: dict[str, int]
+
+    def encoder(self) -> EchoEncoder | None:
+        return None if self.bundle is None else read_echo_encoder(*self.bundle)
 
 
 @dataclass(frozen=True)
@@ -138,21 +144,22 @@ class Parts(TypedDict):
     """What a finished bundle holds beside its probes."""
 
     ecg_tower: EcgTower
-    echo_encoder: EchoEncoder
+    echo_encoder: EchoEncoder | None
     echo_tower: EchoTower
 
 
 def freeze_echo(plan: Plan, machine: Machine) -> FrozenEcho:
-    tables = plan.cohort.tables
+    tables, seen = plan.cohort.tables, pd.concat([plan.pairs["train"], plan.pairs["val"]])["study_id"]
+    if plan.start is None and plan.echo_place is None:
+        return FrozenEcho(None, given_views(tables, seen, plan.work), {})
     with ArrayStore(plan.work / f"clips-{spec_hash(plan.recipe.echo)}", np.uint8) as decoded:
         folder = plan.start
         if folder is None:
             assert plan.echo_place is not None
             folder = train_echo_encoder(tables, plan.recipe, decoded, plan.echo_place, plan.draft, machine)
         bundle = Bundle.load(folder, device=str(machine.device), parts=("echo",))
-        clips = clip_sources(tables, pd.concat([plan.pairs["train"], plan.pairs["val"]])["study_id"])
-        views, skipped = study_views(bundle, tables, clips, plan.work, machine, decoded=decoded)
-    return FrozenEcho(folder, bundle.manifest, views, dict(Counter(skipped.values())))
+        views, skipped = study_views(bundle, tables, seen, plan.work, machine, decoded=decoded)
+    return FrozenEcho((folder, bundle.manifest), views, dict(Counter(skipped.values())))
 
 
 def start_ecg(plan: Plan, machine: Machine) -> EcgStart:
@@ -217,7 +224,9 @@ def card_run(plan: Plan, echo: FrozenEcho, ecg: EcgStart) -> CardRun:
         bundle_name=plan.out.name,
         starts=plan.start_names,
         ecg_encoder=ecg.origin,
-        echo_encoder=echo_encoder_sentence(echo.manifest, trained_here=plan.start is None),
+        echo_encoder=None
+        if echo.bundle is None
+        else echo_encoder_sentence(echo.bundle[1], trained_here=plan.start is None),
     )
 
 

@@ -329,5 +329,12 @@ def _views(card: StudyCard) -> list[View]:
 
 
 def _view(study_id: str, view: CataloguedView) -> View:
-    place = f"/v1/studies/{quote(study_id, safe='')}/views/{quote(view.view_id, safe='')}/thumbnail"
-    return View(view_id=view.view_id, view=view.view, pool_weight=round(view.pool_weight, 6), thumbnail_url=place)
+    if view.has_thumbnail:
+        shown = {
+            "thumbnail_url": f"/v1/studies/{quote(study_id, safe='')}/views/{quote(view.view_id, safe='')}/thumbnail"
+        }
+    else:
+        shown = {"made_of": "vector"}
+    return View.model_validate(
+        {"view_id": view.view_id, "view": view.view, "pool_weight": round(view.pool_weight, 6), **shown}
+    )

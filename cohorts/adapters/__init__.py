@@ -10,9 +10,20 @@ from cohorts.adapters.importing import Imported, import_cohort
 from cohorts.adapters.mimic_iv import MIMIC_IV
 from cohorts.adapters.ptb_xl import PTB_XL
 from cohorts.adapters.uk_biobank import UK_BIOBANK
+from cohorts.adapters.vectors import VECTORS
 from cohorts.tables import CohortError
 
-DATA_SETS: tuple[DataSet, ...] = (MIMIC_IV, ECHONEXT, PTB_XL, CODE_15, ECHONET_DYNAMIC, CAMUS, UK_BIOBANK, FOLDER)
+DATA_SETS: tuple[DataSet, ...] = (
+    MIMIC_IV,
+    ECHONEXT,
+    PTB_XL,
+    CODE_15,
+    ECHONET_DYNAMIC,
+    CAMUS,
+    UK_BIOBANK,
+    FOLDER,
+    VECTORS,
+)
 """In the order in which help names them."""
 
 
@@ -25,4 +36,4 @@ def data_set_named(name: str) -> DataSet:
     raise CohortError("data_set_unknown", "There is no data set of that name.", hint=f"KIND is one of {known}.")
 
 
-__all__ = ["DATA_SETS", "DataSet", "Imported", "Skipped", "Source", "data_set_named", "import_cohort"]
+__all__ = ["DATA_SETS", "VECTORS", "DataSet", "Imported", "Skipped", "Source", "data_set_named", "import_cohort"]

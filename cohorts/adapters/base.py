@@ -26,14 +26,15 @@ class Source:
     """What is to be imported, as whoever imports it says."""
 
     folder: Path
+    """For a `DataSet.from_file` a table."""
     roots: Mapping[str, Path] = field(default_factory=dict)
     """Folders by name, of data sets whose parts lie apart."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """A cohort's column -> the column of the source's own table that has it: `--map`."""
     files: Mapping[str, Path] = field(default_factory=dict)
-    """What an option named: `table`, `folds`, `lead-scale`."""
+    """What an option named: `table`, `folds`, `lead-scale`, `vectors`."""
     words: Mapping[str, str] = field(default_factory=dict)
-    """What an option said: `lead-scale-unit`."""
+    """What an option said: `lead-scale-unit`, `vectors-of`."""
     made: Path = Path()
     """A folder for files that an adapter must write itself; what is whole there already is found again."""
     progress: Progress = silent
@@ -71,7 +72,8 @@ class DataSet:
 
     name: the KIND of the command. says: one line for its help. options: the `Source.files` and `words`, `columns` (as
     `map`) and `roots` (as `root`) that it takes; any other is refused. licence, citation: as the data set's own pages
-    say; empty where they are not known. gather: raises CohortError for what is not such a data set.
+    say; empty where they are not known. from_file: SRC is one file, and no folder. gather: raises CohortError for what
+    is not such a data set.
     """
 
     name: str
@@ -80,6 +82,7 @@ class DataSet:
     options: frozenset[str] = frozenset()
     licence: str = ""
     citation: str = ""
+    from_file: bool = False
 
 
 _ROWS_SAID = 10

@@ -80,7 +80,9 @@ def _check_options(data_set: DataSet, source: Source) -> None:
     given = {*source.files, *source.words, *(["map"] if source.columns else []), *(["root"] if source.roots else [])}
     for option in sorted(given - data_set.options):
         raise CohortError("option_not_taken", f"{data_set.name} takes no --{option}.")
-    for folder in (source.folder, *source.roots.values()):
+    if data_set.from_file and not source.folder.is_file():
+        raise CohortError("file_missing", f"{source.folder} is not a file.")
+    for folder in (*(() if data_set.from_file else (source.folder,)), *source.roots.values()):
         if not folder.is_dir():
             raise CohortError("folder_missing", f"{folder} is not a folder.")
     for option, file in source.files.items():

@@ -32,7 +32,7 @@ def read_source_table(path: Path, wanted: Iterable[str], optional: Iterable[str]
 def source_rows(path: Path, wanted: Iterable[str], optional: Iterable[str] = ()) -> Iterator[pd.DataFrame]:
     """As `read_source_table`, some rows at a time, of a table that is too large to be held; at least one frame."""
     names = columns_of(path)
-    found = {name: _named(name, names) for name in (*wanted, *optional)}
+    found = {name: column_named(name, names) for name in (*wanted, *optional)}
     for name in wanted:
         if found[name] is None:
             raise column_missing(path.name, name, names)
@@ -73,7 +73,7 @@ def mapped_columns(path: Path, columns: Mapping[str, str], known: Iterable[str])
         if column not in ours:
             sentence = f"--map names {column}, which is no column of a cohort."
             raise CohortError("column_unknown", sentence, hint=_nearest(column, ours))
-    found = {column: _named(theirs, names) for column, theirs in columns.items()}
+    found = {column: column_named(theirs, names) for column, theirs in columns.items()}
     for column, there in found.items():
         if there is None:
             raise column_missing(path.name, columns[column], names)
@@ -90,7 +90,7 @@ def unreadable(table: str) -> CohortError:
     )
 
 
-def _named(name: str, names: list[str]) -> str | None:
+def column_named(name: str, names: list[str]) -> str | None:
     if name in names:
         return name
     alike = [there for there in names if there.strip().lower() == name.lower()]

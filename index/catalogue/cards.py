@@ -11,11 +11,15 @@ from ground.findings import LV_PHENOTYPES
 
 @dataclass(frozen=True)
 class CataloguedView:
-    """One clip of a study. `view` is its name (PLAX, A4C, ...), None where nobody said; `pool_weight` sums to 1."""
+    """One clip of a study. `view` is its name (PLAX, A4C, ...), None where nobody said; `pool_weight` sums to 1.
+
+    has_thumbnail: as the catalogue holds it; a view that was given as a vector has none.
+    """
 
     view_id: str
     view: str | None
     pool_weight: float
+    has_thumbnail: bool = True
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ _thumbnails = sa.Table(
     sa.Column("jpeg", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
+_OF_VIEW = (_thumbnails.c.study_id == _studies.c.study_id) & (_thumbnails.c.view_id == _views.c.view_id)
 
 _CONNECTIONS = 4
 _ROWS_AT_ONCE = 500
@@ -155,11 +156,16 @@ class Catalogue:
         with self._reading() as connection:
             studies = connection.execute(sa.select(*self._columns).where(condition)).mappings().all()
             views = connection.execute(
-                sa.select(_views).where(_views.c.row_id.in_(chosen)).order_by(_views.c.row_id, _views.c.position)
+                sa.select(_views, _thumbnails.c.view_id.is_not(None).label("has_thumbnail"))
+                .join(_studies)
+                .outerjoin(_thumbnails, _OF_VIEW)
+                .where(_views.c.row_id.in_(chosen))
+                .order_by(_views.c.row_id, _views.c.position)
             ).all()
         views_by_row: dict[int, list[CataloguedView]] = {study["row_id"]: [] for study in studies}
         for view in views:
-            views_by_row[view.row_id].append(CataloguedView(view.view_id, view.view, view.pool_weight))
+            found = CataloguedView(view.view_id, view.view, view.pool_weight, bool(view.has_thumbnail))
+            views_by_row[view.row_id].append(found)
         return [_card(dict(study), tuple(views_by_row[study["row_id"]])) for study in studies]
 
 
@@ -203,7 +209,9 @@ class CatalogueWriter:
         study["flags"] = dict(card.flags)
         self._waiting["studies"].append(study)
         self._waiting["views"] += [
-            {"row_id": card.row_id, "position": i, **vars(view)} for i, view in enumerate(card.views)
+            {"row_id": card.row_id, "position": i}
+            | {name: getattr(view, name) for name in ("view_id", "view", "pool_weight")}
+            for i, view in enumerate(card.views)
         ]
         self._waiting["thumbnails"] += [
             {"study_id": card.study_id, "view_id": view_id, "jpeg": jpeg} for view_id, jpeg in thumbnails.items()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from ground.errors import Refusal
 from inputs.specs import EcgSpec, EchoSpec
+from inputs.view_source import MEMBER, ViewSource
 from models.architecture import Architecture
 from models.labels import LabelDefinitions
 
@@ -116,6 +117,30 @@ class BundleManifest(BundleDraft):
             raise ValueError("a file is listed that does not belong in a bundle")
         return self
 
+    @property
+    def view_source(self) -> ViewSource | None:
+        """Whose view vectors it takes: its own echo encoder's or, without one, those that it was trained on."""
+        if ECHO_ENCODER not in self.files:
+            return self._trained_on_views
+        return ViewSource(
+            name=self.id[:200],
+            width=self.architecture.view_dim,
+            sha256=self.files[ECHO_ENCODER],
+            preparation=self.echo.model_dump(mode="json"),
+        )
+
+    @property
+    def takes_clips(self) -> bool:
+        """Whether its views are clips: always, unless it was trained on vectors and has no echo encoder."""
+        return ECHO_ENCODER in self.files or self._trained_on_views is None
+
+    @property
+    def _trained_on_views(self) -> ViewSource | None:
+        try:
+            return ViewSource.model_validate(self.training_data.get(MEMBER))
+        except ValidationError:
+            return None
+
     @staticmethod
     def files_for(use: Use) -> tuple[str, ...]:
         """The files that this takes, whether the bundle has them or not."""
@@ -128,5 +153,7 @@ class BundleManifest(BundleDraft):
     def lacks(self, use: Use) -> tuple[str, ...]:
         """The files that this takes and the bundle has not, then the components that its files lack."""
         files = tuple(name for name in self.files_for(use) if name not in self.files)
+        if use == "retrieval" and not self.takes_clips:
+            files = tuple(name for name in files if name != ECHO_ENCODER)
         components = {component for of_file in _NEEDS[use].values() for component in of_file}
         return files + tuple(name for name in self.absent if name in components)

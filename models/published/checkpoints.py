@@ -71,7 +71,7 @@ _WEIGHTS = {
 _ALLOWED = {*_INERT, *_PLAIN, *_WEIGHTS}
 
 
-def read_checkpoint(file: Path) -> tuple[object, str]:
+def read_checkpoint(file: Path, most_bytes: int = MAX_FILE_BYTES) -> tuple[object, str]:
     """What torch.save was given, its tensors mapped from the file (on the CPU), and the file's sha256.
 
     CheckpointError when the file is not in torch's zip format, is damaged, or wants anything but weights and the
@@ -79,8 +79,8 @@ def read_checkpoint(file: Path) -> tuple[object, str]:
     """
     if not file.is_file():
         raise CheckpointError("no_checkpoint", f"{file.name} is not a file.")
-    if file.stat().st_size > MAX_FILE_BYTES:
-        raise CheckpointError("too_large", f"{file.name} is larger than {MAX_FILE_BYTES >> 30} GiB.")
+    if file.stat().st_size > most_bytes:
+        raise CheckpointError("too_large", f"{file.name} is larger than {most_bytes >> 30} GiB.")
     with file.open("rb") as stream:
         sha256 = sha256_of_open(stream)
         is_zip = zipfile.is_zipfile(stream)

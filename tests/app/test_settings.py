@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import traceback
@@ -44,6 +45,7 @@ def test_cohorts_come_from_the_environment_as_json(monkeypatch):
 def test_a_settings_file_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch, content):
     (tmp_path / "c.toml").write_bytes(content)
     monkeypatch.setenv("ECHO2ECG_CONFIG", str(tmp_path / "c.toml"))
+    gc.collect()  # what other tests left must not be finished off at the depth of these brackets
     with pytest.raises(SettingsError, match="ECHO2ECG_CONFIG names"):
         Settings(bundle_dir="b", index_dir="i")
 

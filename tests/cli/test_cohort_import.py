@@ -61,7 +61,7 @@ def test_options_reach_the_data_set(command, echonext, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("nonsense", "{echonext}"), "There is no data set of that name. KIND is one of echonext, ptb-xl"),
+        (("nonsense", "{echonext}"), "There is no data set of that name. KIND is one of mimic-iv, echonext, ptb-xl"),
         (("echonext", "{here}/absent"), "absent is not a folder."),
         (("ptb-xl", "{echonext}"), "There is no ptbxl_database.csv in the folder or below it, as PTB-XL has it."),
         (("echonext", "{echonext}", "--map", "age=x"), "echonext takes no --map."),

@@ -37,7 +37,8 @@ class FakeBundle:
 
     def __init__(self, encoder="e1", spec=None, batch_s=0.0):
         self.echo_encoder_sha256 = encoder
-        self.manifest = SimpleNamespace(echo=spec or EchoSpec(frames=2, stride=1, size=8, zoom=0))
+        spec = spec or EchoSpec(frames=2, stride=1, size=8, zoom=0)
+        self.manifest = SimpleNamespace(echo=spec, takes_clips=True, view_source=None)
         self.batches = []
         self.batch_s = batch_s
 

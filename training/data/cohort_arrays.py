@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cohorts import Cohort
 from embedding.clips import ClipRow, embed_clips, open_view_cache
 from embedding.ecgs import prepared_ecgs
+from embedding.given_views import check_views, given_views
 from embedding.local import reading
 from embedding.sources import Sources, hash_clips
 from embedding.store import ArrayStore
@@ -81,16 +82,23 @@ def clip_sources(cohort: Cohort, study_ids: pd.Series) -> Sources:
 def study_views(
     bundle: Bundle,
     cohort: Cohort,
-    clips: Sources,
+    study_ids: pd.Series,
     folder: Path,
     machine: Machine,
     *,
     decoded: ArrayStore | None = None,
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
-    """View vectors (V, D) of every study that has any, in the order of the cohort's table, and the clips left out.
+    """View vectors (V, D) of those of the studies that have any, in the order of the tables, and the clips left out.
 
-    Kept in `folder` by encoder, echo specification and file content, so that an interrupted run goes on where it was.
+    Vectors of clips are kept in `folder` by encoder, echo specification and file content, so that an interrupted run
+    goes on where it was; of studies without clips the cohort gives them. Raises BundleError for those of another
+    source.
     """
+    check_views(bundle.manifest, cohort)
+    given = given_views(cohort, study_ids, folder)
+    if cohort.echos.empty:
+        return dict(given), {}
+    clips = clip_sources(cohort, study_ids)
     study_of_clip = dict(zip(cohort.echos.index.astype(str), cohort.echos["study_id"], strict=True))
     rows = [ClipRow(name, source.path, source.sha256) for name, source in clips.files.items()]
     by_study: dict[str, list[NDArray[np.float32]]] = {}
@@ -102,4 +110,5 @@ def study_views(
             view = cache.get(embedded.sha256_of[row.key]) if row.key in embedded.sha256_of else None
             if view is not None:
                 by_study.setdefault(study_of_clip[row.key], []).append(view.vector_V)
-    return {study_id: np.stack(views) for study_id, views in by_study.items()}, clips.skipped | embedded.skipped
+    of_clips = {study_id: np.stack(views) for study_id, views in by_study.items()}
+    return of_clips | dict(given), clips.skipped | embedded.skipped

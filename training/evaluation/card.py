@@ -28,15 +28,16 @@ CARD_WORDS = "card.md.j2"
 class CardRun:
     """What a card tells of the run beside recipe and numbers.
 
-    `ecg_encoder` and `echo_encoder` say in a sentence where the encoder is from. `starts` names, by the option of the
-    command, the bundles that gave weights.
+    `ecg_encoder` and `echo_encoder` say in a sentence where the encoder is from; the latter is None for a bundle
+    without one, whose views are vectors that the cohort gave. `starts` names, by the option of the command, the bundles
+    that gave weights.
     """
 
     cohort_name: str
     bundle_name: str
     starts: Mapping[str, str]
     ecg_encoder: str
-    echo_encoder: str
+    echo_encoder: str | None
 
 
 def model_card(recipe: Recipe, draft: BundleDraft, report: EvaluationReport, fit: ProbeFit, run: CardRun) -> str:

@@ -15,7 +15,7 @@ from ground.findings import SHD_FLAGS
 from models.bundle import Bundle
 from models.device import Machine
 from models.labels import LvefClasses
-from training.data.cohort_arrays import Arrays, clip_sources, prepared_signals, study_views, usable_pairs
+from training.data.cohort_arrays import Arrays, prepared_signals, study_views, usable_pairs
 from training.data.embedded import EmbeddedEcgs, FlagAnswers, embed_ecgs
 from training.data.own_rows import ecg_rows, labels_with_own, paired
 from training.evaluation.answers import (
@@ -85,7 +85,7 @@ def measure(
     views: Arrays = {}
     skipped_clips: dict[str, str] = {}
     if bundle.manifest.gives("retrieval") and tables.lacks is None:
-        views, skipped_clips = study_views(bundle, tables, clip_sources(tables, tested["study_id"]), folder, machine)
+        views, skipped_clips = study_views(bundle, tables, tested["study_id"].dropna(), folder, machine)
         retrieved = usable_pairs(tested, signals, views)
         # What has no study is measured by its labels alone.
         tested = pd.concat([retrieved, _readable(tested[tested["study_id"].isna()], signals)], ignore_index=True)

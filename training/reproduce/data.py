@@ -24,7 +24,6 @@ from models.labels import LabelDefinitions, LvefClasses
 from training.data.batches import PairedArrays
 from training.data.cohort_arrays import (
     Arrays,
-    clip_sources,
     prepared_signals,
     study_views,
     to_arrays,
@@ -72,8 +71,7 @@ def comparison_data(cohort_dir: Path, recipe: Recipe, work: Path, machine: Machi
         place = Place(work / "echo")
         echo_dir = train_echo_encoder(cohort, recipe, decoded, place, _draft(recipe), machine)
         echo_bundle = Bundle.load(echo_dir, device=str(machine.device), parts=("echo",))
-        clips = clip_sources(cohort, pairs["study_id"])
-        views, _ = study_views(echo_bundle, cohort, clips, work, machine, decoded=decoded)
+        views, _ = study_views(echo_bundle, cohort, pairs["study_id"], work, machine, decoded=decoded)
     usable = usable_pairs(pairs, signals, views)
     groups = {
         name: _group(name, usable[usable["patient_id"].isin(_patients(cohort, name))], labels, signals, views, recipe)

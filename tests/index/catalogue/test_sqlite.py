@@ -28,7 +28,9 @@ def study(row_id: int, *, patient: str = "p1", views: int = 2, **changes) -> Stu
         "lvesv_ml": None,
         "flags": {"a_flag": True, "b_flag": None},
         "shd": True,
-        "views": tuple(CataloguedView(f"v{i}", "A4C" if i else None, 1 / views) for i in range(views)),
+        "views": tuple(
+            CataloguedView(f"v{i}", "A4C" if i else None, 1 / views, has_thumbnail=False) for i in range(views)
+        ),
     }
     return StudyCard(row_id=row_id, patient_id=patient, **(fields | changes))
 
@@ -38,6 +40,11 @@ def write(path, cards, thumbnails=None):
         for card in cards:
             writer.add(card, thumbnails or {})
     return Catalogue.open(path)
+
+
+def test_a_card_says_which_of_its_views_have_a_picture(tmp_path):
+    catalogue = write(tmp_path / "c.sqlite", [study(0)], {"v1": b"jpeg"})
+    assert [view.has_thumbnail for view in catalogue.card("s0").views] == [False, True]
 
 
 def test_a_card_comes_back_as_it_was_written(tmp_path):

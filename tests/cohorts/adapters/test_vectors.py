@@ -1,0 +1,204 @@
+"""View vectors of others: a Parquet table, a table with an array, the published pair; and what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from sound_tables import sound_tables
+from typer.testing import CliRunner
+
+from cli.main import app
+from cohorts import CohortError, check_cohort, open_cohort
+from cohorts.adapters import VECTORS, Source, import_cohort
+from ground.errors import Refusal
+from models.published.view_tensors import tensor_to_npy
+
+WIDTH = 5
+
+
+@pytest.fixture
+def base(tmp_path):
+    return sound_tables().write(tmp_path / "base")
+
+
+@pytest.fixture
+def rows(base):
+    """Two views of each study, and one of a study that the cohort does not know."""
+    studies = open_cohort(base).tables.studies["study_id"]
+    table = pd.DataFrame({"study_id": [*studies.repeat(2), "elsewhere"]})
+    return table.assign(view_id=[f"v{i}" for i in range(len(table))], vector_row=range(len(table))[::-1])
+
+
+@pytest.fixture
+def vectors(rows):
+    return np.random.default_rng(0).standard_normal((len(rows), WIDTH)).astype(np.float32)
+
+
+def parquet(path, rows, lists, of=None):
+    column = pa.array([None if numbers is None else list(map(float, numbers)) for numbers in lists], of)
+    pq.write_table(pa.Table.from_pandas(rows, preserve_index=False).append_column("vector", column), path)
+    return path
+
+
+def imported(table, base, out, columns=None, vectors=None, name="EchoPrime"):
+    files = {} if vectors is None else {"vectors": vectors}
+    words = {} if name is None else {"vectors-of": name}
+    return import_cohort(VECTORS, Source(table, {"cohort": base}, columns or {}, files, words), out)
+
+
+def kept(out):
+    tables = open_cohort(out).tables
+    found = np.concatenate([piece.vectors_NW for piece in tables.view_pieces()])
+    return tables, found
+
+
+def test_a_table_of_lists_becomes_the_views_of_the_cohort_that_is_there(base, rows, vectors, tmp_path):
+    done = imported(parquet(tmp_path / "t.parquet", rows, vectors), base, tmp_path / "out")
+    tables, found = kept(tmp_path / "out")
+    np.testing.assert_array_equal(found, vectors[:-1])
+    assert tables.views["view_id"].tolist() == rows["view_id"].tolist()[:-1]
+    assert [(left.reason, left.count, left.rows) for left in done.skipped] == [
+        ("the study is not in the cohort", 1, (len(rows),))
+    ]
+    assert (tables.view_source.name, tables.view_source.width) == ("EchoPrime", WIDTH)
+    assert tables.ecgs["path"].str.startswith("cohort:").all()
+    assert check_cohort(tmp_path / "out").problems == ()
+
+
+@pytest.mark.parametrize("column", ["vector_row", "echo_embed_idx"])
+def test_a_csv_names_the_row_of_an_array_and_its_own_order_counts_for_nothing(base, rows, vectors, tmp_path, column):
+    rows.rename(columns={"vector_row": column}).to_csv(tmp_path / "t.csv", index=False)
+    np.save(tmp_path / "v.npy", vectors.astype(np.float64))
+    imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npy")
+    np.testing.assert_array_equal(kept(tmp_path / "out")[1], vectors[::-1][:-1])
+
+
+def test_the_published_pair_is_imported_from_its_tensor(base, rows, vectors, tmp_path):
+    pair = rows[["study_id", "vector_row"]].set_axis(["echo_study_id", "echo_embed_idx"], axis=1)
+    pair.to_csv(tmp_path / "pair.csv", index=False)
+    torch.save(torch.from_numpy(vectors).half(), tmp_path / "v.pt")
+    line = ["cohort", "import", "vectors", tmp_path / "pair.csv", tmp_path / "out", "--vectors-of", "EchoPrime"]
+    line += ["--vectors", tmp_path / "v.pt", "--root", f"cohort={base}"]
+    result = CliRunner().invoke(app, list(map(str, line)))
+    assert result.exit_code == 0, result.output
+    tables, found = kept(tmp_path / "out")
+    np.testing.assert_array_equal(found, vectors.astype(np.float16).astype(np.float32)[::-1][:-1])
+    assert tables.views["view_id"].tolist() == [str(n) for n in rows["vector_row"]][:-1]
+
+
+def test_a_tensor_file_that_is_anything_else_is_refused_and_not_run(tmp_path):
+    torch.save({"model": print}, tmp_path / "code.pt")
+    with pytest.raises(Refusal, match=r"code.pt wants .*print, which no weights need"):
+        tensor_to_npy(tmp_path / "code.pt", tmp_path / "v.npy")
+    torch.save(torch.zeros(3), tmp_path / "flat.pt")
+    with pytest.raises(Refusal, match=r"flat.pt is not one tensor"):
+        tensor_to_npy(tmp_path / "flat.pt", tmp_path / "v.npy")
+    assert not (tmp_path / "v.npy").exists()
+
+
+def _two_widths(vectors):
+    return [*vectors[:2].tolist(), vectors[2][:3].tolist(), *vectors[3:].tolist()]
+
+
+def _with(vectors, number):
+    return [*vectors[:2].tolist(), [number] * WIDTH, *vectors[3:].tolist()]
+
+
+@pytest.mark.parametrize(
+    ("code", "spoilt"),
+    [
+        ("vector_width", _two_widths),
+        ("vector_width", lambda vectors: [*vectors[:2].tolist(), None, *vectors[3:].tolist()]),
+        ("vector_not_finite", lambda vectors: _with(vectors, np.nan)),
+        ("vector_not_finite", lambda vectors: _with(vectors, 1e300)),
+        ("vector_zero", lambda vectors: _with(vectors, 0.0)),
+    ],
+)
+def test_a_vector_that_cannot_be_used_is_refused_by_its_row_and_nothing_is_left(
+    base, rows, vectors, tmp_path, code, spoilt
+):
+    table = parquet(tmp_path / "t.parquet", rows, spoilt(vectors))
+    with pytest.raises(CohortError, match=r"\(t.parquet, row 3\)") as refused:
+        imported(table, base, tmp_path / "out")
+    assert refused.value.code == code
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_an_array_that_is_cut_short_or_lacks_rows_is_refused(base, rows, vectors, tmp_path):
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    np.save(tmp_path / "v.npy", vectors)
+    whole = (tmp_path / "v.npy").read_bytes()
+    (tmp_path / "v.npy").write_bytes(whole[:-4])
+    with pytest.raises(CohortError, match=r"v.npy is cut short, or is no NumPy array"):
+        imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npy")
+    np.save(tmp_path / "v.npy", vectors[:-1])
+    with pytest.raises(CohortError, match=rf"beyond the {len(vectors) - 1} vectors of v.npy \(t.csv, row 1\)"):
+        imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npy")
+    np.save(tmp_path / "v.npy", np.array([object()]), allow_pickle=True)
+    with pytest.raises(CohortError, match="no NumPy array"):
+        imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npy")
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_an_order_that_no_column_states_is_not_assumed(base, rows, vectors, tmp_path):
+    rows.drop(columns="vector_row").to_csv(tmp_path / "t.csv", index=False)
+    np.save(tmp_path / "v.npy", vectors)
+    with pytest.raises(CohortError, match=r"does not say which row of v.npy"):
+        imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npy")
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        ("id_missing", lambda rows: rows.assign(study_id=["", *rows["study_id"][1:]])),
+        ("id_twice", lambda rows: rows.assign(study_id=rows["study_id"][0], view_id="v")),
+        ("column_missing", lambda rows: rows.rename(columns={"study_id": "studyid"})),
+        ("study_unmatched", lambda rows: rows.assign(study_id="elsewhere")),
+    ],
+)
+def test_ids_that_are_missing_or_twice_are_refused(base, rows, vectors, tmp_path, code, change):
+    table = parquet(tmp_path / "t.parquet", change(rows), vectors)
+    with pytest.raises(CohortError) as refused:
+        imported(table, base, tmp_path / "out")
+    assert refused.value.code == code
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_whose_vectors_they_are_must_be_said(base, rows, vectors, tmp_path):
+    table = parquet(tmp_path / "t.parquet", rows, vectors)
+    with pytest.raises(CohortError, match="does not say whose vectors") as refused:
+        imported(table, base, tmp_path / "out", name=None)
+    assert "--vectors-of" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "about"),
+    [
+        ("vector_width", {"name": "E", "width": WIDTH + 1}),
+        ("view_source_missing", None),
+        ("view_source_invalid", {"width": WIDTH}),
+    ],
+)
+def test_a_cohort_whose_vectors_are_not_what_it_says_is_refused(base, rows, vectors, tmp_path, code, about):
+    imported(parquet(tmp_path / "t.parquet", rows, vectors), base, tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "cohort.json").read_text()) | {"view_vectors": about}
+    (tmp_path / "out" / "cohort.json").write_text(json.dumps(written))
+    assert code in [problem.code for problem in check_cohort(tmp_path / "out").problems]
+
+
+def test_a_damaged_table_of_views_is_refused_and_another_table_is_another_cohort(base, rows, vectors, tmp_path):
+    imported(parquet(tmp_path / "t.parquet", rows, vectors), base, tmp_path / "out")
+    imported(parquet(tmp_path / "t.parquet", rows, vectors * 2), base, tmp_path / "other")
+    first, other = (open_cohort(tmp_path / name) for name in ("out", "other"))
+    assert first.echo_tables_sha256 != other.echo_tables_sha256
+    assert first.sha256 != other.sha256
+    file = tmp_path / "out" / "views.parquet"
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(CohortError, match=r"views.parquet cannot be read as a table"):
+        open_cohort(tmp_path / "out")
