@@ -6,9 +6,12 @@ Knows nothing of names of files.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from inputs.errors import UnreadableFile
+from inputs.records import MAX_REGIONS, Region
 
 _CONVERT = "Convert it to AVI or MP4, or export the cine loop as DICOM."
 _LOOP = "Send the cine loop as DICOM, AVI or MP4."
@@ -43,7 +46,7 @@ _KINDS = (
     _kind(rb"RIFF.{4}WEBP", "a WebP image", _CONVERT),
     _kind(rb"....ftyp(hei[cxms]|hev[cx]|m[is]f1|avi[fs])", "a HEIF or AVIF image", _LOOP),
     _kind(rb"....ftypM4[AB]", "an audio file", _LOOP),
-    _kind(rb"\x00\x00\x00\x0cjP  .{8}....ftypmjp2", "a Motion JPEG 2000 video", _CONVERT),
+    _kind(rb"\x00\x00\x00\x0cjP  .{8}ftypmjp2", "a Motion JPEG 2000 video", _CONVERT),
     _kind(rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image", _LOOP),
     _kind(rb"\x00?\x00\x00\x01[\x09\x27\x47\x67]", "a bare H.264 stream", _CONVERT),
     _kind(rb"YUV4MPEG2 ", "a YUV4MPEG2 video", _CONVERT),
@@ -169,3 +172,20 @@ def not_two_dimensional(spatial_formats: tuple[int, ...]) -> UnreadableFile | No
     return UnreadableFile(
         code, f"This is {name}, not a two-dimensional clip.", hint="Send the cine loops of the study."
     )
+
+
+def two_dimensional_regions(regions: Iterable[Any]) -> tuple[Region, ...]:
+    """Where the two-dimensional ones of SequenceOfUltrasoundRegions lie (PS3.3 C.8.5.5.1.2): its edges are included.
+
+    None where one of them does not say it, or they are too many: what lies elsewhere might then be masked.
+    """
+    found: list[Region] = []
+    for region in regions:
+        if region.get("RegionSpatialFormat") != 1:
+            continue
+        edges = [region.get(f"RegionLocation{edge}") for edge in ("MinY0", "MinX0", "MaxY1", "MaxX1")]
+        if not all(isinstance(edge, int) and abs(edge) < 2**31 for edge in edges):
+            return ()
+        top, left, bottom, right = edges
+        found.append((top, left, bottom + 1, right + 1))
+    return tuple(found) if len(found) <= MAX_REGIONS else ()

@@ -49,9 +49,10 @@ def sector_mask(frames_THWC: NDArray[np.uint8], regions: tuple[Region, ...] = ()
     A pixel moves when it goes on changing between moments at which it is lit, by its own brightness: what changes in
     text, a trace, a clock or the curve of respiration goes out in between. Moving pixels count where they lie densely.
     Large moving areas are the sector's, and so is what stays lit beside them without a gap, densely and not flat, such
-    as still walls. The convex hull of both keeps dark cavities and what moves in them, one for each sector of a biplane
-    picture; what is lit in it but hangs together with no such area goes. All levels are lower in a dark clip. EchoPrime
-    masks with the same idea, motion against still overlays, by other steps: the masks are alike, not equal.
+    as still walls. The convex hull of both, one for each sector of a biplane picture, keeps dark cavities and what
+    moves in them; what is lit in it but neither enclosed by such areas nor hangs together with one goes. All levels are
+    lower in a dark clip. EchoPrime masks with the same idea, motion against still overlays, by other steps: the masks
+    are alike, not equal.
     """
     n_rows, n_columns = frames_THWC.shape[1:3]
     some_THWC = frames_THWC[:: 1 + (len(frames_THWC) - 1) // _ENOUGH_FRAMES]
@@ -63,19 +64,19 @@ def sector_mask(frames_THWC: NDArray[np.uint8], regions: tuple[Region, ...] = ()
     lit_level = _lit_level(brightest_HW - darkest_HW)
     lit_HW = (brightest_HW > lit_level) & within_HW
     goes_on_HW, n_lit_HW = _changes(greys, brightest_HW, lit_level)
-    moved_HW = (brightest_HW - darkest_HW > lit_level // 2) & (n_lit_HW >= len(greys) / 2)
-    moves_HW = goes_on_HW & moved_HW & within_HW
+    moves_HW = goes_on_HW & (brightest_HW - darkest_HW > lit_level // 2) & within_HW
     grainy_HW = cv2.morphologyEx(brightest_HW, cv2.MORPH_GRADIENT, _NEXT) > lit_level // 4
-    stays_HW = (n_lit_HW >= len(greys) * 7 / 8) & grainy_HW & within_HW
+    stays_HW = (n_lit_HW >= len(greys) * 3 / 4) & grainy_HW & within_HW
     moving_HW = _large_areas(_dense(moves_HW, 4 * reach + 1))
     sector_HW = moving_HW | _touching(_dense(stays_HW, 4 * reach + 1), moving_HW)
     if not moving_HW.any() or sector_HW.mean() < _MIN_SECTOR_SHARE:
         return None
     sector_HW |= cv2.dilate(sector_HW, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) & (moves_HW | stays_HW)
+    sector_HW = _filled(sector_HW)
     hull_HW = _hull(sector_HW, 12 * reach + 1)
     apart_HW = (lit_HW & hull_HW) ^ _touching(lit_HW & hull_HW, sector_HW)
-    mask_HW = np.asarray(hull_HW & (1 - cv2.dilate(apart_HW, _NEXT)), np.uint8)
-    return np.asarray(_resized(mask_HW, (n_rows, n_columns)) & inside_HW, np.uint8)
+    hull_HW[cv2.dilate(apart_HW, _NEXT) > 0] = 0
+    return np.asarray(_resized(hull_HW, (n_rows, n_columns)) & inside_HW, np.uint8)
 
 
 def _inside(regions: tuple[Region, ...], shape: tuple[int, int]) -> Mask:
@@ -171,25 +172,30 @@ def _hull(sector_HW: Mask, narrow: int) -> Mask:
     hull_HW = _convex(sector_HW)
     if sector_HW.sum() > _ONE_SECTOR_SHARE * hull_HW.sum():
         return hull_HW
-    outlines, _tree = cv2.findContours(sector_HW, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    whole_HW = np.zeros_like(sector_HW)
-    cv2.drawContours(whole_HW, outlines, -1, 1, cv2.FILLED)
-    cores_HW = cv2.morphologyEx(whole_HW, cv2.MORPH_OPEN, np.ones((narrow, narrow), np.uint8))
+    cores_HW = cv2.morphologyEx(sector_HW, cv2.MORPH_OPEN, np.ones((narrow, narrow), np.uint8))
     n, labels_HW, stats, _centres = cv2.connectedComponentsWithStats(cores_HW)
     sizes = stats[:, cv2.CC_STAT_AREA]
-    first, second = 0, 0
-    if n > 2:  # the background is one
-        second, first = 1 + np.argsort(sizes[1:])[-2:]
-    if sizes[second] < sizes[first] / 2 or first == second:
+    if n < 3:  # the background is one
+        return hull_HW
+    second, first = 1 + np.argsort(sizes[1:])[-2:]
+    if sizes[second] < sizes[first] / 2:
         return hull_HW
     away = [cv2.distanceTransform((labels_HW != label).astype(np.uint8), cv2.DIST_L2, 3) for label in (first, second)]
     nearer_HW = (away[0] < away[1]).astype(np.uint8)
-    parts = (whole_HW & nearer_HW, whole_HW & (1 - nearer_HW))
+    parts = (sector_HW & nearer_HW, sector_HW & (1 - nearer_HW))
     between_HW = np.zeros_like(sector_HW)
     cv2.line(between_HW, _top(parts[0]), _top(parts[1]), 1)
-    if 2 * (between_HW & whole_HW).sum() > between_HW.sum():  # both come from one apex: walls beside a dark cavity
+    if 2 * (between_HW & sector_HW).sum() > between_HW.sum():  # both come from one apex: walls beside a dark cavity
         return hull_HW
     return _convex(parts[0]) | _convex(parts[1])
+
+
+def _filled(area_HW: Mask) -> Mask:
+    """With what it encloses."""
+    filled_HW = np.zeros_like(area_HW)
+    outlines, _tree = cv2.findContours(area_HW, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(filled_HW, outlines, -1, 1, cv2.FILLED)
+    return filled_HW
 
 
 def _convex(area_HW: Mask) -> Mask:
@@ -200,6 +206,7 @@ def _convex(area_HW: Mask) -> Mask:
 
 
 def _top(area_HW: Mask) -> tuple[int, int]:
-    """Column and row of the middle of its highest row."""
+    """Column and row of the middle of its highest tenth: an apex may be cut to an arc."""
     ys, xs = np.nonzero(area_HW)
-    return int(xs[ys == ys[0]].mean()), int(ys[0])
+    high = ys <= ys[0] + (ys[-1] - ys[0]) / 10
+    return int(xs[high].mean()), int(ys[high].mean())
