@@ -190,11 +190,12 @@ def unpack_clip(message: Message) -> EchoClip:
 
 
 def _regions(packed: Any) -> tuple[Region, ...]:
-    regions = tuple(tuple(region) for region in packed)
-    right = all(len(region) == 4 and all(type(edge) is int for edge in region) for region in regions)
-    if len(regions) > MAX_REGIONS or not right:
+    if not isinstance(packed, list) or len(packed) > MAX_REGIONS:
         raise ValueError("no regions")
-    return regions
+    for region in packed:
+        if not isinstance(region, list) or len(region) != 4 or not all(type(edge) is int for edge in region):
+            raise ValueError("no region")
+    return tuple((top, left, bottom, right) for top, left, bottom, right in packed)
 
 
 def pack_error(error: InputError) -> dict[str, Any]:
