@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from cohorts import CohortError
-from embedding.sources import spec_hash
+from embedding.prepared import clip_store_name
 from embedding.store import ArrayStore
 from ground.findings import LV_PHENOTYPES
 from ground.progress import silent
@@ -135,7 +135,7 @@ class Parts(TypedDict):
 
 def freeze_echo(plan: Plan, machine: Machine) -> FrozenEcho:
     tables = plan.cohort.tables
-    with ArrayStore(plan.work / f"clips-{spec_hash(plan.recipe.echo)}", np.uint8) as decoded:
+    with ArrayStore(plan.work / clip_store_name(plan.recipe.echo), np.uint8) as decoded:
         folder = plan.start
         if folder is None:
             assert plan.echo_place is not None
