@@ -51,9 +51,9 @@ def given_views(cohort: Cohort, study_ids: Collection[str] | pd.Series, folder: 
     if rows.empty or cohort.view_source is None:
         return {}
     wanted_N = rows.index.to_numpy()
-    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the mapped array keeps it open
-    _copy(cohort, wanted_N, file)
-    vectors_NW = np.memmap(file, np.float32, "c", shape=(len(rows), cohort.view_source.width))
+    with tempfile.TemporaryFile(dir=folder) as file:
+        _copy(cohort, wanted_N, file)
+        vectors_NW = np.memmap(file, np.float32, "c", shape=(len(rows), cohort.view_source.width))  # keeps it
     places = rows.groupby("study_id", sort=False).indices
     return {str(study_id): _rows(vectors_NW, np.asarray(of_study)) for study_id, of_study in places.items()}
 

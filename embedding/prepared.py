@@ -11,10 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.local import Reader
+from embedding.sources import spec_hash
 from inputs.echo.prepare import prepare_clip
 from inputs.opened import File
 from inputs.records import EchoClip
 from inputs.specs import EchoSpec
+
+_MASK_LAYOUT = "2"
+"""Raised when masks of the same clip change."""
+
+
+def clip_store_name(spec: EchoSpec) -> str:
+    """Of the folder, in a work folder, that keeps what `clip_bytes` gives for this specification."""
+    return f"clips-{spec_hash(spec)}" + (f"-{_MASK_LAYOUT}" if spec.mask_outside_sector else "")
 
 
 def read_clip(path: File, spec: EchoSpec, reader: Reader) -> EchoClip:

@@ -106,11 +106,17 @@ class EcgRecording:
         return float(self.signal_mv.shape[1] / self.rate_hz)
 
 
+Region = tuple[int, int, int, int]
+"""Rows and columns of a picture: top, left, bottom, right, the last two not included; it may exceed the picture."""
+MAX_REGIONS = 16
+
+
 @dataclass(frozen=True)
 class EchoClip:
     """One cine loop, or its first frames. frames_THWC: uint8 RGB. frame_rate_hz is None when the file does not say.
 
     frame_step: every how many of the file's frames one is held; frame_rate_hz is the rate of those held.
+    regions: where the file says that it shows two-dimensional pictures; none where it does not say.
     """
 
     frames_THWC: NDArray[np.uint8]
@@ -118,6 +124,7 @@ class EchoClip:
     source_format: str
     warnings: tuple[InputWarning, ...] = field(default=())
     frame_step: int = 1
+    regions: tuple[Region, ...] = ()
 
     def __post_init__(self) -> None:
         if self.frames_THWC.ndim != 4 or self.frames_THWC.shape[3] != 3:

@@ -16,7 +16,7 @@ import torch
 
 from cohorts import CohortError
 from embedding.given_views import given_views
-from embedding.sources import spec_hash
+from embedding.prepared import clip_store_name
 from embedding.store import ArrayStore
 from ground.findings import LV_PHENOTYPES
 from ground.progress import silent
@@ -152,7 +152,7 @@ def freeze_echo(plan: Plan, machine: Machine) -> FrozenEcho:
     tables, seen = plan.cohort.tables, pd.concat([plan.pairs["train"], plan.pairs["val"]])["study_id"]
     if plan.start is None and plan.echo_place is None:
         return FrozenEcho(None, given_views(tables, seen, plan.work), {})
-    with ArrayStore(plan.work / f"clips-{spec_hash(plan.recipe.echo)}", np.uint8) as decoded:
+    with ArrayStore(plan.work / clip_store_name(plan.recipe.echo), np.uint8) as decoded:
         folder = plan.start
         if folder is None:
             assert plan.echo_place is not None

@@ -6,12 +6,16 @@ Knows nothing of names of files.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from inputs.errors import UnreadableFile
+from inputs.records import MAX_REGIONS, Region
 
 _CONVERT = "Convert it to AVI or MP4, or export the cine loop as DICOM."
 _LOOP = "Send the cine loop as DICOM, AVI or MP4."
+_UNPACK = "Unpack it first."
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ _KINDS = (
     _kind(rb"\x1a\x45\xdf\xa3", "a Matroska or WebM video", _CONVERT),
     _kind(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media video", _CONVERT),
     _kind(rb"\x00\x00\x01[\xb0\xb3\xba]", "an MPEG video", _CONVERT),
-    _kind(rb"\x47\x40[\x00\x11][\x10-\x3f]", "an MPEG transport stream", _CONVERT),
+    _kind(rb"(.{4})?\x47\x40[\x00\x11][\x10-\x3f]", "an MPEG transport stream", _CONVERT),
     _kind(rb"FLV\x01", "a Flash video", _CONVERT),
     _kind(rb"OggS", "an Ogg file", _CONVERT),
     _kind(rb"\xff\xd8\xff", "a JPEG image", _LOOP),
@@ -40,36 +44,83 @@ _KINDS = (
     _kind(rb"BM.{4}\x00{4}", "a BMP image", _LOOP),
     _kind(rb"II\x2a\x00|MM\x00\x2a|II\x2b\x00|MM\x00\x2b", "a TIFF image", _LOOP),
     _kind(rb"RIFF.{4}WEBP", "a WebP image", _CONVERT),
-    _kind(rb"....ftyp(heic|heix|mif1|avif)", "a HEIF or AVIF image", _LOOP),
+    _kind(rb"....ftyp(hei[cxms]|hev[cx]|m[is]f1|avi[fs])", "a HEIF or AVIF image", _LOOP),
+    _kind(rb"....ftypM4[AB]", "an audio file", _LOOP),
+    _kind(rb"\x00\x00\x00\x0cjP  .{8}ftypmjp2", "a Motion JPEG 2000 video", _CONVERT),
+    _kind(rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image", _LOOP),
+    _kind(rb"\x00?\x00\x00\x01[\x09\x27\x47\x67]", "a bare H.264 stream", _CONVERT),
+    _kind(rb"YUV4MPEG2 ", "a YUV4MPEG2 video", _CONVERT),
     _kind(rb"\x5c\x01\x00\x00|\x00\x00\x01\x5c|\x1c\x02\x00\x00|\x00\x00\x02\x1c", "a NIfTI file", _CONVERT),
     _kind(rb"\x93NUMPY", "a NumPy array", _CONVERT),
     _kind(rb"\x89HDF\r\n\x1a\n", "an HDF5 file", _CONVERT),
     _kind(rb"ObjectType\s*=|NDims\s*=", "a MetaImage file", _CONVERT),
+    _kind(rb"NRRD000\d", "an NRRD file", _CONVERT),
+    _kind(rb"MATLAB 5\.0 MAT-file", "a MATLAB file", _CONVERT),
+    _kind(rb"KRETZFILE", "a KRETZ volume", "Export a two-dimensional cine loop as DICOM, AVI or MP4."),
+    _kind(rb"version https://git-lfs", "a Git LFS pointer", "Fetch the file that it stands for: `git lfs pull`."),
+    _kind(
+        rb"(\.\./)*(\.git)?/annex/objects/",
+        "a git-annex pointer",
+        "Fetch the file that it stands for: `git annex get`.",
+    ),
+    _kind(
+        rb"(\xef\xbb\xbf)?\s*<(?i:!doctype html|html|head)\b", "an HTML page", "Was it downloaded without signing in?"
+    ),
     _kind(rb"%PDF-", "a PDF document", _LOOP),
     _kind(rb"PK\x03\x04|PK\x05\x06", "a zip", "Unpack it, or name the zip itself as the study."),
-    _kind(rb"\x1f\x8b", "a gzip file", "Unpack it first."),
+    _kind(rb"\x1f\x8b", "a gzip file", _UNPACK),
+    _kind(rb"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
+    _kind(rb"Rar!\x1a\x07", "a RAR archive", _UNPACK),
+    _kind(rb"\xfd7zXZ\x00", "an xz file", _UNPACK),
+    _kind(rb"BZh[1-9]1AY&SY", "a bzip2 file", _UNPACK),
+    _kind(rb"\x28\xb5\x2f\xfd", "a Zstandard file", _UNPACK),
+    _kind(rb"[^\x00].{99}([0-7]{6,7}[ \x00]{1,2}){3}", "a tar archive", _UNPACK),
 )
 """In the order in which they are asked."""
 
-_NOT_ULTRASOUND = {
-    "1.2.840.10008.1.3.10": ("a DICOMDIR", "It only lists files; send the files that it lists."),
-    "1.2.840.10008.5.1.4.1.1.2": ("a CT image", ""),
-    "1.2.840.10008.5.1.4.1.1.2.1": ("a CT image", ""),
-    "1.2.840.10008.5.1.4.1.1.4": ("an MR image", ""),
-    "1.2.840.10008.5.1.4.1.1.4.1": ("an MR image", ""),
-    "1.2.840.10008.5.1.4.1.1.1": ("an X-ray image", ""),
-    "1.2.840.10008.5.1.4.1.1.12.1": ("an X-ray angiography", ""),
-    "1.2.840.10008.5.1.4.1.1.128": ("a PET image", ""),
-    "1.2.840.10008.5.1.4.1.1.20": ("a nuclear medicine image", ""),
-    "1.2.840.10008.5.1.4.1.1.104.1": ("a PDF document in DICOM", ""),
-    "1.2.840.10008.5.1.4.1.1.7": ("a captured screen", ""),
-    "1.2.840.10008.5.1.4.1.1.6.2": ("a three-dimensional ultrasound volume", ""),
+_CLASSES = {
+    "1.3.10": "a DICOMDIR",
+    "5.1.4.1.1.1": "an X-ray image",
+    "5.1.4.1.1.2": "a CT image",
+    "5.1.4.1.1.4": "an MR image",
+    "5.1.4.1.1.4.2": "an MR spectrum",
+    "5.1.4.1.1.6.2": "a three-dimensional ultrasound volume",
+    "5.1.4.1.1.7": "a captured screen",
+    "5.1.4.1.1.9": "a waveform, such as an ECG",
+    "5.1.4.1.1.11": "a presentation state",
+    "5.1.4.1.1.12": "an X-ray angiography",
+    "5.1.4.1.1.14": "an intravascular optical tomography",
+    "5.1.4.1.1.20": "a nuclear medicine image",
+    "5.1.4.1.1.66": "a segmentation or registration",
+    "5.1.4.1.1.77.1": "a photograph, endoscopy or microscopy",
+    "5.1.4.1.1.88": "a structured report",
+    "5.1.4.1.1.104": "a document in DICOM",
+    "5.1.4.1.1.104.1": "a PDF document in DICOM",
+    "5.1.4.1.1.128": "a PET image",
+    "5.1.4.1.1.130": "a PET image",
+    "5.1.4.1.1.481": "a radiotherapy object",
 }
-_FAMILIES = (
-    ("1.2.840.10008.5.1.4.1.1.88.", "a structured report"),
-    ("1.2.840.10008.5.1.4.1.1.9.", "a waveform, such as an ECG"),
-    ("1.2.840.10008.5.1.4.1.1.11.", "a presentation state"),
-)
+"""By class, or the longest start of it that is named here, beyond `_DICOM_ROOT` (PS3.4 B.5)."""
+_DICOM_ROOT = "1.2.840.10008."
+
+_MODALITIES = {
+    **dict.fromkeys(("CR", "DX", "RG", "MG", "PX", "IO", "RF"), "an X-ray image"),
+    **dict.fromkeys(("ECG", "HD", "EPS"), "a waveform, such as an ECG"),
+    **dict.fromkeys(("ES", "GM", "SM", "XC", "OP"), "a photograph, endoscopy or microscopy"),
+    **dict.fromkeys(("RTDOSE", "RTIMAGE", "RTPLAN", "RTRECORD", "RTSTRUCT"), "a radiotherapy object"),
+    **dict.fromkeys(("SEG", "REG"), "a segmentation or registration"),
+    **dict.fromkeys(("KO", "SR"), "a structured report"),
+    "CT": "a CT image",
+    "DOC": "a document in DICOM",
+    "IVOCT": "an intravascular optical tomography",
+    "IVUS": "an intravascular ultrasound",
+    "MR": "an MR image",
+    "NM": "a nuclear medicine image",
+    "PR": "a presentation state",
+    "PT": "a PET image",
+    "XA": "an X-ray angiography",
+}
+_PRIVATE = "an object of its maker's own kind"
 
 _OVER_TIME = {2: ("m_mode", "an M-mode"), 3: ("spectral_doppler", "a spectral Doppler")}
 """By RegionSpatialFormat (PS3.3 C.8.5.5.1.1); 1 is two-dimensional, 4 a waveform, 5 graphics."""
@@ -87,11 +138,24 @@ def no_clip(start: bytes) -> UnreadableFile | None:
     return None
 
 
-def not_ultrasound(sop_class: str) -> UnreadableFile:
-    """The refusal of a DICOM object of another class than the ultrasound ones, by what it is."""
-    name, hint = _NOT_ULTRASOUND.get(sop_class, ("", ""))
-    name = name or next((name for start, name in _FAMILIES if sop_class.startswith(start)), "")
+def may_hold_a_clip(start: bytes) -> bool:
+    """Whether its first bytes are those of a video that is not read, or of what may be one once unpacked or fetched."""
+    kind = next((kind for kind in _KINDS if kind.start.match(start)), None)
+    return kind is not None and kind.hint != _LOOP and kind.name != "an HTML page"
+
+
+def not_ultrasound(sop_class: str, modality: str = "") -> UnreadableFile:
+    """The refusal of a DICOM object of another class than the ultrasound ones, by what it is: its class or modality.
+
+    Neither is quoted.
+    """
+    known = sop_class.removeprefix(_DICOM_ROOT)
+    private = known == sop_class != ""
+    while not private and known not in _CLASSES and "." in known:
+        known = known.rpartition(".")[0]
+    name = _CLASSES.get(known, "") or _MODALITIES.get(modality, "") or (_PRIVATE if private else "")
     said = f"This DICOM object is {name}, not an ultrasound clip." if name else ""
+    hint = "It only lists files; send the files that it lists." if name == "a DICOMDIR" else "Send the cine loops."
     return UnreadableFile("not_ultrasound", said or "This DICOM object is not an ultrasound clip.", hint=hint)
 
 
@@ -108,3 +172,20 @@ def not_two_dimensional(spatial_formats: tuple[int, ...]) -> UnreadableFile | No
     return UnreadableFile(
         code, f"This is {name}, not a two-dimensional clip.", hint="Send the cine loops of the study."
     )
+
+
+def two_dimensional_regions(regions: Iterable[Any]) -> tuple[Region, ...]:
+    """Where the two-dimensional ones of SequenceOfUltrasoundRegions lie (PS3.3 C.8.5.5.1.2): its edges are included.
+
+    None where one of them does not say it, or they are too many: what lies elsewhere might then be masked.
+    """
+    found: list[Region] = []
+    for region in regions:
+        if region.get("RegionSpatialFormat") != 1:
+            continue
+        edges = [region.get(f"RegionLocation{edge}") for edge in ("MinY0", "MinX0", "MaxY1", "MaxX1")]
+        if not all(isinstance(edge, int) and abs(edge) < 2**31 for edge in edges):
+            return ()
+        top, left, bottom, right = edges
+        found.append((top, left, bottom + 1, right + 1))
+    return tuple(found) if len(found) <= MAX_REGIONS else ()

@@ -10,6 +10,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from inputs.echo.pages import without_pages
 from inputs.echo.sector import sector_mask
 from inputs.errors import UnusableRecording
 from inputs.records import EchoClip
@@ -24,6 +25,7 @@ def prepare_clip(clip: EchoClip, spec: EchoSpec) -> NDArray[np.float32]:
     """Choose frames, crop to a square, zoom, resize and normalise: (3, spec.frames, spec.size, spec.size) float32.
 
     Every `spec.stride`-th frame from the start; a clip that is too short is padded at its end as `spec.padding` says.
+    Where what lies outside the sector is to be masked, pages of text and black frames among them are left out first.
     Raises UnusableRecording when a frame is too small to crop, when no frame differs from another (a still image, or a
     black clip), and when what lies outside the sector is to be masked and there is none (M-mode, spectral Doppler).
     Follows EchoPrime's preparation (arXiv 2410.09704) as Echo2ECG uses it (arXiv 2603.08505): cubic resize on uint8,
@@ -35,8 +37,10 @@ def prepare_clip(clip: EchoClip, spec: EchoSpec) -> NDArray[np.float32]:
     chosen_THWC = clip.frames_THWC[: spec.frames * step : step]
     if len(chosen_THWC) == 0:
         raise UnusableRecording("clip_empty", "The clip has no frames.")
+    if spec.mask_outside_sector:
+        chosen_THWC = without_pages(chosen_THWC)
     rows, columns = model_crop(*chosen_THWC.shape[1:3], zoom=spec.zoom)
-    mask_HW = _sector(chosen_THWC)[rows, columns] if spec.mask_outside_sector else None
+    mask_HW = _sector(chosen_THWC, clip)[rows, columns] if spec.mask_outside_sector else None
 
     small_THWC = np.zeros((spec.frames, spec.size, spec.size, 3), np.uint8)
     for index, frame_HWC in enumerate(chosen_THWC):
@@ -73,8 +77,8 @@ def _masked(frame_HWC: NDArray[np.uint8], mask_HW: NDArray[np.uint8] | None) -> 
     return np.asarray(cv2.bitwise_and(frame_HWC, frame_HWC, mask=mask_HW), np.uint8)
 
 
-def _sector(frames_THWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    mask_HW = sector_mask(frames_THWC)
+def _sector(frames_THWC: NDArray[np.uint8], clip: EchoClip) -> NDArray[np.uint8]:
+    mask_HW = sector_mask(frames_THWC, clip.regions)
     if mask_HW is None:
         raise UnusableRecording(
             "no_sector", "No moving ultrasound sector is found in this clip.", hint="Send a two-dimensional cine loop."
@@ -92,14 +96,15 @@ def _check_moves(frames_THWC: NDArray[np.uint8]) -> None:
 
 
 def thumbnail_jpeg(clip: EchoClip, *, side: int = 160) -> bytes:
-    """The middle frame as the encoder sees it, black outside the moving sector, as a small square JPEG.
+    """The middle frame as the encoder sees it, black outside the moving sector, as a small square JPEG; no title page.
 
     Machines burn names and dates into the margins. Black as a whole where no sector is found: what is text is then
     not known.
     """
-    middle_HWC = clip.frames_THWC[len(clip.frames_THWC) // 2]
+    frames_THWC = without_pages(clip.frames_THWC)
+    middle_HWC = frames_THWC[len(frames_THWC) // 2]
     rows, columns = model_crop(*middle_HWC.shape[:2], zoom=EchoSpec().zoom)
-    mask_HW = sector_mask(clip.frames_THWC)
+    mask_HW = sector_mask(frames_THWC, clip.regions)
     if mask_HW is None:
         mask_HW = np.zeros(middle_HWC.shape[:2], np.uint8)
     square_HWC = _masked(middle_HWC[rows, columns], mask_HW[rows, columns])

@@ -5,69 +5,92 @@ Letters in array names: T frames, H rows, W columns, C colours (RGB).
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inputs.records import Region
+
 Mask = NDArray[np.uint8]
 
-_MOVED_GREY_LEVELS = 8
-"""Less than this between a pixel's darkest and brightest moment is compression noise, not motion."""
-_STEP_GREY_LEVELS = 4
-_MIN_STEPS = 3
-"""A pixel of an ECG trace, a clock or a sweep changes as it passes, once or twice; one of a beating heart goes on."""
-_LIT_GREY_LEVELS = 16
+_LIT_GREY_LEVELS = 12
 """The black around a sector stays darker, compressed or not."""
-_FLAT_GREY_LEVELS = 3
-"""Between neighbours: menus, buttons and bars are painted, what a beam gives is grainy."""
+_LEAST_LIT_GREY_LEVELS = 5
+"""The same where a dark clip asks for less."""
+_LIT_SHARE_OF_SWING = 0.25
+"""Of what 70 % of the changing pixels change by at most."""
+_MIN_STEPS = 3
+"""A pixel of a sweep changes as it passes, once or twice; one of a beating heart goes on."""
+_MANY_FRAMES = 10
+"""In fewer a change less is enough."""
+_NEXT_FRAME_SHARE = 0.005
+"""Of the pixels, that differ where a frame is another one; a clock runs also while a picture stands."""
+_DENSE = 0.5
+"""Of a small square: text that stands still fills a third of it, a sector nearly all."""
 _NEXT = np.ones((3, 3), np.uint8)
 _ENOUGH_PX = 500
 """On the shorter side: larger frames are looked at in half their size and less."""
-_MIN_MOVING_SHARE = 0.02
-_MIN_SECTOR_SHARE = 0.05
+_ENOUGH_FRAMES = 64
+_MIN_MOVING_SHARE = 0.01
+_MIN_SECTOR_SHARE = 0.02
 _MIN_PART_SHARE = 0.1
 """Of the largest moving area: the halves of a biplane picture are alike, and so are the walls around a dark cavity."""
+_ONE_SECTOR_SHARE = 0.85
+"""Of its convex hull that one sector fills; two beside each other leave a wedge between them."""
 
 
-def sector_mask(frames_THWC: NDArray[np.uint8]) -> Mask | None:
+def sector_mask(frames_THWC: NDArray[np.uint8], regions: tuple[Region, ...] = ()) -> Mask | None:
     """1 inside the ultrasound sector, 0 outside, (H, W) uint8; None where nothing moves as a sector does.
 
-    A pixel moves when it changes by more than compression noise, in three steps or more, and is lit half of the time:
-    a trace that is drawn or runs through, a clock and the columns of a sweep are not or do not. Thin things that
-    move all the same are removed by an opening. Large moving areas are the sector's, and so is what is lit beside them
-    without a gap, neither thin nor flat, such as still walls. The convex hull of both keeps dark cavities and what
-    moves in them; what is lit in it but hangs together with no such area goes, as text between two sectors. EchoPrime
-    masks with the same idea, motion against still overlays, by other steps: the masks are alike, not equal.
+    regions: outside of which no sector lies, where the file says so.
+
+    A pixel moves when it goes on changing between moments at which it is lit, by its own brightness: what changes in
+    text, a trace, a clock or the curve of respiration goes out in between. Moving pixels count where they lie densely.
+    Large moving areas are the sector's, and so is what stays lit beside them without a gap, densely and not flat, such
+    as still walls. The convex hull of both, one for each sector of a biplane picture, keeps dark cavities and what
+    moves in them; what is lit in it but neither enclosed by such areas nor hangs together with one goes. All levels are
+    lower in a dark clip. EchoPrime masks with the same idea, motion against still overlays, by other steps: the masks
+    are alike, not equal.
     """
     n_rows, n_columns = frames_THWC.shape[1:3]
-    greys = _greys(frames_THWC, 1 + min(n_rows, n_columns) // _ENOUGH_PX)
-    reach = 1 + min(greys[0].shape) // 100
-    close, open_ = (np.ones((k * reach + 1, k * reach + 1), np.uint8) for k in (2, 4))
-    brightest_HW = np.maximum.reduce(greys)
-    lit_HW = (brightest_HW > _LIT_GREY_LEVELS).astype(np.uint8)
-    whole_HW = cv2.morphologyEx(_moving(greys, brightest_HW), cv2.MORPH_CLOSE, close)
-    moving_HW = _large_areas(_opened(whole_HW, open_))
-    grainy_HW = cv2.morphologyEx(brightest_HW, cv2.MORPH_GRADIENT, _NEXT) > _FLAT_GREY_LEVELS
-    thick_HW = cv2.morphologyEx(lit_HW & grainy_HW, cv2.MORPH_CLOSE, _NEXT)
-    thick_HW = _opened(thick_HW, open_)
-    sector_HW = moving_HW | _touching(thick_HW, moving_HW)
+    some_THWC = frames_THWC[:: 1 + (len(frames_THWC) - 1) // _ENOUGH_FRAMES]
+    greys = _greys(some_THWC, 1 + min(n_rows, n_columns) // _ENOUGH_PX)
+    brightest_HW, darkest_HW = _extremes(greys)
+    reach = 1 + min(brightest_HW.shape) // 100
+    inside_HW = _inside(regions, (n_rows, n_columns))
+    within_HW = _resized(inside_HW, brightest_HW.shape)
+    lit_level = _lit_level(brightest_HW - darkest_HW)
+    lit_HW = (brightest_HW > lit_level) & within_HW
+    goes_on_HW, n_lit_HW = _changes(greys, brightest_HW, lit_level)
+    moves_HW = goes_on_HW & (brightest_HW - darkest_HW > lit_level // 2) & within_HW
+    grainy_HW = cv2.morphologyEx(brightest_HW, cv2.MORPH_GRADIENT, _NEXT) > lit_level // 4
+    stays_HW = (n_lit_HW >= len(greys) * 3 / 4) & grainy_HW & within_HW
+    moving_HW = _large_areas(_dense(moves_HW, 4 * reach + 1))
+    sector_HW = moving_HW | _touching(_dense(stays_HW, 4 * reach + 1), moving_HW)
     if not moving_HW.any() or sector_HW.mean() < _MIN_SECTOR_SHARE:
         return None
-    hull_HW = np.zeros_like(sector_HW)
-    cv2.fillConvexPoly(hull_HW, cv2.convexHull(cv2.findNonZero(sector_HW)), 1)
+    sector_HW |= cv2.dilate(sector_HW, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) & (moves_HW | stays_HW)
+    sector_HW = _filled(sector_HW)
+    hull_HW = _hull(sector_HW, 12 * reach + 1)
     apart_HW = (lit_HW & hull_HW) ^ _touching(lit_HW & hull_HW, sector_HW)
-    mask_HW = np.asarray(hull_HW & (1 - cv2.dilate(apart_HW, _NEXT)), np.uint8)
-    if mask_HW.shape == (n_rows, n_columns):
+    hull_HW[cv2.dilate(apart_HW, _NEXT) > 0] = 0
+    return np.asarray(_resized(hull_HW, (n_rows, n_columns)) & inside_HW, np.uint8)
+
+
+def _inside(regions: tuple[Region, ...], shape: tuple[int, int]) -> Mask:
+    """1 in any of the regions, as far as they lie in the picture; everywhere where none does."""
+    inside_HW = np.zeros(shape, np.uint8)
+    for top, left, bottom, right in regions:
+        inside_HW[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = 1
+    return inside_HW if inside_HW.any() else np.ones(shape, np.uint8)
+
+
+def _resized(mask_HW: Mask, shape: tuple[int, ...]) -> Mask:
+    if mask_HW.shape == shape:
         return mask_HW
-    return np.asarray(cv2.resize(mask_HW, (n_columns, n_rows), interpolation=cv2.INTER_NEAREST), np.uint8)
-
-
-def _opened(areas_HW: NDArray[Any], kernel: Mask) -> NDArray[Any]:
-    """Without what is thin, a line along the edge of the frame included."""
-    return cv2.morphologyEx(areas_HW, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.asarray(cv2.resize(mask_HW, shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 def _greys(frames_THWC: NDArray[np.uint8], step: int) -> list[NDArray[np.uint8]]:
@@ -79,16 +102,50 @@ def _greys(frames_THWC: NDArray[np.uint8], step: int) -> list[NDArray[np.uint8]]
     return [np.asarray(cv2.resize(grey_HW, size, interpolation=cv2.INTER_AREA), np.uint8) for grey_HW in greys]
 
 
-def _moving(greys: list[NDArray[np.uint8]], brightest_HW: NDArray[np.uint8]) -> Mask:
-    """1 where a pixel goes on changing and is lit half of the time, (H, W)."""
-    steps_HW, lit_HW = np.zeros((2, *brightest_HW.shape), np.uint16)
-    for before_HW, after_HW in itertools.pairwise(greys):
-        steps_HW += cv2.absdiff(before_HW, after_HW) > _STEP_GREY_LEVELS
+def _extremes(greys: list[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The brightest and the darkest moment of each pixel, (H, W) each."""
+    brightest_HW, darkest_HW = greys[0].copy(), greys[0].copy()
+    for grey_HW in greys[1:]:
+        cv2.max(brightest_HW, grey_HW, brightest_HW)
+        cv2.min(darkest_HW, grey_HW, darkest_HW)
+    return brightest_HW, darkest_HW
+
+
+def _lit_level(swing_HW: NDArray[np.uint8]) -> int:
+    """What is brighter is lit, in this clip."""
+    some = swing_HW[::4, ::4]
+    some = some[some > _LEAST_LIT_GREY_LEVELS]
+    if not some.size:
+        return _LIT_GREY_LEVELS
+    of_swing = _LIT_SHARE_OF_SWING * np.quantile(some, 0.7)
+    return int(np.clip(of_swing, _LEAST_LIT_GREY_LEVELS, _LIT_GREY_LEVELS))
+
+
+def _changes(greys: list[NDArray[np.uint8]], brightest_HW: NDArray[np.uint8], lit_level: int) -> tuple[Mask, Mask]:
+    """1 where a pixel goes on changing while it is lit, and in how many frames it is lit, (H, W) each.
+
+    A change counts from the level that was counted last, so that slow ones add up, and between levels above half of the
+    pixel's brightest. Fewer do where frames stand still, as in a video of a slower clip.
+    """
+    half_HW = cv2.max(brightest_HW // 2, lit_level)  # type: ignore[call-overload]
+    quarter_HW = cv2.max(brightest_HW // 4, lit_level)  # type: ignore[call-overload]
+    steps_HW, n_lit_HW = np.zeros((2, *brightest_HW.shape), np.uint8)
+    counted_HW = greys[0].copy()
+    n_other = 0
     for grey_HW in greys:
-        lit_HW += grey_HW > _LIT_GREY_LEVELS
-    moved_HW = brightest_HW - np.minimum.reduce(greys) > _MOVED_GREY_LEVELS
-    goes_on_HW = steps_HW >= min(_MIN_STEPS, len(greys) - 1)
-    return np.asarray(moved_HW & goes_on_HW & (2 * lit_HW >= len(greys)), np.uint8)
+        n_lit_HW -= cv2.compare(grey_HW, quarter_HW, cv2.CMP_GT)  # 255 is one less than none
+        changed_HW = cv2.compare(cv2.absdiff(counted_HW, grey_HW), lit_level // 4, cv2.CMP_GT)  # type: ignore[call-overload]
+        n_other += cv2.countNonZero(changed_HW) > _NEXT_FRAME_SHARE * changed_HW.size
+        steps_HW -= changed_HW & cv2.compare(cv2.min(counted_HW, grey_HW), half_HW, cv2.CMP_GT)
+        cv2.copyTo(grey_HW, changed_HW, counted_HW)
+    enough = max(1, min(_MIN_STEPS if n_other >= _MANY_FRAMES else _MIN_STEPS - 1, n_other))
+    return (steps_HW >= enough).astype(np.uint8), n_lit_HW
+
+
+def _dense(areas_HW: Mask, size: int) -> Mask:
+    """1 where the areas fill much of a square around, without what is thin; edges of the frame mirror them."""
+    share_HW = cv2.boxFilter(255 * areas_HW, -1, (size, size), borderType=cv2.BORDER_REFLECT_101)
+    return (share_HW > 255 * _DENSE).astype(np.uint8)
 
 
 def _large_areas(moving_HW: NDArray[Any]) -> Mask:
@@ -108,3 +165,48 @@ def _touching(areas_HW: NDArray[Any], seeds_HW: Mask) -> Mask:
     touched[labels_HW[seeds_HW > 0]] = 1
     touched[0] = 0
     return np.asarray(touched[labels_HW], np.uint8)
+
+
+def _hull(sector_HW: Mask, narrow: int) -> Mask:
+    """The convex hull of a sector, or those of the two of a biplane picture. narrow: as a bridge between them is."""
+    hull_HW = _convex(sector_HW)
+    if sector_HW.sum() > _ONE_SECTOR_SHARE * hull_HW.sum():
+        return hull_HW
+    cores_HW = cv2.morphologyEx(sector_HW, cv2.MORPH_OPEN, np.ones((narrow, narrow), np.uint8))
+    n, labels_HW, stats, _centres = cv2.connectedComponentsWithStats(cores_HW)
+    sizes = stats[:, cv2.CC_STAT_AREA]
+    if n < 3:  # the background is one
+        return hull_HW
+    second, first = 1 + np.argsort(sizes[1:])[-2:]
+    if sizes[second] < sizes[first] / 2:
+        return hull_HW
+    away = [cv2.distanceTransform((labels_HW != label).astype(np.uint8), cv2.DIST_L2, 3) for label in (first, second)]
+    nearer_HW = (away[0] < away[1]).astype(np.uint8)
+    parts = (sector_HW & nearer_HW, sector_HW & (1 - nearer_HW))
+    between_HW = np.zeros_like(sector_HW)
+    cv2.line(between_HW, _top(parts[0]), _top(parts[1]), 1)
+    if 2 * (between_HW & sector_HW).sum() > between_HW.sum():  # both come from one apex: walls beside a dark cavity
+        return hull_HW
+    return _convex(parts[0]) | _convex(parts[1])
+
+
+def _filled(area_HW: Mask) -> Mask:
+    """With what it encloses."""
+    filled_HW = np.zeros_like(area_HW)
+    outlines, _tree = cv2.findContours(area_HW, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(filled_HW, outlines, -1, 1, cv2.FILLED)
+    return filled_HW
+
+
+def _convex(area_HW: Mask) -> Mask:
+    hull_HW = np.zeros_like(area_HW)
+    outlines, _tree = cv2.findContours(area_HW, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.fillConvexPoly(hull_HW, cv2.convexHull(np.concatenate(outlines)), 1)
+    return hull_HW
+
+
+def _top(area_HW: Mask) -> tuple[int, int]:
+    """Column and row of the middle of its highest tenth: an apex may be cut to an arc."""
+    ys, xs = np.nonzero(area_HW)
+    high = ys <= ys[0] + (ys[-1] - ys[0]) / 10
+    return int(xs[high].mean()), int(ys[high].mean())

@@ -1,31 +1,34 @@
 """Which clips of a folder belong to one study: the folder's own, or those of a tree as archives export it.
 
-Only first bytes are looked at, by a search that parses nothing: reading clips is for a guarded child.
+Only first bytes are looked at, and the lengths of elements: reading clips is for a guarded child.
 """
 
 from __future__ import annotations
 
 import os
-import re
+import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ground.disk import sha256
 from inputs.echo.formats import FORMATS
 from inputs.echo.formats.base import START_BYTES
+from inputs.echo.kinds import may_hold_a_clip
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_STUDY_DEPTH, MAX_STUDY_FILES
-from inputs.opened import open_regular_file
+from inputs.opened import BoundedReader, open_regular_file
 
 SUFFIXES = ("", ".dcm", ".avi", ".mp4")
 """Of files that are meant to be clips: one of these that is none is named as skipped, any other is passed over."""
 _LISTING = "DICOMDIR"
-_SEARCHED_BYTES = 2**20
-_STUDY_UID = re.compile(
-    rb"\x20\x00\x0d\x00(?:UI..|..\x00\x00)([0-9.]{1,64})|\x00\x20\x00\x0dUI..([0-9.]{1,64})", re.DOTALL
-)
-"""StudyInstanceUID in explicit and implicit little endian and in big endian. No sequence before it holds one."""
+_STUDY_UID = (0x0020, 0x000D)
+_ITEM, _ENDS = (0xFFFE, 0xE000), ((0xFFFE, 0xE00D), (0xFFFE, 0xE0DD))
+_TO_THE_END = 0xFFFFFFFF
+_LONG_VRS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+_MAX_ELEMENTS = 10_000
+_MAX_UID_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -39,24 +42,30 @@ class StudyFiles:
 def studies_in(folder: Path) -> list[StudyFiles]:
     """The studies of a folder, in order of their first files; one, without files, where it has no clips.
 
-    A folder with no clips below it in other folders is one study, as it stands. In a tree, DICOM files with the same
-    StudyInstanceUID are a study, and others those that lie in one folder with them, or without any. The UID itself is
-    told to nobody. Links are not followed. Raises UnreadableFile where the tree is too large or too deep.
+    DICOM files with the same StudyInstanceUID are a study, and other clips those that lie in one folder with them, or
+    without any. The UID itself is told to nobody. A file that is no clip makes no study: it goes with the one that lies
+    beside it, else with the first, to be named as skipped. Links are not followed. Raises UnreadableFile where the tree
+    is too large or too deep.
     """
-    files = sorted(_clip_files(folder))
-    if all(path.parent == folder for path in files):
-        return [StudyFiles(folder.name, tuple(files))]
-    uid_of = {path: _study_uid(path) for path in files}
+    uid_of = {path: _study_uid(path) for path in sorted(_clip_files(folder))}
     uids_in: dict[Path, set[str]] = {}
     for path, uid in uid_of.items():
-        uids_in.setdefault(path.parent, set()).update({uid} - {""})
-    groups: dict[str, list[Path]] = {}
-    for path, uid in uid_of.items():
+        uids_in.setdefault(path.parent, set()).update({uid or ""} - {""})
+
+    def study_of(path: Path) -> str:
         beside = uids_in[path.parent]
         alone = next(iter(beside)) if len(beside) == 1 else f"folder {path.parent.relative_to(folder).as_posix()}"
-        groups.setdefault(uid or alone, []).append(path)
+        return uid_of[path] or alone
+
+    clips = [path for path, uid in uid_of.items() if uid is not None]
+    identities = dict.fromkeys(study_of(path) for path in clips)
+    first = next(iter(identities), "")
+    groups: dict[str, list[Path]] = {identity: [] for identity in identities or [first]}
+    for path in uid_of:
+        identity = study_of(path)
+        groups[identity if identity in groups else first].append(path)
     if len(groups) == 1:
-        return [StudyFiles(folder.name, tuple(files))]
+        return [StudyFiles(folder.name, tuple(uid_of))]
     return [
         StudyFiles(f"{folder.name}-{sha256(identity.encode()).hexdigest()[:12]}", tuple(paths))
         for identity, paths in groups.items()
@@ -75,29 +84,76 @@ def _clip_files(folder: Path) -> Iterator[Path]:
             raise UnreadableFile("folder_too_deep", f"The folder is more than {MAX_STUDY_DEPTH} folders deep.")
         for name in names:
             path = here / name
-            if name.startswith(".") or name == _LISTING or not path.is_file():
+            if name.startswith(".") or name.upper() == _LISTING or not path.is_file():
                 continue
-            if path.suffix.lower() in SUFFIXES or _is_clip(path):
+            if path.suffix.lower() in SUFFIXES or _may_be_named(path):
                 yield path
 
 
-def _is_clip(path: Path) -> bool:
-    """Whether its first bytes are a clip's: archives name files by numbers with dots in them."""
-    start = _first_bytes(path, START_BYTES)
+def _may_be_named(path: Path) -> bool:
+    """Whether it is a clip, or may hold one that is not read as it stands: archives name files by numbers with dots."""
+    with _opened(path) as file:
+        start = file.read(START_BYTES) if file is not None else b""
+    return _is_clip(start) or may_hold_a_clip(start)
+
+
+def _is_clip(start: bytes) -> bool:
     return any(echo_format.recognises(start) for echo_format in FORMATS)
 
 
-def _study_uid(path: Path) -> str:
-    """Empty where the file has none near its start."""
-    data = _first_bytes(path, _SEARCHED_BYTES)
-    found = _STUDY_UID.search(data) if FORMATS[0].recognises(data[:START_BYTES]) else None
-    return (found[1] or found[2]).decode("ascii") if found else ""
+def _study_uid(path: Path) -> str | None:
+    """StudyInstanceUID; empty where a clip has none that can be found, None of a file that is no clip."""
+    with _opened(path) as file:
+        start = file.read(START_BYTES) if file is not None else b""
+        if file is None or not FORMATS[0].recognises(start):
+            return "" if _is_clip(start) else None
+        try:
+            return _top_level_uid(file, START_BYTES if start.endswith(b"DICM") else 0)
+        except struct.error:  # it ends before
+            return ""
 
 
-def _first_bytes(path: Path, most: int) -> bytes:
-    """Nothing of what is no regular file or cannot be opened: whoever reads it says why."""
+def _top_level_uid(file: BoundedReader, at: int) -> str:
+    """The value of StudyInstanceUID that belongs to the object itself, and to none that a sequence refers to.
+
+    Elements are passed over by their lengths; into what is as long as its end marks say, each is stepped, one level
+    deeper. Raises struct.error where the file ends before.
+    """
+    depth, order = 0, "<"
+    for _ in range(_MAX_ELEMENTS):
+        file.seek(at)
+        head = file.read(12)
+        if not (depth or head.startswith(b"\x02\0")):  # what follows the file meta information may be big endian
+            order = ">" if head[:1] == b"\0" and head[1:2] != b"\0" else "<"
+        group, element = struct.unpack_from(f"{order}HH", head)
+        explicit = group != _ITEM[0] and head[4:6].isalpha() and head[4:6].isupper()
+        if explicit and head[4:6] not in _LONG_VRS:
+            length, value_at = struct.unpack_from(f"{order}H", head, 6)[0], at + 8
+        else:
+            length, value_at = (
+                struct.unpack_from(f"{order}I", head, 8 if explicit else 4)[0],
+                at + (12 if explicit else 8),
+            )
+        at = value_at if length == _TO_THE_END else value_at + length
+        if (group, element) in _ENDS:
+            depth -= 1
+        elif length == _TO_THE_END:
+            depth += 1
+        elif depth == 0 and (group, element) == _STUDY_UID:
+            file.seek(value_at)
+            return file.read(min(length, _MAX_UID_BYTES)).decode("ascii", "ignore").strip("\0 ")
+        if depth == 0 and (group, element) > _STUDY_UID and group != _ITEM[0]:
+            break
+    return ""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BoundedReader | None]:
+    """None for what is no regular file or cannot be opened: whoever reads it says why."""
     try:
-        with open_regular_file(path) as file:
-            return file.read(most)
-    except (UnreadableFile, OSError):
-        return b""
+        file = open_regular_file(path)
+    except UnreadableFile:
+        yield None
+        return
+    with file:
+        yield file

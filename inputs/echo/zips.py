@@ -6,12 +6,13 @@ stays one, and is named as such by who reads it.
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from inputs.errors import UnreadableFile
+from inputs.errors import NO_ROOM_TO_READ, UnreadableFile
 from inputs.limits import (
     FREELY_UNZIPPED_BYTES,
     MAX_STUDY_DEPTH,
@@ -22,7 +23,9 @@ from inputs.limits import (
 from inputs.zipped import is_encrypted, is_inflatable, is_regular, looks_like_zip
 
 _PIECE = 2**20
-_MOST_LETTERS = 200
+_MAX_NAME_BYTES = 200
+_DRIVE = re.compile(r"[A-Za-z]:")
+_UNPACK = "Unpack it and name the folder with its clips."
 
 
 def is_zip(path: Path) -> bool:
@@ -41,11 +44,15 @@ def unpack_studies(archive: Path, into: Path) -> None:
         with zipfile.ZipFile(archive) as opened:
             _unpack(opened, into)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zlib.error) as error:
-        raise UnreadableFile(
-            "unreadable_file",
-            "The zip is damaged, encrypted or compressed in an unusual way.",
-            hint="Unpack it and name the folder with its clips.",
-        ) from error
+        raise _unusual() from error
+    except OSError as error:  # two files of one name, a file that is also a folder, a place before the start
+        if error.errno in NO_ROOM_TO_READ:
+            raise
+        raise _unusual() from None
+
+
+def _unusual() -> UnreadableFile:
+    return UnreadableFile("unreadable_file", "The zip is damaged, encrypted or made in an unusual way.", hint=_UNPACK)
 
 
 def _unpack(opened: zipfile.ZipFile, into: Path) -> None:
@@ -68,11 +75,19 @@ def _unpack(opened: zipfile.ZipFile, into: Path) -> None:
 
 
 def _within(name: str) -> PurePosixPath:
-    """A path that leads nowhere else."""
-    path = PurePosixPath(name)
-    odd = path.is_absolute() or ".." in path.parts or ":" in name or not name.isprintable()
-    if odd or len(path.parts) > MAX_STUDY_DEPTH or any(len(part) > _MOST_LETTERS for part in path.parts):
-        raise UnreadableFile("file_not_in_upload", "The zip holds a file that points outside of it, or of an odd name.")
+    """A path that leads nowhere else; letters in it that file systems refuse or nobody sees become underscores."""
+    path = PurePosixPath("".join(letter if letter.isprintable() and letter != ":" else "_" for letter in name))
+    elsewhere = path.is_absolute() or ".." in path.parts or _DRIVE.match(name) or not path.parts
+    if (
+        elsewhere
+        or len(path.parts) > MAX_STUDY_DEPTH
+        or any(len(part.encode()) > _MAX_NAME_BYTES for part in path.parts)
+    ):
+        raise UnreadableFile(
+            "file_not_in_upload",
+            "The zip holds a file that points outside of it, lies too deep in it or has too long a name.",
+            hint=_UNPACK,
+        )
     return path
 
 

@@ -29,7 +29,7 @@ from inputs.limits import (
     MAX_SENTENCE_LETTERS,
     MAX_WARNINGS,
 )
-from inputs.records import STANDARD_LEADS, DeviceSaid, EcgRecording, EchoClip, InputWarning
+from inputs.records import MAX_REGIONS, STANDARD_LEADS, DeviceSaid, EcgRecording, EchoClip, InputWarning, Region
 
 _LEADS = frozenset(STANDARD_LEADS + OTHER_LEADS)
 _SAID = frozenset(field.name for field in fields(DeviceSaid))
@@ -170,6 +170,7 @@ def pack_clip(clip: EchoClip) -> tuple[dict[str, Any], list[Block]]:
         "shape": clip.frames_THWC.shape,
         "rate_hz": clip.frame_rate_hz,
         "frame_step": clip.frame_step,
+        "regions": clip.regions,
         "format": clip.source_format,
         "warnings": [_packed_warning(warning) for warning in clip.warnings],
     }
@@ -184,7 +185,17 @@ def unpack_clip(message: Message) -> EchoClip:
     if type(frame_step) is not int or frame_step < 1:
         raise ValueError("no frame step")
     frames_THWC = np.frombuffer(pixels, np.uint8).reshape(_shape(header["shape"], 4))
-    return EchoClip(frames_THWC, rate_hz, _word(header["format"]), _warnings(header["warnings"]), frame_step)
+    format_, warnings, regions = _word(header["format"]), _warnings(header["warnings"]), _regions(header["regions"])
+    return EchoClip(frames_THWC, rate_hz, format_, warnings, frame_step, regions)
+
+
+def _regions(packed: Any) -> tuple[Region, ...]:
+    if not isinstance(packed, list) or len(packed) > MAX_REGIONS:
+        raise ValueError("no regions")
+    for region in packed:
+        if not isinstance(region, list) or len(region) != 4 or not all(type(edge) is int for edge in region):
+            raise ValueError("no region")
+    return tuple((top, left, bottom, right) for top, left, bottom, right in packed)
 
 
 def pack_row(row: bytes) -> tuple[dict[str, Any], list[Block]]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 Frames = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Draw = Callable[[Frames], None]
 WHITE, GREEN = (230, 230, 230), (60, 220, 90)
 
 
@@ -30,7 +31,7 @@ class Scene:
     sector_HW: Mask
     marks_HW: Mask
 
-    def with_marks(self, draw: Callable[[Frames], None]) -> Scene:
+    def with_marks(self, draw: Draw) -> Scene:
         """What `draw` paints on the frames; over the sector it belongs to the sector."""
         frames_THWC = self.frames_THWC.copy()
         draw(frames_THWC)
@@ -77,15 +78,16 @@ def beside(left: Scene, right: Scene) -> Scene:
     )
 
 
-def text(lines: str, x: float, y: float, *, colour: tuple[int, int, int] = WHITE) -> Callable[[Frames], None]:
+def text(lines: str, x: float, y: float, *, colour: tuple[int, int, int] = WHITE, size: float = 1) -> Draw:
     """Lines of text from there, as shares of columns and rows, in letters of three per cent of the rows."""
 
     def draw(frames_THWC: Frames) -> None:
         rows, columns = frames_THWC.shape[1:3]
         for frame_HWC in frames_THWC:
             for number, line in enumerate(lines.split("\n")):
-                at = (round(x * columns), round((y + 0.045 * number) * rows))
-                cv2.putText(frame_HWC, line, at, cv2.FONT_HERSHEY_SIMPLEX, rows / 720, colour, max(1, rows // 300))
+                at = (round(x * columns), round((y + 0.045 * size * number) * rows))
+                thick = max(1, round(size * rows / 300))
+                cv2.putText(frame_HWC, line, at, cv2.FONT_HERSHEY_SIMPLEX, size * rows / 720, colour, thick)
 
     return draw
 
@@ -108,7 +110,83 @@ def clocks(frames_THWC: Frames) -> None:
         text(f"{61 + 7 * t % 40} bpm", 0.75, 0.98, colour=GREEN)(frame_HWC[None])
 
 
-def trace(level: float = 0.95, *, scrolls: bool = False, height: float = 0.06) -> Callable[[Frames], None]:
+def numbers(lines: int = 8, x: float = 0.02, y: float = 0.5, *, every: int = 1, size: float = 1) -> Draw:
+    """Lines of digits, all of them others in every `every`-th frame: what a machine measures as it goes."""
+
+    def draw(frames_THWC: Frames) -> None:
+        generator = np.random.default_rng(1)
+        for t, frame_HWC in enumerate(frames_THWC):
+            if t % every == 0:
+                said = [f"{generator.integers(1000, 9999)} {generator.integers(100, 999)}" for _ in range(lines)]
+            for number, line in enumerate(said):
+                text(line, x, y + 0.045 * size * number, size=size)(frame_HWC[None])
+
+    return draw
+
+
+def blinking(frames_THWC: Frames) -> None:
+    """A name that is shown in two frames of three."""
+    for t, frame_HWC in enumerate(frames_THWC):
+        if t % 3:
+            text("DOE, JANE 1951\nID 123-45-67\nPAUSED\nCLINIC OF\nHEARTS 1", 0.01, 0.55)(frame_HWC[None])
+
+
+def respiration(frames_THWC: Frames) -> None:
+    """A filled curve along the bottom that moves as a whole."""
+    rows, columns = frames_THWC.shape[1:3]
+    y = (0.97 - 0.08 * np.abs(np.sin(np.arange(3 * columns) / columns * 16))) * rows
+    for t, frame_HWC in enumerate(frames_THWC):
+        shown = y[t * columns // 32 :][:columns].astype(int)
+        frame_HWC[np.arange(rows)[:, None] >= shown[None, :]] = GREEN
+
+
+def title_page(n_frames: int) -> Draw:
+    """The first frames show a page of text in place of the sector."""
+
+    def draw(frames_THWC: Frames) -> None:
+        frames_THWC[:n_frames] = 0
+        text("PATIENT: DOE, JANE\nBORN 1951-02-03\nID 123-45-67\nCLINIC OF HEARTS\nDR. MILLER", 0.2, 0.3)(
+            frames_THWC[:n_frames]
+        )
+
+    return draw
+
+
+def drifting(scene: Scene, *, period: float, gain: float = 1.0) -> Scene:
+    """The sector of a scene with smooth tissue that moves slowly: one beat takes `period` frames, and no noise."""
+    rows, columns = scene.sector_HW.shape
+    texture = cv2.GaussianBlur(
+        np.random.default_rng(4).normal(0, 1, (rows + 40, columns)).astype(np.float32), (0, 0), 2
+    )
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    frames_THWC = np.zeros_like(scene.frames_THWC)
+    for t, frame_HWC in enumerate(frames_THWC):
+        shift = 20 + 4 * np.sin(2 * np.pi * t / period) * (1 - y / rows)
+        tissue = cv2.remap(60 * texture / texture.std(), x, y + shift.astype(np.float32), cv2.INTER_LINEAR)
+        frame_HWC[:] = (np.clip(gain * (110 + tissue), 0, 255) * scene.sector_HW)[:, :, None]
+    return replace(scene, frames_THWC=frames_THWC)
+
+
+def stuttering(scene: Scene, times: int) -> Scene:
+    """Each frame shown so many times, in a clip as long as before."""
+    return replace(scene, frames_THWC=scene.frames_THWC.repeat(times, axis=0)[: len(scene.frames_THWC)])
+
+
+def darker(scene: Scene, gain: float) -> Scene:
+    return replace(scene, frames_THWC=(gain * scene.frames_THWC).astype(np.uint8))
+
+
+def duplex() -> tuple[Scene, tuple[int, int, int, int]]:
+    """A sector above a spectrum that scrolls, and the rows and columns of the first, as a file says them."""
+    above, spectrum = fan(120, 320), sweep(rows=120).frames_THWC[0]
+    below_THWC = np.stack([np.roll(spectrum, -10 * t, axis=1) for t in range(16)])
+    below_HW = np.ones((120, 320), bool)
+    frames_THWC = np.concatenate([above.frames_THWC, below_THWC], axis=1)
+    sector_HW, marks_HW = np.concatenate([above.sector_HW, ~below_HW]), np.concatenate([above.marks_HW, below_HW])
+    return Scene(frames_THWC, sector_HW, marks_HW), (0, -5, 120, 400)
+
+
+def trace(level: float = 0.95, *, scrolls: bool = False, height: float = 0.06) -> Draw:
     """An ECG along the bottom: drawn from the left behind a gap that erases the old one, or moving as a whole."""
 
     def draw(frames_THWC: Frames) -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cohorts import Cohort, CohortError, OpenCohort, ecg_labels, open_checked_cohort
-from embedding.sources import spec_hash
+from embedding.prepared import clip_store_name
 from embedding.store import ArrayStore
 from ground.findings import LV_PHENOTYPES, SHD_FLAGS
 from models.bundle import Bundle, BundleDraft
@@ -67,7 +67,7 @@ def comparison_data(cohort_dir: Path, recipe: Recipe, work: Path, machine: Machi
     opened = open_for_comparison(cohort_dir, recipe)
     cohort, labels, pairs = opened.tables, opened.labels, opened.pairs
     signals, _ = prepared_signals(cohort, pairs["ecg_id"], recipe.ecg, work, machine)
-    with ArrayStore(work / f"clips-{spec_hash(recipe.echo)}", np.uint8) as decoded:
+    with ArrayStore(work / clip_store_name(recipe.echo), np.uint8) as decoded:
         place = Place(work / "echo")
         echo_dir = train_echo_encoder(cohort, recipe, decoded, place, _draft(recipe), machine)
         echo_bundle = Bundle.load(echo_dir, device=str(machine.device), parts=("echo",))

@@ -45,7 +45,7 @@ from inputs.echo.formats.dicom_syntaxes import (
     syntax_of_frames,
 )
 from inputs.echo.formats.dicom_video import MAX_VIDEO_BYTES, decode_video
-from inputs.echo.kinds import not_two_dimensional, not_ultrasound
+from inputs.echo.kinds import not_two_dimensional, not_ultrasound, two_dimensional_regions
 from inputs.errors import InputError, UnreadableFile
 from inputs.opened import BoundedReader
 from inputs.records import EchoClip
@@ -98,18 +98,21 @@ def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
         rgb_HWC = colours.rgb(samples_of(index, target_HWC))
         if rgb_HWC is not target_HWC:
             target_HWC[:] = rgb_HWC
-    return _clip(frames_THWC, frame_rate_hz(header), every)
+    return _clip(frames_THWC, frame_rate_hz(header), every, header)
 
 
-def _clip(frames_THWC: NDArray[np.uint8], rate_hz: float | None, every: int) -> EchoClip:
-    return EchoClip(frames_THWC, None if rate_hz is None else rate_hz / every, "dicom", frame_step=every)
+def _clip(frames_THWC: NDArray[np.uint8], rate_hz: float | None, every: int, header: Dataset) -> EchoClip:
+    said = header.get("SequenceOfUltrasoundRegions")
+    regions = two_dimensional_regions(said) if isinstance(said, Sequence) else ()
+    held_hz = None if rate_hz is None else rate_hz / every
+    return EchoClip(frames_THWC, held_hz, "dicom", frame_step=every, regions=regions)
 
 
 def _check_is_ultrasound(header: Dataset) -> None:
-    sop_class = str(header.get("SOPClassUID", ""))
+    sop_class = str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or "")
     captured = sop_class in _SECONDARY_CAPTURE and header.get("Modality") == "US"
     if sop_class not in _ULTRASOUND and not captured:
-        raise not_ultrasound(sop_class)
+        raise not_ultrasound(sop_class, str(header.get("Modality", "")))
     regions = header.get("SequenceOfUltrasoundRegions")
     formats = [region.get("RegionSpatialFormat") for region in regions] if isinstance(regions, Sequence) else []
     refusal = not_two_dimensional(tuple(number if isinstance(number, int) else 0 for number in formats))
@@ -190,7 +193,7 @@ def _read_video(
         raise not_decoded(syntax.name)
     data = joined(opened.stream, pixels.fragments, MAX_VIDEO_BYTES)
     decoded = decode_video(data, syntax, layout, max_frames, every)
-    return _clip(decoded.frames_THWC, frame_rate_hz(opened.dataset) or decoded.rate_hz, every)
+    return _clip(decoded.frames_THWC, frame_rate_hz(opened.dataset) or decoded.rate_hz, every, opened.dataset)
 
 
 @contextlib.contextmanager

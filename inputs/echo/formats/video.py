@@ -24,7 +24,20 @@ from inputs.opened import BoundedReader
 from inputs.records import EchoClip
 
 Container = Literal["avi", "mp4"]
-_STILL_BRANDS = (b"heic", b"heix", b"mif1", b"avif")
+_STILL_BRANDS = (
+    b"heic",
+    b"heix",
+    b"hevc",
+    b"hevx",
+    b"heim",
+    b"heis",
+    b"mif1",
+    b"msf1",
+    b"avif",
+    b"avis",
+    b"M4A ",
+    b"M4B ",
+)
 _DROPPED_AT_END = 2
 """How many frames an AVI may have been left without at its end, where no later frame shows that they were dropped."""
 _MAX_SKEW = 0.01

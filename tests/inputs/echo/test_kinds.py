@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from echo_files import known_frames, refused, write_dicom, write_video
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
-from inputs.echo.kinds import not_two_dimensional, not_ultrasound
+from inputs.echo.kinds import no_clip, not_two_dimensional, not_ultrasound, two_dimensional_regions
 from inputs.echo.read import read_echo
 
 
@@ -34,6 +35,22 @@ from inputs.echo.read import read_echo
         (b"%PDF-1.7", "a PDF document", "cine loop"),
         (b"PK\x03\x04", "a zip", "Unpack"),
         (b"\x1f\x8b\x08", "a gzip file", "Unpack"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack"),
+        (b"Rar!\x1a\x07\x01\0", "a RAR archive", "Unpack"),
+        (b"\xfd7zXZ\0", "an xz file", "Unpack"),
+        (b"BZh91AY&SY", "a bzip2 file", "Unpack"),
+        (b"\x28\xb5\x2f\xfd", "a Zstandard file", "Unpack"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a Git LFS pointer", "git lfs pull"),
+        (b"/annex/objects/SHA256E-s1--0.dcm\n", "a git-annex pointer", "git annex get"),
+        (b"\n<!DOCTYPE html><html>", "an HTML page", "signing in"),
+        (b"NRRD0005\n", "an NRRD file", "AVI or MP4"),
+        (b"MATLAB 5.0 MAT-file, Platform", "a MATLAB file", "AVI or MP4"),
+        (b"KRETZFILE 1.0   ", "a KRETZ volume", "two-dimensional"),
+        (b"\0\0\0\1\x67\x42", "a bare H.264 stream", "AVI or MP4"),
+        (b"YUV4MPEG2 W10 H10\n", "a YUV4MPEG2 video", "AVI or MP4"),
+        (b"\0\0\0\0\x47\x40\0\x10", "an MPEG transport stream", "AVI or MP4"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypmjp2", "a Motion JPEG 2000 video", "AVI or MP4"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ", "a JPEG 2000 image", "cine loop"),
     ],
 )
 def test_a_file_of_another_kind_is_named_with_a_way_out(tmp_path: Path, start: bytes, name: str, way_out: str):
@@ -43,6 +60,22 @@ def test_a_file_of_another_kind_is_named_with_a_way_out(tmp_path: Path, start: b
     assert error.code == "not_an_echo_clip"
     assert str(error) == f"This file is {name}, which is not read."
     assert way_out in error.hint
+
+
+def test_a_tar_archive_is_named_and_a_table_of_zeros_is_not(tmp_path: Path):
+    clip = tmp_path / "IM_1"
+    clip.write_bytes(bytes(1000))
+    with tarfile.open(tmp_path / "a.avi", "w") as archive:
+        archive.add(clip, "IM_1")
+    assert str(refused(tmp_path / "a.avi")) == "This file is a tar archive, which is not read."
+    assert "not a DICOM, AVI or MP4 clip" in str(refused(clip))
+
+
+@pytest.mark.parametrize("start", [b"\0\0\0\x1cftyphevc", b"\0\0\0\x1cftypmsf1", b"\0\0\0\x1cftypavis"])
+def test_other_brands_of_heif_are_named(start: bytes):
+    said = no_clip(start)
+    assert said is not None
+    assert "a HEIF or AVIF image" in str(said)
 
 
 @pytest.mark.parametrize("container", ["matroska", "asf", "mpegts"])
@@ -60,6 +93,14 @@ def test_videos_that_are_not_read_are_named_as_they_are_written(tmp_path: Path, 
         ("1.2.840.10008.5.1.4.1.1.4", "an MR image"),
         ("1.2.840.10008.5.1.4.1.1.88.33", "a structured report"),
         ("1.2.840.10008.5.1.4.1.1.104.1", "a PDF document in DICOM"),
+        ("1.2.840.10008.5.1.4.1.1.104.3", "a document in DICOM"),
+        ("1.2.840.10008.5.1.4.1.1.2.1", "a CT image"),
+        ("1.2.840.10008.5.1.4.1.1.481.2", "a radiotherapy object"),
+        ("1.2.840.10008.5.1.4.1.1.66.4", "a segmentation or registration"),
+        ("1.2.840.10008.5.1.4.1.1.77.1.1.1", "a photograph, endoscopy or microscopy"),
+        ("1.2.840.10008.5.1.4.1.1.14.1", "an intravascular optical tomography"),
+        ("1.2.840.10008.5.1.4.1.1.7.1", "a captured screen"),
+        ("1.3.46.670589.2.4.1.1", "an object of its maker's own kind"),
         ("1.2.840.10008.5.1.4.1.1.9.1.1", "a waveform, such as an ECG"),
     ],
 )
@@ -69,8 +110,34 @@ def test_a_dicom_object_of_another_class_is_named(sop_class: str, name: str):
     assert str(error) == f"This DICOM object is {name}, not an ultrasound clip."
 
 
-def test_a_class_that_is_not_known_is_not_quoted():
-    assert "SECRET" not in str(not_ultrasound("SECRET"))
+def test_an_object_of_an_unknown_class_is_named_by_its_modality():
+    assert "a CT image" in str(not_ultrasound("1.2.3.4", "CT"))
+    assert "an intravascular ultrasound" in str(not_ultrasound("", "IVUS"))
+
+
+def test_a_class_or_modality_that_is_not_known_is_not_quoted():
+    assert "SECRET" not in str(not_ultrasound("SECRET", "SECRET"))
+    assert str(not_ultrasound("")) == "This DICOM object is not an ultrasound clip."
+
+
+def region(spatial_format: int, *edges: int) -> Dataset:
+    made = Dataset()
+    made.RegionSpatialFormat = spatial_format
+    names = ("MinX0", "MinY0", "MaxX1", "MaxY1")
+    for name, edge in zip(names, edges, strict=False):
+        setattr(made, f"RegionLocation{name}", edge)
+    return made
+
+
+def test_two_dimensional_regions_are_rows_and_columns_and_others_are_passed_over():
+    duplex = [region(1, 10, 20, 99, 199), region(3, 0, 200, 99, 299)]
+    assert two_dimensional_regions(duplex) == ((20, 10, 200, 100),)
+    assert two_dimensional_regions([region(3, 0, 0, 9, 9)]) == ()
+
+
+def test_a_two_dimensional_region_that_does_not_say_where_it_lies_could_lie_anywhere():
+    assert two_dimensional_regions([region(1, 10, 20, 99, 199), region(1, 5)]) == ()
+    assert two_dimensional_regions([region(1, 0, 0, 9, 9)] * 17) == ()
 
 
 @pytest.mark.parametrize(

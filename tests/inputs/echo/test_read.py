@@ -14,6 +14,7 @@ import pydicom.examples
 import pytest
 import simplejpeg
 from echo_files import REAL_CLIP, jpegs, known_frames, refused, rgb_jpegs, write_dicom, write_video, ycbcr
+from echo_scenes import fan
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, encapsulate_extended
 from pydicom.pixels import pixel_array
@@ -238,7 +239,7 @@ def test_every_second_frame_is_the_same_as_dropping_the_others(tmp_path: Path, k
     ],
 )
 def test_frames_left_out_by_the_reader_change_nothing_in_what_is_prepared(tmp_path: Path, kind: str, spec: EchoSpec):
-    path = REAL_CLIP if kind == "dicom" else write_video(tmp_path / "clip.file", known_frames(12), kind)
+    path = REAL_CLIP if kind == "dicom" else write_video(tmp_path / "clip.file", fan(96, 128, 12).frames_THWC, kind)
     whole = read_echo(path, max_frames=spec.frames_needed)
     chosen = read_echo(path, max_frames=spec.frames_needed, every=spec.stride)
     assert len(chosen.frames_THWC) < len(whole.frames_THWC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,17 +14,26 @@ from echo_scenes import (
     as_jpegs,
     as_video,
     beside,
+    blinking,
     clocks,
     colour_flow,
+    darker,
+    drifting,
+    duplex,
     fan,
     margins,
+    numbers,
+    respiration,
     still,
+    stuttering,
     sweep,
     text,
     ticker,
+    title_page,
     trace,
 )
 
+from inputs.echo.pages import without_pages
 from inputs.echo.prepare import prepare_clip, thumbnail_jpeg
 from inputs.echo.sector import sector_mask
 from inputs.errors import UnusableRecording
@@ -57,9 +67,29 @@ APART: dict[str, Callable[[], Scene]] = {
     "all of it in a video": lambda: as_video(busy(fan())),
     "all of it in a video of few bits": lambda: as_video(busy(fan()), bit_rate=300_000),
     "colour flow over most of the sector": lambda: busy(colour_flow(fan())),
+    "numbers that change in every frame": lambda: fan().with_marks(numbers(10, y=0.06)),
+    "numbers that change in coarse JPEG frames": lambda: as_jpegs(fan().with_marks(numbers(8, 0.84, 0.06)), 30),
+    "a curve of respiration": lambda: fan().with_marks(respiration),
+    "a curve of respiration in a video": lambda: as_video(fan().with_marks(respiration), bit_rate=600_000),
+    "dark blue text between two sectors": lambda: biplane().with_marks(
+        text("DOE\nJANE", 0.47, 0.1, colour=(0, 0, 139))
+    ),
+    "dark red text between two sectors": lambda: biplane().with_marks(text("DOE\nJANE", 0.47, 0.1, colour=(40, 0, 0))),
+    "text between two sectors that touch": lambda: beside(fan(columns=160), fan(columns=160, seed=9)).with_marks(
+        text("B\n2", 0.49, 0.1)
+    ),
+    "all of it around a dark sector": lambda: busy(darker(fan(), 0.2)),
+    "all of it around a dark sector in JPEG frames": lambda: as_jpegs(busy(darker(fan(), 0.2)), 50),
     "text between two sectors": lambda: biplane().with_marks(text("B\n2", 0.49, 0.1)),
 }
 TOUCHING: dict[str, Callable[[], Scene]] = {
+    "numbers that change beside the sector": lambda: fan().with_marks(numbers()),
+    "numbers that change beside it in every second frame": lambda: fan().with_marks(numbers(every=2)),
+    "large numbers that change beside it": lambda: fan().with_marks(numbers(7, 0.01, 0.45, size=1.6)),
+    "numbers that change beside it in coarse JPEG frames": lambda: as_jpegs(fan().with_marks(numbers()), 30),
+    "a name that blinks beside it": lambda: fan().with_marks(blinking),
+    "a name that blinks beside it in a video": lambda: as_video(fan().with_marks(blinking), bit_rate=600_000),
+    "a trace over two sectors": lambda: biplane().with_marks(trace(0.75, height=0.15)),
     "a trace that is drawn at the sector": lambda: fan().with_marks(trace(0.86)),
     "a trace that is drawn over it": lambda: fan().with_marks(trace(0.8)),
     "a trace that scrolls at it": lambda: fan().with_marks(trace(0.86, scrolls=True)),
@@ -97,6 +127,75 @@ def test_a_valve_that_moves_in_a_dark_cavity_and_still_walls_stay():
     mask_HW = np.asarray(sector_mask(scene.frames_THWC), bool)
     assert mask_HW[80:140, 130:190].mean() > 0.99
     assert mask_HW[150:170, 120:160].all()
+
+
+HONEST: dict[str, Callable[[], Scene]] = {
+    "slow": lambda: drifting(fan(), period=160),
+    "slow and dark": lambda: drifting(fan(), period=160, gain=0.5),
+    "slow in eight frames": lambda: drifting(fan(n_frames=8), period=60, gain=0.5),
+    "each frame four times": lambda: stuttering(drifting(fan(), period=12), 4),
+    "each frame eight times": lambda: stuttering(drifting(fan(), period=12), 8),
+    "of two frames": lambda: fan(n_frames=2),
+    "of four frames": lambda: fan(n_frames=4),
+    "a third as bright": lambda: darker(fan(), 0.3),
+    "a fifth as bright": lambda: darker(fan(), 0.2),
+    "of 3.3 per cent of the frame": lambda: fan(480, 640, depth=0.25),
+    "on grey": lambda: replace(fan(), frames_THWC=np.maximum(fan().frames_THWC, 40)),
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_97_per_cent_of_what_is_lit_in_an_honest_sector_stay(name: str):
+    scene = HONEST[name]()
+    lit_HW = scene.sector_HW & (scene.frames_THWC.max(axis=(0, 3)) > 16)
+    mask_HW = np.asarray(sector_mask(scene.frames_THWC), bool)
+    assert (mask_HW & lit_HW).sum() >= 0.97 * lit_HW.sum()
+
+
+@pytest.mark.parametrize("first", [0.08, 0.2])
+def test_a_dark_cavity_that_reaches_the_edge_parts_no_sector(first: float):
+    scene = fan()
+    y, x = np.mgrid[0:240, 0:320]
+    angle, radius = np.arctan2(x - 160, y - 7), np.hypot(x - 160, y - 7) / 204
+    cavity_HW = (np.abs(angle) < 0.3) & (radius > first) & (radius < 0.9)
+    scene.frames_THWC[:, cavity_HW] = 0
+    mask_HW = np.asarray(sector_mask(scene.frames_THWC), bool)
+    assert mask_HW[cavity_HW].mean() > 0.95
+
+
+def test_a_file_that_says_where_its_picture_lies_keeps_the_spectrum_below_it_out():
+    scene, region = duplex()
+    mask_HW = np.asarray(sector_mask(scene.frames_THWC, (region,)), bool)
+    assert not (mask_HW & scene.marks_HW).any()
+    assert (mask_HW & scene.sector_HW).sum() >= 0.97 * scene.sector_HW.sum()
+    thumbnail = simplejpeg.decode_jpeg(thumbnail_jpeg(EchoClip(scene.frames_THWC, 30.0, "test", regions=(region,))))
+    assert thumbnail[100:].max() < 24
+
+
+def test_regions_that_lie_beside_the_picture_say_nothing():
+    scene = fan()
+    np.testing.assert_array_equal(
+        sector_mask(scene.frames_THWC, ((500, 0, 600, 90), (9, 9, 9, 9))), sector_mask(scene.frames_THWC)
+    )
+
+
+@pytest.mark.parametrize("n_pages", [1, 2, 7])
+def test_title_pages_are_left_out_where_masks_are_asked_for(n_pages: int):
+    scene = fan()
+    paged_THWC = scene.with_marks(title_page(n_pages)).frames_THWC
+    spec = EchoSpec(size=64, stride=1, mask_outside_sector=True)
+    np.testing.assert_array_equal(
+        prepare_clip(EchoClip(paged_THWC, 30.0, "test"), spec),
+        prepare_clip(EchoClip(paged_THWC[n_pages:], 30.0, "test"), spec),
+    )
+    seen = prepare_clip(EchoClip(paged_THWC, 30.0, "test"), EchoSpec(size=64, stride=1))
+    assert seen.shape == (3, 16, 64, 64)
+
+
+def test_frames_of_which_most_are_unlike_each_other_are_all_kept():
+    frames_THWC = np.random.default_rng(0).integers(0, 256, (8, 40, 50, 3), dtype=np.uint8)
+    assert len(without_pages(frames_THWC)) == 8
+    assert len(without_pages(np.zeros((3, 5, 5, 3), np.uint8))) == 3
 
 
 NO_SECTOR: dict[str, Callable[[], Scene]] = {

@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pydicom
 import pytest
 from echo_files import known_frames, write_dicom, write_video
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from inputs.echo import studies
 from inputs.echo.studies import studies_in
@@ -56,13 +59,78 @@ def test_names_are_the_same_wherever_the_tree_lies_and_tell_nothing_of_it(tmp_pa
     assert not any(secret in name for name in names for secret in ("1.2.", "PAT", "STU"))
 
 
-def test_a_folder_of_clips_is_one_study_as_it_stands(tmp_path: Path):
+def test_a_folder_of_clips_of_one_study_keeps_its_name_and_one_of_two_is_split(tmp_path: Path):
     clip(tmp_path / "s1" / "b.dcm", "1.2.3")
-    clip(tmp_path / "s1" / "a", "1.2.4")
+    clip(tmp_path / "s1" / "a", "1.2.3")
     write_video(tmp_path / "s1" / "c.avi", FRAMES, "avi")
     (found,) = studies_in(tmp_path / "s1")
     assert found.name == "s1"
     assert [path.name for path in found.files] == ["a", "b.dcm", "c.avi"]
+    clip(tmp_path / "s1" / "d", "1.2.4")
+    assert named(studies_in(tmp_path / "s1"), tmp_path / "s1") == [["a", "b.dcm"], ["c.avi"], ["d"]]
+
+
+def referring(uid: str) -> DicomSequence:
+    item = Dataset()
+    item.StudyInstanceUID = uid
+    return DicomSequence([item])
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("undefined_length", [False, True])
+def test_a_study_that_another_refers_to_is_not_its_own(tmp_path: Path, syntax: str, undefined_length: bool):
+    for place, uid in (("x/1", "1.2.3"), ("y/1", "1.2.4"), ("y/2", "1.2.4")):
+        (path := tmp_path / "s" / place).parent.mkdir(parents=True, exist_ok=True)
+        refers = referring("1.9.9")
+        refers.is_undefined_length = undefined_length
+        write_dicom(
+            path,
+            FRAMES,
+            FRAMES.tobytes(),
+            syntax=syntax,
+            StudyInstanceUID=uid,
+            RelatedSeriesSequence=refers,
+            StudiesContainingOtherReferencedInstancesSequence=referring("1.9.8"),
+        )
+    assert named(studies_in(tmp_path / "s"), tmp_path / "s") == [["x/1"], ["y/1", "y/2"]]
+
+
+def test_the_study_is_found_behind_elements_of_megabytes_and_in_a_file_without_preamble(tmp_path: Path):
+    for place, uid in (("x/1", "1.2.3"), ("y/1", "1.2.4"), ("z/1", "1.2.3")):
+        path = clip(tmp_path / "s" / place, uid)
+        made = pydicom.dcmread(path)
+        made.private_block(0x0009, "MAKER", create=True).add_new(1, "OB", bytes(3 * 2**20))
+        made.save_as(path)
+    path.write_bytes(path.read_bytes()[132:])
+    assert named(studies_in(tmp_path / "s"), tmp_path / "s") == [["x/1", "z/1"], ["y/1"]]
+
+
+def test_a_file_that_ends_within_its_header_has_no_study_and_makes_no_failure(tmp_path: Path):
+    whole = clip(tmp_path / "whole", "1.2.3").read_bytes()
+    (tmp_path / "s").mkdir()
+    for length in range(132, 900, 7):
+        (tmp_path / "s" / f"{length}").write_bytes(whole[:length])
+    assert sum(len(study.files) for study in studies_in(tmp_path / "s")) == len(range(132, 900, 7))
+
+
+def test_a_file_that_is_no_clip_makes_no_study_and_changes_no_name(tmp_path: Path):
+    folder = tmp_path / "s"
+    clip(folder / "DICOM" / "IM1", "1.2.3")
+    (folder / "README").write_text("Viewer")
+    assert [(study.name, len(study.files)) for study in studies_in(folder)] == [("s", 2)]
+    clip(folder / "DICOM2" / "IM1", "1.2.4")
+    before = {study.name for study in studies_in(folder)}
+    (folder / "README").unlink()
+    assert {study.name for study in studies_in(folder)} == before
+
+
+def test_videos_that_are_not_read_are_named_and_pictures_and_pages_beside_clips_are_not(tmp_path: Path):
+    clip(tmp_path / "a.dcm", "1.2.3")
+    (tmp_path / "b.gif").write_bytes(b"GIF89a" + bytes(200))
+    (tmp_path / "c.nii.gz").write_bytes(b"\x1f\x8b" + bytes(200))
+    (tmp_path / "d.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(200))
+    (tmp_path / "e.html").write_text("<html>viewer</html>")
+    assert named(studies_in(tmp_path), tmp_path) == [["a.dcm", "b.gif", "c.nii.gz"]]
 
 
 def test_a_tree_of_one_study_keeps_the_folders_name(tmp_path: Path):

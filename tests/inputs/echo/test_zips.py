@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import stat
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -39,14 +41,59 @@ def test_files_keep_their_folders_and_what_file_managers_add_is_left_out(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "name", ["../out", "/etc/x", "a/../../b", "C:/x", "..\\out", "a\x00b", "a\nb", "/".join("a" * 20), "a" * 300]
+    "name",
+    ["../out", "/etc/x", "a/../../b", "C:/x", "..\\out", ".", "a\x00b", "/".join("a" * 20), "a" * 300, "ä" * 120],
 )
-def test_a_name_that_leads_elsewhere_or_is_odd_is_refused_and_nothing_is_written_beside(tmp_path, name):
+def test_a_name_that_leads_elsewhere_or_is_too_long_is_refused_and_nothing_is_written_beside(tmp_path, name):
     if "\x00" in name:  # zipfile ends a name there
         assert list(unpacked(tmp_path, {name: b"x"})) == ["a"]
         return
-    assert refused(tmp_path, {name: b"x"}).code == "file_not_in_upload"
+    error = refused(tmp_path, {name: b"x"})
+    assert error.code == "file_not_in_upload"
+    assert "Unpack it" in error.hint
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "into"]
+
+
+def test_letters_that_nobody_sees_or_that_file_systems_refuse_become_underscores(tmp_path):
+    files = {"Jane\u00a0Doe/10:42.dcm": b"1", "a\nb": b"2", "Eva\u00adx": b"3"}
+    assert unpacked(tmp_path, files) == {"Jane_Doe/10_42.dcm": b"1", "a_b": b"2", "Eva_x": b"3"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("a/x", "a/x"), ("a", "a/x"), ("a/x", "a"), ("a/x", "a\\x"), ("aa:x", "aa_x")],
+    ids=lambda names: str(names),
+)
+def test_a_zip_with_two_files_of_one_name_or_a_file_that_is_a_folder_is_refused(tmp_path, names):
+    with warnings.catch_warnings(), zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        warnings.simplefilter("ignore")
+        for name in names:
+            archive.writestr(name, b"x")
+    (tmp_path / "into").mkdir()
+    with pytest.raises(UnreadableFile) as caught:
+        unpack_studies(tmp_path / "a.zip", tmp_path / "into")
+    assert caught.value.code == "unreadable_file"
+    assert str(tmp_path) not in caught.value.in_full
+
+
+def test_a_zip_whose_list_points_before_its_start_is_refused(tmp_path):
+    path = zipped(tmp_path / "a.zip", {"IM_1": b"one" * 100})
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\x01\x02") + 42
+    data[at : at + 4] = (2**32 - 2).to_bytes(4, "little")
+    path.write_bytes(data)
+    (tmp_path / "into").mkdir()
+    with pytest.raises(UnreadableFile):
+        unpack_studies(path, tmp_path / "into")
+
+
+def test_a_disk_without_room_is_no_fault_of_the_zip(tmp_path, monkeypatch):
+    def full(packed, file, allowed):
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr("inputs.echo.zips._copy", full)
+    with pytest.raises(OSError, match="no room"):
+        unpacked(tmp_path, {"IM_1": b"x"})
 
 
 def test_a_link_is_not_unpacked(tmp_path):
