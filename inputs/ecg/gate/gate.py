@@ -141,6 +141,9 @@ def _wiring(beat_mv_KW: NDArray[np.float64], r: int) -> list[InputWarning]:
         return []
     if exchange.arms:
         return [InputWarning("arms_exchanged", _arms_message(exchange), exchange.leads, "withheld")]
+    if exchange.what == MIRRORED:
+        message = "The heart may lie on the right side, or the arm electrodes and the chest leads be exchanged."
+        return [InputWarning("heart_mirrored", message, exchange.leads)]
     if exchange.what in ("RA-LL", "LA-LL"):
         arm = "right" if exchange.what == "RA-LL" else "left"
         message = f"The electrodes of the {arm} arm and the left leg may be exchanged."
@@ -152,8 +155,6 @@ def _wiring(beat_mv_KW: NDArray[np.float64], r: int) -> list[InputWarning]:
 
 
 def _arms_message(exchange: Exchange) -> str:
-    if exchange.what == MIRRORED:
-        return "The heart seems to be on the right side, or the arm electrodes and the chest leads are exchanged."
     if exchange.what in ROTATED:
         return "All three limb electrodes seem to have changed places."
     also = exchange.what.removeprefix("RA-LA and ") if " and " in exchange.what else ""

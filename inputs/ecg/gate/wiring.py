@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 INDEPENDENT_LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 BEFORE_R_S, AFTER_R_S = 0.26, 0.45
 """P, QRS and T of the beat are compared, or what of them there is."""
+_UNSEEN_GAIN = 0.03
+"""More that has to be gained for every independent lead that is not seen."""
 _FEWEST_LEADS = 6
 """Of the eight, that must move: of fewer, too little is known of how they fit together."""
 
@@ -59,16 +61,15 @@ _TO_LEFT_K = np.array([0.156, -0.010, -0.172, -0.074, 0.122, 0.231, 0.239, 0.194
 1988): a heart on the right side has it the other way round."""
 
 _LEAST_GAIN, _LEAST_GAIN_ARMS = 0.10, 0.05
-_RARE = 0.10
-"""Taken off the gain of the reverse order, a slip of files, which looks much like the commoner exchange of the arms."""
-_RARE_TWICE = 0.10
-"""Off that of two exchanges at once, or of a heart on the right side."""
+_RARE, _RARE_TWICE, _RARE_BOTH, _RARE_ROTATED, _RARE_MIRRORED = 0.10, 0.20, 0.25, 0.08, 0.30
+"""Taken off the gain of what is rarer than one exchange of two electrodes: the reverse order, a slip of files, which
+looks much like an exchange of the arms; the arms together with chest leads, or with both; the limb electrodes moved round; a heart on
+the right side, which old infarctions and tachycardias from the ventricles resemble."""
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """Electrodes that seem exchanged. what: of `EXCHANGES`. arms: whether RA and LA are among those exchanged, or
-    the heart mirrored.
+    """Electrodes that seem exchanged. what: of `EXCHANGES`. arms: whether RA and LA are among those exchanged.
 
     gain: how much better the leads fit with it undone, from 0 to 1.
     """
@@ -99,16 +100,12 @@ def exchange_in(beat_mv_KW: NDArray[np.float64]) -> Exchange | None:
     as_it_is, cost_X = float(np.sum(form_KK * product_KK)), np.einsum("ij,xij->x", form_KK, undone_XKK)
     gain_X = np.full(len(EXCHANGES), -1.0)
     gain_X[known_X] = (as_it_is - cost_X) / (as_it_is + cost_X)
-    gain_X -= _RARE_X
-    best = int(gain_X.argmax())
-    what = EXCHANGES[best]
-    arms = "RA-LA" in what or what == MIRRORED
+    best = int((gain_X - _RARE_X).argmax())
+    what, gain = EXCHANGES[best], float(gain_X[best])
     leads = tuple(lead for lead, moved in zip(INDEPENDENT_LEADS, _MOVED_XK[best], strict=True) if moved)
     if leads[0] in ("I", "II"):
         leads = ("I", "II", "III", "aVR", "aVL", "aVF", *(lead for lead in leads if lead in _CHEST))
-    gain = float(gain_X[best])
-    least = _LEAST_GAIN_ARMS if what == "RA-LA" else _LEAST_GAIN
-    return Exchange(what, leads, arms, gain) if gain > least else None
+    return Exchange(what, leads, "RA-LA" in what, gain) if gain > _LEAST_X[best] + _UNSEEN_GAIN * len(dead_V) else None
 
 
 def undone(what: str) -> NDArray[np.float64]:
@@ -139,6 +136,10 @@ def _undone_one(what: str) -> NDArray[np.float64]:
 _ONE = (*_LIMBS, *_PAIRS, REVERSED)
 _TWO = (*(f"RA-LA and {what}" for what in (*_PAIRS, REVERSED)), *ROTATED, MIRRORED)
 EXCHANGES = _ONE + _TWO
-_RARE_X = np.array([_RARE * (REVERSED in what) + _RARE_TWICE * (what in _TWO) for what in EXCHANGES])
+_RARE_OF = {REVERSED: _RARE, **dict.fromkeys(_TWO, _RARE_TWICE), **dict.fromkeys(ROTATED, _RARE_ROTATED)}
+_RARE_OF |= {MIRRORED: _RARE_MIRRORED, f"RA-LA and {REVERSED}": _RARE_BOTH}
+_RARE_X = np.array([_RARE_OF.get(what, 0.0) for what in EXCHANGES])
+_LEAST_X = np.array([_LEAST_GAIN + _RARE_OF.get(what, 0.0) * (what in _TWO) for what in EXCHANGES])
+_LEAST_X[EXCHANGES.index("RA-LA")] = _LEAST_GAIN_ARMS
 _UNDO_XKK = np.stack([undone(what) for what in EXCHANGES])
 _MOVED_XK: NDArray[np.bool_] = np.asarray((np.abs(_UNDO_XKK - np.eye(len(INDEPENDENT_LEADS))) > 1e-9).any(axis=2))
