@@ -115,7 +115,7 @@ def _check_time_base(recording: EcgRecording, spec: EcgSpec) -> None:
 
 
 def _lasts_a_window(recording: EcgRecording, spec: EcgSpec) -> bool:
-    return recording.signal_mv.shape[1] * spec.rate_hz / recording.rate_hz >= spec.window_samples
+    return bool(recording.signal_mv.shape[1] * spec.rate_hz / recording.rate_hz >= spec.window_samples)
 
 
 def _select_leads(

@@ -29,6 +29,7 @@ _SLOW = round(1.2 * RATE_HZ)
 _FEWEST_SPIKES = 3
 _OF_R = round(0.024 * RATE_HZ)
 """Nearer to the fiducial point of a QRS, a short pulse is the peak of a narrow QRS."""
+_OF_NO_BEAT = round(0.12 * RATE_HZ)
 
 _PULSE_AT_ENDS = round(1.6 * RATE_HZ)
 _PULSE_S = (0.08, 0.6)
@@ -91,12 +92,16 @@ def _noise_mv(beats_mv_BLW: NDArray[np.float64], typical_mv_LW: NDArray[np.float
 
 
 def _is_paced(traced: TracedEcg) -> bool:
-    """Whether half of the beats or more come with a short pulse in several leads, away from their peaks."""
+    """Whether half of the beats or more come with a short pulse in several leads, or several pulses far from any beat.
+
+    The latter are those of a pacemaker that does not see the heart.
+    """
     spikes_S, r_B = traced.tracing.spikes_S, traced.rhythm.r_B
     if len(spikes_S) < _FEWEST_SPIKES or len(r_B) == 0:
         return False
-    away = np.count_nonzero(np.abs(spikes_S[:, None] - r_B).min(axis=1) > _OF_R)
-    return bool(away >= max(_FEWEST_SPIKES, 0.5 * len(r_B)))
+    from_r_S = np.abs(spikes_S[:, None] - r_B).min(axis=1)
+    away, far = np.count_nonzero(from_r_S > _OF_R), np.count_nonzero(from_r_S > _OF_NO_BEAT)
+    return bool(away >= max(_FEWEST_SPIKES, 0.5 * len(r_B)) or far >= _FEWEST_SPIKES)
 
 
 def _has_pulse(signal_mv_LN: NDArray[np.float64]) -> bool:

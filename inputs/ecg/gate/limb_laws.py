@@ -22,7 +22,9 @@ _STRETCH_S = 1.0
 _CUT = 0.005
 """A lead of which so much stays at an extreme was cut off there."""
 _BROKEN_ALLOWED = 1
-"""One lead inverted or mislabelled; of two the same exchange of names makes two laws fail."""
+"""One lead may be inverted; names that were exchanged break several laws."""
+_FAR = 2.0
+"""Of the limit: so far wrong names lead. Leads sampled a millisecond apart contradict each other by less."""
 
 
 def law_warnings(recording: EcgRecording, without: Container[str] = ()) -> list[InputWarning]:
@@ -37,15 +39,15 @@ def law_warnings(recording: EcgRecording, without: Container[str] = ()) -> list[
     if limbs is not None and _contradict([limbs[1], limbs[0], limbs[2]], (1.0, 1.0), recording.rate_hz):
         message = "Leads I, II and III contradict each other (II is not I + III): leads may be mislabelled."
         warnings.append(InputWarning("leads_inconsistent", message, ("I", "II", "III"), "withheld"))
-    broken = []
+    broken, far = [], []
     for lead, factors in FROM_LIMB_LEADS.items():
         rows = None if lead == "III" else _common_samples(recording, ("I", "II", lead), without)
         if rows is not None and _contradict([rows[2], rows[0], rows[1]], factors, recording.rate_hz):
             broken.append(lead)
-    if len(broken) > _BROKEN_ALLOWED and not warnings:
-        message = (
-            f"Leads {', '.join(broken)} contradict leads I and II, from which they follow: leads may be mislabelled."
-        )
+            far += [lead] if _contradict([rows[2], rows[0], rows[1]], factors, recording.rate_hz, _FAR) else []
+    if len(far) > _BROKEN_ALLOWED and not warnings:
+        what = f"{', '.join(broken)} contradict leads I and II, from which they follow"
+        message = f"Leads {what}: leads may be mislabelled."
         return [InputWarning("leads_inconsistent", message, ("I", "II", *broken), "withheld")]
     for lead in broken:
         message = f"Lead {lead} contradicts leads I and II, from which it follows: it may be mislabelled or inverted."
@@ -60,10 +62,15 @@ def from_two(lead: str, first: str, second: str) -> tuple[float, float]:
     return of_first, of_second
 
 
-def _contradict(rows: Sequence[NDArray[np.float32]], factors: tuple[float, float], rate_hz: float) -> bool:
-    """Whether the first of three leads is not the sum of the others by their factors, but for offsets and rounding."""
+def _contradict(
+    rows: Sequence[NDArray[np.float32]], factors: tuple[float, float], rate_hz: float, far: float = 1.0
+) -> bool:
+    """Whether the first of three leads is not the sum of the others by their factors, but for offsets and rounding.
+
+    far: how many times the limit it must be off.
+    """
     residual = rows[0] - np.float32(factors[0]) * rows[1] - np.float32(factors[1]) * rows[2]
-    limit = INCONSISTENT * max(_usual_spread(row, rate_hz) for row in rows)
+    limit = far * INCONSISTENT * max(_usual_spread(row, rate_hz) for row in rows)
     spread = _usual_spread(residual, rate_hz)
     if spread <= limit:
         return False

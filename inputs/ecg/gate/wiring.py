@@ -63,8 +63,8 @@ _TO_LEFT_K = np.array([0.156, -0.010, -0.172, -0.074, 0.122, 0.231, 0.239, 0.194
 _LEAST_GAIN, _LEAST_GAIN_ARMS = 0.10, 0.05
 _RARE, _RARE_TWICE, _RARE_BOTH, _RARE_ROTATED, _RARE_MIRRORED = 0.10, 0.20, 0.25, 0.08, 0.30
 """Taken off the gain of what is rarer than one exchange of two electrodes: the reverse order, a slip of files, which
-looks much like an exchange of the arms; the arms together with chest leads, or with both; the limb electrodes moved round; a heart on
-the right side, which old infarctions and tachycardias from the ventricles resemble."""
+looks much like an exchange of the arms; the arms together with chest leads, or with all of them; the limb electrodes
+moved round; a heart on the right side, which old infarctions and tachycardias from the ventricles resemble."""
 
 
 @dataclass(frozen=True)
