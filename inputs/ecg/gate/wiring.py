@@ -61,10 +61,12 @@ _TO_LEFT_K = np.array([0.156, -0.010, -0.172, -0.074, 0.122, 0.231, 0.239, 0.194
 1988): a heart on the right side has it the other way round."""
 
 _LEAST_GAIN, _LEAST_GAIN_ARMS = 0.10, 0.05
-_RARE, _RARE_TWICE, _RARE_BOTH, _RARE_ROTATED, _RARE_MIRRORED = 0.10, 0.20, 0.25, 0.08, 0.30
+_NEAR = 2
+"""Places between two chest leads that are exchanged together with the arms."""
+_RARE, _RARE_TWICE, _RARE_BOTH, _RARE_ROTATED, _RARE_MIRRORED = 0.10, 0.20, 0.30, 0.08, 0.30
 """Taken off the gain of what is rarer than one exchange of two electrodes: the reverse order, a slip of files, which
-looks much like an exchange of the arms; the arms together with chest leads, or with all of them; the limb electrodes
-moved round; a heart on the right side, which old infarctions and tachycardias from the ventricles resemble."""
+looks much like an exchange of the arms; the arms together with two chest leads, or with all of them or two far apart;
+the limb electrodes moved round; a heart on the right side, which old infarctions resemble."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ _TWO = (*(f"RA-LA and {what}" for what in (*_PAIRS, REVERSED)), *ROTATED, MIRROR
 EXCHANGES = _ONE + _TWO
 _RARE_OF = {REVERSED: _RARE, **dict.fromkeys(_TWO, _RARE_TWICE), **dict.fromkeys(ROTATED, _RARE_ROTATED)}
 _RARE_OF |= {MIRRORED: _RARE_MIRRORED, f"RA-LA and {REVERSED}": _RARE_BOTH}
+_RARE_OF |= {f"RA-LA and {pair}": _RARE_BOTH for pair in _PAIRS if int(pair[-1]) - int(pair[1]) > _NEAR}
 _RARE_X = np.array([_RARE_OF.get(what, 0.0) for what in EXCHANGES])
 _LEAST_X = np.array([_LEAST_GAIN + _RARE_OF.get(what, 0.0) * (what in _TWO) for what in EXCHANGES])
 _LEAST_X[EXCHANGES.index("RA-LA")] = _LEAST_GAIN_ARMS
