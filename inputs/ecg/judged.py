@@ -52,7 +52,11 @@ def judge_ecg(recording: EcgRecording, spec: EcgSpec) -> JudgedEcg:
     """
     prepared = prepare_ecg(recording, spec, despite_lost_leads=True)
     whole = prepared.recording
-    lost = lost_leads(spec.leads, prepared.warnings)
+    derived = {lead for one in prepared.warnings if one.code == "leads_derived" for lead in one.leads}
+    lost = {
+        *lost_leads(spec.leads, prepared.warnings),
+        *derived,
+    }  # what the file itself holds of the latter is no signal
     windows = _windows(whole, spec)
     traced = trace_ecg(whole)
     found = [*gate_warnings(traced, lost), *_unbeaten(traced, 0.0, LONGEST_S, windows)]

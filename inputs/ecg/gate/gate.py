@@ -51,7 +51,7 @@ class LeadQuality:
 def gate_warnings(traced: TracedEcg | None, lost: Container[str] = ()) -> tuple[InputWarning, ...]:
     """What the beats and what lies over them tell, of a recording that was traced.
 
-    lost: leads that carry no signal by their level, which are said already. `disconnected` are those in which no beat
+    lost: leads whose samples carry no signal by their level, which are said already. `disconnected` are those in which no beat
     stands out of the others; scale and wiring are judged without either.
     """
     found = heartbeat_warnings(traced)

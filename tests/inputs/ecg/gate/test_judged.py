@@ -109,6 +109,14 @@ def test_one_lead_at_fault_is_never_withheld(lead, fault):
     assert judged(signal_mv).withheld == ()
 
 
+def test_a_limb_lead_at_the_end_of_its_range_is_computed_and_not_called_disconnected():
+    signal_mv = heart_mv(9)
+    signal_mv[ROW["I"]] = np.minimum(signal_mv[ROW["I"]] + 5.0 - np.quantile(signal_mv[ROW["I"]], 0.35), 5.0)
+    judgement = judged(signal_mv)
+    assert (judgement.withheld, codes_of(judgement, "I")) == ((), set())
+    assert [one.leads for one in judgement.warnings if one.code == "leads_derived"] == [("I",)]
+
+
 def test_a_lead_of_low_voltage_is_not_lost():
     signal_mv = heart_mv(0)
     signal_mv[ROW["V6"]] *= 0.1 / np.ptp(signal_mv[ROW["V6"]])
