@@ -100,7 +100,7 @@ def _scaled(factor: float) -> Damage:
 
 
 def _lose(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
-    signal_mv_LN[rng.choice(12, 4, replace=False)] = rng.choice([0.0, np.nan])
+    signal_mv_LN[6 + rng.choice(6, 4, replace=False)] = rng.choice([0.0, np.nan])
 
 
 def _flatten(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
@@ -171,12 +171,15 @@ def _calibrate(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator
     signal_mv_LN[:, start : start + width] += 1.0
 
 
-def _pace(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
+def _pace(ecg: Simulated, rng: Generator) -> EcgRecording:
     """As a recorder shows them that does not filter them away: 2 ms, 60 ms before the middle of QRS."""
-    traced = trace_ecg(EcgRecording(signal_mv_LN, rate_hz, STANDARD_LEADS, "simulated"))
+    traced, rate_hz = trace_ecg(ecg.recording), ecg.recording.rate_hz
+    leads_KN = ecg.recording.signal_mv[ROWS].astype(np.float64)
+    height_mv_K1 = rng.choice([-1.0, 1.0], (len(ROWS), 1))
     for at in () if traced is None else traced.rhythm.r_B / RATE_HZ - 0.06:
         first = round(at * rate_hz)
-        signal_mv_LN[:, max(0, first) : first + max(1, round(0.002 * rate_hz))] += 1.0
+        leads_KN[:, max(0, first) : first + max(1, round(0.002 * rate_hz))] += height_mv_K1
+    return _recorded(leads_KN, ecg.recorder)
 
 
 def _in_turn(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
@@ -201,7 +204,7 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     **{f"{pair} exchanged": ("chest_leads_exchanged", _rewired(pair)) for pair in ("V1-V2", "V3-V4", "V5-V6", "V1-V3")},
     "V1 to V6 reversed": ("chest_leads_exchanged", _rewired("V1 to V6")),
     **{f"{what} exchanged": ("arms_exchanged", _rewired(what)) for what in ("RA-LA and V1-V2", "RA-LA and V3-V4")},
-    "RA-LA exchanged and V1 to V6 reversed": ("arms_exchanged", _rewired("RA-LA and V1 to V6")),
+    "RA-LA exchanged and V1 to V6 reversed": ("heart_mirrored", _rewired("RA-LA and V1 to V6")),
     **{f"{what} exchanged": ("arms_exchanged", _rewired(what)) for what in ROTATED},
     "RA-LA exchanged, one lead flat": ("arms_exchanged", _and_flat(_rewired("RA-LA"))),
     "scale x 10": ("scale", _scaled(10.0)),
@@ -210,18 +213,18 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     "scale / 10, one lead flat": ("scale", _and_flat(_scaled(0.1))),
     "scale x 1000": ("scale", _scaled(1000.0)),
     "scale / 1000": ("scale", _scaled(0.001)),
-    "four leads flat or missing": ("leads_lost", _changed(_lose)),
+    "four chest leads flat or missing": ("leads_lost", _changed(_lose)),
     "four leads saturated": ("leads_lost", _changed(_saturate)),
     "V3 to V6 noise of 0.01 to 0.06 mV": ("leads_lost", _only_noise("V3", "V4", "V5", "V6")),
     "I and II noise of 0.01 to 0.06 mV": ("leads_lost", _only_noise("I", "II")),
     "one lead flat": ("one lead flat", _changed(_flatten)),
     "one lead clipped": ("signal_clipped", _changed(_clip)),
     "one lead disconnected, noise": ("disconnected", _changed(_disconnect)),
-    "noise of 0.2 mV in a lead": ("noisy", _changed(_add_noise)),
+    "noise of 0.2 mV in a lead": ("noise in a lead", _changed(_add_noise)),
     "wander of 2.4 mV": ("wander", _changed(_wander)),
     "hum of 0.1 mV": ("mains_hum", _changed(_hum)),
     "calibration pulse": ("calibration_pulse", _changed(_calibrate)),
-    "pacing spikes": ("pacing_spikes", _changed(_pace)),
+    "pacing spikes": ("pacing_spikes", _pace),
     "3x4 layout": ("leads_in_turn", _changed(_in_turn)),
     "no heartbeat": ("no heartbeat", _silence),
     "no heartbeat in the last quarter": ("no heartbeat", _changed(_stop)),
@@ -229,6 +232,7 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
 _ANY_OF = {
     "scale": {"scale_implausible", "amplitude_implausible", "leads_lost"},
     "no heartbeat": {"no_qrs", "noise_only", "not_an_ecg"},
+    "noise in a lead": {"noisy", "disconnected"},
     "one lead flat": {"leads_flat", "leads_derived"},
 }
 """One thing may be told in several ways: what is a thousand times too small is flat, and a

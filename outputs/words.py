@@ -80,7 +80,7 @@ _WHAT_TO_DO = {
     "arms_exchanged": "Check the electrodes, and record again. A heart on the right side may look the same.",
     "limb_leads_exchanged": "Check the electrodes; if they were right, the heart's axis is unusual.",
     "chest_leads_exchanged": "Check the order of the chest electrodes, and the names of the leads.",
-    "heart_mirrored": "Check the electrodes; if they were right, an old infarction may look the same.",
+    "heart_mirrored": "Check the electrodes; if they were right, an old infarction or a tachycardia may look the same.",
     "leads_flat": "Check the electrodes of these leads.",
     "leads_saturated": "Check the electrodes of these leads, and the range of the recorder.",
     "disconnected": "Check the electrodes of these leads, and record again.",

@@ -19,9 +19,9 @@ from inputs.ecg.gate.limb_laws import LIMB_LEADS, from_two
 from inputs.ecg.gate.live import lifeless_leads
 from inputs.ecg.gate.wiring import (
     AFTER_R_S,
+    AS_MIRRORED,
     BEFORE_R_S,
     INDEPENDENT_LEADS,
-    MIRRORED,
     REVERSED,
     ROTATED,
     Exchange,
@@ -51,8 +51,8 @@ class LeadQuality:
 def gate_warnings(traced: TracedEcg | None, lost: Container[str] = ()) -> tuple[InputWarning, ...]:
     """What the beats and what lies over them tell, of a recording that was traced.
 
-    lost: leads whose samples carry no signal by their level, which are said already. `disconnected` are those in which no beat
-    stands out of the others; scale and wiring are judged without either.
+    lost: leads whose samples carry no signal by their level, which are said already. `disconnected` are those in which
+    no beat stands out of the others; scale and wiring are judged without either.
     """
     found = heartbeat_warnings(traced)
     if traced is None:
@@ -139,11 +139,11 @@ def _wiring(beat_mv_KW: NDArray[np.float64], r: int) -> list[InputWarning]:
     exchange = exchange_in(beat_mv_KW[:, around])
     if exchange is None:
         return []
+    if exchange.what in AS_MIRRORED:
+        message = "The heart may lie on the right side, or the arm electrodes be exchanged and V1 to V6 reversed."
+        return [InputWarning("heart_mirrored", message, exchange.leads)]
     if exchange.arms:
         return [InputWarning("arms_exchanged", _arms_message(exchange), exchange.leads, "withheld")]
-    if exchange.what == MIRRORED:
-        message = "The heart may lie on the right side, or the arm electrodes and the chest leads be exchanged."
-        return [InputWarning("heart_mirrored", message, exchange.leads)]
     if exchange.what in ("RA-LL", "LA-LL"):
         arm = "right" if exchange.what == "RA-LL" else "left"
         message = f"The electrodes of the {arm} arm and the left leg may be exchanged."
@@ -160,5 +160,4 @@ def _arms_message(exchange: Exchange) -> str:
     also = exchange.what.removeprefix("RA-LA and ") if " and " in exchange.what else ""
     if not also:
         return "The arm electrodes seem to be exchanged (lead I is upside down)."
-    what = "V1 to V6 to be in reverse order" if also == REVERSED else f"{also.replace('-', ' and ')} too"
-    return f"The arm electrodes seem to be exchanged, and {what}."
+    return f"The arm electrodes seem to be exchanged, and {also.replace('-', ' and ')} too."

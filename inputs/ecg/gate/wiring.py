@@ -52,6 +52,8 @@ _LIMBS = {
 }
 """What I and II were before two limb electrodes were exchanged, by what they are; each is its own inverse."""
 REVERSED, MIRRORED = "V1 to V6", "mirror"
+AS_MIRRORED = (MIRRORED, f"RA-LA and {REVERSED}")
+"""What a few hearts resemble as they are: old infarctions, tachycardias from the ventricles."""
 ROTATED = ("RA-LL then RA-LA", "RA-LA then RA-LL")
 _CHEST = INDEPENDENT_LEADS[2:]
 _PAIRS = tuple(f"{one}-{other}" for one, other in itertools.combinations(_CHEST, 2))
@@ -63,10 +65,10 @@ _TO_LEFT_K = np.array([0.156, -0.010, -0.172, -0.074, 0.122, 0.231, 0.239, 0.194
 _LEAST_GAIN, _LEAST_GAIN_ARMS = 0.10, 0.05
 _NEAR = 2
 """Places between two chest leads that are exchanged together with the arms."""
-_RARE, _RARE_TWICE, _RARE_BOTH, _RARE_ROTATED, _RARE_MIRRORED = 0.10, 0.20, 0.30, 0.08, 0.30
+_RARE, _RARE_TWICE, _RARE_FAR, _RARE_ROTATED, _RARE_MIRRORED = 0.10, 0.20, 0.30, 0.15, 0.30
 """Taken off the gain of what is rarer than one exchange of two electrodes: the reverse order, a slip of files, which
-looks much like an exchange of the arms; the arms together with two chest leads, or with all of them or two far apart;
-the limb electrodes moved round; a heart on the right side, which old infarctions resemble."""
+looks much like an exchange of the arms; the arms together with two chest leads, or with two far apart; the limb
+electrodes moved round, which looks like another axis; a heart on the right side, which old infarctions resemble."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,8 @@ _ONE = (*_LIMBS, *_PAIRS, REVERSED)
 _TWO = (*(f"RA-LA and {what}" for what in (*_PAIRS, REVERSED)), *ROTATED, MIRRORED)
 EXCHANGES = _ONE + _TWO
 _RARE_OF = {REVERSED: _RARE, **dict.fromkeys(_TWO, _RARE_TWICE), **dict.fromkeys(ROTATED, _RARE_ROTATED)}
-_RARE_OF |= {MIRRORED: _RARE_MIRRORED, f"RA-LA and {REVERSED}": _RARE_BOTH}
-_RARE_OF |= {f"RA-LA and {pair}": _RARE_BOTH for pair in _PAIRS if int(pair[-1]) - int(pair[1]) > _NEAR}
+_RARE_OF[MIRRORED] = _RARE_MIRRORED
+_RARE_OF |= {f"RA-LA and {pair}": _RARE_FAR for pair in _PAIRS if int(pair[-1]) - int(pair[1]) > _NEAR}
 _RARE_X = np.array([_RARE_OF.get(what, 0.0) for what in EXCHANGES])
 _LEAST_X = np.array([_LEAST_GAIN + _RARE_OF.get(what, 0.0) * (what in _TWO) for what in EXCHANGES])
 _LEAST_X[EXCHANGES.index("RA-LA")] = _LEAST_GAIN_ARMS

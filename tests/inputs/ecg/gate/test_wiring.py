@@ -104,6 +104,12 @@ def test_exchanged_arms_are_withheld_together_with_chest_leads(what):
     assert withheld.count(("arms_exchanged",)) >= len(HEARTS) - 1  # V3 and V4 may look exchanged alone
 
 
+@pytest.mark.parametrize("signal_mv", HEARTS)
+def test_a_heart_on_the_right_side_is_never_called_an_exchange_of_chest_leads_alone(signal_mv):
+    warnings = found(rewired(signal_mv, MIRRORED))
+    assert "chest_leads_exchanged" not in {one.code for one in warnings}
+
+
 def test_of_limb_electrodes_moved_round_and_moved_back_nothing_is_left():
     one, other = ROTATED
     np.testing.assert_allclose(undone(one) @ undone(other), np.eye(8), atol=1e-12)
