@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from inputs.ecg.gate.wiring import AFTER_R_S, BEFORE_R_S, INDEPENDENT_LEADS, undone
+from inputs.ecg.gate.wiring import AFTER_R_S, BEFORE_R_S, INDEPENDENT_LEADS, ROTATED, undone
 from inputs.ecg.judged import judge_ecg
 from inputs.ecg.measured.measure import beats_of_heart
 from inputs.ecg.measured.traced import trace_ecg
@@ -100,11 +100,36 @@ def _scaled(factor: float) -> Damage:
 
 
 def _lose(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
-    signal_mv_LN[rng.choice(12, 4, replace=False)] = rng.choice([0.0, np.nan])
+    signal_mv_LN[6 + rng.choice(6, 4, replace=False)] = rng.choice([0.0, np.nan])
 
 
 def _flatten(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
-    signal_mv_LN[rng.integers(6, 12)] = 0.0
+    signal_mv_LN[rng.integers(0, 12)] = 0.0
+
+
+def _and_flat(damage: Damage) -> Damage:
+    """The same with a lead flat besides."""
+    flat = _changed(_flatten)
+    return lambda ecg, rng: flat(replace(ecg, recording=damage(ecg, rng)), rng)
+
+
+def _only_noise(*leads: str) -> Damage:
+    """These of the independent leads hold 10 to 60 microvolt of noise, and what follows from them does too."""
+
+    def damage(ecg: Simulated, rng: Generator) -> EcgRecording:
+        leads_KN = ecg.recording.signal_mv[ROWS].astype(np.float64)
+        for lead in leads:
+            noise_mv_N = rng.uniform(0.01, 0.06) * rng.standard_normal(leads_KN.shape[1])
+            leads_KN[INDEPENDENT_LEADS.index(lead)] = noise_mv_N
+        return _recorded(leads_KN, ecg.recorder)
+
+    return damage
+
+
+def _stop(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
+    """Noise of an amplifier after three quarters."""
+    rest_LN = signal_mv_LN[:, 3 * signal_mv_LN.shape[1] // 4 :]
+    rest_LN[:] = rng.uniform(0.003, 0.3) * rng.standard_normal(rest_LN.shape)
 
 
 def _saturate(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
@@ -146,12 +171,15 @@ def _calibrate(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator
     signal_mv_LN[:, start : start + width] += 1.0
 
 
-def _pace(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
+def _pace(ecg: Simulated, rng: Generator) -> EcgRecording:
     """As a recorder shows them that does not filter them away: 2 ms, 60 ms before the middle of QRS."""
-    traced = trace_ecg(EcgRecording(signal_mv_LN, rate_hz, STANDARD_LEADS, "simulated"))
+    traced, rate_hz = trace_ecg(ecg.recording), ecg.recording.rate_hz
+    leads_KN = ecg.recording.signal_mv[ROWS].astype(np.float64)
+    height_mv_K1 = rng.choice([-1.0, 1.0], (len(ROWS), 1))
     for at in () if traced is None else traced.rhythm.r_B / RATE_HZ - 0.06:
         first = round(at * rate_hz)
-        signal_mv_LN[:, max(0, first) : first + max(1, round(0.002 * rate_hz))] += 1.0
+        leads_KN[:, max(0, first) : first + max(1, round(0.002 * rate_hz))] += height_mv_K1
+    return _recorded(leads_KN, ecg.recorder)
 
 
 def _in_turn(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
@@ -175,28 +203,40 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     "LA-LL exchanged": ("limb_leads_exchanged", _rewired("LA-LL")),
     **{f"{pair} exchanged": ("chest_leads_exchanged", _rewired(pair)) for pair in ("V1-V2", "V3-V4", "V5-V6", "V1-V3")},
     "V1 to V6 reversed": ("chest_leads_exchanged", _rewired("V1 to V6")),
+    **{f"{what} exchanged": ("arms_exchanged", _rewired(what)) for what in ("RA-LA and V1-V2", "RA-LA and V3-V4")},
+    "RA-LA exchanged and V1 to V6 reversed": ("heart_mirrored", _rewired("RA-LA and V1 to V6")),
+    **{f"{what} exchanged": ("arms_exchanged", _rewired(what)) for what in ROTATED},
+    "RA-LA exchanged, one lead flat": ("arms_exchanged", _and_flat(_rewired("RA-LA"))),
     "scale x 10": ("scale", _scaled(10.0)),
     "scale / 10": ("scale", _scaled(0.1)),
+    "scale x 10, one lead flat": ("scale", _and_flat(_scaled(10.0))),
+    "scale / 10, one lead flat": ("scale", _and_flat(_scaled(0.1))),
     "scale x 1000": ("scale", _scaled(1000.0)),
     "scale / 1000": ("scale", _scaled(0.001)),
-    "four leads flat or missing": ("leads_lost", _changed(_lose)),
+    "four chest leads flat or missing": ("leads_lost", _changed(_lose)),
     "four leads saturated": ("leads_lost", _changed(_saturate)),
-    "one lead flat": ("leads_flat", _changed(_flatten)),
+    "V3 to V6 noise of 0.01 to 0.06 mV": ("leads_lost", _only_noise("V3", "V4", "V5", "V6")),
+    "I and II noise of 0.01 to 0.06 mV": ("leads_lost", _only_noise("I", "II")),
+    "one lead flat": ("one lead flat", _changed(_flatten)),
     "one lead clipped": ("signal_clipped", _changed(_clip)),
     "one lead disconnected, noise": ("disconnected", _changed(_disconnect)),
-    "noise of 0.2 mV in a lead": ("noisy", _changed(_add_noise)),
+    "noise of 0.2 mV in a lead": ("noise in a lead", _changed(_add_noise)),
     "wander of 2.4 mV": ("wander", _changed(_wander)),
     "hum of 0.1 mV": ("mains_hum", _changed(_hum)),
     "calibration pulse": ("calibration_pulse", _changed(_calibrate)),
-    "pacing spikes": ("pacing_spikes", _changed(_pace)),
+    "pacing spikes": ("pacing_spikes", _pace),
     "3x4 layout": ("leads_in_turn", _changed(_in_turn)),
     "no heartbeat": ("no heartbeat", _silence),
+    "no heartbeat in the last quarter": ("no heartbeat", _changed(_stop)),
 }
 _ANY_OF = {
     "scale": {"scale_implausible", "amplitude_implausible", "leads_lost"},
     "no heartbeat": {"no_qrs", "noise_only", "not_an_ecg"},
+    "noise in a lead": {"noisy", "disconnected"},
+    "one lead flat": {"leads_flat", "leads_derived"},
 }
-"""One thing may be told in several ways: what is a thousand times too small is flat."""
+"""One thing may be told in several ways: what is a thousand times too small is flat, and a
+flat limb lead follows from two others."""
 
 
 def codes_of(recording: EcgRecording) -> tuple[set[str], bool]:
@@ -217,23 +257,29 @@ def measure_damages(ecgs: list[Simulated], seed: int) -> None:
         f"AF {counts['fibrillation']}",
         f"wide {counts['wide']}",
         "nothing in",
+        "withheld",
     ):
         table.add_column(name, justify="right")
     for what, (code, damage) in DAMAGES.items():
         wanted = _ANY_OF.get(code, {code})
         rng = np.random.default_rng([seed, 7])
-        hit = [bool(codes_of(damage(ecg, rng))[0] & wanted) for ecg in ecgs]
-        false = [bool(found & wanted) for found in clean]
+        found = [codes_of(damage(ecg, rng)) for ecg in ecgs]
+        hit, held = [bool(codes & wanted) for codes, _ in found], [withheld for _, withheld in found]
+        false = [bool(codes & wanted) for codes in clean]
         groups = [
             [ecg.kind == "sinus" for ecg in ecgs],
             *([ecg.kind == "sinus" and ecg.recorder.site == site for ecg in ecgs] for site in range(SITES)),
             [ecg.kind == "fibrillation" for ecg in ecgs],
             [ecg.kind == "wide" for ecg in ecgs],
         ]
-        table.add_row(what, *(_share(hit, group) for group in groups), _share(false, [True] * len(ecgs)))
+        table.add_row(
+            what,
+            *(_share(hit, group) for group in groups),
+            *(_share(said, [True] * len(ecgs)) for said in (false, held)),
+        )
     out.print(table)
-    held = Counter(code for ecg in ecgs for code in judge_ecg(ecg.recording, SPEC).withheld)
-    out.print(f"Withheld though nothing was put in: {dict(held) or 'none'}")
+    reasons = Counter(code for ecg in ecgs for code in judge_ecg(ecg.recording, SPEC).withheld)
+    out.print(f"Withheld though nothing was put in: {dict(reasons) or 'none'}")
 
 
 def _share(said: list[bool], of: list[bool]) -> str:

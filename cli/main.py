@@ -305,7 +305,10 @@ def query(
     ] = False,
     quality: Annotated[
         Literal["withhold", "report"],
-        typer.Option(help="Where the ECG's quality forbids an answer: none, or one all the same, with the reasons."),
+        typer.Option(
+            help="Where the ECG's quality forbids an answer: none, or one all the same, with the reasons. "
+            "The exit code is 0 in both cases: `withheld` in --json tells."
+        ),
     ] = "withhold",
     as_json: Annotated[bool, typer.Option("--json", help="The service's answer as it is.")] = False,
 ) -> None:

@@ -86,7 +86,7 @@ def print_answer(answer: Mapping[str, Any], *, said_asked: bool = False) -> None
         )
     for warning in report.warnings:
         if warning.severity != "withheld":
-            out.print(f"  {warning.severity}: {in_options(warning.message)}")
+            out.print(f"  {warning.severity}: {in_options(warning.message)} {words.what_to_do(warning.code)}".rstrip())
     if report.trained_on and report.predictions is not None:
         out.print(report.trained_on)
     if report.predictions is not None:  # absent when the bundle has no probes

@@ -401,7 +401,9 @@ class _OfAModel(EcgAnswer):
 class SearchAnswer(_OfAModel):
     generation: str
     measured: MeasuredEcg | None = Field(default=None, description="Absent in answers of earlier versions.")
-    predictions: Predictions | None = Field(default=None, description="Absent when the bundle has no probes.")
+    predictions: Predictions | None = Field(
+        default=None, description="Absent where the answer is withheld, and when the bundle has no probes."
+    )
     neighbours: list[Neighbour] | None = Field(default=None, description="Absent where the answer is withheld.")
     neighbour_summary: NeighbourSummary | None = Field(
         default=None, description="Absent where fewer than three neighbours have anything known."

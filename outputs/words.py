@@ -81,12 +81,28 @@ _WHAT_TO_DO = {
     "leads_lost": "Check the electrodes, and send a recording in which all leads have a signal.",
     "leads_inconsistent": "Check the names and the order of the leads, and that all have one scale.",
     "leads_in_turn": "Send the recording of all leads over the same 10 s, not the printout.",
-    "arms_exchanged": "Record again with the arm electrodes exchanged. A heart on the right side looks the same.",
+    "arms_exchanged": "Check the electrodes, and record again. A heart on the right side may look the same.",
+    "limb_leads_exchanged": "Check the electrodes; if they were right, the heart's axis is unusual.",
+    "chest_leads_exchanged": "Check the order of the chest electrodes, and the names of the leads.",
+    "heart_mirrored": "Check the electrodes; if they were right, an old infarction or a tachycardia may look the same.",
+    "leads_flat": "Check the electrodes of these leads.",
+    "leads_saturated": "Check the electrodes of these leads, and the range of the recorder.",
+    "disconnected": "Check the electrodes of these leads, and record again.",
+    "noisy": "Record again with the patient at rest, and good contact of the electrodes.",
+    "wander": "Record again with good contact of the electrodes, or with the recorder's filter against wander.",
+    "mains_hum": "Keep mains cables away, or use the recorder's filter.",
+    "signal_clipped": "Check the range and the gain of the recorder.",
+    "samples_missing": "Send a stretch without gaps.",
+    "samples_wrapped": "Check the number format of the file.",
+    "calibration_pulse": "Send the recording without it.",
+    "pacing_spikes": "Take the answer with care.",
+    "beats_differ": "Take the answer with care, or send a calmer stretch.",
+    "rate_implausible": "A rate can be given with the request.",
 }
 
 
 def what_to_do(code: str) -> str:
-    """The way out of a finding that forbids an answer, in one sentence or two; empty for one that is not known."""
+    """The way out of a finding, in one sentence or two; empty for one that is not known or needs none."""
     return _WHAT_TO_DO.get(code, "")
 
 

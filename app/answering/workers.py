@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
@@ -64,8 +65,9 @@ class FairThreads:
             result: Result = await call.result
         except asyncio.CancelledError:
             self._take_back(call, caller)
-            if call.started:
-                await asyncio.wait([call.ended])
+            while call.started and not call.ended.done():
+                with contextlib.suppress(asyncio.CancelledError):  # a time limit, and a caller who leaves as well
+                    await asyncio.wait([call.ended])
             raise
         return result
 
@@ -97,7 +99,12 @@ class FairThreads:
             return
         self._running[caller] += 1
         call.started = True
-        done.add_done_callback(lambda done: loop.call_soon_threadsafe(self._ended, call, caller, done))
+
+        def tell(done: Future[Any]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+                loop.call_soon_threadsafe(self._ended, call, caller, done)
+
+        done.add_done_callback(tell)
 
     def _ended(self, call: _Call, caller: str, done: Future[Any]) -> None:
         self._running[caller] -= 1

@@ -47,7 +47,7 @@ def announced_bytes(headers: Headers) -> int | None:
     announced = headers.get("content-length")
     if announced is None:
         return None
-    digits = announced.lstrip("0") or "0"
+    digits = announced.strip(" \t").lstrip("0") or "0"
     return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 19 else _ENDLESS
 
 

@@ -26,7 +26,7 @@ ServiceDep = Annotated[Service, Depends(get_service)]
 
 def find_caller(request: Request, service: Service) -> ApiKey | None:
     """The key of this request: from a header, or from the page's session, which never carries `admin`."""
-    secret = request.headers.get("X-API-Key") or _bearer(request.headers.get("Authorization", ""))
+    secret = request.headers.get("X-API-Key", "").strip(" \t") or _bearer(request.headers.get("Authorization", ""))
     if secret:
         return service.keys.find(secret)
     token = request.cookies.get(SESSION_COOKIE)

@@ -116,7 +116,7 @@ async def checked_pieces(body: AsyncIterator[bytes], delimiter: Sought, most_par
     """
     end = Sought(delimiter.word + b"--")
     lines, headers = _DelimiterLines(delimiter.word), _PartHeaders(delimiter.word)
-    tail = b"\r\n"
+    begin, tail = b"", b"\r\n"
     async for chunk in body:
         for start in range(0, len(chunk), PIECE_BYTES):
             piece = chunk[start : start + PIECE_BYTES]
@@ -126,10 +126,14 @@ async def checked_pieces(body: AsyncIterator[bytes], delimiter: Sought, most_par
                 raise BadUpload("bad_multipart", "The form's boundary stands where it is none: its line goes on.")
             if headers.are_too_much(piece):
                 raise BadUpload("bad_multipart", "The header of a part of the form is too large, or padded.")
+            begin = (begin + piece)[: len(delimiter.word)]
             yield piece
             end.count(piece)
             tail = (tail + piece)[-len(end.word) - 4 :]
             await asyncio.sleep(0)
+    if not begin.startswith((delimiter.word, delimiter.word[2:])):
+        # The parser passes over other beginnings, and then sees a delimiter that was not counted.
+        raise BadUpload("bad_multipart", "The form is not whole: it must begin with its boundary.")
     if end.found != 1 or not tail.rstrip(b" \t\r\n").endswith(end.word):
         raise BadUpload("bad_multipart", "The form is not whole: it must end with its last delimiter.")
 

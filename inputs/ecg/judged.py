@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from inputs.ecg.gate.gate import LeadQuality, gate_warnings, lead_quality, withheld_codes
+from inputs.ecg.gate.gate import (
+    LeadQuality,
+    gate_warnings,
+    lead_quality,
+    lost_leads,
+    lost_warnings,
+    withheld_codes,
+)
+from inputs.ecg.gate.heartbeat import judged_beats, sees_heartbeat
+from inputs.ecg.gate.limb_laws import law_warnings
 from inputs.ecg.measured.traced import TracedEcg, trace_ecg
+from inputs.ecg.measured.tracing import LONGEST_S
 from inputs.ecg.prepare import PreparedEcg, prepare_ecg
+from inputs.ecg.quality import window_starts
 from inputs.records import EcgRecording, InputWarning
 from inputs.specs import EcgSpec
 
@@ -14,11 +25,15 @@ _RELATIVE = InputWarning(
     "amplitude_relative",
     "This model was trained on ECGs without a unit, each lead scaled by itself, and on none in millivolt as this one.",
 )
+_AROUND_WINDOW_S = 10.0
+"""What is traced around a window that lies beyond what is measured: enough beats to tell a typical one."""
+_ROUNDED_S = 0.02
+"""The model's samples and those of the recording do not end together."""
 
 
 @dataclass(frozen=True, eq=False)
 class JudgedEcg:
-    """warnings: of reading, preparation and the gate. traced: what was prepared; None where nothing can be traced."""
+    """warnings: of reading, preparation and the gate. traced: what is measured; None where nothing can be traced."""
 
     prepared: PreparedEcg
     traced: TracedEcg | None
@@ -35,8 +50,68 @@ class JudgedEcg:
 
 
 def judge_ecg(recording: EcgRecording, spec: EcgSpec) -> JudgedEcg:
-    """Prepare a recording as `spec` says, and judge it. Raises UnusableRecording where it cannot even be prepared."""
+    """Prepare a recording as `spec` says, and judge it. Raises UnusableRecording where it cannot even be prepared.
+
+    Judged are the first LONGEST_S seconds, which are measured, and beyond these whatever the model sees.
+    """
     prepared = prepare_ecg(recording, spec, despite_lost_leads=True)
-    traced = trace_ecg(prepared.recording)
+    whole = prepared.recording
+    derived = {lead for one in prepared.warnings if one.code == "leads_derived" for lead in one.leads}
+    lost = {*lost_leads(spec.leads, prepared.warnings), *derived}  # what the file holds of the latter is no signal
+    windows = _windows(whole, spec)
+    traced = trace_ecg(whole)
+    found = [*gate_warnings(traced, lost), *_unbeaten(traced, 0.0, LONGEST_S, windows)]
+    for first_s, last_s in _beyond(whole.duration_s, windows):
+        part = trace_ecg(_between(whole, first_s, last_s))
+        said = {(one.code, one.leads) for one in found}
+        more = (*gate_warnings(part, lost), *_unbeaten(part, first_s, last_s, windows))
+        found += [_at(one, first_s, last_s) for one in more if (one.code, one.leads) not in said]
+    lifeless = {lead for one in found if one.code == "disconnected" for lead in one.leads}
+    laws = law_warnings(whole, {*lost, *lifeless})
     of_spec = (_RELATIVE,) if spec.amplitude == "relative" else ()
-    return JudgedEcg(prepared, traced, (*prepared.warnings, *gate_warnings(traced), *of_spec))
+    warnings = (*prepared.warnings, *laws, *found, *of_spec)
+    return JudgedEcg(prepared, traced, (*warnings, *lost_warnings(spec.leads, warnings)))
+
+
+def _windows(recording: EcgRecording, spec: EcgSpec) -> list[tuple[float, float]]:
+    """First and last second of what the model sees."""
+    samples = int(recording.signal_mv.shape[1] * spec.rate_hz / recording.rate_hz)
+    starts = window_starts(samples, spec)
+    return [(start / spec.rate_hz, (start + spec.window_samples) / spec.rate_hz) for start in starts]
+
+
+def _beyond(duration_s: float, windows: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Stretches around those windows that do not lie within the first LONGEST_S seconds, few windows in each."""
+    stretches: list[tuple[float, float]] = []
+    reached_s = LONGEST_S
+    for first_s, last_s in windows:
+        if last_s <= reached_s:
+            continue
+        start_s = max(0.0, min((first_s + last_s - _AROUND_WINDOW_S) / 2.0, duration_s - _AROUND_WINDOW_S))
+        reached_s = max(start_s + _AROUND_WINDOW_S, last_s)
+        stretches.append((min(start_s, first_s), min(reached_s, duration_s)))
+    return stretches
+
+
+def _between(recording: EcgRecording, first_s: float, last_s: float) -> EcgRecording:
+    cut = slice(round(first_s * recording.rate_hz), round(last_s * recording.rate_hz))
+    return replace(recording, signal_mv=recording.signal_mv[:, cut])
+
+
+def _unbeaten(
+    traced: TracedEcg | None, first_s: float, last_s: float, windows: list[tuple[float, float]]
+) -> list[InputWarning]:
+    """`no_qrs` where a window of the model's, within what was traced of leads that run together, holds no heartbeat."""
+    if traced is None or len(traced.parts) != 1 or not judged_beats(traced):
+        return []
+    for start_s, end_s in windows:
+        inside = first_s <= start_s + _ROUNDED_S and end_s <= last_s + _ROUNDED_S
+        if inside and not sees_heartbeat(traced, start_s - first_s, end_s - first_s):
+            message = f"No QRS complex was found from {start_s:.1f} to {end_s:.1f} s, which the model sees."
+            return [InputWarning("no_qrs", message, severity="withheld")]
+    return []
+
+
+def _at(warning: InputWarning, first_s: float, last_s: float) -> InputWarning:
+    """The finding of a later stretch, which says when."""
+    return replace(warning, message=f"At {first_s:.0f} to {last_s:.0f} s: {warning.message}")

@@ -13,8 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inputs.ecg.gate.levels import LOST_LEADS_ALLOWED, Levels, come_in_turn, judge_levels, listing
-from inputs.ecg.gate.limb_laws import FROM_LIMB_LEADS, law_warnings
+from inputs.ecg.gate.levels import (
+    FLAT_MV,
+    LOST_LEADS_ALLOWED,
+    Levels,
+    carries_signal,
+    come_in_turn,
+    judge_levels,
+    listing,
+    sentence_listing,
+)
+from inputs.ecg.gate.limb_laws import LIMB_LEADS, from_two
 from inputs.ecg.still import without_held, without_padding
 from inputs.errors import UnusableRecording
 from inputs.records import EcgRecording, InputWarning
@@ -70,14 +79,15 @@ def check_ecg(recording: EcgRecording, spec: EcgSpec, *, despite_lost_leads: boo
     recording, any_held = without_held(recording)
     rows, derived = _select_leads(recording, spec)
     if derived:
-        message = f"{', '.join(derived)} were computed from leads I and II."
-        warnings.append(InputWarning("leads_derived", message, derived, "note"))
+        leads, (first, second) = derived
+        was = "was" if len(leads) == 1 else "were"
+        message = f"{sentence_listing(leads)} {was} computed from leads {first} and {second}."
+        warnings.append(InputWarning("leads_derived", message, leads, "note"))
     levels = judge_levels(rows, spec.leads, any_held=any_held)
     _refuse_lost(levels, despite_lost_leads=despite_lost_leads)
     warnings += levels.warnings
     if len(levels.lost) <= LOST_LEADS_ALLOWED:
         warnings += _unseen(rows, recording.rate_hz, spec, despite_lost_leads=despite_lost_leads)
-    warnings += law_warnings(recording)
     return CheckedEcg(rows, tuple(warnings), recording)
 
 
@@ -108,17 +118,27 @@ def _lasts_a_window(recording: EcgRecording, spec: EcgSpec) -> bool:
     return bool(recording.signal_mv.shape[1] * spec.rate_hz / recording.rate_hz >= spec.window_samples)
 
 
-def _select_leads(recording: EcgRecording, spec: EcgSpec) -> tuple[tuple[NDArray[np.float32], ...], tuple[str, ...]]:
-    rows = {
-        name: row
-        for name, row in zip(recording.lead_names, recording.signal_mv, strict=True)
-        if name not in FROM_LIMB_LEADS or np.isfinite(row).any()
-    }
-    derived = []
-    for lead, (of_i, of_ii) in FROM_LIMB_LEADS.items():
-        if lead in spec.leads and lead not in rows and "I" in rows and "II" in rows:
-            rows[lead] = np.float32(of_i) * rows["I"] + np.float32(of_ii) * rows["II"]
-            derived.append(lead)
+def _select_leads(
+    recording: EcgRecording, spec: EcgSpec
+) -> tuple[tuple[NDArray[np.float32], ...], tuple[tuple[str, ...], tuple[str, str]] | None]:
+    """The spec's leads; of limb leads that were computed, which, and from which two.
+
+    I and II must be in the file; where one of them carries no signal it follows from two other limb leads.
+    """
+    rows = dict(zip(recording.lead_names, recording.signal_mv, strict=True))
+    live = [lead for lead in LIMB_LEADS if lead in rows and carries_signal(rows[lead])]
+    derived: tuple[str, ...] = ()
+    first, second = (live[0], live[1]) if len(live) > 1 else ("I", "II")
+    if "I" in rows and "II" in rows:
+        derived = tuple(
+            lead
+            for lead in LIMB_LEADS
+            if lead in spec.leads and (lead not in rows or (lead not in live and len(live) > 1))
+        )
+        one, two = rows[first], rows[second]
+        for lead in derived:
+            of_one, of_two = from_two(lead, first, second)
+            rows[lead] = np.float32(of_one) * one + np.float32(of_two) * two
     missing = tuple(lead for lead in spec.leads if lead not in rows)
     if missing:
         raise UnusableRecording(
@@ -127,7 +147,8 @@ def _select_leads(recording: EcgRecording, spec: EcgSpec) -> tuple[tuple[NDArray
             hint="Send a standard 12-lead ECG, or at least I, II and V1 to V6.",
             leads=missing,
         )
-    return tuple(rows[lead].astype(np.float32, copy=False) for lead in spec.leads), tuple(derived)
+    selected = tuple(rows[lead].astype(np.float32, copy=False) for lead in spec.leads)
+    return selected, (derived, (first, second)) if derived else None
 
 
 def _refuse_lost(levels: Levels, *, despite_lost_leads: bool) -> None:
@@ -160,11 +181,10 @@ def _unseen(
     """What too many leads lack of a window that the model sees, as if they lacked altogether."""
     in_turn = come_in_turn(rows)
     turn = "Some leads come in turn, each with a part of the time to itself, as on a printout of 3 by 4."
-    gaps = [row for row in range(len(rows)) if not np.isfinite(rows[row]).all()]
     own_per_sample = rate_hz / spec.rate_hz
     for start in window_starts(int(len(rows[0]) / own_per_sample), spec):
         seen = slice(int(start * own_per_sample), int((start + spec.window_samples) * own_per_sample))
-        lost = tuple(spec.leads[row] for row in gaps if np.isfinite(rows[row][seen]).mean() < LEAST_SEEN)
+        lost = tuple(lead for lead, row in zip(spec.leads, rows, strict=True) if not _shows(row[seen]))
         if len(lost) <= LOST_LEADS_ALLOWED:
             continue
         missing = (
@@ -177,3 +197,10 @@ def _unseen(
         hint = _OF_A_PRINTOUT if in_turn else "Send a stretch that all leads share, without gaps."
         raise UnusableRecording("signal_empty", missing, hint=hint, leads=lost)
     return [InputWarning("leads_in_turn", turn)] if in_turn else []
+
+
+def _shows(seen_N: NDArray[np.float32]) -> bool:
+    """Whether a lead holds and moves, in what the model sees."""
+    if np.isfinite(seen_N).mean() < LEAST_SEEN:
+        return False
+    return bool(np.fmax.reduce(seen_N) - np.fmin.reduce(seen_N) >= FLAT_MV)

@@ -6,11 +6,14 @@ Letters in array names: L leads, N samples, B beats, W samples of a beat.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
+from inputs.ecg.gate.levels import listing
+from inputs.ecg.measured.beats import Beats
 from inputs.ecg.measured.measure import beats_of_heart
 from inputs.ecg.measured.traced import TracedEcg
 from inputs.ecg.measured.tracing import RATE_HZ, Tracing
@@ -21,12 +24,12 @@ WANDER_MV = 1.0
 HUM_MV = 0.05
 """Half a small square."""
 NOISE_MV = 0.08
-_NO_BEAT = 1.0
 _SLOW = round(1.2 * RATE_HZ)
 """A mean over so long holds a beat at any usual rate, and so hardly moves with it."""
 _FEWEST_SPIKES = 3
 _OF_R = round(0.024 * RATE_HZ)
 """Nearer to the fiducial point of a QRS, a short pulse is the peak of a narrow QRS."""
+_OF_NO_BEAT = round(0.12 * RATE_HZ)
 
 _PULSE_AT_ENDS = round(1.6 * RATE_HZ)
 _PULSE_S = (0.08, 0.6)
@@ -38,15 +41,16 @@ _SAME = 0.08
 _FEWEST_PULSED = 6
 
 
-def disturbance_warnings(traced: TracedEcg | None) -> list[InputWarning]:
-    """`wander`, `mains_hum`, `noisy` and `disconnected` with their leads, `calibration_pulse` and `pacing_spikes`."""
-    if traced is None:
-        return []
+def disturbance_warnings(traced: TracedEcg, lifeless: tuple[str, ...]) -> list[InputWarning]:
+    """`wander`, `mains_hum`, `noisy` and `disconnected` with their leads, `calibration_pulse` and `pacing_spikes`.
+
+    lifeless: the leads in which no beat stands out.
+    """
     tracing, found = traced.tracing, []
     wander_mv_L = np.ptp(uniform_filter1d(tracing.signal_mv_LN, _SLOW, axis=1, mode="nearest"), axis=1)
     found += _of_leads("wander", tracing, wander_mv_L > WANDER_MV, "The baseline of {} wanders")
     found += _of_leads("mains_hum", tracing, tracing.hum_mv_L > HUM_MV, "The mains hum in {}")
-    found += _noise(traced)
+    found += _noise(beats_of_heart(traced), lifeless)
     if _has_pulse(tracing.signal_mv_LN):
         message = "A rectangular pulse stands in all leads at an end, as a calibration does: cut it off."
         found.append(InputWarning("calibration_pulse", message, tracing.leads))
@@ -60,45 +64,44 @@ def _of_leads(code: str, tracing: Tracing, which_L: NDArray[np.bool_], sentence:
     leads = tuple(np.array(tracing.leads)[which_L].tolist())
     if not leads:
         return []
-    names = f"lead {leads[0]}" if len(leads) == 1 else f"leads {', '.join(leads)}"
-    return [InputWarning(code, sentence.format(names) + ".", leads)]
+    return [InputWarning(code, sentence.format(listing(leads)) + ".", leads)]
 
 
-def _noise(traced: TracedEcg) -> list[InputWarning]:
+def _noise(found: Sequence[tuple[Beats, Tracing]], lifeless: tuple[str, ...]) -> list[InputWarning]:
     """What differs from beat to beat, of the part with the most leads; without beats all would be noise."""
-    found = beats_of_heart(traced)
-    if not found:
-        return []
-    beats, part = max(found, key=lambda one: len(one[1].leads))
-    noise_mv_L, swing_mv_L = _noise_and_swing(beats.beats_mv_BLW, beats.typical())
-    disconnected_L = (noise_mv_L > NOISE_MV) & (swing_mv_L < _NO_BEAT * noise_mv_L * 2.0 * np.sqrt(2.0))
-    noisy_L = (noise_mv_L > NOISE_MV) & ~disconnected_L
-    return [
-        *_of_leads("disconnected", part, disconnected_L, "No heartbeat stands out of the noise in {}"),
-        *_of_leads("noisy", part, noisy_L, "There is much noise in {}"),
-    ]
+    said = []
+    if lifeless:
+        message = f"No heartbeat stands out of the noise in {listing(lifeless)}."
+        said.append(InputWarning("disconnected", message, lifeless))
+    if found:
+        beats, part = max(found, key=lambda one: len(one[1].leads))
+        alive_L = np.array([lead not in lifeless for lead in part.leads])
+        noisy_L = (_noise_mv(beats.beats_mv_BLW, beats.typical()) > NOISE_MV) & alive_L
+        said += _of_leads("noisy", part, noisy_L, "There is much noise in {}")
+    return said
 
 
-def _noise_and_swing(
-    beats_mv_BLW: NDArray[np.float64], typical_mv_LW: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(L,) each: the usual distance of a beat from the typical one, as a standard deviation, and the latter's swing."""
+def _noise_mv(beats_mv_BLW: NDArray[np.float64], typical_mv_LW: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(L,): the usual distance of a beat from the typical one, as a standard deviation."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a lead without a sample at some place of the beat
         off_BLW = beats_mv_BLW - typical_mv_LW
         off_BLW -= np.nanmedian(off_BLW, axis=2, keepdims=True)
         noise_mv_L = 1.4826 * np.nanmedian(np.abs(off_BLW), axis=(0, 2))
-        swing_mv_L = np.nanmax(typical_mv_LW, axis=1) - np.nanmin(typical_mv_LW, axis=1)
-    return np.nan_to_num(noise_mv_L), np.nan_to_num(swing_mv_L)
+    return np.asarray(np.nan_to_num(noise_mv_L))
 
 
 def _is_paced(traced: TracedEcg) -> bool:
-    """Whether half of the beats or more come with a short pulse in several leads, away from their peaks."""
+    """Whether half of the beats or more come with a short pulse in several leads, or several pulses far from any beat.
+
+    The latter are those of a pacemaker that does not see the heart.
+    """
     spikes_S, r_B = traced.tracing.spikes_S, traced.rhythm.r_B
     if len(spikes_S) < _FEWEST_SPIKES or len(r_B) == 0:
         return False
-    away = np.count_nonzero(np.abs(spikes_S[:, None] - r_B).min(axis=1) > _OF_R)
-    return bool(away >= max(_FEWEST_SPIKES, 0.5 * len(r_B)))
+    from_r_S = np.abs(spikes_S[:, None] - r_B).min(axis=1)
+    away, far = np.count_nonzero(from_r_S > _OF_R), np.count_nonzero(from_r_S > _OF_NO_BEAT)
+    return bool(away >= max(_FEWEST_SPIKES, 0.5 * len(r_B)) or far >= _FEWEST_SPIKES)
 
 
 def _has_pulse(signal_mv_LN: NDArray[np.float64]) -> bool:

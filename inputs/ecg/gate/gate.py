@@ -6,17 +6,28 @@ Letters in array names: K independent leads, W samples of a beat.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inputs.ecg.gate.disturbances import disturbance_warnings
-from inputs.ecg.gate.heartbeat import heartbeat_warnings
-from inputs.ecg.gate.wiring import AFTER_R_S, BEFORE_R_S, INDEPENDENT_LEADS, REVERSED, exchange_in
+from inputs.ecg.gate.heartbeat import heartbeat_warnings, judged_beats
+from inputs.ecg.gate.levels import LOST_LEADS_ALLOWED, listing
+from inputs.ecg.gate.limb_laws import LIMB_LEADS, from_two
+from inputs.ecg.gate.live import lifeless_leads
+from inputs.ecg.gate.wiring import (
+    AFTER_R_S,
+    AS_MIRRORED,
+    BEFORE_R_S,
+    INDEPENDENT_LEADS,
+    REVERSED,
+    ROTATED,
+    Exchange,
+    exchange_in,
+)
 from inputs.ecg.measured.beats import Beats
-from inputs.ecg.measured.measure import beats_of_heart
 from inputs.ecg.measured.traced import TracedEcg
 from inputs.ecg.measured.tracing import RATE_HZ, Tracing
 from inputs.records import InputWarning
@@ -25,6 +36,8 @@ QRS_MV = (0.2, 6.0)
 """Geometric mean over the independent leads of QRS, peak to peak. 200 people had 0.54 to 2.9: ten times more or less
 lies outside for nearly all. Low voltage and hypertrophy lie inside."""
 _QRS_S = (0.05, 0.07)
+_FEWEST_FOR_SCALE = 4
+_LOST = ("leads_flat", "leads_saturated", "disconnected")
 
 
 @dataclass(frozen=True)
@@ -35,16 +48,46 @@ class LeadQuality:
     codes: tuple[str, ...]
 
 
-def gate_warnings(traced: TracedEcg | None) -> tuple[InputWarning, ...]:
-    """What the beats and what lies over them tell, of a recording that was traced."""
+def gate_warnings(traced: TracedEcg | None, lost: Container[str] = ()) -> tuple[InputWarning, ...]:
+    """What the beats and what lies over them tell, of a recording that was traced.
+
+    lost: leads whose samples carry no signal by their level, which are said already. `disconnected` are those in which
+    no beat stands out of the others; scale and wiring are judged without either.
+    """
     found = heartbeat_warnings(traced)
-    found += disturbance_warnings(traced)
-    whole = [one for one in beats_of_heart(traced) if set(INDEPENDENT_LEADS) <= set(one[1].leads)]
-    if len(whole) == 1 and not withheld_codes(found):
-        beat_mv_KW, r = _typical(*whole[0])
-        found += _scale(beat_mv_KW, r)
-        found += _wiring(beat_mv_KW, r)
+    if traced is None:
+        return ()
+    judged = judged_beats(traced)
+    lifeless = tuple(lead for lead in lifeless_leads(judged) if lead not in lost)
+    found += disturbance_warnings(traced, lifeless)
+    if judged and not withheld_codes(found):
+        beats, part = max(judged, key=lambda one: len(one[1].leads))
+        live = [lead for lead in part.leads if lead not in lost and lead not in lifeless]
+        beat_mv_KW = _typical(beats, part, live)
+        found += _scale(beat_mv_KW, beats.r)
+        found += _wiring(beat_mv_KW, beats.r)
     return tuple(found)
+
+
+def lost_leads(leads: Sequence[str], warnings: Sequence[InputWarning]) -> tuple[str, ...]:
+    """Of these leads those that carry no signal, as the warnings say: flat, empty, saturated, or without a heartbeat.
+
+    Limb leads that the recording does not hold itself are lost with I and II, from which they were computed.
+    """
+    lost = {lead for one in warnings if one.code in _LOST for lead in one.leads}
+    for one in warnings:
+        if one.code == "leads_derived" and lost & {"I", "II"}:
+            lost.update(one.leads)
+    return tuple(lead for lead in leads if lead in lost)
+
+
+def lost_warnings(leads: Sequence[str], warnings: Sequence[InputWarning]) -> tuple[InputWarning, ...]:
+    """`leads_lost`, where too many leads carry no signal for one reason or another and nobody said so."""
+    lost = lost_leads(leads, warnings)
+    if len(lost) <= LOST_LEADS_ALLOWED or "leads_lost" in withheld_codes(warnings):
+        return ()
+    message = f"Too much of the ECG is unusable: {listing(lost)} carry no heartbeat."
+    return (InputWarning("leads_lost", message, lost, "withheld"),)
 
 
 def withheld_codes(warnings: Sequence[InputWarning]) -> tuple[str, ...]:
@@ -60,16 +103,30 @@ def lead_quality(leads: Sequence[str], warnings: Sequence[InputWarning]) -> tupl
     )
 
 
-def _typical(beats: Beats, part: Tracing) -> tuple[NDArray[np.float64], int]:
-    """The typical beat of the independent leads, (K, W) at RATE_HZ, and where its R is."""
-    rows = [part.leads.index(lead) for lead in INDEPENDENT_LEADS]
-    return beats.typical()[rows], beats.r
+def _typical(beats: Beats, part: Tracing, live: Sequence[str]) -> NDArray[np.float64]:
+    """The typical beat of the independent leads, (K, W) at RATE_HZ; zeros for those that are not live.
+
+    Of limb leads, any two that are live give I and II.
+    """
+    beat_LW = np.nan_to_num(beats.typical())
+    row_of = {lead: beat_LW[part.leads.index(lead)] for lead in live}
+    limbs = [lead for lead in LIMB_LEADS if lead in row_of]
+    for lead in ("I", "II"):
+        if lead not in row_of and len(limbs) > 1:
+            of_one, of_two = from_two(lead, limbs[0], limbs[1])
+            row_of[lead] = of_one * row_of[limbs[0]] + of_two * row_of[limbs[1]]
+    none_W = np.zeros(beat_LW.shape[1])
+    return np.stack([row_of.get(lead, none_W) for lead in INDEPENDENT_LEADS])
 
 
 def _scale(beat_mv_KW: NDArray[np.float64], r: int) -> list[InputWarning]:
     before, after = (round(reach_s * RATE_HZ) for reach_s in _QRS_S)
-    qrs_mv_KW = np.nan_to_num(beat_mv_KW[:, max(0, r - before) : r + after])
-    swing_mv = float(np.exp(np.log(np.maximum(np.ptp(qrs_mv_KW, axis=1), 1e-6)).mean()))
+    qrs_mv_KW = beat_mv_KW[:, max(0, r - before) : r + after]
+    swing_mv_K = np.ptp(qrs_mv_KW, axis=1)
+    swing_mv_K = swing_mv_K[swing_mv_K > 0]
+    if len(swing_mv_K) < _FEWEST_FOR_SCALE:
+        return []
+    swing_mv = float(np.exp(np.log(swing_mv_K).mean()))
     low_mv, high_mv = QRS_MV
     if low_mv <= swing_mv <= high_mv:
         return []
@@ -82,9 +139,11 @@ def _wiring(beat_mv_KW: NDArray[np.float64], r: int) -> list[InputWarning]:
     exchange = exchange_in(beat_mv_KW[:, around])
     if exchange is None:
         return []
-    if exchange.what == "RA-LA":
-        message = "The arm electrodes seem to be exchanged (lead I is upside down)."
-        return [InputWarning("arms_exchanged", message, exchange.leads, "withheld")]
+    if exchange.what in AS_MIRRORED:
+        message = "The heart may lie on the right side, or the arm electrodes be exchanged and V1 to V6 reversed."
+        return [InputWarning("heart_mirrored", message, exchange.leads)]
+    if exchange.arms:
+        return [InputWarning("arms_exchanged", _arms_message(exchange), exchange.leads, "withheld")]
     if exchange.what in ("RA-LL", "LA-LL"):
         arm = "right" if exchange.what == "RA-LL" else "left"
         message = f"The electrodes of the {arm} arm and the left leg may be exchanged."
@@ -93,3 +152,12 @@ def _wiring(beat_mv_KW: NDArray[np.float64], r: int) -> list[InputWarning]:
         return [InputWarning("chest_leads_exchanged", "V1 to V6 may be in reverse order.", exchange.leads)]
     message = f"{' and '.join(exchange.leads)} may be exchanged."
     return [InputWarning("chest_leads_exchanged", message, exchange.leads)]
+
+
+def _arms_message(exchange: Exchange) -> str:
+    if exchange.what in ROTATED:
+        return "All three limb electrodes seem to have changed places."
+    also = exchange.what.removeprefix("RA-LA and ") if " and " in exchange.what else ""
+    if not also:
+        return "The arm electrodes seem to be exchanged (lead I is upside down)."
+    return f"The arm electrodes seem to be exchanged, and {also.replace('-', ' and ')} too."

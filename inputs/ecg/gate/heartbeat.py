@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import welch
 
+from inputs.ecg.measured.beats import Beats, contrast_of
 from inputs.ecg.measured.measure import CONTRAST, beats_of_heart
 from inputs.ecg.measured.traced import TracedEcg
 from inputs.ecg.measured.tracing import RATE_HZ, Tracing
@@ -20,6 +21,7 @@ _SHARE_UNSURE = 0.25
 _ONE_SHAPE = 0.997
 """Of the energy of all leads: twelve views of a heart are never one curve at twelve sizes; the most seen was 0.985."""
 _FEWEST_LEADS = 4
+_LONGEST_REST_S, _AS_QUIET = 6.0, 2.0
 _SLOW = round(1.2 * RATE_HZ)
 _ONE_TONE = 0.6
 _TONE_REACH = 2
@@ -41,7 +43,7 @@ def heartbeat_warnings(traced: TracedEcg | None) -> list[InputWarning]:
         return [_withheld("not_an_ecg", "All leads show one and the same curve: this is not a 12-lead ECG.")]
     if beats_of_heart(traced):
         return []
-    if traced.rhythm.contrast >= CONTRAST and any(beats.share >= _SHARE_UNSURE for beats, _ in traced.parts):
+    if judged_beats(traced):
         message = "Few of the beats are alike: the rhythm is very irregular, or much of this is not the heart's."
         return [InputWarning("beats_differ", message)]
     tone, broad = _spectrum_of(tracing)
@@ -50,6 +52,35 @@ def heartbeat_warnings(traced: TracedEcg | None) -> list[InputWarning]:
     if broad > _BROAD:
         return [_withheld("noise_only", "Only noise was found, and no QRS complex.")]
     return [_withheld("no_qrs", "No QRS complex was found.")]
+
+
+def judged_beats(traced: TracedEcg | None) -> list[tuple[Beats, Tracing]]:
+    """The parts whose beats may be judged: those of a heart, or else what there is of beats that are alike."""
+    found = beats_of_heart(traced)
+    if found or traced is None or traced.rhythm.contrast < CONTRAST:
+        return found
+    return [(beats, part) for beats, part in traced.parts if beats.share >= _SHARE_UNSURE]
+
+
+def sees_heartbeat(traced: TracedEcg, first_s: float, last_s: float) -> bool:
+    """Whether a beat lies in a stretch of what was traced: one like the others, or one that stands out by itself.
+
+    A heart may rest for so long: then its leads are as quiet as between beats, and beats lie on both sides.
+    """
+    first, last = (round(at_s * RATE_HZ) for at_s in (first_s, last_s))
+    alike_A = np.concatenate([beats.at_A for beats, _ in traced.parts])
+    if np.any((alike_A >= first) & (alike_A < last)):
+        return True
+    rhythm = traced.rhythm
+    seen_N = rhythm.energy_N[first:last]
+    own_B = rhythm.r_B[(rhythm.r_B >= first) & (rhythm.r_B < last)]
+    if len(own_B):
+        return contrast_of(rhythm.energy_N[own_B], seen_N) >= CONTRAST
+    before_A, after_A = alike_A[alike_A < first], alike_A[alike_A >= last]
+    if not len(before_A) or not len(after_A) or after_A.min() - before_A.max() > _LONGEST_REST_S * RATE_HZ:
+        return False
+    rest_N = np.delete(rhythm.energy_N, np.s_[first:last])
+    return bool(np.median(seen_N) <= _AS_QUIET * np.median(rest_N))
 
 
 def _withheld(code: str, message: str) -> InputWarning:

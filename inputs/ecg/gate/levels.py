@@ -44,18 +44,9 @@ def judge_levels(rows: Sequence[NDArray[np.float32]], leads: Sequence[str], *, a
     """
     samples = len(rows[0])
     present_L = np.array([np.count_nonzero(np.isfinite(row)) for row in rows])
-    empty_L = present_L == 0
-    highest_L = np.array([np.fmax.reduce(row) for row in rows])  # of what is present
-    lowest_L = np.array([np.fmin.reduce(row) for row in rows])
-    swing_L = highest_L - lowest_L
-    flat_L = ~empty_L & (swing_L < FLAT_MV)
-    extreme_L = np.array(
-        [
-            0.0 if none else max(_share_at(row, low), _share_at(row, high))
-            for row, none, low, high in zip(rows, empty_L | flat_L, lowest_L, highest_L, strict=True)
-        ]
+    swing_L, extreme_L, empty_L, flat_L, saturated_L = (
+        np.array(of_each) for of_each in zip(*map(_level, rows), strict=True)
     )
-    saturated_L = (extreme_L > _SATURATED) & (np.fmax(np.abs(highest_L), np.abs(lowest_L)) > _RAIL_MV)
     lost_L = empty_L | flat_L | saturated_L
     warnings = _lost(leads, empty_L | flat_L, saturated_L)
     gaps_L = ~empty_L & (present_L < samples)
@@ -70,11 +61,29 @@ def judge_levels(rows: Sequence[NDArray[np.float32]], leads: Sequence[str], *, a
     live = [(lead, row) for lead, row, lost in zip(leads, rows, lost_L, strict=True) if not lost]
     if wrapped := tuple(lead for lead, row in live if _is_wrapped(row)):
         what = "jump between the ends of their range: samples of fewer bits may have lost their sign."
-        warnings.append(InputWarning("samples_wrapped", f"{listing(wrapped)} {what}", wrapped))
+        warnings.append(InputWarning("samples_wrapped", f"{sentence_listing(wrapped)} {what}", wrapped))
     if clipped := _names(leads, ~lost_L & (extreme_L > _CLIPPED)):
         what = "stay at their largest or smallest value for long: the signal seems cut off."
-        warnings.append(InputWarning("signal_clipped", f"{listing(clipped)} {what}", clipped))
+        warnings.append(InputWarning("signal_clipped", f"{sentence_listing(clipped)} {what}", clipped))
     return Levels(warnings, _names(leads, lost_L), int(empty_L.sum()), int(flat_L.sum()), bool(empty_L.all()))
+
+
+def carries_signal(row: NDArray[np.float32]) -> bool:
+    """Whether a lead holds samples that move, and not at the end of the range most of the time."""
+    _, _, *lost = _level(row)
+    return not any(lost)
+
+
+def _level(row: NDArray[np.float32]) -> tuple[float, float, bool, bool, bool]:
+    """Swing in millivolt, the share of samples that stay at an extreme, and whether it is empty, flat or saturated."""
+    low, high = np.fmin.reduce(row), np.fmax.reduce(row)  # of what is present
+    if np.isnan(low):
+        return np.nan, 0.0, True, False, False
+    swing_mv = float(high - low)
+    if swing_mv < FLAT_MV:
+        return swing_mv, 0.0, False, True, False
+    extreme = max(_share_at(row, low), _share_at(row, high))
+    return swing_mv, extreme, False, False, extreme > _SATURATED and max(abs(low), abs(high)) > _RAIL_MV
 
 
 def come_in_turn(rows: Sequence[NDArray[np.float32]]) -> bool:
@@ -92,6 +101,11 @@ def listing(leads: Sequence[str]) -> str:
     return ("lead " if len(leads) == 1 else "leads ") + ", ".join(leads)
 
 
+def sentence_listing(leads: Sequence[str]) -> str:
+    """The same at the beginning of a sentence."""
+    return "L" + listing(leads)[1:]
+
+
 def _names(leads: Sequence[str], which_L: NDArray[np.bool_]) -> tuple[str, ...]:
     return tuple(lead for lead, this in zip(leads, which_L, strict=True) if this)
 
@@ -106,10 +120,12 @@ def _lost(leads: Sequence[str], silent_L: NDArray[np.bool_], saturated_L: NDArra
         found.append(InputWarning("leads_lost", message, lost, severity))
     if silent_L.any():
         names = _names(leads, silent_L)
-        found.append(InputWarning("leads_flat", f"{listing(names)} carried no signal and counted as zero.", names))
+        found.append(
+            InputWarning("leads_flat", f"{sentence_listing(names)} carried no signal and counted as zero.", names)
+        )
     if saturated_L.any():
         names = _names(leads, saturated_L)
-        message = f"{listing(names)} stayed at the end of the range most of the time."
+        message = f"{sentence_listing(names)} stayed at the end of the range most of the time."
         found.append(InputWarning("leads_saturated", message, names))
     return found
 

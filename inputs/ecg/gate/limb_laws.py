@@ -5,7 +5,7 @@ Letters in array names: N samples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,43 +14,75 @@ from inputs.records import EcgRecording, InputWarning
 
 FROM_LIMB_LEADS = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0)}
 """Einthoven's and Goldberger's laws: coefficients of I and II."""
+LIMB_LEADS = {"I": (1.0, 0.0), "II": (0.0, 1.0), **FROM_LIMB_LEADS}
 INCONSISTENT = 0.15
-"""How far II may be from I + III, as a share of the largest of their standard deviations."""
+"""How far II may be from I + III, as a share of the largest of their usual standard deviations within a second."""
+_STRETCH_S = 1.0
+"""A pulse, a step or one artefact lies in few stretches of a second; names that are wrong are wrong in all."""
+_CUT = 0.005
+"""A lead of which so much stays at an extreme was cut off there."""
+_BROKEN_ALLOWED = 1
+"""One lead may be inverted; names that were exchanged break several laws."""
+_FAR = 2.0
+"""Of the limit: so far wrong names lead. Leads sampled a millisecond apart contradict each other by less."""
 
 
-def law_warnings(recording: EcgRecording) -> list[InputWarning]:
-    """`leads_inconsistent`: withheld where I, II and III contradict each other, else a warning for each lead.
+def law_warnings(recording: EcgRecording, without: Container[str] = ()) -> list[InputWarning]:
+    """`leads_inconsistent`: withheld where I, II and III contradict each other, or several leads I and II.
 
-    Whoever names leads wrongly breaks these laws in nearly every case; so does a file whose leads are each scaled by
-    themselves. An offset between amplifiers does not matter.
+    One lead alone that contradicts I and II is a warning. Whoever names leads wrongly breaks these laws in nearly every
+    case; so does a file whose leads are each scaled by themselves. An offset between amplifiers does not matter, nor
+    what lasts a second or two. without: leads that carry no heartbeat, which no law holds for.
     """
     warnings = []
-    limbs = _common_samples(recording, ("I", "II", "III"))
-    if limbs is not None and _contradict([limbs[1], limbs[0], limbs[2]], (1.0, 1.0)):
+    limbs = _common_samples(recording, ("I", "II", "III"), without)
+    if limbs is not None and _contradict([limbs[1], limbs[0], limbs[2]], (1.0, 1.0), recording.rate_hz):
         message = "Leads I, II and III contradict each other (II is not I + III): leads may be mislabelled."
         warnings.append(InputWarning("leads_inconsistent", message, ("I", "II", "III"), "withheld"))
-    for lead, (of_i, of_ii) in FROM_LIMB_LEADS.items():
-        rows = None if lead == "III" else _common_samples(recording, ("I", "II", lead))
-        if rows is None:
-            continue
-        if _contradict([rows[2], rows[0], rows[1]], (of_i, of_ii)):
-            message = (
-                f"Lead {lead} contradicts leads I and II, from which it follows: it may be mislabelled or inverted."
-            )
-            warnings.append(InputWarning("leads_inconsistent", message, (lead,)))
+    broken, far = [], []
+    for lead, factors in FROM_LIMB_LEADS.items():
+        rows = None if lead == "III" else _common_samples(recording, ("I", "II", lead), without)
+        if rows is not None and _contradict([rows[2], rows[0], rows[1]], factors, recording.rate_hz):
+            broken.append(lead)
+            far += [lead] if _contradict([rows[2], rows[0], rows[1]], factors, recording.rate_hz, _FAR) else []
+    if len(far) > _BROKEN_ALLOWED and not warnings:
+        what = f"{', '.join(broken)} contradict leads I and II, from which they follow"
+        message = f"Leads {what}: leads may be mislabelled."
+        return [InputWarning("leads_inconsistent", message, ("I", "II", *broken), "withheld")]
+    for lead in broken:
+        message = f"Lead {lead} contradicts leads I and II, from which it follows: it may be mislabelled or inverted."
+        warnings.append(InputWarning("leads_inconsistent", message, (lead,)))
     return warnings
 
 
-def _contradict(rows: Sequence[NDArray[np.float32]], factors: tuple[float, float]) -> bool:
-    """Whether the first of three leads is not the sum of the others by their factors, but for offsets and rounding."""
+def from_two(lead: str, first: str, second: str) -> tuple[float, float]:
+    """The coefficients by which any two limb leads make a third, exactly as the three electrodes do."""
+    of_two_22 = np.array([LIMB_LEADS[first], LIMB_LEADS[second]])
+    of_first, of_second = np.linalg.solve(of_two_22.T, np.array(LIMB_LEADS[lead])).tolist()
+    return of_first, of_second
+
+
+def _contradict(
+    rows: Sequence[NDArray[np.float32]], factors: tuple[float, float], rate_hz: float, far: float = 1.0
+) -> bool:
+    """Whether the first of three leads is not the sum of the others by their factors, but for offsets and rounding.
+
+    far: how many times the limit it must be off.
+    """
     residual = rows[0] - np.float32(factors[0]) * rows[1] - np.float32(factors[1]) * rows[2]
-    limit = INCONSISTENT * max(float(row.std()) for row in rows)
-    spread = float(residual.std())
+    limit = far * INCONSISTENT * max(_usual_spread(row, rate_hz) for row in rows)
+    spread = _usual_spread(residual, rate_hz)
     if spread <= limit:
         return False
     # A twelfth of the step squared, and a little: the errors of a lead that hardly moves are not spread evenly.
     rounding = sum((factor * _step(row)) ** 2 / 9.0 for factor, row in zip((1.0, *factors), rows, strict=True))
     return spread**2 - rounding > limit**2
+
+
+def _usual_spread(row: NDArray[np.float32], rate_hz: float) -> float:
+    """The median over stretches of a second of the standard deviation within."""
+    stretches = np.array_split(row, max(1, int(len(row) / (_STRETCH_S * rate_hz))))
+    return float(np.median([stretch.std() for stretch in stretches]))
 
 
 def _step(row: NDArray[np.float32]) -> float:
@@ -59,14 +91,29 @@ def _step(row: NDArray[np.float32]) -> float:
     return float(np.diff(values).min()) if len(values) > 1 else 0.0
 
 
-def _common_samples(recording: EcgRecording, leads: tuple[str, ...]) -> list[NDArray[np.float32]] | None:
-    """Each of `leads` where all have samples; None when a lead is not in the file or nothing remains."""
-    if not set(leads) <= set(recording.lead_names):
+def _common_samples(
+    recording: EcgRecording, leads: tuple[str, ...], without: Container[str]
+) -> list[NDArray[np.float32]] | None:
+    """Each of `leads` where all have samples that nothing cut off; None without one of them, or where none is left."""
+    if not set(leads) <= set(recording.lead_names) or any(lead in without for lead in leads):
         return None
     rows = [recording.signal_mv[recording.lead_names.index(lead)] for lead in leads]
-    present_N = np.isfinite(rows[0])
+    present_N = _uncut(rows[0])
     for row in rows[1:]:
-        present_N &= np.isfinite(row)
+        present_N &= _uncut(row)
     if present_N.all():
         return rows  # the recording's own, which a copy would hold twice
     return [row[present_N] for row in rows] if present_N.any() else None
+
+
+def _uncut(row: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where there are samples, those of a lead that stays at its largest or smallest value left out.
+
+    Leads that were cut off each at their own place no longer follow from one another there.
+    """
+    uncut_N = np.isfinite(row)
+    for extreme in (np.fmin.reduce(row), np.fmax.reduce(row)):
+        at_N = row == extreme
+        if np.count_nonzero(at_N[1:] & at_N[:-1]) > _CUT * len(row):
+            uncut_N &= ~at_N
+    return uncut_N

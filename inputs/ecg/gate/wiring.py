@@ -5,7 +5,8 @@ places); two cables exchanged turn them into a combination that hearts hardly ma
 every lead from the others; here the same is one quadratic form: the leads' covariance over many hearts, and what the
 recording costs under it as it is and with every exchange undone.
 
-Letters in array names: K independent leads (I, II, V1 to V6), W samples of a beat.
+Letters in array names: K independent leads (I, II, V1 to V6), W samples of a beat, X exchanges,
+V those of the independent leads that move or do not.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from numpy.typing import NDArray
 INDEPENDENT_LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 BEFORE_R_S, AFTER_R_S = 0.26, 0.45
 """P, QRS and T of the beat are compared, or what of them there is."""
-_FEWEST_LEADS_MOVING = 8
+_UNSEEN_GAIN = 0.03
+"""More that has to be gained for every independent lead that is not seen."""
+_FEWEST_LEADS = 6
+"""Of the eight, that must move: of fewer, too little is known of how they fit together."""
 
 _COVARIANCE_KK = np.array(
     [
@@ -47,47 +51,82 @@ _LIMBS = {
     "LA-LL": ((0.0, 1.0), (1.0, 0.0)),
 }
 """What I and II were before two limb electrodes were exchanged, by what they are; each is its own inverse."""
-_LEAST_GAIN = {"RA-LA": 0.05, "RA-LL": 0.10, "LA-LL": 0.10}
-_LEAST_GAIN_CHEST = 0.10
-_RARE = 0.10
-"""Taken off the gain of the reverse order, a slip of files, which looks much like the commoner exchange of the arms."""
-REVERSED = "V1 to V6"
+REVERSED, MIRRORED = "V1 to V6", "mirror"
+AS_MIRRORED = (MIRRORED, f"RA-LA and {REVERSED}")
+"""What a few hearts resemble as they are: old infarctions, tachycardias from the ventricles."""
+ROTATED = ("RA-LL then RA-LA", "RA-LA then RA-LL")
+_CHEST = INDEPENDENT_LEADS[2:]
+_PAIRS = tuple(f"{one}-{other}" for one, other in itertools.combinations(_CHEST, 2))
+_LEFT_K = np.array([0.632, 0.235, -0.515, 0.044, 0.882, 1.213, 1.125, 0.831])
+_TO_LEFT_K = np.array([0.156, -0.010, -0.172, -0.074, 0.122, 0.231, 0.239, 0.194])
+"""How the leads see a dipole that points left (Dower et al. 1980), and how they give it back (Edenbrandt and Pahlm
+1988): a heart on the right side has it the other way round."""
+
+_LEAST_GAIN, _LEAST_GAIN_ARMS = 0.10, 0.05
+_NEAR = 2
+"""Places between two chest leads that are exchanged together with the arms."""
+_RARE, _RARE_TWICE, _RARE_FAR, _RARE_ROTATED, _RARE_MIRRORED = 0.10, 0.20, 0.30, 0.15, 0.30
+"""Taken off the gain of what is rarer than one exchange of two electrodes: the reverse order, a slip of files, which
+looks much like an exchange of the arms; the arms together with two chest leads, or with two far apart; the limb
+electrodes moved round, which looks like another axis; a heart on the right side, which old infarctions resemble."""
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """Electrodes that seem exchanged. what: `RA-LA`, `V2-V3`, or REVERSED for chest leads in reverse order.
+    """Electrodes that seem exchanged. what: of `EXCHANGES`. arms: whether RA and LA are among those exchanged.
 
     gain: how much better the leads fit with it undone, from 0 to 1.
     """
 
     what: str
     leads: tuple[str, ...]
+    arms: bool
     gain: float
 
 
 def exchange_in(beat_mv_KW: NDArray[np.float64]) -> Exchange | None:
     """The likeliest exchange in a typical beat of the independent leads, None where none is likely.
 
-    beat_mv_KW: around R, of BEFORE_R_S and AFTER_R_S at any rate; NaN counts as the baseline. Where a lead does not
-    move, nothing is said: a fallen electrode looks like anything.
+    beat_mv_KW: around R, of BEFORE_R_S and AFTER_R_S at any rate; NaN counts as the baseline. Leads that do not move
+    are left out, and so are exchanges in which they would have a part.
     """
     beat_KW = np.nan_to_num(beat_mv_KW)
     product_KK = beat_KW @ beat_KW.T / beat_KW.shape[1]
-    if np.count_nonzero(np.diag(product_KK) > 0) < _FEWEST_LEADS_MOVING:
+    live_V, dead_V = np.flatnonzero(np.diag(product_KK) > 0), np.flatnonzero(np.diag(product_KK) <= 0)
+    if len(live_V) < _FEWEST_LEADS:
         return None
-    product_KK /= np.trace(product_KK) / len(product_KK)
-    as_it_is, *undone_X = np.einsum("xij,ij->x", _COSTS_XKK, product_KK)
-    gain_X = (as_it_is - np.array(undone_X)) / (as_it_is + np.array(undone_X))
-    best = int((gain_X - _RARE * _IS_RARE_X).argmax())
-    what, leads = _EXCHANGES[best]
-    gain = float(gain_X[best])
-    return Exchange(what, leads, gain) if gain > _LEAST_GAIN.get(what, _LEAST_GAIN_CHEST) else None
+    live_KK = np.ix_(live_V, live_V)
+    product_KK = product_KK[live_KK] / (np.trace(product_KK) / len(live_V))
+    form_KK = np.linalg.inv((_COVARIANCE_KK + _NOISE * np.eye(len(_COVARIANCE_KK)))[live_KK])
+    known_X = ~_MOVED_XK[:, dead_V].any(axis=1)
+    undo_XKK = _UNDO_XKK[known_X][:, live_V][:, :, live_V]
+    undone_XKK = undo_XKK @ product_KK @ undo_XKK.transpose(0, 2, 1)
+    as_it_is, cost_X = float(np.sum(form_KK * product_KK)), np.einsum("ij,xij->x", form_KK, undone_XKK)
+    gain_X = np.full(len(EXCHANGES), -1.0)
+    gain_X[known_X] = (as_it_is - cost_X) / (as_it_is + cost_X)
+    best = int((gain_X - _RARE_X).argmax())
+    what, gain = EXCHANGES[best], float(gain_X[best])
+    leads = tuple(lead for lead, moved in zip(INDEPENDENT_LEADS, _MOVED_XK[best], strict=True) if moved)
+    if leads[0] in ("I", "II"):
+        leads = ("I", "II", "III", "aVR", "aVL", "aVF", *(lead for lead in leads if lead in _CHEST))
+    return Exchange(what, leads, "RA-LA" in what, gain) if gain > _LEAST_X[best] + _UNSEEN_GAIN * len(dead_V) else None
 
 
 def undone(what: str) -> NDArray[np.float64]:
-    """(K, K): what turns the independent leads as they are into those before an exchange of that name, and back."""
+    """(K, K): what turns the independent leads as they are into those before an exchange of that name.
+
+    Two exchanges are joined by ` and `, or by ` then ` in the order in which they were made.
+    """
     undo_KK = np.eye(len(INDEPENDENT_LEADS))
+    for one in what.replace(" and ", " then ").split(" then "):
+        undo_KK = undo_KK @ _undone_one(one)
+    return undo_KK
+
+
+def _undone_one(what: str) -> NDArray[np.float64]:
+    undo_KK = np.eye(len(INDEPENDENT_LEADS))
+    if what == MIRRORED:
+        return np.asarray(undo_KK - 2.0 * np.outer(_LEFT_K, _TO_LEFT_K) / (_LEFT_K @ _TO_LEFT_K))
     if what in _LIMBS:
         undo_KK[:2, :2] = _LIMBS[what]
     elif what == REVERSED:
@@ -98,20 +137,14 @@ def undone(what: str) -> NDArray[np.float64]:
     return undo_KK
 
 
-def _exchanges() -> list[tuple[str, tuple[str, ...]]]:
-    chest = INDEPENDENT_LEADS[2:]
-    limbs = [(what, ("I", "II", "III", "aVR", "aVL", "aVF")) for what in _LIMBS]
-    pairs = [(f"{one}-{other}", (one, other)) for one, other in itertools.combinations(chest, 2)]
-    return [*limbs, *pairs, (REVERSED, chest)]
-
-
-def _costs() -> NDArray[np.float64]:
-    """The quadratic form of the leads as they are, and of each exchange undone first."""
-    form_KK = np.linalg.inv(_COVARIANCE_KK + _NOISE * np.eye(len(_COVARIANCE_KK)))
-    undo_XKK = [np.eye(len(form_KK)), *(undone(what) for what, _ in _EXCHANGES)]
-    return np.stack([undo_KK.T @ form_KK @ undo_KK for undo_KK in undo_XKK])
-
-
-_EXCHANGES = _exchanges()
-_IS_RARE_X = np.array([what == REVERSED for what, _ in _EXCHANGES])
-_COSTS_XKK = _costs()
+_ONE = (*_LIMBS, *_PAIRS, REVERSED)
+_TWO = (*(f"RA-LA and {what}" for what in (*_PAIRS, REVERSED)), *ROTATED, MIRRORED)
+EXCHANGES = _ONE + _TWO
+_RARE_OF = {REVERSED: _RARE, **dict.fromkeys(_TWO, _RARE_TWICE), **dict.fromkeys(ROTATED, _RARE_ROTATED)}
+_RARE_OF[MIRRORED] = _RARE_MIRRORED
+_RARE_OF |= {f"RA-LA and {pair}": _RARE_FAR for pair in _PAIRS if int(pair[-1]) - int(pair[1]) > _NEAR}
+_RARE_X = np.array([_RARE_OF.get(what, 0.0) for what in EXCHANGES])
+_LEAST_X = np.array([_LEAST_GAIN + _RARE_OF.get(what, 0.0) * (what in _TWO) for what in EXCHANGES])
+_LEAST_X[EXCHANGES.index("RA-LA")] = _LEAST_GAIN_ARMS
+_UNDO_XKK = np.stack([undone(what) for what in EXCHANGES])
+_MOVED_XK: NDArray[np.bool_] = np.asarray((np.abs(_UNDO_XKK - np.eye(len(INDEPENDENT_LEADS))) > 1e-9).any(axis=2))

@@ -39,10 +39,14 @@ _AFTER = round(0.75 * RATE_HZ)
 
 @dataclass(frozen=True, eq=False)
 class Rhythm:
-    """r_B: samples of all QRS complexes. contrast: how far they stand out of what lies between; 1 is not at all."""
+    """r_B: samples of all QRS complexes. energy_N: of all leads, between 5 and 25 Hz, of which these are the peaks.
+
+    contrast: how far they stand out of what lies between; 1 is not at all.
+    """
 
     r_B: NDArray[np.intp]
     contrast: float
+    energy_N: NDArray[np.float64]
 
     @property
     def rr_ms_B(self) -> NDArray[np.float64]:
@@ -69,9 +73,13 @@ def find_beats(tracing: Tracing) -> Rhythm:
     seen_N = np.asarray(present_LN.any(axis=0))
     found_B = _peaks(energy_N, seen_N)
     if len(found_B) == 0:
-        return Rhythm(found_B, 0.0)
-    quiet = max(float(np.percentile(energy_N[seen_N], _QUIET_PERCENT)), 1e-9)
-    return Rhythm(found_B, float(np.median(energy_N[found_B])) / quiet)
+        return Rhythm(found_B, 0.0, energy_N)
+    return Rhythm(found_B, contrast_of(energy_N[found_B], energy_N[seen_N]), energy_N)
+
+
+def contrast_of(peaks_B: NDArray[np.float64], energy_N: NDArray[np.float64]) -> float:
+    """How far the middle one of some peaks stands out of the quietest fifth of a stretch."""
+    return float(np.median(peaks_B)) / max(float(np.percentile(energy_N, _QUIET_PERCENT)), 1e-9)
 
 
 def _peaks(energy_N: NDArray[np.float64], seen_N: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -99,13 +107,14 @@ class Beats:
     """The beats of the commonest kind, aligned, each with a zero before its QRS.
 
     beats_mv_BLW: NaN where a lead has no signal. r: index of the fiducial point in W. rr_ms: their usual distance.
-    count: of all beats. share: of those that were alike. lonely: how many are like no other, as an artefact is and an
-        extra beat may be.
+    at_A: samples of all A beats that are alike, early ones too. count: of all beats. share: of those that were alike.
+    lonely: how many are like no other, as an artefact is and an extra beat may be.
     """
 
     beats_mv_BLW: NDArray[np.float64]
     r: int
     rr_ms: float
+    at_A: NDArray[np.intp]
     count: int
     share: float
     lonely: int
@@ -143,6 +152,7 @@ def gather_beats(tracing: Tracing, rhythm: Rhythm) -> Beats | None:
     share = float(alike_B.mean())
     if np.count_nonzero(alike_B) < 2:
         return None
+    at_A = r_B[alike_B]
     before_ms_B = np.concatenate([[rr_ms], np.diff(r_B) * (1000.0 / RATE_HZ)])
     on_time_B = alike_B & (before_ms_B > _PREMATURE * rr_ms)
     if np.count_nonzero(on_time_B) >= max(2, 0.5 * np.count_nonzero(alike_B)):
@@ -157,7 +167,7 @@ def gather_beats(tracing: Tracing, rhythm: Rhythm) -> Beats | None:
     next_B = np.append(np.diff(r_B), samples)[alike_B]
     early_BW = np.arange(-before, after) >= (next_B - _NEXT_QRS)[:, None]
     beats_BLW = np.where(early_BW[:, None, :], np.nan, beats_BLW)  # the next beat came before its time
-    return Beats(beats_BLW, before, rr_ms, len(alike_B), share, lonely)
+    return Beats(beats_BLW, before, rr_ms, at_A, len(alike_B), share, lonely)
 
 
 def _alike(signal_LN: NDArray[np.float64], r_B: NDArray[np.intp]) -> tuple[NDArray[np.bool_], NDArray[np.intp], int]:

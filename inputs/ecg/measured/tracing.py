@@ -32,6 +32,10 @@ _SPIKE_S = 0.006
 _SPIKE_SHARE = 0.4
 """Of a lead's swing: what returns to where it was within 6 ms and is this large is a pacemaker's, not a heart's."""
 _SPIKE_MV, _LEADS_OF_SPIKE = 0.15, 4
+_SPIKE_OF_SWING = 0.08
+"""Of a lead's swing: a notch of QRS may be less."""
+_SPIKE_OVER_NOISE, _NOISE_PERCENT = 5.0, 90.0
+"""A pacemaker's pulse stands so far over nine tenths of what is as short in the same lead: noise does not."""
 _MAINS_HZ = (50.0, 60.0)
 _HUM_SHARE = 0.02
 """Of a lead's swing: the QRS itself has half of that at 50 Hz in a mean second."""
@@ -174,9 +178,13 @@ def _without_spikes(signal_LN: NDArray[np.float64]) -> tuple[NDArray[np.float64]
     before_LN, at_LN, after_LN = signal_LN[:, : -2 * reach], signal_LN[:, reach:-reach], signal_LN[:, 2 * reach :]
     middle_LN = np.maximum(np.minimum(before_LN, after_LN), np.minimum(np.maximum(before_LN, after_LN), at_LN))
     height_LN = np.abs(at_LN - middle_LN)
-    several = np.flatnonzero(np.count_nonzero(height_LN > _SPIKE_MV, axis=0) >= _LEADS_OF_SPIKE) + reach
+    noise_L1 = np.percentile(height_LN, _NOISE_PERCENT, axis=1, keepdims=True)
+    swing_L1 = np.ptp(middle_LN, axis=1, keepdims=True)
+    least_L1 = np.maximum(_SPIKE_MV, np.maximum(_SPIKE_OVER_NOISE * noise_L1, _SPIKE_OF_SWING * swing_L1))
+    pulse_LN = height_LN > least_L1
+    several = np.flatnonzero(np.count_nonzero(pulse_LN, axis=0) >= _LEADS_OF_SPIKE) + reach
     spikes_S = several[np.diff(several, prepend=-2 * reach) > 2 * reach]
-    spike_LN = height_LN > _SPIKE_SHARE * np.ptp(middle_LN, axis=1, keepdims=True)
+    spike_LN = height_LN > _SPIKE_SHARE * swing_L1
     if not spike_LN.any():
         return signal_LN, spikes_S
     cleaned_LN = signal_LN.copy()

@@ -77,9 +77,14 @@ def test_a_part_without_as_much_as_an_empty_line_swallows_no_other_part(step, na
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000])
-def test_a_form_that_begins_in_the_middle_of_a_line_is_refused(step):
+@pytest.mark.parametrize(
+    "before", [b"\n", b"\r", b"\n\n", b"\r\n\n", b"\r\n\r\n", b"\nfoo bar", b"\r\nfoo ", b"a preamble\r\n"]
+)
+@pytest.mark.parametrize("first", [b"", b'--X\r\nContent-Disposition: form-data; name="exclude_patient"\r\n\r\n'])
+def test_a_form_that_begins_otherwise_than_with_its_boundary_is_refused(step, before, first):
+    """The parser finds a first delimiter where none was counted, which would make up for a part that is swallowed."""
     with pytest.raises((BadUpload, MultiPartException)):
-        parsed(b"\nfoo bar" + WHOLE, step)
+        parsed(before + first + WHOLE, step)
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000])

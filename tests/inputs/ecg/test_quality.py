@@ -117,7 +117,30 @@ def test_microvolts_taken_for_millivolts_are_a_warning(ecg):
     assert "amplitude_implausible" in codes(ecg.recording(1000 * ecg.signal_mv()))
 
 
-def test_exchanged_lead_names_are_a_warning(ecg):
+@pytest.mark.parametrize("dead", [0.0, np.nan])
+@pytest.mark.parametrize("lead", ["I", "II", "III", "aVR", "aVL", "aVF"])
+def test_a_limb_lead_without_a_signal_follows_from_two_others(ecg, lead, dead):
     signal = ecg.signal_mv()
-    signal[[ROW["II"], ROW["aVR"]]] = signal[[ROW["aVR"], ROW["II"]]]
-    assert "leads_inconsistent" in codes(ecg.recording(signal))
+    fallen = signal.copy()
+    fallen[ROW[lead]] = dead
+    checked = check_ecg(ecg.recording(fallen), SPEC)
+    np.testing.assert_allclose(checked.signal_mv_LN, signal, rtol=0, atol=1e-5)
+    assert [(one.code, one.leads) for one in checked.warnings] == [("leads_derived", (lead,))]
+    assert checked.warnings[0].message.startswith(f"Lead {lead} was computed from leads ")
+
+
+def test_no_limb_lead_follows_from_one(ecg):
+    signal = ecg.signal_mv()
+    signal[[ROW[lead] for lead in ("I", "III", "aVR", "aVL", "aVF")]] = 0.0
+    assert refusal(ecg.recording(signal)).leads == ("I", "III", "aVR", "aVL", "aVF")
+
+
+def test_leads_that_do_not_move_in_a_window_the_model_sees_are_lost_to_it(ecg):
+    signal = ecg.signal_mv()
+    draw = np.random.default_rng(3)
+    chest = [ROW[lead] for lead in ("V1", "V2", "V3", "V4")]
+    signal[chest, 2500:] = 0.0005 * draw.standard_normal((4, 2500))
+    assert codes(ecg.recording(signal)) == set()  # its one window lies before
+    with pytest.raises(UnusableRecording) as caught:
+        check_ecg(ecg.recording(signal), EcgSpec(windows="mean"))
+    assert caught.value.leads == ("V1", "V2", "V3", "V4")

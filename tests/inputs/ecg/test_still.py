@@ -96,13 +96,13 @@ def test_what_is_shorter_than_a_heart_may_rest_and_what_one_lead_does_not_share_
 
 def test_a_flat_lead_is_no_padding_and_does_not_hide_it(ecg):
     signal = ecg.signal_mv()
-    signal[3] = 0.7
+    signal[6] = 0.7
     assert without_padding(ecg.recording(signal))[0].signal_mv.shape == signal.shape
     warnings = check_ecg(ecg.recording(signal), PUBLISHED).warnings
-    assert [warning.leads for warning in warnings if warning.code == "leads_flat"] == [("aVR",)]
+    assert [warning.leads for warning in warnings if warning.code == "leads_flat"] == [("V1",)]
     assert "samples_missing" not in codes(warnings)
     padded = held(signal, 4000, 5000, np.linspace(1.0, 2.0, 12))
-    padded[3] = 0.7
+    padded[6] = 0.7
     assert without_padding(ecg.recording(padded))[0].signal_mv.shape == (12, 4000)
 
 

@@ -73,3 +73,14 @@ def test_of_each_lead_the_codes_that_name_it_are_listed_but_no_notes():
     ]
     quality = {one.lead: one.codes for one in lead_quality(STANDARD_LEADS, warnings)}
     assert quality == dict.fromkeys(STANDARD_LEADS, ()) | {"I": ("noisy",), "V1": ("noisy",)}
+
+
+def test_rare_spikes_far_from_any_beat_are_found_and_ten_times_the_gain_makes_none():
+    signal_mv = heart_mv(5)
+    assert "pacing_spikes" not in told(10.0 * signal_mv)
+    rows, sizes = range(12), np.random.default_rng(4).choice([-1.0, 1.0], 12)
+    peaks = np.flatnonzero(np.abs(signal_mv[ROW["V2"]]) > 0.8 * np.abs(signal_mv[ROW["V2"]]).max())
+    first = peaks[np.diff(peaks, prepend=-1000) > 100]
+    for at in first[1:-1:3]:
+        signal_mv[rows, at + 200] += 2.0 * sizes
+    assert "pacing_spikes" in told(signal_mv)

@@ -1,0 +1,123 @@
+"""What the model sees is judged, wherever it lies; leads without a heartbeat are lost, however much they move."""
+
+import numpy as np
+import pytest
+from dipole import heart_mv
+
+from inputs.ecg.judged import judge_ecg
+from inputs.records import STANDARD_LEADS, EcgRecording
+from inputs.specs import EcgSpec
+
+SPEC = EcgSpec(windows="mean")
+ROW = {lead: row for row, lead in enumerate(STANDARD_LEADS)}
+EIGHT = [ROW[lead] for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
+CHEST = ("V1", "V2", "V3", "V4", "V5", "V6")
+
+
+def judged(signal_mv, spec=SPEC):
+    return judge_ecg(EcgRecording(np.asarray(signal_mv, np.float32), 500.0, STANDARD_LEADS, "invented"), spec)
+
+
+def twelve(eight):
+    one, two, *chest = eight
+    return np.stack([one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2, *chest])
+
+
+def noise(size_mv, samples, seed=1):
+    return twelve(size_mv * np.random.default_rng(seed).standard_normal((8, samples)))
+
+
+def codes_of(judgement, lead):
+    return {code for one in judgement.lead_quality(STANDARD_LEADS) if one.lead == lead for code in one.codes}
+
+
+@pytest.mark.parametrize("seconds", [10.0, 20.0, 60.0])
+def test_a_heart_that_beats_through_is_answered(seconds):
+    assert judged(heart_mv(0, seconds=seconds)).withheld == ()
+
+
+@pytest.mark.parametrize("size_mv", [0.003, 0.3])
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
+def test_windows_without_a_heartbeat_are_withheld(size_mv, share):
+    signal_mv = heart_mv(1)
+    first = int(share * 5000)
+    signal_mv[:, first:] = noise(size_mv, 5000 - first)
+    assert judged(signal_mv).withheld
+
+
+def test_what_the_model_does_not_see_is_not_withheld_for():
+    signal_mv = heart_mv(1)
+    signal_mv[:, 3750:] = noise(0.3, 1250)
+    assert judged(signal_mv, EcgSpec(windows="first")).withheld == ()
+
+
+@pytest.mark.parametrize("rest", [noise(0.3, 15000), noise(0.003, 15000)])
+def test_what_the_model_sees_beyond_what_is_measured_is_judged_too(rest):
+    judgement = judged(np.concatenate([heart_mv(2, seconds=20.0), rest], axis=1))
+    assert judgement.withheld
+    (told,) = [one for one in judgement.warnings if one.severity == "withheld"]
+    assert told.message.startswith("At ")
+
+
+def test_arms_exchanged_later_on_are_withheld():
+    good_mv = heart_mv(3, seconds=20.0)
+    one, two, *chest = heart_mv(3, seconds=30.0)[EIGHT]
+    later_mv = twelve([-one, two - one, *chest])
+    assert judged(np.concatenate([good_mv, later_mv], axis=1)).withheld == ("arms_exchanged",)
+
+
+def test_a_heart_that_rests_for_four_seconds_is_answered():
+    quiet_mv = 0.01 * np.random.default_rng(5).standard_normal((12, 2000))
+    beating_mv = heart_mv(4)
+    assert judged(np.concatenate([beating_mv[:, :1500], quiet_mv, beating_mv[:, 1500:3000]], axis=1)).withheld == ()
+
+
+@pytest.mark.parametrize("size_mv", [0.003, 0.01, 0.06, 0.2])
+@pytest.mark.parametrize("leads", [CHEST[2:], CHEST, ("I", "II")])
+def test_leads_that_hold_only_noise_are_lost_at_whatever_noise(size_mv, leads):
+    eight_mv = heart_mv(5)[EIGHT]
+    for lead in leads:
+        eight_mv[EIGHT.index(ROW[lead])] = size_mv * np.random.default_rng(ROW[lead]).standard_normal(5000)
+    judgement = judged(twelve(eight_mv))
+    assert judgement.withheld == ("leads_lost",)
+    assert all("disconnected" in codes_of(judgement, lead) for lead in leads)
+
+
+@pytest.mark.parametrize("size_mv", [0.01, 0.2])
+def test_one_lead_of_noise_is_a_warning_and_hides_no_exchange(size_mv):
+    one, two, *chest = heart_mv(6)[EIGHT]
+    chest[5] = size_mv * np.random.default_rng(7).standard_normal(5000)
+    judgement = judged(twelve([one, two, *chest]))
+    assert (judgement.withheld, "disconnected" in codes_of(judgement, "V6")) == ((), True)
+    assert judged(twelve([-one, two - one, *chest])).withheld == ("arms_exchanged",)
+
+
+@pytest.mark.parametrize("lead", STANDARD_LEADS)
+@pytest.mark.parametrize("factor", [20.0, 0.05])
+def test_a_wrong_scale_is_withheld_though_a_lead_fell_off(lead, factor):
+    signal_mv = factor * heart_mv(7)
+    signal_mv[ROW[lead]] = 0.0
+    assert "scale_implausible" in judged(signal_mv).withheld
+
+
+@pytest.mark.parametrize("lead", STANDARD_LEADS)
+@pytest.mark.parametrize("fault", ["flat", "noise", "saturated"])
+def test_one_lead_at_fault_is_never_withheld(lead, fault):
+    signal_mv = heart_mv(8)
+    draw = np.random.default_rng(9)
+    signal_mv[ROW[lead]] = {"flat": 0.0, "noise": 0.2 * draw.standard_normal(5000), "saturated": 5.0}[fault]
+    assert judged(signal_mv).withheld == ()
+
+
+def test_a_limb_lead_at_the_end_of_its_range_is_computed_and_not_called_disconnected():
+    signal_mv = heart_mv(9)
+    signal_mv[ROW["I"]] = np.minimum(signal_mv[ROW["I"]] + 5.0 - np.quantile(signal_mv[ROW["I"]], 0.35), 5.0)
+    judgement = judged(signal_mv)
+    assert (judgement.withheld, codes_of(judgement, "I")) == ((), set())
+    assert [one.leads for one in judgement.warnings if one.code == "leads_derived"] == [("I",)]
+
+
+def test_a_lead_of_low_voltage_is_not_lost():
+    signal_mv = heart_mv(0)
+    signal_mv[ROW["V6"]] *= 0.1 / np.ptp(signal_mv[ROW["V6"]])
+    assert "disconnected" not in codes_of(judged(signal_mv), "V6")
