@@ -119,11 +119,6 @@ class ShdPrediction(_WithSet):
     operating_point: OperatingPoint | None = None
     flags: list[FlagPrediction] | None = Field(default=None, description="Those that the bundle has a probe for.")
 
-    @property
-    def tells_findings(self) -> bool:
-        """Whether any flag is told by a rule."""
-        return any(flag.finding is not None for flag in self.flags or ())
-
 
 class OodPrediction(BaseModel):
     """How unlike the ECGs of training this one is; the percentile is the share of held-out ECGs less unusual."""

@@ -57,7 +57,7 @@ def shd_sentence(shd: ShdPrediction) -> str:
     decision = decision_words(
         positive=shd.positive, probability=shd.probability, threshold=shd.threshold, rules_out=True
     )
-    if shd.positive and shd.tells_findings and not raised:
+    if shd.positive and any(flag.finding is not None for flag in shd.flags or ()) and not raised:
         decision = "above the rule-out limit, and no single finding is raised"
     return f"{SHD}: {decision}. {point_sentence(shd.operating_point, positive=shd.positive)}"
 
