@@ -23,12 +23,13 @@ _LIT_SHARE_OF_SWING = 0.25
 """Of what 70 % of the changing pixels change by at most."""
 _MIN_STEPS = 3
 """A pixel of a sweep changes as it passes, once or twice; one of a beating heart goes on."""
-_MANY_FRAMES = 10
-"""In fewer a change less is enough."""
+_FEW_FRAMES, _MANY_FRAMES = 5, 10
+"""In fewer than many a change less is enough."""
 _NEXT_FRAME_SHARE = 0.005
 """Of the pixels, that differ where a frame is another one; a clock runs also while a picture stands."""
-_DENSE = 0.5
-"""Of a small square: text that stands still fills a third of it, a sector nearly all."""
+_DENSE, _DENSE_OF_FEW = 0.5, 0.3
+"""Of a small square: text that stands still fills a third of it, a sector nearly all. In a handful of frames less of it
+has had time to change."""
 _NEXT = np.ones((3, 3), np.uint8)
 _ENOUGH_PX = 500
 """On the shorter side: larger frames are looked at in half their size and less."""
@@ -67,7 +68,8 @@ def sector_mask(frames_THWC: NDArray[np.uint8], regions: tuple[Region, ...] = ()
     moves_HW = goes_on_HW & (brightest_HW - darkest_HW > lit_level // 2) & within_HW
     grainy_HW = cv2.morphologyEx(brightest_HW, cv2.MORPH_GRADIENT, _NEXT) > lit_level // 4
     stays_HW = (n_lit_HW >= len(greys) * 3 / 4) & grainy_HW & within_HW
-    moving_HW = _large_areas(_dense(moves_HW, 4 * reach + 1))
+    enough = _DENSE_OF_FEW if len(greys) <= _FEW_FRAMES else _DENSE
+    moving_HW = _large_areas(_dense(moves_HW, 4 * reach + 1, enough))
     sector_HW = moving_HW | _touching(_dense(stays_HW, 4 * reach + 1), moving_HW)
     if not moving_HW.any() or sector_HW.mean() < _MIN_SECTOR_SHARE:
         return None
@@ -125,10 +127,12 @@ def _changes(greys: list[NDArray[np.uint8]], brightest_HW: NDArray[np.uint8], li
     """1 where a pixel goes on changing while it is lit, and in how many frames it is lit, (H, W) each.
 
     A change counts from the level that was counted last, so that slow ones add up, and between levels above half of the
-    pixel's brightest. Fewer do where frames stand still, as in a video of a slower clip.
+    pixel's brightest. Fewer do where frames stand still, as in a video of a slower clip. Of a handful of frames one
+    change has to do, between any levels at which a pixel is lit.
     """
-    half_HW = cv2.max(brightest_HW // 2, lit_level)  # type: ignore[call-overload]
+    few = len(greys) <= _FEW_FRAMES
     quarter_HW = cv2.max(brightest_HW // 4, lit_level)  # type: ignore[call-overload]
+    half_HW = quarter_HW if few else cv2.max(brightest_HW // 2, lit_level)  # type: ignore[call-overload]
     steps_HW, n_lit_HW = np.zeros((2, *brightest_HW.shape), np.uint8)
     counted_HW = greys[0].copy()
     n_other = 0
@@ -138,14 +142,14 @@ def _changes(greys: list[NDArray[np.uint8]], brightest_HW: NDArray[np.uint8], li
         n_other += cv2.countNonZero(changed_HW) > _NEXT_FRAME_SHARE * changed_HW.size
         steps_HW -= changed_HW & cv2.compare(cv2.min(counted_HW, grey_HW), half_HW, cv2.CMP_GT)
         cv2.copyTo(grey_HW, changed_HW, counted_HW)
-    enough = max(1, min(_MIN_STEPS if n_other >= _MANY_FRAMES else _MIN_STEPS - 1, n_other))
+    enough = 1 if few else max(1, min(_MIN_STEPS if n_other >= _MANY_FRAMES else _MIN_STEPS - 1, n_other))
     return (steps_HW >= enough).astype(np.uint8), n_lit_HW
 
 
-def _dense(areas_HW: Mask, size: int) -> Mask:
+def _dense(areas_HW: Mask, size: int, enough: float = _DENSE) -> Mask:
     """1 where the areas fill much of a square around, without what is thin; edges of the frame mirror them."""
     share_HW = cv2.boxFilter(255 * areas_HW, -1, (size, size), borderType=cv2.BORDER_REFLECT_101)
-    return (share_HW > 255 * _DENSE).astype(np.uint8)
+    return (share_HW > 255 * enough).astype(np.uint8)
 
 
 def _large_areas(moving_HW: NDArray[Any]) -> Mask:

@@ -144,6 +144,17 @@ HONEST: dict[str, Callable[[], Scene]] = {
 }
 
 
+@pytest.mark.parametrize("n_frames", [3, 4, 5])
+def test_a_small_coarse_sector_of_a_handful_of_frames_is_found(n_frames: int):
+    rows, columns = np.mgrid[:90, :120]
+    sector_HW = (np.hypot(rows + 20, columns - 60) < 100) & (np.abs(columns - 60) < 0.9 * (rows - 4))
+    blocks = np.random.default_rng(3).integers(40, 200, (23, 30), dtype=np.uint8).repeat(4, 0).repeat(4, 1)[:90]
+    greys_THW = np.stack([np.roll(blocks, t, 0) * sector_HW for t in range(n_frames)])
+    mask_HW = sector_mask(greys_THW[..., None].repeat(3, -1))
+    assert mask_HW is not None
+    assert (mask_HW.astype(bool) == sector_HW).mean() > 0.95
+
+
 @pytest.mark.parametrize("name", HONEST)
 def test_97_per_cent_of_what_is_lit_in_an_honest_sector_stay(name: str):
     scene = HONEST[name]()
