@@ -69,8 +69,20 @@ def check_output(output: Path) -> None:
         raise Refusal("output_unknown", f"A table is written as {' or '.join(TABLE_SUFFIXES)}, not as {output.name}.")
     if output.is_dir():
         raise Refusal("output_is_folder", f"{output.name} is a folder; name a file in it.")
+    if output.exists() and not _is_such_a_table(output):
+        raise Refusal("output_exists", f"{output.name} is there and no table of answers, so it is not written over.")
     if not output.parent.is_dir():
         raise Refusal("output_folder_missing", f"The folder of the table is not there: {output.parent}.")
+
+
+def _is_such_a_table(output: Path) -> bool:
+    """As far as its first bytes show: somebody's list of ECGs, or an ECG, is none."""
+    if not output.is_file():
+        return False
+    with output.open("rb") as file:
+        start = file.read(64)
+    first = ",".join(list(columns((), 0))[:3]).encode()
+    return start.startswith(b"PAR1") if output.suffix.lower() == ".parquet" else start.startswith(first)
 
 
 def predict_table(inputs: Sequence[Input], bundle_dir: Path, output: Path, machine: Machine, asked: Asked) -> Predicted:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ground.disk import written_whole
+from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from ground.letters import made_visible
 from outputs.report import (
@@ -77,6 +79,13 @@ def columns(lvef_labels: Sequence[str], k: int, own: Sequence[str] = ()) -> dict
     in_order.append(("number", ("unusual_score", "unusual_percentile")))
     for rank in range(1, k + 1):
         in_order += [("text", (f"neighbour_{rank}_study_id",)), ("number", (f"neighbour_{rank}_similarity",))]
+    every = [name for _kind, names in in_order for name in names]
+    if twice := [name for name, times in Counter(every).items() if times > 1]:
+        raise Refusal(
+            "columns_alike",
+            f"Two answers of this bundle would stand in one column, {twice[0]}.",
+            hint="Fit it again with labels, or classes, of names that are told apart by letters and figures.",
+        )
     return {name: kind for kind, names in in_order for name in names}
 
 

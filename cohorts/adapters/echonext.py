@@ -67,7 +67,8 @@ def _gather(source: Source) -> Gathered:
     check_numbers(table, _NUMBERS, path.name)
 
     split = table["split"]
-    arrays = {name: found_below(source.folder, f"EchoNext_{name}_waveforms.npy") for name in _SPLITS[:3]}
+    # Beside the table: only their order pairs rows and arrays, and another version's may be another.
+    arrays = {name: found_below(path.parent, f"EchoNext_{name}_waveforms.npy", depth=0) for name in _SPLITS[:3]}
     for done, (name, array) in enumerate(arrays.items(), start=1):
         if array is not None:
             _check_array(array, int((split == name).sum()), name)
@@ -75,7 +76,7 @@ def _gather(source: Source) -> Gathered:
     if not any(arrays.values()):
         raise CohortError(
             "data_set_not_found",
-            "There is none of EchoNext's waveform arrays in the folder or below it.",
+            "There is none of EchoNext's waveform arrays beside its table.",
             hint="EchoNext_train_waveforms.npy and its like lie beside the table; they are downloads of their own.",
         )
     ecgs = _ecgs(source.folder, table, arrays)

@@ -16,8 +16,8 @@ from cohorts.about import ABOUT
 from cohorts.adapters.base import DataSet, Gathered, Skipped, Source
 from cohorts.check import CohortReport
 from cohorts.opened import check_cohort
-from cohorts.tables import CohortError, TableName, required_columns, write_cohort_tables
-from ground.disk import write_whole
+from cohorts.tables import TABLES, CohortError, TableName, required_columns, write_cohort_tables
+from ground.disk import hold, write_whole
 
 REPORT = "import.json"
 MADE = "made"
@@ -50,10 +50,10 @@ def import_cohort(data_set: DataSet, source: Source, out: Path) -> Imported:
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     begun = out.with_name(f"{out.name}.importing")
-    begun.mkdir(exist_ok=True)
-    with _tables_removed_if_refused(begun):
+    whose = {"data_set": data_set.name, "source": str(source.folder.resolve())}
+    with _held(begun, whose):
         gathered = data_set.gather(replace(source, made=begun / MADE))
-        _write(begun, data_set, gathered)
+        _write(begun, data_set, gathered, whose)
         report = check_cohort(begun)
         wrong = [problem for problem in report.problems if problem.code != "no_pairs"]
         if wrong:
@@ -63,17 +63,40 @@ def import_cohort(data_set: DataSet, source: Source, out: Path) -> Imported:
 
 
 @contextmanager
-def _tables_removed_if_refused(begun: Path) -> Iterator[None]:
-    """Whatever is raised, only what an adapter made stays in the folder, and no folder without it."""
-    try:
-        yield
-    except BaseException:
-        for entry in begun.iterdir():
-            if entry.name != MADE:
-                entry.unlink()
-        if not any((begun / MADE).glob("**/*")):
-            shutil.rmtree(begun, ignore_errors=True)
-        raise
+def _held(begun: Path, whose: Mapping[str, str]) -> Iterator[None]:
+    """A folder for this import alone, with nothing in it but what an earlier run of the same one made.
+
+    Whatever is raised, only that stays in the folder, and no folder without it. Raises CohortError where another import
+    writes there now, and where something lies there that is none.
+    """
+    begun.mkdir(exist_ok=True)
+    stamp = begun / REPORT
+    if not stamp.exists() and any(begun.iterdir()):
+        raise CohortError(
+            "folder_exists", f"{begun.name} is there, and no import left it.", hint="Move it away, or name another."
+        )
+    with stamp.open("a+") as held:
+        if not hold(held):
+            raise CohortError("import_running", f"Another import is writing {begun.name}.")
+        held.seek(0)
+        if not held.read().startswith(json.dumps({"of": whose}, indent=1).removesuffix("\n}")):
+            shutil.rmtree(begun / MADE, ignore_errors=True)
+        _remove_tables(begun)
+        held.truncate(0)
+        held.write(json.dumps({"of": whose}, indent=1) + "\n")
+        held.flush()
+        try:
+            yield
+        except BaseException:
+            _remove_tables(begun)
+            if not any((begun / MADE).glob("**/*")):
+                shutil.rmtree(begun, ignore_errors=True)
+            raise
+
+
+def _remove_tables(begun: Path) -> None:
+    for name in (*(f"{table}.parquet" for table in TABLES), ABOUT):
+        (begun / name).unlink(missing_ok=True)
 
 
 def _check_options(data_set: DataSet, source: Source) -> None:
@@ -90,7 +113,7 @@ def _check_options(data_set: DataSet, source: Source) -> None:
             raise CohortError("file_missing", f"--{option} names {file}, which is not a file.")
 
 
-def _write(begun: Path, data_set: DataSet, gathered: Gathered) -> None:
+def _write(begun: Path, data_set: DataSet, gathered: Gathered, whose: Mapping[str, str]) -> None:
     """Tables, `cohort.json` and the report."""
     nothing = pd.DataFrame()
     write_cohort_tables(
@@ -112,7 +135,8 @@ def _write(begun: Path, data_set: DataSet, gathered: Gathered) -> None:
     }
     write_whole(begun / ABOUT, json.dumps(about, indent=1) + "\n")
     skipped = [asdict(skipped) for skipped in gathered.skipped]
-    write_whole(begun / REPORT, json.dumps({"skipped": skipped, **gathered.about}, indent=1) + "\n")
+    report = {"of": whose, "skipped": skipped, **gathered.about}
+    write_whole(begun / REPORT, json.dumps(report, indent=1) + "\n")
     if not any((begun / MADE).glob("**/*")):
         shutil.rmtree(begun / MADE, ignore_errors=True)
 

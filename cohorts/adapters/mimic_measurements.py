@@ -100,6 +100,7 @@ def _examinations(studies: pd.DataFrame, at_rest: pd.DataFrame) -> tuple[pd.Seri
 
     times = pd.to_datetime(at_rest["measurement_datetime"], format="ISO8601", errors="coerce")
     theirs = at_rest.assign(time=times, day=times.dt.normalize())[["subject_id", "measurement_id", "time", "day"]]
+    theirs = theirs[~theirs["measurement_id"].isin(studies["measurement_id"])]  # some study's own
     ours = studies[studies["measurement_id"] == ""]
     when = pd.to_datetime(ours["acquired_at"], format="ISO8601", errors="coerce")
     ours = ours.assign(place=ours.index, when=when, day=when.dt.normalize()).dropna(subset="day")

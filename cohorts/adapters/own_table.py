@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from cohorts.adapters.cells import check_numbers, refuse_rows, whole, worded
-from cohorts.adapters.source_tables import columns_of, mapped_columns, read_source_table
+from cohorts.adapters.source_tables import column_named, columns_of, mapped_columns, read_source_table
 from cohorts.tables import ECG_GROUPS, SPLITS, TABLES, CohortError
 
 LABELS = tuple(column for column in TABLES["studies"] if column not in ("patient_id", "study_id", "acquired_at"))
@@ -65,8 +65,8 @@ def _theirs(path: Path, columns: Mapping[str, str]) -> dict[str, str]:
     """Our columns -> the table's: those that were mapped, and those that have our names."""
     names = columns_of(path)
     mapped = mapped_columns(path, columns, COLUMNS)
-    lower = {name.strip().lower(): name for name in names}
-    theirs = {**{ours: lower[ours] for ours in COLUMNS if ours in lower}, **mapped}
+    alike = {ours: column_named(ours, names) for ours in COLUMNS}
+    theirs = {**{ours: there for ours, there in alike.items() if there is not None}, **mapped}
     if "patient_id" not in theirs or not {"ecg_path", "echo_path"} & {*theirs}:
         lacking = "patient_id" if "patient_id" not in theirs else "ecg_path nor echo_path"
         sentence = f"{path.name} has {'no column' if lacking == 'patient_id' else 'neither a column'} {lacking}."

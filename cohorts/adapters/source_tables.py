@@ -1,14 +1,18 @@
 """Tables of a data set as somebody downloaded them: CSV, also gzipped, read by the names of their columns.
 
 Every cell is text, stripped of spaces; an empty one is unknown. Names of columns are found whatever the case of their
-letters, and the nearest one is suggested for a name that is not there.
+letters, and the nearest one is suggested for a name that is not there. A row of more or fewer cells than the header is
+refused: whichever way it were read, cells would stand in other columns.
 """
 
 from __future__ import annotations
 
+import csv
 import difflib
 import gzip
+import io
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -31,36 +35,66 @@ def read_source_table(path: Path, wanted: Iterable[str], optional: Iterable[str]
 
 def source_rows(path: Path, wanted: Iterable[str], optional: Iterable[str] = ()) -> Iterator[pd.DataFrame]:
     """As `read_source_table`, some rows at a time, of a table that is too large to be held; at least one frame."""
-    names = columns_of(path)
-    found = {name: column_named(name, names) for name in (*wanted, *optional)}
-    for name in wanted:
-        if found[name] is None:
-            raise column_missing(path.name, name, names)
-    theirs = {there: name for name, there in found.items() if there is not None}
+    with _opened(path) as (names, rows):
+        found = {name: column_named(name, names) for name in (*wanted, *optional)}
+        for name in wanted:
+            if found[name] is None:
+                raise column_missing(path.name, name, names)
+        places = {name: names.index(there) for name, there in found.items() if there is not None}
+        _come_once(path.name, names, [names[place] for place in places.values()])
+        cells: dict[str, list[str]] = {name: [] for name in places}
+        n_rows = n_told = 0
+        for row in rows:
+            if len(row) < 2 and not "".join(row).strip():
+                continue
+            n_rows += 1
+            if len(row) != len(names):
+                raise _other_length(path.name, n_rows, len(row), len(names))
+            for name, place in places.items():
+                cells[name].append(row[place].strip())
+            if n_rows - n_told == _ROWS_AT_ONCE:
+                n_told = n_rows
+                yield pd.DataFrame(cells, dtype=object)
+                cells = {name: [] for name in places}
+        if n_rows > n_told or not n_rows:
+            yield pd.DataFrame(cells, dtype=object)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[list[str], Iterator[list[str]]]]:
+    """The names in the header, and the rows below it. Raises CohortError, also for what goes wrong while rows come."""
     try:
-        with pd.read_csv(
-            path,
-            dtype=str,
-            keep_default_na=False,
-            usecols=[*theirs],
-            encoding="utf-8-sig",
-            chunksize=_ROWS_AT_ONCE,
-        ) as chunks:
-            for chunk in chunks:
-                texts = chunk.rename(columns=theirs)
-                yield texts.apply(lambda column: column.str.strip())
+        with path.open("rb") as there, gzip.open(there) if path.suffix.lower() == ".gz" else there as content:
+            rows = csv.reader(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""))
+            names = next((row for row in rows if len(row) > 1 or "".join(row).strip()), [])
+            yield names, rows
+    except FileNotFoundError as error:
+        raise CohortError("table_missing", f"There is no {path.name} in the data set.") from error
+    except CohortError:
+        raise
     except _PARTS as error:
         raise unreadable(path.name) from error
+
+
+def _come_once(table: str, names: list[str], wanted: list[str]) -> None:
+    twice = [name for name in wanted if names.count(name) > 1]
+    if twice:
+        raise CohortError("column_twice", f"{table} has more than one column {twice[0]}.")
+
+
+def _other_length(table: str, row: int, cells: int, wanted: int) -> CohortError:
+    held = "1 cell" if cells == 1 else f"{cells} cells"
+    return CohortError(
+        "row_of_other_length",
+        f"Row {row} of {table} has {held}, its header {wanted}.",
+        hint="Cells that hold a comma, such as a number with a decimal comma, need quotes.",
+    )
 
 
 def columns_of(path: Path) -> list[str]:
     """The names in a table's header, as they stand there. Raises CohortError for what cannot be read as a table."""
-    try:
-        return [str(name) for name in pd.read_csv(path, dtype=str, nrows=0, encoding="utf-8-sig").columns]
-    except FileNotFoundError as error:
-        raise CohortError("table_missing", f"There is no {path.name} in the data set.") from error
-    except _PARTS as error:
-        raise unreadable(path.name) from error
+    with _opened(path) as (names, _rows):
+        return names
 
 
 def mapped_columns(path: Path, columns: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:

@@ -187,6 +187,14 @@ def test_an_output_that_cannot_be_written_is_one_sentence_before_anything_is_rea
     assert reader.names == []
 
 
+@pytest.mark.parametrize("name", ["list.csv", "list.parquet"])
+def test_what_is_there_and_no_table_of_answers_is_not_written_over(predict, folder, tmp_path, name):
+    (tmp_path / name).write_text("path,notes\n")
+    code, _, sentence = predict(folder, "-o", tmp_path / name)
+    assert (code, f"{name} is there and no table of answers" in sentence) == (1, True)
+    assert (tmp_path / name).read_text() == "path,notes\n"
+
+
 def test_a_table_in_the_folder_that_it_is_about_is_no_input(predict, folder):
     for _ in range(2):
         assert predict(folder, "-o", folder / "out.csv")[0] == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from outputs.report import PredictAnswer, SearchAnswer
 from outputs.table import answered, columns, refused, write_table
@@ -63,6 +64,15 @@ def test_labels_of_whoever_fitted_the_bundle_have_columns_of_their_own():
     }  # fmt: skip
     assert row[f"{SHD_FLAGS[0]}_probability"] == 0.1, "of a bundle that tells flags and no SHD"
     assert row.keys() < columns(LABELS, 0, ("scar", "gls")).keys()
+
+
+@pytest.mark.parametrize(
+    ("labels", "own"),
+    [(LABELS, ("af", "af_probability")), (LABELS, ("k", "k_low")), (("LVEF < 50", "LVEF >= 50"), ())],
+)
+def test_two_answers_in_one_column_are_refused(labels, own):
+    with pytest.raises(Refusal, match="would stand in one column"):
+        columns(labels, 0, own)
 
 
 def test_a_withheld_answer_says_why_and_what_was_measured():

@@ -64,10 +64,42 @@ def test_an_import_that_was_broken_off_leaves_no_tables_and_the_next_one_goes_on
     assert not (tmp_path / "cohort.importing").exists()
     with pytest.raises(KeyboardInterrupt):
         import_cohort(replace(PTB_XL, gather=made_and_stopped), source, tmp_path / "cohort")
-    assert [path.name for path in (tmp_path / "cohort.importing").iterdir()] == ["made"]
+    assert sorted(path.name for path in (tmp_path / "cohort.importing").iterdir()) == ["import.json", "made"]
     import_cohort(replace(PTB_XL, gather=made_before), source, tmp_path / "cohort")
     assert (tmp_path / "cohort" / "made" / "clip.avi").exists()
     assert not (tmp_path / "cohort.importing").exists()
+
+
+def test_what_a_killed_import_of_another_data_set_left_is_in_no_cohort(source, tmp_path):
+    begun = tmp_path / "cohort.importing"
+    begun.mkdir()
+    (begun / "import.json").write_text(json.dumps({"of": {"data_set": "folder", "source": "/elsewhere"}}, indent=1))
+    (begun / "made").mkdir()
+    (begun / "made" / "theirs.avi").write_bytes(b"made")
+    for name in ("studies.parquet", "echos.parquet", "cohort.json"):
+        (begun / name).write_bytes(b"of another hospital")
+    import_cohort(PTB_XL, source, tmp_path / "cohort")
+    names = {path.name for path in (tmp_path / "cohort").rglob("*")}
+    assert names == {"ecgs.parquet", "splits.parquet", "cohort.json", "import.json"}
+
+
+def test_a_folder_that_no_import_left_is_neither_used_nor_emptied(source, tmp_path):
+    begun = tmp_path / "cohort.importing"
+    begun.mkdir()
+    (begun / "thesis.txt").write_text("years of work")
+    with pytest.raises(CohortError, match="no import left it"):
+        import_cohort(PTB_XL, source, tmp_path / "cohort")
+    assert (begun / "thesis.txt").read_text() == "years of work"
+
+
+def test_two_imports_to_one_folder_at_a_time_are_one_too_many(source, tmp_path):
+    def meanwhile(given):
+        with pytest.raises(CohortError, match="Another import is writing"):
+            import_cohort(PTB_XL, source, tmp_path / "cohort")
+        return PTB_XL.gather(given)
+
+    import_cohort(replace(PTB_XL, gather=meanwhile), source, tmp_path / "cohort")
+    assert (tmp_path / "cohort" / "ecgs.parquet").exists()
 
 
 @pytest.mark.parametrize(
