@@ -29,7 +29,10 @@ LabelTable = Literal["ecgs", "studies"]
 Kind = Literal["yes_no", "number"]
 
 _ID_OF: dict[LabelTable, str] = {"ecgs": "ecg_id", "studies": "study_id"}
-_YES_NO = {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
+_YES_NO = {
+    **dict.fromkeys(("true", "yes", "1", "1.0"), 1.0),
+    **dict.fromkeys(("false", "no", "0", "0.0"), 0.0),
+}
 _TAKEN = {"lvef", "shd", "lvsv_ml", "days_apart"} | {column for kinds in TABLES.values() for column in kinds}
 _ROWS_TOLD = 3
 
@@ -114,7 +117,9 @@ def _typed(name: str, table: LabelTable, frame: pd.DataFrame) -> OwnLabel:
     """Yes or no where every known cell is true, false, 1 or 0; else a number."""
     column = frame[name]
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        raise CohortError("label_kind", f"{name} holds times; a label is true, false, 1 and 0, or a number.")
+        raise CohortError(
+            "label_kind", f"{name} holds times; a label is yes or no, true or false, 1 or 0, or a number."
+        )
     text = column.map(lambda cell: "" if pd.isna(cell) else str(cell)).astype(str).str.strip().str.lower()
     known = text != ""
     if not known.any():
@@ -126,8 +131,8 @@ def _typed(name: str, table: LabelTable, frame: pd.DataFrame) -> OwnLabel:
         rows = (np.flatnonzero(bad) + 1).tolist()
         told = ", ".join(map(str, rows[:_ROWS_TOLD])) + (" ..." if len(rows) > _ROWS_TOLD else "")
         sentence = (
-            f"{name} holds something else than true, false, 1 and 0, or numbers alone, in {len(rows)} of its "
-            f"{int(known.sum())} known cells (table {table}, row {told})."
+            f"{name} holds something else than yes and no, true and false, 1 and 0, or numbers alone, "
+            f"in {len(rows)} of its {int(known.sum())} known cells (table {table}, row {told})."
         )
         raise CohortError("label_kind", sentence)
     values = (yes_no if is_yes_no else number).astype(np.float64)

@@ -26,7 +26,7 @@ def check_views(manifest: BundleManifest, cohort: Cohort) -> None:
     bundles = manifest.view_source
     if not cohort.echos.empty and not manifest.takes_clips and bundles is not None:
         raise BundleError(
-            f"this bundle was trained on the view vectors of {bundles.words} and has no echo encoder for clips",
+            f"this bundle was trained on the view vectors of {bundles.words} and has no echo encoder for clips.",
             code="no_echo_encoder",
             hint="Give the vectors of that source: `echo2ecg cohort import vectors`.",
         )
@@ -35,9 +35,9 @@ def check_views(manifest: BundleManifest, cohort: Cohort) -> None:
         return
     takes = "of no source that it names" if bundles is None else f"of {bundles.words}"
     raise BundleError(
-        f"the view vectors of this cohort are of {theirs.words}, and this bundle takes those {takes}",
+        f"the view vectors of this cohort are of {theirs.words}, and this bundle takes those {takes}.",
         code="view_source_differs",
-        hint="Train on these vectors, or export the cohort's with this bundle: `echo2ecg cohort export-vectors`.",
+        hint="`train --recipe vectors` trains on these; `cohort export-vectors` makes this bundle's of clips.",
     )
 
 

@@ -92,7 +92,8 @@ class Alignment(Stage):
     @model_validator(mode="after")
     def _warms_up_in_time(self) -> Alignment:
         if self.warmup_epochs >= self.epochs:
-            raise ValueError("warmup_epochs must be shorter than the training")
+            least = f"warmup_epochs is {self.warmup_epochs:g} and epochs {self.epochs}"
+            raise ValueError(f"warmup_epochs must be shorter than the training ({least}); set both")
         return self
 
 
