@@ -63,7 +63,7 @@ def test_parquet_may_hold_the_values_themselves(cohort_with, cells):
             "label_kind",
             r"in 20 of its 40 known cells \(table ecgs, row 2",
         ),
-        ({"ecgs": {"mine": every("true", "3")}}, "mine", "label_kind", "true, false, 1 and 0, or numbers alone"),
+        ({"ecgs": {"mine": every("true", "3")}}, "mine", "label_kind", "true and false, 1 and 0, or numbers alone"),
         ({"ecgs": {"mine": every("1", "inf")}}, "mine", "label_kind", "numbers alone"),
         ({"ecgs": {"mine": every("")}}, "mine", "label_empty", "has no value"),
         ({}, "lvef_percent", "label_name_taken", "uses itself"),
