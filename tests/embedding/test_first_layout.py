@@ -94,7 +94,7 @@ def test_nothing_in_its_work_folder_is_prepared_or_embedded_twice(written, read_
     clips = clip_sources(cohort, cohort.studies["study_id"])
     with ArrayStore(work / f"clips-{spec_hash(bundle.manifest.echo)}", np.uint8) as decoded:
         usable = fill_store(decoded, clips, clip_bytes, bundle.manifest.echo, HERE, stage="", hash_of=clip_sha256)
-        views, skipped = study_views(bundle, cohort, clips, work, HERE, decoded=decoded)
+        views, skipped = study_views(bundle, cohort, cohort.studies["study_id"], work, HERE, decoded=decoded)
     assert not read_files
     assert (len(signals), len(usable.files), len(views)) == (4, 7, 4)
     assert list(skipped.values()) == ["This file is not a DICOM, AVI or MP4 clip."]
