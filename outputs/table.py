@@ -32,6 +32,7 @@ from outputs.report import (
     SearchAnswer,
     ShdPrediction,
 )
+from outputs.words import what_to_do
 
 Cell = str | float | bool
 Row = Mapping[str, Cell]
@@ -41,7 +42,7 @@ Status = Literal["answered", "withheld", "refused", "failed"]
 """Withheld: its quality forbids an answer. Refused: no ECG that can be used. Failed: reading it did not end well, which
 says nothing final about it."""
 
-TABLE_VERSION = 1
+TABLE_VERSION = 2
 """Of columns and cells: another number, and what was kept by an earlier version is made again."""
 TABLE_SUFFIXES = (".csv", ".parquet")
 SEPARATOR = ";"
@@ -97,8 +98,10 @@ def answered(report: SearchAnswer | PredictAnswer) -> Row:
     ecg = report.ecg
     row: dict[str, Cell] = {"status": status, "sha256": ecg.sha256, "bundle": report.bundle, "format": ecg.format}
     if report.withheld:
-        row |= _reason(report.withheld, " ".join(warning.message for warning in report.withheld_for))
-    row |= _listed("warnings", [warning.code for warning in report.warnings])
+        said = [warning.message for warning in report.withheld_for]
+        helps = [what_to_do(warning.code) for warning in report.withheld_for]
+        row |= _reason(report.withheld, " ".join(dict.fromkeys(sentence for sentence in (*said, *helps) if sentence)))
+    row |= _listed("warnings", [*dict.fromkeys(warning.code for warning in report.warnings)])
     row |= {"rate_hz": ecg.rate_hz, "duration_s": ecg.duration_s}
     row |= _listed("leads", ecg.leads)
     for code in ("leads_derived", "leads_lost"):

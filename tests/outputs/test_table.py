@@ -19,7 +19,7 @@ COMMON = {
     },
 }  # fmt: skip
 DERIVED = {"code": "leads_derived", "message": "III was computed.", "leads": ["III"], "severity": "note"}
-NO_ECG = {"code": "no_heartbeat", "message": "No beat was found.", "leads": [], "severity": "withheld"}
+NO_ECG = {"code": "no_qrs", "message": "No beat was found.", "leads": [], "severity": "withheld"}
 CLASSES = [{"label": label, "range": "?", "probability": 0.25 * place} for place, label in enumerate(LABELS)]
 PREDICTIONS = {
     "lvef": {"classes": CLASSES, "predicted": "preserved", "estimate": {"percent": 51.0, "low": 40.5}},
@@ -75,13 +75,15 @@ def test_two_answers_in_one_column_are_refused(labels, own):
         columns(labels, 0, own)
 
 
-def test_a_withheld_answer_says_why_and_what_was_measured():
+def test_a_withheld_answer_says_why_what_to_do_and_what_was_measured():
     measured = {"heart_rate_bpm": 61.0, "regular": True, "not_reliable": ["pr_ms"]}
-    row = answer_row(warnings=[DERIVED, NO_ECG], withheld=["no_heartbeat"], measured=measured)
-    assert (row["status"], row["reason_codes"], row["reason"]) == ("withheld", "no_heartbeat", "No beat was found.")
+    row = answer_row(warnings=[DERIVED, NO_ECG, NO_ECG], withheld=["no_qrs"], measured=measured)
+    assert (row["status"], row["reason_codes"]) == ("withheld", "no_qrs")
+    assert row["reason"] == "No beat was found. Check the electrodes and the file, and record again."
+    assert row["warnings"] == "leads_derived;no_qrs"
     assert (row["heart_rate_bpm"], row["regular"], row["not_reliable"]) == (61.0, True, "pr_ms")
-    given = answer_row(warnings=[NO_ECG], withheld=["no_heartbeat"], predictions=PREDICTIONS)
-    assert (given["status"], given["reason_codes"]) == ("answered", "no_heartbeat"), "as quality=report gives it"
+    given = answer_row(warnings=[NO_ECG], withheld=["no_qrs"], predictions=PREDICTIONS)
+    assert (given["status"], given["reason_codes"]) == ("answered", "no_qrs"), "as quality=report gives it"
 
 
 def test_predictions_alone_have_no_generation():
