@@ -121,7 +121,7 @@ def row_of(status: int, answer: dict[str, Any]) -> dict[str, Any]:
         failed = answer["code"] in ("reading_failed", "unexpected_error")
         return {"status": "failed" if failed else "refused", "reason_codes": answer["code"]}
     given = "predictions" in answer or "neighbours" in answer
-    codes = [warning["code"] for warning in answer["warnings"]]
+    codes = [*dict.fromkeys(warning["code"] for warning in answer["warnings"])]
     ecg, measured = answer["ecg"], answer["measured"]
     row = {"status": "answered" if given else "withheld", "reason_codes": answer.get("withheld")}
     row |= {"warnings": codes, "bundle": answer["bundle"], "generation": answer.get("generation")}

@@ -22,6 +22,7 @@ from app.settings import Settings
 from cli.advice import in_options
 from inputs.guarded.reader import GuardedReader
 from inputs.limits import ChildLimits
+from outputs.words import what_to_do
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "drills"))
 from served import BUNDLE, write_random_index
@@ -97,7 +98,9 @@ def test_sixty_ecgs_of_which_ten_are_hostile_give_the_rows_that_the_service_give
             reason, _ = row.pop("reason"), row.pop("sha256", None)
             assert reason == in_options(f"{said['detail']} {said.get('hint', '')}".strip())
         elif "withheld" in said:
-            assert row.pop("reason") == " ".join(w["message"] for w in said["warnings"] if w["severity"] == "withheld")
+            withheld = [w for w in said["warnings"] if w["severity"] == "withheld"]
+            sentences = [*(w["message"] for w in withheld), *(what_to_do(w["code"]) for w in withheld)]
+            assert row.pop("reason") == " ".join(dict.fromkeys(filter(None, sentences)))
         assert row == many_ecgs.row_of(answer.status_code, said)
     counted = pd.Series([row["status"] for row in rows]).value_counts().to_dict()
     assert counted == {"answered": 45, "withheld": 5, "refused": 9, "failed": 1}
