@@ -21,6 +21,10 @@ from cohorts.adapters.source_tables import read_source_table
 from cohorts.columns import PARSER_ERRORS
 from cohorts.tables import CohortError
 from ground.extras import require
+from inputs.ecg.formats.hdf5_values import lies_elsewhere
+from inputs.ecg.rows import own_dataset
+from inputs.errors import UnreadableFile
+from inputs.limits import MAX_COHORT_ROWS
 
 _TABLE = "exams.csv"
 _RATE_HZ = 400
@@ -109,9 +113,11 @@ def _exam_ids(part: Path) -> NDArray[np.int64]:
     h5py = require("h5py", "Reading CODE-15%'s HDF5 parts")
     try:
         with h5py.File(part, "r") as file:
-            ids = np.asarray(file[_IDS][:], np.int64)
-            shape = file[_TRACINGS].shape
-    except PARSER_ERRORS as error:
+            listed, tracings = (own_dataset(h5py, file, name) for name in (_IDS, _TRACINGS))
+            if lies_elsewhere(h5py, listed) or listed.dtype.kind not in "iu" or listed.size > MAX_COHORT_ROWS:
+                raise ValueError
+            ids, shape = np.asarray(listed[()], np.int64), tracings.shape
+    except (UnreadableFile, *PARSER_ERRORS) as error:
         raise CohortError(
             "array_unreadable",
             f"{part.name} is damaged or cut off, or it lacks {_IDS} or {_TRACINGS}.",

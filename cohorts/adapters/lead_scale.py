@@ -56,10 +56,17 @@ def _json_object(path: Path) -> Mapping[str, Any]:
     return content
 
 
+_ORDERS = ("leads", "lead_names", "lead_order")
+"""Where a file says of which lead each number of a list is; else they are in the usual order."""
+
+
 def _by_lead(content: Mapping[str, Any], names: tuple[str, ...], path: Path) -> dict[str, float]:
     values = next((content[name] for name in names if name in content), None)
     if isinstance(values, list) and len(values) == len(STANDARD_LEADS):
-        values = dict(zip(STANDARD_LEADS, values, strict=True))
+        order = next((content[name] for name in _ORDERS if name in content), STANDARD_LEADS)
+        if len(order) != len(values) or not all(isinstance(lead, str) for lead in order):
+            raise _not_a_scale(path)
+        values = dict(zip(order, values, strict=True))
     if not isinstance(values, dict):
         raise _not_a_scale(path)
     by_name = {str(lead).lower(): value for lead, value in values.items()}

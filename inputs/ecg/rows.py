@@ -83,7 +83,7 @@ def _row_of_hdf5(file: BoundedReader, row: int, dataset: str) -> NDArray[Any]:
         )
     try:
         with h5py.File(file, "r") as opened:
-            found = _dataset(h5py, opened, dataset)
+            found = own_dataset(h5py, opened, dataset)
             loading = Loading(h5py, found, file.size, reverse=False)
             _check_numbers(found.dtype)
             one = _shape_of_one("The dataset", found.shape or (), row)
@@ -94,7 +94,7 @@ def _row_of_hdf5(file: BoundedReader, row: int, dataset: str) -> NDArray[Any]:
         raise damaged() from error
 
 
-def _dataset(h5py: ModuleType, file: Any, name: str) -> Any:
+def own_dataset(h5py: ModuleType, file: Any, name: str) -> Any:
     """The dataset of that name, by hard links only: others may lead out of the file. Raises UnreadableFile."""
     found = file
     for part in re.split("/+", name.strip("/")):

@@ -75,6 +75,17 @@ def test_code15_takes_the_row_that_the_part_itself_says_and_never_the_padding(tm
     assert {*ecgs_of(tmp_path / "cohort")["death"]} == {"", "false"}
 
 
+def test_code15_follows_no_link_of_a_part_into_another_file(tmp_path):
+    trees.code15(tmp_path / "code")
+    part = tmp_path / "code" / "exams_part0.hdf5"
+    with h5py.File(part, "a") as file, h5py.File(tmp_path / "elsewhere.hdf5", "w") as other:
+        other["exam_id"] = file["exam_id"][:]
+        del file["exam_id"]
+        file["exam_id"] = h5py.ExternalLink(str(tmp_path / "elsewhere.hdf5"), "exam_id")
+    with pytest.raises(CohortError, match=r"exams_part0.hdf5 is damaged or cut off, or it lacks exam_id"):
+        imported("code15", tmp_path / "code", tmp_path / "cohort")
+
+
 def test_code15_splits_by_the_patient_so_that_a_second_import_gives_the_same(tmp_path):
     trees.code15(tmp_path / "code15", exams=40)
     tables = []

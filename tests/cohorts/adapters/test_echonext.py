@@ -106,6 +106,15 @@ def test_columns_of_its_own_stay_in_the_tables(folder, tmp_path):
     assert {*ecgs["ventricular_rate"]} == {"75.0"}
 
 
+def test_a_normalisation_that_names_its_leads_is_read_by_their_names(folder, tmp_path):
+    order = ["I", "II", "III", "aVR", "aVF", "aVL", *(f"V{n}" for n in range(1, 7))]
+    file = trees.normalisation(tmp_path / "n.json", unit="uV", leads=order)
+    imported(folder, tmp_path / "cohort", files={"lead-scale": file})
+    scale = json.loads((tmp_path / "cohort" / "cohort.json").read_text())["lead_scale"]
+    assert scale["aVF"] == pytest.approx([trees.MEAN_L[4] / 1000, trees.STD_L[4] / 1000])
+    assert scale["aVL"] == pytest.approx([trees.MEAN_L[5] / 1000, trees.STD_L[5] / 1000])
+
+
 @pytest.mark.parametrize(("unit", "factor"), [("uV", 1e-3), ("mV", 1.0), ("4.88 uV", 4.88e-3), ("4.88µV", 4.88e-3)])
 def test_the_unit_of_a_normalisation_is_the_one_that_is_said(folder, tmp_path, unit, factor):
     imported(folder, tmp_path / "cohort", **scaled(tmp_path, unit))

@@ -88,7 +88,7 @@ def echonext(folder: Path, *, sizes: dict[str, int] | None = None, words: bool =
     return signals_ENL
 
 
-def normalisation(file: Path, **more: str) -> Path:
+def normalisation(file: Path, **more: str | list[str]) -> Path:
     """EchoNext's published normalisation, which states no unit."""
     bounds = {"lowerbound": [-500.0] * 12, "upperbound": [500.0] * 12}
     file.write_text(json.dumps({"mean": MEAN_L.tolist(), "std": STD_L.tolist(), **bounds, **more}))
