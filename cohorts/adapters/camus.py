@@ -22,6 +22,7 @@ from cohorts.adapters.base import DataSet, Gathered, Skipped, Source, found_belo
 from cohorts.tables import CohortError
 from ground.disk import short_name_of, written_whole
 from ground.extras import require
+from inputs.echo.formats.base import sane_rate_hz
 from inputs.errors import UnreadableFile
 from inputs.guarded.reader import GuardedReader
 
@@ -46,8 +47,9 @@ class _Sequence:
 
     @property
     def rate_hz(self) -> float | None:
-        """None where the cfg states none. Raises CohortError for text."""
-        return _number(self.cfg, _RATE, self)
+        """None where the cfg states none, or one that no machine has. Raises CohortError for text."""
+        stated = _number(self.cfg, _RATE, self)
+        return None if stated is None else sane_rate_hz(stated, every=1)
 
     @property
     def made_as(self) -> str:
@@ -85,7 +87,7 @@ def _gather(source: Source) -> Gathered:
             "splits": told,
             "lvef": f"EF of the cfg (LVef in the older release): {n_known} of {len(studies)} patients",
             "times": "none",
-            "frame_rate": f"FrameRate of the cfg; unknown of {no_rate} clips, whose cfg states none",
+            "frame_rate": f"FrameRate of the cfg; unknown of {no_rate} clips, whose cfg states none that a machine has",
             "clips": "written here as lossless AVI, pixel by pixel as they are stored",
         },
         skipped=(*without, *unreadable),

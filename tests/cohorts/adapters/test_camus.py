@@ -80,6 +80,15 @@ def test_without_subgroups_a_hash_decides_and_a_patient_in_none_of_them_is_left_
     assert imported.check.n_studies == 5
 
 
+@pytest.mark.parametrize("stated", ["-30", "0", "1e30"])
+def test_a_rate_that_no_machine_has_is_unknown(download, tmp_path, stated):
+    cfg = download / "database_nifti" / "patient0001" / "Info_2CH.cfg"
+    cfg.write_text(cfg.read_text().replace("FrameRate: 51.25", f"FrameRate: {stated}"))
+    about = import_cohort(CAMUS, Source(download), tmp_path / "cohort").about
+    assert "unknown of 1 clips" in about["frame_rate"]
+    assert read_echo(next((tmp_path / "cohort" / "made").glob("patient0001_2CH*"))).frame_rate_hz is None
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 def test_the_older_release_is_metaimage_with_volumes_and_no_rate(tmp_path, compressed):
     camus_of_old(tmp_path / "old", compressed=compressed)
