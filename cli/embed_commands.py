@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.console import err, out, progress
-from cli.options import BundleOption, DeviceOption, ExamOption, LeadsOption, LengthOption, StartOption, WorkersOption
-from inputs.ecg.readable import UNSTATED
+from cli.options import (
+    BundleOption,
+    DeviceOption,
+    ExamOption,
+    LeadsOption,
+    LengthOption,
+    RateOption,
+    StartOption,
+    UnitOption,
+    WorkersOption,
+)
 
 if TYPE_CHECKING:
     from cli.embed import EmbedResult
@@ -28,8 +37,8 @@ def embed_ecg(
         Path | None,
         typer.Option(help="Instead of files: (N, 12, T) float32 after preparation, .npy.", exists=True, dir_okay=False),
     ] = None,
-    rate_hz: Annotated[float | None, typer.Option(help=f"For {UNSTATED}: samples per second.")] = None,
-    unit: Annotated[str | None, typer.Option(help=f"For {UNSTATED}: mV, uV or V.")] = None,
+    rate_hz: RateOption = None,
+    unit: UnitOption = None,
     leads: LeadsOption = None,
     exam: ExamOption = None,
     start_s: StartOption = None,

@@ -23,12 +23,13 @@ from cli.options import (
     IndexOption,
     LeadsOption,
     LengthOption,
+    RateOption,
     StartOption,
+    UnitOption,
     WorkersOption,
     device_name,
 )
 from cli.predict_commands import predict
-from inputs.ecg.readable import UNSTATED
 
 app = typer.Typer(
     cls=CommandTable,
@@ -294,8 +295,8 @@ def query(
     k: Annotated[int, typer.Option(min=1, max=100)] = 10,
     key: Annotated[str | None, typer.Option(envvar="ECHO2ECG_API_KEY", help="API key.")] = None,
     exclude_patient: Annotated[str | None, typer.Option(help="Leave this patient's studies out.")] = None,
-    rate_hz: Annotated[float | None, typer.Option(help=f"For {UNSTATED}: samples per second.")] = None,
-    unit: Annotated[str | None, typer.Option(help=f"For {UNSTATED}: mV, uV or V.")] = None,
+    rate_hz: RateOption = None,
+    unit: UnitOption = None,
     leads: LeadsOption = None,
     exam: ExamOption = None,
     start_s: StartOption = None,

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from inputs.ecg.readable import UNSTATED
+
 
 def device_name(name: str | None) -> str | None:
     if name is not None and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
@@ -44,6 +46,8 @@ BundleOption = Annotated[Path, typer.Option("--bundle", help="Model bundle folde
 CohortOption = Annotated[Path, typer.Option("--cohort", help="Cohort folder.", exists=True, file_okay=False)]
 IndexOption = Annotated[Path, typer.Option("--index", help="Index folder.", file_okay=False)]
 DeviceOption = Annotated[str, typer.Option("--device", callback=device_name, help="auto, cpu, cuda or cuda:N.")]
+RateOption = Annotated[float | None, typer.Option("--rate-hz", help=f"For {UNSTATED}: samples per second.")]
+UnitOption = Annotated[str | None, typer.Option("--unit", help=f"For {UNSTATED}: mV, uV or V.")]
 LeadsOption = Annotated[
     str | None,
     typer.Option(

@@ -14,10 +14,11 @@ from cli.options import (
     ExamOption,
     LeadsOption,
     LengthOption,
+    RateOption,
     StartOption,
+    UnitOption,
     WorkersOption,
 )
-from inputs.ecg.readable import UNSTATED
 
 
 def predict(
@@ -31,8 +32,8 @@ def predict(
         Path | None, typer.Option("--index", help="Index folder: the most similar studies too.", file_okay=False)
     ] = None,
     k: Annotated[int, typer.Option(min=1, max=100, help="How many studies, with --index.")] = 10,
-    rate_hz: Annotated[float | None, typer.Option(help=f"For {UNSTATED}: samples per second.")] = None,
-    unit: Annotated[str | None, typer.Option(help=f"For {UNSTATED}: mV, uV or V.")] = None,
+    rate_hz: RateOption = None,
+    unit: UnitOption = None,
     leads: LeadsOption = None,
     exam: ExamOption = None,
     start_s: StartOption = None,

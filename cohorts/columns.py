@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import IO
 
 import pandas as pd
@@ -44,7 +44,7 @@ def csv_columns(name: str, content: bytes, wanted: Collection[str]) -> pd.DataFr
     if len(names) == 1 and ";" in names[0]:
         sentence = f"{name} looks semicolon-separated; separate its cells with commas."
         raise UnreadableFile("table_semicolons", sentence)
-    _come_once(name, names, wanted)
+    come_once(name, names, wanted)
     _check_rows(name, content, len(names))
     pieces, n_rows = [], 0
     with pd.read_csv(
@@ -79,15 +79,24 @@ def _check_rows(name: str, content: bytes, n_cells: int) -> None:
     pandas cuts off or fills up such rows.
     """
     rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline=""))
-    place = -1  # of the header; blank rows count for nothing, as in pandas
-    for row in rows:
-        if len(row) < 2 and not "".join(row).strip():
-            continue
-        place += 1
+    for _row in whole_rows(name, rows, n_cells, first=0):  # the header
+        pass
+
+
+def whole_rows(name: str, rows: Iterable[list[str]], n_cells: int, *, first: int) -> Iterator[list[str]]:
+    """The rows of a CSV that are not blank, as pandas counts them. Raises UnreadableFile for one of another length.
+
+    first: the number of the first of them, of which the header has 0.
+    """
+    for place, row in enumerate((row for row in rows if len(row) > 1 or "".join(row).strip()), start=first):
         if len(row) != n_cells:
             cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
-            sentence = f"Row {place} of {name} has {cells}, its header {n_cells}; cells that hold a comma need quotes."
-            raise UnreadableFile("row_of_other_length", sentence)
+            raise UnreadableFile(
+                "row_of_other_length",
+                f"Row {place} of {name} has {cells}, its header {n_cells}; cells that hold a comma need quotes.",
+                hint="A number with a decimal comma holds one.",
+            )
+        yield row
 
 
 def parquet_columns(
@@ -106,7 +115,7 @@ def parquet_columns(
     """
     source = pa.BufferReader(content) if isinstance(content, bytes) else content
     file = pq.ParquetFile(source)
-    _come_once(name, file.schema_arrow.names, wanted)
+    come_once(name, file.schema_arrow.names, wanted)
     there = [column for column in wanted if column in file.schema_arrow.names]
     types = {column: _plain_type(file.schema_arrow.field(column).type) for column in there}
     for column, of_cells in types.items():
@@ -166,7 +175,8 @@ def _text_bytes(piece: pa.Array) -> int:
     return pc.sum(lengths.take(piece.indices)).as_py() or 0
 
 
-def _come_once(name: str, names: Iterable[str], wanted: Collection[str]) -> None:
+def come_once(name: str, names: Iterable[str], wanted: Collection[str]) -> None:
+    """Raises UnreadableFile for a wanted column that a table has more than once."""
     twice = [column for column, n in Counter(names).items() if n > 1 and column in wanted]
     if twice:
         raise UnreadableFile("column_twice", f"{name} has more than one column {', '.join(twice)}.")

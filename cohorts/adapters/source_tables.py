@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from cohorts.columns import PARSER_ERRORS
+from cohorts.columns import PARSER_ERRORS, come_once, whole_rows
 from cohorts.tables import CohortError
+from inputs.errors import UnreadableFile
 
 _ROWS_AT_ONCE = 200_000
 _PARTS = (EOFError, gzip.BadGzipFile, *PARSER_ERRORS)
@@ -41,15 +42,10 @@ def source_rows(path: Path, wanted: Iterable[str], optional: Iterable[str] = ())
             if found[name] is None:
                 raise column_missing(path.name, name, names)
         places = {name: names.index(there) for name, there in found.items() if there is not None}
-        _come_once(path.name, names, [names[place] for place in places.values()])
+        come_once(path.name, names, [names[place] for place in places.values()])
         cells: dict[str, list[str]] = {name: [] for name in places}
         n_rows = n_told = 0
-        for row in rows:
-            if len(row) < 2 and not "".join(row).strip():
-                continue
-            n_rows += 1
-            if len(row) != len(names):
-                raise _other_length(path.name, n_rows, len(row), len(names))
+        for n_rows, row in enumerate(whole_rows(path.name, rows, len(names), first=1), start=1):
             for name, place in places.items():
                 cells[name].append(row[place].strip())
             if n_rows - n_told == _ROWS_AT_ONCE:
@@ -72,23 +68,10 @@ def _opened(path: Path) -> Iterator[tuple[list[str], Iterator[list[str]]]]:
         raise CohortError("table_missing", f"There is no {path.name} in the data set.") from error
     except CohortError:
         raise
+    except UnreadableFile as error:
+        raise CohortError(error.code, error.sentence, hint=error.hint) from error
     except _PARTS as error:
         raise unreadable(path.name) from error
-
-
-def _come_once(table: str, names: list[str], wanted: list[str]) -> None:
-    twice = [name for name in wanted if names.count(name) > 1]
-    if twice:
-        raise CohortError("column_twice", f"{table} has more than one column {twice[0]}.")
-
-
-def _other_length(table: str, row: int, cells: int, wanted: int) -> CohortError:
-    held = "1 cell" if cells == 1 else f"{cells} cells"
-    return CohortError(
-        "row_of_other_length",
-        f"Row {row} of {table} has {held}, its header {wanted}.",
-        hint="Cells that hold a comma, such as a number with a decimal comma, need quotes.",
-    )
 
 
 def columns_of(path: Path) -> list[str]:
