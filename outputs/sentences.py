@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from models.labels import SHD_ANSWERS
 from outputs.report import (
     DeviceMeasures,
     DeviceSaid,
+    FlagPrediction,
     LvefEstimate,
     LvefPrediction,
     MeasuredEcg,
     OperatingPoint,
     OwnPrediction,
+    SeenWindow,
     ShdPrediction,
 )
-from outputs.words import LVEF, SHD, decision_words, lvef_class_words, share_words, verdict_words
+from outputs.words import (
+    LVEF,
+    NOT_RAISED,
+    SHD,
+    decision_words,
+    finding_words,
+    lvef_class_words,
+    share_words,
+    verdict_words,
+)
 
 
 def point_sentence(point: OperatingPoint, *, positive: bool) -> str:
@@ -77,6 +88,40 @@ def estimate_sentence(estimate: LvefEstimate) -> str:
     return (
         f"{number} ({100 * estimate.coverage:.0f} % prediction interval: {estimate.low:.0f} to {estimate.high:.0f} %)"
     )
+
+
+def estimate_why(estimate: LvefEstimate) -> str:
+    """Where the interval comes from."""
+    if estimate.coverage is None or estimate.n_calibration is None:
+        return "The bundle does not say how this interval was sized."
+    return (
+        f"Such intervals are sized to hold the LVEF that an echocardiogram measures for {100 * estimate.coverage:.0f} % "
+        f"of patients, by {estimate.n_calibration} calibration patients."
+    )
+
+
+def finding_sentence(flag: FlagPrediction) -> str:
+    """A finding against its base rate: `Mitral regurgitation: 3 %, base rate 4 %: not raised`."""
+    if flag.finding == "cannot_tell":
+        return f"{flag.words}: {finding_words(flag.finding)}"
+    bound = {"at_most": "at most ", "at_least": "at least "}.get(flag.bound or "", "")
+    base = "" if flag.base_rate is None else f", base rate {share_words(flag.base_rate)}"
+    return f"{flag.words}: {bound}{share_words(flag.probability)}{base}: {finding_words(flag.finding)}"
+
+
+def raised_why(flag: FlagPrediction) -> str:
+    """What raising a finding is worth."""
+    if flag.raised_ppv is None or flag.raised_sensitivity is None:
+        return NOT_RAISED
+    return (
+        f"Of calibration patients who would be raised {share_words(flag.raised_ppv)} have it, and of those who have it "
+        f"{share_words(flag.raised_sensitivity)} would be raised. {NOT_RAISED}"
+    )
+
+
+def windows_words(windows: Sequence[SeenWindow]) -> str:
+    """The stretches that the model sees: `0 to 10 s`, `0 to 2.5, 2.5 to 5 s`."""
+    return ", ".join(f"{one.start_s:g} to {one.start_s + one.length_s:g}" for one in windows) + " s"
 
 
 def own_words(own: OwnPrediction) -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "PERCENTILE",
     "SHD",
     "SHD_SHARE",
+    "SIMILARITY",
     "UNKNOWN",
     "chance_words",
     "counted_words",
@@ -44,6 +45,7 @@ __all__ = [
     "shd_words",
     "spread_words",
     "unusual_words",
+    "world_words",
 ]
 
 DISCLAIMER = "Research software, not a medical device: not for diagnosis or treatment."
@@ -55,6 +57,12 @@ NO_PICTURES = "Views without a picture were given to the index as vectors, witho
 PERCENTILE = (
     "Percentile: of 100 studies of the index, so many are less similar to this ECG. It tells a place in this index, "
     "not that a study is near: the first one has the highest, however unlike the ECG it is."
+)
+SIMILARITY = (
+    "Similarity is the cosine between this ECG and a study, -1 to 1. "
+    + PERCENTILE
+    + " Below each view stand two numbers: "
+    "its share in the study's vector, and how similar that view alone is to this ECG."
 )
 NOT_RAISED = "Raised: its odds are a multiple of those of the base rate. Not raised does not mean normal."
 MOST_PROBABLE = "most probable"
@@ -215,3 +223,12 @@ def unusual_words(percentile: float, *, simulated: bool = False) -> str:
         "This ECG is unlike the ECGs this model knows; the numbers are for show. "
         f"It is more unusual than {percentile:.1f} % of {held_out_words(simulated=simulated)}."
     )
+
+
+def world_words(trained_on: str | None, studies_simulated: bool | None) -> str:
+    """Whose hearts an answer is made of, where that is invented ones; nothing where nobody says so."""
+    if trained_on is not None and studies_simulated:
+        return f"Demo model, simulated studies. {trained_on}"
+    if studies_simulated:
+        return "The studies of this index are simulated: no patient is behind them."
+    return trained_on or ""

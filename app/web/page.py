@@ -1,49 +1,41 @@
-"""The page for people: an upload form and the answer as tables. Works without scripts."""
+"""The upload form: an ECG goes in by it, and the browser is sent on to the address of its answer.
+
+Post, redirect, get: Back and reload show an answer again and ask nothing again. Works without scripts.
+"""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
+from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
-from app.access.sessions import SESSION_COOKIE
-from app.answering.answered import search_answer
-from app.answering.pipeline import Answer, Question
-from app.http.bodies import takes_at_most, takes_upload
-from app.http.dependencies import (
-    ServiceDep,
-    find_caller,
-    refuse_other_sites,
-    require,
-)
-from app.http.problems import (
-    EXPECTED,
-    BadUpload,
-    Problem,
-    Unauthorised,
-    problem_of,
-    problem_of_validation,
-)
-from app.http.uploads import admit, ask, read_upload, require_type
+from app.http.bodies import takes_upload
+from app.http.dependencies import ServiceDep, find_caller, refuse_other_sites, require
+from app.http.problems import EXPECTED, Problem, Unauthorised, problem_of, problem_of_validation
+from app.http.uploads import UploadForm, admit, ask, read_upload
 from app.schemas import DEFAULT_K, MAX_K, SearchQuery
 from app.service import Service
 from app.web import render
+from app.web.kept import KeptAnswer, KeptRefusal, KeptUpload, keep
+from app.web.sample import SAMPLE
+from app.web.session import know_browser
+from app.answering.pipeline import Upload
 from inputs.ecg.readable import READABLE, UNSTATED
-from inputs.records import MAX_EXAM_LETTERS, MAX_STRETCH_S
+from inputs.records import MAX_EXAM_LETTERS, MAX_STRETCH_S, UploadedFile
 
 router = APIRouter(include_in_schema=False)
 
 NOT_FILLED_IN = ""
 FORM_FIELDS = frozenset(SearchQuery.model_fields) - {"quality"}
 """People see no answer that the quality of their ECG forbids."""
-LOGIN_BYTES = 2**10
-
-
+_OF_READING = ("rate_hz", "unit", "leads", "exam", "start_s", "length_s")
 _NO_COOKIE = (
     "The key is right, but the browser kept no session. Over plain HTTP it keeps one only where the service runs with "
     "ECHO2ECG_SESSION_COOKIE_SECURE=false."
@@ -61,77 +53,94 @@ async def show_page(request: Request, service: ServiceDep, logged_in: bool = Fal
 
 @router.post("/")
 @takes_upload
-async def ask_by_form(request: Request, service: ServiceDep) -> HTMLResponse:
-    """The answer to an upload from the form, or the form again with what was wrong."""
+async def ask_by_form(request: Request, service: ServiceDep) -> Response:
+    """On to the answer to an upload, or the form again with what was wrong and what was filled in."""
+    filled: Mapping[str, str] = {}
     try:
         require(request, service, "query")
         with admit(request, service):
             form = await read_upload(request, max_files=service.settings.max_upload_files, fields=FORM_FIELDS)
-            query = SearchQuery.model_validate({n: v for n, v in form.fields.items() if v != NOT_FILLED_IN})
-            question = query.question()
-            answer = await ask(request, service, form.upload, question)
-            page = await asyncio.to_thread(_answer_page, answer, request.state.request_id, question)
+            filled = {name: value for name, value in form.fields.items() if value != NOT_FILLED_IN}
+            return await _answered(request, service, form, filled)
     except Unauthorised as problem:
         return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
     except ValidationError as error:
-        return _form(service, problem_of_validation(_as_query(error)))
+        return _form(service, problem_of_validation(_as_query(error)), filled)
+    except EXPECTED as error:
+        return _form(service, problem_of(error), filled)
+
+
+@router.post("/sample")
+@takes_upload
+async def ask_with_sample(request: Request, service: ServiceDep) -> Response:
+    """The same with an invented ECG; whatever the form held is passed over."""
+    try:
+        require(request, service, "query")
+        with admit(request, service):
+            return await _answered(request, service, UploadForm(SAMPLE, {}), {})
+    except Unauthorised as problem:
+        return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
     except EXPECTED as error:
         return _form(service, problem_of(error))
-    return HTMLResponse(page)
 
 
-@router.post("/login")
-@takes_at_most(LOGIN_BYTES)
-async def log_in(request: Request, service: ServiceDep) -> Response:
-    """Exchange a key for a session cookie. This body is read before anybody is known, so it is small and plain."""
-    refuse_other_sites(request, service)
-    valid = service.keys.find(await _key_of_form(request))
-    if valid is None or "query" not in valid.scopes:
-        return HTMLResponse(render("login.html", problem="This key is not valid here."), HTTPStatus.UNAUTHORIZED)
-    response = RedirectResponse("/?logged_in=true", HTTPStatus.SEE_OTHER)
-    response.set_cookie(
-        SESSION_COOKIE,
-        service.sessions.open(valid),
-        max_age=int(service.sessions.lifetime_s),
-        httponly=True,
-        samesite="strict",
-        secure=service.settings.session_cookie_secure,
-    )
-    return response
-
-
-async def _key_of_form(request: Request) -> str:
-    """The one field of the log-in form. Raises BadUpload."""
-    require_type(request, "application/x-www-form-urlencoded")
+async def _answered(request: Request, service: Service, form: UploadForm, filled: Mapping[str, str]) -> Response:
+    query = SearchQuery.model_validate(filled)
+    question = replace(query.question(), device_said=True, traced=True)
+    narrowing = {name: value for name, value in filled.items() if name not in (*_OF_READING, "device_said")}
+    upload = form.upload
     try:
-        fields = parse_qsl((await request.body()).decode(), keep_blank_values=True, errors="strict", max_num_fields=2)
-    except ValueError:  # not UTF-8, or more fields
-        fields = []
-    if [name for name, _ in fields] != ["key"]:
-        raise BadUpload("bad_form", "The log-in form holds the field `key` and nothing else.")
-    return fields[0][1].strip()
-
-
-@router.post("/logout")
-async def log_out(request: Request, service: ServiceDep) -> Response:
-    """Forget the session."""
-    refuse_other_sites(request, service)
-    service.sessions.close(request.cookies.get(SESSION_COOKIE, ""))
-    response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
-    secure = service.settings.session_cookie_secure
-    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict", secure=secure)
+        answer = await ask(request, service, upload, question)
+    except EXPECTED as error:
+        if problem_of(error).code != "several_ecgs" or len(several := each_ecg(upload)) < 2:
+            raise
+    else:
+        response = RedirectResponse("", HTTPStatus.SEE_OTHER)
+        name = await keep(service, know_browser(request, response, service), answer, question, request.state.request_id)
+        response.headers["location"] = address(f"/answers/{name}", narrowing)
+        return response
+    response = RedirectResponse("", HTTPStatus.SEE_OTHER)
+    owner = know_browser(request, response, service)
+    kept: list[KeptAnswer | KeptRefusal] = []
+    for one in several:
+        try:
+            answer = await ask(request, service, one, question)
+            kept.append(await keep(service, owner, answer, question, request.state.request_id))
+        except EXPECTED as error:
+            kept.append(KeptRefusal(problem_of(error)))
+    name = service.kept.keep(owner, KeptUpload(tuple(kept), narrowing), 1)
+    response.headers["location"] = f"/uploads/{name}"
     return response
 
 
-def _answer_page(answer: Answer, request_id: str, question: Question) -> str:
-    return render("answer.html", answer=search_answer(answer, request_id), said_asked=question.device_said)
+def each_ecg(upload: Upload) -> list[Upload]:
+    """The ECGs of an upload of several, by their names: a WFDB header goes with the files of its own name, any other
+    file is one by itself. Their contents are looked at where every upload is read."""
+    of_headers = {_stem(file) for file in upload.files if file.name.lower().endswith(".hea")}
+    groups: dict[str, list[UploadedFile]] = {}
+    for place, file in enumerate(upload.files):
+        groups.setdefault(_stem(file) if _stem(file) in of_headers else f"/{place}", []).append(file)
+    return [Upload(tuple(files)) for files in groups.values()]
 
 
-def _form(service: Service, problem: Problem | None = None) -> HTMLResponse:
+def _stem(file: UploadedFile) -> str:
+    return PurePosixPath(file.name.replace("\\", "/")).stem.lower()
+
+
+def address(path: str, parameters: Mapping[str, str]) -> str:
+    """A path with what was asked behind it."""
+    return f"{path}?{urlencode(parameters)}" if parameters else path
+
+
+def _form(service: Service, problem: Problem | None = None, filled: Mapping[str, str] | None = None) -> HTMLResponse:
     generation = service.retriever.current.generation
+    filled = filled or {}
     page = render(
         "form.html",
         problem=problem,
+        filled=_Filled(filled),
+        reading=any(name in filled for name in _OF_READING),
+        narrowing=any(name not in _OF_READING for name in filled),
         studies=generation.index.count if generation else 0,
         bundle=service.retriever.current.embedder.id,
         default_k=DEFAULT_K,
@@ -140,6 +149,7 @@ def _form(service: Service, problem: Problem | None = None) -> HTMLResponse:
         unstated=UNSTATED,
         max_exam_letters=MAX_EXAM_LETTERS,
         max_stretch_s=MAX_STRETCH_S,
+        kept_minutes=service.settings.kept_answers_minutes,
         with_keys=service.keys.enforced,
     )
     return HTMLResponse(page, problem.status_code if problem else HTTPStatus.OK, problem.headers if problem else None)

@@ -1,0 +1,104 @@
+"""Logging in and out of the page, and whose the answers are that it keeps."""
+
+from __future__ import annotations
+
+import secrets
+from http import HTTPStatus
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from app.access.sessions import SESSION_COOKIE
+from app.http.bodies import takes_at_most
+from app.http.dependencies import ServiceDep, caller_of, refuse_other_sites
+from app.http.problems import BadUpload
+from app.http.uploads import require_type
+from app.service import Service
+from app.web import render
+from ground.disk import sha256
+
+router = APIRouter(include_in_schema=False)
+
+LOGIN_BYTES = 2**10
+BROWSER_COOKIE = "echo2ecg_browser"
+"""Without keys: which browser an answer was given to. Nothing else hangs on it."""
+_BROWSER_LETTERS = 43
+"""Of `secrets.token_urlsafe(32)`."""
+
+
+@router.post("/login")
+@takes_at_most(LOGIN_BYTES)
+async def log_in(request: Request, service: ServiceDep) -> Response:
+    """Exchange a key for a session cookie. This body is read before anybody is known, so it is small and plain."""
+    refuse_other_sites(request, service)
+    valid = service.keys.find(await key_of_form(request))
+    if valid is None:
+        return HTMLResponse(render("login.html", problem="This key is not valid here."), HTTPStatus.UNAUTHORIZED)
+    if "query" not in valid.scopes:
+        return HTMLResponse(render("login.html", problem="This key lacks the scope query."), HTTPStatus.FORBIDDEN)
+    response = RedirectResponse("/?logged_in=true", HTTPStatus.SEE_OTHER)
+    response.set_cookie(
+        SESSION_COOKIE,
+        service.sessions.open(valid),
+        max_age=int(service.sessions.lifetime_s),
+        httponly=True,
+        samesite="strict",
+        secure=service.settings.session_cookie_secure,
+    )
+    return response
+
+
+async def key_of_form(request: Request) -> str:
+    """The one field of the log-in form. Raises BadUpload."""
+    require_type(request, "application/x-www-form-urlencoded")
+    try:
+        fields = parse_qsl((await request.body()).decode(), keep_blank_values=True, errors="strict", max_num_fields=2)
+    except ValueError:  # not UTF-8, or more fields
+        fields = []
+    if [name for name, _ in fields] != ["key"]:
+        raise BadUpload("bad_form", "The log-in form holds the field `key` and nothing else.")
+    return fields[0][1].strip()
+
+
+@router.post("/logout")
+async def log_out(request: Request, service: ServiceDep) -> Response:
+    """Forget the session, and the answers that were kept for it."""
+    refuse_other_sites(request, service)
+    token = request.cookies.get(SESSION_COOKIE, "")
+    service.sessions.close(token)
+    service.kept.forget(_owner_of_session(token))
+    response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+    secure = service.settings.session_cookie_secure
+    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict", secure=secure)
+    return response
+
+
+def owner_of(request: Request, service: Service) -> str:
+    """Whose an answer is, once `require` has let the request in: a log-in's, or a browser's where there are no keys.
+
+    Empty for a browser that is not known yet: nothing is kept for that one.
+    """
+    if service.keys.enforced:
+        token = request.cookies.get(SESSION_COOKIE, "")
+        return _owner_of_session(token) if token else f"key:{caller_of(request)}"
+    browser = request.cookies.get(BROWSER_COOKIE, "")
+    return f"browser:{_hashed(browser)}" if len(browser) == _BROWSER_LETTERS else ""
+
+
+def know_browser(request: Request, response: Response, service: Service) -> str:
+    """The owner, after giving a browser that has none a cookie to be known by."""
+    owner = owner_of(request, service)
+    if owner:
+        return owner
+    browser = secrets.token_urlsafe(32)
+    response.set_cookie(BROWSER_COOKIE, browser, httponly=True, samesite="strict")
+    return f"browser:{_hashed(browser)}"
+
+
+def _owner_of_session(token: str) -> str:
+    return f"session:{_hashed(token)}"
+
+
+def _hashed(token: str) -> str:
+    return sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

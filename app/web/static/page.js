@@ -1,0 +1,19 @@
+// What the page can do beyond what works without scripts. Each part finds its elements by a data attribute and does
+// nothing where they are not. `htmx:load` comes for the whole page and for every part that htmx brings.
+import { enhanceUpload } from "./upload.js";
+import { enhanceTracing } from "./calipers.js";
+import { enhancePictures } from "./pictures.js";
+import { followJob } from "./jobs.js";
+
+function enhance(root) {
+  enhanceUpload(root);
+  enhanceTracing(root);
+  enhancePictures(root);
+  followJob(root);
+  for (const button of root.querySelectorAll("[data-print]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => window.print());
+  }
+}
+
+document.addEventListener("htmx:load", (event) => enhance(event.detail.elt));
