@@ -6,15 +6,25 @@ null.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import fields, replace
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from app.answering.pipeline import Question
 from app.jobs import JobState, StoredJob
+from index.catalogue.filters import AGE_YEARS, LVEF_PERCENT, MAX_VIEW_LETTERS, FilterRefused, Filters, moment
 from inputs.ecg.readable import UNSTATED
 from inputs.records import MAX_EXAM_LETTERS, MAX_STRETCH_S, ReadHints
 
@@ -26,6 +36,33 @@ def _printable(text: str) -> str:
     if not text.isprintable():
         raise PydanticCustomError("not_printable", "Input should be printable letters")
     return text
+
+
+def _moment(given: Any) -> date:
+    try:
+        return moment(str(given))
+    except FilterRefused as refusal:
+        raise PydanticCustomError("no_moment", "{wanted}", {"wanted": refusal.in_full}) from None
+
+
+def _sex(given: Any) -> Any:
+    """`F` and `M`, and capitals, are understood too."""
+    word = given.strip().lower() if isinstance(given, str) else given
+    return {"f": "female", "m": "male"}.get(word, word)
+
+
+Moment = Annotated[
+    date,
+    PlainValidator(_moment),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}),
+]
+Percent = Annotated[float, Field(ge=LVEF_PERCENT[0], le=LVEF_PERCENT[1], allow_inf_nan=False)]
+ViewName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_VIEW_LETTERS),
+    AfterValidator(_printable),
+]
+Years = Annotated[float, Field(ge=AGE_YEARS[0], le=AGE_YEARS[1], allow_inf_nan=False)]
 
 
 class ReadQuery(BaseModel):
@@ -97,8 +134,45 @@ class SearchQuery(ReadQuery):
         description="Leave out the studies of the patient with this pseudonym.",
     )
 
+    one_per_patient: bool = Field(
+        default=False, description="Of each patient the most similar study alone: `k` studies of `k` patients."
+    )
+    lvef_min: Percent | None = Field(default=None, description="Only studies of at least this LVEF, in percent.")
+    lvef_max: Percent | None = Field(default=None, description="Only studies of at most this LVEF, in percent.")
+    age_min: Years | None = Field(default=None, description="Only studies at this age or later, in years.")
+    age_max: Years | None = Field(default=None, description="Only studies at this age or earlier, in years.")
+    sex: Annotated[Literal["female", "male"], BeforeValidator(_sex)] | None = Field(
+        default=None, description="Only studies of women or of men; `F` and `M` are understood."
+    )
+    acquired_after: Moment | None = Field(
+        default=None,
+        description="Only studies of this day or time and later. Where the index has times with a zone, a time needs "
+        "one, and a day is one of UTC; where it has none, a time must have none.",
+    )
+    acquired_before: Moment | None = Field(
+        default=None, description="Only studies of this day, to its end, or time and earlier; as `acquired_after`."
+    )
+    view: ViewName | None = Field(
+        default=None, description="Only studies that have a view of this name, such as `A4C`, in capitals or not."
+    )
+    shd: bool | None = Field(
+        default=None, description="Only studies with structural heart disease, or (`false`) without it."
+    )
+
+    @property
+    def filters(self) -> Filters:
+        """Raises FilterRefused. A study of which something is unknown matches no filter that asks for it."""
+        return Filters(**{field.name: getattr(self, field.name) for field in fields(Filters)})
+
     def question(self) -> Question:
-        return replace(super().question(), k=self.k, exclude_patient=self.exclude_patient)
+        """Raises FilterRefused."""
+        return replace(
+            super().question(),
+            k=self.k,
+            exclude_patient=self.exclude_patient,
+            filters=self.filters,
+            one_per_patient=self.one_per_patient,
+        )
 
 
 class RebuildRequest(BaseModel):

@@ -134,7 +134,8 @@ class Service:
     async def ask(self, upload: Upload, question: Question, caller: str) -> Answer:
         """The answer to one ECG, for page and API alike.
 
-        Raises InputError, NotSearchable, QueueFull, BatcherClosed, NoSpace, and TookTooLong after `answer_timeout_s`.
+        Raises InputError, FilterRefused, NotSearchable, QueueFull, BatcherClosed, NoSpace, and TookTooLong after
+        `answer_timeout_s`.
         """
         limit = asyncio.timeout(self.settings.answer_timeout_s)
         try:

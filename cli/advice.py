@@ -11,11 +11,19 @@ _OPTIONS = {
     "exam": "--exam",
     "start_s": "--start-s",
     "length_s": "--length-s",
+    "exclude_patient": "--exclude-patient",
+    "one_per_patient": "--one-per-patient",
+    "lvef_min": "--lvef-min",
+    "lvef_max": "--lvef-max",
+    "age_min": "--age-min",
+    "age_max": "--age-max",
+    "acquired_after": "--acquired-after",
+    "acquired_before": "--acquired-before",
 }
 _ANY = "|".join(_OPTIONS)
 _MARKED = re.compile(rf"(?:\bthe )?\bparameters? (?P<name>{_ANY})\b", re.IGNORECASE)
 _GIVEN = re.compile(rf"\b(?P<name>{_ANY})=(?P<value>\w)")
-_UNMISTAKABLE = re.compile(r"(?<!-)\b(?P<name>rate_hz|start_s|length_s)\b")
+_UNMISTAKABLE = re.compile(rf"(?<!-)\b(?P<name>{'|'.join(name for name in _OPTIONS if '_' in name)})\b")
 _ASKED_FOR = re.compile(r"(?P<before>\bLeave |\bAdd |--rate-hz (?:and|or) |\bone with )(?P<name>unit|leads|exam)\b")
 """Words of every day, which are names of parameters only behind these."""
 _REQUEST = re.compile(r" (?:to|with) the request\b")

@@ -19,17 +19,12 @@ from cli.options import (
     BundleOption,
     CohortOption,
     DeviceOption,
-    ExamOption,
     IndexOption,
-    LeadsOption,
-    LengthOption,
-    RateOption,
-    StartOption,
-    UnitOption,
     WorkersOption,
     device_name,
 )
 from cli.predict_commands import predict
+from cli.query_commands import query
 
 app = typer.Typer(
     cls=CommandTable,
@@ -288,46 +283,7 @@ def serve(
     run_service(bundle=bundle, index=index, host=host, port=port, device=device, cohorts=cohorts)
 
 
-@app.command()
-def query(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False)],
-    url: Annotated[str, typer.Option()] = "http://127.0.0.1:8000",
-    k: Annotated[int, typer.Option(min=1, max=100)] = 10,
-    key: Annotated[str | None, typer.Option(envvar="ECHO2ECG_API_KEY", help="API key.")] = None,
-    exclude_patient: Annotated[str | None, typer.Option(help="Leave this patient's studies out.")] = None,
-    rate_hz: RateOption = None,
-    unit: UnitOption = None,
-    leads: LeadsOption = None,
-    exam: ExamOption = None,
-    start_s: StartOption = None,
-    length_s: LengthOption = None,
-    device_said: Annotated[
-        bool, typer.Option("--device-said", help="Also what the device wrote beside the signal.")
-    ] = False,
-    quality: Annotated[
-        Literal["withhold", "report"],
-        typer.Option(
-            help="Where the ECG's quality forbids an answer: none, or one all the same, with the reasons. "
-            "The exit code is 0 in both cases: `withheld` in --json tells."
-        ),
-    ] = "withhold",
-    as_json: Annotated[bool, typer.Option("--json", help="The service's answer as it is.")] = False,
-) -> None:
-    """Send an ECG to a running service and show the answer."""
-    from cli.query import ask, print_answer
-
-    parameters: dict[str, str | int | float | None] = {"k": k, "exclude_patient": exclude_patient}
-    parameters |= {"rate_hz": rate_hz, "unit": unit, "leads": leads, "exam": exam}
-    parameters |= {"start_s": start_s, "length_s": length_s}
-    parameters["device_said"] = "true" if device_said else None
-    parameters["quality"] = quality if quality != "withhold" else None
-    answer = ask(url, files, {name: value for name, value in parameters.items() if value is not None}, key=key)
-    if as_json:
-        out.print_json(data=answer)
-    else:
-        print_answer(answer, said_asked=device_said)
-
-
+app.command("query")(query)
 app.command("predict")(predict)
 
 

@@ -15,6 +15,7 @@ from cli.advice import in_options
 from cli.console import led_by, out
 from ground.errors import Refusal
 from outputs import sentences, words
+from outputs.narrowed import filters_sentence
 from outputs.report import FlagPrediction, Neighbour, NeighbourSummary, Predictions, SearchAnswer
 
 TIMEOUT_S = 60.0
@@ -25,7 +26,7 @@ class QueryRefused(Refusal):
 
 
 def ask(
-    url: str, files: Sequence[Path], parameters: Mapping[str, str | int | float], *, key: str | None = None
+    url: str, files: Sequence[Path], parameters: Mapping[str, str | int | float | bool], *, key: str | None = None
 ) -> dict[str, Any]:
     """POST one ECG (all its files) to `/v1/search`. Raises QueryRefused with the service's sentence."""
     headers = {"X-API-Key": key} if key else {}
@@ -99,7 +100,9 @@ def print_answer(answer: Mapping[str, Any], *, said_asked: bool = False) -> None
             out.print(f"More unusual than {percentile:.1f} % of {held_out} like those of training")
     if report.bundle_lacks:
         out.print(words.lacking_sentence(report.bundle_lacks))
-    if report.neighbours is not None:  # else the answer is withheld
+    if report.filters is not None:
+        out.print(led_by("Filtered", filters_sentence(report.filters)))
+    if report.neighbours:  # else the answer is withheld, or a warning says that no study matches
         out.print(_neighbours_table(report.neighbours))
     if report.neighbour_summary is not None:
         out.print(_summary_table(report.neighbour_summary))

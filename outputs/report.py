@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from inputs.records import Severity
 from models.findings import Finding
 from models.prediction_sets import CoverageKind
+from outputs.narrowed import SearchFilters
 from outputs.words import flag_words
 
 
@@ -400,6 +401,7 @@ class SearchAnswer(_OfAModel):
         default=None, description="Absent where the answer is withheld, and when the bundle has no probes."
     )
     neighbours: list[Neighbour] | None = Field(default=None, description="Absent where the answer is withheld.")
+    filters: SearchFilters | None = Field(default=None, description="Absent where none were asked.")
     neighbour_summary: NeighbourSummary | None = Field(
         default=None, description="Absent where fewer than three neighbours have anything known."
     )

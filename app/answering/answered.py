@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from datetime import date
 from typing import Any
 from urllib.parse import quote
 
 from app.answering.agreement import LVEF_DIGITS, contradictions
 from app.answering.alike import neighbour_summary, one_of_each_patient
 from app.answering.lane import Found
-from app.answering.pipeline import Answer
+from app.answering.pipeline import Answer, Narrowed
 from app.refusals import NoProbes
 from ground.findings import MEASUREMENTS
 from index.catalogue.cards import CataloguedView, StudyCard
@@ -34,6 +35,7 @@ from models.bundle import (
 from models.bundle import LvefEstimate as LvefNumber
 from models.labels import SHD_ANSWERS, LvefClasses
 from models.ood import UNUSUAL_PERCENTILE
+from outputs.narrowed import AppliedFilters, SearchFilters
 from outputs.report import (
     AnswerWarning,
     DeviceMeasures,
@@ -69,6 +71,8 @@ def search_answer(answer: Answer, request_id: str) -> SearchAnswer:
         **_measured(answer.ecg.measured),
         **_of_the_model(answer),
     )
+    if answer.narrowed is not None:
+        report.filters = _filters(answer.narrowed)  # set, and therefore written
     if answer.found is None:
         return report
     report.neighbours = _neighbours(answer.found, answer.cards)
@@ -115,6 +119,12 @@ def study_detail(card: StudyCard, generation: Generation) -> StudyDetail:
         generation=generation.id,
         disclaimer=DISCLAIMER,
     )
+
+
+def _filters(narrowed: Narrowed) -> SearchFilters:
+    asked = narrowed.filters.asked | ({"one_per_patient": True} if narrowed.one_per_patient else {})
+    said = {name: value.isoformat() if isinstance(value, date) else value for name, value in asked.items()}
+    return SearchFilters(applied=AppliedFilters.model_validate(said), studies=narrowed.studies)
 
 
 def _common(answer: Answer, request_id: str) -> dict[str, Any]:

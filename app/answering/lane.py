@@ -17,17 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.answering.snapshots import Snapshot
+from index.patients import nearest_of_each_patient
 from models.bundle import EcgVerdict
 
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """One prepared ECG. `k` is 0 when only predictions are wanted; allowed_N are row ids, None for all."""
+    """One prepared ECG. `k` is 0 when only predictions are wanted; allowed_N are row ids, None for all.
+
+    one_per_patient: whether of each patient the most similar study alone is wanted.
+    """
 
     snapshot: Snapshot
     windows_WLN: NDArray[np.float32]
     k: int = 0
     allowed_N: NDArray[np.int64] | None = None
+    one_per_patient: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +82,27 @@ def _search(
     """Queries over the whole index go through it together, each restricted one alone."""
     nothing = np.empty(0, np.int64), np.empty(0, np.float32)
     nearest = [nothing for _ in queries]
-    unrestricted = [row for row, query in enumerate(queries) if query.k and query.allowed_N is None]
-    restricted = [row for row, query in enumerate(queries) if query.k and query.allowed_N is not None]
-    for rows in ([unrestricted] if unrestricted else []) + [[row] for row in restricted]:
-        index = queries[rows[0]].snapshot.searchable.index
-        k = max(queries[row].k for row in rows)
-        hits = index.search(vectors_BD[rows], k, queries[rows[0]].allowed_N)
-        for place, row in enumerate(rows):
+    searching = [row for row, query in enumerate(queries) if query.k]
+    together = [row for row in searching if queries[row].allowed_N is None and not queries[row].one_per_patient]
+    if together:
+        index = queries[together[0]].snapshot.searchable.index
+        hits = index.search(vectors_BD[together], max(queries[row].k for row in together))
+        for place, row in enumerate(together):
             ids_K, similarity_K = hits.ids_BK[place, : queries[row].k], hits.similarity_BK[place, : queries[row].k]
             nearest[row] = ids_K[ids_K >= 0], similarity_K[ids_K >= 0]
+    for row in set(searching) - set(together):
+        nearest[row] = _search_alone(queries[row], vectors_BD[row])
     return nearest
+
+
+def _search_alone(query: Query, vector_D: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    generation = query.snapshot.searchable
+    if query.one_per_patient:
+        patients = generation.catalogue.patients
+        return nearest_of_each_patient(generation.index, vector_D, query.k, query.allowed_N, patients)
+    hits = generation.index.search(vector_D[np.newaxis], query.k, query.allowed_N)
+    found_K = hits.ids_BK[0] >= 0
+    return hits.ids_BK[0, found_K], hits.similarity_BK[0, found_K]
 
 
 def _percentiles(

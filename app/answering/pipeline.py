@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.answering.batcher import Batcher
 from app.answering.lane import Found, Query
 from app.answering.snapshots import Snapshot
 from app.answering.workers import FairThreads
 from ground.disk import sha256
 from index.catalogue.cards import StudyCard
+from index.catalogue.filters import NO_FILTERS, Filters
 from inputs.ecg.gate.gate import LeadQuality
 from inputs.ecg.judged import judge_ecg
 from inputs.ecg.measured.measure import MeasuredEcg, measure_traced
@@ -33,6 +37,7 @@ from inputs.records import NO_HINTS, DeviceSaid, EcgRecording, InputWarning, Rea
 class Question:
     """What is asked of one ECG. `k` studies, 0 for predictions alone.
 
+    filters: what must hold of a study. one_per_patient: whether of each patient the most similar study alone counts.
     hints: what helps to read its file. measured: whether the answer holds what is measured from the tracing.
     device_said: whether it holds what the electrocardiograph wrote beside the signal. withhold: whether findings of
     quality may forbid an answer.
@@ -40,6 +45,8 @@ class Question:
 
     k: int = 0
     exclude_patient: str | None = None
+    filters: Filters = NO_FILTERS
+    one_per_patient: bool = False
     hints: ReadHints = NO_HINTS
     measured: bool = True
     device_said: bool = False
@@ -73,7 +80,7 @@ class EcgFacts:
     duration_s: float
     lead_names: tuple[str, ...]
     warnings: tuple[InputWarning, ...]
-    """Of reading, of preparation, of the gate, and of a filter that found nothing."""
+    """Of reading, of preparation, of the gate, and of a search that was left with nothing."""
     withheld: tuple[str, ...]
     """Codes of those that forbid an answer."""
     lead_quality: tuple[LeadQuality, ...]
@@ -86,11 +93,20 @@ class EcgFacts:
     """None where it was not asked for, or the format has no place for it."""
 
 
+@dataclass(frozen=True)
+class Narrowed:
+    """What a search was narrowed to, and how many studies that left, without those of an excluded patient."""
+
+    filters: Filters
+    one_per_patient: bool
+    studies: int
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """Everything an answer is made of. `sha256` is the upload's; `cards` are in the order of `found.ids_K`.
 
-    found: None where the answer is withheld.
+    found: None where the answer is withheld. narrowed: None where nothing of the kind was asked.
     """
 
     sha256: str
@@ -99,6 +115,7 @@ class Answer:
     found: Found | None
     cards: Sequence[StudyCard]
     timing_ms: dict[str, float]
+    narrowed: Narrowed | None = None
 
 
 class Reader(Protocol):
@@ -116,7 +133,10 @@ class Snapshots(Protocol):
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The parts an ECG goes through. Raises InputError, QueueFull, BatcherClosed, NotSearchable or NoEmbeddings."""
+    """The parts an ECG goes through.
+
+    Raises InputError, FilterRefused, QueueFull, BatcherClosed, NotSearchable or NoEmbeddings.
+    """
 
     reader: Reader
     reading: FairThreads
@@ -126,14 +146,15 @@ class Pipeline:
     async def answer(self, upload: Upload, question: Question, caller: str) -> Answer:
         clock = _Clock()
         query, ecg = await self.reading.run(lambda: self._read(upload, question, clock), caller)
+        narrowed = _narrowed(query, question)
         if ecg.withheld and question.withhold:
-            return Answer(upload.sha256, query.snapshot, ecg, None, (), clock.timing_ms())
+            return Answer(upload.sha256, query.snapshot, ecg, None, (), clock.timing_ms(), narrowed)
         with clock.stage("queue"):
             found, waited_s = await self.batcher.submit(query)
         clock.set(queue=waited_s, embed=found.embed_s, search=found.search_s)
         with clock.stage("catalogue"):
             cards = await asyncio.to_thread(_cards, found, query.snapshot)
-        return Answer(upload.sha256, query.snapshot, ecg, found, cards, clock.timing_ms())
+        return Answer(upload.sha256, query.snapshot, ecg, found, cards, clock.timing_ms(), narrowed)
 
     def _read(self, upload: Upload, question: Question, clock: _Clock) -> tuple[Query, EcgFacts]:
         """Both on one thread, so that there are never more recordings in memory than threads."""
@@ -146,20 +167,38 @@ class Pipeline:
 _NOT_EXCLUDED = InputWarning(
     "patient_not_found", "No study of the index is of the patient that exclude_patient names, so none was left out."
 )
+_NO_STUDY = InputWarning(
+    "no_study_matches", "No study of the index matches what the search was narrowed to, so none is shown."
+)
+
+
+def _allowed(snapshot: Snapshot, question: Question) -> tuple[NDArray[np.int64] | None, tuple[InputWarning, ...]]:
+    """The rows that may be found, None for all, and what there is to say of that."""
+    if not question.k:
+        return None, ()
+    catalogue, patient = snapshot.searchable.catalogue, question.exclude_patient
+    allowed_N = catalogue.allowed(question.filters, exclude_patient=patient)
+    unknown = patient is not None and not catalogue.knows_patient(patient)
+    left_with_none = allowed_N is not None and not len(allowed_N)
+    return allowed_N, (*((_NOT_EXCLUDED,) if unknown else ()), *((_NO_STUDY,) if left_with_none else ()))
+
+
+def _narrowed(query: Query, question: Question) -> Narrowed | None:
+    if not query.k or not (question.filters.asked or question.one_per_patient):
+        return None
+    catalogue = query.snapshot.searchable.catalogue
+    studies = catalogue.count if query.allowed_N is None else len(query.allowed_N)
+    return Narrowed(question.filters, question.one_per_patient, studies)
 
 
 def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) -> tuple[Query, EcgFacts]:
-    allowed_N = None
-    not_found: tuple[InputWarning, ...] = ()
-    if question.k:
-        allowed_N = snapshot.searchable.catalogue.allowed(exclude_patient=question.exclude_patient)
-        not_found = () if question.exclude_patient is None or allowed_N is not None else (_NOT_EXCLUDED,)
+    allowed_N, of_the_search = _allowed(snapshot, question)
     spec = snapshot.embedder.ecg
     judged = judge_ecg(recording, spec)
     signal_LN = judged.prepared.signal_LN
     measured = measure_traced(judged.traced) if question.measured else None
     of_rate = None if measured is None else rate_warning(judged.prepared.recording, measured)
-    warnings = (*judged.warnings, *(() if of_rate is None else (of_rate,)), *not_found)
+    warnings = (*judged.warnings, *(() if of_rate is None else (of_rate,)), *of_the_search)
     ecg = EcgFacts(
         recording.source_format,
         recording.rate_hz,
@@ -173,7 +212,7 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
         measured,
         recording.said if question.device_said else None,
     )
-    return Query(snapshot, ecg_windows(signal_LN, spec), question.k, allowed_N), ecg
+    return Query(snapshot, ecg_windows(signal_LN, spec), question.k, allowed_N, question.one_per_patient), ecg
 
 
 def _cards(found: Found, snapshot: Snapshot) -> Sequence[StudyCard]:

@@ -11,7 +11,8 @@ answer and no log line holds a part of an upload, a server path or anything abou
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any
 
@@ -38,6 +39,7 @@ from app.refusals import (
 )
 from ground.errors import Refusal
 from index.base import IndexDamaged
+from index.catalogue.filters import FilterRefused
 from inputs.errors import InputError, ReaderUnavailable
 
 PROBLEM_TYPE = "application/problem+json"
@@ -142,6 +144,7 @@ class InvalidParameter(Problem):
 
 _STATUS: dict[type[Refusal], HTTPStatus] = {
     InputError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    FilterRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     NoEmbeddings: HTTPStatus.NOT_FOUND,
     NoProbes: HTTPStatus.NOT_FOUND,
     JobUnknown: HTTPStatus.NOT_FOUND,
@@ -180,13 +183,36 @@ def _problem_of_refusal(refusal: Refusal) -> Problem:
 
 MAX_LISTED = 10
 """An answer need not be larger than what it answers."""
+MAX_COMPARED = 40
+"""Letters of a name: how long a comparison takes grows with their square."""
 
 
-def problem_of_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidParameter:
-    """FastAPI's validation errors without what the client sent: the parameter's name and the rule it broke."""
+def problem_of_validation(errors: Sequence[Mapping[str, Any]], known: Collection[str] = ()) -> InvalidParameter:
+    """FastAPI's validation errors without what the client sent: the parameter's name and the rule it broke.
+
+    known: names of parameters, of which the one that an unknown one is most like is suggested.
+    """
     listed = [{"parameter": _parameter(error), "message": _rule(error)} for error in errors[:MAX_LISTED]]
-    first = listed[0]
-    return InvalidParameter("invalid_parameter", f"{first['parameter']}: {first['message']}.", extra={"errors": listed})
+    sentence = f"{listed[0]['parameter']}: {listed[0]['message']}."
+    hint = _meant(errors[0], known)
+    return InvalidParameter("invalid_parameter", sentence, hint=hint, extra={"errors": listed})
+
+
+def _meant(error: Mapping[str, Any], known: Collection[str]) -> str:
+    if error["type"] != "extra_forbidden" or error["loc"][0] != "query":
+        return ""
+    alike = get_close_matches(str(error["loc"][1])[:MAX_COMPARED].lower(), known, n=1)
+    return f"Is {alike[0]} meant?" if alike else ""
+
+
+def _known_parameters(request: Request) -> list[str]:
+    """The names of the parameters that the route of this request takes."""
+    names: list[str] = []
+    for field in request.scope["route"].dependant.query_params:
+        kind = field.field_info.annotation
+        is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+        names += list(kind.model_fields) if is_model else [field.alias]
+    return names
 
 
 def _parameter(error: Mapping[str, Any]) -> str:
@@ -229,14 +255,17 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 """For the routes' documentation."""
 
 
-def problem_of(error: Exception) -> Problem:
-    """Any exception a route may let through, as the Problem to answer with. Others are defects: TypeError."""
+def problem_of(error: Exception, known: Collection[str] = ()) -> Problem:
+    """Any exception a route may let through, as the Problem to answer with. Others are defects: TypeError.
+
+    known: the parameters that the route takes.
+    """
     if isinstance(error, Problem):
         return error
     if isinstance(error, Refusal) and isinstance(error, tuple(_STATUS)):
         return _problem_of_refusal(error)
     if isinstance(error, RequestValidationError):
-        return problem_of_validation(error.errors())
+        return problem_of_validation(error.errors(), known)
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
         return Problem(status.name.lower(), f"{status.phrase}.", headers=error.headers, status=status)
@@ -250,7 +279,8 @@ def install_handlers(app: FastAPI) -> None:
     """Every expected exception becomes `application/problem+json`."""
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
-        problem = problem_of(error)
+        known = _known_parameters(request) if isinstance(error, RequestValidationError) else ()
+        problem = problem_of(error, known)
         request.state.code = problem.code
         body = problem.body(request.state.request_id)
         return JSONResponse(body, problem.status_code, headers=problem.headers, media_type=PROBLEM_TYPE)

@@ -31,7 +31,7 @@ from inputs.records import UploadedFile
 Result = TypeVar("Result")
 
 FILES_FIELD = "files"
-MAX_FIELDS = 16
+MAX_FIELDS = 32
 MAX_FIELD_BYTES = 4096
 MAX_TYPE_LETTERS = 256
 _UTF_8 = re.compile(r'charset="?utf-?8"?')

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from ground.findings import MEASUREMENTS
 from index.base import IndexDamaged
 from index.catalogue.cards import CataloguedView, StudyCard
+from index.catalogue.filters import NO_FILTERS, Filters
 from index.catalogue.spread import MEASURED, Usual
+from index.patients import Patients
 
 _metadata = sa.MetaData()
 _studies = sa.Table(
@@ -59,6 +61,7 @@ _thumbnails = sa.Table(
 )
 _OF_VIEW = (_thumbnails.c.study_id == _studies.c.study_id) & (_thumbnails.c.view_id == _views.c.view_id)
 
+_UTC = "+00:00"
 _CONNECTIONS = 4
 _ROWS_AT_ONCE = 500
 
@@ -71,9 +74,13 @@ class Catalogue:
         self.damaged = False
         """Whether something could not be read although the file was whole when it was opened."""
         with engine.connect() as connection:
-            row_ids = connection.scalars(sa.select(_studies.c.row_id).order_by(_studies.c.row_id)).all()
+            count = connection.scalar(sa.select(sa.func.count()).select_from(_studies)) or 0
+            rows = connection.execute(sa.select(_studies.c.row_id, _studies.c.patient_id).order_by(_studies.c.row_id))
+            self.patients = Patients.of(((row_id, patient_id) for row_id, patient_id in rows), count)
+            """Whose each study is."""
+            dated = sa.select(_studies.c.acquired_at).where(_studies.c.acquired_at.is_not(None)).limit(1)
+            self._zoned = (connection.scalar(dated) or "").endswith(_UTC)
             there = {column["name"] for column in sa.inspect(connection).get_columns(_studies.name)}
-        self._row_ids_N = np.array(row_ids, dtype=np.int64)
         self._columns = [column for column in _studies.c if column.name in there or column.name not in MEASUREMENTS]
 
     @classmethod
@@ -100,7 +107,7 @@ class Catalogue:
 
     @property
     def count(self) -> int:
-        return len(self._row_ids_N)
+        return len(self.patients.row_ids_N)
 
     def card(self, study_id: str) -> StudyCard | None:
         """The card of a study, or None where there is no such study."""
@@ -113,14 +120,43 @@ class Catalogue:
         by_row = {card.row_id: card for card in self._cards(_studies.c.row_id.in_(wanted))}
         return [by_row[row_id] for row_id in wanted]
 
-    def allowed(self, *, exclude_patient: str | None = None) -> NDArray[np.int64] | None:
-        """Row ids that a search may return, ascending; None where nothing is excluded."""
-        if exclude_patient is None:
-            return None
-        query = sa.select(_studies.c.row_id).where(_studies.c.patient_id == exclude_patient)
+    def allowed(self, filters: Filters = NO_FILTERS, *, exclude_patient: str | None = None) -> NDArray[np.int64] | None:
+        """Row ids that a search may return, ascending; None where nothing is left out.
+
+        Raises FilterRefused where it is not known which moment a filter means.
+        """
+        conditions = self._conditions(filters)
+        rows_N = self.patients.row_ids_N
         with self._reading() as connection:
-            excluded = connection.scalars(query).all()
-        return np.setdiff1d(self._row_ids_N, excluded, assume_unique=True) if excluded else None
+            if conditions:
+                matching = sa.select(_studies.c.row_id).where(*conditions).order_by(_studies.c.row_id)
+                rows_N = np.fromiter(connection.scalars(matching), np.int64)
+            if exclude_patient is not None:
+                theirs = sa.select(_studies.c.row_id).where(_studies.c.patient_id == exclude_patient)
+                rows_N = np.setdiff1d(rows_N, connection.scalars(theirs).all(), assume_unique=True)
+        return None if len(rows_N) == self.count else rows_N
+
+    def knows_patient(self, patient_id: str) -> bool:
+        """Whether a study of the patient with this pseudonym is here."""
+        with self._reading() as connection:
+            return connection.scalar(sa.select(sa.exists().where(_studies.c.patient_id == patient_id))) or False
+
+    def _conditions(self, filters: Filters) -> list[sa.ColumnElement[bool]]:
+        """What is unknown is NULL, which no comparison matches."""
+        c = _studies.c
+        first, last = filters.acquired_within(zoned=self._zoned)
+        said = (
+            (filters.lvef_min, lambda least: c.lvef_percent >= least),
+            (filters.lvef_max, lambda most: c.lvef_percent <= most),
+            (filters.age_min, lambda least: c.age >= least),
+            (filters.age_max, lambda most: c.age <= most),
+            (filters.sex, lambda sex: c.sex == sex),
+            (first, lambda bound: c.acquired_at >= bound.isoformat()),
+            (last, lambda bound: c.acquired_at <= bound.isoformat()),
+            (filters.view, lambda name: c.row_id.in_(sa.select(_views.c.row_id).where(_named(name)))),
+            (filters.shd, lambda shd: c.shd == shd),
+        )
+        return [condition(value) for value, condition in said if value is not None]
 
     def usual(self) -> Usual:
         """What is usual among all studies. Reads every row: ask once and keep it."""
@@ -167,6 +203,11 @@ class Catalogue:
             found = CataloguedView(view.view_id, view.view, view.pool_weight, bool(view.has_thumbnail))
             views_by_row[view.row_id].append(found)
         return [_card(dict(study), tuple(views_by_row[study["row_id"]])) for study in studies]
+
+
+def _named(view: str) -> sa.ColumnElement[bool]:
+    """Whether a view has this name, in capitals or not. So for ASCII letters; SQLite knows no others' capitals."""
+    return _views.c.view.collate("NOCASE") == view
 
 
 def _card(study: Mapping[str, Any], views: tuple[CataloguedView, ...]) -> StudyCard:

@@ -19,11 +19,13 @@ from app.refusals import (
 )
 from ground.errors import Refusal
 from index.base import IndexMissing
+from index.catalogue.filters import FilterRefused
 from inputs.errors import ReaderUnavailable, UnreadableFile, UnusableRecording
 
 REFUSALS = [
     (UnreadableFile("not_an_ecg", "This is not an ECG.", hint="Send WFDB."), 422, None),
     (NoProbes(), 404, None),
+    (FilterRefused("lvef_min must not be above lvef_max."), 422, None),
     (JobUnknown(), 404, None),
     (JobRunning("ab" * 8), 409, None),
     (JobEnded(), 409, None),

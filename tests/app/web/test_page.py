@@ -7,6 +7,7 @@ import re
 import pytest
 
 from app.access.keys import create_key
+from app.web.page import FORM_FIELDS
 
 
 @pytest.fixture
@@ -37,6 +38,31 @@ def test_a_plain_form_post_gives_the_answer_as_tables(running):
         assert hit["study_id"] in page.text
         assert hit["views"][0]["thumbnail_url"] in page.text
     assert "not a medical device" in page.text
+
+
+def test_a_field_that_is_left_empty_is_no_filter_and_a_filled_one_is(running):
+    empty = dict.fromkeys(FORM_FIELDS, "")
+    page = running.client.post("/", files={"files": b"1"}, data=empty | {"k": "20"})
+    assert page.status_code == 200, page.text
+    assert page.text.count("g0-s") >= 20
+    filled = {"sex": "female", "age_min": "70", "one_per_patient": "true", "acquired_after": "2026-01-01"}
+    page = running.client.post("/", files={"files": b"1"}, data=empty | {"k": "20"} | filled).text
+    expected = {hit["study_id"] for hit in running.search(1, k=20, **filled).json()["neighbours"]}
+    assert expected == {f"g0-s{row}" for row in range(11, 20, 2)}
+    assert set(re.findall(r"g0-s\d+", page)) == expected
+
+
+def test_filters_that_contradict_each_other_show_the_form_again(running):
+    page = running.client.post("/", files={"files": b"1"}, data={"lvef_min": "50", "lvef_max": "40"})
+    assert page.status_code == 422
+    assert "lvef_min must not be above lvef_max." in page.text
+    assert 'enctype="multipart/form-data"' in page.text
+
+
+def test_where_no_study_matches_the_page_says_so(running):
+    page = running.client.post("/", files={"files": b"1"}, data={"view": "PLAX"})
+    assert page.status_code == 200
+    assert "No study of the index matches" in page.text
 
 
 def cells_of_rows(page):

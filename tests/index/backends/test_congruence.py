@@ -141,10 +141,11 @@ def test_equal_vectors_come_in_ascending_id_order(make_index, distinct):
     assert_exact(make_index(ids, vectors), ids, vectors, np.concatenate([vectors[:5], random_unit(rng, 40)]), 25)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.0005, 0.01, 0.02, 0.1, 0.5, 0.97, 0.999, 1.0])
-def test_allowed_ids_are_searched_exactly_at_every_selectivity(make_index, share):
+@pytest.mark.parametrize("distinct", [2000, 60], ids=["", "many are equal"])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.02, 0.1, 0.5, 0.97, 0.999, 1.0])
+def test_allowed_ids_are_searched_exactly_at_every_selectivity(make_index, share, distinct):
     rng = np.random.default_rng(7)
-    ids, vectors = np.sort(rng.permutation(9000)[:2000]), random_unit(rng, 2000)
+    ids, vectors = np.sort(rng.permutation(9000)[:2000]), random_unit(rng, distinct)[rng.permutation(2000) % distinct]
     allowed = rng.permutation(ids)[: round(share * 2000)]
     index = make_index(ids, vectors)
     for batch in (1, 40):
