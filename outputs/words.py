@@ -37,6 +37,7 @@ __all__ = [
     "flag_words",
     "held_out_words",
     "lacking_sentence",
+    "lead_words",
     "lvef_class_words",
     "lvef_disagree_words",
     "number_words",
@@ -107,6 +108,32 @@ _WHAT_TO_DO = {
     "beats_differ": "Take the answer with care, or send a calmer stretch.",
     "rate_implausible": "A rate can be given with the request.",
 }
+
+
+_OF_A_LEAD = {
+    "leads_flat": "no signal",
+    "leads_saturated": "at the end of its range",
+    "leads_lost": "no heartbeat",
+    "leads_in_turn": "only a part of the time",
+    "disconnected": "no heartbeat",
+    "noisy": "noisy",
+    "wander": "baseline wanders",
+    "mains_hum": "hum",
+    "signal_clipped": "cut off",
+    "samples_missing": "gaps",
+    "samples_wrapped": "samples wrapped",
+    "leads_inconsistent": "contradicts other leads",
+    "arms_exchanged": "exchanged?",
+    "limb_leads_exchanged": "exchanged?",
+    "chest_leads_exchanged": "exchanged?",
+    "heart_mirrored": "mirrored?",
+    "calibration_pulse": "calibration pulse",
+}
+
+
+def lead_words(code: str) -> str:
+    """A finding in a word or three, beside its lead on the drawing; `doubtful` for one that is not known."""
+    return _OF_A_LEAD.get(code, "doubtful")
 
 
 def what_to_do(code: str) -> str:

@@ -31,6 +31,7 @@ from inputs.ecg.measured.rate_check import rate_warning
 from inputs.ecg.prepare import ecg_windows
 from inputs.ecg.quality import window_starts
 from inputs.records import NO_HINTS, DeviceSaid, EcgRecording, InputWarning, ReadHints, UploadedFile
+from outputs.tracing import Tracing, tracing_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Question:
     filters: what must hold of a study. one_per_patient: whether of each patient the most similar study alone counts.
     hints: what helps to read its file. measured: whether the answer holds what is measured from the tracing.
     device_said: whether it holds what the electrocardiograph wrote beside the signal. withhold: whether findings of
-    quality may forbid an answer.
+    quality may forbid an answer. traced: whether the ten seconds that can be drawn are kept, 240 kB.
     """
 
     k: int = 0
@@ -51,6 +52,7 @@ class Question:
     measured: bool = True
     device_said: bool = False
     withhold: bool = True
+    traced: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Upload:
 
 @dataclass(frozen=True)
 class EcgFacts:
-    """What an answer says of the recording. The samples are not kept: they may be large, and an answer may wait."""
+    """What an answer says of the recording. Its samples are not kept, but for what is drawn where that was asked for:
+    they may be large, and an answer may wait."""
 
     source_format: str
     rate_hz: float
@@ -91,6 +94,8 @@ class EcgFacts:
     """None where it was not asked for."""
     said: DeviceSaid | None = None
     """None where it was not asked for, or the format has no place for it."""
+    tracing: Tracing | None = None
+    """None where it was not asked for."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +204,11 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
     measured = measure_traced(judged.traced) if question.measured else None
     of_rate = None if measured is None else rate_warning(judged.prepared.recording, measured)
     warnings = (*judged.warnings, *(() if of_rate is None else (of_rate,)), *of_the_search)
+    starts_s_W = tuple(start / spec.rate_hz for start in window_starts(signal_LN.shape[1], spec))
+    window_s = spec.window_samples / spec.rate_hz
+    tracing = None
+    if question.traced:
+        tracing = tracing_of(judged.prepared.recording, warnings, [(start_s, window_s) for start_s in starts_s_W])
     ecg = EcgFacts(
         recording.source_format,
         recording.rate_hz,
@@ -207,10 +217,11 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
         warnings,
         judged.withheld,
         judged.lead_quality(spec.leads),
-        tuple(start / spec.rate_hz for start in window_starts(signal_LN.shape[1], spec)),
-        spec.window_samples / spec.rate_hz,
+        starts_s_W,
+        window_s,
         measured,
         recording.said if question.device_said else None,
+        tracing,
     )
     return Query(snapshot, ecg_windows(signal_LN, spec), question.k, allowed_N, question.one_per_patient), ecg
 

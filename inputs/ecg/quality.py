@@ -7,7 +7,7 @@ Letters in array names: L leads, N samples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,19 +126,8 @@ def _select_leads(
     I and II must be in the file; where one of them carries no signal it follows from two other limb leads.
     """
     rows = dict(zip(recording.lead_names, recording.signal_mv, strict=True))
-    live = [lead for lead in LIMB_LEADS if lead in rows and carries_signal(rows[lead])]
-    derived: tuple[str, ...] = ()
-    first, second = (live[0], live[1]) if len(live) > 1 else ("I", "II")
-    if "I" in rows and "II" in rows:
-        derived = tuple(
-            lead
-            for lead in LIMB_LEADS
-            if lead in spec.leads and (lead not in rows or (lead not in live and len(live) > 1))
-        )
-        one, two = rows[first], rows[second]
-        for lead in derived:
-            of_one, of_two = from_two(lead, first, second)
-            rows[lead] = np.float32(of_one) * one + np.float32(of_two) * two
+    derived, pair = limb_leads_to_compute(rows, spec.leads)
+    rows |= computed_limb_leads(rows, derived, pair)
     missing = tuple(lead for lead in spec.leads if lead not in rows)
     if missing:
         raise UnusableRecording(
@@ -148,7 +137,33 @@ def _select_leads(
             leads=missing,
         )
     selected = tuple(rows[lead].astype(np.float32, copy=False) for lead in spec.leads)
-    return selected, (derived, (first, second)) if derived else None
+    return selected, (derived, pair) if derived else None
+
+
+def limb_leads_to_compute(
+    rows: Mapping[str, NDArray[np.float32]], wanted: Container[str]
+) -> tuple[tuple[str, ...], tuple[str, str]]:
+    """Which of the limb leads that are wanted follow from two others by name, and from which two.
+
+    Those that are not in `rows`, or carry no signal there while two others do; none without I and II.
+    """
+    live = [lead for lead in LIMB_LEADS if lead in rows and carries_signal(rows[lead])]
+    pair = (live[0], live[1]) if len(live) > 1 else ("I", "II")
+    if "I" not in rows or "II" not in rows:
+        return (), pair
+    lacking = (lead for lead in LIMB_LEADS if lead not in rows or (lead not in live and len(live) > 1))
+    return tuple(lead for lead in lacking if lead in wanted), pair
+
+
+def computed_limb_leads(
+    rows: Mapping[str, NDArray[np.float32]], derived: Sequence[str], pair: tuple[str, str]
+) -> dict[str, NDArray[np.float32]]:
+    """These leads from those two, sample by sample."""
+    computed = {}
+    for lead in derived:
+        of_one, of_two = from_two(lead, *pair)
+        computed[lead] = np.float32(of_one) * rows[pair[0]] + np.float32(of_two) * rows[pair[1]]
+    return computed
 
 
 def _refuse_lost(levels: Levels, *, despite_lost_leads: bool) -> None:
