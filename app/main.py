@@ -28,7 +28,7 @@ from app.routes import (
 )
 from app.service import Service
 from app.settings import Settings
-from app.web import docs, page, stylesheet
+from app.web import answers, assets, docs, page, session, studies
 
 KEEP_ALIVE_S = 30
 ACCEPTED_AT_ONCE = 512
@@ -62,7 +62,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.state.service = service
     app.state.info, app.state.description = Kept(), Kept()
     install_handlers(app)
-    for part in (ecg, index, health, info, docs, page, stylesheet):
+    for part in (ecg, index, health, info, docs, page, session, answers, studies, assets):
         app.include_router(part.router)
     add_frame(app, settings, service.metrics)
     return app

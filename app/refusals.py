@@ -6,6 +6,7 @@
     ├── NoSpace       no room on the server's disk
     ├── NoProbes      a prediction of a bundle that predicts nothing
     ├── NoEmbeddings  a search with a bundle that predicts only
+    ├── EcgOfAnotherModel  a further search for an ECG that an earlier bundle answered
     └── JobRunning    JobEnded    JobElsewhere    JobUnknown    JobNotStarted      rebuilds
 
 `app.answering` adds what may be wrong on the way of one ECG: QueueFull, BatcherClosed, NotSearchable.
@@ -50,6 +51,15 @@ class NoEmbeddings(Refusal):
             "no_embeddings",
             "The bundle being served gives no ECG embeddings to search with: it predicts only.",
             hint="Ask /v1/predict.",
+        )
+
+
+class EcgOfAnotherModel(Refusal):
+    def __init__(self) -> None:
+        super().__init__(
+            "ecg_of_another_model",
+            "Another model is served now than the one that this ECG was answered with.",
+            hint="Upload the ECG again.",
         )
 
 

@@ -123,8 +123,10 @@ class ReadQuery(BaseModel):
         return Question(hints=self.hints, device_said=self.device_said, withhold=self.quality == "withhold")
 
 
-class SearchQuery(ReadQuery):
-    """A search; an unknown parameter is refused, because a filter that silently does nothing is a wrong answer."""
+class StudyQuery(BaseModel):
+    """Which studies an ECG is laid beside."""
+
+    model_config = ConfigDict(extra="forbid")
 
     k: int = Field(default=DEFAULT_K, ge=1, le=MAX_K, description="How many studies.")
     exclude_patient: Annotated[str, StringConstraints(strip_whitespace=True)] | None = Field(
@@ -164,15 +166,23 @@ class SearchQuery(ReadQuery):
         """Raises FilterRefused. A study of which something is unknown matches no filter that asks for it."""
         return Filters(**{field.name: getattr(self, field.name) for field in fields(Filters)})
 
-    def question(self) -> Question:
-        """Raises FilterRefused."""
+    def narrows(self, question: Question) -> Question:
+        """The same question of these studies. Raises FilterRefused."""
         return replace(
-            super().question(),
+            question,
             k=self.k,
             exclude_patient=self.exclude_patient,
             filters=self.filters,
             one_per_patient=self.one_per_patient,
         )
+
+
+class SearchQuery(ReadQuery, StudyQuery):
+    """A search; an unknown parameter is refused, because a filter that silently does nothing is a wrong answer."""
+
+    def question(self) -> Question:
+        """Raises FilterRefused."""
+        return self.narrows(super().question())
 
 
 class RebuildRequest(BaseModel):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import AbstractContextManager
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import structlog
 
@@ -12,13 +13,14 @@ from app.access.keys import KeyRing
 from app.access.sessions import Sessions
 from app.answering.admission import Admission
 from app.answering.batcher import Batcher
+from app.answering.kept_answers import KeptAnswers
 from app.answering.lane import (
     Found,
     Query,
     retrieve,
     warm_up,
 )
-from app.answering.pipeline import Answer, Pipeline, Question, Reader, Upload
+from app.answering.pipeline import Answer, AnsweredEcg, Pipeline, Question, Reader, Upload
 from app.answering.snapshots import INDEX_CODES, Retriever
 from app.answering.workers import FairThreads, started_pool
 from app.jobs import Command, RebuildJobs, rebuild_command
@@ -56,6 +58,7 @@ class Service:
         self.metrics = Metrics()
         self.keys = KeyRing(settings.keys_file)
         self.sessions = Sessions(settings.session_hours * 3600)
+        self.kept: KeptAnswers[Any] = KeptAnswers(settings.kept_answers_bytes, settings.kept_answers_minutes * 60)
         self.retriever = Retriever(embedder, IndexStore(settings.index_dir))
         self.batcher: Batcher[Query, Found] = Batcher(
             retrieve,
@@ -137,10 +140,17 @@ class Service:
         Raises InputError, FilterRefused, NotSearchable, QueueFull, BatcherClosed, NoSpace, and TookTooLong after
         `answer_timeout_s`.
         """
+        return await self._within_time(self.pipeline.answer(upload, question, caller))
+
+    async def ask_again(self, ecg: AnsweredEcg, question: Question) -> Answer:
+        """The same ECG beside the studies that `question` allows now. Raises as `ask` does."""
+        return await self._within_time(self.pipeline.again(ecg, question))
+
+    async def _within_time(self, answering: Coroutine[Any, Any, Answer]) -> Answer:
         limit = asyncio.timeout(self.settings.answer_timeout_s)
         try:
             async with limit:
-                answer = await self.pipeline.answer(upload, question, caller)
+                answer = await answering
         except OSError as error:  # TimeoutError among them
             if limit.expired():
                 raise TookTooLong from None

@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     """Whether browsers keep a log-in only over HTTPS (and, most of them, on this machine). False lets the session cross
     a network in the clear."""
 
+    kept_answers_minutes: float = Field(default=60.0, gt=0, le=24 * 60)
+    """How long the page keeps an answer, in memory alone, so that its address can be gone back to."""
+    kept_answers_bytes: int = Field(default=64 * 2**20, ge=0)
+    """What kept answers may take together, some 300 kB each; the oldest go first."""
+
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -129,6 +129,8 @@ def write_index(
         "clips_per_batch": CLIPS_PER_BATCH,
         "cohort_tables_sha256": cohort.echo_tables_sha256,
     }
+    if cohort.about.is_simulated:
+        build["simulated"] = True
     with (
         store.write(
             bundle_id=bundle.id, bundle_sha256=bundle.sha256, dim=bundle.embedding_dim, build=build

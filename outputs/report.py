@@ -396,6 +396,9 @@ class _OfAModel(EcgAnswer):
 
 class SearchAnswer(_OfAModel):
     generation: str
+    studies_simulated: bool | None = Field(
+        default=None, description="True where the studies of the index are invented; absent where nobody says so."
+    )
     measured: MeasuredEcg | None = Field(default=None, description="Absent in answers of earlier versions.")
     predictions: Predictions | None = Field(
         default=None, description="Absent where the answer is withheld, and when the bundle has no probes."

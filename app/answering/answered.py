@@ -71,8 +71,10 @@ def search_answer(answer: Answer, request_id: str) -> SearchAnswer:
         **_measured(answer.ecg.measured),
         **_of_the_model(answer),
     )
-    if answer.narrowed is not None:
-        report.filters = _filters(answer.narrowed)  # set, and therefore written
+    if answer.snapshot.searchable.manifest.build.get("simulated"):
+        report.studies_simulated = True  # set, and therefore written
+    if answer.search.narrowed is not None:
+        report.filters = _filters(answer.search.narrowed)  # set, and therefore written
     if answer.found is None:
         return report
     report.neighbours = _neighbours(answer.found, answer.cards)
@@ -147,7 +149,7 @@ def _common(answer: Answer, request_id: str) -> dict[str, Any]:
             lead_quality=[LeadQuality(lead=one.lead, codes=list(one.codes)) for one in ecg.lead_quality],
             **_device_said(ecg.said),
         ),
-        "warnings": [_warning(warning) for warning in (*ecg.warnings, *unusual_ones)],
+        "warnings": [_warning(warning) for warning in (*ecg.warnings, *answer.search.warnings, *unusual_ones)],
         "timing_ms": answer.timing_ms,
         "disclaimer": DISCLAIMER,
     }

@@ -25,14 +25,16 @@ from models.bundle import EcgVerdict
 class Query:
     """One prepared ECG. `k` is 0 when only predictions are wanted; allowed_N are row ids, None for all.
 
-    one_per_patient: whether of each patient the most similar study alone is wanted.
+    windows_WLN: None of an ECG whose verdict is known already. one_per_patient: whether of each patient the most similar
+    study alone is wanted.
     """
 
     snapshot: Snapshot
-    windows_WLN: NDArray[np.float32]
+    windows_WLN: NDArray[np.float32] | None
     k: int = 0
     allowed_N: NDArray[np.int64] | None = None
     one_per_patient: bool = False
+    verdict: EcgVerdict | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,8 @@ def retrieve(queries: Sequence[Query]) -> list[Found]:
     """Embed, probe and search a batch; queries of different snapshots or window counts do not mix."""
     alike: dict[tuple[int, tuple[int, ...]], list[int]] = defaultdict(list)
     for position, query in enumerate(queries):
-        alike[id(query.snapshot), query.windows_WLN.shape].append(position)
+        shape = () if query.windows_WLN is None else query.windows_WLN.shape
+        alike[id(query.snapshot), shape].append(position)
     answered: dict[int, Found] = {}
     for positions in alike.values():
         answered.update(zip(positions, _retrieve_alike([queries[position] for position in positions]), strict=True))
@@ -60,20 +63,26 @@ def retrieve(queries: Sequence[Query]) -> list[Found]:
 
 
 def _retrieve_alike(queries: Sequence[Query]) -> list[Found]:
-    embedder = queries[0].snapshot.embedder
     started = time.perf_counter()
-    ecgs = embedder.embed_ecgs(np.stack([query.windows_WLN for query in queries]))
+    verdicts = _verdicts(queries)
     embedded = time.perf_counter()
-    vectors_BD = ecgs.embeddings_BD
-    if vectors_BD is None:  # of a model that predicts only, which the pipeline lets nobody search with
-        vectors_BD = np.empty((len(queries), 0), np.float32)
+    # A model that predicts only gives no vectors: the pipeline lets nobody search with it.
+    vectors_BD = np.stack([np.empty(0, np.float32) if v.embedding_D is None else v.embedding_D for v in verdicts])
     hits = _search(queries, vectors_BD)
     percentile_BK = _percentiles(queries, vectors_BD, [similarity_K for _, similarity_K in hits])
     searched = time.perf_counter()
     return [
-        Found(ecgs.row(number), *hit, percentile_K, embed_s=embedded - started, search_s=searched - embedded)
-        for number, (hit, percentile_K) in enumerate(zip(hits, percentile_BK, strict=True))
+        Found(verdict, *hit, percentile_K, embed_s=embedded - started, search_s=searched - embedded)
+        for verdict, hit, percentile_K in zip(verdicts, hits, percentile_BK, strict=True)
     ]
+
+
+def _verdicts(queries: Sequence[Query]) -> list[EcgVerdict]:
+    windows = [query.windows_WLN for query in queries if query.windows_WLN is not None]
+    if not windows:
+        return [query.verdict for query in queries if query.verdict is not None]
+    ecgs = queries[0].snapshot.embedder.embed_ecgs(np.stack(windows))
+    return [ecgs.row(number) for number in range(len(queries))]
 
 
 def _search(

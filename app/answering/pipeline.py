@@ -10,9 +10,9 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from app.answering.batcher import Batcher
 from app.answering.lane import Found, Query
 from app.answering.snapshots import Snapshot
 from app.answering.workers import FairThreads
+from app.refusals import EcgOfAnotherModel
 from ground.disk import sha256
 from index.catalogue.cards import StudyCard
 from index.catalogue.filters import NO_FILTERS, Filters
@@ -31,6 +32,7 @@ from inputs.ecg.measured.rate_check import rate_warning
 from inputs.ecg.prepare import ecg_windows
 from inputs.ecg.quality import window_starts
 from inputs.records import NO_HINTS, DeviceSaid, EcgRecording, InputWarning, ReadHints, UploadedFile
+from models.bundle import EcgVerdict
 from outputs.tracing import Tracing, tracing_of
 
 
@@ -83,7 +85,7 @@ class EcgFacts:
     duration_s: float
     lead_names: tuple[str, ...]
     warnings: tuple[InputWarning, ...]
-    """Of reading, of preparation, of the gate, and of a search that was left with nothing."""
+    """Of reading, of preparation and of the gate."""
     withheld: tuple[str, ...]
     """Codes of those that forbid an answer."""
     lead_quality: tuple[LeadQuality, ...]
@@ -108,10 +110,19 @@ class Narrowed:
 
 
 @dataclass(frozen=True, eq=False)
+class Search:
+    """Which rows may be found, None for all, and what there is to say of that. narrowed: None where nothing was asked."""
+
+    allowed_N: NDArray[np.int64] | None = field(default=None, repr=False)
+    narrowed: Narrowed | None = None
+    warnings: tuple[InputWarning, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Answer:
     """Everything an answer is made of. `sha256` is the upload's; `cards` are in the order of `found.ids_K`.
 
-    found: None where the answer is withheld. narrowed: None where nothing of the kind was asked.
+    found: None where the answer is withheld.
     """
 
     sha256: str
@@ -120,7 +131,22 @@ class Answer:
     found: Found | None
     cards: Sequence[StudyCard]
     timing_ms: dict[str, float]
-    narrowed: Narrowed | None = None
+    search: Search
+
+
+@dataclass(frozen=True, eq=False)
+class AnsweredEcg:
+    """What is known of an ECG once it has been answered: enough to search again without it, and nothing of its file."""
+
+    sha256: str
+    bundle_sha256: str
+    facts: EcgFacts
+    verdict: EcgVerdict | None
+
+    @classmethod
+    def of(cls, answer: Answer) -> Self:
+        verdict = None if answer.found is None else answer.found.verdict
+        return cls(answer.sha256, answer.snapshot.embedder.sha256, answer.ecg, verdict)
 
 
 class Reader(Protocol):
@@ -150,18 +176,35 @@ class Pipeline:
 
     async def answer(self, upload: Upload, question: Question, caller: str) -> Answer:
         clock = _Clock()
-        query, ecg = await self.reading.run(lambda: self._read(upload, question, clock), caller)
-        narrowed = _narrowed(query, question)
+        query, ecg, search = await self.reading.run(lambda: self._read(upload, question, clock), caller)
         if ecg.withheld and question.withhold:
-            return Answer(upload.sha256, query.snapshot, ecg, None, (), clock.timing_ms(), narrowed)
+            return Answer(upload.sha256, query.snapshot, ecg, None, (), clock.timing_ms(), search)
+        found, cards = await self._find(query, clock)
+        return Answer(upload.sha256, query.snapshot, ecg, found, cards, clock.timing_ms(), search)
+
+    async def again(self, known: AnsweredEcg, question: Question) -> Answer:
+        """The answer to an ECG that was answered before, beside the studies that `question` allows now.
+
+        Raises EcgOfAnotherModel besides.
+        """
+        clock, snapshot = _Clock(), self.retriever.current
+        if known.bundle_sha256 != snapshot.embedder.sha256:
+            raise EcgOfAnotherModel
+        search = await asyncio.to_thread(_search, snapshot, question)
+        if known.verdict is None:
+            return Answer(known.sha256, snapshot, known.facts, None, (), clock.timing_ms(), search)
+        query = Query(snapshot, None, question.k, search.allowed_N, question.one_per_patient, known.verdict)
+        found, cards = await self._find(query, clock)
+        return Answer(known.sha256, snapshot, known.facts, found, cards, clock.timing_ms(), search)
+
+    async def _find(self, query: Query, clock: _Clock) -> tuple[Found, Sequence[StudyCard]]:
         with clock.stage("queue"):
             found, waited_s = await self.batcher.submit(query)
         clock.set(queue=waited_s, embed=found.embed_s, search=found.search_s)
         with clock.stage("catalogue"):
-            cards = await asyncio.to_thread(_cards, found, query.snapshot)
-        return Answer(upload.sha256, query.snapshot, ecg, found, cards, clock.timing_ms(), narrowed)
+            return found, await asyncio.to_thread(_cards, found, query.snapshot)
 
-    def _read(self, upload: Upload, question: Question, clock: _Clock) -> tuple[Query, EcgFacts]:
+    def _read(self, upload: Upload, question: Question, clock: _Clock) -> tuple[Query, EcgFacts, Search]:
         """Both on one thread, so that there are never more recordings in memory than threads."""
         with clock.stage("read"):
             recording = self.reader.read_ecg(upload.files, question.hints)
@@ -177,33 +220,29 @@ _NO_STUDY = InputWarning(
 )
 
 
-def _allowed(snapshot: Snapshot, question: Question) -> tuple[NDArray[np.int64] | None, tuple[InputWarning, ...]]:
-    """The rows that may be found, None for all, and what there is to say of that."""
+def _search(snapshot: Snapshot, question: Question) -> Search:
     if not question.k:
-        return None, ()
+        return Search()
     catalogue, patient = snapshot.searchable.catalogue, question.exclude_patient
     allowed_N = catalogue.allowed(question.filters, exclude_patient=patient)
     unknown = patient is not None and not catalogue.knows_patient(patient)
     left_with_none = allowed_N is not None and not len(allowed_N)
-    return allowed_N, (*((_NOT_EXCLUDED,) if unknown else ()), *((_NO_STUDY,) if left_with_none else ()))
+    warnings = (*((_NOT_EXCLUDED,) if unknown else ()), *((_NO_STUDY,) if left_with_none else ()))
+    narrowed = None
+    if question.filters.asked or question.one_per_patient:
+        studies = catalogue.count if allowed_N is None else len(allowed_N)
+        narrowed = Narrowed(question.filters, question.one_per_patient, studies)
+    return Search(allowed_N, narrowed, warnings)
 
 
-def _narrowed(query: Query, question: Question) -> Narrowed | None:
-    if not query.k or not (question.filters.asked or question.one_per_patient):
-        return None
-    catalogue = query.snapshot.searchable.catalogue
-    studies = catalogue.count if query.allowed_N is None else len(query.allowed_N)
-    return Narrowed(question.filters, question.one_per_patient, studies)
-
-
-def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) -> tuple[Query, EcgFacts]:
-    allowed_N, of_the_search = _allowed(snapshot, question)
+def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) -> tuple[Query, EcgFacts, Search]:
+    search = _search(snapshot, question)
     spec = snapshot.embedder.ecg
     judged = judge_ecg(recording, spec)
     signal_LN = judged.prepared.signal_LN
     measured = measure_traced(judged.traced) if question.measured else None
     of_rate = None if measured is None else rate_warning(judged.prepared.recording, measured)
-    warnings = (*judged.warnings, *(() if of_rate is None else (of_rate,)), *of_the_search)
+    warnings = (*judged.warnings, *(() if of_rate is None else (of_rate,)))
     starts_s_W = tuple(start / spec.rate_hz for start in window_starts(signal_LN.shape[1], spec))
     window_s = spec.window_samples / spec.rate_hz
     tracing = None
@@ -223,7 +262,8 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
         recording.said if question.device_said else None,
         tracing,
     )
-    return Query(snapshot, ecg_windows(signal_LN, spec), question.k, allowed_N, question.one_per_patient), ecg
+    windows_WLN = ecg_windows(signal_LN, spec)
+    return Query(snapshot, windows_WLN, question.k, search.allowed_N, question.one_per_patient), ecg, search
 
 
 def _cards(found: Found, snapshot: Snapshot) -> Sequence[StudyCard]:

@@ -35,12 +35,15 @@ def find_caller(request: Request, service: Service) -> ApiKey | None:
     return key.model_copy(update={"scopes": ("query",)}) if key and "query" in key.scopes else None
 
 
-def require(request: Request, service: Service, scope: Scope) -> None:
-    """Raises Unauthorised or Forbidden. Without a keys file everything is open, to this machine's own callers."""
+def require(request: Request, service: Service, scope: Scope, *, looks_at_parameters: bool = False) -> None:
+    """Raises Unauthorised or Forbidden. Without a keys file everything is open, to this machine's own callers.
+
+    looks_at_parameters: of a route that declares none and takes them all the same, as a page's forms send them.
+    """
     refuse_other_sites(request, service)
     if service.keys.enforced:
         _require_key(request, service, scope)
-    refuse_parameters_without_effect(request)
+    refuse_parameters_without_effect(request, some=looks_at_parameters)
 
 
 def _require_key(request: Request, service: Service, scope: Scope) -> None:
@@ -52,15 +55,15 @@ def _require_key(request: Request, service: Service, scope: Scope) -> None:
         raise Forbidden("scope_missing", f"This key does not have the scope {scope}.")
 
 
-def refuse_parameters_without_effect(request: Request) -> None:
+def refuse_parameters_without_effect(request: Request, *, some: bool = False) -> None:
     """Raises InvalidParameter for what would be dropped without a word, and a filter or a source with it.
 
     That is one of two values, and any parameter of a route that declares none; the others look at theirs themselves.
     """
     names = [name for name, _ in request.query_params.multi_items()]
-    if len(set(names)) < len(names):
+    if len(set(names)) < len(names) and not some:
         raise InvalidParameter("invalid_parameter", "A parameter in the address comes twice.")
-    if names and not request.scope["route"].dependant.query_params:
+    if names and not some and not request.scope["route"].dependant.query_params:
         raise InvalidParameter("invalid_parameter", "This address takes no parameters.")
 
 

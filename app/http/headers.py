@@ -1,4 +1,5 @@
-"""Headers that every answer carries, whatever it is: nothing is stored, nothing runs, nothing is embedded elsewhere."""
+"""Headers that every answer carries, whatever it is: nothing is stored, nothing runs or loads that is not this
+service's own, nothing is embedded elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
+        "form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",

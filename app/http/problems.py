@@ -24,8 +24,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from app.answering.batcher import BatcherClosed, QueueFull
+from app.answering.kept_answers import AnswerGone
 from app.answering.snapshots import NotSearchable
 from app.refusals import (
+    EcgOfAnotherModel,
     JobElsewhere,
     JobEnded,
     JobNotStarted,
@@ -147,6 +149,8 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     FilterRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     NoEmbeddings: HTTPStatus.NOT_FOUND,
     NoProbes: HTTPStatus.NOT_FOUND,
+    AnswerGone: HTTPStatus.NOT_FOUND,
+    EcgOfAnotherModel: HTTPStatus.CONFLICT,
     JobUnknown: HTTPStatus.NOT_FOUND,
     JobRunning: HTTPStatus.CONFLICT,
     JobEnded: HTTPStatus.CONFLICT,

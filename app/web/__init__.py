@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from outputs import sentences, words
+from outputs import narrowed, sentences, words
 
 _environment = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -18,6 +18,8 @@ _environment = Environment(
 )
 _environment.globals["words"] = words
 _environment.globals["sentences"] = sentences
+_environment.globals["narrowed"] = narrowed
+_environment.globals["with_keys"] = False  # a page that says otherwise has who logged in
 
 
 def render(template: str, **values: Any) -> str:

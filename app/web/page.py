@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
+from app.answering.pipeline import Upload
 from app.http.bodies import takes_upload
 from app.http.dependencies import ServiceDep, find_caller, refuse_other_sites, require
 from app.http.problems import EXPECTED, Problem, Unauthorised, problem_of, problem_of_validation
@@ -23,10 +24,9 @@ from app.http.uploads import UploadForm, admit, ask, read_upload
 from app.schemas import DEFAULT_K, MAX_K, SearchQuery
 from app.service import Service
 from app.web import render
-from app.web.kept import KeptAnswer, KeptRefusal, KeptUpload, keep
+from app.web.kept import KeptUpload, keep
 from app.web.sample import SAMPLE
 from app.web.session import know_browser
-from app.answering.pipeline import Upload
 from inputs.ecg.readable import READABLE, UNSTATED
 from inputs.records import MAX_EXAM_LETTERS, MAX_STRETCH_S, UploadedFile
 
@@ -65,7 +65,7 @@ async def ask_by_form(request: Request, service: ServiceDep) -> Response:
     except Unauthorised as problem:
         return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
     except ValidationError as error:
-        return _form(service, problem_of_validation(_as_query(error)), filled)
+        return _form(service, problem_of_validation(as_query(error)), filled)
     except EXPECTED as error:
         return _form(service, problem_of(error), filled)
 
@@ -101,14 +101,14 @@ async def _answered(request: Request, service: Service, form: UploadForm, filled
         return response
     response = RedirectResponse("", HTTPStatus.SEE_OTHER)
     owner = know_browser(request, response, service)
-    kept: list[KeptAnswer | KeptRefusal] = []
+    answers: list[str | Problem] = []
     for one in several:
         try:
             answer = await ask(request, service, one, question)
-            kept.append(await keep(service, owner, answer, question, request.state.request_id))
+            answers.append(await keep(service, owner, answer, question, request.state.request_id))
         except EXPECTED as error:
-            kept.append(KeptRefusal(problem_of(error)))
-    name = service.kept.keep(owner, KeptUpload(tuple(kept), narrowing), 1)
+            answers.append(problem_of(error))
+    name = service.kept.keep(owner, KeptUpload(tuple(answers), narrowing), KeptUpload.n_bytes)
     response.headers["location"] = f"/uploads/{name}"
     return response
 
@@ -138,7 +138,7 @@ def _form(service: Service, problem: Problem | None = None, filled: Mapping[str,
     page = render(
         "form.html",
         problem=problem,
-        filled=_Filled(filled),
+        filled=filled,
         reading=any(name in filled for name in _OF_READING),
         narrowing=any(name not in _OF_READING for name in filled),
         studies=generation.index.count if generation else 0,
@@ -155,6 +155,6 @@ def _form(service: Service, problem: Problem | None = None, filled: Mapping[str,
     return HTMLResponse(page, problem.status_code if problem else HTTPStatus.OK, problem.headers if problem else None)
 
 
-def _as_query(error: ValidationError) -> list[dict[str, Any]]:
+def as_query(error: ValidationError) -> list[dict[str, Any]]:
     """As FastAPI names the place of a query parameter."""
     return [{**e, "loc": ("query", *e["loc"])} for e in error.errors(include_url=False, include_input=False)]

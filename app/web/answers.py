@@ -1,0 +1,249 @@
+"""An answer that was kept: its page, the documents that are taken along, and what its drawings are made of.
+
+The address of an answer holds what was asked of the studies, so that Back, reload and a bookmark show the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+from pydantic import ValidationError
+
+from app.answering.answered import search_answer
+from app.answering.kept_answers import AnswerGone
+from app.answering.pipeline import Question
+from app.http.dependencies import ServiceDep, caller_of
+from app.http.problems import InvalidParameter, NotFound, Problem, problem_of, problem_of_validation
+from app.schemas import DEFAULT_K, MAX_K, StudyQuery
+from app.service import Service
+from app.web import render
+from app.web.drawn import Drawing, switches
+from app.web.kept import KeptAnswer, KeptUpload
+from app.web.page import address, as_query
+from app.web.session import owner_of
+from app.web.shown import page
+from index.catalogue.filters import FilterRefused
+from outputs.answer_csv import answer_csv
+from outputs.answer_pdf import answer_pdf
+from outputs.beside import compared_rows, shared_sentence
+from outputs.ecg_svg import ecg_svg
+from outputs.lvef_svg import lvef_svg
+from outputs.report import SearchAnswer
+from outputs.tracing import Tracing
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """One kept answer, and what an address asks of it. problem: why what it asks of the studies is refused."""
+
+    kept: KeptAnswer
+    question: Question
+    drawing: Drawing
+    filled: Mapping[str, str]
+    problem: Problem | None
+
+
+def _asked(request: Request, service: Service, name: str) -> _Asked:
+    """Raises AnswerGone, InvalidParameter."""
+    kept = service.kept.get(owner_of(request, service), name)
+    if not isinstance(kept, KeptAnswer):
+        raise AnswerGone(service.settings.kept_answers_minutes)
+    given = {name: value for name, value in request.query_params.items() if value}
+    filled = {name: value for name, value in given.items() if name not in Drawing.NAMES}
+    drawing = Drawing.of(given)
+    try:
+        question = StudyQuery.model_validate(filled).narrows(kept.question)
+    except ValidationError as error:
+        return _Asked(kept, kept.question, drawing, filled, problem_of_validation(as_query(error)))
+    except FilterRefused as error:
+        return _Asked(kept, kept.question, drawing, filled, problem_of(error))
+    return _Asked(kept, question, drawing, filled, None)
+
+
+async def _report(request: Request, service: Service, asked: _Asked) -> SearchAnswer:
+    """What was kept where the same is asked, else a new search with the same ECG."""
+    if asked.question == asked.kept.question:
+        return await asyncio.to_thread(lambda: asked.kept.report)
+    with service.admit(caller_of(request), 0):
+        answer = await service.ask_again(asked.kept.ecg, asked.question)
+        return await asyncio.to_thread(search_answer, answer, request.state.request_id)
+
+
+@router.get("/answers/{name}.json")
+@page
+async def show_json(request: Request, service: ServiceDep, name: str) -> Response:
+    return await _document(request, service, name, "application/json", "json", _as_json)
+
+
+@router.get("/answers/{name}.csv")
+@page
+async def show_csv(request: Request, service: ServiceDep, name: str) -> Response:
+    return await _document(request, service, name, "text/csv; charset=utf-8", "csv", lambda report, _: answer_csv(report))
+
+
+@router.get("/answers/{name}.pdf")
+@page
+async def show_pdf(request: Request, service: ServiceDep, name: str) -> Response:
+    """One page of A4."""
+
+    def written(report: SearchAnswer, asked: _Asked) -> bytes:
+        return answer_pdf(report, asked.kept.ecg.facts.tracing, asked.kept.answered_at)
+
+    return await _document(request, service, name, "application/pdf", "pdf", written)
+
+
+@router.get("/answers/{name}.svg")
+@page
+async def show_svg(request: Request, service: ServiceDep, name: str) -> Response:
+    """The ECG alone, true to scale."""
+
+    def written(_: SearchAnswer, asked: _Asked) -> str:
+        return ecg_svg(_tracing_of(asked.kept), **asked.drawing.options, whole_file=True)
+
+    return await _document(request, service, name, "image/svg+xml", "svg", written)
+
+
+@router.get("/answers/{name}/samples")
+@page
+async def show_samples(request: Request, service: ServiceDep, name: str) -> Response:
+    """One lead as numbers, for a closer look: seconds and millivolt."""
+    lead = request.query_params.get("lead", "")
+    tracing = _tracing_of(service.kept.get(owner_of(request, service), name))
+    if lead not in tracing.lead_names:
+        raise NotFound("unknown_lead", "The ECG has no such lead.")
+    return Response(await asyncio.to_thread(_samples, tracing, lead), media_type="application/json")
+
+
+def _samples(tracing: Tracing, lead: str) -> bytes:
+    row_N = tracing.signal_mv_LN[tracing.lead_names.index(lead)]
+    signal_mv = [None if value != value else round(value, 4) for value in row_N.tolist()]
+    said = {"lead": lead, "rate_hz": tracing.rate_hz, "start_s": tracing.start_s, "signal_mv": signal_mv}
+    return json.dumps(said, separators=(",", ":")).encode()
+
+
+@router.get("/answers/{name}")
+@page
+async def show_answer(request: Request, service: ServiceDep, name: str) -> Response:
+    """The answer, beside the studies that its address asks for."""
+    asked = _asked(request, service, name)
+    report = await _report(request, service, asked)
+    html = await asyncio.to_thread(_page, service, name, asked, report)
+    status = 200 if asked.problem is None else asked.problem.status_code
+    return HTMLResponse(html, status)
+
+
+def _page(service: Service, name: str, asked: _Asked, report: SearchAnswer) -> str:
+    tracing, here = asked.kept.ecg.facts.tracing, f"/answers/{name}"
+    lvef = None if report.predictions is None else report.predictions.lvef
+    svg = {} if tracing is None else {"tracing_svg": ecg_svg(tracing, **asked.drawing.options)}
+    return render(
+        "answer.html",
+        answer=report,
+        name=name,
+        here=here,
+        problem=asked.problem,
+        filled=asked.filled,
+        asked=address("", asked.filled),
+        tracing=tracing,
+        drawn=address("", asked.drawing.asked),
+        switches=switches(asked.drawing, asked.filled, here),
+        lvef_chart="" if lvef is None else lvef_svg(lvef, report.neighbours or []),
+        kept_minutes=service.settings.kept_answers_minutes,
+        default_k=DEFAULT_K,
+        max_k=MAX_K,
+        with_keys=service.keys.enforced,
+        **svg,
+    )
+
+
+@router.get("/beside")
+@page
+async def show_beside(request: Request, service: ServiceDep) -> Response:
+    """Two kept answers, as `of` names them twice."""
+    owner, names = owner_of(request, service), request.query_params.getlist("of")
+    if len(names) != 2:
+        raise InvalidParameter("invalid_parameter", "Two ECGs are compared: tick two of the list.")
+    two = [service.kept.get(owner, name) for name in names]
+    if not all(isinstance(kept, KeptAnswer) for kept in two):
+        raise AnswerGone(service.settings.kept_answers_minutes)
+    return HTMLResponse(await asyncio.to_thread(_beside, service, names, two))
+
+
+def _beside(service: Service, names: Sequence[str], two: Sequence[KeptAnswer]) -> str:
+    first, second = (kept.report for kept in two)
+    shown = [
+        {"name": name, "answer": report, "svg": ecg_svg(_tracing_of(kept), name=f"ecg-{place}")}
+        for place, (name, kept, report) in enumerate(zip(names, two, (first, second), strict=True))
+    ]
+    return render(
+        "beside.html",
+        first=shown[0],
+        second=shown[1],
+        rows=list(compared_rows(first, second)),
+        shared=shared_sentence(first, second),
+        with_keys=service.keys.enforced,
+    )
+
+
+@router.get("/uploads/{name}")
+@page
+async def show_upload(request: Request, service: ServiceDep, name: str) -> Response:
+    """Several ECGs that came together."""
+    owner = owner_of(request, service)
+    upload = service.kept.get(owner, name)
+    if not isinstance(upload, KeptUpload):
+        raise AnswerGone(service.settings.kept_answers_minutes)
+    rows = await asyncio.to_thread(_rows, service, owner, upload)
+    return HTMLResponse(render("upload.html", rows=rows, asked=address("", upload.asked), with_keys=service.keys.enforced))
+
+
+def _rows(service: Service, owner: str, upload: KeptUpload) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for answer in upload.answers:
+        if isinstance(answer, Problem):
+            rows.append({"problem": answer})
+            continue
+        try:
+            kept = service.kept.get(owner, answer)
+        except AnswerGone as gone:
+            rows.append({"problem": problem_of(gone)})
+        else:
+            rows.append({"name": answer, "answer": kept.report})
+    return rows
+
+
+def _as_json(report: SearchAnswer, _: _Asked) -> str:
+    return report.model_dump_json(exclude_unset=True, indent=1)
+
+
+def _tracing_of(kept: KeptAnswer | KeptUpload) -> Tracing:
+    tracing = kept.ecg.facts.tracing if isinstance(kept, KeptAnswer) else None
+    if tracing is None:
+        raise NotFound("no_tracing", "There is no tracing at this address.")
+    return tracing
+
+
+async def _document(
+    request: Request,
+    service: Service,
+    name: str,
+    media_type: str,
+    ending: str,
+    write: Callable[[SearchAnswer, _Asked], str | bytes],
+) -> Response:
+    """A file to take along; its name is the request's id, and nothing of the upload's."""
+    asked = _asked(request, service, name)
+    if asked.problem is not None:
+        raise asked.problem
+    report = await _report(request, service, asked)
+    content = await asyncio.to_thread(write, report, asked)
+    headers = {"Content-Disposition": f'attachment; filename="echo2ecg-{report.request_id}.{ending}"'}
+    return Response(content, media_type=media_type, headers=headers)

@@ -1,0 +1,57 @@
+"""What the page keeps of an answered ECG, so that an address can show it again: `app.answering.kept_answers` holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from app.answering.answered import search_answer
+from app.answering.pipeline import Answer, AnsweredEcg, Question
+from app.http.problems import Problem
+from app.service import Service
+from outputs.report import SearchAnswer
+
+_OVERHEAD_BYTES = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class KeptAnswer:
+    """An ECG and what was answered: the report as it would be sent, what is drawn, and what a new search needs."""
+
+    ecg: AnsweredEcg
+    question: Question
+    report_json: bytes = field(repr=False)
+    answered_at: datetime
+
+    @property
+    def report(self) -> SearchAnswer:
+        """Takes milliseconds: ask for it off the event loop."""
+        return SearchAnswer.model_validate_json(self.report_json)
+
+    @property
+    def n_bytes(self) -> int:
+        tracing = self.ecg.facts.tracing
+        return len(self.report_json) + _OVERHEAD_BYTES + (0 if tracing is None else tracing.signal_mv_LN.nbytes)
+
+
+@dataclass(frozen=True, eq=False)
+class KeptUpload:
+    """Several ECGs that came together: the names of their answers, or why one has none; and what was asked of all."""
+
+    answers: tuple[str | Problem, ...]
+    asked: Mapping[str, str]
+
+    n_bytes = _OVERHEAD_BYTES
+
+
+async def keep(service: Service, owner: str, answer: Answer, question: Question, request_id: str) -> str:
+    """The name that it is kept by."""
+    written = await asyncio.to_thread(_written, answer, request_id)
+    kept = KeptAnswer(AnsweredEcg.of(answer), question, written, datetime.now(UTC))
+    return service.kept.keep(owner, kept, kept.n_bytes)
+
+
+def _written(answer: Answer, request_id: str) -> bytes:
+    return search_answer(answer, request_id).model_dump_json(exclude_unset=True).encode()

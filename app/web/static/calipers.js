@@ -1,0 +1,152 @@
+// Calipers over the tracing, in milliseconds and millivolt, by mouse, touch and keyboard; and one lead alone, larger.
+//
+// The drawing says its own scale: millimetres are the unit of its viewBox, and `data-mm-per-s` and `data-mm-per-mv` of
+// its root what they stand for. So a measurement is right at every zoom, whatever a pixel is.
+import { showLead } from "./lead.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const STEP_MM = 0.2;
+const FAR_MM = 2;
+
+export function enhanceTracing(root) {
+  const places = root.matches?.("#tracing") ? [root] : root.querySelectorAll("#tracing");
+  for (const place of places) {
+    const drawing = place.querySelector("svg.ecg");
+    if (drawing) new Calipers(place, drawing);
+  }
+}
+
+class Calipers {
+  constructor(place, drawing) {
+    this.drawing = drawing;
+    this.sheet = place.querySelector(".tracing");
+    this.button = place.querySelector("[data-measure]");
+    this.readout = place.querySelector("output");
+    this.perSecond = Number(drawing.dataset.mmPerS);
+    this.perMillivolt = Number(drawing.dataset.mmPerMv);
+    for (const hidden of place.querySelectorAll("[data-calipers]")) hidden.hidden = false;
+    this.button.addEventListener("click", () => (this.layer ? this.remove() : this.begin()));
+    drawing.addEventListener("pointerdown", (event) => this.press(event));
+    for (const label of drawing.querySelectorAll("text.ecg-label")) {
+      label.setAttribute("tabindex", "0");
+      label.setAttribute("role", "button");
+      label.classList.add("opens-lead");
+      const open = () => showLead(place.dataset.samples, label.textContent, label);
+      label.addEventListener("click", open);
+      label.addEventListener("keydown", (event) => event.key === "Enter" && open());
+    }
+  }
+
+  // Two ends, each a corner of a rectangle, in millimetres.
+  begin(from) {
+    this.remove();
+    const box = this.drawing.viewBox.baseVal;
+    const middle = from ?? { x: box.width * 0.35, y: box.height * 0.4 };
+    this.ends = [{ ...middle }, from ? { ...from } : { x: middle.x + this.perSecond * 0.4, y: middle.y + 10 }];
+    this.layer = document.createElementNS(SVG, "g");
+    this.layer.setAttribute("class", "calipers");
+    this.area = this.layer.appendChild(document.createElementNS(SVG, "rect"));
+    this.handles = this.ends.map((_, place) => this.handle(place));
+    this.drawing.append(this.layer);
+    this.button.setAttribute("aria-pressed", "true");
+    this.sheet.classList.add("measuring");
+    this.draw();
+    if (!from) this.handles[0].focus();
+  }
+
+  handle(place) {
+    const handle = this.layer.appendChild(document.createElementNS(SVG, "circle"));
+    handle.setAttribute("r", "1.6");
+    handle.setAttribute("tabindex", "0");
+    handle.setAttribute("role", "slider");
+    handle.setAttribute("aria-label", place ? "Second end of the calipers" : "First end of the calipers");
+    handle.addEventListener("pointerdown", (event) => {
+      event.stopPropagation();
+      event.preventDefault();
+      this.drag(event, place);
+    });
+    handle.addEventListener("keydown", (event) => this.key(event, place));
+    return handle;
+  }
+
+  press(event) {
+    if (event.target.closest(".ecg-label, .calipers circle")) return;
+    // A finger scrolls the page unless it was told to measure.
+    if (event.pointerType !== "mouse" && !this.layer) return;
+    if (event.button > 0) return;
+    event.preventDefault();
+    this.begin(this.at(event));
+    this.drag(event, 1);
+  }
+
+  drag(event, place) {
+    const move = (moved) => {
+      this.ends[place] = this.at(moved);
+      this.draw();
+    };
+    const stop = () => {
+      this.drawing.removeEventListener("pointermove", move);
+      this.drawing.removeEventListener("pointerup", stop);
+      this.drawing.removeEventListener("pointercancel", stop);
+      if (this.dragged < 0.5) this.remove();
+    };
+    this.drawing.setPointerCapture?.(event.pointerId);
+    this.drawing.addEventListener("pointermove", move);
+    this.drawing.addEventListener("pointerup", stop);
+    this.drawing.addEventListener("pointercancel", stop);
+  }
+
+  key(event, place) {
+    const step = event.shiftKey ? FAR_MM : STEP_MM;
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (event.key === "Escape") {
+      this.remove();
+      this.button.focus();
+    }
+    if (!way || !this.layer) return;
+    event.preventDefault();
+    this.ends[place] = this.within({ x: this.ends[place].x + way[0] * step, y: this.ends[place].y + way[1] * step });
+    this.draw();
+  }
+
+  get dragged() {
+    return this.layer ? Math.hypot(this.ends[1].x - this.ends[0].x, this.ends[1].y - this.ends[0].y) : Infinity;
+  }
+
+  at(event) {
+    const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(this.drawing.getScreenCTM().inverse());
+    return this.within(point);
+  }
+
+  within(point) {
+    const box = this.drawing.viewBox.baseVal;
+    return { x: Math.min(Math.max(point.x, 0), box.width), y: Math.min(Math.max(point.y, 0), box.height) };
+  }
+
+  draw() {
+    const [one, other] = this.ends;
+    const set = (element, values) => Object.entries(values).forEach(([name, value]) => element.setAttribute(name, value));
+    set(this.area, {
+      x: Math.min(one.x, other.x),
+      y: Math.min(one.y, other.y),
+      width: Math.abs(one.x - other.x),
+      height: Math.abs(one.y - other.y),
+    });
+    const ms = (Math.abs(other.x - one.x) / this.perSecond) * 1000;
+    const mv = (one.y - other.y) / this.perMillivolt;
+    const perMinute = ms >= 200 ? `, ${(60000 / ms).toFixed(0)}/min` : "";
+    const said = `${ms.toFixed(0)} ms${perMinute}, ${mv >= 0 ? "+" : "\u2212"}${Math.abs(mv).toFixed(2)} mV`;
+    this.readout.textContent = said;
+    this.handles.forEach((handle, place) => {
+      set(handle, { cx: this.ends[place].x, cy: this.ends[place].y, "aria-valuenow": ms.toFixed(0), "aria-valuetext": said });
+    });
+  }
+
+  remove() {
+    this.layer?.remove();
+    this.layer = null;
+    this.readout.textContent = "";
+    this.button.setAttribute("aria-pressed", "false");
+    this.sheet.classList.remove("measuring");
+  }
+}

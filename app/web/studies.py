@@ -1,0 +1,43 @@
+"""The page of one study of the index, for a look at a neighbour without losing the answer it came from."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+
+from app.answering.answered import study_detail
+from app.http.dependencies import ServiceDep
+from app.http.problems import NotFound
+from app.web import render
+from app.web.shown import page
+from ground.findings import phenotype_of
+
+router = APIRouter(include_in_schema=False)
+
+_NAME_LETTERS = 22
+"""Of `secrets.token_urlsafe(16)`."""
+
+
+@router.get("/studies/{study_id}")
+@page
+async def show_study_page(request: Request, service: ServiceDep, study_id: str) -> Response:
+    """Measurements, findings and views of one study. `of`: the answer to go back to."""
+    snapshot = service.retriever.current  # held, so that a swap does not close its generation while it is read
+    generation = snapshot.searchable
+    card = await asyncio.to_thread(generation.catalogue.card, study_id)
+    if card is None:
+        raise NotFound("unknown_study", "There is no study with this id in the index.")
+    of = request.query_params.get("of", "")
+    html = await asyncio.to_thread(
+        render,
+        "study.html",
+        study=study_detail(card, generation),
+        similar=None,
+        simulated=bool(generation.manifest.build.get("simulated")),
+        back=f"/answers/{of}" if len(of) == _NAME_LETTERS and of.replace("-", "").replace("_", "").isalnum() else "",
+        phenotype_of=phenotype_of,
+        with_keys=service.keys.enforced,
+    )
+    return HTMLResponse(html)
