@@ -63,6 +63,9 @@ from outputs.report import (
 )
 from outputs.words import DISCLAIMER, flag_words, unusual_words
 
+_ABOUT_LVEF = {"lvef_min", "lvef_max", "shd"}
+"""Filters that decide what LVEF a study has, SHD among them: an LVEF of 45 % or less is one of its flags."""
+
 
 def search_answer(answer: Answer, request_id: str) -> SearchAnswer:
     report = SearchAnswer(
@@ -177,6 +180,8 @@ def _warning(warning: InputWarning) -> AnswerWarning:
 
 def _contradictions(answer: Answer, found: Found) -> list[AnswerWarning]:
     near_K = [card.lvef_percent for card in one_of_each_patient(answer.cards)]
+    if answer.narrowed is not None and answer.narrowed.filters.asked.keys() & _ABOUT_LVEF:
+        near_K = []  # chosen by what they would be asked about
     contrary = contradictions(found.verdict.lvef, answer.snapshot.embedder.lvef, near_K)
     return [_warning(warning) for warning in contrary]
 

@@ -136,3 +136,12 @@ def test_predictions_alone_have_no_neighbours_to_disagree_with(running):
 def test_of_fewer_than_five_known_neighbours_no_disagreement_is_said(running):
     says(running, 62.0)
     assert "neighbours_disagree" not in warned(running.search(1, k=4).json())
+
+
+def test_neighbours_that_were_chosen_by_their_lvef_disagree_with_nothing(running):
+    says(running, 62.0)
+    for chosen in ({"lvef_max": 50}, {"lvef_min": 50}, {"shd": "false"}):
+        answer = running.search(1, k=20, **chosen).json()
+        assert len(answer["neighbours"]) == 16
+        assert set(warned(answer)) & {"neighbours_disagree", "lvef_disagrees"} == {"lvef_disagrees"}
+    assert "neighbours_disagree" in warned(running.search(1, k=20, age_min=60, one_per_patient="true").json())
