@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ def print_answer(answer: Mapping[str, Any], *, said_asked: bool = False) -> None
         out.print(report.trained_on)
     if report.predictions is not None:  # absent when the bundle has no probes
         out.print(_predictions_table(report.predictions))
-        for sentence in _how_sure(report.predictions):
+        for sentence in sentences.how_sure(report.predictions):
             out.print(sentence)
         if report.predictions.ood is not None and not report.says_unusual:
             held_out = words.held_out_words(simulated=report.trained_on is not None)
@@ -169,25 +169,6 @@ def _said_of(flag: FlagPrediction) -> str:
 
 def _rate(base_rate: float | None) -> str:
     return "" if base_rate is None else f"{base_rate:.2f}"
-
-
-def _how_sure(predictions: Predictions) -> Iterator[str]:
-    """What stands behind the answers, of a bundle that has it."""
-    lvef, shd = predictions.lvef, predictions.shd
-    if predictions.tells_findings:
-        yield words.NOT_RAISED
-    if lvef is not None and lvef.estimate is not None:
-        yield sentences.estimate_sentence(lvef.estimate)
-    if lvef is not None and lvef.operating_point is not None and lvef.positive is not None:
-        yield sentences.lvef_sentence(lvef)
-    if shd is not None and shd.operating_point is not None:
-        yield sentences.shd_sentence(shd)
-    for question, prediction in ((words.LVEF, lvef), (words.SHD, shd)):
-        if prediction is not None and prediction.prediction_set is not None:
-            yield sentences.set_sentence(question, prediction)
-    for own in predictions.own or ():
-        if (sentence := sentences.own_sentence(own)) is not None:
-            yield sentence
 
 
 def _neighbours_table(neighbours: Sequence[Neighbour]) -> Table:

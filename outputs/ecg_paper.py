@@ -29,48 +29,32 @@ STROKE_MM = 0.25
 _COARSER: tuple[tuple[float, float], ...] = (
     (0.05, 1.0), (0.05, 2.0), (0.05, 3.0), (0.05, 4.0), (0.2, 2.0), (0.4, 2.0), (0.6, 2.0),
 )  # fmt: skip
-"""How a strip is drawn, the next way only where its line would grow too long. First the width of columns in millimetres:
-where one holds several samples, the least and the greatest are drawn; the first is a fifth of a stroke's width. Then, in
-units, how near the line between two others a point lies that is left out: never farther than the stroke is wide."""
-_LETTERS_PER_MM = ((1, 100.0), (6, 36.0), (12, 27.0))
+"""How a strip is drawn, the next way only where its line would grow too long. First the width of columns, in
+millimetres, of each of which the least and the greatest sample are drawn where it holds several; the first width is a
+fifth of a stroke's. Then, in units, how near a line a point lies that is left out: never farther than a stroke's width.
+"""
+_LETTERS_PER_MM = ((1, 100.0), (6, 34.0), (12, 27.0))
 """How long the path of a strip may grow by its width, on pages of at most so many rows: 90 kB are a page's end."""
 _LONGEST_PIECE = 6
 """Straight pieces of at most 2 to the power of this many samples."""
 
 EDGE_MM = 5
 CALIBRATION_S, CALIBRATION_MV = 0.2, 1.0
-_ROW_MM = (10, 30)
-"""Least and most above and below the baselines of a row."""
+_UP_MM, _DOWN_MM, _HIGHEST_MM = 8.0, 4.0, 30.0
+"""A strip's height above and below its baseline, at least: room for its name; and at most."""
+_NAME_MM = 10.0
+"""Over so much of a strip its name stands, and above it."""
+_CLOSEST_MM = 15.0
+"""From baseline to baseline."""
 _LINE_MM = 4.2
 _LABEL_MM = (1.0, 3.4)
 """The name of a lead from the left and from the top of its strip."""
 LETTER_MM = 3.0
 WORD_MM = 2.6
+_LETTER_WIDE_MM = 1.55
 """Of the names of leads and captions, and of what is wrong with a lead."""
 _RHYTHM = "II"
 _MOST_WORDS, _MOST_WHY = 2, 160
-
-
-@dataclass(frozen=True, eq=False)
-class Strip:
-    """A lead on the page. lines: (P, 2) int32 each, in UNIT_MM right of x0_mm and below baseline_mm.
-
-    baseline_mv: the median of the lead in this strip, which lies at baseline_mm; 0 where it has no sample.
-    doubt: what is wrong with it, in two or three words; why: in sentences. Empty where nothing is.
-    """
-
-    lead: str
-    row: int
-    x0_mm: float
-    baseline_mm: float
-    width_mm: float
-    start_s: float
-    length_s: float
-    baseline_mv: float
-    lines: tuple[NDArray[np.int32], ...]
-    derived: bool
-    doubt: str
-    why: str
 
 
 @dataclass(frozen=True)
@@ -80,12 +64,44 @@ class Box:
     width_mm: float
     height_mm: float
 
+    @property
+    def bottom_mm(self) -> float:
+        return self.y_mm + self.height_mm
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """A lead on the page, clipped to `box`. lines: (P, 2) int32 each, in UNIT_MM right of x0_mm and below baseline_mm.
+
+    baseline_mv: the median of the lead in this strip, which lies at baseline_mm; 0 where it has no sample.
+    doubt: what is wrong with it, in two or three words; why: in sentences. Empty where nothing is.
+    """
+
+    lead: str
+    x0_mm: float
+    baseline_mm: float
+    box: Box
+    start_s: float
+    length_s: float
+    baseline_mv: float
+    lines: tuple[NDArray[np.int32], ...]
+    derived: bool
+    doubt: str
+    why: str
+
+    @property
+    def label(self) -> Box:
+        """Where the name of the lead stands: it begins at the left, and its line of writing is the bottom."""
+        wide_mm = sum(1.0 if letter == "I" else 2.2 for letter in self.lead)
+        right_mm, down_mm = _LABEL_MM
+        return Box(self.x0_mm + right_mm, self.box.y_mm + down_mm - LETTER_MM, wide_mm, LETTER_MM)
+
 
 @dataclass(frozen=True, eq=False)
 class Paper:
     """A page with its strips; y grows downwards. grid: the part with a grid, whose corner the page is.
 
-    rows: top and bottom of each row. calibrations: corners of each row's pulse of 1 mV and 200 ms.
+    calibrations: corners of each row's pulse of 1 mV and 200 ms.
     separators: between the columns. seen: what the model saw, none where it saw all. captions: beneath the grid.
     """
 
@@ -95,17 +111,10 @@ class Paper:
     speed_mm_s: float
     gain_mm_mv: float
     strips: tuple[Strip, ...]
-    rows: tuple[Box, ...]
     calibrations: tuple[tuple[tuple[float, float], ...], ...]
     separators: tuple[Box, ...]
     seen: tuple[Box, ...]
     captions: tuple[tuple[float, str], ...]
-
-    def label_of(self, strip: Strip) -> Box:
-        """Where the name of a strip's lead stands: its box begins with the name and ends at its line of writing."""
-        wide_mm = sum(1.0 if letter == "I" else 2.2 for letter in strip.lead)
-        right_mm, down_mm = _LABEL_MM
-        return Box(strip.x0_mm + right_mm, self.rows[strip.row].y_mm + down_mm - LETTER_MM, wide_mm, LETTER_MM)
 
 
 def ecg_paper(
@@ -118,45 +127,45 @@ def ecg_paper(
 ) -> Paper:
     """Lay a tracing out. most_mm: how high the grid may be, as far as rows of 15 mm allow.
 
-    Columns follow one another in time where the tracing lasts through all of them, else they overlap.
+    Columns follow one another in time where the tracing lasts through all of them, else they overlap. Rows are as far
+    apart as their strips need; what reaches farther than 30 mm, or is too high for `most_mm`, is clipped.
     """
     if layout not in LAYOUTS or speed_mm_s not in SPEEDS_MM_S or gain_mm_mv not in GAINS_MM_MV:
         raise ValueError("no such layout, speed or gain")
     rows, column_s = _arranged(layout)
-    before_mm = _before_strips_mm(speed_mm_s)
+    before_mm, letters = _before_strips_mm(speed_mm_s), next(most for n, most in _LETTERS_PER_MM if len(rows) <= n)
     drawn = [
-        [_drawn(tracing, lead, _column_start_s(tracing, c, column_s, row), row_s, speed_mm_s, gain_mm_mv)
-         for c, lead in enumerate(row)]
+        [
+            _drawn(tracing, lead, 0.0 if len(row) == 1 else _column_start_s(tracing, column, column_s), row_s, scale)
+            for column, lead in enumerate(row)
+        ]
         for row, row_s in zip(rows, _lengths_s(rows, column_s), strict=True)
-    ]  # fmt: skip
-    heights = _heights_mm([_reach_mm(row) for row in drawn], gain_mm_mv, most_mm)
-    strips, boxes, calibrations, top_mm = [], [], [], float(EDGE_MM)
-    full_mm = DRAWN_S * speed_mm_s
-    letters = next(most for of_rows, most in _LETTERS_PER_MM if len(rows) <= of_rows)
-    for number, (row, (up_mm, down_mm)) in enumerate(zip(drawn, heights, strict=True)):
-        baseline_mm = top_mm + up_mm
-        boxes.append(Box(EDGE_MM, top_mm, before_mm - EDGE_MM + full_mm, up_mm + down_mm))
-        calibrations.append(_pulse(before_mm, baseline_mm, speed_mm_s, gain_mm_mv))
-        strips += [
-            _placed(one, number, before_mm + c * one.length_s * speed_mm_s, baseline_mm, (up_mm, down_mm), letters)
+        for scale in [(speed_mm_s, gain_mm_mv)]
+    ]
+    baselines_mm, bottom_mm, highest_mm = _baselines_mm(drawn, gain_mm_mv, most_mm)
+    placed = [
+        [
+            _placed(one, before_mm + c * one.length_s * speed_mm_s, at_mm, highest_mm, letters)
             for c, one in enumerate(row)
         ]
-        top_mm += up_mm + down_mm
-    grid = Box(0.0, 0.0, before_mm + full_mm + EDGE_MM, top_mm + EDGE_MM)
-    seen = () if tracing.seen_whole else tuple(_seen(tracing, strips, boxes, speed_mm_s))
-    lines = _captions(tracing, speed_mm_s, gain_mm_mv, bool(seen))
-    first_mm = grid.height_mm + _LINE_MM
-    captions = tuple((first_mm + _LINE_MM * n, line) for n, line in enumerate(lines))
+        for row, at_mm in zip(drawn, baselines_mm, strict=True)
+    ]
+    grid = Box(0.0, 0.0, before_mm + DRAWN_S * speed_mm_s + EDGE_MM, bottom_mm)
+    seen = () if tracing.seen_whole else tuple(_seen(tracing, placed, speed_mm_s))
+    clipped = [one.lead for row in drawn for one in row if max(one.reach_mm(math.inf)) > highest_mm]
+    lines = _captions(tracing, f"{speed_mm_s:g} mm/s, {gain_mm_mv:g} mm/mV.", clipped, bool(seen), grid.width_mm)
+    captions = tuple((bottom_mm + _LINE_MM * n, line) for n, line in enumerate(lines, start=1))
     return Paper(
         width_mm=grid.width_mm,
         height_mm=captions[-1][0] + 2.0,
         grid=grid,
         speed_mm_s=speed_mm_s,
         gain_mm_mv=gain_mm_mv,
-        strips=tuple(strips),
-        rows=tuple(boxes),
-        calibrations=tuple(calibrations),
-        separators=tuple(_separators(strips, boxes)),
+        strips=tuple(strip for row in placed for strip in row),
+        calibrations=tuple(_pulse(before_mm, at_mm, speed_mm_s, gain_mm_mv) for at_mm in baselines_mm),
+        separators=tuple(
+            Box(strip.x0_mm, strip.box.y_mm, 0.0, strip.box.height_mm) for row in placed for strip in row[1:]
+        ),
         seen=seen,
         captions=captions,
     )
@@ -176,10 +185,8 @@ def _lengths_s(rows: Sequence[tuple[str, ...]], column_s: float) -> list[float]:
     return [column_s if len(row) > 1 else DRAWN_S for row in rows]
 
 
-def _column_start_s(tracing: Tracing, column: int, column_s: float, row: tuple[str, ...]) -> float:
+def _column_start_s(tracing: Tracing, column: int, column_s: float) -> float:
     """From the start of the tracing."""
-    if len(row) == 1:
-        return 0.0
     latest_s = max(0.0, tracing.drawn_s - column_s)
     return column * column_s if tracing.drawn_s > DRAWN_S - 0.5 else min(column * column_s, latest_s)
 
@@ -213,10 +220,22 @@ class _Drawn:
     up_mm_N: NDArray[np.float32]
     mm_per_sample: float
 
+    @property
+    def width_mm(self) -> float:
+        return max(0, len(self.up_mm_N) - 1) * self.mm_per_sample
 
-def _drawn(
-    tracing: Tracing, lead: str, start_s: float, length_s: float, speed_mm_s: float, gain_mm_mv: float
-) -> _Drawn:
+    def reach_mm(self, highest_mm: float) -> tuple[float, float]:
+        """What it needs above and below its baseline."""
+        if not np.isfinite(self.up_mm_N).any():
+            return _UP_MM, _DOWN_MM
+        up_mm, down_mm = float(np.nanmax(self.up_mm_N)), -float(np.nanmin(self.up_mm_N))
+        beneath_mm_N = self.up_mm_N[: int(_NAME_MM / self.mm_per_sample)]
+        named_mm = float(np.fmax.reduce(beneath_mm_N, initial=0.0)) + LETTER_MM + 1.0
+        return min(max(up_mm + 0.6, named_mm, _UP_MM), highest_mm), min(max(down_mm + 0.6, _DOWN_MM), highest_mm)
+
+
+def _drawn(tracing: Tracing, lead: str, start_s: float, length_s: float, scale: tuple[float, float]) -> _Drawn:
+    speed_mm_s, gain_mm_mv = scale
     first = round(start_s * tracing.rate_hz)
     samples = round(length_s * tracing.rate_hz) + 1  # the last one is the next column's first: no gap between them
     signal_mv_N = tracing.signal_mv_LN[STANDARD_LEADS.index(lead), first : first + samples]
@@ -226,33 +245,33 @@ def _drawn(
     return _Drawn(tracing, lead, start_s, length_s, baseline_mv, up_mm_N, speed_mm_s / tracing.rate_hz)
 
 
-def _reach_mm(row: Sequence[_Drawn]) -> tuple[float, float]:
-    """How far a row's strips go up and down."""
-    ups = [float(np.nanmax(one.up_mm_N)) for one in row if np.isfinite(one.up_mm_N).any()]
-    downs = [-float(np.nanmin(one.up_mm_N)) for one in row if np.isfinite(one.up_mm_N).any()]
-    return max(ups, default=0.0), max(downs, default=0.0)
+def _baselines_mm(
+    drawn: Sequence[Sequence[_Drawn]], gain_mm_mv: float, most_mm: float
+) -> tuple[list[float], float, float]:
+    """Where each row's baseline lies and where the page ends, on lines of the grid; and how far a strip may reach.
 
-
-def _heights_mm(reaches: Sequence[tuple[float, float]], gain_mm_mv: float, most_mm: float) -> list[tuple[float, float]]:
-    """Above and below each row's baseline, in large squares: what its strips need, unless that is too much."""
-    least_mm, highest_mm = _ROW_MM
-    up_least_mm = max(least_mm, 5 * math.ceil(CALIBRATION_MV * gain_mm_mv / 5))
-
-    def wanted(reach_mm: float, least_mm: int, highest_mm: int) -> int:
-        return int(min(max(5 * math.ceil((min(reach_mm, 1e3) + 0.5) / 5), least_mm), max(highest_mm, least_mm)))
-
+    Rows are as far apart as the strips that lie above one another need, and their pulses of calibration.
+    """
+    highest_mm = _HIGHEST_MM
     while True:
-        heights = [
-            (wanted(up, up_least_mm, highest_mm), wanted(down, least_mm // 2, highest_mm)) for up, down in reaches
-        ]
-        if sum(up + down for up, down in heights) + 2 * EDGE_MM <= most_mm or highest_mm <= least_mm:
-            return [(float(up), float(down)) for up, down in heights]
-        highest_mm -= 5
+        reach_mm = [[one.reach_mm(highest_mm) for one in row] for row in drawn]
+        baselines_mm: list[float] = []
+        at_mm, above_mm = float(EDGE_MM), [(0.0, 0.0)]
+        for row in reach_mm:
+            wider = above_mm if len(above_mm) >= len(row) else above_mm * len(row)
+            needed_mm = [down + up for (_, down), (up, _) in zip(wider, row * (len(wider) // len(row)), strict=True)]
+            least_mm = max(CALIBRATION_MV * gain_mm_mv, _CLOSEST_MM if baselines_mm else 0.0)
+            at_mm += float(math.ceil(max(*needed_mm, least_mm)))
+            baselines_mm.append(at_mm)
+            above_mm = row
+        bottom_mm = 5.0 * math.ceil((at_mm + max(down for _, down in above_mm) + 2.0) / 5.0)
+        if bottom_mm <= most_mm or highest_mm <= _UP_MM:
+            return baselines_mm, bottom_mm, highest_mm
+        highest_mm -= 1.0
 
 
-def _placed(
-    one: _Drawn, row: int, x0_mm: float, baseline_mm: float, height_mm: tuple[float, float], letters_per_mm: float
-) -> Strip:
+def _placed(one: _Drawn, x0_mm: float, baseline_mm: float, highest_mm: float, letters_per_mm: float) -> Strip:
+    up_mm, down_mm = one.reach_mm(highest_mm)
     tracing, lead = one.tracing, one.lead
     found = tracing.found_of(lead)
     codes = {warning.code: warning for warning in found}
@@ -269,14 +288,13 @@ def _placed(
     why = " ".join(sentences)
     return Strip(
         lead=lead,
-        row=row,
         x0_mm=x0_mm,
         baseline_mm=baseline_mm,
-        width_mm=(len(one.up_mm_N) - 1) * one.mm_per_sample,
+        box=Box(x0_mm, baseline_mm - up_mm, one.width_mm, up_mm + down_mm),
         start_s=tracing.start_s + one.start_s,
         length_s=one.length_s,
         baseline_mv=one.baseline_mv,
-        lines=tuple(_lines(one, height_mm, letters_per_mm)),
+        lines=tuple(_lines(one, (up_mm, down_mm), letters_per_mm)),
         derived=lead in tracing.derived,
         doubt=", ".join(doubts[:_MOST_WORDS]) + more,
         why=why if len(why) <= _MOST_WHY else f"{why[:_MOST_WHY]} ...",
@@ -339,31 +357,32 @@ def _letters(line_P2: NDArray[np.int32]) -> int:
     return int(2 * steps.size + sum(np.count_nonzero(steps >= ten) for ten in (10, 100, 1000))) + 12
 
 
-def _separators(strips: Sequence[Strip], boxes: Sequence[Box]) -> list[Box]:
-    """A thin line before every strip that is not the first of its row."""
-    firsts = {row: min(one.x0_mm for one in strips if one.row == row) for row in range(len(boxes))}
-    return [
-        Box(one.x0_mm, boxes[one.row].y_mm + 1.0, 0.0, boxes[one.row].height_mm - 2.0)
-        for one in strips
-        if one.x0_mm > firsts[one.row]
-    ]
-
-
-def _seen(tracing: Tracing, strips: Sequence[Strip], boxes: Sequence[Box], speed_mm_s: float) -> list[Box]:
+def _seen(tracing: Tracing, placed: Sequence[Sequence[Strip]], speed_mm_s: float) -> list[Box]:
+    """What is seen of each strip, down to where the strip beneath begins."""
     found = []
-    for strip in strips:
-        box, end_s = boxes[strip.row], strip.start_s + min(strip.length_s, strip.width_mm / speed_mm_s)
-        for start_s, length_s in tracing.windows_s:
-            first_s, last_s = max(strip.start_s, start_s), min(end_s, start_s + length_s)
-            if last_s - first_s > 1.0 / tracing.rate_hz:
-                x_mm = strip.x0_mm + (first_s - strip.start_s) * speed_mm_s
-                found.append(Box(x_mm, box.y_mm, (last_s - first_s) * speed_mm_s, box.height_mm))
+    for row, beneath in zip(placed, [*placed[1:], ()], strict=True):
+        for column, strip in enumerate(row):
+            bottom_mm = beneath[column if len(beneath) > 1 else 0].box.y_mm if beneath else strip.box.bottom_mm
+            end_s = strip.start_s + strip.box.width_mm / speed_mm_s
+            for start_s, length_s in tracing.windows_s:
+                first_s, last_s = max(strip.start_s, start_s), min(end_s, start_s + length_s)
+                if last_s - first_s > 1.0 / tracing.rate_hz:
+                    x_mm = strip.x0_mm + (first_s - strip.start_s) * speed_mm_s
+                    top_mm = strip.box.y_mm
+                    found.append(Box(x_mm, top_mm, (last_s - first_s) * speed_mm_s, max(0.0, bottom_mm - top_mm)))
     return found
 
 
-def _captions(tracing: Tracing, speed_mm_s: float, gain_mm_mv: float, shaded: bool) -> list[str]:
-    scale = f"{speed_mm_s:g} mm/s, {gain_mm_mv:g} mm/mV."
+def _captions(tracing: Tracing, scale: str, clipped: Sequence[str], shaded: bool, wide_mm: float) -> list[str]:
+    """In as few lines as they need."""
+    sentences = [scale, *tracing.caption]
     if shaded:
         windows = ", ".join(f"{start_s:.1f} to {start_s + length_s:.1f} s" for start_s, length_s in tracing.windows_s)
-        scale += f" Shaded: what the model saw ({windows})."
-    return [scale, *([" ".join(tracing.caption)] if tracing.caption else [])]
+        sentences.append(f"Shaded: what the model saw ({windows}).")
+    if clipped:
+        sentences.append(f"Cut off, as it leaves its row: {', '.join(dict.fromkeys(clipped))}.")
+    lines = [""]
+    for sentence in sentences:
+        longer = f"{lines[-1]} {sentence}".strip()
+        lines = [*lines[:-1], longer] if len(longer) * _LETTER_WIDE_MM <= wide_mm else [*lines, sentence]
+    return lines

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ground.letters import made_visible
-from outputs.ecg_paper import LETTER_MM, STROKE_MM, UNIT_MM, WORD_MM, Box, Paper, Strip, ecg_paper
+from outputs.ecg_paper import EDGE_MM, LETTER_MM, STROKE_MM, UNIT_MM, WORD_MM, Box, Paper, Strip, ecg_paper
 from outputs.tracing import Tracing
 
 Grid = Literal["pink", "neutral"]
@@ -73,39 +73,39 @@ def _drawing(paper: Paper, layout: str, grid: str, name: str, *, whole_file: boo
     for corners in paper.calibrations:
         line = "L".join(f"{_mm(x_mm)} {_mm(y_mm)}" for x_mm, y_mm in corners)
         yield f'<path class="ecg-calibration" d="M{line}"/>'
-    for strip in paper.strips:
-        yield from _strip(strip, name)
+    for number, strip in enumerate(paper.strips):
+        yield from _strip(strip, f"{name}-{number}")
     yield "</g>"
     for strip in paper.strips:
-        yield from _label(paper, strip)
+        yield from _label(strip)
     for y_mm, line in paper.captions:
-        yield f'<text class="ecg-caption" x="{_mm(paper.rows[0].x_mm)}" y="{_mm(y_mm)}">{_text(line)}</text>'
+        yield f'<text class="ecg-caption" x="{_mm(EDGE_MM)}" y="{_mm(y_mm)}">{_text(line)}</text>'
     yield "</svg>"
 
 
 def _definitions(paper: Paper, grid: str, name: str) -> Iterator[str]:
-    """The grid as one large square that repeats, its thick lines in the middle so that none is cut, and the rows."""
+    """The grid as one large square that repeats, its thick lines in the middle so that none is cut, and the strips."""
     fine = "M.5 0v5m1-5v5m2-5v5m1-5v5M0 .5h5m-5 1h5m-5 2h5m-5 1h5"
     yield (
         f'<defs><pattern id="{name}-mm" x="2.5" y="2.5" width="5" height="5" patternUnits="userSpaceOnUse">'
         f'<g fill="none" stroke="{grid}"><path class="ecg-fine" stroke-width=".1" stroke-opacity=".4" d="{fine}"/>'
         f'<path class="ecg-bold" stroke-width=".2" stroke-opacity=".6" d="M2.5 0v5M0 2.5h5"/></g></pattern>'
     )
-    for number, box in enumerate(paper.rows):
-        yield f'<clipPath id="{name}-row-{number}"><rect {_box(box)}/></clipPath>'
+    for number, strip in enumerate(paper.strips):
+        yield f'<clipPath id="{name}-{number}"><rect {_box(strip.box)}/></clipPath>'
     yield "</defs>"
 
 
-def _strip(strip: Strip, name: str) -> Iterator[str]:
+def _strip(strip: Strip, clip: str) -> Iterator[str]:
     yield (
-        f'<g class="ecg-strip" clip-path="url(#{name}-row-{strip.row})" data-lead="{strip.lead}" '
+        f'<g class="ecg-strip" clip-path="url(#{clip})" data-lead="{strip.lead}" '
         f'data-x0="{_mm(strip.x0_mm)}" data-baseline="{_mm(strip.baseline_mm)}" data-start-s="{strip.start_s:g}" '
         f'data-length-s="{strip.length_s:g}" data-baseline-mv="{strip.baseline_mv:.4g}">'
     )
     if strip.lines:
         unlike, width_mm = "", STROKE_MM
         if strip.derived:
-            unlike, width_mm = " ecg-derived", 0.6 * STROKE_MM
+            unlike, width_mm = " ecg-derived", 0.75 * STROKE_MM
         elif strip.doubt:
             unlike = f' ecg-doubt" stroke="{_DOUBT}'
         yield (
@@ -125,10 +125,10 @@ def path_of(line_P2: NDArray[np.int32]) -> str:
     return f"M{first}l{steps}".replace(" -", "-")
 
 
-def _label(paper: Paper, strip: Strip) -> Iterator[str]:
+def _label(strip: Strip) -> Iterator[str]:
     """The name of a lead; where something is to be said of it in a dashed frame, with what it is beside it."""
-    box = paper.label_of(strip)
-    at = f'x="{_mm(box.x_mm)}" y="{_mm(box.y_mm + box.height_mm)}"'
+    box = strip.label
+    at = f'x="{_mm(box.x_mm)}" y="{_mm(box.bottom_mm)}"'
     if not strip.doubt:
         yield f'<text class="ecg-label" {at} font-weight="bold">{strip.lead}</text>'
         return
@@ -138,7 +138,7 @@ def _label(paper: Paper, strip: Strip) -> Iterator[str]:
         f"<g><title>{_text(strip.why)}</title>"
         f'<rect class="ecg-frame" {_box(frame)} rx=".6" fill="none" stroke="currentColor" stroke-width=".2" '
         f'stroke-dasharray=".8 .6"/><text class="ecg-label" {at} font-weight="bold"{slanted}>{strip.lead}</text>'
-        f'<text class="ecg-word" x="{_mm(frame.x_mm + frame.width_mm + 0.7)}" y="{_mm(box.y_mm + box.height_mm)}" '
+        f'<text class="ecg-word" x="{_mm(frame.x_mm + frame.width_mm + 0.7)}" y="{_mm(box.bottom_mm)}" '
         f'font-size="{WORD_MM}">{_text(strip.doubt)}</text></g>'
     )
 

@@ -14,6 +14,7 @@ from outputs.report import (
     MeasuredEcg,
     OperatingPoint,
     OwnPrediction,
+    Predictions,
     SeenWindow,
     ShdPrediction,
 )
@@ -171,6 +172,25 @@ def set_sentence(question: str, said: LvefPrediction | ShdPrediction | OwnPredic
         f"{answers}. Such sets are sized to hold the truth for {100 * said.coverage:.0f} % of {of_whom}, "
         f"by {said.n_calibration} calibration patients."
     )
+
+
+def how_sure(predictions: Predictions) -> Iterator[str]:
+    """What stands behind the answers, of a bundle that has it."""
+    lvef, shd = predictions.lvef, predictions.shd
+    if predictions.tells_findings:
+        yield NOT_RAISED
+    if lvef is not None and lvef.estimate is not None:
+        yield estimate_sentence(lvef.estimate)
+    if lvef is not None and lvef.operating_point is not None and lvef.positive is not None:
+        yield lvef_sentence(lvef)
+    if shd is not None and shd.operating_point is not None:
+        yield shd_sentence(shd)
+    for question, prediction in ((LVEF, lvef), (SHD, shd)):
+        if prediction is not None and prediction.prediction_set is not None:
+            yield set_sentence(question, prediction)
+    for own in predictions.own or ():
+        if (sentence := own_sentence(own)) is not None:
+            yield sentence
 
 
 _MEASURES = (
