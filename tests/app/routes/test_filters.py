@@ -38,7 +38,7 @@ NARROWED = {
         {"acquired_after": "2026-01-03", "acquired_before": "2026-01-05"},
         [2, 3, 4],
     ),
-    "a time": ({"acquired_before": "2026-01-01T23:00-02:00"}, {"acquired_before": "2026-01-01T23:00:00-02:00"}, [0, 1]),
+    "a time": ({"acquired_before": "2026-01-02T03:00+02:00"}, {"acquired_before": "2026-01-02T03:00:00+02:00"}, [0, 1]),
     "shd": ({"shd": "false"}, {"shd": False}, [row for row in range(20) if row % 5]),
     "view": ({"view": " a4c "}, {"view": "a4c"}, list(range(20))),
     "several": (
