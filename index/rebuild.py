@@ -128,9 +128,8 @@ def write_index(
         "device": str(bundle.device),
         "clips_per_batch": CLIPS_PER_BATCH,
         "cohort_tables_sha256": cohort.echo_tables_sha256,
+        **({"simulated": True} if cohort.about.is_simulated else {}),
     }
-    if cohort.about.is_simulated:
-        build["simulated"] = True
     with (
         store.write(
             bundle_id=bundle.id, bundle_sha256=bundle.sha256, dim=bundle.embedding_dim, build=build

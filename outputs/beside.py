@@ -51,12 +51,12 @@ def shared_sentence(first: SearchAnswer, second: SearchAnswer) -> str:
 
 
 def _numbers(name: str, first: float | None, second: float | None, unit: str) -> ComparedRow:
-    said = [UNKNOWN if value is None else f"{value:.0f}{unit}" for value in (first, second)]
+    one, other = (UNKNOWN if value is None else f"{value:.0f}{unit}" for value in (first, second))
     if first is None or second is None:
-        return ComparedRow(name, *said)
+        return ComparedRow(name, one, other)
     # Of the rounded numbers, so that what stands beside them is their difference.
     change = round(second) - round(first)
-    return ComparedRow(name, *said, f"{change:+d}{unit}" if change else "none")
+    return ComparedRow(name, one, other, f"{change:+d}{unit}" if change else "none")
 
 
 def _estimate(answer: SearchAnswer) -> float | None:

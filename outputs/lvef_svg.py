@@ -22,7 +22,7 @@ def lvef_svg(lvef: LvefPrediction, neighbours: Sequence[Neighbour]) -> str:
     dots, height_of_dots = _dots(known)
     axis_y = 44.0 + height_of_dots
     parts = [
-        f'<svg class="chart" viewBox="0 0 {_WIDTH:g} {axis_y + 34:g}" role="img" font-size="13">'
+        f'<svg class="chart" viewBox="0 0 {_WIDTH:g} {axis_y + 34:g}" role="img" font-size="13">',
         f"<title>{escape(_title(lvef, known))}</title>",
         *_axis(axis_y, _edges(lvef)),
         *_estimate(lvef),

@@ -96,8 +96,8 @@ def estimate_why(estimate: LvefEstimate) -> str:
     if estimate.coverage is None or estimate.n_calibration is None:
         return "The bundle does not say how this interval was sized."
     return (
-        f"Such intervals are sized to hold the LVEF that an echocardiogram measures for {100 * estimate.coverage:.0f} % "
-        f"of patients, by {estimate.n_calibration} calibration patients."
+        f"Such intervals are sized to hold the LVEF that an echocardiogram measures for "
+        f"{100 * estimate.coverage:.0f} % of patients, by {estimate.n_calibration} calibration patients."
     )
 
 

@@ -180,7 +180,8 @@ def _warning(warning: InputWarning) -> AnswerWarning:
 
 def _contradictions(answer: Answer, found: Found) -> list[AnswerWarning]:
     near_K = [card.lvef_percent for card in one_of_each_patient(answer.cards)]
-    if answer.narrowed is not None and answer.narrowed.filters.asked.keys() & _ABOUT_LVEF:
+    narrowed = answer.search.narrowed
+    if narrowed is not None and narrowed.filters.asked.keys() & _ABOUT_LVEF:
         near_K = []  # chosen by what they would be asked about
     contrary = contradictions(found.verdict.lvef, answer.snapshot.embedder.lvef, near_K)
     return [_warning(warning) for warning in contrary]

@@ -25,8 +25,8 @@ from models.bundle import EcgVerdict
 class Query:
     """One prepared ECG. `k` is 0 when only predictions are wanted; allowed_N are row ids, None for all.
 
-    windows_WLN: None of an ECG whose verdict is known already. one_per_patient: whether of each patient the most similar
-    study alone is wanted.
+    windows_WLN: None of an ECG whose verdict is known already. one_per_patient: whether of each patient the most
+    similar study alone is wanted.
     """
 
     snapshot: Snapshot

@@ -111,7 +111,10 @@ class Narrowed:
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """Which rows may be found, None for all, and what there is to say of that. narrowed: None where nothing was asked."""
+    """Which rows may be found, None for all, and what there is to say of that.
+
+    narrowed: None where nothing of the kind was asked.
+    """
 
     allowed_N: NDArray[np.int64] | None = field(default=None, repr=False)
     narrowed: Narrowed | None = None

@@ -86,7 +86,7 @@ async def show_json(request: Request, service: ServiceDep, name: str) -> Respons
 @router.get("/answers/{name}.csv")
 @page
 async def show_csv(request: Request, service: ServiceDep, name: str) -> Response:
-    return await _document(request, service, name, "text/csv; charset=utf-8", "csv", lambda report, _: answer_csv(report))
+    return await _document(request, service, name, "text/csv", "csv", lambda report, _: answer_csv(report))
 
 
 @router.get("/answers/{name}.pdf")
@@ -202,7 +202,8 @@ async def show_upload(request: Request, service: ServiceDep, name: str) -> Respo
     if not isinstance(upload, KeptUpload):
         raise AnswerGone(service.settings.kept_answers_minutes)
     rows = await asyncio.to_thread(_rows, service, owner, upload)
-    return HTMLResponse(render("upload.html", rows=rows, asked=address("", upload.asked), with_keys=service.keys.enforced))
+    asked = address("", upload.asked)
+    return HTMLResponse(render("upload.html", rows=rows, asked=asked, with_keys=service.keys.enforced))
 
 
 def _rows(service: Service, owner: str, upload: KeptUpload) -> list[dict[str, Any]]:

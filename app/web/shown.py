@@ -31,9 +31,9 @@ def page(show: Page) -> Page:
         except Unauthorised as problem:
             return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
         except EXPECTED as error:
-            problem = problem_of(error)
-            request.state.code = problem.code
-            html = render("refused.html", problem=problem, with_keys=service.keys.enforced)
-            return HTMLResponse(html, problem.status_code, problem.headers)
+            refused = problem_of(error)
+            request.state.code = refused.code
+            html = render("refused.html", problem=refused, with_keys=service.keys.enforced)
+            return HTMLResponse(html, refused.status_code, refused.headers)
 
     return shown
