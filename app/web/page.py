@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -23,16 +22,16 @@ from app.http.dependencies import (
 )
 from app.http.problems import (
     EXPECTED,
-    BadUpload,
     Problem,
     Unauthorised,
-    problem_of,
+    noted_problem,
     problem_of_validation,
 )
-from app.http.uploads import admit, ask, read_upload, require_type
+from app.http.uploads import admit, ask, read_upload
 from app.schemas import DEFAULT_K, MAX_K, SearchQuery
 from app.service import Service
 from app.web import render
+from app.web.login import LOGIN_BYTES, forget_cookie, key_of_form, set_cookie
 from inputs.ecg.readable import READABLE, UNSTATED
 from inputs.records import MAX_EXAM_LETTERS, MAX_STRETCH_S
 
@@ -41,8 +40,6 @@ router = APIRouter(include_in_schema=False)
 NOT_FILLED_IN = ""
 FORM_FIELDS = frozenset(SearchQuery.model_fields) - {"quality"}
 """People see no answer that the quality of their ECG forbids."""
-LOGIN_BYTES = 2**10
-
 
 _NO_COOKIE = (
     "The key is right, but the browser kept no session. Over plain HTTP it keeps one only where the service runs with "
@@ -76,40 +73,21 @@ async def ask_by_form(request: Request, service: ServiceDep) -> HTMLResponse:
     except ValidationError as error:
         return _form(service, problem_of_validation(_as_query(error)))
     except EXPECTED as error:
-        return _form(service, problem_of(error))
+        return _form(service, noted_problem(request, error))
     return HTMLResponse(page)
 
 
 @router.post("/login")
 @takes_at_most(LOGIN_BYTES)
 async def log_in(request: Request, service: ServiceDep) -> Response:
-    """Exchange a key for a session cookie. This body is read before anybody is known, so it is small and plain."""
+    """Exchange a key for a session cookie."""
     refuse_other_sites(request, service)
-    valid = service.keys.find(await _key_of_form(request))
+    valid = service.keys.find(await key_of_form(request))
     if valid is None or "query" not in valid.scopes:
         return HTMLResponse(render("login.html", problem="This key is not valid here."), HTTPStatus.UNAUTHORIZED)
     response = RedirectResponse("/?logged_in=true", HTTPStatus.SEE_OTHER)
-    response.set_cookie(
-        SESSION_COOKIE,
-        service.sessions.open(valid),
-        max_age=int(service.sessions.lifetime_s),
-        httponly=True,
-        samesite="strict",
-        secure=service.settings.session_cookie_secure,
-    )
+    set_cookie(response, service, SESSION_COOKIE, service.sessions.open(valid), max_age_s=service.sessions.lifetime_s)
     return response
-
-
-async def _key_of_form(request: Request) -> str:
-    """The one field of the log-in form. Raises BadUpload."""
-    require_type(request, "application/x-www-form-urlencoded")
-    try:
-        fields = parse_qsl((await request.body()).decode(), keep_blank_values=True, errors="strict", max_num_fields=2)
-    except ValueError:  # not UTF-8, or more fields
-        fields = []
-    if [name for name, _ in fields] != ["key"]:
-        raise BadUpload("bad_form", "The log-in form holds the field `key` and nothing else.")
-    return fields[0][1].strip()
 
 
 @router.post("/logout")
@@ -118,8 +96,7 @@ async def log_out(request: Request, service: ServiceDep) -> Response:
     refuse_other_sites(request, service)
     service.sessions.close(request.cookies.get(SESSION_COOKIE, ""))
     response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
-    secure = service.settings.session_cookie_secure
-    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict", secure=secure)
+    forget_cookie(response, service, SESSION_COOKIE)
     return response
 
 
