@@ -177,12 +177,32 @@ class RebuildJobs:
 
     async def get(self, job_id: str) -> StoredJob:
         """A job as it is now, by id, also another server's. Raises JobUnknown."""
-        if self._job is not None and self._job.id == job_id:
+        if self._job is not None and self.is_own(job_id):
             return self._job.model_copy()
         job = await asyncio.to_thread(self._settled, self._file(job_id)) if _is_job_id(job_id) else None
         if job is None:
             raise JobUnknown
         return job
+
+    async def newest(self, most: int) -> list[StoredJob]:
+        """Jobs as they are now, the newest first, without their reports, which may be long."""
+        jobs = await asyncio.to_thread(self._without_reports)
+        if (own := self._job) is not None:
+            there = own.model_copy(update={"report": None})
+            jobs = [there, *(job for job in jobs if job.id != own.id)]
+        return sorted(jobs, key=lambda job: job.created_at.timestamp(), reverse=True)[:most]
+
+    def _without_reports(self) -> list[StoredJob]:
+        jobs = []
+        for path in self._folder.glob("*.json"):
+            if (job := self._settled(path)) is not None:
+                job.report = None
+                jobs.append(job)
+        return jobs
+
+    def is_own(self, job_id: str) -> bool:
+        """Whether it is this server's latest job, which is known without the disk."""
+        return self._job is not None and self._job.id == job_id
 
     async def cancel(self, job_id: str) -> StoredJob:
         """End a running job. Raises JobUnknown, JobEnded, JobElsewhere, or JobNotStarted where too many wait."""

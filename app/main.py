@@ -25,10 +25,13 @@ from app.routes import (
     health,
     index,
     info,
+    jobs,
+    keys,
+    refusals,
 )
 from app.service import Service
 from app.settings import Settings
-from app.web import answers, assets, docs, page, session, studies
+from app.web import admin_session, answers, assets, docs, page, session, studies
 
 KEEP_ALIVE_S = 30
 ACCEPTED_AT_ONCE = 512
@@ -57,14 +60,16 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        generate_unique_id_function=lambda route: route.name,  # the names that generated clients give their functions
         redirect_slashes=False,  # a redirect would lead to whatever name the caller gave this host
     )
     app.state.service = service
     app.state.info, app.state.description = Kept(), Kept()
     install_handlers(app)
-    for part in (ecg, index, health, info, docs, page, session, answers, studies, assets):
+    pages = (docs, page, session, admin_session, answers, studies, assets)
+    for part in (ecg, index, jobs, keys, refusals, health, info, *pages):
         app.include_router(part.router)
-    add_frame(app, settings, service.metrics)
+    add_frame(app, settings, service.metrics, service.recent_refusals)
     return app
 
 

@@ -7,7 +7,9 @@
     ├── NoProbes      a prediction of a bundle that predicts nothing
     ├── NoEmbeddings  a search with a bundle that predicts only
     ├── EcgOfAnotherModel  a further search for an ECG that an earlier bundle answered
-    └── JobRunning    JobEnded    JobElsewhere    JobUnknown    JobNotStarted      rebuilds
+    ├── JobRunning    JobEnded    JobElsewhere    JobUnknown    JobNotStarted      rebuilds
+    ├── KeyUnknown    KeyChangeRefused    KeysBusy    KeysUnusable                  API keys
+    └── TooManyStreams   somebody follows many rebuilds at once
 
 `app.answering` adds what may be wrong on the way of one ECG: QueueFull, BatcherClosed, NotSearchable.
 """
@@ -90,3 +92,37 @@ class JobUnknown(Refusal):
 
 class JobNotStarted(Refusal):
     """The rebuild's program could not be begun, or its state could not be written."""
+
+
+class TooManyStreams(Refusal):
+    """Each holds a connection for as long as a rebuild takes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "too_many_streams", "As many rebuilds are followed at once as may be.", hint="Ask /v1/jobs/{id} instead."
+        )
+
+
+class KeyUnknown(Refusal):
+    def __init__(self) -> None:
+        super().__init__("key_unknown", "No key has this id: `echo2ecg keys list` shows them.")
+
+
+class KeyChangeRefused(Refusal):
+    """This key cannot be made or taken back, by whoever asks or where the service runs.
+
+    `command` is what to run instead, where that is another way to the same end.
+    """
+
+    def __init__(self, code: str, sentence: str, *, hint: str = "", command: str = "") -> None:
+        super().__init__(code, sentence, hint=hint)
+        self.command = command
+
+
+class KeysBusy(Refusal):
+    def __init__(self) -> None:
+        super().__init__("keys_busy", "Another command is writing the keys file: try again when it has ended.")
+
+
+class KeysUnusable(Refusal):
+    """The keys file is missing, damaged, a newer version's or closed to us: nobody is let in by it."""

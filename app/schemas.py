@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 from app.answering.pipeline import Question
 from app.jobs import JobState, StoredJob
 from index.catalogue.filters import AGE_YEARS, LVEF_PERCENT, MAX_VIEW_LETTERS, FilterRefused, Filters, moment
+from index.generation import GenerationManifest
 from inputs.ecg.readable import UNSTATED
 from inputs.records import MAX_EXAM_LETTERS, MAX_STRETCH_S, ReadHints
 
@@ -32,9 +33,10 @@ DEFAULT_K = 10
 MAX_K = 100
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A check of pydantic's: no control characters, which a log or a terminal would obey."""
     if not text.isprintable():
-        raise PydanticCustomError("not_printable", "Input should be printable letters")
+        raise PydanticCustomError("notprintable", "Input should be printable letters")
     return text
 
 
@@ -60,7 +62,7 @@ Percent = Annotated[float, Field(ge=LVEF_PERCENT[0], le=LVEF_PERCENT[1], allow_i
 ViewName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_VIEW_LETTERS),
-    AfterValidator(_printable),
+    AfterValidator(printable),
 ]
 Years = Annotated[float, Field(ge=AGE_YEARS[0], le=AGE_YEARS[1], allow_inf_nan=False)]
 
@@ -85,7 +87,7 @@ class ReadQuery(BaseModel):
         "`leads=I,II,III,...`.",
     )
 
-    exam: Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_printable)] | None = Field(
+    exam: Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(printable)] | None = Field(
         default=None,
         min_length=1,
         max_length=MAX_EXAM_LETTERS,
@@ -195,7 +197,7 @@ class RebuildRequest(BaseModel):
 
 class Progress(BaseModel):
     done: int = 0
-    total: int = 0
+    total: int = Field(default=0, description="Of the present stage; 0 where it is not known.")
     message: str = ""
 
 
@@ -208,7 +210,9 @@ class JobView(BaseModel):
     created_at: datetime
     ended_at: datetime | None = None
     progress: Progress
-    report: dict[str, Any] | None = None
+    report: dict[str, Any] | None = Field(
+        default=None, description="What the rebuild said at its end; versions of this software differ in it."
+    )
     problem: str | None = None
 
     @classmethod
@@ -226,8 +230,37 @@ class IndexView(BaseModel):
     backend: str
     exact: bool
     degraded: str | None = None
-    manifest: dict[str, Any]
+    manifest: GenerationManifest
     running_job: str | None = None
+
+
+class BundleLacks(BaseModel):
+    parts: list[str]
+    message: str
+
+
+class ServiceLimits(BaseModel):
+    max_body_bytes: int
+    max_upload_files: int
+    default_k: int
+    max_k: int
+
+
+class ServiceInfo(BaseModel):
+    """What is being served, and within what limits."""
+
+    version: str
+    device: str
+    bundle: dict[str, Any] = Field(description="The bundle's manifest without the hashes of its files, and its own.")
+    bundle_lacks: BundleLacks | None = Field(default=None, description="Absent where it lacks nothing.")
+    generation: str | None = Field(default=None, description="Of the index; absent where there is none.")
+    limits: ServiceLimits
+    rebuild_sources: list[str] = Field(description="What a rebuild may name.")
+    disclaimer: str
+
+
+class Liveness(BaseModel):
+    alive: bool
 
 
 class Readiness(BaseModel):

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 import structlog
 
 from app.access.keys import KeyRing
-from app.access.sessions import Sessions
+from app.access.sessions import ADMIN_IDLE_S, Sessions
 from app.answering.admission import Admission
 from app.answering.batcher import Batcher
 from app.answering.kept_answers import KeptAnswers
@@ -23,9 +23,11 @@ from app.answering.lane import (
 from app.answering.pipeline import Answer, AnsweredEcg, Pipeline, Question, Reader, Upload
 from app.answering.snapshots import INDEX_CODES, Retriever
 from app.answering.workers import FairThreads, started_pool
+from app.job_streams import JobStreams
 from app.jobs import Command, RebuildJobs, rebuild_command
 from app.logs import where
 from app.metrics import Metrics
+from app.recent_refusals import RecentRefusals
 from app.refusals import NoSpace, NotReady, TookTooLong
 from app.settings import Settings
 from index.store import IndexStore
@@ -58,6 +60,8 @@ class Service:
         self.metrics = Metrics()
         self.keys = KeyRing(settings.keys_file)
         self.sessions = Sessions(settings.session_hours * 3600)
+        self.admin_sessions = Sessions(ADMIN_IDLE_S, renewed=True)
+        self.recent_refusals = RecentRefusals()
         self.kept: KeptAnswers[Any] = KeptAnswers(settings.kept_answers_bytes, settings.kept_answers_minutes * 60)
         self.retriever = Retriever(embedder, IndexStore(settings.index_dir))
         self.batcher: Batcher[Query, Found] = Batcher(
@@ -70,6 +74,7 @@ class Service:
         self.reading = FairThreads(settings.reader_workers, name="reading")
         self.pipeline = Pipeline(reader, self.reading, self.retriever, self.batcher)
         self.jobs = RebuildJobs(settings.index_dir / "jobs", command, self._turn_to_newest)
+        self.job_streams = JobStreams(self.jobs)
         self.draining = False
         self._embedder = embedder
         self._reader = reader
@@ -123,6 +128,11 @@ class Service:
         if problem is not None:
             return str(problem)
         return None if generation is None else generation.degraded or generation.index.notice
+
+    def close_sessions(self, key_id: str) -> None:
+        """Log a key out of every page, wherever its browsers are."""
+        for sessions in (self.sessions, self.admin_sessions):
+            sessions.close_all(key_id)
 
     def admit(self, caller: str, upload_bytes: int) -> AbstractContextManager[None]:
         """A place for one ECG of a caller, to be entered before its body is read.

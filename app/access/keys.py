@@ -18,6 +18,7 @@ from typing import Literal
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from app.refusals import KeyChangeRefused, KeysBusy, KeysUnusable, KeyUnknown
 from app.settings import Settings, SettingsError
 from ground.disk import locked, sha256, write_whole
 from ground.errors import Refusal
@@ -26,6 +27,9 @@ from ground.schema import NEWER, is_newer_json
 Scope = Literal["query", "admin"]
 SCOPES: tuple[Scope, ...] = ("query", "admin")
 KEY_PREFIX = "e2e_"
+MAX_KEYS = 1000
+KEPT_REVOKED = 100
+MAX_NAME_LETTERS = 100
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +51,19 @@ class ApiKey(BaseModel):
         return self.expires is None or datetime.now(UTC) < self.expires
 
 
+class RevokedKey(BaseModel):
+    """What is remembered of a key that was taken back; nothing that could be let in again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    scopes: tuple[Scope, ...]
+    created: AwareDatetime
+    expires: AwareDatetime | None = None
+    revoked: AwareDatetime
+
+
 _SCHEMA_VERSION = 1
 _WAIT_S = 5.0
 
@@ -54,15 +71,25 @@ _WAIT_S = 5.0
 class _KeysFile(BaseModel):
     schema_version: Literal[1] = 1
     keys: tuple[ApiKey, ...] = ()
+    revoked: tuple[RevokedKey, ...] = ()
+    """Apart from `keys`: an earlier version, which does not know of it, lets none of them in."""
 
 
 def create_key(file: Path, scopes: Sequence[str], name: str, *, expires: datetime | None = None) -> str:
-    """Add a key and return it: the only moment at which it exists in clear. Refusal for an unknown scope."""
+    """Add a key and return it: see `add_key`."""
+    return add_key(file, scopes, name, expires=expires)[1]
+
+
+def add_key(file: Path, scopes: Sequence[str], name: str, *, expires: datetime | None = None) -> tuple[ApiKey, str]:
+    """Add a key; what is kept of it, and itself: the only moment at which it exists in clear.
+
+    KeyChangeRefused for an unknown scope, and where there are MAX_KEYS already.
+    """
     wrong = [scope for scope in scopes if scope not in SCOPES]
     if wrong or not scopes:
-        raise Refusal("scope_unknown", f"A key needs one or more of the scopes {' and '.join(SCOPES)}.")
+        raise KeyChangeRefused("scope_unknown", f"A key needs one or more of the scopes {' and '.join(SCOPES)}.")
     if expires is not None and expires.tzinfo is None:
-        raise Refusal("expiry_unzoned", "The expiry needs a time zone.")
+        raise KeyChangeRefused("expiry_unzoned", "The expiry needs a time zone.")
     key = KEY_PREFIX + secrets.token_urlsafe(32)
     entry = ApiKey(
         id=secrets.token_hex(4),
@@ -74,35 +101,52 @@ def create_key(file: Path, scopes: Sequence[str], name: str, *, expires: datetim
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     with _turn_at(file):
-        _write(file, (*(list_keys(file) if file.exists() else ()), entry))
-    return key
+        before = _read(file) if file.exists() else _KeysFile()
+        if len(before.keys) >= MAX_KEYS:
+            raise KeyChangeRefused("too_many_keys", f"There are {MAX_KEYS} keys: revoke some that nobody needs.")
+        _write(file, before.model_copy(update={"keys": (*before.keys, entry)}))
+    return entry, key
 
 
 def list_keys(file: Path) -> tuple[ApiKey, ...]:
-    """Every key in the file, oldest first. Refusal when it is missing, damaged, newer or cannot be read."""
+    """Every key in the file, oldest first. KeysUnusable when it is missing, damaged, newer or cannot be read."""
+    return _read(file).keys
+
+
+def list_revoked(file: Path) -> tuple[RevokedKey, ...]:
+    """The last KEPT_REVOKED keys that were taken back, the oldest first. KeysUnusable as for `list_keys`."""
+    return _read(file).revoked
+
+
+def _read(file: Path) -> _KeysFile:
     try:
         if file.exists() and not file.is_file():  # a pipe would hold us up
             raise IsADirectoryError
         content = file.read_bytes()
         if is_newer_json(content, _SCHEMA_VERSION):
-            raise Refusal("keys_newer", f"The keys file {NEWER}.", hint="Use that version for it.")
-        return _KeysFile.model_validate_json(content).keys
+            raise KeysUnusable("keys_newer", f"The keys file {NEWER}.", hint="Use that version for it.")
+        return _KeysFile.model_validate_json(content)
     except FileNotFoundError:
-        raise Refusal("keys_missing", "There is no keys file there: `echo2ecg keys create` makes one.") from None
+        raise KeysUnusable("keys_missing", "There is no keys file there: `echo2ecg keys create` makes one.") from None
     except OSError:
-        raise Refusal("keys_unreadable", "The keys file cannot be read: it must be a file that you may read.") from None
+        sentence = "The keys file cannot be read: it must be a file that you may read."
+        raise KeysUnusable("keys_unreadable", sentence) from None
     except ValidationError:
-        raise Refusal("keys_damaged", "The keys file is damaged: restore it, or remove it and make new keys.") from None
+        sentence = "The keys file is damaged: restore it, or remove it and make new keys."
+        raise KeysUnusable("keys_damaged", sentence) from None
 
 
-def revoke_key(file: Path, key_id: str) -> None:
-    """Take a key out of the file. Refusal when no key has this id."""
+def revoke_key(file: Path, key_id: str) -> RevokedKey:
+    """Take a key back; what is remembered of it. KeyUnknown when none has this id."""
     with _turn_at(file):
-        keys = list_keys(file)
-        kept = tuple(key for key in keys if key.id != key_id)
-        if len(kept) == len(keys):
-            raise Refusal("key_unknown", f"No key has the id {key_id}: `echo2ecg keys list` shows them.")
-        _write(file, kept)
+        before = _read(file)
+        key = next((key for key in before.keys if key.id == key_id), None)
+        if key is None:
+            raise KeyUnknown
+        revoked = RevokedKey(**key.model_dump(exclude={"sha256"}), revoked=datetime.now(UTC))
+        kept = tuple(other for other in before.keys if other.id != key_id)
+        _write(file, _KeysFile(keys=kept, revoked=(*before.revoked, revoked)[-KEPT_REVOKED:]))
+    return revoked
 
 
 @contextmanager
@@ -113,7 +157,7 @@ def _turn_at(file: Path) -> Iterator[None]:
         with locked(file.with_name(f".{file.name}.lock"), wait_s=_WAIT_S, owned_as=file):
             yield
     except TimeoutError:
-        raise Refusal("keys_busy", "Another command is writing the keys file: try again when it has ended.") from None
+        raise KeysBusy from None
 
 
 def check_access(settings: Settings) -> None:
@@ -146,6 +190,8 @@ class KeyRing:
         self._stamp: tuple[int, ...] | None = None
         self._keys: tuple[ApiKey, ...] = () if file is None else _configured_keys(file)
         self._fault = ""
+        self._last_used: dict[str, datetime] = {}
+        """By key id, since the service started: to write it down would be a write for every request."""
 
     def find(self, secret: str) -> ApiKey | None:
         """The valid key with this secret, in a time that does not depend on how much of it is right."""
@@ -155,12 +201,27 @@ class KeyRing:
         for key in self._keys:
             if hmac.compare_digest(key.sha256, presented) and key.is_valid_now:
                 matching = key
+        self._note_use(matching)
         return matching
 
     def by_id(self, key_id: str) -> ApiKey | None:
         """The valid key with this id, for a session that was opened with it."""
+        key = self.glance(key_id)
+        self._note_use(key)
+        return key
+
+    def glance(self, key_id: str) -> ApiKey | None:
+        """The valid key with this id; nobody uses it by asking so."""
         self._reload_if_changed()
         return next((key for key in self._keys if key.id == key_id and key.is_valid_now), None)
+
+    def last_used(self, key_id: str) -> datetime | None:
+        """When a key let somebody in last, since the service started."""
+        return self._last_used.get(key_id)
+
+    def _note_use(self, key: ApiKey | None) -> None:
+        if key is not None:
+            self._last_used[key.id] = datetime.now(UTC)
 
     def _reload_if_changed(self) -> None:
         if self._file is None:
@@ -176,6 +237,8 @@ class KeyRing:
             return
         try:
             self._keys, self._stamp, self._fault = list_keys(self._file), stamp, ""
+            there = {key.id for key in self._keys}
+            self._last_used = {key_id: at for key_id, at in self._last_used.items() if key_id in there}
         except Refusal as error:
             self._shut(error.code)
 
@@ -191,5 +254,5 @@ def _hash(secret: str) -> str:
     return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _write(file: Path, keys: Sequence[ApiKey]) -> None:
-    write_whole(file, _KeysFile(keys=tuple(keys)).model_dump_json(indent=2) + "\n", private=True)
+def _write(file: Path, content: _KeysFile) -> None:
+    write_whole(file, content.model_dump_json(indent=2) + "\n", private=True)

@@ -1,4 +1,4 @@
-"""Log-ins on the page: a cookie value stands for a key."""
+"""Log-ins on the pages: a cookie value stands for a key."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from typing import Protocol
 from ground.disk import sha256
 
 SESSION_COOKIE = "echo2ecg_session"
+ADMIN_COOKIE = "echo2ecg_admin"
+"""Of the operator's pages: a session of its own, which the other one never becomes."""
+BROWSER_COOKIE = "echo2ecg_browser"
+"""Without keys: which browser an answer was given to. Nothing else hangs on it."""
+OWN_COOKIES = (SESSION_COOKIE, ADMIN_COOKIE, BROWSER_COOKIE)
+"""All that is read of a request's cookies."""
+ADMIN_IDLE_S = 15 * 60.0
 SESSIONS_PER_KEY = 100
 """Browsers that one key may be logged in from; one more ends its oldest log-in, and never another key's."""
 
@@ -22,10 +29,14 @@ class HasId(Protocol):
 
 
 class Sessions:
-    """Log-ins on the page: a random cookie value stands for a key id until it ends or the key is revoked."""
+    """A random cookie value stands for a key id until it ends, or its key is revoked or expired.
 
-    def __init__(self, lifetime_s: float, now: Callable[[], float] = time.monotonic) -> None:
+    It ends `lifetime_s` after the log-in; with `renewed`, so long after its last use.
+    """
+
+    def __init__(self, lifetime_s: float, *, renewed: bool = False, now: Callable[[], float] = time.monotonic) -> None:
         self.lifetime_s = lifetime_s
+        self._renewed = renewed
         self._now = now
         self._open: dict[str, tuple[str, float]] = {}
 
@@ -41,12 +52,21 @@ class Sessions:
 
     def key_id(self, token: str) -> str | None:
         """The key id behind a cookie value, or None."""
-        key_id, ends = self._open.get(_kept(token), ("", 0.0))
-        return key_id if self._now() < ends else None
+        kept, now = _kept(token), self._now()
+        key_id, ends = self._open.get(kept, ("", 0.0))
+        if now >= ends:
+            return None
+        if self._renewed:
+            self._open[kept] = (key_id, now + self.lifetime_s)
+        return key_id
 
     def close(self, token: str) -> None:
         """Forget a log-in."""
         self._open.pop(_kept(token), None)
+
+    def close_all(self, key_id: str) -> None:
+        """Forget every log-in with a key, wherever its browsers are."""
+        self._open = {kept: session for kept, session in self._open.items() if session[0] != key_id}
 
 
 def _kept(token: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -39,17 +41,18 @@ class DefectsAsProblems:
             raise
         except asyncio.CancelledError:  # the server ends and waits no longer: nothing follows for this task
             if not begun:
-                await _send_problem(send, problem_of(NotReady("draining")), scope["state"]["request_id"])
+                await _send_problem(send, problem_of(NotReady("draining")), scope["state"])
         except Exception as error:
             request_id = scope["state"]["request_id"]
             log.error("unexpected_error", request_id=request_id, **where(error))  # noqa: TRY400 - a traceback names paths
             if not begun:
                 problem = Problem("unexpected_error", "The service failed; its operator can look the id up.")
-                await _send_problem(send, problem, request_id)
+                await _send_problem(send, problem, scope["state"])
 
 
-async def _send_problem(send: Send, problem: Problem, request_id: str) -> None:
-    content = json.dumps(problem.body(request_id)).encode()
+async def _send_problem(send: Send, problem: Problem, state: MutableMapping[str, Any]) -> None:
+    state["code"] = problem.code
+    content = json.dumps(problem.body(state["request_id"])).encode()
     headers = [(b"content-type", PROBLEM_TYPE.encode()), (b"content-length", b"%d" % len(content))]
     headers += [(name.lower().encode(), value.encode()) for name, value in (problem.headers or {}).items()]
     await send({"type": "http.response.start", "status": problem.status_code, "headers": headers})

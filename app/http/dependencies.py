@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
 
 from app.access.keys import ApiKey, Scope
-from app.access.sessions import SESSION_COOKIE
+from app.access.sessions import ADMIN_COOKIE, SESSION_COOKIE
 from app.http.problems import Forbidden, InvalidParameter, Unauthorised
 from app.service import Service
 
@@ -23,16 +26,41 @@ async def get_service(request: Request) -> Service:
 
 ServiceDep = Annotated[Service, Depends(get_service)]
 
+_IN_HEADER = APIKeyHeader(name="X-API-Key", scheme_name="ApiKeyHeader", description="The key itself.", auto_error=False)
+_AS_BEARER = HTTPBearer(scheme_name="ApiKeyBearer", description="The same key as a bearer token.", auto_error=False)
+
+
+async def _in_either(
+    _header: Annotated[Any, Security(_IN_HEADER)], _bearer: Annotated[Any, Security(_AS_BEARER)]
+) -> None:
+    """For the API's description alone: `require` reads the headers itself."""
+
+
+_Described = Annotated[None, Depends(_in_either)]
+
 
 def find_caller(request: Request, service: Service) -> ApiKey | None:
     """The key of this request: from a header, or from the page's session, which never carries `admin`."""
-    secret = request.headers.get("X-API-Key", "").strip(" \t") or _bearer(request.headers.get("Authorization", ""))
-    if secret:
+    if secret := _secret_of(request):
         return service.keys.find(secret)
-    token = request.cookies.get(SESSION_COOKIE)
-    key_id = service.sessions.key_id(token) if token else None
+    return _of_session(request, service, SESSION_COOKIE, "query")
+
+
+def find_admin(request: Request, service: Service) -> ApiKey | None:
+    """The key behind the session of the operator's pages, which carries `admin` alone. Use renews it."""
+    return _of_session(request, service, ADMIN_COOKIE, "admin")
+
+
+def _of_session(request: Request, service: Service, cookie: str, scope: Scope) -> ApiKey | None:
+    sessions = service.admin_sessions if cookie == ADMIN_COOKIE else service.sessions
+    token = request.cookies.get(cookie)
+    key_id = sessions.key_id(token) if token else None
     key = service.keys.by_id(key_id) if key_id else None
-    return key.model_copy(update={"scopes": ("query",)}) if key and "query" in key.scopes else None
+    return key.model_copy(update={"scopes": (scope,)}) if key and scope in key.scopes else None
+
+
+def _secret_of(request: Request) -> str:
+    return request.headers.get("X-API-Key", "").strip(" \t") or _bearer(request.headers.get("Authorization", ""))
 
 
 def require(request: Request, service: Service, scope: Scope, *, looks_at_parameters: bool = False) -> None:
@@ -47,7 +75,8 @@ def require(request: Request, service: Service, scope: Scope, *, looks_at_parame
 
 
 def _require_key(request: Request, service: Service, scope: Scope) -> None:
-    key = find_caller(request, service)
+    by_session = scope == "admin" and not _secret_of(request)
+    key = (find_admin(request, service) if by_session else None) or find_caller(request, service)
     if key is None:
         raise Unauthorised
     request.state.key_id = key.id
@@ -65,6 +94,18 @@ def refuse_parameters_without_effect(request: Request, *, some: bool = False) ->
         raise InvalidParameter("invalid_parameter", "A parameter in the address comes twice.")
     if names and not some and not request.scope["route"].dependant.query_params:
         raise InvalidParameter("invalid_parameter", "This address takes no parameters.")
+
+
+async def refuse_repeated_names(request: Request) -> None:
+    """Raises InvalidParameter where the JSON body gives a name twice: one value would be dropped without a word."""
+
+    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(members)) < len(members):
+            raise InvalidParameter("invalid_parameter", "A name in the body comes twice.")
+        return dict(members)
+
+    with contextlib.suppress(ValueError, RecursionError):  # said where the body is read
+        json.loads(await request.body(), object_pairs_hook=once)
 
 
 def caller_of(request: Request) -> str:
@@ -103,16 +144,31 @@ def _split(address: str) -> SplitResult:
         raise Forbidden("foreign_host", "The Host or Origin of this request is not an address.") from None
 
 
-async def require_query(request: Request, service: ServiceDep) -> None:
+def require_admin_page(request: Request, service: Service) -> ApiKey | None:
+    """Whose session an operator's page is asked for by; None without keys, where the page is this machine's own.
+
+    Raises Unauthorised where the log-in form is due, and Forbidden for what another site's page writes.
+    """
+    refuse_other_sites(request, service)
+    if not service.keys.enforced:
+        return None
+    key = find_admin(request, service)
+    if key is None:
+        raise Unauthorised
+    request.state.key_id = key.id
+    return key
+
+
+async def require_query(request: Request, service: ServiceDep, _: _Described) -> None:
     require(request, service, "query")
 
 
-async def require_admin(request: Request, service: ServiceDep) -> None:
+async def require_admin(request: Request, service: ServiceDep, _: _Described) -> None:
     require(request, service, "admin")
 
 
-QueryKey = Depends(require_query)
-AdminKey = Depends(require_admin)
+QueryKey = Security(require_query, scopes=["query"])
+AdminKey = Security(require_admin, scopes=["admin"])
 
 
 def _bearer(header: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from app.access.sessions import SESSION_COOKIE
+from app.access.sessions import OWN_COOKIES
 from app.http.problems import RefusedHeader
 
 MAX_HEADER_BYTES = 64 * 2**10
@@ -18,7 +18,7 @@ MAX_HOST_LETTERS = 300
 _REQUEST_BYTES, _LINE_BYTES, _LETTER_BYTES = 4096, 160, 6
 """What a request takes of memory besides the bytes of its header: itself, each line, and each letter of its address, of
 which two copies are kept, one of them as text."""
-_OWN_COOKIE = re.compile(rb"(?:^|;)\s*(%s=[\w-]{1,64})(?:;|$)" % SESSION_COOKIE.encode())
+_OWN_COOKIE = re.compile(rb"(?:^|;)\s*((%s)=[\w-]{1,64})(?=;|$)" % "|".join(OWN_COOKIES).encode())
 """All that is kept of cookies: others may be a riddle for the parser that every request's cookies go through."""
 _TOO_LARGE = RefusedHeader("header_too_large", 431, "The request's header is too large.")
 
@@ -71,6 +71,8 @@ class Head:
 
 
 def own_cookie(value: bytes) -> bytes | None:
-    """What of a Cookie line is this service's; None where nothing is."""
-    found = _OWN_COOKIE.search(value)
-    return None if found is None else found[1]
+    """What of a Cookie line is this service's, the first of each name; None where nothing is."""
+    own: dict[bytes, bytes] = {}
+    for found in _OWN_COOKIE.finditer(value):
+        own.setdefault(found[2], found[1])
+    return b"; ".join(own.values()) or None

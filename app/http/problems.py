@@ -33,11 +33,16 @@ from app.refusals import (
     JobNotStarted,
     JobRunning,
     JobUnknown,
+    KeyChangeRefused,
+    KeysBusy,
+    KeysUnusable,
+    KeyUnknown,
     NoEmbeddings,
     NoProbes,
     NoSpace,
     NotReady,
     TookTooLong,
+    TooManyStreams,
 )
 from ground.errors import Refusal
 from index.base import IndexDamaged
@@ -155,6 +160,11 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     JobRunning: HTTPStatus.CONFLICT,
     JobEnded: HTTPStatus.CONFLICT,
     JobElsewhere: HTTPStatus.CONFLICT,
+    KeyUnknown: HTTPStatus.NOT_FOUND,
+    KeyChangeRefused: HTTPStatus.CONFLICT,
+    KeysBusy: HTTPStatus.SERVICE_UNAVAILABLE,
+    KeysUnusable: HTTPStatus.SERVICE_UNAVAILABLE,
+    TooManyStreams: HTTPStatus.TOO_MANY_REQUESTS,
     QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     ReaderUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -180,6 +190,8 @@ def _problem_of_refusal(refusal: Refusal) -> Problem:
         extra["leads"] = list(refusal.leads)
     if isinstance(refusal, JobRunning):
         extra["job_id"] = refusal.job_id
+    if isinstance(refusal, KeyChangeRefused) and refusal.command:
+        extra["command"] = refusal.command
     wait_s = getattr(refusal, "retry_after_s", RETRY_AFTER_S)
     headers = {"Retry-After": str(wait_s)} if status in _COME_BACK_LATER else None
     return Problem(refusal.code, refusal.sentence, hint=refusal.hint, headers=headers, extra=extra, status=status)
@@ -236,29 +248,6 @@ def _rule(error: Mapping[str, Any]) -> str:
     return rule[:1].lower() + rule[1:]  # the rest may name values, such as mV
 
 
-class ProblemBody(BaseModel):
-    """`application/problem+json` (RFC 9457) with a stable code and what would help."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    request_id: str
-    hint: str | None = None
-    leads: list[str] | None = None
-
-
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "4XX": {
-        "description": "Refused, with the reason.",
-        "content": {PROBLEM_TYPE: {"schema": ProblemBody.model_json_schema()}},
-    },
-    "5XX": {"description": "Not possible now.", "content": {PROBLEM_TYPE: {"schema": ProblemBody.model_json_schema()}}},
-}
-"""For the routes' documentation."""
-
-
 def problem_of(error: Exception, known: Collection[str] = ()) -> Problem:
     """Any exception a route may let through, as the Problem to answer with. Others are defects: TypeError.
 
@@ -276,6 +265,14 @@ def problem_of(error: Exception, known: Collection[str] = ()) -> Problem:
     raise TypeError(f"no problem is known for {type(error).__name__}")
 
 
+def noted_problem(request: Request, error: Exception) -> Problem:
+    """The same, its code noted for the request's log line and for what is told of recent refusals."""
+    known = _known_parameters(request) if isinstance(error, RequestValidationError) else ()
+    problem = problem_of(error, known)
+    request.state.code = problem.code
+    return problem
+
+
 EXPECTED: tuple[type[Exception], ...] = (*_STATUS, RequestValidationError, HTTPException)
 
 
@@ -283,9 +280,7 @@ def install_handlers(app: FastAPI) -> None:
     """Every expected exception becomes `application/problem+json`."""
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
-        known = _known_parameters(request) if isinstance(error, RequestValidationError) else ()
-        problem = problem_of(error, known)
-        request.state.code = problem.code
+        problem = noted_problem(request, error)
         body = problem.body(request.state.request_id)
         return JSONResponse(body, problem.status_code, headers=problem.headers, media_type=PROBLEM_TYPE)
 

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.metrics import Metrics
+from app.recent_refusals import RecentRefusals
 
 log = structlog.get_logger(__name__)
 
@@ -26,9 +27,10 @@ class RequestLog:
     Routes may add to the state what the line shall say: `key_id`, `upload_sha256`, `code`.
     """
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, refusals: RecentRefusals) -> None:
         self._app = app
         self._metrics = metrics
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,6 +58,8 @@ class RequestLog:
     def _note(self, scope: Scope, state: MutableMapping[str, Any], status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path_format", "unmatched")
         self._metrics.observe_request(route, status, seconds)
+        if "code" in state:
+            self._refusals.note(scope["method"], route, state["code"])
         log.info(
             "request",
             request_id=state["request_id"],

@@ -50,6 +50,7 @@ MULTIPART_BODY: dict[str, Any] = {
                     "properties": {
                         FILES_FIELD: {
                             "type": "array",
+                            "minItems": 1,
                             "items": {"type": "string", "format": "binary"},
                             "description": "One ECG: one file, a .hea with its signal files, or a zip of one record.",
                         }

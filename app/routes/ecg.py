@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from app.answering.answered import embed_answer, predict_answer, search_answer
 from app.answering.pipeline import Answer, Question
 from app.http.bodies import takes_upload
 from app.http.dependencies import QueryKey, ServiceDep
-from app.http.problems import PROBLEMS
+from app.http.described import refuses
 from app.http.uploads import MULTIPART_BODY, admit, ask, read_upload
 from app.schemas import ReadQuery, SearchQuery
 from app.service import Service
@@ -23,26 +23,35 @@ from outputs.report import EmbedAnswer, PredictAnswer, SearchAnswer
 router = APIRouter(prefix="/v1", tags=["ECG"], dependencies=[QueryKey])
 
 
-def _documented(model: type[BaseModel]) -> dict[str, Any]:
+_REFUSED: dict[int, tuple[str, ...]] = {
+    400: ("not_multipart", "bad_multipart", "no_file", "charset_unknown", "type_too_long"),
+    429: ("busy",),
+    503: ("starting", "start_failed", "lane_dead", "reader_unavailable", "took_too_long"),
+    507: ("no_space",),
+}
+_NO_INDEX = {503: (*_REFUSED[503], "index_missing", "index_damaged", "index_newer", "index_mismatch")}
+
+
+def _documented(model: type[BaseModel], codes: Mapping[int, Sequence[str]]) -> dict[str, Any]:
     """Answers are written straight from the model, so FastAPI only documents them."""
-    return {"responses": {200: {"model": model}} | PROBLEMS, "openapi_extra": MULTIPART_BODY}
+    return {"responses": {200: {"model": model}} | refuses(codes), "openapi_extra": MULTIPART_BODY}
 
 
-@router.post("/search", **_documented(SearchAnswer))
+@router.post("/search", **_documented(SearchAnswer, _REFUSED | _NO_INDEX | {404: ("no_embeddings",)}))
 @takes_upload
 async def search(request: Request, service: ServiceDep, query: Annotated[SearchQuery, Query()]) -> Response:
     """The most similar echo studies of one ECG, with predictions."""
     return await _respond(request, service, query.question(), search_answer)
 
 
-@router.post("/predict", **_documented(PredictAnswer))
+@router.post("/predict", **_documented(PredictAnswer, _REFUSED | {404: ("no_probes",)}))
 @takes_upload
 async def predict(request: Request, service: ServiceDep, query: Annotated[ReadQuery, Query()]) -> Response:
     """LVEF class and structural heart disease, without a search."""
     return await _respond(request, service, query.question(), predict_answer)
 
 
-@router.post("/embed", **_documented(EmbedAnswer))
+@router.post("/embed", **_documented(EmbedAnswer, _REFUSED))
 @takes_upload
 async def embed(request: Request, service: ServiceDep, query: Annotated[ReadQuery, Query()]) -> Response:
     """The vectors of one ECG, of whatever quality; `withheld` says what would forbid an answer."""

@@ -1,19 +1,17 @@
-"""The index: what is served, its studies, and rebuilds as jobs."""
+"""The index: what is served, its studies, and how a rebuild begins."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Request, Response
+from fastapi import APIRouter, Body, Depends, Response
 
 from app.answering.answered import study_detail
 from app.http.bodies import takes_at_most
-from app.http.dependencies import AdminKey, QueryKey, ServiceDep
-from app.http.problems import PROBLEMS, InvalidParameter, NotFound
-from app.jobs import StoredJob
+from app.http.dependencies import AdminKey, QueryKey, ServiceDep, refuse_repeated_names
+from app.http.described import refuses
+from app.http.problems import InvalidParameter, NotFound
 from app.schemas import IndexView, JobView, RebuildRequest
 from app.service import Service
 from outputs.report import StudyDetail
@@ -21,10 +19,13 @@ from outputs.report import StudyDetail
 REBUILD_BYTES = 1024
 """This body is taken apart before anybody is known: the name of a source needs no more."""
 
-router = APIRouter(prefix="/v1", tags=["Index"], responses=PROBLEMS)
+router = APIRouter(prefix="/v1", tags=["Index"])
 
 
-@router.get("/index", dependencies=[QueryKey], response_model_exclude_none=True)
+_NO_INDEX = ("index_missing", "index_damaged", "index_newer", "index_mismatch")
+
+
+@router.get("/index", dependencies=[QueryKey], response_model_exclude_none=True, responses=refuses({503: _NO_INDEX}))
 async def show_index(service: ServiceDep) -> IndexView:
     """The generation being served."""
     generation = service.retriever.current.searchable
@@ -35,21 +36,9 @@ async def show_index(service: ServiceDep) -> IndexView:
         backend=generation.index.backend,
         exact=generation.index.exact,
         degraded=service.degraded,
-        manifest=generation.manifest.model_dump(mode="json"),
+        manifest=generation.manifest,
         running_job=service.jobs.running,
     )
-
-
-async def refuse_repeated_names(request: Request) -> None:
-    """Raises InvalidParameter where the JSON body gives a name twice: one value would be dropped without a word."""
-
-    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(members)) < len(members):
-            raise InvalidParameter("invalid_parameter", "A name in the body comes twice.")
-        return dict(members)
-
-    with contextlib.suppress(ValueError, RecursionError):  # said where the body is read
-        json.loads(await request.body(), object_pairs_hook=once)
 
 
 @router.post(
@@ -57,9 +46,17 @@ async def refuse_repeated_names(request: Request) -> None:
     dependencies=[AdminKey, Depends(refuse_repeated_names)],
     status_code=202,
     response_model_exclude_none=True,
+    responses=refuses(
+        {
+            409: ("job_running",),
+            422: ("unknown_source",),
+            503: ("jobs_busy", "index_read_only", "job_not_started"),
+            507: ("no_space",),
+        }
+    ),
 )
 @takes_at_most(REBUILD_BYTES)
-async def rebuild(
+async def rebuild_index(
     service: ServiceDep, response: Response, wanted: Annotated[RebuildRequest | None, Body()] = None
 ) -> JobView:
     """Embed a cohort named in the settings and swap to the new generation when it is complete."""
@@ -69,26 +66,14 @@ async def rebuild(
     return JobView.of(job)
 
 
-@router.get("/jobs/{job_id}", dependencies=[AdminKey], responses={200: {"model": JobView}})
-async def show_job(service: ServiceDep, job_id: str) -> Response:
-    """How far a rebuild is."""
-    # Its report names clips that were left out, an older version's every one of them: not on the event loop.
-    content = await asyncio.to_thread(_written, await service.jobs.get(job_id))
-    return Response(content, media_type="application/json")
-
-
-@router.delete("/jobs/{job_id}", dependencies=[AdminKey], responses={200: {"model": JobView}})
-async def cancel_job(service: ServiceDep, job_id: str) -> Response:
-    """End a running rebuild; what it embedded is kept for the next one."""
-    content = await asyncio.to_thread(_written, await service.jobs.cancel(job_id))
-    return Response(content, media_type="application/json")
-
-
 @router.get(
     "/studies/{study_id}/views/{view_id}/thumbnail",
     dependencies=[QueryKey],
     response_class=Response,
-    responses={200: {"content": {"image/jpeg": {}}}},
+    responses={
+        200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+        **refuses({404: ("unknown_view",), 503: _NO_INDEX}),
+    },
 )
 async def show_thumbnail(service: ServiceDep, study_id: str, view_id: str) -> Response:
     """A still of one view."""
@@ -100,7 +85,9 @@ async def show_thumbnail(service: ServiceDep, study_id: str, view_id: str) -> Re
     return Response(jpeg, media_type="image/jpeg")
 
 
-@router.get("/studies/{study_id}", dependencies=[QueryKey])
+@router.get(
+    "/studies/{study_id}", dependencies=[QueryKey], responses=refuses({404: ("unknown_study",), 503: _NO_INDEX})
+)
 async def show_study(service: ServiceDep, study_id: str) -> StudyDetail:
     """One study of the index."""
     snapshot = service.retriever.current  # held, so that a swap does not close its generation while it is read
@@ -109,10 +96,6 @@ async def show_study(service: ServiceDep, study_id: str) -> StudyDetail:
     if card is None:
         raise NotFound("unknown_study", "There is no study with this id in the index.")
     return study_detail(card, generation)
-
-
-def _written(job: StoredJob) -> str:
-    return JobView.of(job).model_dump_json(exclude_none=True)
 
 
 def _source(service: Service, wanted: str | None) -> str:

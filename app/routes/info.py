@@ -10,15 +10,14 @@ from fastapi import APIRouter, Request, Response
 from app.answering.snapshots import Snapshot
 from app.http.dependencies import QueryKey, ServiceDep
 from app.http.kept import Kept
-from app.http.problems import PROBLEMS
-from app.schemas import DEFAULT_K, MAX_K
+from app.schemas import DEFAULT_K, MAX_K, ServiceInfo
 from app.service import Service
 from outputs.words import DISCLAIMER, lacking_sentence
 
-router = APIRouter(prefix="/v1", tags=["Operation"], responses=PROBLEMS)
+router = APIRouter(prefix="/v1", tags=["Operation"])
 
 
-@router.get("/info", dependencies=[QueryKey], responses={200: {"content": {"application/json": {}}}})
+@router.get("/info", dependencies=[QueryKey], responses={200: {"model": ServiceInfo}})
 async def show_info(service: ServiceDep, request: Request) -> Response:
     """The bundle's manifest, what its labels mean, what its answers lack, and the limits of this service."""
     snapshot = service.retriever.current

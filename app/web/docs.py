@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.http.dependencies import QueryKey
+from app.http.described import describe
 from app.http.kept import Kept
 from app.web import render
 
@@ -32,7 +32,7 @@ async def _described(app: FastAPI) -> tuple[bytes, str]:
 
 
 def _describe(app: FastAPI) -> tuple[bytes, str]:
-    description: dict[str, Any] = app.openapi()
+    description = describe(app)
     operations = [
         {"method": method.upper(), "path": path, **operation}
         for path, methods in description["paths"].items()

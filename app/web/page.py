@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from app.answering.pipeline import Upload
 from app.http.bodies import takes_upload
 from app.http.dependencies import ServiceDep, find_caller, refuse_other_sites, require
-from app.http.problems import EXPECTED, Problem, Unauthorised, problem_of, problem_of_validation
+from app.http.problems import EXPECTED, Problem, Unauthorised, noted_problem, problem_of, problem_of_validation
 from app.http.uploads import UploadForm, admit, ask, read_upload
 from app.schemas import DEFAULT_K, MAX_K, SearchQuery
 from app.service import Service
@@ -67,7 +67,7 @@ async def ask_by_form(request: Request, service: ServiceDep) -> Response:
     except ValidationError as error:
         return _form(service, problem_of_validation(as_query(error)), filled)
     except EXPECTED as error:
-        return _form(service, problem_of(error), filled)
+        return _form(service, noted_problem(request, error), filled)
 
 
 @router.post("/sample")
@@ -81,7 +81,7 @@ async def ask_with_sample(request: Request, service: ServiceDep) -> Response:
     except Unauthorised as problem:
         return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
     except EXPECTED as error:
-        return _form(service, problem_of(error))
+        return _form(service, noted_problem(request, error))
 
 
 async def _answered(request: Request, service: Service, form: UploadForm, filled: Mapping[str, str]) -> Response:

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import secrets
 from http import HTTPStatus
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.access.sessions import SESSION_COOKIE
+from app.access.sessions import BROWSER_COOKIE, SESSION_COOKIE
 from app.http.bodies import takes_at_most
 from app.http.dependencies import ServiceDep, caller_of, refuse_other_sites
-from app.http.problems import BadUpload
-from app.http.uploads import require_type
 from app.service import Service
 from app.web import render
+from app.web.login import LOGIN_BYTES, forget_cookie, key_of_form, set_cookie
 from ground.disk import sha256
 
 router = APIRouter(include_in_schema=False)
 
-LOGIN_BYTES = 2**10
-BROWSER_COOKIE = "echo2ecg_browser"
-"""Without keys: which browser an answer was given to. Nothing else hangs on it."""
 _BROWSER_LETTERS = 43
 """Of `secrets.token_urlsafe(32)`."""
 
@@ -38,27 +33,9 @@ async def log_in(request: Request, service: ServiceDep) -> Response:
     if "query" not in valid.scopes:
         return HTMLResponse(render("login.html", problem="This key lacks the scope query."), HTTPStatus.FORBIDDEN)
     response = RedirectResponse("/?logged_in=true", HTTPStatus.SEE_OTHER)
-    response.set_cookie(
-        SESSION_COOKIE,
-        service.sessions.open(valid),
-        max_age=int(service.sessions.lifetime_s),
-        httponly=True,
-        samesite="strict",
-        secure=service.settings.session_cookie_secure,
-    )
+    sessions = service.sessions
+    set_cookie(response, service, SESSION_COOKIE, sessions.open(valid), max_age_s=sessions.lifetime_s)
     return response
-
-
-async def key_of_form(request: Request) -> str:
-    """The one field of the log-in form. Raises BadUpload."""
-    require_type(request, "application/x-www-form-urlencoded")
-    try:
-        fields = parse_qsl((await request.body()).decode(), keep_blank_values=True, errors="strict", max_num_fields=2)
-    except ValueError:  # not UTF-8, or more fields
-        fields = []
-    if [name for name, _ in fields] != ["key"]:
-        raise BadUpload("bad_form", "The log-in form holds the field `key` and nothing else.")
-    return fields[0][1].strip()
 
 
 @router.post("/logout")
@@ -69,8 +46,7 @@ async def log_out(request: Request, service: ServiceDep) -> Response:
     service.sessions.close(token)
     service.kept.forget(_owner_of_session(token))
     response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
-    secure = service.settings.session_cookie_secure
-    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict", secure=secure)
+    forget_cookie(response, service, SESSION_COOKIE)
     return response
 
 

@@ -10,7 +10,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.http.dependencies import require
-from app.http.problems import EXPECTED, Unauthorised, problem_of
+from app.http.problems import EXPECTED, Unauthorised, noted_problem
 from app.service import Service
 from app.web import render
 
@@ -31,8 +31,7 @@ def page(show: Page) -> Page:
         except Unauthorised as problem:
             return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
         except EXPECTED as error:
-            refused = problem_of(error)
-            request.state.code = refused.code
+            refused = noted_problem(request, error)
             html = render("refused.html", problem=refused, with_keys=service.keys.enforced)
             return HTMLResponse(html, refused.status_code, refused.headers)
 

@@ -89,7 +89,7 @@ def test_a_new_key_works_and_a_revoked_one_does_not_without_a_restart(file):
 
 def test_revoking_what_is_not_there_says_so(file):
     create_key(file, ("query",), "a")
-    with pytest.raises(Refusal, match="No key has the id"):
+    with pytest.raises(Refusal, match="No key has this id"):
         revoke_key(file, "00000000")
 
 

@@ -1,0 +1,100 @@
+"""What the operator's addresses take and say, field by field. As in `app.schemas`, null is never written."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from app.access.keys import MAX_NAME_LETTERS, ApiKey, RevokedKey, Scope
+from app.jobs import JobState, StoredJob
+from app.recent_refusals import MAX_REASONS, MINUTES, RefusalCount
+from app.schemas import Progress, printable
+
+MAX_EXPIRY_DAYS = 3650
+
+
+class JobSummary(BaseModel):
+    """A rebuild without its report, which /v1/jobs/{job_id} has."""
+
+    id: str
+    source: str
+    state: JobState
+    created_at: datetime
+    ended_at: datetime | None = Field(default=None, description="Absent while it runs.")
+    progress: Progress
+    problem: str | None = Field(default=None, description="Why it has not ended well.")
+
+    @classmethod
+    def of(cls, job: StoredJob) -> Self:
+        return cls.model_validate(
+            job.model_dump(exclude={"report", "problem"} if job.state == "running" else {"report"})
+        )
+
+
+class JobList(BaseModel):
+    jobs: list[JobSummary] = Field(description="The newest first.")
+
+
+class KeyView(BaseModel):
+    """What is known of a key; not the key."""
+
+    id: str
+    name: str
+    scopes: list[Scope]
+    created: datetime
+    expires: datetime | None = Field(default=None, description="Absent where it never does.")
+    revoked: datetime | None = Field(default=None, description="Absent of a key that was not.")
+    valid: bool = Field(description="Neither revoked nor expired.")
+    last_used: datetime | None = Field(
+        default=None, description="Since the service started; it is kept in memory alone. Absent where it was not."
+    )
+
+    @classmethod
+    def of(cls, key: ApiKey | RevokedKey, *, last_used: datetime | None = None) -> Self:
+        valid = isinstance(key, ApiKey) and key.is_valid_now
+        return cls(**key.model_dump(exclude={"sha256"}), valid=valid, last_used=last_used)
+
+
+class KeyList(BaseModel):
+    enforced: bool = Field(description="Whether a key is asked for at all: not where no keys file is set.")
+    keys: list[KeyView] = Field(description="Those in the keys file, then those revoked last.")
+
+
+class NewKeyRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(printable)] = Field(
+        min_length=1, max_length=MAX_NAME_LETTERS, description="Whose key this is."
+    )
+    scopes: list[Scope] = Field(
+        min_length=1, max_length=2, description="None that the asking key lacks.", examples=[["query"]]
+    )
+    expires_in_days: int | None = Field(
+        default=None, ge=1, le=MAX_EXPIRY_DAYS, description="It never expires unless this is given."
+    )
+
+
+class NewKey(KeyView):
+    key: str = Field(description="The key itself, which is told this once.")
+
+
+class RefusalView(BaseModel):
+    code: str = Field(description=f"Of the problem; `other` where a minute had more than {MAX_REASONS} reasons.")
+    method: str
+    route: str = Field(description="The address with names in place of what a caller put there.")
+    count: int
+    last_at: datetime = Field(description="To the minute.")
+
+    @classmethod
+    def of(cls, counted: RefusalCount) -> Self:
+        reason = counted.reason
+        return cls(
+            code=reason.code, method=reason.method, route=reason.route, count=counted.count, last_at=counted.last_at
+        )
+
+
+class RecentRefusalsView(BaseModel):
+    minutes: int = Field(default=MINUTES, description="How far back it counts.")
+    refusals: list[RefusalView] = Field(description="The most frequent first.")

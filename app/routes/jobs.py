@@ -1,0 +1,83 @@
+"""Rebuilds as jobs: which there were, how far one is, as it goes on, and its end before its time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request, Response
+
+from app.http.dependencies import AdminKey, ServiceDep, caller_of
+from app.http.described import refuses
+from app.http.event_stream import EVENT_STREAM_TYPE, STILL_HERE, EventStream, event_text
+from app.jobs import StoredJob
+from app.operator_views import JobList, JobSummary
+from app.schemas import JobView
+from app.service import Service
+
+MOST_LISTED = 100
+
+router = APIRouter(prefix="/v1/jobs", tags=["Jobs"], dependencies=[AdminKey])
+
+
+@router.get("", response_model_exclude_none=True)
+async def list_jobs(service: ServiceDep) -> JobList:
+    """Rebuilds, the newest first, without their reports."""
+    return JobList(jobs=[JobSummary.of(job) for job in await service.jobs.newest(MOST_LISTED)])
+
+
+@router.get("/{job_id}", responses={200: {"model": JobView}, **refuses({404: ("unknown_job",)})})
+async def show_job(service: ServiceDep, job_id: str) -> Response:
+    """How far a rebuild is."""
+    # Its report names clips that were left out, an older version's every one of them: not on the event loop.
+    content = await asyncio.to_thread(_written, await service.jobs.get(job_id))
+    return Response(content, media_type="application/json")
+
+
+@router.get(
+    "/{job_id}/events",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Server-sent events, each with a JobSummary as its data: `progress` after every change, at "
+            "most four a second, and `end` when the job has ended, which ends the stream.",
+            "content": {EVENT_STREAM_TYPE: {"schema": {"type": "string"}}},
+        },
+        **refuses({404: ("unknown_job",), 429: ("too_many_streams",)}),
+    },
+)
+async def follow_job(request: Request, service: ServiceDep, job_id: str) -> Response:
+    """A rebuild as it goes on."""
+    await service.job_streams.look(job_id)  # raises for a job that there is not
+    caller = caller_of(request)
+    return EventStream(_events(service, job_id, caller), service.job_streams.enter(caller))
+
+
+@router.delete(
+    "/{job_id}",
+    responses={
+        200: {"model": JobView},
+        **refuses({404: ("unknown_job",), 409: ("job_ended", "job_elsewhere"), 503: ("jobs_busy",)}),
+    },
+)
+async def cancel_job(service: ServiceDep, job_id: str) -> Response:
+    """End a running rebuild; what it embedded is kept for the next one."""
+    content = await asyncio.to_thread(_written, await service.jobs.cancel(job_id))
+    return Response(content, media_type="application/json")
+
+
+async def _events(service: Service, job_id: str, caller: str) -> AsyncIterator[str]:
+    def goes_on() -> bool:
+        """A key that was revoked or has expired sees nothing more, and nobody keeps a service from ending."""
+        return not service.draining and (not service.keys.enforced or service.keys.glance(caller) is not None)
+
+    async for job in service.job_streams.follow(job_id, goes_on):
+        if job is None:
+            yield STILL_HERE
+        else:
+            name = "progress" if job.state == "running" else "end"
+            yield event_text(name, JobSummary.of(job).model_dump_json(exclude_none=True))
+
+
+def _written(job: StoredJob) -> str:
+    return JobView.of(job).model_dump_json(exclude_none=True)

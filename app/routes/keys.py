@@ -1,0 +1,80 @@
+"""API keys, for whoever administers the service: which there are, a new one, one less."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Request
+
+from app.access.key_changes import make_key, take_back
+from app.access.keys import ApiKey, list_keys, list_revoked
+from app.http.bodies import takes_at_most
+from app.http.dependencies import AdminKey, ServiceDep, caller_of, refuse_repeated_names
+from app.http.described import refuses
+from app.http.problems import Unauthorised
+from app.operator_views import KeyList, KeyView, NewKey, NewKeyRequest
+from app.service import Service
+
+KEY_BYTES = 4096
+"""This body is taken apart before anybody is known: a name and two scopes need no more."""
+
+router = APIRouter(prefix="/v1/keys", tags=["Keys"], dependencies=[AdminKey])
+
+_NOT_CHANGED = ("keys_read_only", "no_keys_file")
+
+
+@router.get("", response_model_exclude_none=True)
+async def show_keys(service: ServiceDep) -> KeyList:
+    """Every key and the last hundred that were revoked; never a key, nor its hash."""
+    if (file := service.settings.keys_file) is None:
+        return KeyList(enforced=False, keys=[])
+    keys, revoked = await asyncio.to_thread(lambda: (list_keys(file), list_revoked(file)))
+    views = [KeyView.of(key, last_used=service.keys.last_used(key.id)) for key in keys]
+    return KeyList(enforced=True, keys=views + [KeyView.of(key) for key in reversed(revoked)])
+
+
+@router.post(
+    "",
+    dependencies=[Depends(refuse_repeated_names)],
+    status_code=201,
+    response_model_exclude_none=True,
+    responses=refuses(
+        {409: (*_NOT_CHANGED, "scope_not_yours", "too_many_keys"), 503: ("keys_busy",), 507: ("no_space",)}
+    ),
+)
+@takes_at_most(KEY_BYTES)
+async def create_key(request: Request, service: ServiceDep, wanted: Annotated[NewKeyRequest, Body()]) -> NewKey:
+    """Make a key. The answer holds it, and nothing will ever tell it again."""
+    key, secret = await asyncio.to_thread(
+        make_key,
+        service.settings.keys_file,
+        by=_asking(request, service),
+        scopes=wanted.scopes,
+        name=wanted.name,
+        expires_in_days=wanted.expires_in_days,
+    )
+    return NewKey(key=secret, **KeyView.of(key).model_dump())
+
+
+@router.delete(
+    "/{key_id}",
+    response_model_exclude_none=True,
+    responses=refuses(
+        {404: ("key_unknown",), 409: (*_NOT_CHANGED, "own_key"), 503: ("keys_busy",), 507: ("no_space",)}
+    ),
+)
+async def revoke_key(request: Request, service: ServiceDep, key_id: str) -> KeyView:
+    """Make a key worthless at once, and end its log-ins."""
+    asking = _asking(request, service)
+    revoked = await asyncio.to_thread(take_back, service.settings.keys_file, key_id, by=asking)
+    service.close_sessions(revoked.id)
+    return KeyView.of(revoked)
+
+
+def _asking(request: Request, service: Service) -> ApiKey | None:
+    """The key with all its scopes, also behind a session; None without keys."""
+    key = service.keys.glance(caller_of(request))
+    if service.keys.enforced and key is None:  # revoked in this moment
+        raise Unauthorised
+    return key
