@@ -1,4 +1,4 @@
-"""What the page keeps of an answered ECG, to show it again by its address; `app.answering.kept_answers` holds it.
+"""What the page keeps of an answered ECG, to show it again by its address: `app.answering.kept_answers` holds it."""
 
 from __future__ import annotations
 
