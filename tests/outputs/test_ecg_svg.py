@@ -155,7 +155,7 @@ def test_the_line_is_nowhere_farther_from_the_samples_than_it_is_wide(layout):
         samples = tracing.signal_mv_LN[STANDARD_LEADS.index(lead)][round(first * 500) :][: round(length_s * 500)]
         x_N = float(said["data-x0"]) + np.arange(len(samples)) / 500 * 25
         wanted_N = float(said["data-baseline"]) - (samples - float(said["data-baseline-mv"])) * 10
-        drawn = cKDTree(np.concatenate([np.linspace(one, other, 500) for one, other in pairwise(points_P2)]))
+        drawn = cKDTree(np.concatenate([np.linspace(one, other, 100) for one, other in pairwise(points_P2)]))
         assert drawn.query(np.stack([x_N, wanted_N], axis=1))[0].max() <= STROKE_MM + 0.02
 
 
