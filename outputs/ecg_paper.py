@@ -27,13 +27,13 @@ UNIT_MM = 0.05
 """Lines are drawn in whole such units: a sample of 500 Hz at 25 mm/s, 5 uV at 10 mm/mV."""
 STROKE_MM = 0.25
 _COARSER: tuple[tuple[float, float], ...] = (
-    (0.05, 1.0), (0.05, 2.0), (0.05, 3.0), (0.05, 4.0), (0.2, 2.0), (0.4, 2.0), (0.6, 2.0),
+    (0.05, 1.0), (0.05, 2.0), (0.05, 3.0), (0.05, 4.0), (0.2, 2.0), (0.4, 2.0), (0.6, 2.0), (1.0, 2.0),
 )  # fmt: skip
 """How a strip is drawn, the next way only where its line would grow too long. First the width of columns, in
 millimetres, of each of which the least and the greatest sample are drawn where it holds several; the first width is a
 fifth of a stroke's. Then, in units, how near a line a point lies that is left out: never farther than a stroke's width.
 """
-_LETTERS_PER_MM = ((1, 100.0), (6, 34.0), (12, 27.0))
+_LETTERS_PER_MM = ((1, 100.0), (6, 31.0), (12, 27.0))
 """How long the path of a strip may grow by its width, on pages of at most so many rows: 90 kB are a page's end."""
 _LONGEST_PIECE = 6
 """Straight pieces of at most 2 to the power of this many samples."""
@@ -41,7 +41,7 @@ _LONGEST_PIECE = 6
 EDGE_MM = 5
 CALIBRATION_S, CALIBRATION_MV = 0.2, 1.0
 _UP_MM, _DOWN_MM, _HIGHEST_MM = 8.0, 4.0, 30.0
-"""A strip's height above and below its baseline, at least: room for its name; and at most."""
+"""A strip's height above and below its baseline, at least: room for its name; and at most, at 10 mm/mV or less."""
 _NAME_MM = 10.0
 """Over so much of a strip its name stands, and above it."""
 _CLOSEST_MM = 15.0
@@ -54,7 +54,7 @@ WORD_MM = 2.6
 _LETTER_WIDE_MM = 1.55
 """Of the names of leads and captions, and of what is wrong with a lead."""
 _RHYTHM = "II"
-_MOST_WORDS, _MOST_WHY = 2, 160
+_MOST_WORDS, _MOST_WHY = 2, 140
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def ecg_paper(
     """Lay a tracing out. most_mm: how high the grid may be, as far as rows of 15 mm allow.
 
     Columns follow one another in time where the tracing lasts through all of them, else they overlap. Rows are as far
-    apart as their strips need; what reaches farther than 30 mm, or is too high for `most_mm`, is clipped.
+    apart as their strips need; what reaches farther than 3 mV, or is too high for `most_mm`, is clipped.
     """
     if layout not in LAYOUTS or speed_mm_s not in SPEEDS_MM_S or gain_mm_mv not in GAINS_MM_MV:
         raise ValueError("no such layout, speed or gain")
@@ -252,7 +252,7 @@ def _baselines_mm(
 
     Rows are as far apart as the strips that lie above one another need, and their pulses of calibration.
     """
-    highest_mm = _HIGHEST_MM
+    highest_mm = _HIGHEST_MM * max(1.0, gain_mm_mv / 10.0)
     while True:
         reach_mm = [[one.reach_mm(highest_mm) for one in row] for row in drawn]
         baselines_mm: list[float] = []

@@ -1,0 +1,136 @@
+"""The page of paper: one page, true to scale, with what the answer says and warns of, in letters that it has."""
+
+from __future__ import annotations
+
+import base64
+import re
+import zlib
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from outputs.answer_pdf import answer_pdf, shown
+from outputs.report import PredictAnswer, SearchAnswer
+from outputs.tracing import Tracing
+from outputs.words import DISCLAIMER, WITHHELD
+
+AT = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
+COMMON = {
+    "request_id": "request-7", "bundle": "demo-1", "device": "cpu", "timing_ms": {}, "disclaimer": DISCLAIMER,
+    "trained_on": "This model was trained on simulated hearts only.", "warnings": [],
+    "ecg": {
+        "format": "wfdb", "rate_hz": 500.0, "duration_s": 10.0, "leads": ["I", "II"], "resampled_to_hz": 400.0,
+        "sha256": "ab" * 32,
+    },
+}  # fmt: skip
+PREDICTIONS = {
+    "lvef": {
+        "classes": [{"label": "reduced", "range": "<= 40 %", "probability": 0.71, "base_rate": 0.2}],
+        "predicted": "reduced", "estimate": {"percent": 34.0, "low": 20.0, "high": 48.0, "coverage": 0.9},
+    },
+    "shd": {
+        "probability": 0.81, "threshold": 0.4, "positive": True,
+        "flags": [
+            {"flag": "one", "words": "mitral regurgitation", "probability": 0.3, "finding": "raised"},
+            {"flag": "two", "words": "aortic stenosis", "probability": 0.1, "finding": "not_raised"},
+        ],
+    },
+}  # fmt: skip
+NEIGHBOURS = [
+    {
+        "study_id": f"study-{rank}", "acquired_at": "2021-02-03T04:05:06", "age": 61.0, "sex": "F",
+        "lvef_percent": 38.0, "shd": True, "rank": rank, "similarity": 0.9, "n_views": 0, "views": [],
+    }
+    for rank in range(1, 9)
+]  # fmt: skip
+NO_QRS = {"code": "no_qrs", "message": "No beat was found.", "leads": [], "severity": "withheld"}
+NOISY = {"code": "noisy", "message": "There is much noise in lead V4.", "leads": ["V4"]}
+SPIKE_N = np.where(np.arange(5000) % 500 == 250, 1.0, 0.0)
+TRACING = Tracing(np.tile(SPIKE_N, (12, 1)).astype(np.float32), 500.0, 0.0, 10.0, ((0.0, 2.5),))
+
+
+def searched(**more):
+    answer = {**COMMON, "generation": "000012", "predictions": PREDICTIONS, "neighbours": NEIGHBOURS, **more}
+    return SearchAnswer.model_validate({name: value for name, value in answer.items() if value is not None})
+
+
+def content_of(pdf):
+    """The drawing instructions of all pages."""
+    streams = re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL)
+    return b"".join(zlib.decompress(base64.a85decode(b"<~" + stream.strip(), adobe=True)) for stream in streams)
+
+
+def text_of(pdf):
+    written = re.findall(rb"\(((?:[^()\\]|\\.)*)\) Tj", content_of(pdf))
+    said = " ".join(one.decode("cp1252") for one in written)
+    return re.sub(r"\\([()\\])", r"\1", said)
+
+
+def test_it_is_one_page_that_says_the_answer_and_what_it_came_from():
+    pdf = answer_pdf(searched(), TRACING, AT)
+    assert pdf.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type /Page\b", pdf)) == 1
+    assert b"/MediaBox [ 0 0 841.8898 595.2756 ]" in pdf
+    text = text_of(pdf)
+    for said in (
+        DISCLAIMER, COMMON["trained_on"], "LVEF 34 % (90 % prediction interval: 20 to 48 %)", "most probable", "0.71",
+        "mitral regurgitation", "study-1", "study-5", "2021-02-03", "demo-1", "generation 000012", "request-7",
+        "2026-03-04 05:06 UTC", "25 mm/s, 10 mm/mV.",
+    ):  # fmt: skip
+        assert said in text
+    assert "study-6" not in text
+    assert "aortic stenosis" not in text
+
+
+def test_its_tracing_is_true_to_scale():
+    """A point is 1/72 inch: the strips are drawn in twentieths of a millimetre, upwards negative."""
+    content = content_of(answer_pdf(searched(), TRACING, AT))
+    assert f"{72 / 25.4:.6f} 0 0 {72 / 25.4:.6f} ".encode() in content
+    strips = re.split(rb"\.05 0 0 -0\.05 [-.\d]+ [-.\d]+ cm", content)[1:]
+    assert len(strips) == 13
+    numbers = np.array(re.findall(rb"(-?[\d.]+) (-?[\d.]+) [ml]\b", strips[-1]), float)
+    assert numbers[:, 1].min() == -10 / 0.05
+    peaks = numbers[numbers[:, 1] < -100, 0]
+    assert np.diff(peaks) * 0.05 == pytest.approx(25.0)
+
+
+def test_a_withheld_answer_says_so_first_and_gives_none():
+    report = searched(predictions=None, neighbours=None, withheld=["no_qrs"], warnings=[NOISY, NO_QRS])
+    text = text_of(answer_pdf(report, TRACING, AT))
+    order = [text.index(said) for said in (WITHHELD, "No beat was found.", "much noise", "25 mm/s")]
+    assert order == sorted(order)
+    assert "LVEF" not in text
+    assert "Most similar" not in text
+
+
+def test_however_much_is_warned_of_it_stays_one_page():
+    many = [{**NOISY, "message": "Much noise. " * 60}] * 40
+    pdf = answer_pdf(searched(warnings=many), TRACING, AT)
+    assert len(re.findall(rb"/Type /Page\b", pdf)) == 1
+    text = text_of(pdf)
+    assert re.search(r"And \d+ more", text)
+    assert "LVEF 34 %" in text
+    assert "study-1" in text
+
+
+def test_an_answer_without_studies_or_tracing_is_a_page_too():
+    report = PredictAnswer.model_validate({**COMMON, "predictions": PREDICTIONS})
+    text = text_of(answer_pdf(report, None, AT))
+    assert "LVEF 34 %" in text
+    assert "The tracing was not kept." in text
+
+
+def test_the_same_answer_gives_the_same_bytes_and_the_file_names_nobody():
+    pdf = answer_pdf(searched(), TRACING, AT)
+    assert pdf == answer_pdf(searched(), TRACING, AT)
+    assert len(pdf) < 100_000
+    assert re.findall(rb"/Author \((.*?)\)", pdf) == [b"Echo2ECG"]
+
+
+@pytest.mark.parametrize(
+    ("text", "as_shown"),
+    [("LVEF ≥ 50 %", "LVEF >= 50 %"), ("68°", "68°"), ("Łódź č", "?ódz c"), ("心", "?"), ("a\x00b", r"a\x00b")],
+)
+def test_what_the_fonts_do_not_have_is_replaced(text, as_shown):
+    assert shown(text) == as_shown
