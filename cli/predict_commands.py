@@ -70,11 +70,10 @@ def predict(
     if done.were_there:
         err.print(f"{done.were_there} rows were there from an earlier run.")
     counted = ", ".join(f"{done.rows[status]} {status}" for status in ("answered", "withheld", "refused", "failed"))
-    out.print(f"{len(inputs)} ECGs: {counted}. Table written: {output}", soft_wrap=True)
+    n = len(inputs)
+    out.print(f"{n} {'ECG' if n == 1 else 'ECGs'}: {counted}. Table written: {output}", soft_wrap=True)
     for status in done.rows:
-        codes = [
-            f"{code} {n}" for (of, code), n in sorted(done.reasons.items(), key=lambda one: -one[1]) if of == status
-        ]
+        codes = [f"{code} {times}" for (of, code), times in done.reasons.most_common() if of == status]
         if codes:
             out.print(f"  {status}: {', '.join(codes)}", soft_wrap=True)
     if done.trained_on is not None:
