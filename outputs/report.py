@@ -231,6 +231,7 @@ class AnswerWarning(BaseModel):
     message: str
     leads: list[str]
     severity: Severity = "warning"
+    hint: str | None = Field(default=None, description="What to do. Absent in answers of earlier versions.")
 
 
 class View(BaseModel):

@@ -59,7 +59,7 @@ from outputs.report import (
     StudyDetail,
     View,
 )
-from outputs.words import DISCLAIMER, flag_words, unusual_words
+from outputs.words import DISCLAIMER, flag_words, unusual_words, what_to_do
 
 
 def search_answer(answer: Answer, request_id: str) -> SearchAnswer:
@@ -159,8 +159,9 @@ def _device_said(said: Said | None) -> dict[str, Any]:
 
 
 def _warning(warning: InputWarning) -> AnswerWarning:
-    leads = list(warning.leads)
-    return AnswerWarning(code=warning.code, message=warning.message, leads=leads, severity=warning.severity)
+    leads, helps = list(warning.leads), what_to_do(warning.code)
+    hint = {"hint": helps} if helps else {}
+    return AnswerWarning(code=warning.code, message=warning.message, leads=leads, severity=warning.severity, **hint)
 
 
 def _contradictions(answer: Answer, found: Found) -> list[AnswerWarning]:
