@@ -142,6 +142,8 @@ def test_a_unit_in_the_file_needs_no_option(folder, tmp_path):
         ({"mean": [0] * 12, "std": [1] * 11 + [0]}, "uV", "is not a normalisation"),
         ({"mean": {"I": 0}, "std": {"I": 1}}, "uV", "is not a normalisation"),
         ({"mean": [0] * 12, "std": [1] * 11 + ["x"]}, "uV", "is not a normalisation"),
+        ({"mean": [0] * 12, "std": [1] * 11 + [10**400]}, "uV", "is not a normalisation"),
+        ({"mean": [0] * 12, "std": [1] * 12, "leads": 12}, "uV", "is not a normalisation"),
         ([1, 2], "uV", "is not a normalisation"),
     ],
 )
