@@ -175,9 +175,10 @@ def _text_bytes(piece: pa.Array) -> int:
     return pc.sum(lengths.take(piece.indices)).as_py() or 0
 
 
-def come_once(name: str, names: Iterable[str], wanted: Collection[str]) -> None:
+def come_once(name: str, names: Iterable[str], wanted: Iterable[str]) -> None:
     """Raises UnreadableFile for a wanted column that a table has more than once."""
-    twice = [column for column, n in Counter(names).items() if n > 1 and column in wanted]
+    count = Counter(names)
+    twice = [column for column in dict.fromkeys(wanted) if count[column] > 1]
     if twice:
         raise UnreadableFile("column_twice", f"{name} has more than one column {', '.join(twice)}.")
 

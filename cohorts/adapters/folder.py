@@ -7,6 +7,7 @@ put together, and what they say of it must agree. Paths start at the folder, or 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def _file(named: str, places: Mapping[str, Path]) -> Path:
 def _ecg_file(named: str, places: Mapping[str, Path]) -> str:
     """The path of an ECG's file, of WFDB its header's, whichever of its files was named; empty where none is there."""
     candidates = [named.removesuffix(".dat") + ".hea", named] if named.endswith(".dat") else [named, named + ".hea"]
-    return next((each for each in candidates if named and _file(each, places).is_file()), "")
+    return next((each for each in candidates if named and os.path.isfile(_file(each, places))), "")
 
 
 def _clips(named: pd.Series, places: Mapping[str, Path], source: Source) -> tuple[pd.Series, pd.Series]:
@@ -106,9 +107,9 @@ def _clips(named: pd.Series, places: Mapping[str, Path], source: Source) -> tupl
 
 def _clips_of(path: str, places: Mapping[str, Path]) -> tuple[list[str], str]:
     there = _file(path, places)
-    if there.is_file():
+    if os.path.isfile(there):  # also asked of names that no file can have
         return [path], ""
-    if not there.is_dir():
+    if not os.path.isdir(there):
         return [], "the echo's file or folder is not there"
     try:
         studies = studies_in(there)

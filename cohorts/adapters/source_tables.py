@@ -57,19 +57,28 @@ def source_rows(path: Path, wanted: Iterable[str], optional: Iterable[str] = ())
 
 
 @contextmanager
+def refused_of_source() -> Iterator[None]:
+    """What is refused of a table's columns and rows, as CohortError."""
+    try:
+        yield
+    except UnreadableFile as error:
+        raise CohortError(error.code, error.sentence, hint=error.hint) from error
+
+
+@contextmanager
 def _opened(path: Path) -> Iterator[tuple[list[str], Iterator[list[str]]]]:
     """The names in the header, and the rows below it. Raises CohortError, also for what goes wrong while rows come."""
     try:
-        with path.open("rb") as there, gzip.open(there) if path.suffix.lower() == ".gz" else there as content:
+        with (
+            refused_of_source(),
+            path.open("rb") as there,
+            gzip.open(there) if path.suffix.lower() == ".gz" else there as content,
+        ):
             rows = csv.reader(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""))
             names = next((row for row in rows if len(row) > 1 or "".join(row).strip()), [])
             yield names, rows
     except FileNotFoundError as error:
         raise CohortError("table_missing", f"There is no {path.name} in the data set.") from error
-    except CohortError:
-        raise
-    except UnreadableFile as error:
-        raise CohortError(error.code, error.sentence, hint=error.hint) from error
     except _PARTS as error:
         raise unreadable(path.name) from error
 

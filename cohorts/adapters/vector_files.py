@@ -17,7 +17,7 @@ from cohorts.adapters.cells import refuse_rows
 from cohorts.adapters.source_tables import unreadable
 from cohorts.columns import PARSER_ERRORS
 from cohorts.found import CohortError
-from cohorts.vector_column import first_width, vector_pieces
+from cohorts.vector_column import Piece, first_width, vector_pieces
 
 _BYTES_AT_ONCE = 32 << 20
 
@@ -78,18 +78,25 @@ def list_vectors(path: Path, column: str, n_rows: int) -> Vectors:
     def of(wanted_N: NDArray[np.bool_]) -> Iterator[NDArray[np.float32]]:
         faults = _Faults(len(wanted_N), path.name)
         other_N = np.zeros(n_rows, bool)
-        with path.open("rb") as file:
-            for piece in vector_pieces(file, path.name, column, width):
-                fits_N = piece.lengths_N == width
-                wanted = wanted_N[piece.first : piece.first + len(fits_N)]
-                other_N[piece.first : piece.first + len(fits_N)] = wanted & ~fits_N
-                vectors_NW = piece.vectors_NW[wanted[fits_N]]
-                faults.look(piece.first + np.flatnonzero(fits_N & wanted), vectors_NW)
-                yield vectors_NW
+        for piece in _pieces(path, column, width):
+            fits_N = piece.lengths_N == width
+            wanted = wanted_N[piece.first : piece.first + len(fits_N)]
+            other_N[piece.first : piece.first + len(fits_N)] = wanted & ~fits_N
+            vectors_NW = piece.vectors_NW[wanted[fits_N]]
+            faults.look(piece.first + np.flatnonzero(fits_N & wanted), vectors_NW)
+            yield vectors_NW
         refuse_rows("vector_width", f"{column} has not {width} numbers, as the first has", path.name, other_N)
         faults.refuse()
 
     return Vectors(width, of)
+
+
+def _pieces(path: Path, column: str, width: int) -> Iterator[Piece]:
+    try:
+        with path.open("rb") as file:
+            yield from vector_pieces(file, path.name, column, width)
+    except PARSER_ERRORS as error:
+        raise unreadable(path.name) from error
 
 
 class _Faults:

@@ -23,11 +23,20 @@ import pyarrow.parquet as pq
 
 from cohorts.adapters.base import DataSet, Gathered, Skipped, Source, left_out
 from cohorts.adapters.cells import refuse_rows
-from cohorts.adapters.source_tables import column_missing, column_named, columns_of, read_source_table, unreadable
+from cohorts.adapters.source_tables import (
+    column_missing,
+    column_named,
+    columns_of,
+    read_source_table,
+    refused_of_source,
+    unreadable,
+)
 from cohorts.adapters.vector_files import Vectors, array_vectors, list_vectors
-from cohorts.columns import PARSER_ERRORS
+from cohorts.columns import PARSER_ERRORS, come_once
 from cohorts.folder import Cohort
 from cohorts.opened import OpenCohort, open_cohort
+from cohorts.own_files import read_table_file
+from cohorts.own_labels import cells_in, columns_in
 from cohorts.tables import TABLES, CohortError, TableName
 from cohorts.vector_column import is_vector
 from cohorts.views import VECTOR, VIEWS_FILE, source_told, write_views
@@ -84,6 +93,8 @@ def _columns(path: Path, mapped: Mapping[str, str]) -> dict[str, str]:
             found[ours] = there[0]
         elif ours in mapped or ours == "study_id":
             raise column_missing(path.name, wanted[0], names)
+    with refused_of_source():
+        come_once(path.name, names, found.values())
     return found
 
 
@@ -177,9 +188,9 @@ def _beside_vectors(base: OpenCohort, told: ViewSource, skipped: list[Skipped]) 
 
 def _own_frame(cohort: Cohort, name: TableName) -> pd.DataFrame:
     """A table of a cohort that was read without a contradiction, with all its columns."""
-    if (cohort.root / f"{name}.csv").exists():
-        return pd.read_csv(cohort.root / f"{name}.csv", dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    return pd.read_parquet(cohort.root / f"{name}.parquet")
+    file = read_table_file(cohort.root, name)
+    assert file is not None
+    return cells_in(file, columns_in(file), [column for column, kind in TABLES[name].items() if kind == "id"])
 
 
 VECTORS = DataSet(

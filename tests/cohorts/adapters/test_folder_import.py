@@ -172,11 +172,12 @@ def test_rows_of_one_study_that_disagree_are_refused(hospital, tmp_path):
 def test_files_that_are_not_there_are_counted_and_none_at_all_is_refused(hospital, tmp_path):
     rows = pair_rows()
     rows[1]["ecg_path"], rows[2]["echo_path"], rows[3]["echo_path"] = "ecg/E9", "echo/S9", "echo"
+    rows[5]["ecg_path"], rows[5]["echo_path"] = "x" * 5000, "y" * 5000
     rows.append({"patient_id": "p0"})
     skipped = imported(hospital, table_of(tmp_path, rows), tmp_path / "cohort").skipped
     assert {said.reason: (said.count, said.rows) for said in skipped} == {
-        "the ECG's file is not there": (1, (2,)),
-        "the echo's file or folder is not there": (1, (3,)),
+        "the ECG's file is not there": (2, (2, 6)),
+        "the echo's file or folder is not there": (2, (3, 6)),
         "the echo's folder holds several studies; name one a row": (1, (4,)),
         "it names no ECG, no echo and no finding": (1, (7,)),
     }

@@ -130,6 +130,42 @@ def test_a_vector_that_cannot_be_used_is_refused_by_its_row_and_nothing_is_left(
     assert not list(tmp_path.glob("out*"))
 
 
+def test_two_columns_of_vectors_are_refused_and_not_chosen_from(base, rows, vectors, tmp_path):
+    table = pq.read_table(parquet(tmp_path / "t.parquet", rows, vectors))
+    pq.write_table(table.append_column("vector", table["vector"]), tmp_path / "t.parquet")
+    with pytest.raises(CohortError, match=r"t.parquet has more than one column vector"):
+        imported(tmp_path / "t.parquet", base, tmp_path / "out")
+    imported(parquet(tmp_path / "t.parquet", rows, vectors), base, tmp_path / "out")
+    views = pq.read_table(tmp_path / "out" / "views.parquet")
+    pq.write_table(views.append_column("vector", views["vector"]), tmp_path / "out" / "views.parquet")
+    with pytest.raises(CohortError, match=r"views.parquet has more than one column vector"):
+        open_cohort(tmp_path / "out")
+
+
+def test_a_table_of_lists_that_is_damaged_within_is_refused(base, rows, vectors, tmp_path):
+    file = parquet(tmp_path / "t.parquet", rows, vectors)
+    chunk = pq.ParquetFile(file).metadata.row_group(0).column(3)
+    content = bytearray(file.read_bytes())
+    content[chunk.data_page_offset : chunk.data_page_offset + 20] = b"\xff" * 20
+    file.write_bytes(content)
+    with pytest.raises(CohortError, match=r"t.parquet cannot be read as a table"):
+        imported(file, base, tmp_path / "out")
+
+
+def test_a_cohort_whose_tables_have_a_pandas_index_keeps_all_its_columns(base, rows, vectors, tmp_path):
+    for name, index in (("ecgs", "patient_id"), ("studies", "study_id"), ("splits", "patient_id")):
+        table = pd.read_csv(base / f"{name}.csv", dtype=str, keep_default_na=False)
+        table.set_index(index).to_parquet(base / f"{name}.parquet")
+        (base / f"{name}.csv").unlink()
+    again = pd.read_parquet(base / "ecgs.parquet").iloc[[0, 0, 1, 2]].assign(ecg_id=["0", "1", "2", "3"], mine="1")
+    again.to_parquet(base / "ecgs.parquet")
+    done = imported(parquet(tmp_path / "t.parquet", rows, vectors), base, tmp_path / "out")
+    ecgs = open_cohort(tmp_path / "out").tables.ecgs
+    assert ecgs["ecg_id"].tolist() == ["0", "1", "2", "3"]
+    assert ecgs["patient_id"].duplicated().tolist() == [False, True, False, False]
+    assert done.own == {"ecgs": ("mine",)}
+
+
 def test_an_array_that_is_cut_short_or_lacks_rows_is_refused(base, rows, vectors, tmp_path):
     rows.to_csv(tmp_path / "t.csv", index=False)
     np.save(tmp_path / "v.npy", vectors)
