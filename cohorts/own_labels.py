@@ -64,12 +64,8 @@ def known_own_labels(cohort: OpenCohort, names: Sequence[str]) -> tuple[OwnLabel
 
 
 def _read(cohort: OpenCohort, name: str) -> OwnLabel:
-    if name in _TAKEN:
-        sentence = f"{name} is a name that this software uses itself, so it can be no label of your own."
-        raise CohortError("label_name_taken", sentence, hint="Give the column another name.")
-    if not name.strip() or has_control(name) or has_invisible(name) or len(name) > MAX_NAME_LETTERS:
-        sentence = f"The name of a label has 1 to {MAX_NAME_LETTERS} characters, all of which show something."
-        raise CohortError("label_name_unfit", sentence)
+    if (refusal := name_refused(name)) is not None:
+        raise refusal
     files = _files(cohort)
     having = [(table, file) for table, file in files if name in columns_in(file)]
     if len(having) > 1:
@@ -82,6 +78,17 @@ def _read(cohort: OpenCohort, name: str) -> OwnLabel:
         raise CohortError("label_missing", f"No table has a column {name}: ecgs and studies were looked at.", hint=hint)
     table, file = having[0]
     return _typed(name, table, cells_in(file, [_ID_OF[table], name], [_ID_OF[table]]))
+
+
+def name_refused(name: str) -> CohortError | None:
+    """Why no label can have this name; None for one that can."""
+    if name in _TAKEN:
+        sentence = f"{name} is a name that this software uses itself, so it can be no label of your own."
+        return CohortError("label_name_taken", sentence, hint="Give the column another name.")
+    if not name.strip() or has_control(name) or has_invisible(name) or len(name) > MAX_NAME_LETTERS:
+        sentence = f"The name of a label has 1 to {MAX_NAME_LETTERS} characters, all of which show something."
+        return CohortError("label_name_unfit", sentence)
+    return None
 
 
 def _files(cohort: OpenCohort) -> list[tuple[LabelTable, TableFile]]:
