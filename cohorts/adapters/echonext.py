@@ -53,6 +53,10 @@ _OF_STUDY = (
 )  # fmt: skip
 """Kept under their own names."""
 _SEXES = {"0": "female", "1": "male", "female": "female", "male": "male", "f": "female", "m": "male"}
+_RELATIVE = (
+    "Amplitudes are relative: the arrays are z-scores, which no bundle trained on millivolts takes; import again with "
+    "--lead-scale FILE, the authors' waveform_normalization_params.json, and --lead-scale-unit."
+)
 _FLAG_WORDS = {"0": "false", "1": "true", "true": "true", "false": "false"}
 
 
@@ -97,6 +101,7 @@ def _gather(source: Source) -> Gathered:
         studies=studies[kept].reset_index(drop=True),
         about=_about(source, told),
         skipped=tuple(skipped),
+        warnings=() if "lead-scale" in source.files else (_RELATIVE,),
         own={
             "ecgs": tuple(column for column in _OF_ECG if column in ecgs),
             "studies": tuple(column for column in _OF_STUDY if column in studies),

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from cohorts.adapters.base import DataSet, Gathered, Skipped, Source, left_out
 from cohorts.adapters.cells import refuse_rows
 from cohorts.adapters.source_tables import (
+    check_ours,
     column_missing,
     column_named,
     columns_of,
@@ -81,10 +82,7 @@ def _gather(source: Source) -> Gathered:
 def _columns(path: Path, mapped: Mapping[str, str]) -> dict[str, str]:
     """Our columns and which of theirs they are. Raises CohortError for one that is not there."""
     names = _names(path)
-    unknown = [ours for ours in mapped if ours not in _OURS]
-    if unknown:
-        sentence = f"--map names {unknown[0]}, which is no column of view vectors."
-        raise CohortError("column_unknown", sentence, hint=f"Those are {', '.join(_OURS)}.")
+    check_ours(mapped, _OURS)
     found: dict[str, str] = {}
     for ours in _OURS:
         wanted = (mapped[ours],) if ours in mapped else _THEIRS.get(ours, (ours,))

@@ -240,7 +240,7 @@ def test_what_is_wrong_is_one_sentence_and_nothing_is_left_of_a_cohort(tmp_path,
         (
             "eid,ef\n1,50\n",
             {"lvef_percnt": "ef"},
-            "--map names lvef_percnt, which is no column of a cohort. Is lvef_percent",
+            "--map names lvef_percnt, which is no column of ours. Is lvef_percent",
         ),
         ("eid,p22420_i2\n1,50\n", {"lvef_percent": "p22420"}, "labels.csv has no column p22420. Is p22420_i2 meant?"),
         ("eid,ef\n1000000,good\n", {"lvef_percent": "ef"}, "ef is not a number (labels.csv, row 1)."),

@@ -247,7 +247,7 @@ def test_files_that_are_not_there_are_counted_and_none_at_all_is_refused(hospita
     ("columns", "sentence", "hint"),
     [
         ({"patient_id": "MNR"}, "table.csv has no column MNR.", "Is MRN meant?"),
-        ({"patient": "MRN"}, "--map names patient, which is no column of a cohort.", "Is patient_id meant?"),
+        ({"patient": "MRN"}, "--map names patient, which is no column of ours.", "Is patient_id meant?"),
         ({}, "table.csv has no column patient_id.", "Its columns: MRN, ecg_path"),
     ],
 )

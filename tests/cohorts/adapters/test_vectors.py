@@ -206,6 +206,20 @@ def test_ids_that_are_missing_or_twice_are_refused(base, rows, vectors, tmp_path
     assert not list(tmp_path.glob("out*"))
 
 
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"viewid": "view_id"}, "--map names viewid, which is no column of ours. Is view_id meant?"),
+        ({"vector": "vectr"}, "t.parquet has no column vectr. Is vector meant?"),
+    ],
+)
+def test_the_nearest_column_is_suggested(base, rows, vectors, tmp_path, columns, words):
+    table = parquet(tmp_path / "t.parquet", rows, vectors)
+    with pytest.raises(CohortError) as refused:
+        imported(table, base, tmp_path / "out", columns)
+    assert refused.value.in_full == words
+
+
 def test_whose_vectors_they_are_must_be_said(base, rows, vectors, tmp_path):
     table = parquet(tmp_path / "t.parquet", rows, vectors)
     with pytest.raises(CohortError, match="does not say whose vectors") as refused:
