@@ -3,7 +3,8 @@
 SRC is a table with a row for each view, CSV or Parquet; ours are `study_id`, `view_id`, `view` and
 
 - `vector`, a list of numbers in a Parquet table, or
-- `vector_row`, the row in an array (`--vectors FILE.npy`) that the vector stands in. Never silently the row's position.
+- `vector_row`, the row in an array (`--vectors FILE.npy` or .npz) that the vector stands in. Never silently the row's
+  position. Of an .npz that has `ids` the view_id does, where there is no `vector_row`.
 
 The published pair has `echo_study_id` and `echo_embed_idx` for study_id and vector_row. A table without view_id calls a
 view by its `vector_row`. Whose vectors they are says the table itself, where this software wrote it, or
@@ -32,7 +33,8 @@ from cohorts.adapters.source_tables import (
     refused_of_source,
     unreadable,
 )
-from cohorts.adapters.vector_files import Vectors, array_vectors, list_vectors
+from cohorts.adapters.vector_arrays import open_vectors
+from cohorts.adapters.vector_files import Vectors, array_vectors, list_vectors, named_vectors
 from cohorts.columns import PARSER_ERRORS, come_once
 from cohorts.folder import Cohort
 from cohorts.opened import OpenCohort, open_cohort
@@ -122,13 +124,16 @@ def _cells(path: Path, theirs: Mapping[str, str]) -> pd.DataFrame:
 def _vectors(source: Source, path: Path, theirs: Mapping[str, str], cells: pd.DataFrame) -> Vectors:
     file = source.files.get("vectors")
     if file is not None:
-        if _ROW not in theirs:
-            raise CohortError(
-                "vector_row_not_said",
-                f"{path.name} does not say which row of {file.name} each view is.",
-                hint="A column says it: --map vector_row=THEIRS.",
-            )
-        return array_vectors(file, cells[_ROW], theirs[_ROW], path.name)
+        array = open_vectors(file, source.made.parent)
+        if _ROW in theirs:
+            return array_vectors(array, cells[_ROW], theirs[_ROW], path.name)
+        if array.names is not None and "view_id" in theirs:
+            return named_vectors(array, cells["view_id"], theirs["view_id"], path.name)
+        raise CohortError(
+            "vector_row_not_said",
+            f"{path.name} does not say which row of {file.name} each view is.",
+            hint="A column says it: --map vector_row=THEIRS, or --map view_id=THEIRS for an .npz with ids.",
+        )
     if VECTOR not in theirs or path.suffix.lower() != ".parquet":
         raise CohortError(
             "vectors_missing",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -180,6 +182,75 @@ def test_an_array_that_is_cut_short_or_lacks_rows_is_refused(base, rows, vectors
     with pytest.raises(CohortError, match="no NumPy array"):
         imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npy")
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("key", ["ids", "views"])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_npz_names_its_vectors_by_the_views(base, rows, vectors, tmp_path, key, save):
+    rows.drop(columns="vector_row").to_csv(tmp_path / "t.csv", index=False)
+    order = np.random.default_rng(1).permutation(len(rows))
+    save(tmp_path / "v.npz", vectors=np.asfortranarray(vectors[order]), **{key: rows["view_id"].to_numpy(str)[order]})
+    imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npz")
+    np.testing.assert_array_equal(kept(tmp_path / "out")[1], vectors[:-1])
+    assert sorted(file.name for file in (tmp_path / "out").iterdir() if file.suffix not in (".parquet", ".json")) == []
+
+
+def test_an_npz_without_names_is_read_by_rows(base, rows, vectors, tmp_path):
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    np.savez(tmp_path / "v.npz", vectors=vectors)
+    imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npz")
+    np.testing.assert_array_equal(kept(tmp_path / "out")[1], vectors[::-1][:-1])
+
+
+def _more_than_it_holds(path):
+    """A header that claims a million vectors."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": (10**6, WIDTH)})
+    with zipfile.ZipFile(path, "w") as zipped:
+        zipped.writestr("vectors.npy", head.getvalue() + bytes(400))
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+@pytest.mark.parametrize(
+    ("words", "arrays", "spoil"),
+    [
+        ("v.npz has no array vectors", {"embeddings": np.ones((7, WIDTH))}, None),
+        ("v.npz holds no array of floating-point", {"vectors": np.ones((7, WIDTH), int)}, None),
+        ("v.npz is cut short, or is no NumPy array", {"vectors": np.array([{}] * 7)}, None),
+        ("v.npz is cut short, or is no NumPy array", {"vectors": np.ones((7, WIDTH))}, _cut),
+        ("v.npz is cut short, or is no NumPy array", {"vectors": np.ones((7, WIDTH))}, _more_than_it_holds),
+        ("v.npz has not one name", {"vectors": np.ones((7, WIDTH)), "ids": np.array(["v0"])}, None),
+        (
+            "v.npz has more than one vector of the same",
+            {"vectors": np.ones((7, WIDTH)), "ids": np.array(["v"] * 7)},
+            None,
+        ),
+        (
+            r"view_id is no name in v.npz \(t.csv, 7 rows: 1",
+            {"vectors": np.ones((7, WIDTH)), "ids": np.arange(7)},
+            None,
+        ),
+        ("does not say which row of v.npz", {"vectors": np.ones((7, WIDTH))}, None),
+    ],
+)
+def test_an_npz_that_is_anything_else_is_refused(base, rows, tmp_path, words, arrays, spoil):
+    rows.drop(columns="vector_row").to_csv(tmp_path / "t.csv", index=False)
+    np.savez(tmp_path / "v.npz", **arrays)
+    if spoil is not None:
+        spoil(tmp_path / "v.npz")
+    with pytest.raises(CohortError, match=words):
+        imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npz")
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_views_of_two_studies_that_are_called_alike_do_not_share_a_vector(base, rows, vectors, tmp_path):
+    rows.assign(view_id=["a", "b"] * 3 + ["c"]).drop(columns="vector_row").to_csv(tmp_path / "t.csv", index=False)
+    np.savez(tmp_path / "v.npz", vectors=vectors[:3], ids=np.array(["a", "b", "c"]))
+    with pytest.raises(CohortError, match=r"the same stands in more than one row \(t.csv, 4 rows: 3, 4, 5"):
+        imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npz")
 
 
 def test_an_order_that_no_column_states_is_not_assumed(base, rows, vectors, tmp_path):
