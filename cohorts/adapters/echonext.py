@@ -24,7 +24,6 @@ from cohorts.adapters.cells import check_ids, check_numbers, refuse_rows, whole,
 from cohorts.adapters.folds import splits_of
 from cohorts.adapters.lead_scale import read_lead_scale
 from cohorts.adapters.source_tables import read_source_table
-from cohorts.columns import PARSER_ERRORS
 from cohorts.tables import CohortError
 from ground.findings import SHD_FLAGS
 from inputs.records import STANDARD_LEADS
@@ -113,7 +112,7 @@ def _check_array(array: Path, rows: int, split: str) -> None:
     """Its header and length. Raises CohortError for an array that is damaged, cut or not that of the table's rows."""
     try:
         shape = np.load(array, mmap_mode="r", allow_pickle=False).shape
-    except PARSER_ERRORS as error:
+    except Exception as error:  # a damaged header fails in many ways: ValueError, TypeError, EOFError, TokenError, ...
         raise CohortError(
             "array_unreadable",
             f"{array.name} is damaged or cut off: it has not the length that its header states.",

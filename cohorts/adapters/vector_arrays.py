@@ -9,7 +9,6 @@ import math
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ import pandas as pd
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from cohorts.columns import PARSER_ERRORS
 from cohorts.found import CohortError
 from ground.disk import is_no_space
 from inputs.limits import MAX_COHORT_TABLE_BYTES, MAX_COHORT_VIEW_BYTES
@@ -84,7 +82,11 @@ def _unpacked(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, most_bytes: int, f
 def _refused(file: Path) -> Iterator[None]:
     try:
         yield
-    except (EOFError, SyntaxError, zipfile.BadZipFile, zlib.error, *PARSER_ERRORS) as error:
+    except CohortError:
+        raise
+    except (
+        Exception
+    ) as error:  # a damaged header fails in many ways: ValueError, TypeError, BadZipFile, TokenError, ...
         if isinstance(error, OSError) and is_no_space(error):
             raise
         sentence = f"{file.name} is cut short, or is no NumPy array of numbers."

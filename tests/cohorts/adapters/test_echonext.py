@@ -162,6 +162,16 @@ def cut(folder):
     array.write_bytes(array.read_bytes()[:-800])
 
 
+def empty(folder):
+    (folder / "EchoNext_val_waveforms.npy").write_bytes(b"")
+
+
+def of_no_header(folder):
+    header = b"{[]: 1}\n"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    (folder / "EchoNext_val_waveforms.npy").write_bytes(content)
+
+
 def of_another_version(folder):
     np.save(folder / "EchoNext_val_waveforms.npy", np.zeros((5, 1, 2500, 12)))
 
@@ -192,6 +202,8 @@ def same_key(table):
     [
         (lambda folder: (folder / TABLE).unlink(), "There is no echonext_metadata_100k.csv in the folder or below it"),
         (cut, "EchoNext_val_waveforms.npy is damaged or cut off"),
+        (empty, "EchoNext_val_waveforms.npy is damaged or cut off"),
+        (of_no_header, "EchoNext_val_waveforms.npy is damaged or cut off"),
         (of_another_version, "EchoNext_val_waveforms.npy holds 5 ECGs and the table 6 rows of val."),
         (of_another_shape, "EchoNext_val_waveforms.npy has the shape (6, 2500, 12)"),
         (without_arrays, "There is none of EchoNext's waveform arrays"),
