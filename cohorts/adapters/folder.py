@@ -73,8 +73,10 @@ def _gather(source: Source) -> Gathered:
         roots=places,
         splits=split,
         ecgs=with_own(ecgs, "ecgs", beside),
-        echos=_echos(table, clips, study),
-        studies=with_own(_studies(table[has_study], study[has_study], path.name), "studies", beside),
+        echos=_echos(table, clips, study) if clips.map(len).any() else None,
+        studies=with_own(_studies(table[has_study], study[has_study], path.name), "studies", beside)
+        if has_study.any()
+        else None,
         about={"splits": told, "pairs": _told_pairs(ecgs), "columns": dict(source.columns)},
         skipped=tuple(skipped),
         own={name: tuple(map(str, columns)) for name, columns in beside.items()},

@@ -140,7 +140,7 @@ def test_a_label_makes_no_study_and_is_one_of_ecgs_alone(hospital, tmp_path):
         {"patient_id": f"p{n}", "ecg_path": f"ecg/E{n}", "age": "60", "sex": "F", "low": str(n % 2)} for n in range(6)
     ]
     done = imported(hospital, table_of(tmp_path, rows), tmp_path / "cohort")
-    assert (done.check.n_ecgs, done.check.n_studies) == (6, 0)
+    assert (done.check.n_ecgs, done.check.n_studies, done.check.problems) == (6, 0, ())
     assert done.own == {"ecgs": ("low",)}
     assert told(done) == {"its age and sex: kept with studies, and the patient has none": (6, (1, 2, 3, 4, 5, 6))}
 
