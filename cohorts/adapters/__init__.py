@@ -29,12 +29,12 @@ DATA_SETS: tuple[DataSet, ...] = (
 
 
 def data_set_named(name: str) -> DataSet:
-    """One of `DATA_SETS`. Raises CohortError that names the nearest, or all."""
+    """One of `DATA_SETS`. Raises CohortError that names the nearest, and all."""
     for data_set in DATA_SETS:
         if data_set.name == name.lower():
             return data_set
     known = [data_set.name for data_set in DATA_SETS]
-    hint = nearest(name, known, f"KIND is one of {', '.join(known)}.")
+    hint = f"{nearest(name, known, '')} KIND is one of {', '.join(known)}.".lstrip()
     raise CohortError("data_set_unknown", "There is no data set of that name.", hint=hint)
 
 
