@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging.config
+import re
 import traceback
 
 import structlog
@@ -10,6 +11,8 @@ import structlog
 from app.settings import Settings
 
 _TRACEBACK = "Traceback (most recent call last):"
+_WARNING_KIND = re.compile(r":\d+: (\w+):")
+"""`/a/path.py:12: RuntimeWarning: what it says`"""
 
 
 def configure_logging(settings: Settings) -> None:
@@ -28,12 +31,13 @@ def configure_logging(settings: Settings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
         cache_logger_on_first_use=True,
     )
-    foreign = [_without_traceback, *shared]
+    foreign = [_without_traceback, _without_places, *shared]
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,
         "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
         "foreign_pre_chain": foreign,
     }
+    logging.captureWarnings(capture=True)
     logging.config.dictConfig(
         {
             "version": 1,
@@ -62,6 +66,18 @@ def _without_traceback(
     elif text.startswith(_TRACEBACK):  # written out, as Starlette hands it to uvicorn
         event["kind"] = text.rstrip().rsplit("\n", 1)[-1].split(":", 1)[0].rsplit(".", 1)[-1]
         event["event"] = "ended by an exception"
+    return event
+
+
+def _without_places(
+    _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """A warning of Python's comes with the path and the line that it is of: its class is kept, which follows these."""
+    record = event.get("_record")
+    if record is not None and record.name == "py.warnings":
+        kinds = _WARNING_KIND.findall(str(event["event"]))
+        event["event"] = "warning of a library"
+        event["kind"] = kinds[0] if kinds else "Warning"
     return event
 
 

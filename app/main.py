@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -109,7 +110,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,  # nothing depends on a caller's scheme or address: nobody is believed about them
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=int(settings.drain_timeout_s),
+        timeout_graceful_shutdown=math.ceil(settings.drain_timeout_s),  # uvicorn counts whole seconds,
     )
 
 

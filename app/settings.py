@@ -80,8 +80,8 @@ class Settings(BaseSettings):
     """How long SIGTERM waits for requests already accepted."""
     index_poll_s: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """How often a generation written by someone else is looked for."""
-    session_hours: float = Field(default=12.0, gt=0, allow_inf_nan=False)
-    """How long a log-in on the page lasts."""
+    session_hours: float = Field(default=12.0, ge=1 / 60, le=24 * 366)
+    """How long a log-in on the page lasts, from a minute to a year."""
     session_cookie_secure: bool = True
     """Whether browsers keep a log-in only over HTTPS (and, most of them, on this machine). False lets the session cross
     a network in the clear."""

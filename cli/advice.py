@@ -24,8 +24,13 @@ _ANY = "|".join(_OPTIONS)
 _MARKED = re.compile(rf"(?:\bthe )?\bparameters? (?P<name>{_ANY})\b", re.IGNORECASE)
 _GIVEN = re.compile(rf"\b(?P<name>{_ANY})=(?P<value>\w)")
 _UNMISTAKABLE = re.compile(rf"(?<!-)\b(?P<name>{'|'.join(name for name in _OPTIONS if '_' in name)})\b")
-_ASKED_FOR = re.compile(r"(?P<before>\bLeave |\bAdd |--rate-hz (?:and|or) |\bone with )(?P<name>unit|leads|exam)\b")
+_ASKED_FOR = re.compile(
+    r"(?P<before>\bLeave |\bAdd |(?:--rate-hz|\brate_hz) (?:and|or) |\bone with )(?P<name>unit|leads|exam)\b"
+)
 """Words of every day, which are names of parameters only behind these."""
+_LEFT_OUT = re.compile(rf"\bLeave (?P<name>{_ANY}) out\b")
+_CAN_BE_GIVEN = re.compile(r"\b(?P<name>unit) can be given\b")
+_NAMING = (_MARKED, _GIVEN, _UNMISTAKABLE, _ASKED_FOR, _CAN_BE_GIVEN)
 _REQUEST = re.compile(r" (?:to|with) the request\b")
 
 
@@ -36,3 +41,15 @@ def in_options(text: str) -> str:
     text = _UNMISTAKABLE.sub(lambda found: _OPTIONS[found["name"]], text)
     text = _ASKED_FOR.sub(lambda found: found["before"] + _OPTIONS[found["name"]], text)
     return _REQUEST.sub("", text)
+
+
+def for_one_of_many(text: str) -> str:
+    """The same, and how it is said of this file alone: options hold for every file of a command."""
+    named = {found["name"] for pattern in _NAMING for found in pattern.finditer(text)}
+    wanted = [name for name in _OPTIONS if name in named - set(_LEFT_OUT.findall(text))]
+    if not wanted:
+        return in_options(text)
+    *some, last = ["path", *wanted]
+    rows = ", a row for each exam" if "exam" in wanted else ""
+    columns = f"{', '.join(some)} and {last}"
+    return f"{in_options(text)} For this file alone: list it in a CSV with the columns {columns}{rows}."

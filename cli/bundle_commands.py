@@ -29,6 +29,10 @@ def bundle_import(
     components: Annotated[
         Path | None, typer.Option(help="Folder of Echo2ECG's component checkpoints.", exists=True, file_okay=False)
     ] = None,
+    vectors_of: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Without an echo encoder: whose view vectors it takes, such as EchoPrime."),
+    ] = None,
 ) -> None:
     """Published weights to a bundle. Where two of them give the same part, the later option in this list counts."""
     from models.bundle import read_manifest
@@ -37,7 +41,8 @@ def bundle_import(
 
     if not (otis or echoprime or echo2ecg or components):
         raise typer.BadParameter("give at least one of --otis, --echoprime, --echo2ecg and --components")
-    lines = import_bundle(out_dir, otis=otis, echoprime=echoprime, echo2ecg=echo2ecg, components=components)
+    files = {"otis": otis, "echoprime": echoprime, "echo2ecg": echo2ecg, "components": components}
+    lines = import_bundle(out_dir, **files, vectors_of=vectors_of)
     for line in lines:
         out.print(line, soft_wrap=True)
     out.print(f"Bundle written: {out_dir}")

@@ -33,7 +33,7 @@ def cohort_import(
         Path | None, typer.Option(help="EchoNext's published normalisation, which makes its z-scores millivolts.")
     ] = None,
     vectors: Annotated[
-        Path | None, typer.Option(help="An array of view vectors, .npy or .pt, whose rows the table SRC names.")
+        Path | None, typer.Option(help="An array of view vectors, .npy, .npz or .pt, whose rows the table SRC names.")
     ] = None,
     vectors_of: Annotated[
         str | None, typer.Option(metavar="NAME", help="What made the view vectors, such as EchoPrime.")

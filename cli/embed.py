@@ -5,6 +5,8 @@ Letters in array names: B batch, W windows, L leads, N samples (or ECGs, or stud
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ from ground.progress import silent
 from inputs.ecg.judged import judge_ecg
 from inputs.ecg.prepare import ecg_windows
 from inputs.ecg.read import gather_files
-from inputs.echo.studies import StudyFiles, studies_in
+from inputs.echo.studies import StudyFiles, passed_over, studies_in
 from inputs.echo.zips import is_zip, unpack_studies
 from inputs.errors import InputError, UnreadableFile
 from inputs.records import NO_HINTS, ReadHints
@@ -38,10 +40,14 @@ _ABOUT_OPTIONS = ("parameter_ignored", "leads_replaced")
 
 @dataclass
 class EmbedResult:
-    """How many were written, one sentence for each that was not, and what else to know about the arrays written."""
+    """How many were written, one sentence for each that was not, and what else to know about the arrays written.
+
+    passed_over: sentences on files that are rightly not there, as documents beside clips.
+    """
 
     written: int = 0
     skipped: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -93,38 +99,59 @@ def embed_ecg_files(
 def embed_echo_studies(
     given: Sequence[Path], bundle_dir: Path, output: Path, machine: Machine, *, work: Path | None
 ) -> EmbedResult:
-    """Write `ids` (N,) and what `study_vectors` gives, weights padded with 0 to the study with most views.
+    """Write `ids`, `study_uids` and `folders` (N,) and what `study_vectors` gives, weights padded with 0 to the study
+    with most views.
 
+    study_uids: StudyInstanceUID, empty of videos. folders: the one that holds all of a study's files, by its way from
+    the folder or zip that was named.
     A folder or a zip is one study, or a tree of several as archives export it (`inputs.echo.studies`); a zip is
     unpacked into a temporary folder. `work` keeps view vectors for another time.
     """
     bundle = Bundle.load(bundle_dir, device=str(machine.device), parts=("echo",))
-    skipped, ids, rows = [], [], []
+    skipped, passed, found, rows = [], [], [], []
     studies: list[tuple[Path, StudyFiles]] = []
     with ExitStack() as opened:
         for path in given:
             try:
                 folder = _unzipped(path, opened) if path.is_file() else path
                 studies += [(folder, study) for study in studies_in(folder)]
+                passed += _told_in_short(folder.name, passed_over(folder))
             except InputError as error:
                 skipped.append(f"{path.name}: {error.sentence} {error.hint}".rstrip())
         cache = opened.enter_context(open_view_cache(work, bundle))
         reader = opened.enter_context(reading(machine.workers))
         for done, (folder, study) in enumerate(studies, start=1):
             clips = [ClipRow(path.relative_to(folder).as_posix(), path) for path in study.files]
-            views, refused = _first_views(clips, bundle, cache, reader, machine)
-            skipped += [f"{folder.name}/{name}: {reason}" for name, reason in refused.items()]
+            views, refused, no_clips = _first_views(clips, bundle, cache, reader, machine)
+            for name, reason in refused.items():
+                (passed if name in no_clips else skipped).append(f"{folder.name}/{name}: {reason}")
             if views:
                 views_VD = np.stack(views)
                 rows.append(study_vectors(bundle, views_VD[None], np.ones((1, len(views_VD)), bool)))
-                ids.append(study.name)
+                found.append((study.name, study.uid, _folder_of(study, folder)))
+            elif no_clips and no_clips == refused.keys():
+                passed.append(f"{study.name}: a study without clips.")
             else:
                 skipped.append(f"{study.name}: no readable clip.")
             machine.progress(done, len(studies), study.name)
     most = max((row["pool_weights"].shape[1] for row in rows), default=0)
     for row in rows:
         row["pool_weights"] = np.pad(row["pool_weights"], ((0, 0), (0, most - row["pool_weights"].shape[1])))
-    return save_vectors(output, rows, texts={"ids": np.array(ids)}, skipped=skipped)
+    texts = dict(zip(("ids", "study_uids", "folders"), map(np.array, zip(*found, strict=True)), strict=False))
+    result = save_vectors(output, rows, texts=texts, skipped=skipped)
+    result.passed_over = passed
+    return result
+
+
+def _folder_of(study: StudyFiles, named: Path) -> str:
+    holds_all = Path(os.path.commonpath([path.parent for path in study.files]))
+    return holds_all.relative_to(named.parent).as_posix()
+
+
+def _told_in_short(folder: str, files: Sequence[Path]) -> list[str]:
+    endings = Counter(path.suffix.lower() or "no ending" for path in files)
+    counted = ", ".join(f"{ending} {n}" for ending, n in sorted(endings.items()))
+    return [f"{folder}: {len(files)} files that are no clips ({counted})."] if files else []
 
 
 def _unzipped(path: Path, opened: ExitStack) -> Path:
@@ -139,17 +166,20 @@ def _unzipped(path: Path, opened: ExitStack) -> Path:
 
 def _first_views(
     rows: Sequence[ClipRow[str]], bundle: Bundle, cache: ViewCache, reader: Reader, machine: Machine
-) -> tuple[list[NDArray[np.float32]], dict[str, str]]:
-    """Vectors of the first clips that can be read, as many as count; and by path in the folder why others cannot."""
+) -> tuple[list[NDArray[np.float32]], dict[str, str], set[str]]:
+    """Vectors of the first clips that can be read, as many as count; by path in the folder why others cannot, and which
+    of these are rightly no clips."""
     views: list[NDArray[np.float32]] = []
     refused: dict[str, str] = {}
+    no_clips: set[str] = set()
     while rows and (wanted := bundle.manifest.echo.max_views - len(views)) > 0:
         next_ones, rows = rows[:wanted], rows[wanted:]
         embedded = embed_clips(bundle, next_ones, cache, reader, machine.telling(silent))
         kept = (cache.get(sha256) for sha256 in embedded.sha256_of.values())
         views += [view.vector_V for view in kept if view is not None]
         refused |= embedded.skipped
-    return views, refused
+        no_clips |= embedded.no_clips
+    return views, refused, no_clips
 
 
 def save_vectors(

@@ -19,13 +19,22 @@ from cli.options import (
     UnitOption,
     WorkersOption,
 )
+from ground.errors import Refusal
 
 if TYPE_CHECKING:
     from cli.embed import EmbedResult
 
 embed_app = typer.Typer(no_args_is_help=True, help="Vectors of ECGs or echo studies, to a file.")
 
-OutputOption = Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")]
+
+def _npz(output: Path) -> Path:
+    """NumPy's own ending, before anything is worked on."""
+    if output.suffix.lower() != ".npz":
+        raise Refusal("output_unknown", f"Vectors are written as .npz, not as {output.name}.")
+    return output
+
+
+OutputOption = Annotated[Path, typer.Option("-o", "--output", callback=_npz, help="The .npz to write.")]
 
 
 @embed_app.command("ecg")
@@ -87,7 +96,11 @@ def embed_echo(
     workers: WorkersOption = 2,
 ) -> None:
     """Echo studies, one folder or zip of clips each, a tree of several as archives export it, or their view vectors:
-    ids (of folders), study_tokens, embeddings, pool_weights."""
+    ids (of folders), study_uids, folders, study_tokens, embeddings, pool_weights.
+
+    Files that are no clips, such as documents, are passed over; the exit code is 1 where one could not be read that is
+    a clip, or is called like one.
+    """
     from cli.embed import embed_echo_studies
     from cli.embed_prepared import embed_prepared_views
     from models.device import Machine
@@ -126,11 +139,13 @@ def _check_one_source(paths: list[Path] | None, prepared: Path | None, names: st
 
 
 def _tell_embedded(result: EmbedResult, output: Path) -> None:
+    for sentence in result.passed_over:
+        err.print(f"passed over {sentence}")
     for sentence in result.skipped:
         err.print(f"skipped {sentence}")
     for sentence in result.notes:
         err.print(sentence)
     where = f": {output}" if result.written else "; nothing was written."
     out.print(f"{result.written} embedded, {len(result.skipped)} skipped{where}")
-    if result.skipped:
+    if result.skipped or not result.written:
         raise typer.Exit(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from cli.console import out
+from cli.console import err, led_by, out
 from cohorts.adapters import DataSet, Imported, Skipped
 from inputs.view_source import MEMBER
 
@@ -29,6 +29,8 @@ def print_import(data_set: DataSet, imported: Imported) -> None:
     out.print(f"Cohort written: {imported.folder}", soft_wrap=True)
     for line in _next_steps(imported):
         out.print(line, soft_wrap=True)
+    for warning in imported.warnings:
+        err.print(led_by("Warning:", warning), soft_wrap=True)
 
 
 def _left_out(skipped: tuple[Skipped, ...]) -> Table:

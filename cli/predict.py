@@ -1,7 +1,8 @@
 """Many ECGs to a table of answers, a row each: the very pipeline of the service, without the service.
 
 Each ECG goes through the models alone, as one that is asked about alone: in company its numbers would differ in their
-last digits from run to run. Rows lie in a journal until the table is whole.
+last digits from run to run. Rows lie in a journal until the table is whole, and those of a table that is whole are
+asked again only where something changed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from app.answering.lane import Found, Query, retrieve
 from app.answering.pipeline import Pipeline, Question, Upload
 from app.answering.snapshots import Snapshot, open_generation
 from app.answering.workers import FairThreads
-from cli.advice import in_options
+from cli.advice import for_one_of_many
 from cli.predict_inputs import Input
 from cli.predict_journal import Journal
 from ground.disk import sha256
@@ -35,7 +36,19 @@ from inputs.opened import open_regular_file
 from inputs.records import UploadedFile
 from models.bundle import Bundle, BundleError
 from models.device import Machine
-from outputs.table import TABLE_SUFFIXES, TABLE_VERSION, Row, Status, answered, columns, refused, write_table
+from outputs.table import (
+    SEPARATOR,
+    TABLE_SUFFIXES,
+    TABLE_VERSION,
+    Row,
+    Status,
+    answered,
+    columns,
+    read_sealed,
+    refused,
+    sealed,
+    write_table,
+)
 
 _NOT_FINAL = frozenset({"reading_failed", "file_changed", "file_not_opened"})
 """Codes of refusals that say nothing final about a file: a child died or was late, a right was missing."""
@@ -52,9 +65,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a table holds: rows by their status, and how many were there from a run that did not end."""
+    """What a table holds: rows by their status, by status and code of a reason, and how many an earlier run made."""
 
     rows: Counter[str]
+    reasons: Counter[tuple[str, str]]
     were_there: int
     trained_on: str | None
 
@@ -94,19 +108,24 @@ def predict_table(inputs: Sequence[Input], bundle_dir: Path, output: Path, machi
     embedder = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",))
     _check_gives(embedder, asked)
     with Journal(journal_of(output)) as journal:
+        own = () if embedder.probes is None else embedder.probes.own
+        kinds = columns(embedder.lvef.labels, 0 if asked.index is None else asked.k, own)
         run = _Run(inputs, _snapshot(embedder, asked.index), asked, journal, machine)
-        rows = Counter[str]()
+        if output.exists():
+            journal.take(read_sealed(output, kinds))
+        rows, reasons = Counter[str](), Counter[tuple[str, str]]()
         asyncio.run(run.answer_all())
 
         def told() -> Iterator[Row]:
             for row in run.rows():
-                rows[str(row["status"])] += 1
+                status, codes = str(row["status"]), str(row.get("reason_codes", ""))
+                rows[status] += 1
+                reasons.update((status, code) for code in codes.split(SEPARATOR) if code)
                 yield row
 
-        own = () if embedder.probes is None else embedder.probes.own
-        write_table(output, columns(embedder.lvef.labels, 0 if asked.index is None else asked.k, own), told())
+        write_table(output, kinds, told())
         journal.remove()
-    return Predicted(rows, run.were_there, embedder.trained_on)
+    return Predicted(rows, reasons, run.were_there, embedder.trained_on)
 
 
 def _check_gives(embedder: Bundle, asked: Asked) -> None:
@@ -162,7 +181,7 @@ class _Run:
 
     def rows(self) -> Iterator[Row]:
         for each, made in zip(self._inputs, self._made, strict=True):
-            row = self._journal.row(made) if isinstance(made, str) else made
+            row = sealed(made, self._journal.row(made)) if isinstance(made, str) else made
             name = each.name.encode("utf-8", "backslashreplace").decode()
             yield {"input": name, **({"id": each.id} if each.id else {}), **row}
 
@@ -212,7 +231,8 @@ class _Run:
         question = Question(k, hints=each.hints, withhold=self._asked.withhold)
         try:
             answer = await pipeline.answer(upload, question, caller)
-            return answered(search_answer(answer, "") if k else predict_answer(answer, ""))
+            row = answered(search_answer(answer, "") if k else predict_answer(answer, ""))
+            return {**row, "reason": for_one_of_many(str(row["reason"]))} if "reason" in row else row
         except InputError as error:
             return _refused(error, sha256=upload.sha256)
         except (Refusal, OSError, MemoryError, _ModelFailed):
@@ -224,7 +244,7 @@ class _Run:
     def _key(self, upload: Upload, each: Input) -> str:
         """Of everything that decides a row."""
         parts = [(file.name, len(file.data)) for file in upload.files]
-        return sha256(json.dumps([self._about, asdict(each.hints), parts, upload.sha256]).encode()).hexdigest()
+        return sha256(json.dumps([self._about, asdict(each.hints), parts, upload.sha256]).encode()).hexdigest()[:32]
 
 
 def _about(snapshot: Snapshot, asked: Asked) -> Sequence[object]:
@@ -258,4 +278,4 @@ def _alone_as_it_is(path: Path) -> Upload | InputError:
 
 def _refused(error: InputError, *, sha256: str = "") -> Row:
     status: Status = "failed" if error.code in _NOT_FINAL else "refused"
-    return refused(status, error.code, in_options(error.in_full), sha256=sha256)
+    return refused(status, error.code, for_one_of_many(error.in_full), sha256=sha256)

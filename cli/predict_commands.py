@@ -24,7 +24,9 @@ from cli.options import (
 def predict(
     given: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...|FOLDER|CSV", exists=True, help="ECGs, or a CSV with their paths in `path`."),
+        typer.Argument(
+            metavar="FILE|FOLDER|CSV...", exists=True, help="ECGs, folders of them, CSVs with their paths in `path`."
+        ),
     ],
     bundle: BundleOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="Table to write: .csv or .parquet.")],
@@ -49,7 +51,8 @@ def predict(
 
     A WFDB header and the files that it names are one ECG, and so is a zip of one record. A CSV with a column `path`
     (relative to the CSV) names ECGs; its columns rate_hz, unit, leads, exam, start_s, length_s and id are heeded. What
-    cannot be answered has a row that says why. A run that was killed goes on where it ended.
+    cannot be answered has a row that says why. A run that was killed goes on where it ended, and of a table that is
+    there only what changed is asked anew.
     """
     from cli.predict import Asked, check_output, journal_of, predict_table
     from cli.predict_inputs import HINTS, inputs_of
@@ -65,9 +68,14 @@ def predict(
         machine = Machine.named(device, workers=workers, progress=report)
         done = predict_table(inputs, bundle, output, machine, Asked(index, k, withhold=quality == "withhold"))
     if done.were_there:
-        err.print(f"{done.were_there} rows were there from a run that did not end.")
+        err.print(f"{done.were_there} rows were there from an earlier run.")
     counted = ", ".join(f"{done.rows[status]} {status}" for status in ("answered", "withheld", "refused", "failed"))
-    out.print(f"{len(inputs)} ECGs: {counted}. Table written: {output}", soft_wrap=True)
+    n = len(inputs)
+    out.print(f"{n} {'ECG' if n == 1 else 'ECGs'}: {counted}. Table written: {output}", soft_wrap=True)
+    for status in done.rows:
+        codes = [f"{code} {times}" for (of, code), times in done.reasons.most_common() if of == status]
+        if codes:
+            out.print(f"  {status}: {', '.join(codes)}", soft_wrap=True)
     if done.trained_on is not None:
         out.print(done.trained_on)
     out.print(DISCLAIMER, style="italic")

@@ -1,12 +1,15 @@
-"""What `predict` is asked about: files, a folder, or a table of paths. One input is one ECG."""
+"""What `predict` is asked about: files, folders and tables of paths. One input is one ECG."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import difflib
 import io
+import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,9 @@ from cli.advice import in_options
 from ground.disk import words_of
 from ground.errors import Refusal
 from ground.progress import Progress, silent
+from inputs.ecg.formats.text import is_numeric
 from inputs.ecg.grouped import files_below, first_files
+from inputs.ecg.leads import lead_from_name
 from inputs.limits import MAX_COHORT_TABLE_BYTES
 from inputs.opened import open_regular_file
 from inputs.records import ReadHints
@@ -27,6 +32,8 @@ HINTS = ("rate_hz", "unit", "leads", "exam", "start_s", "length_s")
 TOLD = (PATH, "id", *HINTS)
 """Columns that a table of paths is read for."""
 _MOST_ROWS_NAMED = 10
+_LINES_LOOKED_AT = 50
+"""Of a CSV, to tell a list of ECGs from an ECG."""
 
 
 class InputsRefused(Refusal):
@@ -59,25 +66,36 @@ def inputs_of(
 ) -> list[Input]:
     """Every ECG that is asked about, in the order given; of a folder, and all below it, in the order of their names.
 
-    options: of HINTS, for each whose table does not say otherwise. output: what this run writes, which is no input.
-    Raises InputsRefused.
+    A file that is named twice is one. options: of HINTS, for each whose table does not say otherwise. output: what this
+    run writes, which is no input. Raises InputsRefused.
     """
     try:
         hints = hints_of(options)
     except InputsRefused as refused:
         raise InputsRefused(refused.code, in_options(refused.sentence)) from None
-    if len(given) == 1 and given[0].is_dir():
-        (folder,) = given
-        first = first_files(files_below(folder, but=[path.resolve() for path in output]), progress)
-        inputs = [Input(path, path.relative_to(folder).as_posix(), hints) for path in first]
-        if not inputs:
-            raise InputsRefused("no_input", "The folder holds no file.")
-        return inputs
-    if any(path.is_dir() for path in given):
-        raise InputsRefused("folder_among_files", "One folder is taken, or files, not both.")
-    if len(given) == 1 and (content := _table_of_paths(given[0])) is not None:
-        return _listed(given[0], content, options)
-    return [Input(path, str(path), hints) for path in first_files(given, progress)]
+    alone, written = len(given) == 1, [path.resolve() for path in output]
+    found: list[Input] = []
+    unlisted: dict[str, Input] = {}
+    for path in given:
+        if not path.is_dir() and (content := _table_of_paths(path)) is not None:
+            rows = _listed(path, content, options)
+            found += rows if alone else [replace(row, name=str(row.path)) for row in rows]
+            continue
+        more = _below(path, written, hints, alone=alone) if path.is_dir() else [Input(path, str(path), hints)]
+        new = {place: each for each in more if (place := os.path.abspath(each.path)) not in unlisted}
+        unlisted |= new
+        found += new.values()
+    first = set(first_files([each.path for each in unlisted.values()], progress))
+    in_others = {each for each in unlisted.values() if each.path not in first}
+    return [each for each in found if each not in in_others]
+
+
+def _below(folder: Path, but: Sequence[Path], hints: ReadHints, *, alone: bool) -> list[Input]:
+    """alone: nothing else is asked about, so that names need not say which folder."""
+    files = files_below(folder, but=but)
+    if not files:
+        raise InputsRefused("no_input", f"The folder {folder.name} holds no file.")
+    return [Input(path, path.relative_to(folder).as_posix() if alone else str(path), hints) for path in files]
 
 
 def _table_of_paths(path: Path) -> str | None:
@@ -93,11 +111,37 @@ def _table_of_paths(path: Path) -> str | None:
         return None
     except OSError as error:
         raise InputsRefused("table_unreadable", f"{path.name} cannot be read: {words_of(error)}.") from error
-    return text if PATH in _header(text) else None
+    if PATH in _header(text):
+        return text
+    if (meant := _meant_for_paths(path, text)) is not None:
+        raise InputsRefused(
+            "column_missing",
+            f"{path.name} has no column {PATH}, so it is no list of ECGs.",
+            hint=f"Is {meant} meant? A list has a header with a column {PATH}, and commas between its cells.",
+        )
+    return None
+
+
+def _meant_for_paths(table: Path, text: str) -> str | None:
+    """The column of a list of ECGs that comes nearest to `path`; None of a table that is an ECG, or may be one."""
+    lines = [[cell.strip() for cell in row] for row in _read_csv(text.splitlines()[:_LINES_LOOKED_AT])]
+    names, first = (*lines, [], [])[:2]
+    if any(lead_from_name(cell) for row in lines for cell in row) or any(map(is_numeric, names)):
+        return None
+    with_files = [name for name, cell in zip(names, first, strict=False) if cell and (table.parent / cell).is_file()]
+    lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(PATH, lower, n=1) if first else []
+    return next(iter(with_files), lower[near[0]] if near else None)
 
 
 def _header(text: str) -> list[str]:
-    return [name.strip() for name in next(csv.reader(text[:65536].splitlines()), [])]
+    return [name.strip() for name in next(_read_csv(text[:65536].splitlines()), [])]
+
+
+def _read_csv(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Rows as far as it is a CSV."""
+    with contextlib.suppress(csv.Error):
+        yield from csv.reader(lines)
 
 
 def _listed(table: Path, text: str, options: Mapping[str, Any]) -> list[Input]:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from ground.disk import hold
 from ground.errors import Refusal
 from ground.schema import NEWER, is_newer
-from outputs.table import Row
+from outputs.table import Cell, Row, Status
 
 SCHEMA_VERSION = 1
 _HEAD = {"journal": "echo2ecg predict", "schema_version": SCHEMA_VERSION}
@@ -39,7 +42,8 @@ class Journal:
             raise
         self._file.seek(0, os.SEEK_END)
         if self._file.tell() == 0:
-            self._append(_HEAD_LINE)
+            self._file.write(_HEAD_LINE)
+            self._sync()
 
     def _opened(self) -> BinaryIO:
         """The file, held. Where another run ended, and removed it, just before that: the next one of this name."""
@@ -66,12 +70,12 @@ class Journal:
             raise Refusal("journal_newer", f"{self.path.name} {NEWER}.", hint="Remove it to begin anew.")
         whole = len(head)
         for line in self._file:
-            fields = _fields(line)
-            if not line.endswith(b"\n") or fields is None or fields.keys() != {"key", "row"}:
+            made = _Line.read(line)
+            if made is None:
                 break
-            self._places[fields["key"]] = whole, len(line)
-            if fields["row"].get("status") == "failed":  # it says nothing final: that ECG is tried again
-                del self._places[fields["key"]]
+            self._places[made.key] = whole, len(line)
+            if made.row["status"] == "failed":  # it says nothing final: that ECG is tried again
+                del self._places[made.key]
             whole += len(line)
         return whole
 
@@ -85,17 +89,25 @@ class Journal:
         """Whether a row is of a run before this one. KeyError where there is none."""
         return self._places[key][0] < self._began
 
+    def take(self, made: Iterable[tuple[str, Row]]) -> None:
+        """Rows of a table that an earlier run finished."""
+        self._add(each for each in made if each[1].get("status") != "failed")
+        self._began = self._file.tell()
+
     def add(self, key: str, row: Row) -> None:
         """On the disk when this returns. A key that is there already keeps its row."""
-        if key in self._places:
-            return
-        line = json.dumps({"key": key, "row": row}).encode() + b"\n"
-        self._file.seek(0, os.SEEK_END)
-        self._places[key] = self._file.tell(), len(line)
-        self._append(line)
+        self._add([(key, row)])
 
-    def _append(self, line: bytes) -> None:
-        self._file.write(line)
+    def _add(self, made: Iterable[tuple[str, Row]]) -> None:
+        self._file.seek(0, os.SEEK_END)
+        for key, row in made:
+            if key not in self._places:
+                line = json.dumps({"key": key, "row": row}).encode() + b"\n"
+                self._places[key] = self._file.tell(), len(line)
+                self._file.write(line)
+        self._sync()
+
+    def _sync(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -115,6 +127,29 @@ class Journal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._file.close()
+
+
+class _Line(BaseModel):
+    """A row as a line holds it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    key: str
+    row: dict[str, Cell]
+
+    @model_validator(mode="after")
+    def _says_what_became_of_it(self) -> Self:
+        if self.row.get("status") not in get_args(Status):
+            raise ValueError("no status")
+        return self
+
+    @classmethod
+    def read(cls, line: bytes) -> Self | None:
+        """None for a line that is cut or anything else."""
+        try:
+            return cls.model_validate_json(line) if line.endswith(b"\n") else None
+        except ValidationError:
+            return None
 
 
 def _fields(line: bytes) -> dict[str, Any] | None:

@@ -107,12 +107,21 @@ class CohortAbout:
 
 
 def _mean_and_sd(pair: Any) -> tuple[float, float]:
-    if not isinstance(pair, list) or len(pair) != 2 or not all(type(number) in (int, float) for number in pair):
+    if not isinstance(pair, list) or len(pair) != 2:
         raise _wrong_scale()
-    mean_mv, sd_mv = map(float, pair)
-    if not (math.isfinite(mean_mv) and math.isfinite(sd_mv) and sd_mv > 0):
+    mean_mv, sd_mv = map(finite_number, pair)
+    if mean_mv is None or sd_mv is None or sd_mv <= 0:
         raise _wrong_scale()
     return mean_mv, sd_mv
+
+
+def finite_number(written: object) -> float | None:
+    """A number of JSON, which may be a whole one of any length; None for anything else and what no float holds."""
+    try:
+        number = float(written) if type(written) in (int, float) else math.nan  # type: ignore[arg-type]
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _wrong_scale() -> CohortError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import IO
 
 import pandas as pd
@@ -41,9 +41,7 @@ def csv_columns(name: str, content: bytes, wanted: Collection[str]) -> pd.DataFr
     fewer cells than the header and more than `inputs.limits` allows, and PARSER_ERRORS.
     """
     names = _header(name, content)
-    if len(names) == 1 and ";" in names[0]:
-        sentence = f"{name} looks semicolon-separated; separate its cells with commas."
-        raise UnreadableFile("table_semicolons", sentence)
+    refuse_semicolons(name, names)
     come_once(name, names, wanted)
     _check_rows(name, content, len(names))
     pieces, n_rows = [], 0
@@ -60,6 +58,13 @@ def csv_columns(name: str, content: bytes, wanted: Collection[str]) -> pd.DataFr
             _check_table_size(name, n_rows, chunk.shape[1], limits.MAX_COHORT_ROWS)
             pieces.append(chunk[[column for column in wanted if column in chunk.columns]])
     return pd.concat(pieces, ignore_index=True)
+
+
+def refuse_semicolons(name: str, names: Sequence[str]) -> None:
+    """Raises UnreadableFile for a header that commas do not part and semicolons would."""
+    if len(names) == 1 and ";" in names[0]:
+        sentence = f"{name} looks semicolon-separated; separate its cells with commas."
+        raise UnreadableFile("table_semicolons", sentence)
 
 
 def _header(name: str, content: bytes) -> list[str]:
@@ -175,9 +180,10 @@ def _text_bytes(piece: pa.Array) -> int:
     return pc.sum(lengths.take(piece.indices)).as_py() or 0
 
 
-def come_once(name: str, names: Iterable[str], wanted: Collection[str]) -> None:
+def come_once(name: str, names: Iterable[str], wanted: Iterable[str]) -> None:
     """Raises UnreadableFile for a wanted column that a table has more than once."""
-    twice = [column for column, n in Counter(names).items() if n > 1 and column in wanted]
+    count = Counter(names)
+    twice = [column for column in dict.fromkeys(wanted) if count[column] > 1]
     if twice:
         raise UnreadableFile("column_twice", f"{name} has more than one column {', '.join(twice)}.")
 

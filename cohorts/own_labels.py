@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -59,29 +59,36 @@ def known_own_labels(cohort: OpenCohort, names: Sequence[str]) -> tuple[OwnLabel
     """Those of the names that the cohort has a column of; CohortError where such a column holds something else."""
     if not names:  # tables are read once
         return ()
-    there = {column for _, file in _files(cohort) for column in _columns(file)}
+    there = {column for _, file in _files(cohort) for column in columns_in(file)}
     return read_own_labels(cohort, [name for name in names if name in there])
 
 
 def _read(cohort: OpenCohort, name: str) -> OwnLabel:
-    if name in _TAKEN:
-        sentence = f"{name} is a name that this software uses itself, so it can be no label of your own."
-        raise CohortError("label_name_taken", sentence, hint="Give the column another name.")
-    if not name.strip() or has_control(name) or has_invisible(name) or len(name) > MAX_NAME_LETTERS:
-        sentence = f"The name of a label has 1 to {MAX_NAME_LETTERS} characters, all of which show something."
-        raise CohortError("label_name_unfit", sentence)
+    if (refusal := name_refused(name)) is not None:
+        raise refusal
     files = _files(cohort)
-    having = [(table, file) for table, file in files if name in _columns(file)]
+    having = [(table, file) for table, file in files if name in columns_in(file)]
     if len(having) > 1:
         sentence = f"The column {name} is in the table ecgs and in the table studies; name one of them otherwise."
         raise CohortError("label_twice", sentence)
     if not having:
-        added = sorted({column for _, file in files for column in _columns(file)} - _TAKEN)
+        added = sorted({column for _, file in files for column in columns_in(file)} - _TAKEN)
         near = difflib.get_close_matches(name, added, n=1)
         hint = f"Is it {near[0]}?" if near else f"Columns that were added: {', '.join(added[:10])}." if added else ""
         raise CohortError("label_missing", f"No table has a column {name}: ecgs and studies were looked at.", hint=hint)
     table, file = having[0]
-    return _typed(name, table, _cells(file, [_ID_OF[table], name], _ID_OF[table]))
+    return _typed(name, table, cells_in(file, [_ID_OF[table], name], [_ID_OF[table]]))
+
+
+def name_refused(name: str) -> CohortError | None:
+    """Why no label can have this name; None for one that can."""
+    if name in _TAKEN:
+        sentence = f"{name} is a name that this software uses itself, so it can be no label of your own."
+        return CohortError("label_name_taken", sentence, hint="Give the column another name.")
+    if not name.strip() or has_control(name) or has_invisible(name) or len(name) > MAX_NAME_LETTERS:
+        sentence = f"The name of a label has 1 to {MAX_NAME_LETTERS} characters, all of which show something."
+        return CohortError("label_name_unfit", sentence)
+    return None
 
 
 def _files(cohort: OpenCohort) -> list[tuple[LabelTable, TableFile]]:
@@ -92,7 +99,8 @@ def _files(cohort: OpenCohort) -> list[tuple[LabelTable, TableFile]]:
     return tables
 
 
-def _columns(file: TableFile) -> list[str]:
+def columns_in(file: TableFile) -> list[str]:
+    """All that a table has, its own ones too. Raises CohortError for what is no table."""
     try:
         if not file.is_csv:
             return [str(name) for name in pq.read_schema(pa.BufferReader(file.content)).names]
@@ -102,11 +110,12 @@ def _columns(file: TableFile) -> list[str]:
         raise table_unreadable(file.name) from error
 
 
-def _cells(file: TableFile, columns: list[str], row_id: str) -> pd.DataFrame:
+def cells_in(file: TableFile, columns: Sequence[str], ids: Collection[str]) -> pd.DataFrame:
+    """Some columns of a table, none of which comes twice; `ids` as text. Raises CohortError for any other cells."""
     try:
         if file.is_csv:
             return csv_columns(file.name, file.content, columns)
-        return parquet_columns(file.name, file.content, columns, [row_id])
+        return parquet_columns(file.name, file.content, columns, ids)
     except UnreadableFile as error:
         raise CohortError(error.code, error.sentence) from error
     except PARSER_ERRORS as error:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from cohorts.columns import PARSER_ERRORS, parquet_columns
+from cohorts.columns import PARSER_ERRORS, come_once, parquet_columns
 from cohorts.found import CohortError, CohortFinding, found_rows
 from cohorts.rules import of_no_study, rows_like
 from cohorts.tables import Kind, parsed_cells, table_unreadable
@@ -117,6 +117,7 @@ def _vector_problems(root: Path, source: ViewSource, n_rows: int) -> list[Cohort
 
 def _check_columns(file: BoundedReader) -> None:
     names = pq.ParquetFile(file).schema_arrow.names
+    come_once(VIEWS_FILE, names, (*VIEW_COLUMNS, VECTOR))
     missing = [column for column in (*VIEW_COLUMNS, VECTOR) if column not in names and column != "view"]
     if missing:
         raise CohortError("column_missing", f"The table {VIEWS} lacks the column {', '.join(missing)}.")

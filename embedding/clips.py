@@ -24,6 +24,7 @@ from embedding.sources import clip_sha256, spec_hash, unchanged
 from embedding.store import ArrayStore
 from embedding.view_cache import EmbeddedView, ViewCache
 from ground.disk import sha256
+from inputs.echo.kinds import NO_CLIPS
 from inputs.echo.prepare import prepare_clip, thumbnail_jpeg
 from inputs.opened import File
 from models.bundle import Bundle
@@ -47,10 +48,14 @@ class ClipRow(Generic[_Key]):
 
 @dataclass
 class EmbeddedClips(Generic[_Key]):
-    """Which clips the cache now holds, by key, and why others are not there; both in the order of the rows."""
+    """Which clips the cache now holds, by key, and why others are not there; both in the order of the rows.
+
+    no_clips: those skipped that are rightly none, such as still images and reports.
+    """
 
     sha256_of: dict[_Key, str] = field(default_factory=dict)
     skipped: dict[_Key, str] = field(default_factory=dict)
+    no_clips: set[_Key] = field(default_factory=set)
     embedded: int = 0
     reused: int = 0
 
@@ -156,6 +161,8 @@ class _Shard:
             for row, clip in clips:
                 if isinstance(clip, Refused):
                     result.skipped[row.key] = clip.reason
+                    if clip.code in NO_CLIPS:
+                        result.no_clips.add(row.key)
                 elif clip.prepared_CTHW is None:
                     result.sha256_of[row.key] = clip.sha256
                     result.reused += 1

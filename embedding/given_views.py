@@ -26,16 +26,21 @@ def check_views(manifest: BundleManifest, cohort: Cohort) -> None:
     bundles = manifest.view_source
     if not cohort.echos.empty and not manifest.takes_clips and bundles is not None:
         raise BundleError(
-            f"this bundle was trained on the view vectors of {bundles.words} and has no echo encoder for clips.",
+            f"this bundle takes the view vectors of {bundles.words} and has no echo encoder for clips.",
             code="no_echo_encoder",
             hint="Give the vectors of that source: `echo2ecg cohort import vectors`.",
         )
     theirs = cohort.view_source
     if cohort.given_views.empty or theirs is None or (bundles is not None and bundles.is_of(theirs)):
         return
-    takes = "of no source that it names" if bundles is None else f"of {bundles.words}"
+    if bundles is None:
+        raise BundleError(
+            f"the view vectors of this cohort are of {theirs.words}, and this bundle does not say whose it takes.",
+            code="view_source_unsaid",
+            hint="Import its weights again with `--vectors-of NAME`, if that is whose they were made with.",
+        )
     raise BundleError(
-        f"the view vectors of this cohort are of {theirs.words}, and this bundle takes those {takes}.",
+        f"the view vectors of this cohort are of {theirs.words}, and this bundle takes those of {bundles.words}.",
         code="view_source_differs",
         hint="`train --recipe vectors` trains on these; `cohort export-vectors` makes this bundle's of clips.",
     )

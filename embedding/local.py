@@ -46,6 +46,7 @@ class Refused:
 
     reason: str
     lasting: bool
+    code: str = ""
 
 
 @contextmanager
@@ -85,7 +86,7 @@ def attempt(work: Callable[[], _Result]) -> _Result | Refused:
     try:
         return work()
     except InputError as error:
-        return Refused(error.sentence, lasting=error.code not in _MAY_PASS)
+        return Refused(error.sentence, lasting=error.code not in _MAY_PASS, code=error.code)
     except OSError as error:
         if error.errno in LACKING_HERE:
             raise

@@ -232,6 +232,7 @@ class AnswerWarning(BaseModel):
     message: str
     leads: list[str]
     severity: Severity = "warning"
+    hint: str | None = Field(default=None, description="What to do. Absent in answers of earlier versions.")
 
 
 class View(BaseModel):
@@ -239,6 +240,8 @@ class View(BaseModel):
     view: str | None
     pool_weight: float = Field(description="How much this view counts in the study's vector; sums to 1 over its views.")
     thumbnail_url: str | None = Field(default=None, description="Absent where the index has no picture of the view.")
+    cine_url: str | None = Field(default=None, description="A moving picture; absent where the index has none.")
+    similarity: float | None = Field(default=None, description="Of this view alone to the ECG. Absent in older indexes.")
     made_of: Literal["vector"] | None = Field(
         default=None,
         description="`vector`: the index was given this view as a vector, without its clip, so that it has no "

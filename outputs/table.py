@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -18,7 +20,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ground.disk import written_whole
+from ground.disk import sha256, written_whole
 from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from ground.letters import made_visible
@@ -32,7 +34,6 @@ from outputs.report import (
     SearchAnswer,
     ShdPrediction,
 )
-from outputs.words import what_to_do
 
 Cell = str | float | bool
 Row = Mapping[str, Cell]
@@ -42,9 +43,11 @@ Status = Literal["answered", "withheld", "refused", "failed"]
 """Withheld: its quality forbids an answer. Refused: no ECG that can be used. Failed: reading it did not end well, which
 says nothing final about it."""
 
-TABLE_VERSION = 2
+TABLE_VERSION = 3
 """Of columns and cells: another number, and what was kept by an earlier version is made again."""
 TABLE_SUFFIXES = (".csv", ".parquet")
+ASKED = "asked"
+"""The column of a seal: what was asked of which content and that the row is the answer, in one number."""
 SEPARATOR = ";"
 """Between the parts of a cell that holds several."""
 
@@ -52,6 +55,7 @@ _MEASURED = ("heart_rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "axis_deg")
 _ENDS = {"": "value", "_low": "low", "_high": "high"}
 """What a column of a number is called, and what an answer calls it."""
 _ROWS_AT_A_TIME = 5_000
+_KEY_LETTERS = 32
 _ARROW: Mapping[Kind, pa.DataType] = {"text": pa.string(), "number": pa.float64(), "truth": pa.bool_()}
 
 
@@ -59,6 +63,7 @@ def columns(lvef_labels: Sequence[str], k: int, own: Sequence[str] = ()) -> dict
     """Every column in its order; of `k` neighbours, 0 for none. own: labels that whoever fitted the bundle added."""
     in_order: list[tuple[Kind, Sequence[str]]] = [
         ("text", ("input", "id", "status", "reason_codes", "reason", "warnings", "sha256", "bundle", "generation")),
+        ("text", (ASKED,)),
         ("text", ("format",)),
         ("number", ("rate_hz", "duration_s")),
         ("text", ("leads", "leads_derived", "leads_lost")),
@@ -99,7 +104,7 @@ def answered(report: SearchAnswer | PredictAnswer) -> Row:
     row: dict[str, Cell] = {"status": status, "sha256": ecg.sha256, "bundle": report.bundle, "format": ecg.format}
     if report.withheld:
         said = [warning.message for warning in report.withheld_for]
-        helps = [what_to_do(warning.code) for warning in report.withheld_for]
+        helps = [warning.hint for warning in report.withheld_for]
         row |= _reason(report.withheld, " ".join(dict.fromkeys(sentence for sentence in (*said, *helps) if sentence)))
     row |= _listed("warnings", [*dict.fromkeys(warning.code for warning in report.warnings)])
     row |= {"rate_hz": ecg.rate_hz, "duration_s": ecg.duration_s}
@@ -137,6 +142,47 @@ def write_table(path: Path, kinds: Mapping[str, Kind], rows: Iterable[Row]) -> N
         with pq.ParquetWriter(file, schema) as table:
             for some in _pieces(rows):
                 table.write_table(pa.table({name: [row.get(name) for row in some] for name in kinds}, schema=schema))
+
+
+def sealed(key: str, row: Row) -> Row:
+    """The row with a seal. key: of everything that decides it, 32 letters."""
+    return {**row, ASKED: key + _sum_of(row)}
+
+
+def read_sealed(path: Path, kinds: Mapping[str, Kind]) -> Iterator[tuple[str, Row]]:
+    """Key and row of all in a table whose cells are those that were sealed; of what is no table, or another, none."""
+    rows = _rows_of_csv(path) if path.suffix.lower() == ".csv" else _rows_of_parquet(path)
+    with suppress(csv.Error, ValueError, pa.ArrowException):
+        for cells in rows:
+            row = {name: _typed(kinds[name], cell) for name, cell in cells.items() if name in kinds and cell != ""}
+            seal = str(row.pop(ASKED, ""))
+            for name in ("input", "id"):
+                row.pop(name, None)
+            if seal[_KEY_LETTERS:] == _sum_of(row):
+                yield seal[:_KEY_LETTERS], row
+
+
+def _rows_of_csv(path: Path) -> Iterator[dict[str, Cell]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        for cells in csv.DictReader(file, restval=""):
+            yield {str(name): cell for name, cell in cells.items()}
+
+
+def _rows_of_parquet(path: Path) -> Iterator[dict[str, Cell]]:
+    with pq.ParquetFile(path) as table:
+        for some in table.iter_batches(_ROWS_AT_A_TIME):
+            for cells in some.to_pylist():
+                yield {name: cell for name, cell in cells.items() if cell is not None}
+
+
+def _typed(kind: Kind, cell: Cell) -> Cell:
+    if kind == "text" or not isinstance(cell, str):
+        return cell
+    return cell == "true" if kind == "truth" else float(cell)
+
+
+def _sum_of(row: Row) -> str:
+    return sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:_KEY_LETTERS]
 
 
 def _pieces(rows: Iterable[Row]) -> Iterator[Sequence[Row]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from cli.demo import DEMO_BUNDLE, DEMO_SEED
-from models.bundle import read_manifest, read_probes, verify_bundle
+from models.bundle import Bundle, read_manifest, read_probes, read_self_test, run_self_test, verify_bundle
+from models.bundle.loaded import Precision
 
 END_TO_END_SEED = 4242
 """Of tests/test_end_to_end.py."""
@@ -26,6 +28,14 @@ def measured(manifest):
 def test_it_verifies_and_weighs_less_than_15_mb():
     verify_bundle(DEMO_BUNDLE)
     assert sum(file.stat().st_size for file in DEMO_BUNDLE.iterdir()) < 15e6
+
+
+@pytest.mark.parametrize("precision", get_args(Precision))
+def test_it_answers_the_known_ecg_here_as_where_it_was_written(manifest, precision):
+    known = read_self_test(DEMO_BUNDLE, manifest)
+    found = run_self_test(Bundle.load(DEMO_BUNDLE, device="cpu", parts=("ecg",), precision=precision), known)
+    assert {one.answer for one in found} >= {"features", "embedding", "LVEF classes", "LVEF", "SHD", "findings"}
+    assert [one for one in found if not one.holds] == []
 
 
 def test_lvef_and_shd_are_read_from_ecgs_of_patients_who_trained_nothing(measured):

@@ -52,7 +52,7 @@ def training_outlook(cohort: OpenCohort) -> TrainingOutlook:
         without_echo = error.in_full
     else:
         try:
-            check_labels(split_pairs, labels, recipe.window_days, recipe.lvef_classes)
+            check_labels(cohort, split_pairs, recipe.window_days, recipe.lvef_classes)
         except CohortError as error:
             refusal = error.sentence
     return TrainingOutlook(
@@ -76,15 +76,29 @@ def check_echo(cohort: OpenCohort) -> None:
     )
 
 
+def check_patients(cohort: OpenCohort, split: str) -> None:
+    """Refuses a cohort in which a split has nobody, whatever ECGs there are, and says why that is."""
+    if cohort.tables.patients(split):
+        return
+    named = cohort.tables.splits["split"].value_counts()
+    sentence = f"The table splits names no {split} patients."
+    if split in ("val", "calibration") and (n_val := int(named.get("val", 0))) and not named.get("calibration", 0):
+        names = "patient, who serves" if n_val == 1 else "patients, who all serve"
+        other = "calibration" if split == "val" else "val"
+        sentence = f"There are no {split} patients: the table splits names {n_val} val {names} as {other}."
+    raise CohortError("no_patients", sentence, hint="Splits are train, val, calibration and test; name some of each.")
+
+
 def check_labels(
-    split_pairs: dict[str, pd.DataFrame], labels: pd.DataFrame, window_days: float, classes: LvefClasses
+    cohort: OpenCohort, split_pairs: dict[str, pd.DataFrame], window_days: float, classes: LvefClasses
 ) -> None:
     """Refuses before the work, not after it, a cohort that cannot be trained on and measured."""
     for split, pairs in split_pairs.items():
+        check_patients(cohort, split)
         if pairs.empty:
             sentence = f"No ECG of a {split} patient lies within {window_days:g} days of an echo study."
             raise CohortError("no_pairs", sentence)
-        found = ecg_labels(pairs, labels)
+        found = ecg_labels(pairs, cohort.labels)
         lvef = found["lvef_percent"].dropna().to_numpy()
         if len(np.unique(classes.class_of(lvef))) < len(classes.labels):
             raise CohortError("labels_missing", f"The {split} patients do not show every LVEF class; more are needed.")

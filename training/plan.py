@@ -93,7 +93,7 @@ def plan_run(
     check_echo(cohort)
     recipe = for_cohort(for_views(recipe, cohort.tables, start), cohort)
     pairs = {split: cohort.split(split) for split in SPLITS}
-    check_labels(pairs, cohort.labels, recipe.window_days, recipe.lvef_classes)
+    check_labels(cohort, pairs, recipe.window_days, recipe.lvef_classes)
 
     code_version = version("echo2ecg")
     decides = cohort.sha256, code_version

@@ -36,6 +36,7 @@ from training.data.own_rows import ecg_rows, labels_of_ecgs, labels_with_own
 from training.evaluation.card import probe_metrics
 from training.evaluation.evaluate import EvaluationReport, evaluate, trained_window_days
 from training.evaluation.refit_card import card_of_source, refit_card
+from training.outlook import check_patients
 from training.plan import described_cohort, refuse_existing
 from training.probes.data import fit_on_features
 from training.probes.fit import LABEL_HINT, ProbeFit
@@ -121,7 +122,7 @@ def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path, labels: Sequence[s
         check_views(manifest, cohort.tables)
     own = read_own_labels(cohort, labels)
     rows = {split: ecg_rows(cohort, split, own) for split in SPLITS}
-    check_anything_to_fit(rows, labels_with_own(cohort, own), [one.name for one in own])
+    check_anything_to_fit(cohort, rows, own)
 
     named = "".join(f" {one.table} {one.name}" for one in own)
     key = short_name_of(f"{manifest_sha256} {cohort.sha256} {version('echo2ecg')} {PROBES_SCHEMA_VERSION}{named}")
@@ -156,14 +157,16 @@ def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path, labels: Sequence[s
 KIND_WORDS = {"yes_no": "yes or no", "number": "a number"}
 
 
-def check_anything_to_fit(rows: Mapping[str, pd.DataFrame], labels: pd.DataFrame, own: Sequence[str]) -> None:
+def check_anything_to_fit(cohort: OpenCohort, rows: Mapping[str, pd.DataFrame], own: Sequence[OwnLabel]) -> None:
     """CohortError before the work where a split has no ECG, or no label is known in all splits that fit."""
     for split, of_split in rows.items():
+        check_patients(cohort, split)
         if of_split.empty:
             sentence = f"No ECG of a {split} patient has an echo study near it or a label of your own."
             raise CohortError("no_pairs", sentence)
+    labels = labels_with_own(cohort, own)
     found = [labels_of_ecgs(rows[split], labels) for split in ("train", "val", "calibration")]
-    questions = ["lvef_percent", "shd", *SHD_FLAGS, *own]
+    questions = ["lvef_percent", "shd", *SHD_FLAGS, *(one.name for one in own)]
     if not any(all(of_split[name].nunique() > 1 for of_split in found) for name in questions):
         sentence = "The train, val and calibration patients know no label in common that differs among them."
         raise CohortError("labels_missing", sentence, hint=LABEL_HINT)

@@ -61,7 +61,7 @@ from outputs.report import (
     StudyDetail,
     View,
 )
-from outputs.words import DISCLAIMER, flag_words, unusual_words
+from outputs.words import DISCLAIMER, flag_words, unusual_words, what_to_do
 
 _ABOUT_LVEF = {"lvef_min", "lvef_max", "shd"}
 """Filters that decide what LVEF a study has, SHD among them: an LVEF of 45 % or less is one of its flags."""
@@ -174,8 +174,9 @@ def _device_said(said: Said | None) -> dict[str, Any]:
 
 
 def _warning(warning: InputWarning) -> AnswerWarning:
-    leads = list(warning.leads)
-    return AnswerWarning(code=warning.code, message=warning.message, leads=leads, severity=warning.severity)
+    leads, helps = list(warning.leads), what_to_do(warning.code)
+    hint = {"hint": helps} if helps else {}
+    return AnswerWarning(code=warning.code, message=warning.message, leads=leads, severity=warning.severity, **hint)
 
 
 def _contradictions(answer: Answer, found: Found) -> list[AnswerWarning]:

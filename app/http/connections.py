@@ -316,13 +316,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """Say that nothing more will come, and go on taking for a while what the caller still sends.
 
         Closed at once, the network stack would drop the answer before the caller has read it. Nothing lengthens that
-        while, such as a caller who reads what lay ready before.
+        while; of a long answer what lies ready then goes to a caller who reads it fast enough, as of any other.
         """
         self._deaf = True
         if self.transport.can_write_eof():
             self.transport.write_eof()
         if self._linger_timer is None:
-            self._linger_timer = self.loop.call_later(LINGER_S, self.transport.abort)
+            self._linger_timer = self.loop.call_later(LINGER_S, self._close)
 
     def give_up(self) -> None:
         self._deaf = True

@@ -9,6 +9,7 @@ from cohorts.adapters.folder import FOLDER
 from cohorts.adapters.importing import Imported, import_cohort
 from cohorts.adapters.mimic_iv import MIMIC_IV
 from cohorts.adapters.ptb_xl import PTB_XL
+from cohorts.adapters.source_tables import nearest
 from cohorts.adapters.uk_biobank import UK_BIOBANK
 from cohorts.adapters.vectors import VECTORS
 from cohorts.tables import CohortError
@@ -28,12 +29,13 @@ DATA_SETS: tuple[DataSet, ...] = (
 
 
 def data_set_named(name: str) -> DataSet:
-    """One of `DATA_SETS`. Raises CohortError that names all."""
+    """One of `DATA_SETS`. Raises CohortError that names the nearest, and all."""
     for data_set in DATA_SETS:
         if data_set.name == name.lower():
             return data_set
-    known = ", ".join(data_set.name for data_set in DATA_SETS)
-    raise CohortError("data_set_unknown", "There is no data set of that name.", hint=f"KIND is one of {known}.")
+    known = [data_set.name for data_set in DATA_SETS]
+    hint = f"{nearest(name, known, '')} KIND is one of {', '.join(known)}.".lstrip()
+    raise CohortError("data_set_unknown", "There is no data set of that name.", hint=hint)
 
 
 __all__ = ["DATA_SETS", "VECTORS", "DataSet", "Imported", "Skipped", "Source", "data_set_named", "import_cohort"]

@@ -64,6 +64,8 @@ class Gathered:
     skipped: tuple[Skipped, ...] = ()
     own: Mapping[TableName, tuple[str, ...]] = field(default_factory=dict)
     """Columns of the data set's own that a table keeps beside a cohort's, such as labels to fit a probe to."""
+    warnings: tuple[str, ...] = ()
+    """What whoever imports it may not have meant, and what to do about it."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ Needs h5py (the extra `formats`).
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def _rows_of_exams(
     for done, name in enumerate(parts, start=1):
         of_part = part_of == name
         part = folder / Path(name).name
-        if name != part.name or not part.is_file():
+        if name != part.name or not os.path.isfile(part):
             absent |= of_part
             continue
         ids = _exam_ids(part)

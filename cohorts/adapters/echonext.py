@@ -24,7 +24,6 @@ from cohorts.adapters.cells import check_ids, check_numbers, refuse_rows, whole,
 from cohorts.adapters.folds import splits_of
 from cohorts.adapters.lead_scale import read_lead_scale
 from cohorts.adapters.source_tables import read_source_table
-from cohorts.columns import PARSER_ERRORS
 from cohorts.tables import CohortError
 from ground.findings import SHD_FLAGS
 from inputs.records import STANDARD_LEADS
@@ -53,6 +52,10 @@ _OF_STUDY = (
 )  # fmt: skip
 """Kept under their own names."""
 _SEXES = {"0": "female", "1": "male", "female": "female", "male": "male", "f": "female", "m": "male"}
+_RELATIVE = (
+    "Amplitudes are relative: the arrays are z-scores, which no bundle trained on millivolts takes; import again with "
+    "--lead-scale FILE, the authors' waveform_normalization_params.json, and --lead-scale-unit."
+)
 _FLAG_WORDS = {"0": "false", "1": "true", "true": "true", "false": "false"}
 
 
@@ -97,6 +100,7 @@ def _gather(source: Source) -> Gathered:
         studies=studies[kept].reset_index(drop=True),
         about=_about(source, told),
         skipped=tuple(skipped),
+        warnings=() if "lead-scale" in source.files else (_RELATIVE,),
         own={
             "ecgs": tuple(column for column in _OF_ECG if column in ecgs),
             "studies": tuple(column for column in _OF_STUDY if column in studies),
@@ -108,7 +112,7 @@ def _check_array(array: Path, rows: int, split: str) -> None:
     """Its header and length. Raises CohortError for an array that is damaged, cut or not that of the table's rows."""
     try:
         shape = np.load(array, mmap_mode="r", allow_pickle=False).shape
-    except PARSER_ERRORS as error:
+    except Exception as error:  # a damaged header fails in many ways: ValueError, TypeError, EOFError, TokenError, ...
         raise CohortError(
             "array_unreadable",
             f"{array.name} is damaged or cut off: it has not the length that its header states.",

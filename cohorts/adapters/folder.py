@@ -1,19 +1,22 @@
 """Any folder of ECGs and echos, with a CSV that says whose they are: what a hospital or a laboratory has.
 
 A row of the CSV names an ECG (`ecg_path`), an echo (`echo_path`: a clip, or a folder with the clips of a study) or
-both. What stands in one row belongs together: its ECG names its study, whatever the times. Rows of the same study are
-put together, and what they say of it must agree. Paths start at the folder, or at the roots `ecg` and `echo`.
+both. What stands in one row belongs together: its ECG names its study, whatever the times, and of several the nearest.
+Rows of the same study are put together, and what they say of it must agree; age and sex alone make none. Paths start at
+the folder, or at the roots `ecg` and `echo`. Other columns of the CSV are kept beside ECGs or studies.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from cohorts.adapters.base import DataSet, Gathered, Source, left_out, splits_by_hash
+from cohorts.adapters.base import DataSet, Gathered, Skipped, Source, left_out, splits_by_hash
 from cohorts.adapters.cells import refuse_rows
+from cohorts.adapters.own_columns import by_table, with_own
 from cohorts.adapters.own_table import LABELS, NEEDED, read_own_table
 from cohorts.adapters.told_apart import ecgs_and_studies
 from cohorts.tables import ECG_GROUPS, CohortError
@@ -21,6 +24,8 @@ from ground.disk import short_name_of
 from inputs.echo.studies import studies_in
 from inputs.errors import UnreadableFile
 
+_OF_PATIENT = ("age", "sex")
+_FINDINGS = tuple(column for column in LABELS if column not in _OF_PATIENT)
 _MOST_ID_LETTERS = 100
 _LOOKED_FOR_AT_ONCE = 100
 
@@ -31,7 +36,7 @@ def _gather(source: Source) -> Gathered:
         sentence = f"The folder holds {n_ecgs} ECGs and {n_studies} echo studies, and nothing says whose they are."
         raise CohortError("table_needed", sentence, hint=NEEDED)
     path = source.files["table"]
-    table = read_own_table(path, source.columns)
+    table, own, unkept = read_own_table(path, source.columns)
     places = {name: source.roots.get(name, source.folder) for name in ("ecg", "echo")} | dict(source.roots)
     for column, root in (("ecg_path", "ecg"), ("echo_path", "echo")):
         table[column] = _below_roots(table[column], root, places, column, path.name)
@@ -43,21 +48,38 @@ def _gather(source: Source) -> Gathered:
         *left_out("the ECG's file is not there", path.name, (table["ecg_path"] != "") & (ecg_file == "")),
         *[said for reason in sorted({*why} - {""}) for said in left_out(reason, path.name, why == reason)],
     ]
-    of_heart = (table[list(LABELS)] != "").any(axis=1) | (table["study_id"] != "") | (table["echo_time"] != "")
+    of_heart = (table[list(_FINDINGS)] != "").any(axis=1) | (table["study_id"] != "") | (table["echo_time"] != "")
     has_study = of_heart | (clips.map(len) > 0)
     study = _study_ids(table, clips).where(has_study, "")
     idle = ~has_study & (ecg_file == "") & (table["ecg_path"] == "") & (table["echo_path"] == "")
     skipped += left_out("it names no ECG, no echo and no finding", path.name, idle)
-    ecgs = _ecgs(table, ecg_file, study)
+    of_nobody = (table[list(_OF_PATIENT)] != "").any(axis=1) & ~idle
+    of_nobody &= ~table["patient_id"].isin(table["patient_id"][has_study])
+    skipped += left_out("its age and sex: kept with studies, and the patient has none", path.name, of_nobody)
+    ecg = table["ecg_id"].where(table["ecg_id"] != "", ecg_file.map(_id_of)).where(ecg_file != "", "")
+    stated = _stated(table, ecg, study)
+    elsewhere = (ecg != "") & (study != "") & (ecg.map(stated) != study)
+    reason = "its pair: an ECG has one study, and of those that its rows name another is nearer or comes first"
+    skipped += left_out(reason, path.name, elsewhere)
+    ecgs = _ecgs(table, ecg_file, ecg)
+    ecgs["study_id"] = [stated.get(ecg_id, "") for ecg_id in ecgs["ecg_id"]]
+    beside, more = by_table(own, {"ecgs": ecg, "studies": study}, path.name)
+    skipped += more
+    if unkept:
+        words = f"columns that come twice or whose names no label can have: {', '.join(unkept[:10])}"
+        skipped.append(Skipped(words, path.name, len(unkept)))
     split, told = _splits(table)
     return Gathered(
         roots=places,
         splits=split,
-        ecgs=ecgs,
-        echos=_echos(table, clips, study),
-        studies=_studies(table[has_study], study[has_study], path.name),
+        ecgs=with_own(ecgs, "ecgs", beside),
+        echos=_echos(table, clips, study) if clips.map(len).any() else None,
+        studies=with_own(_studies(table[has_study], study[has_study], path.name), "studies", beside)
+        if has_study.any()
+        else None,
         about={"splits": told, "pairs": _told_pairs(ecgs), "columns": dict(source.columns)},
         skipped=tuple(skipped),
+        own={name: tuple(map(str, columns)) for name, columns in beside.items()},
     )
 
 
@@ -88,7 +110,7 @@ def _file(named: str, places: Mapping[str, Path]) -> Path:
 def _ecg_file(named: str, places: Mapping[str, Path]) -> str:
     """The path of an ECG's file, of WFDB its header's, whichever of its files was named; empty where none is there."""
     candidates = [named.removesuffix(".dat") + ".hea", named] if named.endswith(".dat") else [named, named + ".hea"]
-    return next((each for each in candidates if named and _file(each, places).is_file()), "")
+    return next((each for each in candidates if named and os.path.isfile(_file(each, places))), "")
 
 
 def _clips(named: pd.Series, places: Mapping[str, Path], source: Source) -> tuple[pd.Series, pd.Series]:
@@ -106,9 +128,9 @@ def _clips(named: pd.Series, places: Mapping[str, Path], source: Source) -> tupl
 
 def _clips_of(path: str, places: Mapping[str, Path]) -> tuple[list[str], str]:
     there = _file(path, places)
-    if there.is_file():
+    if os.path.isfile(there):  # also asked of names that no file can have
         return [path], ""
-    if not there.is_dir():
+    if not os.path.isdir(there):
         return [], "the echo's file or folder is not there"
     try:
         studies = studies_in(there)
@@ -143,16 +165,21 @@ def _folder_of(path: str) -> str:
     return f"{root}{colon}{inner.rpartition('/')[0]}"
 
 
-def _ecgs(table: pd.DataFrame, file: pd.Series, study: pd.Series) -> pd.DataFrame:
-    """A row for each ECG, also where several rows name it; it names its study where all of them name one."""
-    ids = table["ecg_id"].where(table["ecg_id"] != "", file.map(_id_of))
-    columns = {"patient_id": table["patient_id"], "ecg_id": ids, "acquired_at": table["ecg_time"], "path": file}
-    rows = pd.DataFrame({**columns, **{name: table[name] for name in ECG_GROUPS}, "study_id": study})[file != ""]
-    n_studies = rows[rows["study_id"] != ""].groupby("path")["study_id"].agg(["nunique", "first"])
-    one = n_studies["first"].where(n_studies["nunique"] == 1, "")
-    once = rows.drop_duplicates(["patient_id", "ecg_id", "acquired_at", "path"]).copy()
-    once["study_id"] = [one.get(path, "") for path in once["path"]]
-    return once.reset_index(drop=True)
+def _ecgs(table: pd.DataFrame, file: pd.Series, ecg: pd.Series) -> pd.DataFrame:
+    """A row for each ECG, also where several rows name it."""
+    columns = {"patient_id": table["patient_id"], "ecg_id": ecg, "acquired_at": table["ecg_time"], "path": file}
+    rows = pd.DataFrame({**columns, **{name: table[name] for name in ECG_GROUPS}})[file != ""]
+    return rows.drop_duplicates(["patient_id", "ecg_id", "acquired_at", "path"]).reset_index(drop=True)
+
+
+def _stated(table: pd.DataFrame, ecg: pd.Series, study: pd.Series) -> pd.Series:
+    """By ecg_id the study that it stands in a row with: of several the nearest, the first where no time tells."""
+    at_ecg, at_echo = table["ecg_time"], table["echo_time"].groupby(study).transform("max")  # of all rows of the study
+    apart = (
+        pd.to_datetime(at_ecg, format="ISO8601", utc=True) - pd.to_datetime(at_echo, format="ISO8601", utc=True)
+    ).abs()
+    pairs = pd.DataFrame({"ecg": ecg, "study": study, "apart": apart})[(ecg != "") & (study != "")]
+    return pairs.sort_values("apart", kind="stable").drop_duplicates("ecg").set_index("ecg")["study"]
 
 
 def _id_of(path: str) -> str:

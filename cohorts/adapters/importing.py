@@ -34,6 +34,8 @@ class Imported:
     own: Mapping[TableName, tuple[str, ...]]
     """Columns of the data set's own in the tables, which `bundle fit --label` may name."""
     check: CohortReport
+    warnings: tuple[str, ...] = ()
+    """See `Gathered`."""
 
 
 def import_cohort(data_set: DataSet, source: Source, out: Path) -> Imported:
@@ -59,7 +61,7 @@ def import_cohort(data_set: DataSet, source: Source, out: Path) -> Imported:
         if wrong:
             raise wrong[0].as_error()
         begun.rename(out)
-    return Imported(out, gathered.skipped, gathered.about, gathered.own, report)
+    return Imported(out, gathered.skipped, gathered.about, gathered.own, report, gathered.warnings)
 
 
 @contextmanager
@@ -135,7 +137,7 @@ def _write(begun: Path, data_set: DataSet, gathered: Gathered, whose: Mapping[st
     }
     write_whole(begun / ABOUT, json.dumps(about, indent=1) + "\n")
     skipped = [asdict(skipped) for skipped in gathered.skipped]
-    report = {"of": whose, "skipped": skipped, **gathered.about}
+    report = {"of": whose, "skipped": skipped, "warnings": gathered.warnings, **gathered.about}
     write_whole(begun / REPORT, json.dumps(report, indent=1) + "\n")
     if not any((begun / MADE).glob("**/*")):
         shutil.rmtree(begun / MADE, ignore_errors=True)

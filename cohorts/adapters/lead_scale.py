@@ -8,12 +8,12 @@ name of the lead are read too. The authors' file states no unit, so whoever has 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cohorts.about import finite_number
 from cohorts.tables import CohortError
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_COHORT_ABOUT_BYTES
@@ -64,18 +64,14 @@ def _by_lead(content: Mapping[str, Any], names: tuple[str, ...], path: Path) -> 
     values = next((content[name] for name in names if name in content), None)
     if isinstance(values, list) and len(values) == len(STANDARD_LEADS):
         order = next((content[name] for name in _ORDERS if name in content), STANDARD_LEADS)
-        if len(order) != len(values) or not all(isinstance(lead, str) for lead in order):
+        if not isinstance(order, list | tuple) or len(order) != len(values):
             raise _not_a_scale(path)
-        values = dict(zip(order, values, strict=True))
+        values = dict(zip(map(str, order), values, strict=True))
     if not isinstance(values, dict):
         raise _not_a_scale(path)
     by_name = {str(lead).lower(): value for lead, value in values.items()}
-    numbers = {lead: by_name.get(lead.lower()) for lead in STANDARD_LEADS}
-    found = {
-        lead: float(value)
-        for lead, value in numbers.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
+    numbers = {lead: finite_number(by_name.get(lead.lower())) for lead in STANDARD_LEADS}
+    found = {lead: number for lead, number in numbers.items() if number is not None}
     if len(found) < len(STANDARD_LEADS):
         raise _not_a_scale(path)
     return found

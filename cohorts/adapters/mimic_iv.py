@@ -21,11 +21,16 @@ from cohorts.adapters.cells import check_ids, refuse_rows, whole
 from cohorts.adapters.mimic_measurements import Measured, read_measured
 from cohorts.adapters.source_tables import read_source_table
 from cohorts.adapters.there import files_there
-from cohorts.tables import CohortError
+from cohorts.tables import CohortError, TableName
 
 _ECGS, _CLIPS, _STUDIES = "record_list.csv", "echo-record-list.csv", "echo-study-list.csv"
 _MEASUREMENTS = ("structured-measurement.csv.gz", "structured-measurement.csv")
 _OWN = ("lvef_from", "measured_by")
+_PART_MISSING = {
+    "ecg": f"The ECG part is missing: there is no {_ECGS}, so nothing is paired; --root ecg=DIR names its folder.",
+    "echo": f"The echo part is missing: there is no {_CLIPS}, so the cohort is of ECGs alone; --root echo=DIR names "
+    "its folder.",
+}
 _CLOCK = (
     "naive, shifted by as much for all of a patient; the clocks of ECG machines are not synchronised with the record, "
     "so days between an ECG and an echo are approximate"
@@ -49,9 +54,11 @@ def _gather(source: Source) -> Gathered:
     if places["echo"] is not None:
         echos, studies, more, said = _echos(places["echo"], source)
         skipped, about = [*skipped, *more], {**about, **said}
+    warnings = tuple(_PART_MISSING[name] for name, table in places.items() if table is None)
     patients = pd.concat([frame["patient_id"] for frame in (ecgs, studies) if frame is not None])
     about["splits"] = "by a hash of the patient's id: of 100 about 70 train, 10 val, 10 calibration, 10 test"
-    return Gathered(roots, splits_by_hash(patients), ecgs, echos, studies, about, tuple(skipped), own={"studies": _OWN})
+    own: dict[TableName, tuple[str, ...]] = {"studies": _OWN}
+    return Gathered(roots, splits_by_hash(patients), ecgs, echos, studies, about, tuple(skipped), own, warnings)
 
 
 def _place(source: Source, root: str, table: str) -> Path | None:

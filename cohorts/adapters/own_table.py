@@ -1,6 +1,6 @@
 """A table of somebody's own, with a row for each ECG, clip, study or pair: its columns found, its cells held to kinds.
 
-Columns have our names, or `--map ours=theirs` says which is which; others are passed over. Rows count from 1, the
+Columns have our names, or `--map ours=theirs` says which is which; others are the table's own. Rows count from 1, the
 header not counted.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from cohorts.adapters.cells import check_numbers, refuse_rows, whole, worded
+from cohorts.adapters.own_columns import own_names
 from cohorts.adapters.source_tables import column_named, columns_of, mapped_columns, read_source_table
 from cohorts.tables import ECG_GROUPS, SPLITS, TABLES, CohortError
 
@@ -35,14 +36,16 @@ _WORDS: dict[str, dict[str, str]] = {
 _ISO = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
 
 
-def read_own_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+def read_own_table(path: Path, columns: Mapping[str, str]) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Every one of `COLUMNS` as text, empty where the table has no such column, in the table's own rows.
 
+    Beside it the columns of its own, and the names of those that cannot be kept: see `own_names`.
     Raises CohortError for a column that is needed or mapped and not there, an empty patient_id, a time that is not ISO
     8601, a number that is none, and a word that is none of those known.
     """
     theirs = _theirs(path, columns)
-    table = read_source_table(path, dict.fromkeys(theirs.values()))
+    own, unkept = own_names(columns_of(path), {*theirs.values(), *COLUMNS})
+    table = read_source_table(path, dict.fromkeys([*theirs.values(), *own.values()]))
     found = {ours: table[there] for ours, there in theirs.items()}
     refuse_rows("id_missing", f"{theirs['patient_id']} is empty", path.name, found["patient_id"] == "")
     for ours in ("ecg_time", "echo_time"):
@@ -58,7 +61,8 @@ def read_own_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
         if ours in found:
             found[ours] = whole(found[ours])
     empty = pd.Series("", index=table.index, dtype=object)
-    return pd.DataFrame({ours: found.get(ours, empty) for ours in COLUMNS})
+    known = pd.DataFrame({ours: found.get(ours, empty) for ours in COLUMNS})
+    return known, pd.DataFrame({name: table[there] for name, there in own.items()}, index=table.index), unkept
 
 
 def _theirs(path: Path, columns: Mapping[str, str]) -> dict[str, str]:

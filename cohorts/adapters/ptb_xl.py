@@ -16,6 +16,7 @@ from cohorts.adapters.base import DataSet, Gathered, Source, found_or_refused, l
 from cohorts.adapters.cells import check_ids, refuse_rows, whole
 from cohorts.adapters.folds import SPLIT_OF_FOLD, splits_of
 from cohorts.adapters.source_tables import columns_of, read_source_table
+from cohorts.adapters.there import files_there
 from cohorts.tables import CohortError
 
 _TABLE = "ptbxl_database.csv"
@@ -24,7 +25,6 @@ _SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 _WORDS = ("pacemaker", "baseline_drift", "static_noise", "burst_noise", "electrodes_problems", "extra_beats")
 _WANTED = ("ecg_id", "patient_id", "recording_date", "strat_fold")
 _FILES = {"records500": "filename_hr", "records100": "filename_lr"}
-_LOOKED_FOR_AT_ONCE = 1000
 
 
 def _gather(source: Source) -> Gathered:
@@ -41,7 +41,7 @@ def _gather(source: Source) -> Gathered:
     refuse_rows("id_missing", "patient_id is empty", path.name, table["patient_id"] == "")
 
     files = table[_FILES[records]]
-    there = _there(folder, files, source)
+    there = files_there(folder, files + ".hea", source) & files_there(folder, files + ".dat", source)
     if not there.any():
         sentence = f"None of the {len(files)} ECGs that {path.name} lists is in {records}."
         raise CohortError("data_set_not_found", sentence, hint="Was the download unpacked to its end?")
@@ -76,15 +76,6 @@ def _gather(source: Source) -> Gathered:
     )
 
 
-def _there(folder: Path, files: pd.Series, source: Source) -> pd.Series:
-    found = []
-    for done, name in enumerate(files, start=1):
-        found.append(all((folder / f"{name}{suffix}").is_file() for suffix in (".hea", ".dat")))
-        if done % _LOOKED_FOR_AT_ONCE == 0 or done == len(files):
-            source.progress(done, len(files), "files looked for")
-    return pd.Series(found, index=files.index, dtype=bool)
-
-
 def _superclasses(statements: Path, scp_codes: pd.Series, name: str) -> dict[str, pd.Series]:
     """true or false for each superclass, by the diagnostic statements of an ECG, however likely, as its authors count.
 
@@ -106,7 +97,7 @@ def _codes(text: str) -> tuple[str, ...] | None:
     """`{'NORM': 100.0, 'SR': 0.0}`: a Python dictionary, as the table writes it."""
     try:
         found = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
     return tuple(map(str, found)) if isinstance(found, dict) else None
 

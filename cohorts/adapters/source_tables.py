@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cohorts.columns import PARSER_ERRORS, come_once, whole_rows
+from cohorts.columns import PARSER_ERRORS, come_once, refuse_semicolons, whole_rows
 from cohorts.tables import CohortError
 from inputs.errors import UnreadableFile
 
@@ -57,19 +57,29 @@ def source_rows(path: Path, wanted: Iterable[str], optional: Iterable[str] = ())
 
 
 @contextmanager
+def refused_of_source() -> Iterator[None]:
+    """What is refused of a table's columns and rows, as CohortError."""
+    try:
+        yield
+    except UnreadableFile as error:
+        raise CohortError(error.code, error.sentence, hint=error.hint) from error
+
+
+@contextmanager
 def _opened(path: Path) -> Iterator[tuple[list[str], Iterator[list[str]]]]:
     """The names in the header, and the rows below it. Raises CohortError, also for what goes wrong while rows come."""
     try:
-        with path.open("rb") as there, gzip.open(there) if path.suffix.lower() == ".gz" else there as content:
+        with (
+            refused_of_source(),
+            path.open("rb") as there,
+            gzip.open(there) if path.suffix.lower() == ".gz" else there as content,
+        ):
             rows = csv.reader(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""))
             names = next((row for row in rows if len(row) > 1 or "".join(row).strip()), [])
+            refuse_semicolons(path.name, names)
             yield names, rows
     except FileNotFoundError as error:
         raise CohortError("table_missing", f"There is no {path.name} in the data set.") from error
-    except CohortError:
-        raise
-    except UnreadableFile as error:
-        raise CohortError(error.code, error.sentence, hint=error.hint) from error
     except _PARTS as error:
         raise unreadable(path.name) from error
 
@@ -85,11 +95,8 @@ def mapped_columns(path: Path, columns: Mapping[str, str], known: Iterable[str])
 
     Raises CohortError that suggests the nearest name.
     """
-    names, ours = columns_of(path), list(known)
-    for column in columns:
-        if column not in ours:
-            sentence = f"--map names {column}, which is no column of a cohort."
-            raise CohortError("column_unknown", sentence, hint=_nearest(column, ours))
+    check_ours(columns, known)
+    names = columns_of(path)
     found = {column: column_named(theirs, names) for column, theirs in columns.items()}
     for column, there in found.items():
         if there is None:
@@ -97,8 +104,21 @@ def mapped_columns(path: Path, columns: Mapping[str, str], known: Iterable[str])
     return {column: there for column, there in found.items() if there is not None}
 
 
+def check_ours(columns: Iterable[str], known: Iterable[str]) -> None:
+    """Raises CohortError for a column that `--map` names and that is none of ours, with the nearest one that is."""
+    ours = list(known)
+    for column in columns:
+        if column not in ours:
+            sentence = f"--map names {column}, which is no column of ours."
+            raise CohortError("column_unknown", sentence, hint=nearest(column, ours, _columns(ours)))
+
+
+def _columns(names: Iterable[str]) -> str:
+    return f"Columns: {', '.join([*names][:20])}."
+
+
 def column_missing(table: str, name: str, names: list[str]) -> CohortError:
-    return CohortError("column_missing", f"{table} has no column {name}.", hint=_nearest(name, names))
+    return CohortError("column_missing", f"{table} has no column {name}.", hint=nearest(name, names, _columns(names)))
 
 
 def unreadable(table: str) -> CohortError:
@@ -114,7 +134,8 @@ def column_named(name: str, names: list[str]) -> str | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def _nearest(name: str, names: list[str]) -> str:
+def nearest(name: str, names: Iterable[str], else_say: str) -> str:
+    """A hint that suggests the nearest of some names, or says something else where none is near."""
     lower = {there.lower(): there for there in names}
     near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
-    return f"Is {lower[near[0]]} meant?" if near else f"Columns: {', '.join(names[:20])}."
+    return f"Is {lower[near[0]]} meant?" if near else else_say

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from cohorts.adapters.cells import refuse_rows
 from cohorts.adapters.source_tables import unreadable
+from cohorts.adapters.vector_arrays import VectorArray
 from cohorts.columns import PARSER_ERRORS
 from cohorts.found import CohortError
-from cohorts.vector_column import first_width, vector_pieces
+from cohorts.vector_column import Piece, first_width, vector_pieces
 
 _BYTES_AT_ONCE = 32 << 20
 
@@ -33,23 +34,34 @@ class Vectors:
     of: Callable[[NDArray[np.bool_]], Iterator[NDArray[np.float32]]]
 
 
-def array_vectors(file: Path, rows: pd.Series, column: str, table: str) -> Vectors:
-    """Of an array (rows, W) as .npy, which is mapped. `rows`: which of them each row of `table` names, as text.
+def array_vectors(array: VectorArray, rows: pd.Series, column: str, table: str) -> Vectors:
+    """Of an array (M, W). `rows`: which of its rows each row of `table` names, as text.
 
-    Raises CohortError for what is no such array, and for rows that it does not have.
+    Raises CohortError for rows that it does not have.
     """
-    try:
-        array_MW = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError) as error:
-        raise CohortError("array_unreadable", f"{file.name} is cut short, or is no NumPy array of numbers.") from error
-    if not isinstance(array_MW, np.ndarray) or array_MW.ndim != 2 or array_MW.dtype.kind != "f" or 0 in array_MW.shape:
-        raise CohortError("array_shape", f"{file.name} is no array of floating-point numbers, (vectors, numbers).")
     whole = rows.str.strip().str.extract(r"^([0-9]{1,12})(?:\.0*)?$", expand=False)
     refuse_rows("row_unreadable", f"{column} is no whole number from 0", table, whole.isna())
     place_N = whole.to_numpy(np.int64)
-    beyond = f"{column} is beyond the {len(array_MW)} vectors of {file.name}"
-    refuse_rows("row_beyond", beyond, table, place_N >= len(array_MW))
-    width = array_MW.shape[1]
+    beyond = f"{column} is beyond the {len(array.array_MW)} vectors of {array.file_name}"
+    refuse_rows("row_beyond", beyond, table, place_N >= len(array.array_MW))
+    return _at(array, place_N, table)
+
+
+def named_vectors(array: VectorArray, views: pd.Series, column: str, table: str) -> Vectors:
+    """Of an array whose rows have names, by the name of each row of `table`.
+
+    Raises CohortError for a name that it does not have, and for one that more than one row has.
+    """
+    assert array.names is not None
+    sentence = f"{column} names a vector of {array.file_name}, and the same stands in more than one row"
+    refuse_rows("id_twice", sentence, table, views.duplicated())
+    place_N = array.names.get_indexer(pd.Index(views))
+    refuse_rows("vector_unnamed", f"{column} is no name in {array.file_name}", table, place_N < 0)
+    return _at(array, place_N.astype(np.int64), table)
+
+
+def _at(array: VectorArray, place_N: NDArray[np.int64], table: str) -> Vectors:
+    width = array.array_MW.shape[1]
 
     def of(wanted_N: NDArray[np.bool_]) -> Iterator[NDArray[np.float32]]:
         positions, at_once = np.flatnonzero(wanted_N), max(1, _BYTES_AT_ONCE // (4 * width))
@@ -57,7 +69,7 @@ def array_vectors(file: Path, rows: pd.Series, column: str, table: str) -> Vecto
         for first in range(0, len(positions), at_once):
             here = positions[first : first + at_once]
             with np.errstate(over="ignore"):
-                vectors_NW = np.asarray(array_MW[place_N[here]], np.float32)
+                vectors_NW = np.asarray(array.array_MW[place_N[here]], np.float32)
             faults.look(here, vectors_NW)
             yield vectors_NW
         faults.refuse()
@@ -78,18 +90,25 @@ def list_vectors(path: Path, column: str, n_rows: int) -> Vectors:
     def of(wanted_N: NDArray[np.bool_]) -> Iterator[NDArray[np.float32]]:
         faults = _Faults(len(wanted_N), path.name)
         other_N = np.zeros(n_rows, bool)
-        with path.open("rb") as file:
-            for piece in vector_pieces(file, path.name, column, width):
-                fits_N = piece.lengths_N == width
-                wanted = wanted_N[piece.first : piece.first + len(fits_N)]
-                other_N[piece.first : piece.first + len(fits_N)] = wanted & ~fits_N
-                vectors_NW = piece.vectors_NW[wanted[fits_N]]
-                faults.look(piece.first + np.flatnonzero(fits_N & wanted), vectors_NW)
-                yield vectors_NW
+        for piece in _pieces(path, column, width):
+            fits_N = piece.lengths_N == width
+            wanted = wanted_N[piece.first : piece.first + len(fits_N)]
+            other_N[piece.first : piece.first + len(fits_N)] = wanted & ~fits_N
+            vectors_NW = piece.vectors_NW[wanted[fits_N]]
+            faults.look(piece.first + np.flatnonzero(fits_N & wanted), vectors_NW)
+            yield vectors_NW
         refuse_rows("vector_width", f"{column} has not {width} numbers, as the first has", path.name, other_N)
         faults.refuse()
 
     return Vectors(width, of)
+
+
+def _pieces(path: Path, column: str, width: int) -> Iterator[Piece]:
+    try:
+        with path.open("rb") as file:
+            yield from vector_pieces(file, path.name, column, width)
+    except PARSER_ERRORS as error:
+        raise unreadable(path.name) from error
 
 
 class _Faults:

@@ -3,7 +3,8 @@
 SRC is a table with a row for each view, CSV or Parquet; ours are `study_id`, `view_id`, `view` and
 
 - `vector`, a list of numbers in a Parquet table, or
-- `vector_row`, the row in an array (`--vectors FILE.npy`) that the vector stands in. Never silently the row's position.
+- `vector_row`, the row in an array (`--vectors FILE.npy` or .npz) that the vector stands in. Never silently the row's
+  position. Of an .npz that has `ids` the view_id does, where there is no `vector_row`.
 
 The published pair has `echo_study_id` and `echo_embed_idx` for study_id and vector_row. A table without view_id calls a
 view by its `vector_row`. Whose vectors they are says the table itself, where this software wrote it, or
@@ -23,11 +24,22 @@ import pyarrow.parquet as pq
 
 from cohorts.adapters.base import DataSet, Gathered, Skipped, Source, left_out
 from cohorts.adapters.cells import refuse_rows
-from cohorts.adapters.source_tables import column_missing, column_named, columns_of, read_source_table, unreadable
-from cohorts.adapters.vector_files import Vectors, array_vectors, list_vectors
-from cohorts.columns import PARSER_ERRORS
+from cohorts.adapters.source_tables import (
+    check_ours,
+    column_missing,
+    column_named,
+    columns_of,
+    read_source_table,
+    refused_of_source,
+    unreadable,
+)
+from cohorts.adapters.vector_arrays import open_vectors
+from cohorts.adapters.vector_files import Vectors, array_vectors, list_vectors, named_vectors
+from cohorts.columns import PARSER_ERRORS, come_once
 from cohorts.folder import Cohort
 from cohorts.opened import OpenCohort, open_cohort
+from cohorts.own_files import read_table_file
+from cohorts.own_labels import cells_in, columns_in
 from cohorts.tables import TABLES, CohortError, TableName
 from cohorts.vector_column import is_vector
 from cohorts.views import VECTOR, VIEWS_FILE, source_told, write_views
@@ -72,10 +84,7 @@ def _gather(source: Source) -> Gathered:
 def _columns(path: Path, mapped: Mapping[str, str]) -> dict[str, str]:
     """Our columns and which of theirs they are. Raises CohortError for one that is not there."""
     names = _names(path)
-    unknown = [ours for ours in mapped if ours not in _OURS]
-    if unknown:
-        sentence = f"--map names {unknown[0]}, which is no column of view vectors."
-        raise CohortError("column_unknown", sentence, hint=f"Those are {', '.join(_OURS)}.")
+    check_ours(mapped, _OURS)
     found: dict[str, str] = {}
     for ours in _OURS:
         wanted = (mapped[ours],) if ours in mapped else _THEIRS.get(ours, (ours,))
@@ -84,6 +93,8 @@ def _columns(path: Path, mapped: Mapping[str, str]) -> dict[str, str]:
             found[ours] = there[0]
         elif ours in mapped or ours == "study_id":
             raise column_missing(path.name, wanted[0], names)
+    with refused_of_source():
+        come_once(path.name, names, found.values())
     return found
 
 
@@ -113,13 +124,16 @@ def _cells(path: Path, theirs: Mapping[str, str]) -> pd.DataFrame:
 def _vectors(source: Source, path: Path, theirs: Mapping[str, str], cells: pd.DataFrame) -> Vectors:
     file = source.files.get("vectors")
     if file is not None:
-        if _ROW not in theirs:
-            raise CohortError(
-                "vector_row_not_said",
-                f"{path.name} does not say which row of {file.name} each view is.",
-                hint="A column says it: --map vector_row=THEIRS.",
-            )
-        return array_vectors(file, cells[_ROW], theirs[_ROW], path.name)
+        array = open_vectors(file, source.made.parent)
+        if _ROW in theirs:
+            return array_vectors(array, cells[_ROW], theirs[_ROW], path.name)
+        if array.names is not None and "view_id" in theirs:
+            return named_vectors(array, cells["view_id"], theirs["view_id"], path.name)
+        raise CohortError(
+            "vector_row_not_said",
+            f"{path.name} does not say which row of {file.name} each view is.",
+            hint="A column says it: --map vector_row=THEIRS, or --map view_id=THEIRS for an .npz with ids.",
+        )
     if VECTOR not in theirs or path.suffix.lower() != ".parquet":
         raise CohortError(
             "vectors_missing",
@@ -177,9 +191,9 @@ def _beside_vectors(base: OpenCohort, told: ViewSource, skipped: list[Skipped]) 
 
 def _own_frame(cohort: Cohort, name: TableName) -> pd.DataFrame:
     """A table of a cohort that was read without a contradiction, with all its columns."""
-    if (cohort.root / f"{name}.csv").exists():
-        return pd.read_csv(cohort.root / f"{name}.csv", dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    return pd.read_parquet(cohort.root / f"{name}.parquet")
+    file = read_table_file(cohort.root, name)
+    assert file is not None
+    return cells_in(file, columns_in(file), [column for column, kind in TABLES[name].items() if kind == "id"])
 
 
 VECTORS = DataSet(

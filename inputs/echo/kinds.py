@@ -127,6 +127,10 @@ _OVER_TIME = {2: ("m_mode", "an M-mode"), 3: ("spectral_doppler", "a spectral Do
 _BESIDE = (4, 5)
 
 
+NO_CLIPS = frozenset({"not_ultrasound", "still_image", *(code for code, _ in _OVER_TIME.values())})
+"""Codes of refusals of what lies beside clips in a study, and was never one."""
+
+
 def no_clip(start: bytes) -> UnreadableFile | None:
     """The refusal of a file by its first bytes; None where they name nothing that is known here.
 
@@ -140,8 +144,32 @@ def no_clip(start: bytes) -> UnreadableFile | None:
 
 def may_hold_a_clip(start: bytes) -> bool:
     """Whether its first bytes are those of a video that is not read, or of what may be one once unpacked or fetched."""
-    kind = next((kind for kind in _KINDS if kind.start.match(start)), None)
-    return kind is not None and kind.hint != _LOOP and kind.name != "an HTML page"
+    kind = _known(start)
+    return kind is not None and not _is_beside_clips(kind)
+
+
+def lies_beside_clips(start: bytes) -> bool:
+    """Whether its first bytes are those of a picture, a document, a page or a text."""
+    kind = _known(start)
+    return _is_text(start) if kind is None else _is_beside_clips(kind)
+
+
+def _known(start: bytes) -> _Kind | None:
+    return next((kind for kind in _KINDS if kind.start.match(start)), None)
+
+
+def _is_beside_clips(kind: _Kind) -> bool:
+    return kind.hint == _LOOP or kind.name == "an HTML page"
+
+
+def _is_text(start: bytes) -> bool:
+    """As far as its first bytes show, the last of which may be a part of a letter."""
+    text = start.decode("utf-8", "replace").rstrip("\N{REPLACEMENT CHARACTER}")
+    return (
+        bool(text)
+        and "\N{REPLACEMENT CHARACTER}" not in text
+        and all(letter.isprintable() or letter in "\t\r\n\f\ufeff" for letter in text)
+    )
 
 
 def not_ultrasound(sop_class: str, modality: str = "") -> UnreadableFile:

@@ -15,13 +15,14 @@ from pathlib import Path
 from ground.disk import sha256
 from inputs.echo.formats import FORMATS
 from inputs.echo.formats.base import START_BYTES
-from inputs.echo.kinds import may_hold_a_clip
+from inputs.echo.kinds import lies_beside_clips, may_hold_a_clip
 from inputs.errors import UnreadableFile
 from inputs.limits import MAX_STUDY_DEPTH, MAX_STUDY_FILES
 from inputs.opened import BoundedReader, open_regular_file
 
 SUFFIXES = ("", ".dcm", ".avi", ".mp4")
-"""Of files that are meant to be clips: one of these that is none is named as skipped, any other is passed over."""
+"""Of files that are meant to be clips: one of these that is none is named as skipped, any other is passed over, and so
+is a picture, a document or a text without an ending."""
 _LISTING = "DICOMDIR"
 _STUDY_UID = (0x0020, 0x000D)
 _ITEM, _ENDS = (0xFFFE, 0xE000), ((0xFFFE, 0xE00D), (0xFFFE, 0xE0DD))
@@ -33,21 +34,26 @@ _MAX_UID_BYTES = 64
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """name: of the folder, with a hash of the study's identity where it has several. files: in order of their paths."""
+    """name: of the folder, with a hash of the study's identity where it has several. files: in order of their paths.
+
+    uid: StudyInstanceUID; empty where the files are none of DICOM. It may lead to a patient: it is for whoever has the
+    files, and for no answer or log.
+    """
 
     name: str
     files: tuple[Path, ...]
+    uid: str = ""
 
 
 def studies_in(folder: Path) -> list[StudyFiles]:
     """The studies of a folder, in order of their first files; one, without files, where it has no clips.
 
     DICOM files with the same StudyInstanceUID are a study, and other clips those that lie in one folder with them, or
-    without any. The UID itself is told to nobody. A file that is no clip makes no study: it goes with the one that lies
+    without any. The name says nothing of the UID. A file that is no clip makes no study: it goes with the one that lies
     beside it, else with the first, to be named as skipped. Links are not followed. Raises UnreadableFile where the tree
     is too large or too deep.
     """
-    uid_of = {path: _study_uid(path) for path in sorted(_clip_files(folder))}
+    uid_of = {path: _study_uid(path) for path in sorted(filter(_is_meant, _files(folder)))}
     uids_in: dict[Path, set[str]] = {}
     for path, uid in uid_of.items():
         uids_in.setdefault(path.parent, set()).update({uid or ""} - {""})
@@ -65,14 +71,23 @@ def studies_in(folder: Path) -> list[StudyFiles]:
         identity = study_of(path)
         groups[identity if identity in groups else first].append(path)
     if len(groups) == 1:
-        return [StudyFiles(folder.name, tuple(uid_of))]
+        return [StudyFiles(folder.name, tuple(uid_of), first if first in uid_of.values() else "")]
     return [
-        StudyFiles(f"{folder.name}-{sha256(identity.encode()).hexdigest()[:12]}", tuple(paths))
+        StudyFiles(
+            f"{folder.name}-{sha256(identity.encode()).hexdigest()[:12]}",
+            tuple(paths),
+            identity if identity in uid_of.values() else "",
+        )
         for identity, paths in groups.items()
     ]
 
 
-def _clip_files(folder: Path) -> Iterator[Path]:
+def passed_over(folder: Path) -> list[Path]:
+    """The files of a folder that are in none of its studies: pictures, documents, viewers. Raises as `studies_in`."""
+    return sorted(path for path in _files(folder) if not _is_meant(path))
+
+
+def _files(folder: Path) -> Iterator[Path]:
     n_seen = 0
     for parent, folders, names in os.walk(folder):
         here = Path(parent)
@@ -84,17 +99,18 @@ def _clip_files(folder: Path) -> Iterator[Path]:
             raise UnreadableFile("folder_too_deep", f"The folder is more than {MAX_STUDY_DEPTH} folders deep.")
         for name in names:
             path = here / name
-            if name.startswith(".") or name.upper() == _LISTING or not path.is_file():
-                continue
-            if path.suffix.lower() in SUFFIXES or _may_be_named(path):
+            if not name.startswith(".") and name.upper() != _LISTING and path.is_file():
                 yield path
 
 
-def _may_be_named(path: Path) -> bool:
-    """Whether it is a clip, or may hold one that is not read as it stands: archives name files by numbers with dots."""
+def _is_meant(path: Path) -> bool:
+    """Whether it is a clip, may hold one that is not read as it stands, or is called like one: archives name files by
+    numbers with dots, or without an ending."""
     with _opened(path) as file:
         start = file.read(START_BYTES) if file is not None else b""
-    return _is_clip(start) or may_hold_a_clip(start)
+    if _is_clip(start) or may_hold_a_clip(start):
+        return True
+    return path.suffix.lower() in SUFFIXES and (path.suffix != "" or not lies_beside_clips(start))
 
 
 def _is_clip(start: bytes) -> bool:

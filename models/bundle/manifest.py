@@ -119,9 +119,9 @@ class BundleManifest(BundleDraft):
 
     @property
     def view_source(self) -> ViewSource | None:
-        """Whose view vectors it takes: its own echo encoder's or, without one, those that it was trained on."""
+        """Whose view vectors it takes: its own echo encoder's or, without one, those that it was made with."""
         if ECHO_ENCODER not in self.files:
-            return self._trained_on_views
+            return self._made_with_views
         return ViewSource(
             name=self.id[:200],
             width=self.architecture.view_dim,
@@ -131,11 +131,11 @@ class BundleManifest(BundleDraft):
 
     @property
     def takes_clips(self) -> bool:
-        """Whether its views are clips: always, unless it was trained on vectors and has no echo encoder."""
-        return ECHO_ENCODER in self.files or self._trained_on_views is None
+        """Whether its views are clips: always, unless it was made with vectors and has no echo encoder."""
+        return ECHO_ENCODER in self.files or self._made_with_views is None
 
     @property
-    def _trained_on_views(self) -> ViewSource | None:
+    def _made_with_views(self) -> ViewSource | None:
         try:
             return ViewSource.model_validate(self.training_data.get(MEMBER))
         except ValidationError:

@@ -11,6 +11,7 @@ from ground.disk import short_name_of
 from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from inputs.specs import EcgSpec, EchoSpec
+from inputs.view_source import MEMBER, ViewSource
 from models.architecture import paper
 from models.bundle import BundleDraft, make_self_test, write_bundle
 from models.labels import LabelDefinitions
@@ -43,11 +44,13 @@ def import_bundle(
     echoprime: Path | None = None,
     echo2ecg: Path | None = None,
     components: Path | None = None,
+    vectors_of: str | None = None,
 ) -> list[str]:
     """Write a bundle of the published weights given; where two give the same component, the later argument counts.
 
-    Returns the report, one sentence a line. CheckpointError for a file that is not what its argument asks for;
-    Refusal when nothing is given or `out_dir` exists.
+    vectors_of: whose view vectors the study encoder takes, where no echo encoder is given that makes them. Returns the
+    report, one sentence a line. CheckpointError for a file that is not what its argument asks for; Refusal when nothing
+    is given, `out_dir` exists or nothing takes `vectors_of`.
     """
     if out_dir.exists():
         raise Refusal("bundle_exists", f"{out_dir.name} exists already; a bundle is never changed in place")
@@ -63,7 +66,9 @@ def import_bundle(
     left_alone = (
         sorted(p.name for p in components.iterdir() if p.name not in COMPONENT_FILES.values()) if components else []
     )
+    takes = _taken_vectors(assembled, vectors_of)
     report = [*(_gave(contribution) for contribution in contributions), *assembled.notes, *_uses(assembled)]
+    report += _said_of_vectors(assembled, takes)
     if left_alone:
         report.append(f"Left alone in the components folder: {', '.join(left_alone)}.")
     hashes = [contribution.sha256 for contribution in contributions]
@@ -81,6 +86,7 @@ def import_bundle(
         training_data={
             "trained_here": False,
             "imported_files": [{"file": c.file, "source": c.source, "sha256": c.sha256} for c in contributions],
+            **({} if takes is None else {MEMBER: takes.model_dump(mode="json")}),
         },
         absent=assembled.absent,
     )
@@ -94,6 +100,26 @@ def import_bundle(
         card=_card(bundle_id, contributions, assembled),
     )
     return report
+
+
+def _taken_vectors(assembled: Assembled, vectors_of: str | None) -> ViewSource | None:
+    if vectors_of is None:
+        return None
+    if assembled.echo_encoder is not None or assembled.echo_tower is None:
+        why = "an echo encoder, which makes them" if assembled.echo_encoder is not None else "nothing that takes any"
+        raise Refusal("vectors_not_taken", f"--vectors-of names view vectors, and the files give {why}.")
+    if not vectors_of.strip() or len(vectors_of) > 200:
+        raise Refusal("view_source_unfit", "--vectors-of takes a name of 1 to 200 letters, such as EchoPrime.")
+    return ViewSource(name=vectors_of.strip(), width=paper().view_dim)
+
+
+def _said_of_vectors(assembled: Assembled, takes: ViewSource | None) -> list[str]:
+    """Of a study encoder alone: whose view vectors it takes, or how to say so."""
+    if assembled.echo_tower is None or assembled.echo_encoder is not None:
+        return []
+    if takes is None:
+        return ["No echo encoder: import again with --echoprime FILE, or with --vectors-of NAME for view vectors."]
+    return [f"View vectors of {takes.words} are taken instead of clips."]
 
 
 def _gave(contribution: Contribution) -> str:

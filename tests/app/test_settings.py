@@ -5,13 +5,17 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import re
 import traceback
+import warnings
 from pathlib import Path
 
 import pytest
 import structlog
+from fastapi import FastAPI
 
 from app.logs import configure_logging
+from app.main import server_config
 from app.settings import Settings, SettingsError
 
 
@@ -58,6 +62,7 @@ def test_a_settings_file_that_cannot_be_read_is_one_sentence(tmp_path, monkeypat
         ({"bundle_dir": "b", "index_dir": "i", "colour": "red"}, "no setting called colour"),
         ({"bundle_dir": "b", "index_dir": "i", "queue_size": 0}, "ECHO2ECG_QUEUE_SIZE"),
         ({"bundle_dir": "b", "index_dir": "i", "drain_timeout_s": float("inf")}, "drain_timeout_s .*finite"),
+        ({"bundle_dir": "b", "index_dir": "i", "session_hours": 1e305}, "session_hours .*less than or equal"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence_that_names_it(values, sentence):
@@ -90,6 +95,25 @@ def written_out() -> str:
         return traceback.format_exc()
 
 
+def test_a_warning_is_a_line_of_json_without_a_place(capsys):
+    root, shown = logging.getLogger(), warnings.showwarning
+    handlers, level = root.handlers[:], root.level
+    configure_logging(Settings(bundle_dir="b", index_dir="i"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("mean of /srv/SECRET", RuntimeWarning, stacklevel=1)
+    finally:
+        root.handlers, root.level = handlers, level
+        logging.captureWarnings(capture=False)
+        warnings.showwarning = shown
+        structlog.reset_defaults()
+    line = json.loads(capsys.readouterr().err)
+    assert line["kind"] == "RuntimeWarning"
+    assert line["event"] == "warning of a library"
+    assert not {"SECRET", "test_settings"} & set(re.findall(r"\w+", str(line)))
+
+
 @pytest.mark.parametrize(
     ("text", "failure", "kind"),
     [
@@ -111,3 +135,9 @@ def test_a_librarys_traceback_reaches_no_log(capsys, text, failure, kind):
     assert "SECRET" not in line
     assert "test_settings" not in line
     assert json.loads(line)["kind"] == kind
+
+
+@pytest.mark.parametrize(("drain_s", "waits_s"), [(0.2, 1), (25.0, 25), (25.5, 26)])
+def test_uvicorn_waits_no_shorter_than_the_drain_that_was_set(drain_s, waits_s):
+    settings = Settings(bundle_dir="b", index_dir="i", drain_timeout_s=drain_s)
+    assert server_config(FastAPI(), settings).timeout_graceful_shutdown == waits_s

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cli import query
-from cli.advice import in_options
+from cli.advice import for_one_of_many, in_options
 
 ADVICE = {
     "Add rate_hz and unit to the request, for example rate_hz=500 and unit=mV.": (
@@ -34,6 +34,22 @@ ADVICE = {
 @pytest.mark.parametrize("said", ADVICE)
 def test_parameters_of_the_interface_become_options(said):
     assert in_options(said) == ADVICE[said]
+
+
+@pytest.mark.parametrize(
+    ("said", "more"),
+    [
+        ("Add rate_hz and unit to the request, for example rate_hz=500.", "columns path, rate_hz and unit."),
+        ("Choose one with the parameter exam: its place.", "columns path and exam, a row for each exam."),
+        ("Choose it with start_s and length_s.", "columns path, start_s and length_s."),
+        ("Check the unit and the gain; a unit can be given with the request.", "columns path and unit."),
+        ("Leave unit out: the file states its own.", ""),
+        ("Export all leads over the same 10 s.", ""),
+    ],
+)
+def test_what_one_of_many_files_lacks_is_said_in_a_table_of_paths(said, more):
+    listed = f" For this file alone: list it in a CSV with the {more}" if more else ""
+    assert for_one_of_many(said) == in_options(said) + listed
 
 
 @pytest.fixture

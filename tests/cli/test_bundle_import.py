@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from published_files import otis_content, save, save_single_file
 
-from models.bundle import Bundle
+from embedding.given_views import check_views
+from inputs.view_source import ViewSource
+from models.bundle import Bundle, BundleError, read_manifest
 
 FEATURES, UNIT, CLIPS = 2e-5, 2e-5, 1e-3
 
@@ -122,6 +126,44 @@ def test_the_start_alone_loads_and_names_what_features_need(otis, command, publi
     assert code == 1
     assert "token_aggregator" in sentence
     assert not (tmp_path / "o.npz").exists()
+
+
+@pytest.fixture
+def without_echo_encoder(published_components, tmp_path):
+    folder = tmp_path / "components"
+    folder.mkdir()
+    for file in published_components.iterdir():
+        if file.name != "echo_multimodal.ckpt":
+            (folder / file.name).symlink_to(file)
+    return folder
+
+
+def test_without_an_echo_encoder_somebody_says_whose_view_vectors_are_taken(without_echo_encoder, command, tmp_path):
+    given = ("bundle", "import", "--components", without_echo_encoder, "--out")
+    code, said, _ = command(*given, tmp_path / "unsaid")
+    assert code == 0
+    assert "No echo encoder: import again with --echoprime FILE, or with --vectors-of NAME" in said
+    code, said, _ = command(*given, tmp_path / "said", "--vectors-of", "EchoPrime")
+    assert code == 0
+    assert "View vectors of EchoPrime (512 numbers) are taken instead of clips." in said
+    unsaid, named = (read_manifest(tmp_path / name)[0] for name in ("unsaid", "said"))
+    assert (named.gives("retrieval"), unsaid.gives("retrieval")) == (True, False)
+    cohort = SimpleNamespace(
+        echos=pd.DataFrame(), given_views=pd.DataFrame({"a": [1]}), view_source=ViewSource(name="EchoPrime", width=512)
+    )
+    check_views(named, cohort)
+    with pytest.raises(BundleError, match="does not say whose it takes") as refused:
+        check_views(unsaid, cohort)
+    assert "--vectors-of NAME" in refused.value.hint
+
+
+def test_a_source_of_vectors_that_nothing_takes_is_refused(published_components, single_file, command, tmp_path):
+    given = ("bundle", "import", "--out", tmp_path / "bundle", "--vectors-of", "EchoPrime")
+    assert (
+        "the files give an echo encoder, which makes them." in command(*given, "--components", published_components)[2]
+    )
+    assert "the files give nothing that takes any." in command(*given, "--echo2ecg", single_file)[2]
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_nothing_is_written_when_a_file_is_refused(single_file, command, tmp_path):

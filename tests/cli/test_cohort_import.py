@@ -31,7 +31,10 @@ def test_an_import_says_what_was_paired_what_was_left_out_and_what_comes_next(co
     assert "Cite: Poterucha" in said
     assert f"Next: echo2ecg cohort check {tmp_path / 'cohort'}" in said
     assert f"echo2ecg train {tmp_path / 'cohort'} --out BUNDLE --recipe ecg_only" in said
+    said, warned = said.split("Warning: ")
     assert said.endswith(f"echo2ecg bundle fit BUNDLE {tmp_path / 'cohort'} --out FITTED\n")
+    assert warned.startswith("Amplitudes are relative: the arrays are z-scores")
+    assert "import again with --lead-scale FILE" in warned
 
 
 def test_ecgs_without_studies_are_fitted_by_columns_of_their_own_which_are_named(command, tmp_path):
@@ -50,7 +53,8 @@ def test_the_cohort_that_was_written_passes_the_check(command, echonext, tmp_pat
 def test_options_reach_the_data_set(command, echonext, tmp_path):
     scale = trees.normalisation(tmp_path / "n.json")
     given = ("--lead-scale", scale, "--lead-scale-unit", "4.88uV")
-    assert command("cohort", "import", "echonext", echonext, tmp_path / "cohort", *given)[0] == 0
+    code, said, _ = command("cohort", "import", "echonext", echonext, tmp_path / "cohort", *given)
+    assert (code, "Warning" in said) == (0, False)
     assert "lead_scale" in json.loads((tmp_path / "cohort" / "cohort.json").read_text())
     table = trees.uk_biobank(tmp_path / "ukb", people=4)
     given = ("--table", table, "--map", "lvef_percent=p22420_i2", "--map", "sex=p31")
@@ -62,6 +66,7 @@ def test_options_reach_the_data_set(command, echonext, tmp_path):
     ("arguments", "words"),
     [
         (("nonsense", "{echonext}"), "There is no data set of that name. KIND is one of mimic-iv, echonext, ptb-xl"),
+        (("ptbxl", "{echonext}"), "There is no data set of that name. Is ptb-xl meant?"),
         (("echonext", "{here}/absent"), "absent is not a folder."),
         (("ptb-xl", "{echonext}"), "There is no ptbxl_database.csv in the folder or below it, as PTB-XL has it."),
         (("echonext", "{echonext}", "--map", "age=x"), "echonext takes no --map."),

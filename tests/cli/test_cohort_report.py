@@ -61,8 +61,8 @@ def test_a_sound_cohort_is_said_to_be_one_with_its_labelled_ecgs_by_split(tmp_pa
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"splits": ("val", "calibration", "test")}, "No ECG of a train patient"),
-        ({"splits": ("train", "calibration", "test")}, "No ECG of a val patient"),
+        ({"splits": ("val", "calibration", "test")}, "The table splits names no train patients"),
+        ({"splits": ("train", "calibration", "test")}, "The table splits names no val patients"),
         ({"lvef": (30.0, 60.0)}, "The train patients do not show every LVEF class"),
         ({"lvef": (30.0, 45.0, 60.0), "no_shd": True}, "The train patients all have SHD or all have none"),
     ],

@@ -19,10 +19,9 @@ import uvicorn
 from app.main import create_app, server_config
 from app.service import Service
 from app.settings import Settings
-from cli.advice import in_options
+from cli.advice import for_one_of_many
 from inputs.guarded.reader import GuardedReader
 from inputs.limits import ChildLimits
-from outputs.words import what_to_do
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "drills"))
 from served import BUNDLE, write_random_index
@@ -96,13 +95,18 @@ def test_sixty_ecgs_of_which_ten_are_hostile_give_the_rows_that_the_service_give
         said = answer.json()
         if answer.status_code != 200:
             reason, _ = row.pop("reason"), row.pop("sha256", None)
-            assert reason == in_options(f"{said['detail']} {said.get('hint', '')}".strip())
+            assert reason == for_one_of_many(f"{said['detail']} {said.get('hint', '')}".strip())
         elif "withheld" in said:
             withheld = [w for w in said["warnings"] if w["severity"] == "withheld"]
-            sentences = [*(w["message"] for w in withheld), *(what_to_do(w["code"]) for w in withheld)]
-            assert row.pop("reason") == " ".join(dict.fromkeys(filter(None, sentences)))
+            sentences = [*(w["message"] for w in withheld), *(w.get("hint") for w in withheld)]
+            assert row.pop("reason") == for_one_of_many(" ".join(dict.fromkeys(filter(None, sentences))))
+        row.pop("asked", None)
         assert row == many_ecgs.row_of(answer.status_code, said)
     counted = pd.Series([row["status"] for row in rows]).value_counts().to_dict()
     assert counted == {"answered": 45, "withheld": 5, "refused": 9, "failed": 1}
     assert "60 ECGs: 45 answered, 5 withheld, 9 refused, 1 failed." in printed
+    codes = pd.Series([row["reason_codes"] for row in rows if row["status"] == "refused"]).value_counts()
+    (told,) = (line for line in printed.splitlines() if line.startswith("  refused: "))
+    assert sorted(told.removeprefix("  refused: ").split(", ")) == sorted(f"{code} {n}" for code, n in codes.items())
+    assert "  failed: reading_failed 1" in printed
     assert [each.name for each in tmp_path.iterdir()] == ["out.csv"]

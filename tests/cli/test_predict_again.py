@@ -86,6 +86,27 @@ def test_what_a_run_that_ended_early_answered_is_not_asked_again_and_the_table_i
     assert not (tmp_path / "out.csv.part").exists()
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_of_a_finished_table_only_what_changed_is_answered_anew(predict, reader, folder, tmp_path, name):
+    output = tmp_path / name
+
+    def asked() -> tuple[int, bytes]:
+        reader.names.clear()
+        assert predict(folder, "-o", output)[0] == 0
+        return len(reader.names), output.read_bytes()
+
+    n, whole = asked()
+    assert (n, asked()) == (9, (0, whole))
+    many_ecgs.write(folder, {"ward3/ecg0008.hea": many_ecgs.good(8)})
+    assert (asked()[0], reader.names) == (1, ["ecg0008.hea"])
+    (folder / "ward3" / "ecg0008.hea").unlink()
+    (folder / "ward3" / "ecg0008.dat").unlink()
+    assert asked() == (0, whole)
+    if output.suffix == ".csv":
+        output.write_bytes(whole.replace(b"answered", b"withheld", 1))
+        assert asked() == (1, whole), "a row that somebody changed is no answer of ours"
+
+
 def test_another_question_another_index_and_changed_files_are_asked_anew(
     predict, reader, folder, tmp_path, monkeypatch
 ):

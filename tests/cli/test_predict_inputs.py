@@ -45,8 +45,11 @@ def test_a_table_that_cannot_be_used_is_one_sentence(listed, text, words):
     assert words in refused.value.sentence
 
 
-def test_a_csv_without_a_column_of_paths_is_an_ecg(listed, tmp_path):
-    (only,) = listed("time,I,II\n0,0.1,0.2\n")
+@pytest.mark.parametrize(
+    "text", ["time,I,II\n0,0.1,0.2\n", "paths,x\nunit,mV\ntime,I,II\n0,1,2\n", "1,2\n3,4\n", "", "a,b\nc,d\n"]
+)
+def test_a_csv_without_a_column_of_paths_is_an_ecg(listed, tmp_path, text):
+    (only,) = listed(text)
     assert only == Input(tmp_path / "list.csv", str(tmp_path / "list.csv"), NO_HINTS)
 
 
@@ -58,13 +61,44 @@ def test_files_keep_their_order_and_a_header_takes_its_samples(tmp_path):
     assert [each.path.name for each in inputs_of(given, {}, output=())] == ["r.hea", "a.csv"]
 
 
-def test_an_empty_folder_and_a_folder_among_files_are_one_sentence(tmp_path):
+def test_folders_files_and_tables_are_asked_about_in_the_order_given_and_each_file_once(tmp_path):
+    for name in ("b/2.csv", "b/1.csv", "a/1.csv", "a.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("I\n1\n")
+    (tmp_path / "a" / "list.csv").write_text("path,id\n1.csv,e1\n../a.csv,e2\n")
+    given = [tmp_path / name for name in ("b", "a.csv", "a/list.csv", "b/1.csv", "b")]
+    found = inputs_of(given, {}, output=())
+    assert [(each.path.relative_to(tmp_path).as_posix(), each.id) for each in found] == [
+        ("b/1.csv", ""), ("b/2.csv", ""), ("a.csv", ""), ("a/1.csv", "e1"), ("a/../a.csv", "e2"),
+    ]  # fmt: skip
+    assert all(each.name == str(each.path) for each in found), "names tell folders apart"
+
+
+def test_an_empty_folder_is_one_sentence(tmp_path):
     (tmp_path / "a.csv").write_text("I\n1\n")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputsRefused, match="holds no file"):
-        inputs_of([tmp_path / "empty"], {}, output=())
-    with pytest.raises(InputsRefused, match="not both"):
-        inputs_of([tmp_path / "empty", tmp_path / "a.csv"], {}, output=())
+    for given in (["empty"], ["a.csv", "empty"]):
+        with pytest.raises(InputsRefused, match="The folder empty holds no file"):
+            inputs_of([tmp_path / name for name in given], {}, output=())
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("Path,id\nx.npy,1\n", "Path"),
+        ("id,paths\n1,x.npy\n", "paths"),
+        ("patient,recording\np1,there.npy\n", "recording"),
+        ("path;id\nthere.npy;1\n", "path;id"),
+    ],
+)
+def test_a_list_without_a_column_of_paths_says_which_one_may_be_meant(listed, tmp_path, text, meant):
+    (tmp_path / "there.npy").write_bytes(b"")
+    with pytest.raises(InputsRefused) as refused:
+        listed(text)
+    assert (refused.value.code, refused.value.sentence) == (
+        "column_missing", "list.csv has no column path, so it is no list of ECGs."
+    )  # fmt: skip
+    assert f"Is {meant} meant?" in refused.value.hint
 
 
 def test_options_out_of_bounds_are_one_sentence(tmp_path):

@@ -55,6 +55,34 @@ def test_what_failed_is_tried_again_by_the_next_run(path):
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        '{"key": "b", "row": ["status"]}', '{"key": "b", "row": null}', '{"key": "b", "row": {}}',
+        '{"key": ["b"], "row": {"status": "failed"}}', '{"key": "b", "row": {"status": "done"}}',
+        '{"key": "b", "row": {"status": "refused", "reason": {}}}', '{"key": "b"}', "[]", "7", "\x00", "[" * 9000,
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_row_ends_what_counts(path, line):
+    with Journal(path) as journal:
+        journal.add("a", ROW)
+    path.write_bytes(path.read_bytes() + line.encode() + b"\n")
+    with Journal(path) as journal:
+        assert ("a" in journal, len(journal)) == (True, 1)
+        journal.add("c", ROW)
+    with Journal(path) as journal:
+        assert [journal.row(key) for key in "ac"] == [ROW, ROW]
+
+
+def test_rows_of_a_finished_table_are_taken_as_those_of_an_earlier_run_but_what_failed(path):
+    with Journal(path) as journal:
+        journal.add("a", ROW)
+        journal.take([("b", ROW), ("c", {"status": "failed"})])
+        assert ("c" in journal, [journal.was_there(key) for key in "ab"]) == (False, [True, True])
+        journal.add("d", ROW)
+        assert not journal.was_there("d")
+
+
+@pytest.mark.parametrize(
     ("content", "code"),
     [
         (b"my own notes\n", "journal_unknown"),

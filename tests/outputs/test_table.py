@@ -8,7 +8,7 @@ import pytest
 from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from outputs.report import PredictAnswer, SearchAnswer
-from outputs.table import answered, columns, refused, write_table
+from outputs.table import ASKED, answered, columns, read_sealed, refused, sealed, write_table
 
 LABELS = ("reduced", "mildly reduced", "preserved")
 COMMON = {
@@ -19,7 +19,13 @@ COMMON = {
     },
 }  # fmt: skip
 DERIVED = {"code": "leads_derived", "message": "III was computed.", "leads": ["III"], "severity": "note"}
-NO_ECG = {"code": "no_qrs", "message": "No beat was found.", "leads": [], "severity": "withheld"}
+NO_ECG = {
+    "code": "no_qrs",
+    "message": "No beat was found.",
+    "leads": [],
+    "severity": "withheld",
+    "hint": "Record again.",
+}
 CLASSES = [{"label": label, "range": "?", "probability": 0.25 * place} for place, label in enumerate(LABELS)]
 PREDICTIONS = {
     "lvef": {"classes": CLASSES, "predicted": "preserved", "estimate": {"percent": 51.0, "low": 40.5}},
@@ -79,7 +85,7 @@ def test_a_withheld_answer_says_why_what_to_do_and_what_was_measured():
     measured = {"heart_rate_bpm": 61.0, "regular": True, "not_reliable": ["pr_ms"]}
     row = answer_row(warnings=[DERIVED, NO_ECG, NO_ECG], withheld=["no_qrs"], measured=measured)
     assert (row["status"], row["reason_codes"]) == ("withheld", "no_qrs")
-    assert row["reason"] == "No beat was found. Check the electrodes and the file, and record again."
+    assert row["reason"] == "No beat was found. Record again."
     assert row["warnings"] == "leads_derived;no_qrs"
     assert (row["heart_rate_bpm"], row["regular"], row["not_reliable"]) == (61.0, True, "pr_ms")
     given = answer_row(warnings=[NO_ECG], withheld=["no_qrs"], predictions=PREDICTIONS)
@@ -123,6 +129,24 @@ def test_csv_and_parquet_hold_the_same_cells_in_the_same_types(tmp_path, rows):
                 assert float(written) == typed
             else:
                 assert written == (str(bool(typed)).lower() if kind == "truth" else typed)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_sealed_rows_are_read_back_as_they_were_and_none_of_a_table_that_somebody_changed(tmp_path, ending):
+    kinds, table = columns(LABELS, 1), tmp_path / f"t.{ending}"
+    rows = {
+        "a" * 32: answer_row(predictions=PREDICTIONS, neighbours=[NEIGHBOUR], measured={"not_reliable": []}),
+        "b" * 32: refused("refused", "file_empty", 'The file is "empty",\x1b; all of it.', sha256="cd" * 32),
+    }
+    made = [{"input": key, "id": "007"} | sealed(key, row) for key, row in rows.items()]
+    write_table(table, kinds, [*made, {"input": "c"} | refused("refused", "file_missing", "There is no file.")])
+    assert dict(read_sealed(table, kinds)) == rows
+    write_table(table, kinds, [{**row, "shd_probability": 0.9} for row in made])
+    assert list(read_sealed(table, kinds)) == []
+    write_table(table, kinds, [{**row, ASKED: ""} for row in made])
+    assert list(read_sealed(table, kinds)) == []
+    table.write_bytes(table.read_bytes()[:40])
+    assert list(read_sealed(table, kinds)) == []
 
 
 def test_nothing_is_left_of_a_table_that_could_not_be_finished(tmp_path):

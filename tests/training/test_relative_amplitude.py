@@ -117,6 +117,7 @@ BAD = {
     "lead_scale_invalid   ": {"lead_scale": {"I": [0, 1], "DI": [0, 2]}},
     "lead_scale_invalid    ": {"lead_scale": {"I": [float("nan"), 1]}},
     "lead_scale_invalid     ": {"lead_scale": [["I", 0, 1]]},
+    "lead_scale_invalid      ": {"lead_scale": {"I": [0, 10**400]}},
 }
 
 

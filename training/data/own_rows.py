@@ -6,7 +6,7 @@ study, too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -19,7 +19,7 @@ _PAIR = ["patient_id", "ecg_id", "study_id", "days_apart"]
 def labels_with_own(cohort: OpenCohort, own: Sequence[OwnLabel]) -> pd.DataFrame:
     """By study_id: `OpenCohort.labels` and the labels of studies."""
     labels = cohort.labels
-    return labels.assign(**{one.name: one.values.reindex(labels.index) for one in own if one.table == "studies"})
+    return _beside(labels, {one.name: one.values.reindex(labels.index) for one in own if one.table == "studies"})
 
 
 def ecg_rows(cohort: OpenCohort, split: str, own: Sequence[OwnLabel]) -> pd.DataFrame:
@@ -35,7 +35,7 @@ def ecg_rows(cohort: OpenCohort, split: str, own: Sequence[OwnLabel]) -> pd.Data
     alone = ecgs["patient_id"].isin(cohort.tables.patients(split)) & ecgs["ecg_id"].isin(known)
     alone &= ~ecgs["ecg_id"].isin(pairs["ecg_id"])
     rows = pd.concat([pairs, ecgs.loc[alone, ["patient_id", "ecg_id"]]], ignore_index=True)
-    return rows.assign(**{one.name: rows["ecg_id"].map(one.values) for one in of_ecgs})
+    return _beside(rows, {one.name: rows["ecg_id"].map(one.values) for one in of_ecgs})
 
 
 def paired(rows: pd.DataFrame) -> pd.DataFrame:
@@ -51,4 +51,9 @@ def labels_of_ecgs(rows: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     if len(alone):
         without = pd.DataFrame({"patient_id": each.loc[alone, "patient_id"]}).reindex(columns=found.columns)
         found = without if found.empty else pd.concat([found, without])
-    return found.assign(**{str(name): each[name].reindex(found.index) for name in rows.columns.difference(_PAIR)})
+    return _beside(found, {name: each[name].reindex(found.index) for name in rows.columns.difference(_PAIR)})
+
+
+def _beside(frame: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """`assign`, which knows no column called `self`."""
+    return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)

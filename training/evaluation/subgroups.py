@@ -60,7 +60,7 @@ def ecg_groups(cohort: OpenCohort, pairs: pd.DataFrame) -> dict[str, list[str]]:
     studies, ecgs = cohort.tables.studies, cohort.tables.ecgs.set_index("ecg_id")
     nearest = labels_of_ecgs(pairs, studies.set_index("study_id")[["sex", "age"]])
     groups = {
-        "sex": [sex or UNKNOWN for sex in nearest["sex"].fillna("")],
+        "sex": [sex if isinstance(sex, str) and sex else UNKNOWN for sex in nearest["sex"]],
         "age": [_age_band(age) for age in nearest["age"]],
     }
     for column in ECG_GROUPS:

@@ -12,9 +12,9 @@ from functools import partial
 import httpx
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-from wire import ASK, CLOSE, HEAD, LARGE, UPLOAD, everything, is_open, one_answer
+from wire import ASK, CLOSE, HEAD, LARGE, UPLOAD, ended_within, everything, is_open, one_answer
 
-from app.http.connections import BoundedProtocol
+from app.http.connections import LINGER_S, BoundedProtocol
 from app.http.origins import ConnectionLimits, origin_of
 from app.main import OTHER_DESCRIPTORS, connection_limits
 from app.settings import Settings
@@ -319,3 +319,23 @@ def test_requests_that_nobody_began_go_with_their_connection(start, wait_until, 
             wait_until(lambda: held() <= 1)
     finally:
         gc.enable()
+
+
+def test_a_long_answer_to_a_request_whose_body_comes_late_is_read_whole(start):
+    ask = b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 2\r\n\r\n"
+    with start() as connect:
+        slow = connect(SO_RCVBUF=4096)
+        slow.sendall(ask)
+        time.sleep(0.1)
+        slow.sendall(b"{}")
+        time.sleep(LINGER_S + 0.5)  # it reads, and not at once
+        received = everything(slow)
+    assert received.partition(b"\r\n\r\n")[2] == LARGE
+
+
+def test_who_reads_nothing_of_such_an_answer_is_ended_all_the_same(start, wait_until):
+    ask = b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 2\r\n\r\n"
+    with start(write_timeout_s=0.3) as connect:
+        deaf = connect(SO_RCVBUF=4096)
+        deaf.sendall(ask)
+        assert ended_within(deaf, LINGER_S + 5)

@@ -59,6 +59,16 @@ def test_ptb_xl_without_the_large_files_or_the_statements_is_what_there_is(tmp_p
     assert "NORM" not in ecgs_of(tmp_path / "cohort")
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "a/" * 2500, "nul\0"])
+def test_a_name_that_no_file_can_have_is_that_of_none(tmp_path, name):
+    trees.ptb_xl(tmp_path / "ptb", ecgs=4)
+    table = pd.read_csv(tmp_path / "ptb" / "ptbxl_database.csv", dtype=str, keep_default_na=False)
+    table.loc[0, "filename_hr"] = name
+    table.to_csv(tmp_path / "ptb" / "ptbxl_database.csv", index=False)
+    found = imported("ptb-xl", tmp_path / "ptb", tmp_path / "cohort")
+    assert found.skipped[0].rows == (1, 4)
+
+
 def test_code15_takes_the_row_that_the_part_itself_says_and_never_the_padding(tmp_path):
     signals = trees.code15(tmp_path / "code15", exams=8)
     found = imported("code15", tmp_path / "code15", tmp_path / "cohort")
@@ -172,6 +182,12 @@ def cut_part(folder):
     part.write_bytes(part.read_bytes()[:3000])
 
 
+def no_dictionary(folder):
+    table = pd.read_csv(folder / "ptbxl_database.csv", dtype=str, keep_default_na=False)
+    table.loc[0, "scp_codes"] = "{[]:1}"
+    table.to_csv(folder / "ptbxl_database.csv", index=False)
+
+
 def part_of_two_lengths(folder):
     with h5py.File(folder / "exams_part0.hdf5", "a") as file:
         del file["exam_id"]
@@ -183,6 +199,7 @@ def part_of_two_lengths(folder):
     [
         ("ptb-xl", drop_all_records, "", "None of the 3 ECGs that ptbxl_database.csv lists is in records500."),
         ("ptb-xl", lambda f: (f / "ptbxl_database.csv").unlink(), "", "There is no ptbxl_database.csv"),
+        ("ptb-xl", no_dictionary, "", "scp_codes is not a dictionary of statements (ptbxl_database.csv, row 1)."),
         (
             "ptb-xl",
             None,
@@ -223,7 +240,7 @@ def test_what_is_wrong_is_one_sentence_and_nothing_is_left_of_a_cohort(tmp_path,
         (
             "eid,ef\n1,50\n",
             {"lvef_percnt": "ef"},
-            "--map names lvef_percnt, which is no column of a cohort. Is lvef_percent",
+            "--map names lvef_percnt, which is no column of ours. Is lvef_percent",
         ),
         ("eid,p22420_i2\n1,50\n", {"lvef_percent": "p22420"}, "labels.csv has no column p22420. Is p22420_i2 meant?"),
         ("eid,ef\n1000000,good\n", {"lvef_percent": "ef"}, "ef is not a number (labels.csv, row 1)."),

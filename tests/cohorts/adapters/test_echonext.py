@@ -142,6 +142,8 @@ def test_a_unit_in_the_file_needs_no_option(folder, tmp_path):
         ({"mean": [0] * 12, "std": [1] * 11 + [0]}, "uV", "is not a normalisation"),
         ({"mean": {"I": 0}, "std": {"I": 1}}, "uV", "is not a normalisation"),
         ({"mean": [0] * 12, "std": [1] * 11 + ["x"]}, "uV", "is not a normalisation"),
+        ({"mean": [0] * 12, "std": [1] * 11 + [10**400]}, "uV", "is not a normalisation"),
+        ({"mean": [0] * 12, "std": [1] * 12, "leads": 12}, "uV", "is not a normalisation"),
         ([1, 2], "uV", "is not a normalisation"),
     ],
 )
@@ -158,6 +160,16 @@ def test_a_normalisation_without_a_unit_or_of_another_shape_is_refused(folder, t
 def cut(folder):
     array = folder / "EchoNext_val_waveforms.npy"
     array.write_bytes(array.read_bytes()[:-800])
+
+
+def empty(folder):
+    (folder / "EchoNext_val_waveforms.npy").write_bytes(b"")
+
+
+def of_no_header(folder):
+    header = b"{[]: 1}\n"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    (folder / "EchoNext_val_waveforms.npy").write_bytes(content)
 
 
 def of_another_version(folder):
@@ -190,6 +202,8 @@ def same_key(table):
     [
         (lambda folder: (folder / TABLE).unlink(), "There is no echonext_metadata_100k.csv in the folder or below it"),
         (cut, "EchoNext_val_waveforms.npy is damaged or cut off"),
+        (empty, "EchoNext_val_waveforms.npy is damaged or cut off"),
+        (of_no_header, "EchoNext_val_waveforms.npy is damaged or cut off"),
         (of_another_version, "EchoNext_val_waveforms.npy holds 5 ECGs and the table 6 rows of val."),
         (of_another_shape, "EchoNext_val_waveforms.npy has the shape (6, 2500, 12)"),
         (without_arrays, "There is none of EchoNext's waveform arrays"),

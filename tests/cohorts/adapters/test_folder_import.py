@@ -10,9 +10,10 @@ from echo_files import write_dicom
 from echo_trees import moving_disc, write_ecg
 from round_trip import found_for_the_first_ecg, indexed, opened_and_read, tiny_bundle
 
-from cohorts import CohortError
+from cohorts import CohortError, open_cohort
 from cohorts.adapters import Source, import_cohort
 from cohorts.adapters.folder import FOLDER
+from cohorts.own_labels import read_own_labels
 
 
 @pytest.fixture
@@ -50,6 +51,10 @@ def pair_rows() -> list[dict[str, str]]:
 
 def imported(source: Path, table: Path, out: Path, **more):
     return import_cohort(FOLDER, Source(source, files={"table": table}, **more), out)
+
+
+def told(done) -> dict[str, tuple[int, tuple[int, ...]]]:
+    return {said.reason: (said.count, said.rows) for said in done.skipped}
 
 
 def refusal(source: Path, table: Path, out: Path, **more) -> CohortError:
@@ -113,6 +118,59 @@ def test_ecgs_with_labels_need_no_echo(hospital, tmp_path):
     assert (check.n_ecgs, check.n_studies, check.n_views, check.n_pairs) == (6, 6, 0, 6)
 
 
+def test_columns_that_nothing_of_ours_is_are_kept_where_their_rows_agree(hospital, tmp_path):
+    rows = [
+        row | {"amyloid": "01"[place % 2], "wall score": str(place), "self": "yes", "rate_hz": "7", "empty": ""}
+        for place, row in enumerate(pair_rows())
+    ]
+    rows[1] |= {"ecg_path": "", "self": ""}
+    rows.append(rows[0] | {"echo_path": "echo/S1", "patient_id": "p0", "lvef_percent": "30", "wall score": "9"})
+    done = imported(hospital, table_of(tmp_path, rows), tmp_path / "cohort")
+    assert done.own == {"ecgs": ("self",), "studies": ("amyloid", "wall score")}
+    cohort = open_cohort(tmp_path / "cohort")
+    own = {label.name: label for label in read_own_labels(cohort, ["amyloid", "wall score", "self"])}
+    assert own["wall score"].values.tolist() == [0, 1, 2, 3, 4, 5, 9]
+    assert own["self"].values.tolist() == [1] * 5
+    assert "rate_hz" not in cohort.tables.ecgs
+    assert told(done)["columns that come twice or whose names no label can have: rate_hz"] == (1, ())
+
+
+def test_a_label_makes_no_study_and_is_one_of_ecgs_alone(hospital, tmp_path):
+    rows = [
+        {"patient_id": f"p{n}", "ecg_path": f"ecg/E{n}", "age": "60", "sex": "F", "low": str(n % 2)} for n in range(6)
+    ]
+    done = imported(hospital, table_of(tmp_path, rows), tmp_path / "cohort")
+    assert (done.check.n_ecgs, done.check.n_studies, done.check.problems) == (6, 0, ())
+    assert done.own == {"ecgs": ("low",)}
+    assert told(done) == {"its age and sex: kept with studies, and the patient has none": (6, (1, 2, 3, 4, 5, 6))}
+
+
+def test_a_column_that_fits_neither_ecgs_nor_studies_is_told(hospital, tmp_path):
+    rows = [row | {"reader": "A", "note": ""} for row in pair_rows()]
+    rows.append(rows[0] | {"reader": "B"})
+    done = imported(hospital, table_of(tmp_path, rows), tmp_path / "cohort")
+    assert done.own == {}
+    assert [reason for reason in told(done) if reason.startswith("reader says different things")]
+
+
+@pytest.mark.parametrize(("times", "named"), [(("", "", ""), "s0"), (("2021-03-09", "2021-01-01", "2021-03-05"), "s1")])
+def test_an_ecg_in_rows_of_several_studies_has_the_nearest_and_the_other_pairs_are_told(
+    hospital, tmp_path, times, named
+):
+    at_ecg, *at_echo = times
+    rows = [
+        {"patient_id": "p0", "ecg_path": "ecg/E0", "ecg_time": at_ecg, "echo_path": f"echo/S{n}", "study_id": f"s{n}"}
+        | {"echo_time": at_echo[n]}
+        for n in range(2)
+    ]
+    done = imported(hospital, table_of(tmp_path, rows), tmp_path / "cohort")
+    assert open_cohort(tmp_path / "cohort").pairs["study_id"].tolist() == [named]
+    lost = 2 if named == "s0" else 1
+    assert told(done) == {
+        "its pair: an ECG has one study, and of those that its rows name another is nearer or comes first": (1, (lost,))
+    }
+
+
 def test_absolute_paths_below_a_root_are_taken_and_others_refused(hospital, tmp_path):
     rows = [row | {"ecg_path": str((hospital / row["ecg_path"]).absolute())} for row in pair_rows()]
     assert imported(hospital, table_of(tmp_path, rows), tmp_path / "cohort").check.n_ecgs == 6
@@ -172,11 +230,11 @@ def test_rows_of_one_study_that_disagree_are_refused(hospital, tmp_path):
 def test_files_that_are_not_there_are_counted_and_none_at_all_is_refused(hospital, tmp_path):
     rows = pair_rows()
     rows[1]["ecg_path"], rows[2]["echo_path"], rows[3]["echo_path"] = "ecg/E9", "echo/S9", "echo"
+    rows[5]["ecg_path"], rows[5]["echo_path"] = "x" * 5000, "y" * 5000
     rows.append({"patient_id": "p0"})
-    skipped = imported(hospital, table_of(tmp_path, rows), tmp_path / "cohort").skipped
-    assert {said.reason: (said.count, said.rows) for said in skipped} == {
-        "the ECG's file is not there": (1, (2,)),
-        "the echo's file or folder is not there": (1, (3,)),
+    assert told(imported(hospital, table_of(tmp_path, rows), tmp_path / "cohort")) == {
+        "the ECG's file is not there": (2, (2, 6)),
+        "the echo's file or folder is not there": (2, (3, 6)),
         "the echo's folder holds several studies; name one a row": (1, (4,)),
         "it names no ECG, no echo and no finding": (1, (7,)),
     }
@@ -189,7 +247,7 @@ def test_files_that_are_not_there_are_counted_and_none_at_all_is_refused(hospita
     ("columns", "sentence", "hint"),
     [
         ({"patient_id": "MNR"}, "table.csv has no column MNR.", "Is MRN meant?"),
-        ({"patient": "MRN"}, "--map names patient, which is no column of a cohort.", "Is patient_id meant?"),
+        ({"patient": "MRN"}, "--map names patient, which is no column of ours.", "Is patient_id meant?"),
         ({}, "table.csv has no column patient_id.", "Its columns: MRN, ecg_path"),
     ],
 )

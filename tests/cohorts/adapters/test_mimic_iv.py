@@ -76,8 +76,16 @@ def test_parts_that_lie_apart_are_named_as_roots(download, tmp_path):
 
 
 def test_without_the_echo_part_the_cohort_is_of_ecgs(download, tmp_path):
-    check = import_cohort(MIMIC_IV, Source(download / "mimic-iv-ecg"), tmp_path / "cohort").check
-    assert (check.n_ecgs, check.n_studies, check.n_patients) == (PATIENTS + 1, 0, PATIENTS)
+    done = import_cohort(MIMIC_IV, Source(download / "mimic-iv-ecg"), tmp_path / "cohort")
+    assert (done.check.n_ecgs, done.check.n_studies, done.check.n_patients) == (PATIENTS + 1, 0, PATIENTS)
+    assert [warning.split(":")[0] for warning in done.warnings] == ["The echo part is missing"]
+    assert "--root echo=DIR" in done.warnings[0]
+
+
+def test_the_ecg_part_that_is_missing_is_said_too(download, tmp_path):
+    done = import_cohort(MIMIC_IV, Source(download / "mimic-iv-echo"), tmp_path / "cohort")
+    assert [warning.split(":")[0] for warning in done.warnings] == ["The ECG part is missing"]
+    assert import_cohort(MIMIC_IV, Source(download), tmp_path / "both").warnings == ()
 
 
 def test_lvef_is_from_the_first_field_and_of_a_range_the_middle(studies):

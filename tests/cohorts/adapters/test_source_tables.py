@@ -33,6 +33,12 @@ def test_a_row_with_more_or_fewer_cells_than_the_header_is_refused_by_number(tmp
     assert "decimal comma" in caught.value.hint
 
 
+@pytest.mark.parametrize("text", ["id;ef\n1;40,5\n", "sep=;\nid;ef\n1;40\n"])
+def test_a_table_with_semicolons_is_called_that(tmp_path, text):
+    with pytest.raises(CohortError, match=r"t.csv looks semicolon-separated; separate its cells with commas"):
+        read_source_table(table(tmp_path, text), ("id", "ef"))
+
+
 def test_a_wanted_column_that_comes_twice_is_refused_and_another_one_is_not(tmp_path):
     path = table(tmp_path, "id,ef,ef,note,note\n1,40,70,a,b\n")
     with pytest.raises(CohortError, match="more than one column ef"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -130,6 +132,42 @@ def test_a_vector_that_cannot_be_used_is_refused_by_its_row_and_nothing_is_left(
     assert not list(tmp_path.glob("out*"))
 
 
+def test_two_columns_of_vectors_are_refused_and_not_chosen_from(base, rows, vectors, tmp_path):
+    table = pq.read_table(parquet(tmp_path / "t.parquet", rows, vectors))
+    pq.write_table(table.append_column("vector", table["vector"]), tmp_path / "t.parquet")
+    with pytest.raises(CohortError, match=r"t.parquet has more than one column vector"):
+        imported(tmp_path / "t.parquet", base, tmp_path / "out")
+    imported(parquet(tmp_path / "t.parquet", rows, vectors), base, tmp_path / "out")
+    views = pq.read_table(tmp_path / "out" / "views.parquet")
+    pq.write_table(views.append_column("vector", views["vector"]), tmp_path / "out" / "views.parquet")
+    with pytest.raises(CohortError, match=r"views.parquet has more than one column vector"):
+        open_cohort(tmp_path / "out")
+
+
+def test_a_table_of_lists_that_is_damaged_within_is_refused(base, rows, vectors, tmp_path):
+    file = parquet(tmp_path / "t.parquet", rows, vectors)
+    chunk = pq.ParquetFile(file).metadata.row_group(0).column(3)
+    content = bytearray(file.read_bytes())
+    content[chunk.data_page_offset : chunk.data_page_offset + 20] = b"\xff" * 20
+    file.write_bytes(content)
+    with pytest.raises(CohortError, match=r"t.parquet cannot be read as a table"):
+        imported(file, base, tmp_path / "out")
+
+
+def test_a_cohort_whose_tables_have_a_pandas_index_keeps_all_its_columns(base, rows, vectors, tmp_path):
+    for name, index in (("ecgs", "patient_id"), ("studies", "study_id"), ("splits", "patient_id")):
+        table = pd.read_csv(base / f"{name}.csv", dtype=str, keep_default_na=False)
+        table.set_index(index).to_parquet(base / f"{name}.parquet")
+        (base / f"{name}.csv").unlink()
+    again = pd.read_parquet(base / "ecgs.parquet").iloc[[0, 0, 1, 2]].assign(ecg_id=["0", "1", "2", "3"], mine="1")
+    again.to_parquet(base / "ecgs.parquet")
+    done = imported(parquet(tmp_path / "t.parquet", rows, vectors), base, tmp_path / "out")
+    ecgs = open_cohort(tmp_path / "out").tables.ecgs
+    assert ecgs["ecg_id"].tolist() == ["0", "1", "2", "3"]
+    assert ecgs["patient_id"].duplicated().tolist() == [False, True, False, False]
+    assert done.own == {"ecgs": ("mine",)}
+
+
 def test_an_array_that_is_cut_short_or_lacks_rows_is_refused(base, rows, vectors, tmp_path):
     rows.to_csv(tmp_path / "t.csv", index=False)
     np.save(tmp_path / "v.npy", vectors)
@@ -144,6 +182,75 @@ def test_an_array_that_is_cut_short_or_lacks_rows_is_refused(base, rows, vectors
     with pytest.raises(CohortError, match="no NumPy array"):
         imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npy")
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("key", ["ids", "views"])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_npz_names_its_vectors_by_the_views(base, rows, vectors, tmp_path, key, save):
+    rows.drop(columns="vector_row").to_csv(tmp_path / "t.csv", index=False)
+    order = np.random.default_rng(1).permutation(len(rows))
+    save(tmp_path / "v.npz", vectors=np.asfortranarray(vectors[order]), **{key: rows["view_id"].to_numpy(str)[order]})
+    imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npz")
+    np.testing.assert_array_equal(kept(tmp_path / "out")[1], vectors[:-1])
+    assert sorted(file.name for file in (tmp_path / "out").iterdir() if file.suffix not in (".parquet", ".json")) == []
+
+
+def test_an_npz_without_names_is_read_by_rows(base, rows, vectors, tmp_path):
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    np.savez(tmp_path / "v.npz", vectors=vectors)
+    imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npz")
+    np.testing.assert_array_equal(kept(tmp_path / "out")[1], vectors[::-1][:-1])
+
+
+def _more_than_it_holds(path):
+    """A header that claims a million vectors."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": (10**6, WIDTH)})
+    with zipfile.ZipFile(path, "w") as zipped:
+        zipped.writestr("vectors.npy", head.getvalue() + bytes(400))
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+@pytest.mark.parametrize(
+    ("words", "arrays", "spoil"),
+    [
+        ("v.npz has no array vectors", {"embeddings": np.ones((7, WIDTH))}, None),
+        ("v.npz holds no array of floating-point", {"vectors": np.ones((7, WIDTH), int)}, None),
+        ("v.npz is cut short, or is no NumPy array", {"vectors": np.array([{}] * 7)}, None),
+        ("v.npz is cut short, or is no NumPy array", {"vectors": np.ones((7, WIDTH))}, _cut),
+        ("v.npz is cut short, or is no NumPy array", {"vectors": np.ones((7, WIDTH))}, _more_than_it_holds),
+        ("v.npz has not one name", {"vectors": np.ones((7, WIDTH)), "ids": np.array(["v0"])}, None),
+        (
+            "v.npz has more than one vector of the same",
+            {"vectors": np.ones((7, WIDTH)), "ids": np.array(["v"] * 7)},
+            None,
+        ),
+        (
+            r"view_id is no name in v.npz \(t.csv, 7 rows: 1",
+            {"vectors": np.ones((7, WIDTH)), "ids": np.arange(7)},
+            None,
+        ),
+        ("does not say which row of v.npz", {"vectors": np.ones((7, WIDTH))}, None),
+    ],
+)
+def test_an_npz_that_is_anything_else_is_refused(base, rows, tmp_path, words, arrays, spoil):
+    rows.drop(columns="vector_row").to_csv(tmp_path / "t.csv", index=False)
+    np.savez(tmp_path / "v.npz", **arrays)
+    if spoil is not None:
+        spoil(tmp_path / "v.npz")
+    with pytest.raises(CohortError, match=words):
+        imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npz")
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_views_of_two_studies_that_are_called_alike_do_not_share_a_vector(base, rows, vectors, tmp_path):
+    rows.assign(view_id=["a", "b"] * 3 + ["c"]).drop(columns="vector_row").to_csv(tmp_path / "t.csv", index=False)
+    np.savez(tmp_path / "v.npz", vectors=vectors[:3], ids=np.array(["a", "b", "c"]))
+    with pytest.raises(CohortError, match=r"the same stands in more than one row \(t.csv, 4 rows: 3, 4, 5"):
+        imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npz")
 
 
 def test_an_order_that_no_column_states_is_not_assumed(base, rows, vectors, tmp_path):
@@ -168,6 +275,20 @@ def test_ids_that_are_missing_or_twice_are_refused(base, rows, vectors, tmp_path
         imported(table, base, tmp_path / "out")
     assert refused.value.code == code
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"viewid": "view_id"}, "--map names viewid, which is no column of ours. Is view_id meant?"),
+        ({"vector": "vectr"}, "t.parquet has no column vectr. Is vector meant?"),
+    ],
+)
+def test_the_nearest_column_is_suggested(base, rows, vectors, tmp_path, columns, words):
+    table = parquet(tmp_path / "t.parquet", rows, vectors)
+    with pytest.raises(CohortError) as refused:
+        imported(table, base, tmp_path / "out", columns)
+    assert refused.value.in_full == words
 
 
 def test_whose_vectors_they_are_must_be_said(base, rows, vectors, tmp_path):

@@ -13,7 +13,7 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from inputs.echo import studies
-from inputs.echo.studies import studies_in
+from inputs.echo.studies import passed_over, studies_in
 from inputs.errors import UnreadableFile
 
 FRAMES = known_frames(2)
@@ -54,6 +54,7 @@ def test_names_are_the_same_wherever_the_tree_lies_and_tell_nothing_of_it(tmp_pa
     first, second = exported(tmp_path / "disc"), tmp_path / "elsewhere" / "disc"
     shutil.copytree(first, second)
     names = [study.name for study in studies_in(first)]
+    assert [study.uid for study in studies_in(first)] == ["1.2.3", "1.2.4", "1.2.5"], "for whoever has the files"
     assert names == [study.name for study in studies_in(second)]
     assert all(name.startswith("disc-") for name in names)
     assert not any(secret in name for name in names for secret in ("1.2.", "PAT", "STU"))
@@ -116,7 +117,7 @@ def test_a_file_that_ends_within_its_header_has_no_study_and_makes_no_failure(tm
 def test_a_file_that_is_no_clip_makes_no_study_and_changes_no_name(tmp_path: Path):
     folder = tmp_path / "s"
     clip(folder / "DICOM" / "IM1", "1.2.3")
-    (folder / "README").write_text("Viewer")
+    (folder / "README").write_bytes(b"\0Viewer")
     assert [(study.name, len(study.files)) for study in studies_in(folder)] == [("s", 2)]
     clip(folder / "DICOM2" / "IM1", "1.2.4")
     before = {study.name for study in studies_in(folder)}
@@ -130,7 +131,11 @@ def test_videos_that_are_not_read_are_named_and_pictures_and_pages_beside_clips_
     (tmp_path / "c.nii.gz").write_bytes(b"\x1f\x8b" + bytes(200))
     (tmp_path / "d.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(200))
     (tmp_path / "e.html").write_text("<html>viewer</html>")
-    assert named(studies_in(tmp_path), tmp_path) == [["a.dcm", "b.gif", "c.nii.gz"]]
+    (tmp_path / "REPORT").write_bytes(b"%PDF-1.4" + bytes(200))
+    (tmp_path / "README").write_text("Größe\n" * 500)
+    (tmp_path / "POINTER").write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert named(studies_in(tmp_path), tmp_path) == [["POINTER", "a.dcm", "b.gif", "c.nii.gz"]]
+    assert [path.name for path in passed_over(tmp_path)] == ["README", "REPORT", "d.jpg", "e.html"]
 
 
 def test_a_tree_of_one_study_keeps_the_folders_name(tmp_path: Path):

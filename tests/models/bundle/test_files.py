@@ -17,7 +17,7 @@ from ground.errors import Refusal
 from inputs.records import STANDARD_LEADS
 from inputs.specs import EcgSpec
 from models.architecture import demo
-from models.bundle import Bundle, BundleDraft, BundleError, verify_bundle, write_bundle
+from models.bundle import Bundle, BundleDraft, BundleError, read_manifest, read_self_test, verify_bundle, write_bundle
 from models.probes import PROBES_SCHEMA_VERSION, Probes
 from models.towers import EchoTower
 
@@ -149,6 +149,12 @@ def test_a_manifest_that_contradicts_code_or_itself_is_refused(bundle_dir, chang
     sealed(bundle_dir, change)
     with pytest.raises(BundleError, match=named):
         Bundle.load(bundle_dir, device="cpu")
+
+
+def test_a_bundle_from_before_there_was_a_self_test_is_read(bundle_dir):
+    sealed(bundle_dir, lambda fields: fields.update(schema_version=1))
+    verify_bundle(bundle_dir)
+    assert read_self_test(bundle_dir, read_manifest(bundle_dir)[0]) is None
 
 
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path):

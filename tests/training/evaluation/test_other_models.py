@@ -91,6 +91,7 @@ IDS, FEATURES = np.array(["a", "b"]), np.ones((2, 3))
         (b"no archive", "cannot be read"),
         (pickle.dumps({"ids": 1}), "cannot be read"),
         (b"", "cannot be read"),
+        (b"\x93NUMPY\x01\x00\x08\x00{[]: 1}\n", "cannot be read"),
         (saved(ids=IDS, features=FEATURES)[:-30], "cannot be read"),
         (saved(ids=IDS.astype(object), features=FEATURES), "cannot be read"),
         (saved(ids=IDS, features=FEATURES.astype(object)), "cannot be read"),
