@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import math
+import os
 import resource
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -31,7 +34,7 @@ from app.routes import (
     refusals,
 )
 from app.service import Service
-from app.settings import Settings
+from app.settings import Settings, SettingsError, without_effect
 from app.web import admin_session, answers, assets, docs, page, session, studies
 
 KEEP_ALIVE_S = 30
@@ -77,9 +80,28 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or interrupt, then answer what was accepted. Raises SettingsError or BundleError."""
     check_access(settings)
+    check_address(settings)
     configure_logging(settings)
+    for sentence in without_effect(os.environ):
+        log.warning("variable_without_effect", message=sentence)
     _tame_malloc()
     run(create_app(settings), settings)
+
+
+def check_address(settings: Settings) -> None:
+    """Raises SettingsError where nobody could bind: said at once, and not when the models have been loaded."""
+    try:
+        *_, (family, kind, protocol, _, address) = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        at = f"port {settings.port} of {settings.host}"
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(f"Another program has {at}: end it, or choose another port with --port.") from None
+        raise SettingsError(f"The service cannot listen on {at}: {error.strerror}.") from None
 
 
 def run(app: FastAPI, settings: Settings) -> None:

@@ -6,12 +6,16 @@ Nothing is read at import. Arguments win over the environment, the environment o
 from __future__ import annotations
 
 import os
+import re
 import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, IPvAnyNetwork, ValidationError
+from pydantic import AfterValidator, Field, IPvAnyNetwork, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
@@ -19,6 +23,16 @@ from ground.errors import Refusal
 
 ENV_PREFIX = "ECHO2ECG_"
 CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
+
+
+_OTHER_VARIABLES = (CONFIG_VARIABLE, f"{ENV_PREFIX}API_KEY")
+"""What is meant for others than the settings."""
+
+
+def _device_name(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", name):
+        raise PydanticCustomError("device_name", "Use auto, cpu, cuda or cuda:N")
+    return name
 
 
 class SettingsError(Refusal):
@@ -44,7 +58,8 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Annotated[str, AfterValidator(_device_name)] = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
 
     max_body_bytes: int = Field(default=32 * 2**20, ge=1)
     """A larger request body is answered 413."""
@@ -134,6 +149,17 @@ class Settings(BaseSettings):
             return ip_address(self.host.strip("[]")).is_loopback
         except ValueError:
             return False
+
+
+def without_effect(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each `ECHO2ECG_*` variable that is no setting: pydantic passes over what it does not know."""
+    known = [ENV_PREFIX + name.upper() for name in Settings.model_fields] + list(_OTHER_VARIABLES)
+    sentences = []
+    for name in sorted(environment):
+        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
+            near = get_close_matches(name.upper(), known, n=1, cutoff=0.75)
+            sentences.append(f"The variable {name} has no effect" + (f": is {near[0]} meant?" if near else "."))
+    return sentences
 
 
 def _sentence(error: ValidationError) -> str:

@@ -30,7 +30,6 @@ app = typer.Typer(
     cls=CommandTable,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="A 12-lead ECG in, the most similar echo studies out. Research software, not a medical device.",
 )
 index_app = typer.Typer(no_args_is_help=True, help="The index life cycle.")
 app.add_typer(embed_app, name="embed")
@@ -38,6 +37,23 @@ app.add_typer(index_app, name="index")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(cohort_app, name="cohort")
 app.add_typer(keys_app, name="keys")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        out.print(f"echo2ecg {version('echo2ecg')}")
+        raise typer.Exit
+
+
+@app.callback()
+def every_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """A 12-lead ECG in, the most similar echo studies out. Research software, not a medical device."""
 
 
 def _named_folder(pair: str) -> tuple[str, Path]:

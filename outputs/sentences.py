@@ -121,8 +121,12 @@ def raised_why(flag: FlagPrediction) -> str:
 
 
 def windows_words(windows: Sequence[SeenWindow]) -> str:
-    """The stretches that the model sees: `0 to 10 s`, `0 to 2.5, 2.5 to 5 s`."""
-    return ", ".join(f"{one.start_s:g} to {one.start_s + one.length_s:g}" for one in windows) + " s"
+    """The stretches that the model sees: `0 to 10 s`, `4 stretches of 2.5 s, from 0, 2.5, 5 and 7.5 s`."""
+    first, *others = windows
+    if not others:
+        return f"{first.start_s:.1f} to {first.start_s + first.length_s:.1f} s"
+    starts = [f"{one.start_s:.1f}" for one in windows]
+    return f"{len(windows)} stretches of {first.length_s:.1f} s, from {', '.join(starts[:-1])} and {starts[-1]} s"
 
 
 def own_words(own: OwnPrediction) -> str:

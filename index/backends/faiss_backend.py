@@ -128,21 +128,21 @@ class FaissIndex:
     def place_on(self, device: str, api: Any = faiss) -> bool:
         """Search on that device from now on: on a GPU only if it gives the CPU's answers; otherwise `notice` says why.
 
-        A device `cuda` of any number is FAISS's first GPU. The copy on the CPU stays: it scores candidates again, takes
-        over when the GPU fails, and is what gets saved.
-        `api` is the module that offers FAISS's GPU functions.
+        `cuda` is the first GPU. The copy on the CPU stays: it scores candidates again, takes over when the GPU fails,
+        and is what gets saved. `api` is the module that offers FAISS's GPU functions.
         """
         if not device.startswith("cuda"):
             self._gpu, self.notice = None, None
             return True
         if not hasattr(api, "StandardGpuResources"):
             return self._stay_on_cpu("this build of FAISS has no GPU support")
-        if api.get_num_gpus() < 1:
-            return self._stay_on_cpu("FAISS sees no GPU")
+        number = int(device.partition(":")[2] or 0)
+        if api.get_num_gpus() <= number:
+            return self._stay_on_cpu(f"FAISS sees no GPU {number}" if number else "FAISS sees no GPU")
         if not self.count:
             return self._stay_on_cpu("an empty index gains nothing from a GPU")
         try:
-            gpu = _GpuCopy(api, self._flat)
+            gpu = _GpuCopy(api, self._flat, number)
             fault = self._gpu_fault(gpu)
         except RuntimeError:  # all that FAISS raises; its text holds build paths, so it is not repeated
             return self._stay_on_cpu("FAISS could not use the GPU")
@@ -275,12 +275,12 @@ class FaissIndex:
 
 
 class _GpuCopy:
-    """The vectors on the first GPU, with the resources that must live as long as they do. Not thread-safe."""
+    """The vectors on a GPU, with the resources that must live as long as they do. Not thread-safe."""
 
-    def __init__(self, api: Any, flat: Any) -> None:
+    def __init__(self, api: Any, flat: Any, number: int) -> None:
         self._api = api
         self._resources = api.StandardGpuResources()
-        self._index = api.index_cpu_to_gpu(self._resources, 0, flat)
+        self._index = api.index_cpu_to_gpu(self._resources, number, flat)
 
     def search(
         self, vectors_BD: NDArray[np.float32], fetch: int, selector_mask_N: NDArray[np.bool_] | None

@@ -246,7 +246,7 @@ def test_a_port_that_is_taken_ends_the_start_with_1(server, folder, tmp_path):
     finally:
         second.stop()
     assert second.process.returncode == 1
-    assert "address already in use" in second.log.read_text()
+    assert "Another program has port" in second.log.read_text()
 
 
 def test_a_damaged_bundle_ends_the_start_with_one_sentence(folder, tmp_path):
