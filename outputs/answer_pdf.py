@@ -131,8 +131,9 @@ def _heading(sheet: _Sheet, report: SearchAnswer | PredictAnswer) -> None:
     if report.withheld_for:
         sheet.write(f"{words.REPORTED if _given(report) else words.WITHHELD}.", _BOLD, _ALARM, _LARGE)
         _warnings(sheet, report.withheld_for, _BOLD)
-    if report.trained_on:
-        sheet.write(report.trained_on, _BOLD, _ALARM)
+    simulated = report.studies_simulated if isinstance(report, SearchAnswer) else None
+    if world := words.world_words(report.trained_on, simulated):
+        sheet.write(world, _BOLD, _ALARM)
     _warnings(sheet, [one for one in report.warnings if one.severity == "warning"], _PLAIN)
     ecg = report.ecg
     recorded = f"ECG: {ecg.format}, {ecg.rate_hz:g} Hz, {ecg.duration_s:.1f} s, {len(ecg.leads)} leads."
@@ -217,7 +218,7 @@ def _predictions(sheet: _Sheet, predictions: Predictions) -> None:
 def _neighbours(sheet: _Sheet, neighbours: Sequence[Neighbour]) -> None:
     sheet.write("Most similar echo studies", _BOLD, points=_LARGE)
     sheet.down_mm += 0.5
-    at_mm = (0.0, 5.0, 42.0, 57.0, 72.0, 84.0, 99.0, 107.0, 114.0)
+    at_mm = (0.0, 5.0, 40.0, 54.0, 68.0, 80.0, 94.0, 101.0, 113.0)
     sheet.row(("#", "Study", "Similarity", "Percentile", "LVEF %", "SHD", "Age", "Sex", "Date"), at_mm, _BOLD)
     for hit in neighbours[:_MOST_NEIGHBOURS]:
         date = "-" if hit.acquired_at is None else hit.acquired_at.date().isoformat()

@@ -44,7 +44,7 @@ export async function showLead(address, lead, opener) {
 
 function draw(Plot, said, place) {
   const ink = getComputedStyle(document.body).color;
-  const line = getComputedStyle(document.documentElement).getPropertyValue("--line");
+  const line = getComputedStyle(place.closest("dialog")).borderTopColor;
   const seconds = said.signal_mv.map((_, sample) => said.start_s + sample / said.rate_hz);
   const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
   const plot = {

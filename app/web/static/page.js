@@ -16,4 +16,10 @@ function enhance(root) {
   }
 }
 
+
 document.addEventListener("htmx:load", (event) => enhance(event.detail.elt));
+// A field that was left empty asks nothing, and need not stand in the address.
+document.addEventListener("htmx:configRequest", (event) => {
+  const asked = event.detail.formData;
+  for (const [name, value] of [...asked.entries()]) if (value === "") asked.delete(name);
+});
