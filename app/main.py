@@ -35,7 +35,7 @@ from app.routes import (
 )
 from app.service import Service
 from app.settings import Settings, SettingsError, without_effect
-from app.web import admin_session, answers, assets, docs, page, session, studies
+from app.web import admin, admin_session, answers, assets, components, docs, page, session, studies
 
 KEEP_ALIVE_S = 30
 ACCEPTED_AT_ONCE = 512
@@ -70,9 +70,11 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.state.service = service
     app.state.info, app.state.description = Kept(), Kept()
     install_handlers(app)
-    pages = (docs, page, session, admin_session, answers, studies, assets)
+    pages = (docs, page, session, admin_session, admin, answers, studies, assets)
     for part in (ecg, index, jobs, keys, refusals, health, info, *pages):
         app.include_router(part.router)
+    if settings.ui_page:
+        app.include_router(components.router)
     add_frame(app, settings, service.metrics, service.recent_refusals)
     return app
 

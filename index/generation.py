@@ -45,30 +45,30 @@ class FileEntry(BaseModel):
     """Size in bytes and sha256 of one file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of its bytes.")
+    size: int = Field(ge=0, description="In bytes.")
 
 
 class GenerationManifest(BaseModel):
     """What a generation holds, who made it and how well it answers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    schema_version: int = Field(ge=1)
-    id: str
-    created: datetime
-    code_version: str
-    bundle_id: str
-    bundle_sha256: str
-    dim: int
-    metric: str
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    schema_version: int = Field(ge=1, description="Of the format.")
+    id: str = Field(description="Its number.")
+    created: datetime = Field(description="When it was made.")
+    code_version: str = Field(description="Of the software that made it.")
+    bundle_id: str = Field(description="The model that made it.")
+    bundle_sha256: str = Field(description="Of the manifest of that model.")
+    dim: int = Field(description="Numbers in a vector.")
+    metric: str = Field(description="How vectors are compared.")
     backend: str = UNNAMED_BACKEND
     """Of `index.backends`; manifests from before there was a choice do not say it."""
-    count: int
-    build: dict[str, str | int | float | bool | None]
+    count: int = Field(description="How many studies it holds.")
+    build: dict[str, str | int | float | bool | None] = Field(description="What it was made with.")
     recall_at_10: float
     """Share of the ten best found, against a plain numpy search, for `recall_queries` queries to the written file."""
-    recall_queries: int
-    files: dict[str, FileEntry]
+    recall_queries: int = Field(description="Queries that recall was measured with.")
+    files: dict[str, FileEntry] = Field(description="By name.")
 
 
 class Generation:

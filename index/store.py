@@ -44,7 +44,14 @@ from index.base import (
     IndexNotWritten,
     IndexProblem,
 )
-from index.generation import MANIFEST_HASH, BuildParameters, Generation, GenerationWriter, read_manifest
+from index.generation import (
+    MANIFEST_HASH,
+    BuildParameters,
+    Generation,
+    GenerationManifest,
+    GenerationWriter,
+    read_manifest,
+)
 
 KEPT_GENERATIONS = 2
 
@@ -128,6 +135,16 @@ class IndexStore:
             except (IndexDamaged, IndexNewer) as error:
                 faults.append(str(error))
         return faults
+
+    def generations(self, most: int) -> list[tuple[str, GenerationManifest | None]]:
+        """Id and manifest of the generations on disk, the newest first; None where a manifest does not verify."""
+        found: list[tuple[str, GenerationManifest | None]] = []
+        for generation_id in self._ids()[: -most - 1 : -1]:
+            try:
+                found.append((generation_id, read_manifest(self._generations / generation_id)))
+            except IndexProblem:
+                found.append((generation_id, None))
+        return found
 
     def info(self) -> dict[str, Any]:
         """The current generation's manifest, and every generation's id. Raises as `open_current`."""

@@ -18,7 +18,7 @@ from app.http.dependencies import SAFE_METHODS
 from app.http.problems import PROBLEM_TYPE
 from outputs.words import DISCLAIMER
 
-_CODES = "x-problem-codes"
+CODES = "x-problem-codes"
 """The codes of a response as a list, for programs; its description names them for people."""
 _FORBIDDEN = ("scope_missing", "foreign_host")
 _OF_A_KEY: dict[int, tuple[str, ...]] = {
@@ -31,8 +31,8 @@ _OF_A_BODY: dict[int, tuple[str, ...]] = {400: ("bad_request",), 408: ("body_tim
 
 
 class BrokenRule(BaseModel):
-    parameter: str
-    message: str
+    parameter: str = Field(description="Where it was given.")
+    message: str = Field(description="What it must be.")
 
 
 class ProblemBody(BaseModel):
@@ -40,7 +40,7 @@ class ProblemBody(BaseModel):
 
     type: str = Field(description="Always about:blank: `code` tells problems apart.")
     title: str = Field(description="The status in words.")
-    status: int
+    status: int = Field(description="As in the first line of the answer.")
     code: str = Field(
         description="Stable, for programs. Each response lists the codes it is known to give; an ECG that cannot be "
         "read or used has further ones with status 422, and newer versions may have more.",
@@ -87,7 +87,7 @@ def _add_common(operation: dict[str, Any], method: str) -> None:
         forbidden = (*_FORBIDDEN, *(() if method in SAFE_METHODS else ("cross_site",)))
         common = _OF_A_KEY | {HTTPStatus.FORBIDDEN: forbidden} | (_OF_A_BODY if "requestBody" in operation else {})
         for status, codes in common.items():
-            own = responses.get(str(status), {}).get(_CODES, [])
+            own = responses.get(str(status), {}).get(CODES, [])
             responses[str(status)] = _response(status, (*own, *codes))
     else:
         operation["security"] = []
@@ -102,5 +102,5 @@ def _response(status: int | None, codes: Sequence[str]) -> dict[str, Any]:
     return {
         "description": f"{phrase}: {named}." if named else f"{phrase}.",
         "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        **({_CODES: list(codes)} if codes else {}),
+        **({CODES: list(codes)} if codes else {}),
     }
