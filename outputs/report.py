@@ -225,13 +225,13 @@ class EcgSummary(BaseModel):
 class AnswerWarning(BaseModel):
     """Something to know of the ECG or its answer. `code` is stable.
 
-    severity: `note` is good to know, `warning` may make the answer wrong, `withheld` forbids it. = Field(description="How much it weighs.")
+    severity: `note` is good to know, `warning` may make the answer wrong, `withheld` forbids it.
     """
 
     code: str = Field(description="Stable, for programs.")
     message: str = Field(description="One sentence for a person.")
     leads: list[str] = Field(description="Those that it is about; empty where it is about all.")
-    severity: Severity = "warning"
+    severity: Severity = Field(default="warning", description="How much it weighs.")
     hint: str | None = Field(default=None, description="What to do. Absent in answers of earlier versions.")
 
 
@@ -365,7 +365,7 @@ class EcgAnswer(BaseModel):
     request_id: str = Field(description="As in the header X-Request-ID and the service's log.")
     bundle: str = Field(description="The model that answered.")
     device: str = Field(description="What it ran on.")
-    ecg: EcgSummary = Field(description="The upload as it was understood.")
+    ecg: EcgSummary = Field(description="What was read of the upload.")
     warnings: list[AnswerWarning] = Field(description="What to know of the ECG and of the answer.")
     withheld: list[str] | None = Field(
         default=None,
