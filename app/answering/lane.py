@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from app.answering.snapshots import Snapshot
 from index.patients import nearest_of_each_patient
+from index.rows import RowSet
 from models.bundle import EcgVerdict
 
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """One prepared ECG. `k` is 0 when only predictions are wanted; allowed_N are row ids, None for all.
+    """One prepared ECG. `k` is 0 when only predictions are wanted; allowed: rows, None for all.
 
     windows_WLN: None of an ECG whose verdict is known already. one_per_patient: whether of each patient the most
     similar study alone is wanted.
@@ -32,7 +33,7 @@ class Query:
     snapshot: Snapshot
     windows_WLN: NDArray[np.float32] | None
     k: int = 0
-    allowed_N: NDArray[np.int64] | None = None
+    allowed: RowSet | None = None
     one_per_patient: bool = False
     verdict: EcgVerdict | None = None
 
@@ -92,7 +93,7 @@ def _search(
     nothing = np.empty(0, np.int64), np.empty(0, np.float32)
     nearest = [nothing for _ in queries]
     searching = [row for row, query in enumerate(queries) if query.k]
-    together = [row for row in searching if queries[row].allowed_N is None and not queries[row].one_per_patient]
+    together = [row for row in searching if queries[row].allowed is None and not queries[row].one_per_patient]
     if together:
         index = queries[together[0]].snapshot.searchable.index
         hits = index.search(vectors_BD[together], max(queries[row].k for row in together))
@@ -106,10 +107,11 @@ def _search(
 
 def _search_alone(query: Query, vector_D: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     generation = query.snapshot.searchable
+    allowed_N = None if query.allowed is None else query.allowed.ids
     if query.one_per_patient:
         patients = generation.catalogue.patients
-        return nearest_of_each_patient(generation.index, vector_D, query.k, query.allowed_N, patients)
-    hits = generation.index.search(vector_D[np.newaxis], query.k, query.allowed_N)
+        return nearest_of_each_patient(generation.index, vector_D, query.k, allowed_N, patients)
+    hits = generation.index.search(vector_D[np.newaxis], query.k, allowed_N)
     found_K = hits.ids_BK[0] >= 0
     return hits.ids_BK[0, found_K], hits.similarity_BK[0, found_K]
 

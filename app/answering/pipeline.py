@@ -10,12 +10,9 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, Self
-
-import numpy as np
-from numpy.typing import NDArray
 
 from app.answering.batcher import Batcher
 from app.answering.lane import Found, Query
@@ -25,6 +22,7 @@ from app.refusals import EcgOfAnotherModel
 from ground.disk import sha256
 from index.catalogue.cards import StudyCard
 from index.catalogue.filters import NO_FILTERS, Filters
+from index.rows import RowSet
 from inputs.ecg.gate.gate import LeadQuality
 from inputs.ecg.judged import judge_ecg
 from inputs.ecg.measured.measure import MeasuredEcg, measure_traced
@@ -116,7 +114,7 @@ class Search:
     narrowed: None where nothing of the kind was asked.
     """
 
-    allowed_N: NDArray[np.int64] | None = field(default=None, repr=False)
+    allowed: RowSet | None = None
     narrowed: Narrowed | None = None
     warnings: tuple[InputWarning, ...] = ()
 
@@ -196,7 +194,7 @@ class Pipeline:
         search = await asyncio.to_thread(_search, snapshot, question)
         if known.verdict is None:
             return Answer(known.sha256, snapshot, known.facts, None, (), clock.timing_ms(), search)
-        query = Query(snapshot, None, question.k, search.allowed_N, question.one_per_patient, known.verdict)
+        query = Query(snapshot, None, question.k, search.allowed, question.one_per_patient, known.verdict)
         found, cards = await self._find(query, clock)
         return Answer(known.sha256, snapshot, known.facts, found, cards, clock.timing_ms(), search)
 
@@ -227,15 +225,15 @@ def _search(snapshot: Snapshot, question: Question) -> Search:
     if not question.k:
         return Search()
     catalogue, patient = snapshot.searchable.catalogue, question.exclude_patient
-    allowed_N = catalogue.allowed(question.filters, exclude_patient=patient)
+    allowed = catalogue.allowed(question.filters, exclude_patient=patient)
     unknown = patient is not None and not catalogue.knows_patient(patient)
-    left_with_none = allowed_N is not None and not len(allowed_N)
+    left_with_none = allowed is not None and not allowed.count
     warnings = (*((_NOT_EXCLUDED,) if unknown else ()), *((_NO_STUDY,) if left_with_none else ()))
     narrowed = None
     if question.filters.asked or question.one_per_patient:
-        studies = catalogue.count if allowed_N is None else len(allowed_N)
+        studies = catalogue.count if allowed is None else allowed.count
         narrowed = Narrowed(question.filters, question.one_per_patient, studies)
-    return Search(allowed_N, narrowed, warnings)
+    return Search(allowed, narrowed, warnings)
 
 
 def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) -> tuple[Query, EcgFacts, Search]:
@@ -266,7 +264,7 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
         tracing,
     )
     windows_WLN = ecg_windows(signal_LN, spec)
-    return Query(snapshot, windows_WLN, question.k, search.allowed_N, question.one_per_patient), ecg, search
+    return Query(snapshot, windows_WLN, question.k, search.allowed, question.one_per_patient), ecg, search
 
 
 def _cards(found: Found, snapshot: Snapshot) -> Sequence[StudyCard]:

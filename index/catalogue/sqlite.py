@@ -24,6 +24,7 @@ from index.catalogue.cards import CataloguedView, StudyCard
 from index.catalogue.filters import NO_FILTERS, Filters
 from index.catalogue.spread import MEASURED, Usual
 from index.patients import Patients
+from index.rows import RowSet
 
 _metadata = sa.MetaData()
 _studies = sa.Table(
@@ -120,8 +121,8 @@ class Catalogue:
         by_row = {card.row_id: card for card in self._cards(_studies.c.row_id.in_(wanted))}
         return [by_row[row_id] for row_id in wanted]
 
-    def allowed(self, filters: Filters = NO_FILTERS, *, exclude_patient: str | None = None) -> NDArray[np.int64] | None:
-        """Row ids that a search may return, ascending; None where nothing is left out.
+    def allowed(self, filters: Filters = NO_FILTERS, *, exclude_patient: str | None = None) -> RowSet | None:
+        """Rows that a search may return; None where nothing is left out.
 
         Raises FilterRefused where it is not known which moment a filter means.
         """
@@ -134,7 +135,7 @@ class Catalogue:
             if exclude_patient is not None:
                 theirs = sa.select(_studies.c.row_id).where(_studies.c.patient_id == exclude_patient)
                 rows_N = np.setdiff1d(rows_N, connection.scalars(theirs).all(), assume_unique=True)
-        return None if len(rows_N) == self.count else rows_N
+        return None if len(rows_N) == self.count else RowSet.of(rows_N)
 
     def knows_patient(self, patient_id: str) -> bool:
         """Whether a study of the patient with this pseudonym is here."""
