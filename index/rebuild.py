@@ -128,7 +128,7 @@ def write_index(
         "device": str(bundle.device),
         "clips_per_batch": CLIPS_PER_BATCH,
         "cohort_tables_sha256": cohort.echo_tables_sha256,
-        **({"simulated": True} if cohort.about.is_simulated else {}),
+        **({"simulated": True} if _is_simulated(cohort) else {}),
     }
     with (
         store.write(
@@ -157,6 +157,14 @@ def write_index(
         generation.add_file("report.json", (json.dumps(report.to_dict(), indent=2) + "\n").encode())
         generation.publishing = publishing(report)
     return report
+
+
+def _is_simulated(cohort: OpenCohort) -> bool:
+    """A `cohort.json` that cannot be read stops no rebuild that needs nothing of it."""
+    try:
+        return cohort.about.is_simulated
+    except CohortError:
+        return False
 
 
 ViewKey = tuple[str, str]
