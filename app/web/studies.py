@@ -11,7 +11,7 @@ from app.answering.answered import study_detail
 from app.http.dependencies import ServiceDep
 from app.http.problems import NotFound
 from app.web import render
-from app.web.shown import page
+from app.web.shown import page, viewer_of
 from ground.findings import phenotype_of
 
 router = APIRouter(include_in_schema=False)
@@ -38,6 +38,7 @@ async def show_study_page(request: Request, service: ServiceDep, study_id: str) 
         simulated=bool(generation.manifest.build.get("simulated")),
         back=f"/answers/{of}" if len(of) == _NAME_LETTERS and of.replace("-", "").replace("_", "").isalnum() else "",
         phenotype_of=phenotype_of,
+        viewer_of=viewer_of(service.settings),
         with_keys=service.keys.enforced,
     )
     return HTMLResponse(html)
