@@ -5,11 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import logging
-<<<<<<< HEAD
 import re
-=======
 import socket
->>>>>>> p4
 import traceback
 import warnings
 from pathlib import Path
@@ -19,13 +16,8 @@ import structlog
 from fastapi import FastAPI
 
 from app.logs import configure_logging
-<<<<<<< HEAD
-from app.main import server_config
-from app.settings import Settings, SettingsError
-=======
-from app.main import check_address
+from app.main import check_address, server_config
 from app.settings import Settings, SettingsError, without_effect
->>>>>>> p4
 
 
 @pytest.fixture(autouse=True)
@@ -146,12 +138,12 @@ def test_a_librarys_traceback_reaches_no_log(capsys, text, failure, kind):
     assert json.loads(line)["kind"] == kind
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(("drain_s", "waits_s"), [(0.2, 1), (25.0, 25), (25.5, 26)])
 def test_uvicorn_waits_no_shorter_than_the_drain_that_was_set(drain_s, waits_s):
     settings = Settings(bundle_dir="b", index_dir="i", drain_timeout_s=drain_s)
     assert server_config(FastAPI(), settings).timeout_graceful_shutdown == waits_s
-=======
+
+
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1"])
 def test_a_device_is_served_by_its_name(device):
     assert Settings(bundle_dir="b", index_dir="i", device=device).device == device
@@ -184,4 +176,3 @@ def test_an_address_that_cannot_be_had_is_one_sentence_before_anything_is_loaded
     for host in ("192.0.2.1", "nobody.invalid"):
         with pytest.raises(SettingsError, match=f"cannot listen on port {port} of {host}"):
             check_address(Settings(bundle_dir="b", index_dir="i", port=port, host=host))
->>>>>>> p4
