@@ -69,9 +69,10 @@ async def ask_by_form(request: Request, service: ServiceDep) -> HTMLResponse:
             answer = await ask(request, service, form.upload, question)
             page = await asyncio.to_thread(_answer_page, answer, request.state.request_id, question)
     except Unauthorised as problem:
+        noted_problem(request, problem)
         return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
     except ValidationError as error:
-        return _form(service, problem_of_validation(_as_query(error)))
+        return _form(service, noted_problem(request, problem_of_validation(_as_query(error))))
     except EXPECTED as error:
         return _form(service, noted_problem(request, error))
     return HTMLResponse(page)
