@@ -31,6 +31,7 @@ def page(show: Page) -> Page:
             require(request, service, "query", looks_at_parameters=True)
             return await show(request=request, service=service, **given)
         except Unauthorised as problem:
+            noted_problem(request, problem)
             return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
         except EXPECTED as error:
             refused = noted_problem(request, error)

@@ -104,20 +104,3 @@ def test_without_keys_nobody_makes_one_over_http(start_app):
         assert running.client.get("/v1/keys").json() == {"enforced": False, "keys": []}
         refused = make(running, {})
         assert (refused.status_code, refused.json()["code"]) == (409, "no_keys_file")
-
-
-def test_refusals_are_counted_by_reason_and_about_nobody(running, admin):
-    for _ in range(3):
-        running.client.get("/v1/studies/SECRET-ID", headers=admin)
-    running.client.get("/v1/index")
-    told = running.client.get("/v1/refusals", headers=admin)
-    assert "SECRET-ID" not in told.text
-    most, *others = told.json()["refusals"]
-    assert {name: most[name] for name in ("code", "method", "route", "count")} == {
-        "code": "unknown_study",
-        "method": "GET",
-        "route": "/v1/studies/{study_id}",
-        "count": 3,
-    }
-    assert [(one["code"], one["count"]) for one in others] == [("key_required", 1)]
-    assert told.json()["minutes"] == 60
