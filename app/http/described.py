@@ -84,7 +84,9 @@ def _add_common(operation: dict[str, Any], method: str) -> None:
         del responses["422"]  # FastAPI's own
     if "security" in operation:
         scope = next(iter(operation["security"][0].values()))[0]
-        operation["description"] += f"\n\nNeeds a key with the scope `{scope}`."
+        operation["description"] = (
+            f"{operation.get('description', '')}\n\nNeeds a key with the scope `{scope}`.".lstrip()
+        )
         forbidden = (*_FORBIDDEN, *(() if method in SAFE_METHODS else ("cross_site",)))
         common = _OF_A_KEY | {HTTPStatus.FORBIDDEN: forbidden} | (_OF_A_BODY if "requestBody" in operation else {})
         for status, codes in common.items():
