@@ -25,6 +25,7 @@ from app.routes import (
     health,
     index,
     info,
+    studies,
 )
 from app.service import Service
 from app.settings import Settings
@@ -62,7 +63,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.state.service = service
     app.state.info, app.state.description = Kept(), Kept()
     install_handlers(app)
-    for part in (ecg, index, health, info, docs, page, stylesheet):
+    for part in (ecg, index, studies, health, info, docs, page, stylesheet):
         app.include_router(part.router)
     add_frame(app, settings, service.metrics)
     return app

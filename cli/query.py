@@ -15,7 +15,8 @@ from cli.advice import in_options
 from cli.console import led_by, out
 from ground.errors import Refusal
 from outputs import sentences, words
-from outputs.report import FlagPrediction, Neighbour, NeighbourSummary, Predictions, SearchAnswer
+from outputs.report import FlagPrediction, NeighbourSummary, Predictions, SearchAnswer
+from outputs.study import Neighbour
 
 TIMEOUT_S = 60.0
 

@@ -25,13 +25,13 @@ from ground.letters import made_visible
 from outputs.report import (
     LvefPrediction,
     MeasuredEcg,
-    Neighbour,
     OwnPrediction,
     PredictAnswer,
     Predictions,
     SearchAnswer,
     ShdPrediction,
 )
+from outputs.study import Neighbour
 from outputs.words import what_to_do
 
 Cell = str | float | bool

@@ -1,7 +1,7 @@
 """From a prepared ECG to its predictions and its nearest studies, on one immutable snapshot.
 
-`retrieve` is what the batcher's lane calls: embed and probe the whole batch, then search. The lane is one thread,
-because an index is not thread-safe.
+`retrieve` is what the batcher's lane calls: embed and probe the whole batch, then search; what has its vector already
+is only searched with. The lane is one thread, because an index is not thread-safe.
 
 Letters: W windows, L leads, N samples, D dimensions, K neighbours, B queries.
 """
@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,28 @@ from models.bundle import EcgVerdict
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """One prepared ECG. `k` is 0 when only predictions are wanted; allowed_N are row ids, None for all."""
+    """One prepared ECG. `k` is 0 when only predictions are wanted; allowed_N are row ids, None for all.
+
+    verdict: what is known of it already, so that it is searched with and not embedded; without its windows then. Of
+    what is no ECG, `of_vector` makes one.
+    """
 
     snapshot: Snapshot
-    windows_WLN: NDArray[np.float32]
+    windows_WLN: NDArray[np.float32] | None
     k: int = 0
     allowed_N: NDArray[np.int64] | None = None
+    verdict: EcgVerdict | None = None
+
+    def __post_init__(self) -> None:
+        if (self.windows_WLN is None) == (self.verdict is None):
+            raise ValueError("a query has windows, or a verdict on them")
+
+    @classmethod
+    def of_vector(
+        cls, snapshot: Snapshot, vector_D: NDArray[np.float32], k: int, allowed_N: NDArray[np.int64] | None = None
+    ) -> Self:
+        """A search with a unit vector of the index's space, such as a study's."""
+        return cls(snapshot, None, k, allowed_N, EcgVerdict(np.empty(0, np.float32), vector_D, None, None, {}, None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +64,8 @@ def retrieve(queries: Sequence[Query]) -> list[Found]:
     """Embed, probe and search a batch; queries of different snapshots or window counts do not mix."""
     alike: dict[tuple[int, tuple[int, ...]], list[int]] = defaultdict(list)
     for position, query in enumerate(queries):
-        alike[id(query.snapshot), query.windows_WLN.shape].append(position)
+        shape = () if query.windows_WLN is None else query.windows_WLN.shape
+        alike[id(query.snapshot), shape].append(position)
     answered: dict[int, Found] = {}
     for positions in alike.values():
         answered.update(zip(positions, _retrieve_alike([queries[position] for position in positions]), strict=True))
@@ -55,20 +73,28 @@ def retrieve(queries: Sequence[Query]) -> list[Found]:
 
 
 def _retrieve_alike(queries: Sequence[Query]) -> list[Found]:
-    embedder = queries[0].snapshot.embedder
     started = time.perf_counter()
-    ecgs = embedder.embed_ecgs(np.stack([query.windows_WLN for query in queries]))
+    verdicts = _verdicts(queries)
     embedded = time.perf_counter()
-    vectors_BD = ecgs.embeddings_BD
-    if vectors_BD is None:  # of a model that predicts only, which the pipeline lets nobody search with
-        vectors_BD = np.empty((len(queries), 0), np.float32)
+    nothing_D = np.empty(0, np.float32)  # of a model that predicts only, which the pipeline lets nobody search with
+    vectors_BD = np.stack([nothing_D if one.embedding_D is None else one.embedding_D for one in verdicts])
     hits = _search(queries, vectors_BD)
     percentile_BK = _percentiles(queries, vectors_BD, [similarity_K for _, similarity_K in hits])
     searched = time.perf_counter()
     return [
-        Found(ecgs.row(number), *hit, percentile_K, embed_s=embedded - started, search_s=searched - embedded)
-        for number, (hit, percentile_K) in enumerate(zip(hits, percentile_BK, strict=True))
+        Found(verdict, *hit, percentile_K, embed_s=embedded - started, search_s=searched - embedded)
+        for verdict, hit, percentile_K in zip(verdicts, hits, percentile_BK, strict=True)
     ]
+
+
+def _verdicts(queries: Sequence[Query]) -> list[EcgVerdict]:
+    """Those that are known, or that the model gives; either holds for all of the queries."""
+    known = [query.verdict for query in queries if query.verdict is not None]
+    if known:
+        return known
+    windows = [query.windows_WLN for query in queries if query.windows_WLN is not None]
+    ecgs = queries[0].snapshot.embedder.embed_ecgs(np.stack(windows))
+    return [ecgs.row(number) for number in range(len(queries))]
 
 
 def _search(

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.answering.batcher import Batcher
 from app.answering.lane import Found, Query
 from app.answering.snapshots import Snapshot
@@ -90,7 +93,8 @@ class EcgFacts:
 class Answer:
     """Everything an answer is made of. `sha256` is the upload's; `cards` are in the order of `found.ids_K`.
 
-    found: None where the answer is withheld.
+    found: None where the answer is withheld. view_similarities: for each card the cosine of the ECG with each view
+    alone; empty where the generation has no such vectors.
     """
 
     sha256: str
@@ -99,6 +103,7 @@ class Answer:
     found: Found | None
     cards: Sequence[StudyCard]
     timing_ms: dict[str, float]
+    view_similarities: Sequence[NDArray[np.float32]] = ()
 
 
 class Reader(Protocol):
@@ -132,8 +137,8 @@ class Pipeline:
             found, waited_s = await self.batcher.submit(query)
         clock.set(queue=waited_s, embed=found.embed_s, search=found.search_s)
         with clock.stage("catalogue"):
-            cards = await asyncio.to_thread(_cards, found, query.snapshot)
-        return Answer(upload.sha256, query.snapshot, ecg, found, cards, clock.timing_ms())
+            cards, alone = await asyncio.to_thread(_cards, found, query.snapshot)
+        return Answer(upload.sha256, query.snapshot, ecg, found, cards, clock.timing_ms(), alone)
 
     def _read(self, upload: Upload, question: Question, clock: _Clock) -> tuple[Query, EcgFacts]:
         """Both on one thread, so that there are never more recordings in memory than threads."""
@@ -176,8 +181,13 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
     return Query(snapshot, ecg_windows(signal_LN, spec), question.k, allowed_N), ecg
 
 
-def _cards(found: Found, snapshot: Snapshot) -> Sequence[StudyCard]:
-    return snapshot.searchable.catalogue.cards(found.ids_K) if len(found.ids_K) else ()
+def _cards(found: Found, snapshot: Snapshot) -> tuple[Sequence[StudyCard], Sequence[NDArray[np.float32]]]:
+    """And how similar each of their views is alone."""
+    vector_D = found.verdict.embedding_D
+    if not len(found.ids_K) or vector_D is None:
+        return (), ()
+    cards = snapshot.searchable.catalogue.cards(found.ids_K)
+    return cards, snapshot.searchable.view_similarities(cards, vector_D)
 
 
 class _Clock:

@@ -1,4 +1,4 @@
-"""The index: what is served, its studies, and rebuilds as jobs."""
+"""The index: what is served, and rebuilds as jobs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Request, Response
 
-from app.answering.answered import study_detail
 from app.http.bodies import takes_at_most
 from app.http.dependencies import AdminKey, QueryKey, ServiceDep
-from app.http.problems import PROBLEMS, InvalidParameter, NotFound
+from app.http.problems import PROBLEMS, InvalidParameter
 from app.jobs import StoredJob
 from app.schemas import IndexView, JobView, RebuildRequest
 from app.service import Service
-from outputs.report import StudyDetail
 
 REBUILD_BYTES = 1024
 """This body is taken apart before anybody is known: the name of a source needs no more."""
@@ -82,33 +80,6 @@ async def cancel_job(service: ServiceDep, job_id: str) -> Response:
     """End a running rebuild; what it embedded is kept for the next one."""
     content = await asyncio.to_thread(_written, await service.jobs.cancel(job_id))
     return Response(content, media_type="application/json")
-
-
-@router.get(
-    "/studies/{study_id}/views/{view_id}/thumbnail",
-    dependencies=[QueryKey],
-    response_class=Response,
-    responses={200: {"content": {"image/jpeg": {}}}},
-)
-async def show_thumbnail(service: ServiceDep, study_id: str, view_id: str) -> Response:
-    """A still of one view."""
-    snapshot = service.retriever.current  # held, so that a swap does not close its generation while it is read
-    generation = snapshot.searchable
-    jpeg = await asyncio.to_thread(generation.catalogue.thumbnail, study_id, view_id)
-    if jpeg is None:
-        raise NotFound("unknown_view", "There is no thumbnail of this view in the index.")
-    return Response(jpeg, media_type="image/jpeg")
-
-
-@router.get("/studies/{study_id}", dependencies=[QueryKey])
-async def show_study(service: ServiceDep, study_id: str) -> StudyDetail:
-    """One study of the index."""
-    snapshot = service.retriever.current  # held, so that a swap does not close its generation while it is read
-    generation = snapshot.searchable
-    card = await asyncio.to_thread(generation.catalogue.card, study_id)
-    if card is None:
-        raise NotFound("unknown_study", "There is no study with this id in the index.")
-    return study_detail(card, generation)
 
 
 def _written(job: StoredJob) -> str:

@@ -30,6 +30,8 @@ from index.base import IndexBusy, IndexNotWritten
 from index.catalogue.spread import Spread
 from index.rebuild import CLIPS_PER_BATCH, is_current, write_index
 from index.store import IndexStore
+from inputs.echo.cine import CINE_FRAMES
+from inputs.echo.prepare import prepare_clip
 from inputs.specs import EchoSpec
 from models.device import Machine
 
@@ -71,8 +73,6 @@ def test_measurements_of_the_table_are_in_the_index_and_unknown_ones_are_not(coh
 
 
 def test_a_study_lies_where_its_own_views_put_it(cohort, tmp_path):
-    from inputs.echo.prepare import prepare_clip
-
     rebuild(cohort, tmp_path / "index")
     generation = IndexStore(tmp_path / "index").open_current()
     bundle = FakeBundle()
@@ -137,7 +137,8 @@ def test_clips_are_read_while_others_are_embedded(tmp_path):
     assert sum(seen) >= 8
 
 
-def test_only_the_frames_that_the_encoder_sees_are_asked_for(cohort, tmp_path):
+@pytest.mark.parametrize(("frames", "expected"), [(4, CINE_FRAMES), (30, 88)])
+def test_no_more_frames_are_asked_for_than_the_encoder_or_a_cine_takes(cohort, tmp_path, frames, expected):
     asked = set()
 
     class Noting(FakeReader):
@@ -145,8 +146,10 @@ def test_only_the_frames_that_the_encoder_sees_are_asked_for(cohort, tmp_path):
             asked.add((max_frames, every))
             return super().read_echo(path, max_frames=max_frames, every=every)
 
-    rebuild(cohort, tmp_path / "index", reader=Noting(), bundle=FakeBundle(spec=EchoSpec(frames=4, stride=3, size=8)))
-    assert asked == {(10, 3)}
+    rebuild(
+        cohort, tmp_path / "index", reader=Noting(), bundle=FakeBundle(spec=EchoSpec(frames=frames, stride=3, size=8))
+    )
+    assert asked == {(expected, 3)}
 
 
 def test_progress_counts_views_when_their_batch_is_kept(cohort, tmp_path):
