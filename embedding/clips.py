@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -27,7 +28,9 @@ from embedding.view_cache import EmbeddedView, ViewCache
 from ground.disk import sha256
 from inputs.echo.cine import CINE_FRAMES, cine_webp
 from inputs.echo.prepare import prepare_clip, small_clip, still_jpeg
+from inputs.errors import InputError
 from inputs.opened import File
+from inputs.records import EchoClip
 from inputs.specs import EchoSpec
 from models.bundle import Bundle
 from models.device import Machine
@@ -193,19 +196,27 @@ class _Shard:
         kept = self.cache.get(file_sha256)
         lacks_cine = self.pictures and self.cache.cine(file_sha256, cine_made_by(spec)) is None
         is_kept = kept is not None and bool(kept.thumbnail_jpeg or not self.pictures)
-        if is_kept and not lacks_cine:
+        if is_kept:
+            if lacks_cine:
+                with suppress(InputError):  # what is kept stays, whatever has become of reading the file
+                    self._put_cine(file_sha256, small_clip(self._read(row.path, file_sha256, read_clip_to_show)))
             return _Clip(file_sha256)
         if self.decoded is not None and file_sha256 in self.decoded:
             if reason := self.decoded.note(file_sha256):
                 return Refused(reason, lasting=True)
             return _Clip(file_sha256, normalised_clip(self.decoded[file_sha256], spec))
-        read = read_clip_to_show if lacks_cine else read_clip
-        clip = unchanged(row.path, file_sha256, clip_sha256, lambda: read(row.path, spec, self.reader))
-        prepared_CTHW = None if is_kept else prepare_clip(clip, spec)
-        small = small_clip(clip)
+        clip = self._read(row.path, file_sha256, read_clip_to_show if lacks_cine else read_clip)
+        prepared_CTHW, small = prepare_clip(clip, spec), small_clip(clip)
         if lacks_cine:
-            self.cache.put_cine(file_sha256, cine_made_by(spec), cine_webp(small))
+            self._put_cine(file_sha256, small)
         return _Clip(file_sha256, prepared_CTHW, still_jpeg(small))
+
+    def _read(self, path: File, file_sha256: str, read: Callable[[File, EchoSpec, Reader], EchoClip]) -> EchoClip:
+        spec = self.bundle.manifest.echo
+        return unchanged(path, file_sha256, clip_sha256, lambda: read(path, spec, self.reader))
+
+    def _put_cine(self, file_sha256: str, small: EchoClip) -> None:
+        self.cache.put_cine(file_sha256, cine_made_by(self.bundle.manifest.echo), cine_webp(small))
 
 
 class _Batch(Generic[_Key]):

@@ -23,7 +23,7 @@ _SHOWN_HZ = 14.0
 """About as many frames are shown in a second: every n-th of those held, so that the steps between them are even."""
 _USUAL_HZ = 30.0
 """Of a file that does not state its rate. It may then run too fast or too slow; most machines export with it."""
-_TRIES = ((160, 40, 1), (160, 15, 1), (160, 15, 2), (112, 15, 2), (80, 5, 4), (40, 0, 8))
+_TRIES = ((160, 30, 1), (160, 15, 1), (160, 15, 2), (112, 15, 2), (80, 5, 4), (40, 0, 8))
 """Side in pixels, quality, and every how many frames, until the picture is small enough. Noise fits at the last."""
 _EFFORT = 2
 """Of WebP's 0 to 6: a fifth smaller than with none; with 4 it takes twice as long and is a tenth smaller still."""

@@ -140,6 +140,19 @@ def test_damage_that_the_encoder_does_not_see_costs_frames_of_the_cine_and_no_vi
     assert cine.startswith(b"RIFF")
 
 
+def test_a_kept_view_whose_file_cannot_be_read_now_stays_without_its_cine(clips, micro_recipe, tmp_path, monkeypatch):
+    bundle = echo_bundle(tmp_path / "one", micro_recipe)
+    before, _ = view_vectors(bundle, clips, tmp_path)
+
+    def fails(*_, **__):
+        raise UnreadableFile("reading_failed", "The file could not be read in time.")
+
+    monkeypatch.setattr(_ThisProcess, "read_echo", fails)
+    after, embedded = view_vectors(bundle, clips, tmp_path, pictures=True)
+    assert (embedded.reused, embedded.skipped, list(after)) == (len(clips), {}, list(before))
+    assert set(cines(bundle, clips, tmp_path).values()) == {None}
+
+
 def test_who_wants_pictures_does_not_take_a_view_without_a_thumbnail(clips, micro_recipe, tmp_path):
     bundle = echo_bundle(tmp_path / "one", micro_recipe)
     with ArrayStore(tmp_path / "clips", np.uint8) as decoded:

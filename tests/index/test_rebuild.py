@@ -30,7 +30,6 @@ from index.base import IndexBusy, IndexNotWritten
 from index.catalogue.spread import Spread
 from index.rebuild import CLIPS_PER_BATCH, is_current, write_index
 from index.store import IndexStore
-from inputs.echo.cine import CINE_FRAMES
 from inputs.echo.prepare import prepare_clip
 from inputs.specs import EchoSpec
 from models.device import Machine
@@ -135,21 +134,6 @@ def test_clips_are_read_while_others_are_embedded(tmp_path):
 
     rebuild(cohort, tmp_path / "index", bundle=Watching(), reader=Noting())
     assert sum(seen) >= 8
-
-
-@pytest.mark.parametrize(("frames", "expected"), [(4, CINE_FRAMES), (30, 88)])
-def test_no_more_frames_are_asked_for_than_the_encoder_or_a_cine_takes(cohort, tmp_path, frames, expected):
-    asked = set()
-
-    class Noting(FakeReader):
-        def read_echo(self, path, *, max_frames=None, every=1):
-            asked.add((max_frames, every))
-            return super().read_echo(path, max_frames=max_frames, every=every)
-
-    rebuild(
-        cohort, tmp_path / "index", reader=Noting(), bundle=FakeBundle(spec=EchoSpec(frames=frames, stride=3, size=8))
-    )
-    assert asked == {(expected, 3)}
 
 
 def test_progress_counts_views_when_their_batch_is_kept(cohort, tmp_path):

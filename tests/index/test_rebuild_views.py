@@ -11,8 +11,9 @@ from made_up_cohorts import FakeBundle, FakeReader, make_cohort, rebuild
 
 from embedding.clips import CACHE_FILE
 from index.store import IndexStore
-from inputs.echo.cine import MAX_CINE_BYTES
+from inputs.echo.cine import CINE_FRAMES, MAX_CINE_BYTES
 from inputs.echo.prepare import prepare_clip
+from inputs.specs import EchoSpec
 
 
 @pytest.fixture
@@ -54,3 +55,18 @@ def test_a_rebuild_on_what_an_older_version_kept_adds_cines_and_embeds_nothing(c
     report = rebuild(cohort, tmp_path / "index", bundle=bundle)
     assert (report.embedded, report.reused, bundle.batches) == (0, 18, [])
     assert IndexStore(tmp_path / "index").open_current().held()["cines"]["views"] == 18
+
+
+@pytest.mark.parametrize(("frames", "expected"), [(4, CINE_FRAMES), (30, 88)])
+def test_no_more_frames_are_asked_for_than_the_encoder_or_a_cine_takes(cohort, tmp_path, frames, expected):
+    asked = set()
+
+    class Noting(FakeReader):
+        def read_echo(self, path, *, max_frames=None, every=1):
+            asked.add((max_frames, every))
+            return super().read_echo(path, max_frames=max_frames, every=every)
+
+    rebuild(
+        cohort, tmp_path / "index", reader=Noting(), bundle=FakeBundle(spec=EchoSpec(frames=frames, stride=3, size=8))
+    )
+    assert asked == {(expected, 3)}
