@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from types import FrameType
+from typing import Any
 
 import structlog
 import uvicorn
@@ -24,6 +25,7 @@ from app.http.kept import Kept
 from app.http.origins import ConnectionLimits, Connections
 from app.http.problems import install_handlers
 from app.logs import configure_logging
+from app.recent_refusals import RecentRefusals
 from app.routes import (
     ecg,
     health,
@@ -32,10 +34,11 @@ from app.routes import (
     jobs,
     keys,
     refusals,
+    studies,
 )
 from app.service import Service
 from app.settings import Settings, SettingsError, without_effect
-from app.web import admin, admin_session, answers, assets, components, docs, page, session, studies
+from app.web import admin, admin_session, answers, assets, components, docs, page, session, study_page
 
 KEEP_ALIVE_S = 30
 ACCEPTED_AT_ONCE = 512
@@ -68,10 +71,11 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         redirect_slashes=False,  # a redirect would lead to whatever name the caller gave this host
     )
     app.state.service = service
+    app.state.recent_refusals = service.recent_refusals
     app.state.info, app.state.description = Kept(), Kept()
     install_handlers(app)
-    pages = (docs, page, session, admin_session, admin, answers, studies, assets)
-    for part in (ecg, index, jobs, keys, refusals, health, info, *pages):
+    pages = (docs, page, session, admin_session, admin, answers, study_page, assets)
+    for part in (ecg, index, studies, jobs, keys, refusals, health, info, *pages):
         app.include_router(part.router)
     if settings.ui_page:
         app.include_router(components.router)
@@ -91,19 +95,30 @@ def serve(settings: Settings) -> None:
 
 
 def check_address(settings: Settings) -> None:
-    """Raises SettingsError where nobody could bind: said at once, and not when the models have been loaded."""
+    """Raises SettingsError where nobody could listen: said at once, and not when the models have been loaded."""
+    at = f"port {settings.port} of {settings.host}"
     try:
-        *_, (family, kind, protocol, _, address) = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        with socket.socket(family, kind, protocol) as probe:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise SettingsError(f"The service cannot listen on {at}: {error.strerror}.") from None
+    tried = [_binding_fails(family, address) for family, _, _, _, address in found]
+    failures = [failure for failure in tried if failure is not None]
+    if any(failure.errno == errno.EADDRINUSE for failure in failures):
+        raise SettingsError(f"Another program has {at}: end it, or choose another port with --port.")
+    if len(failures) == len(found):  # a name may stand for an address of a kind that this machine has not
+        raise SettingsError(f"The service cannot listen on {at}: {failures[0].strerror}.")
+
+
+def _binding_fails(family: int, address: Any) -> OSError | None:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:  # as the server will: IPv4 is another's business
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             probe.bind(address)
     except OSError as error:
-        at = f"port {settings.port} of {settings.host}"
-        if error.errno == errno.EADDRINUSE:
-            raise SettingsError(f"Another program has {at}: end it, or choose another port with --port.") from None
-        raise SettingsError(f"The service cannot listen on {at}: {error.strerror}.") from None
+        return error
+    return None
 
 
 def run(app: FastAPI, settings: Settings) -> None:
@@ -122,11 +137,16 @@ def run(app: FastAPI, settings: Settings) -> None:
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """uvicorn with our limits and without its own logs, which hold whole addresses."""
+    recent: RecentRefusals = getattr(app.state, "recent_refusals", None) or RecentRefusals()
+
+    def note_refusal(code: str) -> None:
+        recent.note("other", "unmatched", code)  # what was refused never became a request
+
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http=BoundedProtocol.among(Connections(connection_limits(settings))),
+        http=BoundedProtocol.among(Connections(connection_limits(settings), note_refusal)),
         backlog=ACCEPTED_AT_ONCE,
         ws="none",
         log_config=None,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 MINUTES = 60
 MAX_REASONS = 64
 """In each minute; what is more is counted together as `other`."""
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 """A caller may write any word in their place."""
 
 

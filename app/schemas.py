@@ -187,6 +187,15 @@ class SearchQuery(ReadQuery, StudyQuery):
         return self.narrows(super().question())
 
 
+class SimilarQuery(BaseModel):
+    """Which studies like one of the index are wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    k: int = Field(default=DEFAULT_K, ge=1, le=MAX_K, description="How many studies.")
+    exclude_patient: bool = Field(default=True, description="Leave out the other studies of its patient.")
+
+
 class RebuildRequest(BaseModel):
     """Which cohort to index, by its name in the settings; may be left out where there is only one."""
 

@@ -103,6 +103,9 @@ class Settings(BaseSettings):
 
     kept_answers_minutes: float = Field(default=60.0, gt=0, le=24 * 60)
     """How long the page keeps an answer, in memory alone, so that its address can be gone back to."""
+    viewer_url: str | None = Field(default=None, pattern=r"^https?://[^\s{}]*\{study_id\}[^\s{}]*$")
+    """Where a study can be looked at, such as `https://viewer.example.org/?study={study_id}`: each study of an answer
+    then has a link there."""
     kept_answers_bytes: int = Field(default=64 * 2**20, ge=0)
     """What kept answers may take together, some 300 kB each; the oldest go first."""
 

@@ -147,13 +147,18 @@ class IndexStore:
         return found
 
     def info(self) -> dict[str, Any]:
-        """The current generation's manifest, and every generation's id. Raises as `open_current`."""
+        """The current generation's manifest, what it has of its views, and every generation's id.
+
+        Raises as `open_current`.
+        """
         generation = self.open_current()
+        held = generation.held()
         generation.close()
         return {
             "current": generation.id,
             "degraded": generation.degraded,
             "generations": self._ids(),
+            **held,
             "manifest": generation.manifest.model_dump(mode="json"),
         }
 

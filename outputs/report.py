@@ -6,7 +6,6 @@ null: write with `exclude_unset`. What is unknown of a study is null. Members th
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -15,6 +14,7 @@ from inputs.records import Severity
 from models.findings import Finding
 from models.prediction_sets import CoverageKind
 from outputs.narrowed import SearchFilters
+from outputs.study import Neighbour
 from outputs.words import flag_words
 
 
@@ -235,55 +235,6 @@ class AnswerWarning(BaseModel):
     hint: str | None = Field(default=None, description="What to do. Absent in answers of earlier versions.")
 
 
-class View(BaseModel):
-    view_id: str = Field(description="Its name within the study.")
-    view: str | None = Field(description="What it shows, such as `A4C`; null where nobody said it.")
-    pool_weight: float = Field(description="How much this view counts in the study's vector; sums to 1 over its views.")
-    thumbnail_url: str | None = Field(default=None, description="Absent where the index has no picture of the view.")
-    cine_url: str | None = Field(default=None, description="A moving picture; absent where the index has none.")
-    similarity: float | None = Field(
-        default=None, description="Of this view alone to the ECG. Absent in older indexes."
-    )
-    made_of: Literal["vector"] | None = Field(
-        default=None,
-        description="`vector`: the index was given this view as a vector, without its clip, so that it has no "
-        "thumbnail. Absent for a clip.",
-    )
-
-    @property
-    def name(self) -> str:
-        """What the view shows, where somebody said it, else its id."""
-        return self.view or self.view_id
-
-
-class Study(BaseModel):
-    """One echo study. Unknown values are null; the patient is never named."""
-
-    study_id: str = Field(description="Its name in the index.")
-    acquired_at: datetime | None = Field(description="When it was made.")
-    age: float | None = Field(description="Of the patient at the study, in years.")
-    sex: str | None = Field(description="`female` or `male`.")
-    lvef_percent: float | None = Field(description="As measured, in percent.")
-    shd: bool | None = Field(description="Whether structural heart disease was found.")
-
-
-class Neighbour(Study):
-    rank: int = Field(description="From 1, the most similar.")
-    similarity: float = Field(description="Cosine between ECG and study, -1 to 1.")
-    percentile: float | None = Field(
-        default=None,
-        description="Percentage of the index, told by a sample of it, that is less similar to this ECG: a place in "
-        "this index, highest for the first study however unlike the ECG it is. Absent below 100 studies.",
-    )
-    n_views: int = Field(description="How many views the study has.")
-    views: list[View] = Field(description="In the order of the index.")
-
-    @property
-    def heaviest_views(self) -> list[View]:
-        """The view that counts most first."""
-        return sorted(self.views, key=lambda view: -view.pool_weight)
-
-
 class Spread(BaseModel):
     """The middle of some studies: median, lower and upper quartile of the `n` whose value is known."""
 
@@ -331,19 +282,6 @@ class NeighbourSummary(BaseModel):
     def measured(self) -> list[MeasurementSummary]:
         """LVEF first."""
         return ([] if self.lvef is None else [self.lvef]) + (self.measurements or [])
-
-
-class StudyDetail(Study):
-    lvedv_ml: float | None = Field(description="LV volume in diastole, in millilitres.")
-    lvesv_ml: float | None = Field(description="LV volume in systole, in millilitres.")
-    flags: dict[str, bool | None] = Field(description="Each finding by its column; null where it is unknown.")
-    measurements: dict[str, float | None] = Field(
-        default_factory=dict, description="Further ones, by column; unknown too where an older version built the index."
-    )
-    n_views: int = Field(description="How many views it has.")
-    views: list[View] = Field(description="In the order of the index.")
-    generation: str = Field(description="Of the index it was read from.")
-    disclaimer: str = Field(description="What this software is not for.")
 
 
 class MeasuredEcg(BaseModel):

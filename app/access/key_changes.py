@@ -8,9 +8,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import structlog
+
 from app.access.keys import ApiKey, RevokedKey, Scope, add_key, revoke_key
 from app.refusals import KeyChangeRefused, NoSpace
 from ground.disk import READ_ONLY, is_no_space
+
+log = structlog.get_logger(__name__)
 
 _IN_COMPOSE = "With Docker Compose: `docker compose run --rm keys`, followed by the same without `echo2ecg`."
 
@@ -27,7 +31,9 @@ def make_key(
     command += "" if expires_in_days is None else f" --days {expires_in_days}"
     expires = None if expires_in_days is None else datetime.now(UTC) + timedelta(days=expires_in_days)
     with _writable(file, command) as there:
-        return add_key(there, scopes, name, expires=expires)
+        made, secret = add_key(there, scopes, name, expires=expires)
+    log.info("key_made", key=made.id, scopes=list(made.scopes), by="" if by is None else by.id)
+    return made, secret
 
 
 def take_back(file: Path | None, key_id: str, *, by: ApiKey | None) -> RevokedKey:
@@ -37,7 +43,9 @@ def take_back(file: Path | None, key_id: str, *, by: ApiKey | None) -> RevokedKe
         hint = "Another admin key can, and so can `echo2ecg keys revoke`."
         raise KeyChangeRefused("own_key", "A key does not revoke itself.", hint=hint)
     with _writable(file, f"echo2ecg keys revoke {shlex.quote(key_id)}") as there:
-        return revoke_key(there, key_id)
+        revoked = revoke_key(there, key_id)
+    log.info("key_revoked", key=revoked.id, by="" if by is None else by.id)
+    return revoked
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """From a prepared ECG to its predictions and its nearest studies, on one immutable snapshot.
 
-`retrieve` is what the batcher's lane calls: embed and probe the whole batch, then search. The lane is one thread,
-because an index is not thread-safe.
+`retrieve` is what the batcher's lane calls: embed and probe the whole batch, then search; what has its vector already
+is only searched with. The lane is one thread, because an index is not thread-safe.
 
 Letters: W windows, L leads, N samples, D dimensions, K neighbours, B queries.
 """
@@ -12,29 +12,43 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.answering.snapshots import Snapshot
 from index.patients import nearest_of_each_patient
+from index.rows import RowSet
 from models.bundle import EcgVerdict
 
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """One prepared ECG. `k` is 0 when only predictions are wanted; allowed_N are row ids, None for all.
+    """One prepared ECG. `k` is 0 when only predictions are wanted; allowed: rows, None for all.
 
-    windows_WLN: None of an ECG whose verdict is known already. one_per_patient: whether of each patient the most
-    similar study alone is wanted.
+    one_per_patient: whether of each patient the most similar study alone is wanted. verdict: what is known of the ECG
+    already, so that it is searched with and not embedded; without its windows then. `of_vector`: of what is no ECG.
     """
 
     snapshot: Snapshot
     windows_WLN: NDArray[np.float32] | None
     k: int = 0
-    allowed_N: NDArray[np.int64] | None = None
+    allowed: RowSet | None = None
     one_per_patient: bool = False
     verdict: EcgVerdict | None = None
+
+    def __post_init__(self) -> None:
+        if (self.windows_WLN is None) == (self.verdict is None):
+            raise ValueError("a query has windows, or a verdict on them")
+
+    @classmethod
+    def of_vector(
+        cls, snapshot: Snapshot, vector_D: NDArray[np.float32], k: int, allowed: RowSet | None = None
+    ) -> Self:
+        """A search with a unit vector of the index's space, such as a study's."""
+        verdict = EcgVerdict(np.empty(0, np.float32), vector_D, None, None, {}, None)
+        return cls(snapshot, None, k, allowed, verdict=verdict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +80,8 @@ def _retrieve_alike(queries: Sequence[Query]) -> list[Found]:
     started = time.perf_counter()
     verdicts = _verdicts(queries)
     embedded = time.perf_counter()
-    # A model that predicts only gives no vectors: the pipeline lets nobody search with it.
-    vectors_BD = np.stack([np.empty(0, np.float32) if v.embedding_D is None else v.embedding_D for v in verdicts])
+    nothing_D = np.empty(0, np.float32)  # of a model that predicts only, which the pipeline lets nobody search with
+    vectors_BD = np.stack([nothing_D if one.embedding_D is None else one.embedding_D for one in verdicts])
     hits = _search(queries, vectors_BD)
     percentile_BK = _percentiles(queries, vectors_BD, [similarity_K for _, similarity_K in hits])
     searched = time.perf_counter()
@@ -78,9 +92,11 @@ def _retrieve_alike(queries: Sequence[Query]) -> list[Found]:
 
 
 def _verdicts(queries: Sequence[Query]) -> list[EcgVerdict]:
+    """Those that are known, or that the model gives; either holds for all of the queries."""
+    known = [query.verdict for query in queries if query.verdict is not None]
+    if known:
+        return known
     windows = [query.windows_WLN for query in queries if query.windows_WLN is not None]
-    if not windows:
-        return [query.verdict for query in queries if query.verdict is not None]
     ecgs = queries[0].snapshot.embedder.embed_ecgs(np.stack(windows))
     return [ecgs.row(number) for number in range(len(queries))]
 
@@ -92,7 +108,7 @@ def _search(
     nothing = np.empty(0, np.int64), np.empty(0, np.float32)
     nearest = [nothing for _ in queries]
     searching = [row for row, query in enumerate(queries) if query.k]
-    together = [row for row in searching if queries[row].allowed_N is None and not queries[row].one_per_patient]
+    together = [row for row in searching if queries[row].allowed is None and not queries[row].one_per_patient]
     if together:
         index = queries[together[0]].snapshot.searchable.index
         hits = index.search(vectors_BD[together], max(queries[row].k for row in together))
@@ -106,10 +122,11 @@ def _search(
 
 def _search_alone(query: Query, vector_D: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     generation = query.snapshot.searchable
+    allowed_N = None if query.allowed is None else query.allowed.ids
     if query.one_per_patient:
         patients = generation.catalogue.patients
-        return nearest_of_each_patient(generation.index, vector_D, query.k, query.allowed_N, patients)
-    hits = generation.index.search(vector_D[np.newaxis], query.k, query.allowed_N)
+        return nearest_of_each_patient(generation.index, vector_D, query.k, allowed_N, patients)
+    hits = generation.index.search(vector_D[np.newaxis], query.k, allowed_N)
     found_K = hits.ids_BK[0] >= 0
     return hits.ids_BK[0, found_K], hits.similarity_BK[0, found_K]
 

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, Self
 
@@ -25,6 +25,7 @@ from app.refusals import EcgOfAnotherModel
 from ground.disk import sha256
 from index.catalogue.cards import StudyCard
 from index.catalogue.filters import NO_FILTERS, Filters
+from index.rows import RowSet
 from inputs.ecg.gate.gate import LeadQuality
 from inputs.ecg.judged import judge_ecg
 from inputs.ecg.measured.measure import MeasuredEcg, measure_traced
@@ -116,7 +117,7 @@ class Search:
     narrowed: None where nothing of the kind was asked.
     """
 
-    allowed_N: NDArray[np.int64] | None = field(default=None, repr=False)
+    allowed: RowSet | None = None
     narrowed: Narrowed | None = None
     warnings: tuple[InputWarning, ...] = ()
 
@@ -125,7 +126,8 @@ class Search:
 class Answer:
     """Everything an answer is made of. `sha256` is the upload's; `cards` are in the order of `found.ids_K`.
 
-    found: None where the answer is withheld.
+    found: None where the answer is withheld. view_similarities: for each card the cosine of the ECG with each view
+    alone; empty where the generation has no such vectors.
     """
 
     sha256: str
@@ -135,6 +137,7 @@ class Answer:
     cards: Sequence[StudyCard]
     timing_ms: dict[str, float]
     search: Search
+    view_similarities: Sequence[NDArray[np.float32]] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,8 +185,8 @@ class Pipeline:
         query, ecg, search = await self.reading.run(lambda: self._read(upload, question, clock), caller)
         if ecg.withheld and question.withhold:
             return Answer(upload.sha256, query.snapshot, ecg, None, (), clock.timing_ms(), search)
-        found, cards = await self._find(query, clock)
-        return Answer(upload.sha256, query.snapshot, ecg, found, cards, clock.timing_ms(), search)
+        found, cards, alone = await self._find(query, clock)
+        return Answer(upload.sha256, query.snapshot, ecg, found, cards, clock.timing_ms(), search, alone)
 
     async def again(self, known: AnsweredEcg, question: Question) -> Answer:
         """The answer to an ECG that was answered before, beside the studies that `question` allows now.
@@ -196,16 +199,19 @@ class Pipeline:
         search = await asyncio.to_thread(_search, snapshot, question)
         if known.verdict is None:
             return Answer(known.sha256, snapshot, known.facts, None, (), clock.timing_ms(), search)
-        query = Query(snapshot, None, question.k, search.allowed_N, question.one_per_patient, known.verdict)
-        found, cards = await self._find(query, clock)
-        return Answer(known.sha256, snapshot, known.facts, found, cards, clock.timing_ms(), search)
+        query = Query(snapshot, None, question.k, search.allowed, question.one_per_patient, known.verdict)
+        found, cards, alone = await self._find(query, clock)
+        return Answer(known.sha256, snapshot, known.facts, found, cards, clock.timing_ms(), search, alone)
 
-    async def _find(self, query: Query, clock: _Clock) -> tuple[Found, Sequence[StudyCard]]:
+    async def _find(
+        self, query: Query, clock: _Clock
+    ) -> tuple[Found, Sequence[StudyCard], Sequence[NDArray[np.float32]]]:
         with clock.stage("queue"):
             found, waited_s = await self.batcher.submit(query)
         clock.set(queue=waited_s, embed=found.embed_s, search=found.search_s)
         with clock.stage("catalogue"):
-            return found, await asyncio.to_thread(_cards, found, query.snapshot)
+            cards, alone = await asyncio.to_thread(_cards, found, query.snapshot)
+        return found, cards, alone
 
     def _read(self, upload: Upload, question: Question, clock: _Clock) -> tuple[Query, EcgFacts, Search]:
         """Both on one thread, so that there are never more recordings in memory than threads."""
@@ -227,15 +233,15 @@ def _search(snapshot: Snapshot, question: Question) -> Search:
     if not question.k:
         return Search()
     catalogue, patient = snapshot.searchable.catalogue, question.exclude_patient
-    allowed_N = catalogue.allowed(question.filters, exclude_patient=patient)
+    allowed = catalogue.allowed(question.filters, exclude_patient=patient)
     unknown = patient is not None and not catalogue.knows_patient(patient)
-    left_with_none = allowed_N is not None and not len(allowed_N)
+    left_with_none = allowed is not None and not allowed.count
     warnings = (*((_NOT_EXCLUDED,) if unknown else ()), *((_NO_STUDY,) if left_with_none else ()))
     narrowed = None
     if question.filters.asked or question.one_per_patient:
-        studies = catalogue.count if allowed_N is None else len(allowed_N)
+        studies = catalogue.count if allowed is None else allowed.count
         narrowed = Narrowed(question.filters, question.one_per_patient, studies)
-    return Search(allowed_N, narrowed, warnings)
+    return Search(allowed, narrowed, warnings)
 
 
 def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) -> tuple[Query, EcgFacts, Search]:
@@ -266,11 +272,16 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
         tracing,
     )
     windows_WLN = ecg_windows(signal_LN, spec)
-    return Query(snapshot, windows_WLN, question.k, search.allowed_N, question.one_per_patient), ecg, search
+    return Query(snapshot, windows_WLN, question.k, search.allowed, question.one_per_patient), ecg, search
 
 
-def _cards(found: Found, snapshot: Snapshot) -> Sequence[StudyCard]:
-    return snapshot.searchable.catalogue.cards(found.ids_K) if len(found.ids_K) else ()
+def _cards(found: Found, snapshot: Snapshot) -> tuple[Sequence[StudyCard], Sequence[NDArray[np.float32]]]:
+    """And how similar each of their views is alone."""
+    vector_D = found.verdict.embedding_D
+    if not len(found.ids_K) or vector_D is None:
+        return (), ()
+    cards = snapshot.searchable.catalogue.cards(found.ids_K)
+    return cards, snapshot.searchable.view_similarities(cards, vector_D)
 
 
 class _Clock:

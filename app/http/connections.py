@@ -365,6 +365,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
         request_id = secrets.token_hex(8)
         log.info("request_refused", request_id=request_id, code=refusal.code)
+        self.everyone.note_refusal(refusal.code)
         self.transport.write(answer_in_bytes(refusal, request_id))
         self._let_go()
         self.end_unread()

@@ -15,11 +15,12 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 
 from app.http.dependencies import SAFE_METHODS
-from app.http.problems import PROBLEM_TYPE
+from app.http.problems import COME_BACK_LATER, PROBLEM_TYPE
 from outputs.words import DISCLAIMER
 
 CODES = "x-problem-codes"
 """The codes of a response as a list, for programs; its description names them for people."""
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 _FORBIDDEN = ("scope_missing", "foreign_host")
 _OF_A_KEY: dict[int, tuple[str, ...]] = {
     401: ("key_required",),
@@ -83,7 +84,9 @@ def _add_common(operation: dict[str, Any], method: str) -> None:
         del responses["422"]  # FastAPI's own
     if "security" in operation:
         scope = next(iter(operation["security"][0].values()))[0]
-        operation["description"] += f"\n\nNeeds a key with the scope `{scope}`."
+        operation["description"] = (
+            f"{operation.get('description', '')}\n\nNeeds a key with the scope `{scope}`.".lstrip()
+        )
         forbidden = (*_FORBIDDEN, *(() if method in SAFE_METHODS else ("cross_site",)))
         common = _OF_A_KEY | {HTTPStatus.FORBIDDEN: forbidden} | (_OF_A_BODY if "requestBody" in operation else {})
         for status, codes in common.items():
@@ -103,4 +106,5 @@ def _response(status: int | None, codes: Sequence[str]) -> dict[str, Any]:
         "description": f"{phrase}: {named}." if named else f"{phrase}.",
         "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         **({CODES: list(codes)} if codes else {}),
+        **({"headers": _RETRY_AFTER} if status in COME_BACK_LATER else {}),
     }

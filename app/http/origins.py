@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from heapq import heapify, heappop, heappush
@@ -120,8 +120,10 @@ class _Held:
 class Connections:
     """All open connections of a server, by address. Used on the event loop alone."""
 
-    def __init__(self, limits: ConnectionLimits) -> None:
+    def __init__(self, limits: ConnectionLimits, note_refusal: Callable[[str], None] = lambda _: None) -> None:
         self.limits = limits
+        self.note_refusal = note_refusal
+        """Told the code of every head that is refused before it is a request."""
         # Of each address, in the order of their last request: the first has been idle longest.
         self._of_origin: defaultdict[Origin, dict[Connection, None]] = defaultdict(dict)
         self._idle: dict[Origin, dict[Connection, None]] = {}

@@ -22,10 +22,12 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 from app.answering.batcher import BatcherClosed, QueueFull
 from app.answering.kept_answers import AnswerGone
 from app.answering.snapshots import NotSearchable
+from app.recent_refusals import METHODS
 from app.refusals import (
     EcgOfAnotherModel,
     JobElsewhere,
@@ -177,7 +179,7 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
 }
 """The refusals that a request may meet; any other one is a defect of ours."""
 
-_COME_BACK_LATER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+COME_BACK_LATER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 RETRY_AFTER_S = 5
 """For refusals that do not know it better."""
 
@@ -193,7 +195,7 @@ def _problem_of_refusal(refusal: Refusal) -> Problem:
     if isinstance(refusal, KeyChangeRefused) and refusal.command:
         extra["command"] = refusal.command
     wait_s = getattr(refusal, "retry_after_s", RETRY_AFTER_S)
-    headers = {"Retry-After": str(wait_s)} if status in _COME_BACK_LATER else None
+    headers = {"Retry-After": str(wait_s)} if status in COME_BACK_LATER else None
     return Problem(refusal.code, refusal.sentence, hint=refusal.hint, headers=headers, extra=extra, status=status)
 
 
@@ -273,6 +275,16 @@ def noted_problem(request: Request, error: Exception) -> Problem:
     return problem
 
 
+def _allowed_methods(request: Request) -> list[str]:
+    """All methods that some route of this address takes."""
+    asked = dict(request.scope)
+    return [
+        method
+        for method in METHODS
+        if any(route.matches(asked | {"method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
+
+
 EXPECTED: tuple[type[Exception], ...] = (*_STATUS, RequestValidationError, HTTPException)
 
 
@@ -281,6 +293,8 @@ def install_handlers(app: FastAPI) -> None:
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
         problem = noted_problem(request, error)
+        if problem.status_code == HTTPStatus.METHOD_NOT_ALLOWED:  # the router names those of one route of several
+            problem.headers = {"Allow": ", ".join(_allowed_methods(request))}
         body = problem.body(request.state.request_id)
         return JSONResponse(body, problem.status_code, headers=problem.headers, media_type=PROBLEM_TYPE)
 

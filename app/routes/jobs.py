@@ -17,6 +17,18 @@ from app.service import Service
 
 MOST_LISTED = 100
 
+EVENTS = {
+    "schema": {},
+    "itemSchema": {  # of OpenAPI 3.2; what does not know it reads whatever comes
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {
+            "event": {"enum": ["progress", "end"]},
+            "data": {"type": "string", "contentMediaType": "application/json"},
+        },
+    },
+}
+
 router = APIRouter(prefix="/v1/jobs", tags=["Jobs"], dependencies=[AdminKey])
 
 
@@ -41,7 +53,7 @@ async def show_job(service: ServiceDep, job_id: str) -> Response:
         200: {
             "description": "Server-sent events, each with a JobSummary as its data: `progress` after every change, at "
             "most four a second, and `end` when the job has ended, which ends the stream.",
-            "content": {EVENT_STREAM_TYPE: {"schema": {"type": "string"}}},
+            "content": {EVENT_STREAM_TYPE: EVENTS},
         },
         **refuses({404: ("unknown_job",), 429: ("too_many_streams",)}),
     },

@@ -27,7 +27,7 @@ from app.web.drawn import Drawing, switches
 from app.web.kept import KeptAnswer, KeptUpload
 from app.web.page import address, as_query
 from app.web.session import owner_of
-from app.web.shown import page
+from app.web.shown import page, viewer_of
 from index.catalogue.filters import FilterRefused
 from outputs.answer_csv import answer_csv
 from outputs.answer_pdf import answer_pdf
@@ -160,6 +160,7 @@ def _page(service: Service, name: str, asked: _Asked, report: SearchAnswer) -> s
         kept_minutes=service.settings.kept_answers_minutes,
         default_k=DEFAULT_K,
         max_k=MAX_K,
+        viewer_of=viewer_of(service.settings),
         with_keys=service.keys.enforced,
         **svg,
     )

@@ -60,9 +60,10 @@ async def ask_by_form(request: Request, service: ServiceDep) -> Response:
             filled = {name: value for name, value in form.fields.items() if value != NOT_FILLED_IN}
             return await _answered(request, service, form, filled)
     except Unauthorised as problem:
+        noted_problem(request, problem)
         return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
     except ValidationError as error:
-        return _form(service, problem_of_validation(as_query(error)), filled)
+        return _form(service, noted_problem(request, problem_of_validation(as_query(error))), filled)
     except EXPECTED as error:
         return _form(service, noted_problem(request, error), filled)
 
@@ -76,6 +77,7 @@ async def ask_with_sample(request: Request, service: ServiceDep) -> Response:
         with admit(request, service):
             return await _answered(request, service, UploadForm(SAMPLE, {}), {})
     except Unauthorised as problem:
+        noted_problem(request, problem)
         return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
     except EXPECTED as error:
         return _form(service, noted_problem(request, error))

@@ -322,7 +322,7 @@ class Bundle:
     def pool_study(self, views_VD: _Float32) -> StudyOutput:
         """View vectors (V, view_dim) of one study to its embedding. Of more than `max_views`, the first ones count.
 
-        view_embeddings_VD are the views taken alone, without pooling: what each would be similar to by itself.
+        view_embeddings_VD are those of studies of each view alone: what it is similar to by itself.
         """
         tower = self._echo("study_embeddings")
         if views_VD.ndim != 2 or len(views_VD) == 0:
@@ -331,11 +331,12 @@ class Bundle:
             views = self._tensor(views_VD)
             counted = views[: self.manifest.echo.max_views]
             study = tower(counted[None], torch.ones(1, len(counted), dtype=torch.bool, device=self.device))
+            alone = tower(views[:, None], torch.ones(len(views), 1, dtype=torch.bool, device=self.device))
             return StudyOutput(
                 _numpy(F.normalize(study.aligned_BD[0].float(), dim=0)),
                 _numpy(study.tokens_BP[0].float()),
                 _numpy(F.pad(study.pool_weights_BV[0].float(), (0, len(views) - len(counted)))),
-                _numpy(F.normalize(tower.single_view(views).float(), dim=1)),
+                _numpy(F.normalize(alone.aligned_BD.float(), dim=1)),
             )
 
     def pool_studies(self, views_BVW: _Float32, view_present_BV: NDArray[np.bool_]) -> PooledStudies:

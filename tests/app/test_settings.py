@@ -6,6 +6,7 @@ import gc
 import json
 import logging
 import re
+import socket
 import traceback
 import warnings
 from pathlib import Path
@@ -15,8 +16,8 @@ import structlog
 from fastapi import FastAPI
 
 from app.logs import configure_logging
-from app.main import server_config
-from app.settings import Settings, SettingsError
+from app.main import check_address, server_config
+from app.settings import Settings, SettingsError, without_effect
 
 
 @pytest.fixture(autouse=True)
@@ -141,3 +142,37 @@ def test_a_librarys_traceback_reaches_no_log(capsys, text, failure, kind):
 def test_uvicorn_waits_no_shorter_than_the_drain_that_was_set(drain_s, waits_s):
     settings = Settings(bundle_dir="b", index_dir="i", drain_timeout_s=drain_s)
     assert server_config(FastAPI(), settings).timeout_graceful_shutdown == waits_s
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1"])
+def test_a_device_is_served_by_its_name(device):
+    assert Settings(bundle_dir="b", index_dir="i", device=device).device == device
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:", "cuda:x", "CPU", "cuda:1\n", ""])
+def test_another_device_is_refused_with_those_that_there_are(device):
+    with pytest.raises(SettingsError, match=r"ECHO2ECG_DEVICE.*use auto, cpu, cuda or cuda:N"):
+        Settings(bundle_dir="b", index_dir="i", device=device)
+
+
+def test_a_misspelt_variable_is_told_with_the_nearest_name():
+    environment = {"ECHO2ECG_QUEUESIZE": "1", "ECHO2ECG_NONSENSE": "1", "ECHO2ECG_QUEUE_SIZE": "1", "PATH": "/bin"}
+    environment |= {"ECHO2ECG_CONFIG": "c", "ECHO2ECG_API_KEY": "SECRET", "echo2ecg_port": "1"}
+    assert without_effect(environment) == [
+        "The variable ECHO2ECG_NONSENSE has no effect.",
+        "The variable ECHO2ECG_QUEUESIZE has no effect: is ECHO2ECG_QUEUE_SIZE meant?",
+    ]
+
+
+def test_an_address_that_cannot_be_had_is_one_sentence_before_anything_is_loaded():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"Another program has port {port}.*--port"):
+            check_address(Settings(bundle_dir="b", index_dir="i", port=port))
+    check_address(Settings(bundle_dir="b", index_dir="i", port=port))
+    check_address(Settings(bundle_dir="b", index_dir="i", port=port, host="localhost"))
+    for host in ("192.0.2.1", "nobody.invalid"):
+        with pytest.raises(SettingsError, match=f"cannot listen on port {port} of {host}"):
+            check_address(Settings(bundle_dir="b", index_dir="i", port=port, host=host))

@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -264,6 +266,23 @@ def test_keys_are_made_listed_and_revoked(tmp_path):
     assert key not in listed
     runner.invoke(app, ["keys", "revoke", listed.split()[0], "--file", file])
     assert runner.invoke(app, ["keys", "list", "--file", file]).output.strip() == ""
+
+
+def test_a_key_ends_on_a_day_or_after_days_and_the_list_says_when(tmp_path):
+    create = ["keys", "create", "--file", str(tmp_path / "keys.json"), "--name", "ward"]
+    runner = CliRunner()
+    for expiry in (["--expires", "2999-01-02"], ["--days", "90"], []):
+        assert runner.invoke(app, [*create, *expiry]).exit_code == 0
+    on_a_day, after_days, never = runner.invoke(app, ["keys", "list", *create[2:4]]).output.splitlines()
+    assert on_a_day.endswith("expires 2999-01-02")
+    assert after_days.endswith(f"expires {datetime.now(UTC) + timedelta(days=90):%Y-%m-%d}")
+    assert "expire" not in never
+    for wrong in (["--expires", "2020-01-01"], ["--days", "0"], ["--days", "9", "--expires", "2999-01-02"]):
+        assert runner.invoke(app, [*create, *wrong]).exit_code == 2
+
+
+def test_the_version_is_that_of_the_package():
+    assert CliRunner().invoke(app, ["--version"]).output.split() == ["echo2ecg", version("echo2ecg")]
 
 
 def test_a_problem_of_the_service_is_shown_as_its_own_sentence(monkeypatch, tmp_path):

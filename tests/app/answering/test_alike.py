@@ -10,6 +10,7 @@ from app.answering.lane import Query, retrieve
 from app.answering.snapshots import Retriever
 from index.catalogue.cards import StudyCard
 from index.catalogue.spread import Usual
+from index.rows import RowSet
 from index.store import IndexStore
 
 WINDOWS = np.random.default_rng(1).standard_normal((1, 12, 1008)).astype(np.float32)
@@ -121,12 +122,12 @@ def test_in_a_smaller_one_none_has(snapshot):
 
 def test_an_answer_without_neighbours_has_no_percentile_also_beside_one_with(snapshot):
     current = snapshot(100)
-    nobody = np.empty(0, np.int64)
+    nobody = RowSet.of(np.empty(0, np.int64))
     queries = [
         Query(current, np.ascontiguousarray(WINDOWS[:, :, ::-1])),  # another ECG: similarities to it are others
         Query(current, WINDOWS, k=3),
-        Query(current, WINDOWS, k=3, allowed_N=nobody),
-        Query(current, WINDOWS, k=3, allowed_N=np.arange(50)),
+        Query(current, WINDOWS, k=3, allowed=nobody),
+        Query(current, WINDOWS, k=3, allowed=RowSet.of(np.arange(50))),
     ]
     nothing, three, none_allowed, of_half = retrieve(queries)
     assert nothing.percentile_K is None

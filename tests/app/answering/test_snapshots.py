@@ -18,6 +18,7 @@ from app.answering.lane import Query, retrieve
 from app.answering.snapshots import Retriever, _Pauses
 from index.base import IndexMismatch
 from index.generation import Generation
+from index.rows import RowSet
 from index.store import IndexStore
 
 WINDOWS = np.random.default_rng(1).standard_normal((1, 12, 1008)).astype(np.float32)
@@ -69,7 +70,9 @@ def test_queries_of_two_generations_in_one_batch_get_their_own_studies(retriever
 
 def test_a_batch_answers_as_each_query_alone_would(retriever):
     rng = np.random.default_rng(5)
-    allowed = [None, np.arange(5), None, np.array([7]), np.empty(0, np.int64)]
+    some = (np.arange(5), np.array([7]), np.empty(0, np.int64))
+    five, one, none = (RowSet.of(ids) for ids in some)
+    allowed = [None, five, None, one, none]
     queries = [
         Query(retriever.current, rng.standard_normal((windows, 12, 1008)).astype(np.float32), k, ids)
         for windows, k, ids in zip((1, 1, 2, 1, 1), (3, 10, 7, 4, 2), allowed, strict=True)

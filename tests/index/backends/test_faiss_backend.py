@@ -138,12 +138,13 @@ class GpuThat:
     StandardGpuResources = types.SimpleNamespace
 
     def __init__(self, spoil, gpus=1):
-        self.spoil, self.gpus = spoil, gpus
+        self.spoil, self.gpus, self.used = spoil, gpus, []
 
     def get_num_gpus(self):
         return self.gpus
 
     def index_cpu_to_gpu(self, resources, device, index):
+        self.used.append(device)
         copy = faiss.clone_index(index)
 
         def search(vectors, k, params=None):
@@ -205,6 +206,16 @@ def test_without_gpu_support_or_without_a_gpu_the_notice_says_so():
     assert "no GPU support" in index.notice
     assert not index.place_on("cuda", GpuThat(honest, gpus=0))
     assert "sees no GPU" in index.notice
+
+
+def test_vectors_lie_on_the_gpu_that_is_named_and_on_no_other_instead():
+    two = GpuThat(honest, gpus=2)
+    assert filled().place_on("cuda:1", two)
+    assert filled().place_on("cuda", two)
+    assert two.used == [1, 0]
+    index = filled()
+    assert not index.place_on("cuda:2", two)
+    assert "sees no GPU 2" in index.notice
 
 
 def test_a_gpu_that_fails_later_is_replaced_by_the_cpu_without_a_failed_query():

@@ -75,11 +75,12 @@ def test_the_studies_that_are_allowed_are_those_of_which_all_that_is_asked_is_kn
     filters = Filters(**{name: ASKED[name][0] for name in names})
     expected = [card.row_id for card in cards if all(ASKED[name][1](card) for name in names)]
     assert 0 < len(expected) < len(cards) or names == tuple(ASKED)
-    allowed_N = catalogue.allowed(filters)
-    np.testing.assert_array_equal(allowed_N, expected)
-    assert allowed_N.dtype == np.int64
+    allowed = catalogue.allowed(filters)
+    assert allowed.count == len(expected)
+    np.testing.assert_array_equal(allowed.ids, expected)
+    assert allowed.ids.dtype == np.int64
     without = [row for row in expected if f"p{row % 40}" != "p6"]
-    np.testing.assert_array_equal(catalogue.allowed(filters, exclude_patient="p6"), without)
+    np.testing.assert_array_equal(catalogue.allowed(filters, exclude_patient="p6").ids, without)
 
 
 def test_where_a_filter_leaves_every_study_nothing_is_restricted(tmp_path):
@@ -88,7 +89,7 @@ def test_where_a_filter_leaves_every_study_nothing_is_restricted(tmp_path):
     catalogue = write(tmp_path / "c.sqlite", cards)
     assert catalogue.allowed(Filters(age_min=1.0)) is None
     assert catalogue.allowed(Filters()) is None
-    assert catalogue.allowed(Filters(age_min=120.0)).tolist() == []
+    assert catalogue.allowed(Filters(age_min=120.0)).ids.tolist() == []
     assert catalogue.knows_patient(cards[0].patient_id)
     assert not catalogue.knows_patient("nobody")
 
@@ -101,8 +102,8 @@ def timed(tmp_path, *times):
 
 
 def rows(catalogue, **asked):
-    allowed_N = catalogue.allowed(Filters(**{name: moment(text) for name, text in asked.items()}))
-    return list(range(catalogue.count)) if allowed_N is None else allowed_N.tolist()
+    allowed = catalogue.allowed(Filters(**{name: moment(text) for name, text in asked.items()}))
+    return list(range(catalogue.count)) if allowed is None else allowed.ids.tolist()
 
 
 def test_a_day_reaches_from_its_beginning_to_its_end_and_both_bounds_are_inside(tmp_path):

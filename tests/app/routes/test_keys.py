@@ -1,0 +1,106 @@
+"""Keys over HTTP: told without their secrets, made within one's own scopes, taken back at once."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from app.access import keys
+from app.access.keys import create_key, list_keys
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "keys.json"
+
+
+@pytest.fixture
+def admin(file):
+    return {"X-API-Key": create_key(file, ("query", "admin"), "operator")}
+
+
+@pytest.fixture
+def running(start_app, file, admin):
+    with start_app(keys_file=file) as running:
+        yield running
+
+
+def make(running, headers, **body):
+    return running.client.post("/v1/keys", headers=headers, json={"name": "ward", "scopes": ["query"]} | body)
+
+
+def test_a_key_is_made_told_once_used_and_taken_back(running, admin, file):
+    made = make(running, admin, expires_in_days=30)
+    assert made.status_code == 201
+    secret, key_id = made.json()["key"], made.json()["id"]
+    use = {"X-API-Key": secret}
+    assert running.client.get("/v1/index", headers=use).status_code == 200
+    listed = running.client.get("/v1/keys", headers=admin)
+    assert listed.json()["enforced"]
+    operator, ward = listed.json()["keys"]
+    assert (ward["name"], ward["scopes"], ward["valid"]) == ("ward", ["query"], True)
+    assert ward["last_used"] >= ward["created"] < ward["expires"]
+    assert {"revoked", "sha256", "key"}.isdisjoint(ward)
+    assert secret not in listed.text
+    assert list_keys(file)[1].sha256 not in listed.text
+    assert "last_used" in operator
+    gone = running.client.delete(f"/v1/keys/{key_id}", headers=admin)
+    assert (gone.status_code, gone.json()["valid"], "revoked" in gone.json()) == (200, False, True)
+    assert running.client.get("/v1/index", headers=use).status_code == 401
+    assert [one["valid"] for one in running.client.get("/v1/keys", headers=admin).json()["keys"]] == [True, False]
+    assert running.client.delete(f"/v1/keys/{key_id}", headers=admin).status_code == 404
+
+
+def test_a_keys_sessions_end_with_it(running, admin):
+    made = make(running, admin).json()
+    running.client.post("/login", data={"key": made["key"]})
+    assert running.client.get("/v1/index").status_code == 200
+    running.client.delete(f"/v1/keys/{made['id']}", headers=admin)
+    assert running.client.get("/v1/index").status_code == 401
+    assert not running.service.sessions._open
+
+
+def test_the_asking_key_stays_and_gives_no_scope_that_it_lacks(running, admin, file):
+    own = running.client.get("/v1/keys", headers=admin).json()["keys"][0]["id"]
+    refused = running.client.delete(f"/v1/keys/{own}", headers=admin)
+    assert (refused.status_code, refused.json()["code"]) == (409, "own_key")
+    narrow = {"X-API-Key": make(running, admin, scopes=["admin"]).json()["key"]}
+    refused = make(running, narrow)
+    assert (refused.status_code, refused.json()["code"]) == (409, "scope_not_yours")
+    assert len(list_keys(file)) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"name": "x" * 101},
+        {"name": "a\nb"},
+        {"scopes": []},
+        {"scopes": ["root"]},
+        {"expires_in_days": 0},
+        {"expires_in_days": 10**9},
+        {"id": "mine"},
+    ],
+)
+def test_what_is_no_key_is_not_made(running, admin, file, wrong):
+    assert make(running, admin, **wrong).json()["code"] == "invalid_parameter"
+    assert len(list_keys(file)) == 1
+
+
+def test_where_the_file_is_read_only_the_answer_has_the_command(running, admin, monkeypatch):
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(keys, "locked", read_only)
+    refused = make(running, admin, expires_in_days=7)
+    assert (refused.status_code, refused.json()["code"]) == (409, "keys_read_only")
+    assert refused.json()["command"] == "echo2ecg keys create --name ward --scope query --days 7"
+
+
+def test_without_keys_nobody_makes_one_over_http(start_app):
+    with start_app() as running:
+        assert running.client.get("/v1/keys").json() == {"enforced": False, "keys": []}
+        refused = make(running, {})
+        assert (refused.status_code, refused.json()["code"]) == (409, "no_keys_file")
