@@ -5,12 +5,12 @@ Letters in array names: L leads, B beats, W samples of a beat.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inputs.ecg.gate.known import mean_of_known, median_of_known
 from inputs.ecg.measured.beats import Beats
 from inputs.ecg.measured.tracing import RATE_HZ, Tracing
 
@@ -42,11 +42,9 @@ def _shows(beats: Beats) -> NDArray[np.bool_]:
     for before_s, after_s in _AROUND_R_S:
         first = max(0, beats.r - round(before_s * RATE_HZ))
         window_BLW = beats_BLW[:, :, first : beats.r + round(after_s * RATE_HZ)]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a lead without a sample at some place of the beat
-            level_BLW = window_BLW - np.nanmean(window_BLW, axis=2, keepdims=True)
-            shared_LW = np.nanmedian(level_BLW, axis=0)
-            differ_L = np.sqrt(np.nanmedian(np.nanmean((level_BLW - shared_LW) ** 2, axis=2), axis=0))
-            shared_L = np.sqrt(np.nanmean(shared_LW**2, axis=1))
+        level_BLW = window_BLW - mean_of_known(window_BLW, axis=2)
+        shared_1LW = median_of_known(level_BLW, axis=0)
+        differ_L = np.sqrt(median_of_known(mean_of_known((level_BLW - shared_1LW) ** 2, axis=2), axis=0)).ravel()
+        shared_L = np.sqrt(mean_of_known(shared_1LW**2, axis=2)).ravel()
         shows_L |= np.nan_to_num(shared_L) * np.sqrt(len(beats_BLW)) > least * np.nan_to_num(differ_L)
     return shows_L
