@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import welch
 
-from inputs.ecg.measured.beats import Beats, contrast_of
+from inputs.ecg.measured.beats import Beats
 from inputs.ecg.measured.measure import CONTRAST, beats_of_heart
 from inputs.ecg.measured.traced import TracedEcg
 from inputs.ecg.measured.tracing import RATE_HZ, Tracing
@@ -21,7 +21,6 @@ _SHARE_UNSURE = 0.25
 _ONE_SHAPE = 0.997
 """Of the energy of all leads: twelve views of a heart are never one curve at twelve sizes; the most seen was 0.985."""
 _FEWEST_LEADS = 4
-_LONGEST_REST_S, _AS_QUIET = 6.0, 2.0
 _SLOW = round(1.2 * RATE_HZ)
 _ONE_TONE = 0.6
 _TONE_REACH = 2
@@ -60,27 +59,6 @@ def judged_beats(traced: TracedEcg | None) -> list[tuple[Beats, Tracing]]:
     if found or traced is None or traced.rhythm.contrast < CONTRAST:
         return found
     return [(beats, part) for beats, part in traced.parts if beats.share >= _SHARE_UNSURE]
-
-
-def sees_heartbeat(traced: TracedEcg, first_s: float, last_s: float) -> bool:
-    """Whether a beat lies in a stretch of what was traced: one like the others, or one that stands out by itself.
-
-    A heart may rest for so long: then its leads are as quiet as between beats, and beats lie on both sides.
-    """
-    first, last = (round(at_s * RATE_HZ) for at_s in (first_s, last_s))
-    alike_A = np.concatenate([beats.at_A for beats, _ in traced.parts])
-    if np.any((alike_A >= first) & (alike_A < last)):
-        return True
-    rhythm = traced.rhythm
-    seen_N = rhythm.energy_N[first:last]
-    own_B = rhythm.r_B[(rhythm.r_B >= first) & (rhythm.r_B < last)]
-    if len(own_B):
-        return contrast_of(rhythm.energy_N[own_B], seen_N) >= CONTRAST
-    before_A, after_A = alike_A[alike_A < first], alike_A[alike_A >= last]
-    if not len(before_A) or not len(after_A) or after_A.min() - before_A.max() > _LONGEST_REST_S * RATE_HZ:
-        return False
-    rest_N = np.delete(rhythm.energy_N, np.s_[first:last])
-    return bool(np.median(seen_N) <= _AS_QUIET * np.median(rest_N))
 
 
 def _withheld(code: str, message: str) -> InputWarning:

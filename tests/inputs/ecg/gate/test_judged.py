@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from dipole import heart_mv
+from scipy.signal import butter, sosfiltfilt
 
 from inputs.ecg.judged import judge_ecg
 from inputs.records import STANDARD_LEADS, EcgRecording
@@ -81,6 +82,35 @@ def test_leads_that_hold_only_noise_are_lost_at_whatever_noise(size_mv, leads):
     judgement = judged(twelve(eight_mv))
     assert judgement.withheld == ("leads_lost",)
     assert all("disconnected" in codes_of(judgement, lead) for lead in leads)
+
+
+@pytest.mark.parametrize("size_mv", [0.004, 0.05, 0.3])
+@pytest.mark.parametrize("leads", [CHEST[2:], CHEST])
+@pytest.mark.parametrize("part", [slice(0, 1300), slice(3700, 5000), slice(2500, 5000)])
+def test_leads_without_a_heartbeat_in_one_window_are_lost_though_others_beat_on(size_mv, leads, part):
+    signal_mv = heart_mv(10)
+    for lead in leads:
+        draw = np.random.default_rng(ROW[lead])
+        signal_mv[ROW[lead], part] = size_mv * draw.standard_normal(part.stop - part.start)
+    assert judged(signal_mv).withheld == ("leads_lost",)
+
+
+@pytest.mark.parametrize("size_mv", [0.1, 0.3, 0.6])
+def test_bursts_of_muscle_are_no_heartbeat(size_mv):
+    draw = np.random.default_rng(11)
+    muscle = sosfiltfilt(butter(2, (15, 100), "bandpass", fs=500, output="sos"), draw.standard_normal((8, 1300)))
+    bursts = muscle / muscle.std() * np.clip(np.sin(2 * np.pi * 1.2 * np.arange(1300) / 500), 0, 1) ** 2
+    signal_mv = heart_mv(11)
+    signal_mv[:, 3700:] = twelve(size_mv * bursts + 0.01 * draw.standard_normal((8, 1300)))
+    assert judged(signal_mv).withheld == ("no_qrs",)
+
+
+def test_a_run_of_extra_beats_that_fills_a_window_is_a_heartbeat():
+    signal_mv = heart_mv(12)
+    at_s = np.arange(1300)[:, None] / 500 - np.arange(0.1, 2.6, 0.4)
+    run = sum(np.exp(-0.5 * (at_s.T - late_s) ** 2 / 0.02**2) * size for late_s, size in ((0.0, 1.5), (0.06, -1.0)))
+    signal_mv[:, 3700:] = twelve(np.linspace(-1.0, 1.2, 8)[:, None] * run.sum(axis=0)) + noise(0.01, 1300)
+    assert judged(signal_mv).withheld == ()
 
 
 @pytest.mark.parametrize("size_mv", [0.01, 0.2])
