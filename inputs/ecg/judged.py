@@ -15,7 +15,7 @@ from inputs.ecg.gate.gate import (
 )
 from inputs.ecg.gate.heartbeat import judged_beats
 from inputs.ecg.gate.levels import LOST_LEADS_ALLOWED, listing
-from inputs.ecg.gate.limb_laws import law_warnings
+from inputs.ecg.gate.limb_laws import law_warnings, usual_spreads
 from inputs.ecg.gate.seen import seen_between
 from inputs.ecg.measured.traced import TracedEcg, trace_ecg
 from inputs.ecg.measured.tracing import LONGEST_S
@@ -71,10 +71,24 @@ def judge_ecg(recording: EcgRecording, spec: EcgSpec) -> JudgedEcg:
         said = {(one.code, one.leads) for one in found}
         found += [_at(one, first_s, last_s) if first_s else one for one in more if (one.code, one.leads) not in said]
     lifeless = {lead for one in found if one.code == "disconnected" for lead in one.leads}
-    laws = law_warnings(whole, {*lost, *lifeless})
+    laws = _laws(whole, {*lost, *lifeless}, windows)
     of_spec = (_RELATIVE,) if spec.amplitude == "relative" else ()
     warnings = (*prepared.warnings, *laws, *found, *of_spec)
     return JudgedEcg(prepared, traced, (*warnings, *lost_warnings(spec.leads, warnings)))
+
+
+def _laws(recording: EcgRecording, without: set[str], windows: list[tuple[float, float]]) -> list[InputWarning]:
+    """The limb leads' laws in the whole, and, where none forbids an answer, in what the model sees."""
+    laws = law_warnings(recording, without)
+    if withheld_codes(laws):
+        return laws
+    usual_mv = usual_spreads(recording)
+    for first_s, last_s in windows:
+        seen = law_warnings(_between(recording, first_s, last_s), without, part_of=usual_mv)
+        broken = [one for one in seen if one.severity == "withheld"]
+        if broken:
+            return [*laws, *(_at(one, first_s, last_s) for one in broken)]
+    return laws
 
 
 def _windows(recording: EcgRecording, spec: EcgSpec) -> list[tuple[float, float]]:

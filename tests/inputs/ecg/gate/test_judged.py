@@ -12,6 +12,7 @@ from inputs.specs import EcgSpec
 SPEC = EcgSpec(windows="mean")
 ROW = {lead: row for row, lead in enumerate(STANDARD_LEADS)}
 EIGHT = [ROW[lead] for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
+T_S = np.arange(5000) / 500
 CHEST = ("V1", "V2", "V3", "V4", "V5", "V6")
 
 
@@ -151,3 +152,16 @@ def test_a_lead_of_low_voltage_is_not_lost():
     signal_mv = heart_mv(0)
     signal_mv[ROW["V6"]] *= 0.1 / np.ptp(signal_mv[ROW["V6"]])
     assert "disconnected" not in codes_of(judged(signal_mv), "V6")
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 12000), (18000, 30000)])
+def test_names_that_are_wrong_in_what_the_model_sees_are_withheld(first, last):
+    signal_mv = heart_mv(13, seconds=60.0)
+    signal_mv[:6, first:last] = signal_mv[[1, 2, 0, 4, 5, 3], first:last]
+    assert judged(signal_mv).withheld == ("leads_inconsistent",)
+
+
+def test_an_artefact_of_a_second_in_one_lead_breaks_no_law_for_the_model():
+    signal_mv = heart_mv(14)
+    signal_mv[ROW["III"], 3900:4400] += 0.5 * np.sin(2 * np.pi * 3.0 * T_S[:500])
+    assert judged(signal_mv).withheld == ()
