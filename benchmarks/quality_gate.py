@@ -22,6 +22,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from scipy.signal import butter, sosfiltfilt
 
 from inputs.ecg.gate.wiring import AFTER_R_S, BEFORE_R_S, INDEPENDENT_LEADS, ROTATED, undone
 from inputs.ecg.judged import judge_ecg
@@ -191,6 +192,31 @@ def _in_turn(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) 
             signal_mv_LN[row, ~seen_N] = 0.0
 
 
+def _lose_last(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
+    """The chest leads hold 4 to 300 microvolt of noise after three quarters."""
+    rest_LN = signal_mv_LN[6:, 3 * signal_mv_LN.shape[1] // 4 :]
+    rest_LN[:] = rng.uniform(0.004, 0.3) * rng.standard_normal(rest_LN.shape)
+
+
+def _muscle(ecg: Simulated, rng: Generator) -> EcgRecording:
+    """Bursts of muscle of 0.1 to 0.6 mV after three quarters, and no heart."""
+    leads_KN, rate_hz = ecg.recording.signal_mv[ROWS].astype(np.float64), ecg.recording.rate_hz
+    rest_KN = leads_KN[:, 3 * leads_KN.shape[1] // 4 :]
+    band = butter(2, (15.0, min(100.0, 0.45 * rate_hz)), "bandpass", fs=rate_hz, output="sos")
+    muscle_KN = sosfiltfilt(band, rng.standard_normal(rest_KN.shape), axis=1)
+    bursts_N = np.sin(2 * np.pi * rng.uniform(0.8, 1.6) * np.arange(rest_KN.shape[1]) / rate_hz).clip(0.0) ** 2
+    rest_KN[:] = rng.uniform(0.1, 0.6) / muscle_KN.std() * muscle_KN * bursts_N
+    rest_KN += 0.01 * rng.standard_normal(rest_KN.shape)
+    return _recorded(leads_KN, ecg.recorder)
+
+
+def _other_scale(rows: slice, factor: float) -> Damage:
+    def change(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
+        signal_mv_LN[rows] *= np.float32(factor)
+
+    return _changed(change)
+
+
 def _silence(ecg: Simulated, rng: Generator) -> EcgRecording:
     """What the recorder writes of a heart that stands still."""
     leads_KN = np.zeros((8, ecg.recording.signal_mv.shape[1]))
@@ -228,10 +254,16 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     "3x4 layout": ("leads_in_turn", _changed(_in_turn)),
     "no heartbeat": ("no heartbeat", _silence),
     "no heartbeat in the last quarter": ("no heartbeat", _changed(_stop)),
+    "muscle, no heartbeat in the last quarter": ("no heartbeat", _muscle),
+    "V1 to V6 noise in the last quarter": ("leads_lost", _changed(_lose_last)),
+    "limb leads x 10": ("scales_differ", _other_scale(slice(0, 6), 10.0)),
+    "limb leads / 10": ("scales_differ", _other_scale(slice(0, 6), 0.1)),
+    "V1 to V3 x 10": ("scales_differ", _other_scale(slice(6, 9), 10.0)),
+    "V1 to V3 / 10": ("scales_differ", _other_scale(slice(6, 9), 0.1)),
 }
 _ANY_OF = {
     "scale": {"scale_implausible", "amplitude_implausible", "leads_lost"},
-    "no heartbeat": {"no_qrs", "noise_only", "not_an_ecg"},
+    "no heartbeat": {"no_qrs", "noise_only", "not_an_ecg", "too_few_beats"},
     "noise in a lead": {"noisy", "disconnected"},
     "one lead flat": {"leads_flat", "leads_derived"},
 }

@@ -165,3 +165,15 @@ def test_an_artefact_of_a_second_in_one_lead_breaks_no_law_for_the_model():
     signal_mv = heart_mv(14)
     signal_mv[ROW["III"], 3900:4400] += 0.5 * np.sin(2 * np.pi * 3.0 * T_S[:500])
     assert judged(signal_mv).withheld == ()
+
+
+@pytest.mark.parametrize("factor", [0.1, 10.0])
+@pytest.mark.parametrize("leads", [STANDARD_LEADS[:6], CHEST[:3], CHEST[3:]])
+def test_leads_of_another_scale_are_named_and_no_arms_exchanged(leads, factor):
+    signal_mv = heart_mv(15)
+    signal_mv[[ROW[lead] for lead in leads]] *= factor
+    judgement = judged(signal_mv)
+    (told,) = [one for one in judgement.warnings if one.code == "scales_differ"]
+    others = tuple(lead for lead in STANDARD_LEADS if lead not in leads)
+    assert (told.leads == leads) or (told.leads == others)
+    assert set(judgement.withheld) <= {"scales_differ", "scale_implausible"}
