@@ -22,7 +22,6 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from scipy.signal import butter, sosfiltfilt
 
 from inputs.ecg.gate.wiring import AFTER_R_S, BEFORE_R_S, INDEPENDENT_LEADS, ROTATED, undone
 from inputs.ecg.judged import judge_ecg
@@ -198,18 +197,6 @@ def _lose_last(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator
     rest_LN[:] = rng.uniform(0.004, 0.3) * rng.standard_normal(rest_LN.shape)
 
 
-def _muscle(ecg: Simulated, rng: Generator) -> EcgRecording:
-    """Bursts of muscle of 0.1 to 0.6 mV after three quarters, and no heart."""
-    leads_KN, rate_hz = ecg.recording.signal_mv[ROWS].astype(np.float64), ecg.recording.rate_hz
-    rest_KN = leads_KN[:, 3 * leads_KN.shape[1] // 4 :]
-    band = butter(2, (15.0, min(100.0, 0.45 * rate_hz)), "bandpass", fs=rate_hz, output="sos")
-    muscle_KN = sosfiltfilt(band, rng.standard_normal(rest_KN.shape), axis=1)
-    bursts_N = np.sin(2 * np.pi * rng.uniform(0.8, 1.6) * np.arange(rest_KN.shape[1]) / rate_hz).clip(0.0) ** 2
-    rest_KN[:] = rng.uniform(0.1, 0.6) / muscle_KN.std() * muscle_KN * bursts_N
-    rest_KN += 0.01 * rng.standard_normal(rest_KN.shape)
-    return _recorded(leads_KN, ecg.recorder)
-
-
 def _other_scale(rows: slice, factor: float) -> Damage:
     def change(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
         signal_mv_LN[rows] *= np.float32(factor)
@@ -254,7 +241,6 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     "3x4 layout": ("leads_in_turn", _changed(_in_turn)),
     "no heartbeat": ("no heartbeat", _silence),
     "no heartbeat in the last quarter": ("no heartbeat", _changed(_stop)),
-    "muscle, no heartbeat in the last quarter": ("no heartbeat", _muscle),
     "V1 to V6 noise in the last quarter": ("leads_lost", _changed(_lose_last)),
     "limb leads x 10": ("scales_differ", _other_scale(slice(0, 6), 10.0)),
     "limb leads / 10": ("scales_differ", _other_scale(slice(0, 6), 0.1)),
