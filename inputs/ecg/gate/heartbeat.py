@@ -20,11 +20,12 @@ _SHARE_UNSURE = 0.25
 """Of beats that are alike: fibrillation with many extra beats has about so many, bursts of noise have none."""
 _ONE_SHAPE = 0.997
 """Of the energy of all leads: twelve views of a heart are never one curve at twelve sizes; the most seen was 0.985."""
-_ONE_BEAT, _NOISE_OF_BEAT, _CLEAR = 0.0006, 0.1, 0.1
+_ONE_BEAT, _NOISE_OF_BEAT, _CLEAR = 0.0006, 0.05, 0.1
 """Of the energy of the typical beat: what one curve leaves over and noise does not explain, and how much noise there
 may be to tell. Of 770 hearts the least had 0.0012, ventricular beats whose dipole hardly turns. Leads with so much
 less energy than the middle one are left out."""
 _FEWEST_LEADS = 4
+_MOST_LEADS = 0.7
 _SHORT_S, _FEW_BEATS = 5.0, 4
 """In so short a recording a slow heart may beat once or twice, and nothing tells whether beats repeat."""
 _FLUTTER_HZ = (1.5, 10.0)
@@ -95,7 +96,7 @@ def _is_one_beat(beats: Beats) -> bool:
     beat_LW, noise_LW = 0.5 * (one_LW + other_LW), 0.5 * (one_LW - other_LW)
     power_L = np.mean(beat_LW**2, axis=1)
     clear_L = power_L > _CLEAR * np.median(power_L)
-    if np.count_nonzero(clear_L) < _FEWEST_LEADS:
+    if np.count_nonzero(clear_L) < max(_FEWEST_LEADS, _MOST_LEADS * len(clear_L)):
         return False
     size_L1 = np.sqrt(power_L[clear_L])[:, None]
     beat_LW, noise_LW = beat_LW[clear_L] / size_L1, noise_LW[clear_L] / size_L1
