@@ -9,6 +9,7 @@ from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from outputs.report import PredictAnswer, SearchAnswer
 from outputs.table import answered, columns, refused, write_table
+from outputs.words import what_to_do
 
 LABELS = ("reduced", "mildly reduced", "preserved")
 COMMON = {
@@ -79,10 +80,7 @@ def test_a_withheld_answer_says_why_what_to_do_and_what_was_measured():
     measured = {"heart_rate_bpm": 61.0, "regular": True, "not_reliable": ["pr_ms"]}
     row = answer_row(warnings=[DERIVED, NO_ECG, NO_ECG], withheld=["no_qrs"], measured=measured)
     assert (row["status"], row["reason_codes"]) == ("withheld", "no_qrs")
-    assert (
-        row["reason"]
-        == "No beat was found. Look at the patient first; if all is well, check the electrodes and the file, and record again."
-    )
+    assert row["reason"] == f"No beat was found. {what_to_do('no_qrs')}"
     assert row["warnings"] == "leads_derived;no_qrs"
     assert (row["heart_rate_bpm"], row["regular"], row["not_reliable"]) == (61.0, True, "pr_ms")
     given = answer_row(warnings=[NO_ECG], withheld=["no_qrs"], predictions=PREDICTIONS)
