@@ -159,18 +159,18 @@ def _frames(opened: OpenedHeader, pixels: PixelData, syntax: Syntax, layout: Pix
 def _plain_frames(opened: OpenedHeader, span: Span, in_words: bool, layout: PixelLayout) -> tuple[int, Decode]:
     big_endian = opened.syntax_uid == EXPLICIT_BIG_ENDIAN
 
-    def read(at: int, length: int) -> bytes:
+    def read_as_stored(at: int, length: int) -> bytes:
         opened.stream.seek(span[0] + at)
         return opened.stream.read(length)
 
+    swaps = big_endian and in_words and layout.allocated == 8
+    read = partial(swapped, read_as_stored) if swaps else read_as_stored
     native = native_frames(layout, span[1], partial(read, 0), big_endian=big_endian)
     if span[1] < native.n_frames * native.frame_bytes:
         raise cut_short()
 
     def samples(index: int, _into: NDArray[np.uint8]) -> Samples:
-        at = index * native.frame_bytes
-        words = big_endian and in_words and layout.allocated == 8
-        return native.samples(swapped(read, at, native.frame_bytes) if words else read(at, native.frame_bytes))
+        return native.samples(read(index * native.frame_bytes, native.frame_bytes))
 
     return native.n_frames, samples
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inputs.echo.formats.dicom_codestreams import Codestream, holds_another, read_codestream, segments
-from inputs.echo.formats.dicom_colours import UNDONE_BY_DECODERS, Samples, Space
+from inputs.echo.formats.dicom_colours import Samples
 from inputs.echo.formats.dicom_header import PixelLayout
 from inputs.echo.formats.dicom_judged import judged_ycbcr
 from inputs.echo.formats.dicom_syntaxes import EXPORT, Syntax, not_decoded, not_read
@@ -84,10 +84,7 @@ class Pictures:
         bits = about.bits
         if self._layout.stored < bits <= self._layout.allocated:  # it has room for more bits than are used
             values_HWS, bits = stored_bits(values_HWS, self._layout), self._layout.stored
-        space: Space | None = "YCbCr" if about.subsampled else None
-        if about.transformed and self._layout.photometric in UNDONE_BY_DECODERS:
-            space = "RGB"
-        return Samples(values_HWS, bits, space)
+        return Samples(values_HWS, bits, "YCbCr" if about.subsampled else None)
 
     def _jpeg(self, picture: bytes, about: Codestream, into_HWC: NDArray[np.uint8]) -> Samples:
         """Of 8 bits: grey, or RGB whatever the picture holds."""
@@ -163,7 +160,7 @@ def _ended(jpeg: bytes) -> bytes:
 
 def said_to_be(colours: Literal["RGB", "YCbCr"], jpeg: bytes, about: Codestream) -> bytes:
     """A JPEG that libjpeg takes for these colours: with an Adobe marker in place of its own, where it has another."""
-    if about.colours == colours or (about.colours is None and colours == "YCbCr"):
+    if about.taken_for == colours:
         return jpeg
     kept = [jpeg[start:end] for marker, start, end in segments(jpeg) if marker not in (_APP0, _APP14)]
     rest = max(end for _marker, _start, end in segments(jpeg))
