@@ -25,7 +25,7 @@ from pydicom.sequence import Sequence
 from inputs.echo.formats.base import EchoFormat, frames_to_read
 from inputs.echo.formats.dicom_codestreams import read_codestream
 from inputs.echo.formats.dicom_colours import Colours, Samples
-from inputs.echo.formats.dicom_decoders import Pictures
+from inputs.echo.formats.dicom_decoders import Pictures, is_run_lengths
 from inputs.echo.formats.dicom_frames import (
     PixelData,
     Span,
@@ -39,12 +39,14 @@ from inputs.echo.formats.dicom_native import NativeFrames, native_frames, swappe
 from inputs.echo.formats.dicom_rate import frame_rate_hz
 from inputs.echo.formats.dicom_syntaxes import (
     EXPLICIT_BIG_ENDIAN,
+    Decoder,
     Syntax,
     not_decoded,
+    not_read,
     syntax_of,
     syntax_of_frames,
 )
-from inputs.echo.formats.dicom_video import MAX_VIDEO_BYTES, decode_video
+from inputs.echo.formats.dicom_video import MAX_VIDEO_BYTES, container_of, decode_video
 from inputs.echo.kinds import not_two_dimensional, not_ultrasound, two_dimensional_regions
 from inputs.errors import InputError, UnreadableFile
 from inputs.opened import BoundedReader
@@ -53,6 +55,7 @@ from inputs.records import EchoClip
 _ULTRASOUND = frozenset(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("3.1", "3", "6.1", "6"))
 _SECONDARY_CAPTURE = frozenset(f"1.2.840.10008.5.1.4.1.1.7.{n}" for n in ("2", "3", "4"))
 _BARE_START = re.compile(rb"\x08\x00[\x00-\x3f]\x00(?:[A-Z]{2}|..\0\0)", re.DOTALL)
+_JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
 Decode = Callable[[int, NDArray[np.uint8]], Samples]
 """Gives a frame by its number, (H, W, S); what is RGB may lie in the array (H, W, C) that is passed."""
 _MAX_BESIDE_PIXELS = 2**20
@@ -83,9 +86,10 @@ def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
     _check_is_ultrasound(header)
     layout = pixel_layout(header)
     syntax = syntax_of(opened.syntax_uid) if opened.syntax_uid else None
-    frames_to_read(layout.declared_frames or 2, layout.rows, layout.columns, max_frames)
+    is_video = syntax is not None and syntax.decoder == "video"  # which says itself how many frames it has
+    frames_to_read((not is_video and layout.declared_frames) or 2, layout.rows, layout.columns, max_frames)
     pixels = find_pixel_data(opened.stream, opened.size, opened.pixels_at)
-    syntax = _syntax_by_frames(opened, pixels, syntax)
+    syntax = _syntax_by_frames(opened, pixels, syntax, layout)
     if syntax.decoder == "video":
         return _read_video(opened, pixels, syntax, layout, max_frames, every)
 
@@ -120,23 +124,43 @@ def _check_is_ultrasound(header: Dataset) -> None:
         raise refusal
 
 
-def _syntax_by_frames(opened: OpenedHeader, pixels: PixelData, said: Syntax | None) -> Syntax:
-    """What is said; of pictures that are said not to be compressed, and where nothing is said, what the first one is.
+def _syntax_by_frames(opened: OpenedHeader, pixels: PixelData, said: Syntax | None, layout: PixelLayout) -> Syntax:
+    """What is said; what frames are that are said not to be compressed and are shorter, or of which nothing is said.
 
     Pictures of another compression than is said are refused by its name: nothing is known of what was done to them.
-    Raises UnreadableFile where neither header nor picture says it.
+    Raises UnreadableFile where neither header nor frames say it.
     """
-    copied = said is not None and said.decoder == "native" and 0 in pixels.pictures  # and their header written anew
-    if said is not None and not copied:
+    if said is not None and (said.decoder == "video" or pixels.span is not None):
         return said
-    try:
-        return syntax_of_frames(read_codestream(joined(opened.stream, pixels.fragments[:1], opened.size)).kind)
-    except (ValueError, IndexError, struct.error):
-        raise UnreadableFile(
-            "dicom_compression",
-            "The DICOM file does not say how its pictures are compressed.",
-            hint="Export it with its file header (a Part 10 file).",
-        ) from None
+    first = joined(opened.stream, pixels.fragments[:1], opened.size)
+    found = _decoder_of(first)
+    if said is not None and said.decoder != "native":
+        if found == "video":
+            raise not_decoded(said.name)
+        return said
+    n_bytes = sum(length for _start, length in pixels.fragments)
+    if said is not None and 0 not in pixels.pictures and n_bytes >= (layout.declared_frames or 1) * layout.frame_bytes:
+        return said
+    if first.startswith(_JPEG_XL):
+        raise not_read("JPEG XL")
+    if found is not None:  # copied, and the header written anew
+        return syntax_of_frames(found)
+    if said is not None:
+        raise not_decoded(said.name)
+    raise UnreadableFile(
+        "dicom_compression",
+        "The DICOM file does not say how its pictures are compressed.",
+        hint="Export it with its file header (a Part 10 file).",
+    )
+
+
+def _decoder_of(first: bytes) -> Decoder | None:
+    """Which decoder the first fragment is for."""
+    with contextlib.suppress(ValueError, IndexError, struct.error):
+        return read_codestream(first).kind
+    if container_of(first) is not None:
+        return "video"
+    return "rle" if is_run_lengths(first) else None
 
 
 def _frames(opened: OpenedHeader, pixels: PixelData, syntax: Syntax, layout: PixelLayout) -> tuple[int, Decode]:
@@ -146,8 +170,7 @@ def _frames(opened: OpenedHeader, pixels: PixelData, syntax: Syntax, layout: Pix
             raise not_decoded(syntax.name)
         return _plain_frames(opened, pixels.span, pixels.in_words, layout)
     spans = frames_in_fragments(pixels, layout.declared_frames, _extended_offsets(opened.dataset))
-    n_bytes = layout.rows * layout.columns * layout.samples * layout.allocated // 8
-    most = 2 * n_bytes + _MAX_BESIDE_PIXELS
+    most = 2 * layout.frame_bytes + _MAX_BESIDE_PIXELS
     if syntax.decoder == "native":
         first = joined(opened.stream, spans[0], most)
         one = native_frames(replace(layout, declared_frames=1), len(first), lambda n: first[:n], big_endian=False)

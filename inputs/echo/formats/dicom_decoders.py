@@ -34,6 +34,7 @@ _INSTALL_GDCM = f"Install the extra gdcm (pip install 'echo2ecg[gdcm]'). Or: {EX
 _GDCM_SYNTAX = {"jpeg": "1.2.840.10008.1.2.4.51", "jpeg lossless": "1.2.840.10008.1.2.4.57"}
 _APP0, _APP14 = 0xE0, 0xEE
 _END = b"\xff\xd9"
+_RLE_TABLE = struct.Struct("<16L")
 _DAMAGED = ("Corrupt JPEG data", "Premature end", "Inconsistent progression")
 
 
@@ -125,6 +126,15 @@ class Pictures:
         )
         values_SHW = np.frombuffer(data, f"<u{n_bytes}").reshape(samples, layout.rows, layout.columns)
         return Samples(stored_bits(values_SHW.transpose(1, 2, 0), layout), layout.stored)
+
+
+def is_run_lengths(picture: bytes) -> bool:
+    """Whether it begins with the table of an RLE picture: how many segments, and where they start (PS3.5 annex G.5)."""
+    if len(picture) < _RLE_TABLE.size:
+        return False
+    n, *starts = _RLE_TABLE.unpack_from(picture)
+    used = starts[:n]
+    return 0 < n <= len(starts) and used[0] == _RLE_TABLE.size and used == sorted(used) and not any(starts[n:])
 
 
 def stored_bits(values_HWS: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
