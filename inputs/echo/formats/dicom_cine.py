@@ -125,7 +125,7 @@ def _check_is_ultrasound(header: Dataset) -> None:
 
 
 def _syntax_by_frames(opened: OpenedHeader, pixels: PixelData, said: Syntax | None, layout: PixelLayout) -> Syntax:
-    """What is said; what frames are that are said not to be compressed and are shorter, or of which nothing is said.
+    """What is said; what frames are of which nothing is said, or no compression and whose length is another.
 
     Pictures of another compression than is said are refused by its name: nothing is known of what was done to them.
     Raises UnreadableFile where neither header nor frames say it.
@@ -138,15 +138,15 @@ def _syntax_by_frames(opened: OpenedHeader, pixels: PixelData, said: Syntax | No
         if found == "video":
             raise not_decoded(said.name)
         return said
-    n_bytes = sum(length for _start, length in pixels.fragments)
-    if said is not None and 0 not in pixels.pictures and n_bytes >= (layout.declared_frames or 1) * layout.frame_bytes:
+    left_over = sum(length for _start, length in pixels.fragments) - (layout.declared_frames or 1) * layout.frame_bytes
+    if said is not None and 0 not in pixels.pictures and 0 <= left_over <= len(pixels.fragments):
         return said
     if first.startswith(_JPEG_XL):
         raise not_read("JPEG XL")
     if found is not None:  # copied, and the header written anew
         return syntax_of_frames(found)
     if said is not None:
-        raise not_decoded(said.name)
+        return said
     raise UnreadableFile(
         "dicom_compression",
         "The DICOM file does not say how its pictures are compressed.",
