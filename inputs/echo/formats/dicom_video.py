@@ -13,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from inputs.echo.formats.base import frames_to_read, sane_rate_hz
+from inputs.echo.formats.base import GrowingClip, frames_to_read, sane_rate_hz
 from inputs.echo.formats.dicom_frames import frames_missing
 from inputs.echo.formats.dicom_header import PixelLayout
 from inputs.echo.formats.dicom_syntaxes import Syntax, not_decoded
@@ -80,7 +80,7 @@ def container_of(data: bytes) -> str | None:
 def _decode(data: bytes, container: str, layout: PixelLayout, max_frames: int | None, every: int) -> DecodedVideo:
     rows, columns = layout.rows, layout.columns
     most = min(MAX_FRAMES, MAX_DECODED_BYTES // (rows * columns * 3)) if max_frames is None else max_frames
-    n_found, frames = 0, []
+    n_found, frames = 0, GrowingClip()
     with av.open(io.BytesIO(data), "r", format=container) as opened:
         stream = opened.streams.video[0]
         stream.thread_type = "NONE"  # worker processes are the parallelism
@@ -94,7 +94,7 @@ def _decode(data: bytes, container: str, layout: PixelLayout, max_frames: int | 
             if frame.is_corrupt:  # FFmpeg paints over what it cannot decode
                 raise ValueError("damaged")
             if n_found % every == 0 and n_found < most:
-                frames.append(frame.to_ndarray(format="rgb24"))
+                frames.append(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
             n_found += 1
             if n_found > most:
                 break
@@ -105,4 +105,4 @@ def _decode(data: bytes, container: str, layout: PixelLayout, max_frames: int | 
     if n_found < min(layout.declared_frames or 0, most) - _MAX_MISSING:
         raise frames_missing()
     frames_to_read(n_found, rows, columns, max_frames)
-    return DecodedVideo(np.stack(frames), rate_hz)
+    return DecodedVideo(frames.frames(), rate_hz)
