@@ -58,6 +58,7 @@ _BARE_START = re.compile(rb"\x08\x00[\x00-\x3f]\x00(?:[A-Z]{2}|..\0\0)", re.DOTA
 _JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
 Decode = Callable[[int, NDArray[np.uint8]], Samples]
 """Gives a frame by its number, (H, W, S); what is RGB may lie in the array (H, W, C) that is passed."""
+_SEARCHED_BYTES = 2**20
 _MAX_BESIDE_PIXELS = 2**20
 """Bytes of a compressed frame beyond twice its pixels: tables, and whatever a machine adds."""
 
@@ -84,6 +85,8 @@ def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
     opened = open_header(file)
     header = opened.dataset
     _check_is_ultrasound(header)
+    if "Rows" not in header and _mentions_pixels(opened):
+        raise damaged()
     layout = pixel_layout(header)
     syntax = syntax_of(opened.syntax_uid) if opened.syntax_uid else None
     is_video = syntax is not None and syntax.decoder == "video"  # which says itself how many frames it has
@@ -103,6 +106,13 @@ def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
         if rgb_HWC is not target_HWC:
             target_HWC[:] = rgb_HWC
     return _clip(frames_THWC, frame_rate_hz(header), every, header)
+
+
+def _mentions_pixels(opened: OpenedHeader) -> bool:
+    """Whether there are pixels behind what could be made of the header: an odd element may have stopped it early."""
+    opened.stream.seek(0)
+    start = opened.stream.read(_SEARCHED_BYTES)
+    return any(tag in start for tag in (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10"))
 
 
 def _clip(frames_THWC: NDArray[np.uint8], rate_hz: float | None, every: int, header: Dataset) -> EchoClip:
@@ -216,6 +226,10 @@ def _read_video(
         raise not_decoded(syntax.name)
     data = joined(opened.stream, pixels.fragments, MAX_VIDEO_BYTES)
     decoded = decode_video(data, syntax, layout, max_frames, every)
+    if layout.is_grey:
+        colours = Colours(opened.dataset, layout)
+        for frame_HWC in decoded.frames_THWC:
+            frame_HWC[:] = colours.rgb(Samples(frame_HWC, 8, "RGB"))
     return _clip(decoded.frames_THWC, frame_rate_hz(opened.dataset) or decoded.rate_hz, every, opened.dataset)
 
 

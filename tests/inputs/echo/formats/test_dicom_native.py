@@ -185,3 +185,14 @@ def test_bytes_in_words_of_a_big_endian_file_are_put_right_before_they_are_judge
     start = b"\x7f\xe0\x00\x10O"
     path.write_bytes(path.read_bytes().replace(start + b"B", start + b"W"))
     np.testing.assert_array_equal(read_echo(path).frames_THWC, rgb)
+
+
+@pytest.mark.parametrize("planar", [0, 1])
+@pytest.mark.parametrize("said", [0, 1])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_samples_of_sixteen_bits_lie_in_planes_where_they_do(tmp_path: Path, bits: int, said: int, planar: int):
+    words = ECHO.astype("<u2") * ((2**bits - 1) // 255)
+    data = (words.transpose(0, 3, 1, 2) if planar else words).tobytes()
+    of_16 = {"BitsAllocated": 16, "BitsStored": bits, "HighBit": bits - 1}
+    path = write_dicom(tmp_path / "c.file", ECHO, data, PlanarConfiguration=said, **of_16)
+    assert np.abs(read_echo(path).frames_THWC.astype(int) - ECHO).max() <= 1

@@ -91,3 +91,12 @@ def test_run_lengths_that_are_said_not_to_be_compressed_are_read(tmp_path: Path)
 def test_jpeg_xl_that_is_said_not_to_be_compressed_is_refused_by_its_name(tmp_path: Path):
     error = refused(called(tmp_path / "c.file", [b"\xff\x0a" + bytes(100)] * 8, ExplicitVRLittleEndian))
     assert (error.code, "JPEG XL" in str(error)) == ("dicom_compression", True)
+
+
+def test_a_video_that_is_said_to_be_grey_is_grey(tmp_path: Path):
+    data = [stream("h264")]
+    seen_THWC = read_echo(called(tmp_path / "c.file", data, MPEG4HP41)).frames_THWC
+    path = write_dicom(tmp_path / "g.file", FRAMES, data, photometric="MONOCHROME2", syntax=MPEG4HP41)
+    grey_THWC = read_echo(path).frames_THWC
+    assert not np.ptp(grey_THWC, axis=-1).any()
+    assert np.abs(grey_THWC[..., 0] - seen_THWC @ [0.299, 0.587, 0.114]).max() <= 1
