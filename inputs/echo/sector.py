@@ -24,6 +24,8 @@ _LIT_SHARE_OF_SWING = 0.25
 """Of what 70 % of the changing pixels change by at most."""
 _NOISE_SHARE_OF_LIT = 1 / 12
 """Noise of so many grey levels (SD) around the sector asks for as many times more, and makes no change that counts."""
+_MUCH_NOISE = 1.0
+"""Of more of it the pixels beside each other are averaged first."""
 _APART = 3
 """How many times more a sector changes than what is around it, where that is told from it."""
 _MAX_BLACK_GREY_LEVELS = 48
@@ -74,6 +76,9 @@ def sector_mask(frames_THWC: NDArray[np.uint8], regions: tuple[Region, ...] = ()
     greys = _greys(some_THWC, 1 + min(n_rows, n_columns) // _ENOUGH_PX)
     reach = 1 + min(greys[0].shape) // 100
     noise, black = _around(greys, reach)
+    if noise > _MUCH_NOISE:
+        greys = [np.asarray(cv2.blur(grey_HW, (3, 3)), np.uint8) for grey_HW in greys]
+        noise, black = _around(greys, reach)
     if black:
         greys = [cv2.subtract(grey_HW, black) for grey_HW in greys]  # type: ignore[call-overload]
     brightest_HW, darkest_HW = _extremes(greys)
