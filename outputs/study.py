@@ -83,8 +83,8 @@ class StudyDetail(Study):
 class SimilarAnswer(BaseModel):
     """The studies of the index that are most similar to one of its studies, by the vectors of both."""
 
-    study_id: str
-    bundle: str
-    generation: str
+    study_id: str = Field(description="The one that was asked about.")
+    bundle: str = Field(description="The model that made the vectors.")
+    generation: str = Field(description="Of the index that was searched.")
     neighbours: list[Neighbour] = Field(description="Without percentiles, and without similarities of their views.")
-    disclaimer: str
+    disclaimer: str = Field(description="What this software is not for.")

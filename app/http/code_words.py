@@ -13,7 +13,12 @@ _WORDS = {
     "foreign_host": "Without API keys the service answers to this machine's own name alone.",
     "cross_site": "A browser sent it on behalf of another site's page.",
     # The request itself
-    "bad_request": "The body cannot be taken apart.",
+    "bad_request": "It is no HTTP request, or its body cannot be taken apart.",
+    "bad_length": "What it says of the length of its body is no length.",
+    "address_too_long": "The address is longer than is read.",
+    "header_too_large": "The header is larger than is read.",
+    "too_many_parameters": "The address has more parameters than are read.",
+    "body_in_crumbs": "The body came in pieces that are too small.",
     "body_timeout": "The body did not arrive in time.",
     "body_too_large": "The body is larger than the service takes.",
     "not_found": "There is no such address.",
@@ -64,6 +69,7 @@ _WORDS = {
     "index_read_only": "The service may not write its index folder.",
     "unknown_study": "The index has no study with this id.",
     "unknown_view": "The index has no picture of this view.",
+    "no_cine": "The index has no moving picture of this view.",
     # Rebuilds
     "unknown_source": "The settings name no such source of studies.",
     "job_running": "A rebuild is running already.",

@@ -14,7 +14,8 @@ from app.http.described import CODES
 
 _ABOUT_TAGS = {
     "ECG": "One ECG in, its answer out.",
-    "Index": "What is served, its studies, and how a rebuild begins.",
+    "Index": "What is served, and how a rebuild begins.",
+    "Studies": "What is known of one study, its pictures, and the studies like it.",
     "Jobs": "Rebuilds as they go on.",
     "Keys": "Who may ask, for whoever administers the service.",
     "Operation": "How the service is doing.",

@@ -79,6 +79,7 @@ def _written(drawing: Drawing) -> str:
         colours=_COLOURS,
         answer=answer,
         name="invented",
+        viewer_of=lambda study_id: f"{UI_PAGE}#similar",
         here=UI_PAGE,
         filled={},
         problem=None,
