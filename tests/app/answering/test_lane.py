@@ -5,6 +5,7 @@ import pytest
 
 from app.answering.lane import Query, retrieve
 from app.answering.snapshots import Snapshot
+from index.rows import RowSet
 from index.store import IndexStore
 
 
@@ -22,7 +23,10 @@ def test_a_verdict_that_is_known_is_kept_and_searched_with_and_nothing_is_embedd
     snapshot.embedder.batches.clear()
     allowed_N = np.array([1, 4, 9, 16], np.int64)
     again, fewer = retrieve(
-        [Query(snapshot, None, 5, verdict=first.verdict), Query(snapshot, None, 3, allowed_N, verdict=first.verdict)]
+        [
+            Query(snapshot, None, 5, verdict=first.verdict),
+            Query(snapshot, None, 3, RowSet.of(allowed_N), verdict=first.verdict),
+        ]
     )
     assert not snapshot.embedder.batches
     assert again.verdict is fewer.verdict is first.verdict
