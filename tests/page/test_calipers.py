@@ -13,7 +13,6 @@ from PIL import Image
 from steps import ask, tab_to
 
 SPEEDS, GAINS = (12.5, 25, 50), (5, 10, 20)
-_ENDS = "aria-label$='end of the calipers'"
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +20,7 @@ def shared(browser, site):
     """One kept answer to the pulse for all tests of this file: the cookie that it belongs to, and its path."""
     context = browser.new_context(base_url=site)
     url = ask(context.new_page(), ecgs.pulse())
-    yield context.storage_state(), url.removeprefix(site)
+    yield context.storage_state(), url.removeprefix(site).split("?")[0]
     context.close()
 
 
@@ -54,11 +53,14 @@ def pulse_on_screen(page):
     per_x, per_y = grey.shape[1] / clip["width"], grey.shape[0] / clip["height"]
     ink_HW = np.maximum(np.median(grey) - grey, 0)
     ink_HW[ink_HW < 0.15 * ink_HW.max()] = 0
-    columns_W, rows_H = ink_HW.sum(0), ink_HW.sum(1)
+    rows_H = ink_HW.sum(1)
+    base = int(rows_H.argmax())
+    top = int(rows_H[: base - 3].argmax())
+    columns_W = ink_HW[top + 2 : base - 1].sum(0)
     tall = np.flatnonzero(columns_W > columns_W.max() / 2)
-    left, right = tall[tall < tall.mean()], tall[tall > tall.mean()]
-    wide = np.flatnonzero(rows_H > rows_H.max() / 4)
-    upper, lower = wide[wide < wide.mean()], wide[wide > wide.mean()]
+    left, right = tall[tall < (tall.min() + tall.max()) / 2], tall[tall > (tall.min() + tall.max()) / 2]
+    upper_H = ink_HW[:, left.max() + 3 : right.min() - 2].sum(1)
+    lower_H = ink_HW[:, right.max() + 3 :].sum(1)
 
     def middle(places, ink):
         around = np.arange(places.min() - 1, places.max() + 2)
@@ -66,7 +68,7 @@ def pulse_on_screen(page):
         return float(np.average(around, weights=ink[around] - ink[around].min() + 1e-9)) + 0.5
 
     xs = [clip["x"] + middle(edge, columns_W) / per_x for edge in (left, right)]
-    ys = [clip["y"] + middle(edge, rows_H) / per_y for edge in (upper, lower)]
+    ys = [clip["y"] + middle(np.array([row]), ink) / per_y for row, ink in ((top, upper_H), (base, lower_H))]
     return *xs, *ys
 
 
