@@ -34,10 +34,11 @@ from app.routes import (
     jobs,
     keys,
     refusals,
+    studies,
 )
 from app.service import Service
 from app.settings import Settings, SettingsError, without_effect
-from app.web import admin_session, answers, assets, docs, page, session, studies
+from app.web import admin, admin_session, answers, assets, components, docs, page, session, study_page
 
 KEEP_ALIVE_S = 30
 ACCEPTED_AT_ONCE = 512
@@ -73,9 +74,11 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.state.recent_refusals = service.recent_refusals
     app.state.info, app.state.description = Kept(), Kept()
     install_handlers(app)
-    pages = (docs, page, session, admin_session, answers, studies, assets)
-    for part in (ecg, index, jobs, keys, refusals, health, info, *pages):
+    pages = (docs, page, session, admin_session, admin, answers, study_page, assets)
+    for part in (ecg, index, studies, jobs, keys, refusals, health, info, *pages):
         app.include_router(part.router)
+    if settings.ui_page:
+        app.include_router(components.router)
     add_frame(app, settings, service.metrics, service.recent_refusals)
     return app
 

@@ -18,12 +18,12 @@ MAX_EXPIRY_DAYS = 3650
 class JobSummary(BaseModel):
     """A rebuild without its report, which /v1/jobs/{job_id} has."""
 
-    id: str
-    source: str
-    state: JobState
-    created_at: datetime
+    id: str = Field(description="Its name in addresses.")
+    source: str = Field(description="The name of the cohort in the settings.")
+    state: JobState = Field(description="`interrupted`: its server ended first.")
+    created_at: datetime = Field(description="When it began.")
     ended_at: datetime | None = Field(default=None, description="Absent while it runs.")
-    progress: Progress
+    progress: Progress = Field(description="How far it is.")
     problem: str | None = Field(default=None, description="Why it has not ended well.")
 
     @classmethod
@@ -40,10 +40,10 @@ class JobList(BaseModel):
 class KeyView(BaseModel):
     """What is known of a key; not the key."""
 
-    id: str
-    name: str
-    scopes: list[Scope]
-    created: datetime
+    id: str = Field(description="By which it is revoked.")
+    name: str = Field(description="Whose it is.")
+    scopes: list[Scope] = Field(description="What it may do.")
+    created: datetime = Field(description="When it was made.")
     expires: datetime | None = Field(default=None, description="Absent where it never does.")
     revoked: datetime | None = Field(default=None, description="Absent of a key that was not.")
     valid: bool = Field(description="Neither revoked nor expired.")
@@ -82,9 +82,9 @@ class NewKey(KeyView):
 
 class RefusalView(BaseModel):
     code: str = Field(description=f"Of the problem; `other` where a minute had more than {MAX_REASONS} reasons.")
-    method: str
+    method: str = Field(description="Of the requests.")
     route: str = Field(description="The address with names in place of what a caller put there.")
-    count: int
+    count: int = Field(description="How often.")
     last_at: datetime = Field(description="To the minute.")
 
     @classmethod

@@ -187,33 +187,42 @@ class SearchQuery(ReadQuery, StudyQuery):
         return self.narrows(super().question())
 
 
+class SimilarQuery(BaseModel):
+    """Which studies like one of the index are wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    k: int = Field(default=DEFAULT_K, ge=1, le=MAX_K, description="How many studies.")
+    exclude_patient: bool = Field(default=True, description="Leave out the other studies of its patient.")
+
+
 class RebuildRequest(BaseModel):
     """Which cohort to index, by its name in the settings; may be left out where there is only one."""
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str | None = Field(default=None, max_length=100)
+    source: str | None = Field(default=None, max_length=100, description="Its name in the settings.")
 
 
 class Progress(BaseModel):
-    done: int = 0
+    done: int = Field(default=0, description="Steps of the present stage.")
     total: int = Field(default=0, description="Of the present stage; 0 where it is not known.")
-    message: str = ""
+    message: str = Field(default="", description="What is being done.")
 
 
 class JobView(BaseModel):
     """A rebuild. `report` appears when it has ended well, `problem` when it has not."""
 
-    id: str
-    source: str
-    state: JobState
-    created_at: datetime
-    ended_at: datetime | None = None
-    progress: Progress
+    id: str = Field(description="Its name in addresses.")
+    source: str = Field(description="The name of the cohort in the settings.")
+    state: JobState = Field(description="`interrupted`: its server ended first.")
+    created_at: datetime = Field(description="When it began.")
+    ended_at: datetime | None = Field(default=None, description="Absent while it runs.")
+    progress: Progress = Field(description="How far it is.")
     report: dict[str, Any] | None = Field(
         default=None, description="What the rebuild said at its end; versions of this software differ in it."
     )
-    problem: str | None = None
+    problem: str | None = Field(default=None, description="Why it has not ended well.")
 
     @classmethod
     def of(cls, job: StoredJob) -> Self:
@@ -224,46 +233,48 @@ class JobView(BaseModel):
 class IndexView(BaseModel):
     """The generation being served. `degraded` says in a sentence why it is not the newest or not at its best."""
 
-    generation: str
-    bundle: str
-    studies: int
-    backend: str
-    exact: bool
-    degraded: str | None = None
-    manifest: GenerationManifest
-    running_job: str | None = None
+    generation: str = Field(description="Its number.")
+    bundle: str = Field(description="The model that made it.")
+    studies: int = Field(description="How many it holds.")
+    backend: str = Field(description="The search engine.")
+    exact: bool = Field(description="Whether every search looks at every study.")
+    degraded: str | None = Field(default=None, description="Absent where nothing is amiss.")
+    manifest: GenerationManifest = Field(description="As it lies beside the index.")
+    running_job: str | None = Field(
+        default=None, description="The rebuild that runs, by its id; absent where none does."
+    )
 
 
 class BundleLacks(BaseModel):
-    parts: list[str]
-    message: str
+    parts: list[str] = Field(description="In codes.")
+    message: str = Field(description="In one sentence.")
 
 
 class ServiceLimits(BaseModel):
-    max_body_bytes: int
-    max_upload_files: int
-    default_k: int
-    max_k: int
+    max_body_bytes: int = Field(description="Of a request.")
+    max_upload_files: int = Field(description="Of one upload.")
+    default_k: int = Field(description="Studies of a search that does not say how many.")
+    max_k: int = Field(description="The most studies of a search.")
 
 
 class ServiceInfo(BaseModel):
     """What is being served, and within what limits."""
 
-    version: str
-    device: str
+    version: str = Field(description="Of this software.")
+    device: str = Field(description="What the model runs on.")
     bundle: dict[str, Any] = Field(description="The bundle's manifest without the hashes of its files, and its own.")
     bundle_lacks: BundleLacks | None = Field(default=None, description="Absent where it lacks nothing.")
     generation: str | None = Field(default=None, description="Of the index; absent where there is none.")
-    limits: ServiceLimits
+    limits: ServiceLimits = Field(description="How much may be asked.")
     rebuild_sources: list[str] = Field(description="What a rebuild may name.")
-    disclaimer: str
+    disclaimer: str = Field(description="What this software is not for.")
 
 
 class Liveness(BaseModel):
-    alive: bool
+    alive: bool = Field(description="Whether the thread that runs the models beats.")
 
 
 class Readiness(BaseModel):
-    ready: bool
+    ready: bool = Field(description="Whether queries are answered.")
     reasons: list[str] = Field(description="Why not, in stable codes; empty when ready.")
-    degraded: str | None = None
+    degraded: str | None = Field(default=None, description="Absent where nothing is amiss.")

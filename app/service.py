@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import structlog
 
@@ -21,6 +21,7 @@ from app.answering.lane import (
     warm_up,
 )
 from app.answering.pipeline import Answer, AnsweredEcg, Pipeline, Question, Reader, Upload
+from app.answering.similar import Similar, similar_studies
 from app.answering.snapshots import INDEX_CODES, Retriever
 from app.answering.workers import FairThreads, started_pool
 from app.job_streams import JobStreams
@@ -37,6 +38,8 @@ from inputs.guarded.reader import GuardedReader
 from models.bundle import Bundle, BundleError, Embedder, Use, check_files_for
 
 log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
 
 LANE_SILENT_S = 30.0
 """A lane that has not said for so long that it lives is taken for dead or stuck."""
@@ -150,25 +153,35 @@ class Service:
         Raises InputError, FilterRefused, NotSearchable, QueueFull, BatcherClosed, NoSpace, and TookTooLong after
         `answer_timeout_s`.
         """
-        return await self._within_time(self.pipeline.answer(upload, question, caller))
+        answer = await self._in_time(self.pipeline.answer(upload, question, caller))
+        self.metrics.observe_stages(answer.timing_ms)
+        return answer
 
     async def ask_again(self, ecg: AnsweredEcg, question: Question) -> Answer:
         """The same ECG beside the studies that `question` allows now. Raises as `ask` does."""
-        return await self._within_time(self.pipeline.again(ecg, question))
+        answer = await self._in_time(self.pipeline.again(ecg, question))
+        self.metrics.observe_stages(answer.timing_ms)
+        return answer
 
-    async def _within_time(self, answering: Coroutine[Any, Any, Answer]) -> Answer:
+    async def similar(self, study_id: str, *, k: int, exclude_patient: bool) -> Similar | None:
+        """The studies like one of the index, None where there is no such study. Raises as `ask`."""
+        snapshot = self.retriever.current
+        return await self._in_time(
+            similar_studies(snapshot, self.batcher, study_id, k=k, exclude_patient=exclude_patient)
+        )
+
+    async def _in_time(self, work: Awaitable[Result]) -> Result:
+        """Raises TookTooLong after `answer_timeout_s`, and NoSpace where a disk is full."""
         limit = asyncio.timeout(self.settings.answer_timeout_s)
         try:
             async with limit:
-                answer = await answering
+                return await work
         except OSError as error:  # TimeoutError among them
             if limit.expired():
                 raise TookTooLong from None
             if error.errno in NO_ROOM_TO_READ:
                 raise NoSpace from error
             raise
-        self.metrics.observe_stages(answer.timing_ms)
-        return answer
 
     async def start(self) -> None:
         """Returns at once; readiness follows when everything is warm."""

@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     kept_answers_bytes: int = Field(default=64 * 2**20, ge=0)
     """What kept answers may take together, some 300 kB each; the oldest go first."""
 
+    ui_page: bool = False
+    """Whether /ui shows every component of the pages, for who works on them."""
+
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

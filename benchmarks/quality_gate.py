@@ -191,6 +191,18 @@ def _in_turn(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) 
             signal_mv_LN[row, ~seen_N] = 0.0
 
 
+def _lose_last(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
+    last = np.s_[6:, 3 * signal_mv_LN.shape[1] // 4 :]
+    signal_mv_LN[last] = rng.uniform(0.004, 0.3) * rng.standard_normal(signal_mv_LN[last].shape)
+
+
+def _other_scale(rows: slice, factor: float) -> Damage:
+    def change(signal_mv_LN: NDArray[np.float32], rate_hz: float, rng: Generator) -> None:
+        signal_mv_LN[rows] *= np.float32(factor)
+
+    return _changed(change)
+
+
 def _silence(ecg: Simulated, rng: Generator) -> EcgRecording:
     """What the recorder writes of a heart that stands still."""
     leads_KN = np.zeros((8, ecg.recording.signal_mv.shape[1]))
@@ -228,10 +240,13 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     "3x4 layout": ("leads_in_turn", _changed(_in_turn)),
     "no heartbeat": ("no heartbeat", _silence),
     "no heartbeat in the last quarter": ("no heartbeat", _changed(_stop)),
+    "V1 to V6 noise in the last quarter": ("leads_lost", _changed(_lose_last)),
+    "limb leads / 10": ("scales_differ", _other_scale(slice(0, 6), 0.1)),
+    "V1 to V3 x 10": ("scales_differ", _other_scale(slice(6, 9), 10.0)),
 }
 _ANY_OF = {
     "scale": {"scale_implausible", "amplitude_implausible", "leads_lost"},
-    "no heartbeat": {"no_qrs", "noise_only", "not_an_ecg"},
+    "no heartbeat": {"no_qrs", "noise_only", "not_an_ecg", "too_few_beats"},
     "noise in a lead": {"noisy", "disconnected"},
     "one lead flat": {"leads_flat", "leads_derived"},
 }

@@ -16,7 +16,8 @@ from cli.console import led_by, out
 from ground.errors import Refusal
 from outputs import sentences, words
 from outputs.narrowed import filters_sentence
-from outputs.report import FlagPrediction, Neighbour, NeighbourSummary, Predictions, SearchAnswer
+from outputs.report import FlagPrediction, NeighbourSummary, Predictions, SearchAnswer
+from outputs.study import Neighbour
 
 TIMEOUT_S = 60.0
 

@@ -1,7 +1,8 @@
 """Echo clips to view vectors, once: guarded children decode, threads prepare, the bundle embeds in batches.
 
-What the cache holds is neither read nor embedded again: unchanged clips are cheap and a killed run goes on. A file that
-cannot be used is listed with its reason and stops nothing.
+What the cache holds is neither read nor embedded again: unchanged clips are cheap and a killed run goes on. Pictures
+for people, a still and a moving one, are made beside the vector where they are asked for. A file that cannot be used
+is listed with its reason and stops nothing.
 
 Letters: V numbers of a view vector, C colours, T frames, H rows, W columns, N clips.
 """
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -19,20 +21,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedding.local import Reader, Refused, attempt, in_order
-from embedding.prepared import normalised_clip, read_clip
+from embedding.prepared import normalised_clip, read_clip, read_clip_to_show
 from embedding.sources import clip_sha256, spec_hash, unchanged
 from embedding.store import ArrayStore
 from embedding.view_cache import EmbeddedView, ViewCache
 from ground.disk import sha256
+from inputs.echo.cine import CINE_FRAMES, cine_webp
 from inputs.echo.kinds import NO_CLIPS
-from inputs.echo.prepare import prepare_clip, thumbnail_jpeg
+from inputs.echo.prepare import prepare_clip, small_clip, still_jpeg
+from inputs.errors import InputError
 from inputs.opened import File
+from inputs.records import EchoClip
+from inputs.specs import EchoSpec
 from models.bundle import Bundle
 from models.device import Machine
 
 CLIPS_PER_BATCH = 8
 CACHE_FILE = "embeddings.sqlite"
-_CACHE_LAYOUT = "3"
+_CACHE_LAYOUT = "4"
+_CINE_LAYOUT = "1"
+"""Raised when cines of the same clip change."""
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -93,6 +101,11 @@ def embedder_of(bundle: Bundle) -> str:
     return sha256(f"{_CACHE_LAYOUT} {bundle.echo_encoder_sha256} {spec}".encode()).hexdigest()
 
 
+def cine_made_by(spec: EchoSpec) -> str:
+    """Names what a cine depends on besides the file: which frames are read. Another encoder finds it again."""
+    return f"{_CINE_LAYOUT} {max(spec.frames_needed, CINE_FRAMES)} {spec.stride}"
+
+
 def embed_clips(
     bundle: Bundle,
     rows: Sequence[ClipRow[_Key]],
@@ -102,16 +115,16 @@ def embed_clips(
     *,
     stage: str = "embed views",
     decoded: ArrayStore | None = None,
-    thumbnails: bool = False,
+    pictures: bool = False,
 ) -> EmbeddedClips[_Key]:
     """Brings every clip of a shard into the cache.
 
     Progress counts clips that are settled: in the cache, or skipped. Whatever was told survives a kill of the process.
-    `decoded` may hold clips that were prepared already, as `clip_bytes` under their file's hash. With `thumbnails` a
-    clip counts as kept only where it has one.
+    `decoded` may hold clips that were prepared already, as `clip_bytes` under their file's hash. With `pictures` every
+    clip has a thumbnail and a cine afterwards; one that lacks its cine alone is read again, and not embedded.
     """
     once, again = _each_once(rows)
-    shard = _Shard(bundle, cache, reader, machine, stage, decoded, thumbnails)
+    shard = _Shard(bundle, cache, reader, machine, stage, decoded, pictures)
     result = shard.embed(once)
     if cache.begun_again:  # views counted as reused may have gone with the damaged file
         result = shard.embed(once)
@@ -150,7 +163,7 @@ class _Shard:
     machine: Machine
     stage: str
     decoded: ArrayStore | None
-    thumbnails: bool
+    pictures: bool
 
     def embed(self, rows: Sequence[ClipRow[_Key]]) -> EmbeddedClips[_Key]:
         result: EmbeddedClips[_Key] = EmbeddedClips()
@@ -186,16 +199,31 @@ class _Shard:
     def _prepared(self, row: ClipRow[_Key]) -> _Clip | Refused:
         """Hash a file and, if it is new, decode and prepare it. Raises InputError."""
         file_sha256 = row.sha256 or clip_sha256(row.path)
-        kept = self.cache.get(file_sha256)
-        if kept is not None and (kept.thumbnail_jpeg or not self.thumbnails):
-            return _Clip(file_sha256)
         spec = self.bundle.manifest.echo
+        kept = self.cache.get(file_sha256)
+        lacks_cine = self.pictures and self.cache.cine(file_sha256, cine_made_by(spec)) is None
+        is_kept = kept is not None and bool(kept.thumbnail_jpeg or not self.pictures)
+        if is_kept:
+            if lacks_cine:
+                with suppress(InputError):  # what is kept stays, whatever has become of reading the file
+                    self._put_cine(file_sha256, small_clip(self._read(row.path, file_sha256, read_clip_to_show)))
+            return _Clip(file_sha256)
         if self.decoded is not None and file_sha256 in self.decoded:
             if reason := self.decoded.note(file_sha256):
                 return Refused(reason, lasting=True)
             return _Clip(file_sha256, normalised_clip(self.decoded[file_sha256], spec))
-        clip = unchanged(row.path, file_sha256, clip_sha256, lambda: read_clip(row.path, spec, self.reader))
-        return _Clip(file_sha256, prepare_clip(clip, spec), thumbnail_jpeg(clip))
+        clip = self._read(row.path, file_sha256, read_clip_to_show if lacks_cine else read_clip)
+        prepared_CTHW, small = prepare_clip(clip, spec), small_clip(clip)
+        if lacks_cine:
+            self._put_cine(file_sha256, small)
+        return _Clip(file_sha256, prepared_CTHW, still_jpeg(small))
+
+    def _read(self, path: File, file_sha256: str, read: Callable[[File, EchoSpec, Reader], EchoClip]) -> EchoClip:
+        spec = self.bundle.manifest.echo
+        return unchanged(path, file_sha256, clip_sha256, lambda: read(path, spec, self.reader))
+
+    def _put_cine(self, file_sha256: str, small: EchoClip) -> None:
+        self.cache.put_cine(file_sha256, cine_made_by(self.bundle.manifest.echo), cine_webp(small))
 
 
 class _Batch(Generic[_Key]):

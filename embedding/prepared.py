@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from embedding.local import Reader
 from embedding.sources import spec_hash
+from inputs.echo.cine import CINE_FRAMES
 from inputs.echo.prepare import prepare_clip
+from inputs.errors import InputError
 from inputs.opened import File
 from inputs.records import EchoClip
 from inputs.specs import EchoSpec
 
-_MASK_LAYOUT = "2"
+_MASK_LAYOUT = "3"
 """Raised when masks of the same clip change."""
 
 
@@ -29,6 +31,18 @@ def clip_store_name(spec: EchoSpec) -> str:
 def read_clip(path: File, spec: EchoSpec, reader: Reader) -> EchoClip:
     """The frames of a clip that preparation takes. Raises InputError."""
     return reader.read_echo(path, max_frames=spec.frames_needed, every=spec.stride)
+
+
+def read_clip_to_show(path: File, spec: EchoSpec, reader: Reader) -> EchoClip:
+    """As `read_clip`, which has the same first frames, and more of them where a moving picture wants more.
+
+    What the encoder does not see costs no view: where further frames are damaged, or too many, there are none. Raises
+    InputError.
+    """
+    try:
+        return reader.read_echo(path, max_frames=max(spec.frames_needed, CINE_FRAMES), every=spec.stride)
+    except InputError:
+        return read_clip(path, spec, reader)
 
 
 def clip_bytes(path: File, spec: EchoSpec, reader: Reader) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""View vectors and thumbnails kept between runs, by the hash of the file and of what embedded it.
+"""View vectors, thumbnails and cines kept between runs, by the hash of the file and of what made them.
 
 Training, evaluation, `embed` and the index rebuild share its form. Every batch is committed when it is stored, so a
 killed run loses at most the batch in flight. Nothing is ever deleted: another cohort or an older bundle finds its
@@ -30,6 +30,12 @@ CREATE TABLE IF NOT EXISTS views (
     file_sha256 TEXT, embedder TEXT, vector BLOB, thumbnail BLOB, checksum BLOB, PRIMARY KEY (file_sha256, embedder)
 ) WITHOUT ROWID
 """
+_CINES = """
+CREATE TABLE IF NOT EXISTS cines (
+    file_sha256 TEXT, made_by TEXT, webp BLOB, checksum BLOB, PRIMARY KEY (file_sha256, made_by)
+)
+"""
+"""A table of its own: what an older version kept has no cine yet, and it goes on with a file that has this table."""
 _LAYOUT = 1
 _IN_EVERY_BYTE = 0x01010101
 """The layout stands four times over in the file's `user_version`: a flipped bit is not taken for a newer version."""
@@ -85,6 +91,25 @@ class ViewCache:
         def insert(connection: sqlite3.Connection) -> None:
             with connection:
                 connection.executemany("INSERT OR REPLACE INTO views VALUES (?, ?, ?, ?, ?)", rows)
+
+        self._do(insert)
+
+    def cine(self, file_sha256: str, made_by: str) -> bytes | None:
+        """The moving picture of a clip, empty where it has none, None where nobody has made it yet."""
+        query = "SELECT webp, checksum FROM cines WHERE file_sha256 = ? AND made_by = ?"
+        row = self._do(lambda connection: connection.execute(query, (file_sha256, made_by)).fetchone())
+        if row is None or _checksum(file_sha256, made_by.encode(), row[0]) != row[1]:
+            return None
+        webp: bytes = row[0]
+        return webp
+
+    def put_cine(self, file_sha256: str, made_by: str, webp: bytes) -> None:
+        """Store one by the sha256 of its file and by what it depends on besides; durable as `put`."""
+        row = (file_sha256, made_by, webp, _checksum(file_sha256, made_by.encode(), webp))
+
+        def insert(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.execute("INSERT OR REPLACE INTO cines VALUES (?, ?, ?, ?)", row)
 
         self._do(insert)
 
@@ -146,6 +171,7 @@ class ViewCache:
                 _without_mapped_memory(connection)
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute(_SCHEMA)
+                connection.execute(_CINES)
                 if not layout_is_said:
                     connection.execute(f"PRAGMA user_version = {_LAYOUT * _IN_EVERY_BYTE}")
             except BaseException:
@@ -191,6 +217,6 @@ def _plain(error: sqlite3.DatabaseError) -> Exception:
     return error
 
 
-def _checksum(file_sha256: str, vector: bytes, thumbnail_jpeg: bytes) -> bytes:
-    parts = (file_sha256.encode(), vector, thumbnail_jpeg)
+def _checksum(file_sha256: str, *kept: bytes) -> bytes:
+    parts = (file_sha256.encode(), *kept)
     return sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts)).digest()

@@ -3,7 +3,8 @@
     manifest.json      what it holds, which bundle made it, sha256 and size of every other file
     manifest.sha256    the manifest's own hash, as `sha256sum --check` reads it
     index.faiss        the vectors, always in CPU form (another search engine has another file)
-    catalogue.sqlite   cards and thumbnails
+    catalogue.sqlite   cards, thumbnails and cines
+    views.f16          the vector of each view alone; not in one from before it was kept
     report.json        of the job that made it
 
 Knows nothing of other generations or of which one is current: that is `index.store`.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cached_property
@@ -31,6 +32,8 @@ from index.catalogue.cards import StudyCard
 from index.catalogue.spread import Usual
 from index.catalogue.sqlite import Catalogue, CatalogueWriter
 from index.percentile import SimilaritySample
+from index.view_vectors import FILE as VIEW_VECTORS
+from index.view_vectors import ViewVectors, ViewVectorsWriter
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -45,43 +48,50 @@ class FileEntry(BaseModel):
     """Size in bytes and sha256 of one file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of its bytes.")
+    size: int = Field(ge=0, description="In bytes.")
 
 
 class GenerationManifest(BaseModel):
     """What a generation holds, who made it and how well it answers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    schema_version: int = Field(ge=1)
-    id: str
-    created: datetime
-    code_version: str
-    bundle_id: str
-    bundle_sha256: str
-    dim: int
-    metric: str
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    schema_version: int = Field(ge=1, description="Of the format.")
+    id: str = Field(description="Its number.")
+    created: datetime = Field(description="When it was made.")
+    code_version: str = Field(description="Of the software that made it.")
+    bundle_id: str = Field(description="The model that made it.")
+    bundle_sha256: str = Field(description="Of the manifest of that model.")
+    dim: int = Field(description="Numbers in a vector.")
+    metric: str = Field(description="How vectors are compared.")
     backend: str = UNNAMED_BACKEND
     """Of `index.backends`; manifests from before there was a choice do not say it."""
-    count: int
-    build: dict[str, str | int | float | bool | None]
+    count: int = Field(description="How many studies it holds.")
+    build: dict[str, str | int | float | bool | None] = Field(description="What it was made with.")
     recall_at_10: float
     """Share of the ten best found, against a plain numpy search, for `recall_queries` queries to the written file."""
-    recall_queries: int
-    files: dict[str, FileEntry]
+    recall_queries: int = Field(description="Queries that recall was measured with.")
+    files: dict[str, FileEntry] = Field(description="By name.")
 
 
 class Generation:
     """One verified generation, open for reading. `degraded` says in a sentence why it is not the current one, if so."""
 
     def __init__(
-        self, manifest: GenerationManifest, index: StudyIndex, catalogue: Catalogue, degraded: str | None
+        self,
+        manifest: GenerationManifest,
+        index: StudyIndex,
+        catalogue: Catalogue,
+        degraded: str | None,
+        view_vectors: ViewVectors | None = None,
     ) -> None:
         self.id = manifest.id
         self.manifest = manifest
         self.index = index
         self.catalogue = catalogue
         self.degraded = degraded
+        self.view_vectors = view_vectors
+        """None where an older version wrote it, or nobody gave any."""
 
     @classmethod
     def open(cls, folder: Path, *, expect_bundle_sha256: str | None = None, degraded: str | None = None) -> Generation:
@@ -105,7 +115,45 @@ class Generation:
         if (index.dim, index.count, catalogue.count) != (manifest.dim, manifest.count, manifest.count):
             catalogue.close()
             raise IndexDamaged(f"Generation {manifest.id} is damaged: vectors, catalogue and manifest disagree.")
-        return cls(manifest, index, catalogue, degraded)
+        try:
+            view_vectors = _view_vectors(folder, manifest, catalogue)
+        except IndexDamaged as error:
+            catalogue.close()
+            raise IndexDamaged(f"Generation {manifest.id} is damaged. {error}") from error
+        return cls(manifest, index, catalogue, degraded, view_vectors)
+
+    def vector(self, row_id: int) -> NDArray[np.float32]:
+        """The pooled vector (D,) of a study. From any thread: what was opened does not change. KeyError."""
+        (places,) = np.nonzero(self.index.ids_N == row_id)
+        if not len(places):
+            raise KeyError(row_id)
+        vector_D: NDArray[np.float32] = self.index.vectors_ND[places[0]].copy()
+        return vector_D
+
+    def view_similarities(self, cards: Sequence[StudyCard], vector_D: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """The cosine of a unit vector with each view alone, (V,) for each study; empty where there are no such vectors.
+
+        Raises IndexDamaged where they cannot be read any more.
+        """
+        if self.view_vectors is None:
+            return []
+        try:
+            alone = [self.view_vectors.of_study(card.row_id) for card in cards]
+        except IndexDamaged:
+            self.catalogue.damaged = True
+            raise
+        return [_cosines(vectors_VD, vector_D) for vectors_VD in alone]
+
+    def held(self) -> dict[str, dict[str, int] | None]:
+        """What it has of its views beside their weights, for people: how many, and bytes; None where it has none."""
+        held: dict[str, dict[str, int] | None] = {"cines": None, "view_vectors": None}
+        cines, cine_bytes = self.catalogue.cines_held()
+        if cines:
+            held["cines"] = {"views": cines, "bytes": cine_bytes}
+        if self.view_vectors is not None:
+            n_bytes = self.manifest.files[VIEW_VECTORS].size
+            held["view_vectors"] = {"views": self.view_vectors.count, "bytes": n_bytes}
+        return held
 
     @cached_property
     def sample(self) -> SimilaritySample | None:
@@ -118,8 +166,10 @@ class Generation:
         return self.catalogue.usual()
 
     def close(self) -> None:
-        """Let go of the catalogue's file. Call it when the last query has ended."""
+        """Let go of its files. Call it when the last query has ended."""
         self.catalogue.close()
+        if self.view_vectors is not None:
+            self.view_vectors.close()
 
 
 class GenerationWriter:
@@ -136,11 +186,30 @@ class GenerationWriter:
         self._on_step = on_step
         self._engine = backend_named(backend)
         self._index = self._engine(dim)
+        self._view_vectors = ViewVectorsWriter(folder / VIEW_VECTORS, dim)
+        self._has_view_vectors: bool | None = None
         self._waiting: list[tuple[int, NDArray[np.float32]]] = []
 
-    def add(self, card: StudyCard, vector_D: NDArray[np.float32], thumbnails: Mapping[str, bytes]) -> None:
-        """One study: its card, its unit-length vector and its JPEG thumbnails by view_id."""
-        self.catalogue.add(card, thumbnails)
+    def add(
+        self,
+        card: StudyCard,
+        vector_D: NDArray[np.float32],
+        thumbnails: Mapping[str, bytes],
+        cines: Mapping[str, bytes] | None = None,
+        view_vectors_VD: NDArray[np.float32] | None = None,
+    ) -> None:
+        """One study: its card, its unit-length vector, its JPEG thumbnails and WebP cines by view_id.
+
+        view_vectors_VD: the unit vector of each view alone, in the order of the card; of every study, or of none.
+        """
+        if self._has_view_vectors not in (None, view_vectors_VD is not None):
+            raise ValueError("view vectors must be given of every study, or of none")
+        self._has_view_vectors = view_vectors_VD is not None
+        if view_vectors_VD is not None:
+            if len(view_vectors_VD) != len(card.views):
+                raise ValueError("there must be one view vector for every view")
+            self._view_vectors.add(card.row_id, view_vectors_VD)
+        self.catalogue.add(card, thumbnails, cines or {})
         self._waiting.append((card.row_id, np.asarray(vector_D, dtype=np.float32)))
         if len(self._waiting) >= _STUDIES_AT_ONCE:
             self._flush_vectors()
@@ -208,6 +277,22 @@ def read_manifest(folder: Path) -> GenerationManifest:
         if manifest.id != folder.name:
             raise _damaged(folder, "its manifest belongs to another generation")
         return manifest
+
+
+def _view_vectors(folder: Path, manifest: GenerationManifest, catalogue: Catalogue) -> ViewVectors | None:
+    """Raises IndexDamaged where they do not belong to this catalogue."""
+    if VIEW_VECTORS not in manifest.files:
+        return None
+    try:
+        return ViewVectors(folder / VIEW_VECTORS, manifest.dim, catalogue.patients.row_ids_N, catalogue.n_views_N())
+    except OSError as error:
+        raise IndexDamaged("The view vectors cannot be read.") from error
+
+
+def _cosines(vectors_VD: NDArray[np.float32], vector_D: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float16 has moved their lengths a little."""
+    lengths_V = np.maximum(np.linalg.norm(vectors_VD, axis=1), 1e-6)
+    return np.asarray(vectors_VD @ vector_D / lengths_V, np.float32)
 
 
 def _verify_files(folder: Path, manifest: GenerationManifest) -> None:

@@ -1,6 +1,6 @@
 """The rebuild job: a folder of echo studies in, a new generation of the index out.
 
-Reader and mapper are `embedding.clips`: it brings every clip's vector and thumbnail into the cache, which makes
+Reader and mapper are `embedding.clips`: it brings every clip's vector and pictures into the cache, which makes
 unchanged studies cheap and a killed job resumable. Here each study's vectors are pooled and written as a generation. A
 file that cannot be used is listed and does not stop the job.
 
@@ -26,7 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cohorts import ECHO_TABLES, Cohort, CohortError, OpenCohort, open_cohort, shd_label, tables_sha256
-from embedding.clips import CLIPS_PER_BATCH, ClipRow, EmbeddedClips, embed_clips, open_view_cache
+from embedding.clips import CLIPS_PER_BATCH, ClipRow, EmbeddedClips, cine_made_by, embed_clips, open_view_cache
 from embedding.given_views import GivenViews, check_views, given_views
 from embedding.local import Reader, reading
 from embedding.view_cache import EmbeddedView, ViewCache
@@ -141,7 +141,11 @@ def write_index(
         machine.progress(len(echos), len(echos), f"Writing generation {generation.generation_id}")
         skipped = [SkippedView(*key, clips.skipped[key]) for key in map(_key, echos) if key in clips.skipped]
         views = _Views(
-            cohort.tables, clips, cache, given_views(cohort.tables, cohort.tables.studies["study_id"], store.root)
+            cohort.tables,
+            clips,
+            cache,
+            given_views(cohort.tables, cohort.tables.studies["study_id"], store.root),
+            cine_made_by(bundle.manifest.echo),
         )
         n_studies, n_views = _write_studies(bundle, cohort.tables, views, generation, skipped)
         report = RebuildReport(
@@ -186,7 +190,7 @@ def _embed_views(
             rows.append(ClipRow(_key(row), cohort.file_path(row["path"])))
         except CohortError as error:
             outside[_key(row)] = error.sentence
-    clips = embed_clips(bundle, rows, cache, reader, machine, stage="Embedding views", thumbnails=True)
+    clips = embed_clips(bundle, rows, cache, reader, machine, stage="Embedding views", pictures=True)
     clips.skipped.update(outside)
     return clips
 
@@ -194,11 +198,19 @@ def _embed_views(
 class _Views:
     """The views of studies, whether their vectors are a clip's in the cache or the cohort's own."""
 
-    def __init__(self, cohort: Cohort, clips: EmbeddedClips[ViewKey], cache: ViewCache, given: GivenViews) -> None:
+    def __init__(
+        self,
+        cohort: Cohort,
+        clips: EmbeddedClips[ViewKey],
+        cache: ViewCache,
+        given: GivenViews,
+        cines_made_by: str,
+    ) -> None:
         self._of_clips = {str(study_id): rows for study_id, rows in cohort.echos.groupby("study_id", sort=False)}
         self._given_rows = cohort.given_views
         self._given_places = self._given_rows.groupby("study_id", sort=False).indices
         self._sha256_of, self._cache, self._given = clips.sha256_of, cache, given
+        self._cines_made_by = cines_made_by
 
     def __contains__(self, study_id: str) -> bool:
         return study_id in self._of_clips or study_id in self._given
@@ -219,6 +231,11 @@ class _Views:
                 skipped.append(SkippedView(*_key(row), lost))
             else:
                 yield row, view
+
+    def cine(self, row: Mapping[str, Any]) -> bytes:
+        """Of a usable view; empty where it has none."""
+        file_sha256 = self._sha256_of.get(_key(row))
+        return b"" if file_sha256 is None else self._cache.cine(file_sha256, self._cines_made_by) or b""
 
 
 def _cache(folder: Path, bundle: Bundle, cohort: Cohort) -> ViewCache:
@@ -248,7 +265,8 @@ def _write_studies(
             skipped.append(SkippedView(study["study_id"], "", "Its row in the table of studies cannot be kept."))
             continue
         pictures = {row["view_id"]: view.thumbnail_jpeg for row, view in usable if view.thumbnail_jpeg}
-        generation.add(card, pooled.embedding_D, pictures)
+        cines = {row["view_id"]: webp for row, _ in usable if (webp := views.cine(row))}
+        generation.add(card, pooled.embedding_D, pictures, cines, pooled.view_embeddings_VD)
         n_studies += 1
         n_views += len(usable)
     if not n_studies:

@@ -44,7 +44,14 @@ from index.base import (
     IndexNotWritten,
     IndexProblem,
 )
-from index.generation import MANIFEST_HASH, BuildParameters, Generation, GenerationWriter, read_manifest
+from index.generation import (
+    MANIFEST_HASH,
+    BuildParameters,
+    Generation,
+    GenerationManifest,
+    GenerationWriter,
+    read_manifest,
+)
 
 KEPT_GENERATIONS = 2
 
@@ -129,14 +136,29 @@ class IndexStore:
                 faults.append(str(error))
         return faults
 
+    def generations(self, most: int) -> list[tuple[str, GenerationManifest | None]]:
+        """Id and manifest of the generations on disk, the newest first; None where a manifest does not verify."""
+        found: list[tuple[str, GenerationManifest | None]] = []
+        for generation_id in self._ids()[: -most - 1 : -1]:
+            try:
+                found.append((generation_id, read_manifest(self._generations / generation_id)))
+            except IndexProblem:
+                found.append((generation_id, None))
+        return found
+
     def info(self) -> dict[str, Any]:
-        """The current generation's manifest, and every generation's id. Raises as `open_current`."""
+        """The current generation's manifest, what it has of its views, and every generation's id.
+
+        Raises as `open_current`.
+        """
         generation = self.open_current()
+        held = generation.held()
         generation.close()
         return {
             "current": generation.id,
             "degraded": generation.degraded,
             "generations": self._ids(),
+            **held,
             "manifest": generation.manifest.model_dump(mode="json"),
         }
 

@@ -59,7 +59,8 @@ MAX_SAID_LINES = 32
 # One echo clip, in whatever format.
 MAX_SIDE_PX = 4096
 MAX_FRAMES = 10_000
-MAX_DECODED_BYTES = 2 << 30
+MAX_DECODED_BYTES = 3 << 29
+"""Held once, and with room for a decoder, it fits in `ChildLimits.memory_bytes`."""
 
 MAX_METAIMAGE_HEADER_BYTES = 64 * 1024
 
@@ -100,7 +101,7 @@ MAX_SENTENCE_LETTERS = 400
 class ChildLimits:
     """What one request may take of the machine while a reading child works on it."""
 
-    memory_bytes: int = 3 * 2**29
+    memory_bytes: int = 7 * 2**28
     """Address space beyond what the parsers' own code takes."""
     cpu_s: int = 10
     wall_s: float = 10.0

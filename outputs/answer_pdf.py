@@ -20,7 +20,8 @@ from reportlab.pdfgen.canvas import Canvas
 from ground.letters import made_visible
 from outputs import sentences, words
 from outputs.ecg_paper import EDGE_MM, LETTER_MM, STROKE_MM, UNIT_MM, WORD_MM, Paper, Strip, ecg_paper
-from outputs.report import AnswerWarning, Neighbour, PredictAnswer, Predictions, SearchAnswer
+from outputs.report import AnswerWarning, PredictAnswer, Predictions, SearchAnswer
+from outputs.study import Neighbour
 from outputs.tracing import Tracing
 
 _PLAIN, _BOLD, _SLANTED = "Helvetica", "Helvetica-Bold", "Helvetica-BoldOblique"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from outputs.report import LvefPrediction, Neighbour
+from outputs.report import LvefPrediction
+from outputs.study import Neighbour
 
 _WIDTH, _LEFT, _RIGHT = 560.0, 10.0, 550.0
 _LOWEST, _HIGHEST = 10.0, 80.0

@@ -10,22 +10,22 @@ from pydantic import BaseModel, Field
 class AppliedFilters(BaseModel):
     """What was asked of the studies; what was not asked is absent. LVEF in percent, age in years, times as given."""
 
-    lvef_min: float | None = None
-    lvef_max: float | None = None
-    age_min: float | None = None
-    age_max: float | None = None
-    sex: str | None = None
-    acquired_after: str | None = None
-    acquired_before: str | None = None
-    view: str | None = None
-    shd: bool | None = None
-    one_per_patient: bool | None = None
+    lvef_min: float | None = Field(default=None, description="At least this LVEF.")
+    lvef_max: float | None = Field(default=None, description="At most this LVEF.")
+    age_min: float | None = Field(default=None, description="At this age or later.")
+    age_max: float | None = Field(default=None, description="At this age or earlier.")
+    sex: str | None = Field(default=None, description="`female` or `male`.")
+    acquired_after: str | None = Field(default=None, description="Of this day or time and later.")
+    acquired_before: str | None = Field(default=None, description="Of this day or time and earlier.")
+    view: str | None = Field(default=None, description="With a view of this name.")
+    shd: bool | None = Field(default=None, description="With or without structural heart disease.")
+    one_per_patient: bool | None = Field(default=None, description="Of each patient one study.")
 
 
 class SearchFilters(BaseModel):
     """The filters of a search, and how many studies of the index they left."""
 
-    applied: AppliedFilters
+    applied: AppliedFilters = Field(description="As they were understood.")
     studies: int = Field(description="Those of an excluded patient not among them.")
 
 

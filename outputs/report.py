@@ -6,7 +6,6 @@ null: write with `exclude_unset`. What is unknown of a study is null. Members th
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -15,13 +14,14 @@ from inputs.records import Severity
 from models.findings import Finding
 from models.prediction_sets import CoverageKind
 from outputs.narrowed import SearchFilters
+from outputs.study import Neighbour
 from outputs.words import flag_words
 
 
 class LvefClass(BaseModel):
-    label: str
+    label: str = Field(description="Its name.")
     range: str = Field(description="LVEF in percent.")
-    probability: float
+    probability: float = Field(description="0 to 1; those of all classes sum to 1.")
     base_rate: float | None = Field(default=None, description="How frequent it is among calibration patients.")
 
 
@@ -50,16 +50,16 @@ class OperatingPoint(BaseModel):
     Absent where nobody, or everybody, is called.
     """
 
-    threshold: float
-    sensitivity: float
-    specificity: float
-    ppv: float | None = None
-    npv: float | None = None
+    threshold: float = Field(description="The probability from which on is called.")
+    sensitivity: float = Field(description="Of those with it, the share that is called.")
+    specificity: float = Field(description="Of those without it, the share that is not called.")
+    ppv: float | None = Field(default=None, description="Of those called, the share that has it.")
+    npv: float | None = Field(default=None, description="Of those not called, the share that has it not.")
     echos_per_case: float | None = Field(
         default=None, description="Echocardiograms made to find one case among those called."
     )
     n_cases: int = Field(description="Calibration patients with what is called.")
-    n_others: int
+    n_others: int = Field(description="Calibration patients without it.")
     prevalence: float | None = Field(
         default=None, description="How frequent cases are where ppv, npv and echos_per_case hold."
     )
@@ -68,15 +68,15 @@ class OperatingPoint(BaseModel):
 class LvefEstimate(BaseModel):
     """LVEF as a number, with an interval that holds the truth for a share `coverage` of patients."""
 
-    percent: float
-    low: float | None = None
-    high: float | None = None
-    coverage: float | None = None
-    n_calibration: int | None = None
+    percent: float = Field(description="The estimate.")
+    low: float | None = Field(default=None, description="Where the interval begins, in percent.")
+    high: float | None = Field(default=None, description="Where it ends, in percent.")
+    coverage: float | None = Field(default=None, description="The share of patients whose interval holds the truth.")
+    n_calibration: int | None = Field(default=None, description="Patients who decided how wide it is.")
 
 
 class LvefPrediction(_WithSet):
-    classes: list[LvefClass]
+    classes: list[LvefClass] = Field(description="From the lowest LVEF to the highest.")
     predicted: str = Field(description="The label of the most probable class.")
     estimate: LvefEstimate | None = Field(default=None, description="Absent where the bundle has no such number.")
     positive: bool | None = Field(default=None, description="Whether the lowest class is called.")
@@ -90,9 +90,9 @@ def _words_of(validated: dict[str, Any]) -> str:
 class FlagPrediction(BaseModel):
     """One finding that makes a heart count as structurally diseased, from a probe of its own."""
 
-    flag: str
+    flag: str = Field(description="Its column in the tables of a cohort.")
     words: str = Field(default_factory=_words_of, description="The flag as a person says it.")
-    probability: float
+    probability: float = Field(description="0 to 1.")
     base_rate: float | None = Field(default=None, description="How often it is found among calibration patients.")
     finding: Finding | None = Field(
         default=None,
@@ -113,19 +113,19 @@ class FlagPrediction(BaseModel):
 class ShdPrediction(_WithSet):
     """Structural heart disease: any of the flags in /v1/info. A prediction set holds `negative`, `positive` or both."""
 
-    probability: float
-    threshold: float
-    positive: bool
+    probability: float = Field(description="0 to 1.")
+    threshold: float = Field(description="The probability from which on the answer is yes.")
+    positive: bool = Field(description="Whether the answer is yes.")
     base_rate: float | None = Field(default=None, description="How frequent it is among calibration patients.")
-    operating_point: OperatingPoint | None = None
+    operating_point: OperatingPoint | None = Field(default=None, description="Of saying yes.")
     flags: list[FlagPrediction] | None = Field(default=None, description="Those that the bundle has a probe for.")
 
 
 class OodPrediction(BaseModel):
     """How unlike the ECGs of training this one is; the percentile is the share of held-out ECGs less unusual."""
 
-    score: float
-    percentile: float
+    score: float = Field(description="The higher, the less usual; comparable within a bundle alone.")
+    percentile: float = Field(description="0 to 100.")
 
 
 class OwnPrediction(_WithSet):
@@ -133,11 +133,11 @@ class OwnPrediction(_WithSet):
 
     label: str = Field(description="The column of the cohort that it was fitted on.")
     probability: float | None = Field(default=None, description="Of a yes; absent of a number.")
-    positive: bool | None = None
+    positive: bool | None = Field(default=None, description="Whether the answer is yes; absent of a number.")
     base_rate: float | None = Field(default=None, description="How frequent yes is among calibration patients.")
-    operating_point: OperatingPoint | None = None
+    operating_point: OperatingPoint | None = Field(default=None, description="Of saying yes.")
     value: float | None = Field(default=None, description="In the unit of the column; absent of a yes or no.")
-    low: float | None = None
+    low: float | None = Field(default=None, description="Where the interval of a number begins.")
     high: float | None = Field(default=None, description="`low` to `high` holds it for a share `coverage` of patients.")
 
 
@@ -165,14 +165,14 @@ class Predictions(BaseModel):
 class DeviceMeasures(BaseModel):
     """As the device has them, by its own rules: QTc, for one, need not be by Fridericia. Absent is what it left out."""
 
-    heart_rate_bpm: float | None = None
-    pr_ms: float | None = None
-    qrs_ms: float | None = None
-    qt_ms: float | None = None
-    qtc_ms: float | None = None
-    p_axis_deg: float | None = None
-    qrs_axis_deg: float | None = None
-    t_axis_deg: float | None = None
+    heart_rate_bpm: float | None = Field(default=None, description="Beats a minute.")
+    pr_ms: float | None = Field(default=None, description="PR interval, in milliseconds.")
+    qrs_ms: float | None = Field(default=None, description="QRS duration, in milliseconds.")
+    qt_ms: float | None = Field(default=None, description="QT interval, in milliseconds.")
+    qtc_ms: float | None = Field(default=None, description="QT corrected for the rate, in milliseconds.")
+    p_axis_deg: float | None = Field(default=None, description="Axis of P, in degrees.")
+    qrs_axis_deg: float | None = Field(default=None, description="Axis of QRS, in degrees.")
+    t_axis_deg: float | None = Field(default=None, description="Axis of T, in degrees.")
 
 
 class DeviceSaid(BaseModel):
@@ -181,37 +181,37 @@ class DeviceSaid(BaseModel):
     Absent is what it did not write.
     """
 
-    vendor: str | None = None
-    model: str | None = None
+    vendor: str | None = Field(default=None, description="Who made the device.")
+    model: str | None = Field(default=None, description="Which one it is.")
     recorded_at: str | None = Field(
         default=None, description="ISO 8601 as the file has it, with a zone only where the file has one."
     )
-    filters: list[str] | None = None
-    measures: DeviceMeasures | None = None
+    filters: list[str] | None = Field(default=None, description="Those it had applied.")
+    measures: DeviceMeasures | None = Field(default=None, description="What it measured.")
     statements: list[str] | None = Field(default=None, description="Of its own interpretation, as they stand.")
-    paced: bool | None = None
+    paced: bool | None = Field(default=None, description="Whether it saw a pacemaker.")
 
 
 class LeadQuality(BaseModel):
-    lead: str
+    lead: str = Field(description="Its name.")
     codes: list[str] = Field(description="Of the warnings that name this lead; none where nothing is wrong with it.")
 
 
 class SeenWindow(BaseModel):
     """A stretch that the model sees, from the start of the ECG without its padding."""
 
-    start_s: float
-    length_s: float
+    start_s: float = Field(description="In seconds.")
+    length_s: float = Field(description="In seconds.")
 
 
 class EcgSummary(BaseModel):
     """The upload as it was understood."""
 
-    format: str
-    rate_hz: float
-    duration_s: float
+    format: str = Field(description="The kind of file.")
+    rate_hz: float = Field(description="Samples per second, as recorded.")
+    duration_s: float = Field(description="In seconds, without padding.")
     leads: list[str] = Field(description="As recorded, in the file's order.")
-    resampled_to_hz: float
+    resampled_to_hz: float = Field(description="Samples per second that the model sees.")
     sha256: str = Field(description="Of the uploaded file; of several, of their bytes one after another.")
     windows: list[SeenWindow] | None = Field(default=None, description="Absent in answers of earlier versions.")
     lead_quality: list[LeadQuality] | None = Field(
@@ -228,91 +228,44 @@ class AnswerWarning(BaseModel):
     severity: `note` is good to know, `warning` may make the answer wrong, `withheld` forbids it.
     """
 
-    code: str
-    message: str
-    leads: list[str]
-    severity: Severity = "warning"
+    code: str = Field(description="Stable, for programs.")
+    message: str = Field(description="One sentence for a person.")
+    leads: list[str] = Field(description="Those that it is about; empty where it is about all.")
+    severity: Severity = Field(default="warning", description="How much it weighs.")
     hint: str | None = Field(default=None, description="What to do. Absent in answers of earlier versions.")
-
-
-class View(BaseModel):
-    view_id: str
-    view: str | None
-    pool_weight: float = Field(description="How much this view counts in the study's vector; sums to 1 over its views.")
-    thumbnail_url: str | None = Field(default=None, description="Absent where the index has no picture of the view.")
-    cine_url: str | None = Field(default=None, description="A moving picture; absent where the index has none.")
-    similarity: float | None = Field(default=None, description="Of this view alone to the ECG. Absent in older indexes.")
-    made_of: Literal["vector"] | None = Field(
-        default=None,
-        description="`vector`: the index was given this view as a vector, without its clip, so that it has no "
-        "thumbnail. Absent for a clip.",
-    )
-
-    @property
-    def name(self) -> str:
-        """What the view shows, where somebody said it, else its id."""
-        return self.view or self.view_id
-
-
-class Study(BaseModel):
-    """One echo study. Unknown values are null; the patient is never named."""
-
-    study_id: str
-    acquired_at: datetime | None
-    age: float | None
-    sex: str | None
-    lvef_percent: float | None
-    shd: bool | None
-
-
-class Neighbour(Study):
-    rank: int
-    similarity: float = Field(description="Cosine between ECG and study, -1 to 1.")
-    percentile: float | None = Field(
-        default=None,
-        description="Percentage of the index, told by a sample of it, that is less similar to this ECG: a place in "
-        "this index, highest for the first study however unlike the ECG it is. Absent below 100 studies.",
-    )
-    n_views: int
-    views: list[View]
-
-    @property
-    def heaviest_views(self) -> list[View]:
-        """The view that counts most first."""
-        return sorted(self.views, key=lambda view: -view.pool_weight)
 
 
 class Spread(BaseModel):
     """The middle of some studies: median, lower and upper quartile of the `n` whose value is known."""
 
-    median: float
+    median: float = Field(description="In the unit of what is measured.")
     low: float = Field(description="Lower quartile.")
     high: float = Field(description="Upper quartile.")
-    n: int
+    n: int = Field(description="How many are known.")
 
 
 class Share(BaseModel):
     """The share, 0 to 1, of the `n` studies of which it is known."""
 
-    share: float
-    n: int
+    share: float = Field(description="0 to 1.")
+    n: int = Field(description="How many are known.")
 
 
 class MeasurementSummary(BaseModel):
     """One measurement of the heart among the neighbours, beside the whole index."""
 
-    name: str
-    words: str
-    unit: str
-    neighbours: Spread
-    index: Spread
+    name: str = Field(description="Its column in the tables of a cohort.")
+    words: str = Field(description="As a person says it.")
+    unit: str = Field(description="Of the numbers.")
+    neighbours: Spread = Field(description="Of the studies found.")
+    index: Spread = Field(description="Of the whole index.")
 
 
 class ShdSummary(BaseModel):
     """Structural heart disease among the neighbours, beside the whole index."""
 
-    neighbours: Share
-    index: Share
+    neighbours: Share = Field(description="Of the studies found.")
+    index: Share = Field(description="Of the whole index.")
 
 
 class NeighbourSummary(BaseModel):
@@ -321,8 +274,8 @@ class NeighbourSummary(BaseModel):
 
     studies: int | None = Field(default=None, description="Found.")
     patients: int | None = Field(default=None, description="Whose they are: so many studies count here.")
-    lvef: MeasurementSummary | None = None
-    shd: ShdSummary | None = None
+    lvef: MeasurementSummary | None = Field(default=None, description="In percent.")
+    shd: ShdSummary | None = Field(default=None, description="How many have structural heart disease.")
     measurements: list[MeasurementSummary] | None = Field(default=None, description="Further ones.")
 
     @property
@@ -331,47 +284,34 @@ class NeighbourSummary(BaseModel):
         return ([] if self.lvef is None else [self.lvef]) + (self.measurements or [])
 
 
-class StudyDetail(Study):
-    lvedv_ml: float | None
-    lvesv_ml: float | None
-    flags: dict[str, bool | None]
-    measurements: dict[str, float | None] = Field(
-        default_factory=dict, description="Further ones, by column; unknown too where an older version built the index."
-    )
-    n_views: int
-    views: list[View]
-    generation: str
-    disclaimer: str
-
-
 class MeasuredEcg(BaseModel):
     """Read off the tracing, without any model. What cannot be relied on is absent and named in `not_reliable`."""
 
-    heart_rate_bpm: float | None = None
-    regular: bool | None = None
-    pr_ms: float | None = None
-    qrs_ms: float | None = None
+    heart_rate_bpm: float | None = Field(default=None, description="Beats a minute.")
+    regular: bool | None = Field(default=None, description="Whether the beats come in even steps.")
+    pr_ms: float | None = Field(default=None, description="PR interval, in milliseconds.")
+    qrs_ms: float | None = Field(default=None, description="QRS duration, in milliseconds.")
     qt_ms: float | None = Field(default=None, description="To the end of T by the tangent: some 20 to 30 ms short.")
     qtc_ms: float | None = Field(default=None, description="QT corrected by Fridericia.")
     axis_deg: float | None = Field(default=None, description="Of QRS in the frontal plane.")
-    not_reliable: list[str]
+    not_reliable: list[str] = Field(description="Names of what was left out.")
 
 
 class EcgAnswer(BaseModel):
     """What every answer to an ECG says."""
 
-    request_id: str
-    bundle: str
-    device: str
-    ecg: EcgSummary
-    warnings: list[AnswerWarning]
+    request_id: str = Field(description="As in the header X-Request-ID and the service's log.")
+    bundle: str = Field(description="The model that answered.")
+    device: str = Field(description="What it ran on.")
+    ecg: EcgSummary = Field(description="What was read of the upload.")
+    warnings: list[AnswerWarning] = Field(description="What to know of the ECG and of the answer.")
     withheld: list[str] | None = Field(
         default=None,
         description="Codes of the warnings that forbid an answer: there are no predictions and no neighbours then, "
         "unless `quality=report` asked for them all the same; vectors are always given. Absent where there are none.",
     )
-    timing_ms: dict[str, float]
-    disclaimer: str
+    timing_ms: dict[str, float] = Field(description="By stage, in milliseconds.")
+    disclaimer: str = Field(description="What this software is not for.")
 
     @property
     def withheld_for(self) -> list[AnswerWarning]:
@@ -398,7 +338,7 @@ class _OfAModel(EcgAnswer):
 
 
 class SearchAnswer(_OfAModel):
-    generation: str
+    generation: str = Field(description="Of the index that was searched.")
     studies_simulated: bool | None = Field(
         default=None, description="True where the studies of the index are invented; absent where nobody says so."
     )

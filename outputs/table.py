@@ -27,13 +27,13 @@ from ground.letters import made_visible
 from outputs.report import (
     LvefPrediction,
     MeasuredEcg,
-    Neighbour,
     OwnPrediction,
     PredictAnswer,
     Predictions,
     SearchAnswer,
     ShdPrediction,
 )
+from outputs.study import Neighbour
 
 Cell = str | float | bool
 Row = Mapping[str, Cell]

@@ -83,9 +83,11 @@ WITHHELD = "No answer: the quality of this ECG forbids one"
 REPORTED = "Answered all the same, though the quality of this ECG forbids it"
 _WHAT_TO_DO = {
     "not_an_ecg": "Send a 12-lead ECG.",
-    "no_qrs": "Check the electrodes and the file, and record again.",
-    "noise_only": "Check the electrodes and the file, and record again.",
+    "no_qrs": "Look at the patient first; if all is well, check the electrodes and the file, and record again.",
+    "noise_only": "Look at the patient first; if all is well, check the electrodes and the file, and record again.",
+    "too_few_beats": "Send at least 5 s, better 10 s.",
     "scale_implausible": "Check the unit and the gain; a unit can be given with the request.",
+    "scales_differ": "Check the unit and the gain of these leads; all must have one.",
     "amplitude_implausible": "Check the unit and the gain; a unit can be given with the request.",
     "leads_lost": "Check the electrodes, and send a recording in which all leads have a signal.",
     "leads_inconsistent": "Check the names and the order of the leads, and that all have one scale.",

@@ -11,10 +11,14 @@ from datetime import date
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.answering.agreement import LVEF_DIGITS, contradictions
 from app.answering.alike import neighbour_summary, one_of_each_patient
 from app.answering.lane import Found
 from app.answering.pipeline import Answer, Narrowed
+from app.answering.similar import Similar
 from app.refusals import NoProbes
 from ground.findings import MEASUREMENTS
 from index.catalogue.cards import CataloguedView, StudyCard
@@ -48,7 +52,6 @@ from outputs.report import (
     LvefEstimate,
     LvefPrediction,
     MeasuredEcg,
-    Neighbour,
     OodPrediction,
     OperatingPoint,
     OwnPrediction,
@@ -57,14 +60,15 @@ from outputs.report import (
     SearchAnswer,
     SeenWindow,
     ShdPrediction,
-    Study,
-    StudyDetail,
-    View,
 )
+from outputs.study import Neighbour, SimilarAnswer, Study, StudyDetail, View
 from outputs.words import DISCLAIMER, flag_words, unusual_words, what_to_do
 
 _ABOUT_LVEF = {"lvef_min", "lvef_max", "shd"}
 """Filters that decide what LVEF a study has, SHD among them: an LVEF of 45 % or less is one of its flags."""
+
+VIEW_DIGITS = 4
+"""Of the similarity of one view: its vector is kept in half precision."""
 
 
 def search_answer(answer: Answer, request_id: str) -> SearchAnswer:
@@ -80,7 +84,7 @@ def search_answer(answer: Answer, request_id: str) -> SearchAnswer:
         report.filters = _filters(answer.search.narrowed)  # set, and therefore written
     if answer.found is None:
         return report
-    report.neighbours = _neighbours(answer.found, answer.cards)
+    report.neighbours = _neighbours(answer.found, answer.cards, answer.view_similarities)
     report.warnings += _contradictions(answer, answer.found)
     if (summary := neighbour_summary(answer.cards, answer.snapshot.searchable.usual)) is not None:
         report.neighbour_summary = summary
@@ -110,6 +114,17 @@ def embed_answer(answer: Answer, request_id: str) -> EmbedAnswer:
     if verdict.embedding_D is not None:
         report.embedding = verdict.embedding_D.tolist()
     return report
+
+
+def similar_answer(similar: Similar) -> SimilarAnswer:
+    """Without percentiles: they say where a study lies in an ECG's order of the index."""
+    return SimilarAnswer(
+        study_id=similar.study.study_id,
+        bundle=similar.snapshot.embedder.id,
+        generation=similar.snapshot.searchable.id,
+        neighbours=_neighbours(replace(similar.found, percentile_K=None), similar.cards),
+        disclaimer=DISCLAIMER,
+    )
 
 
 def study_detail(card: StudyCard, generation: Generation) -> StudyDetail:
@@ -326,7 +341,9 @@ def _study(card: StudyCard) -> dict[str, Any]:
     return {name: getattr(card, name) for name in Study.model_fields}
 
 
-def _neighbours(found: Found, cards: Sequence[StudyCard]) -> list[Neighbour]:
+def _neighbours(
+    found: Found, cards: Sequence[StudyCard], view_similarities: Sequence[NDArray[np.float32]] = ()
+) -> list[Neighbour]:
     neighbours = [
         Neighbour(
             **_study(card),
@@ -340,6 +357,10 @@ def _neighbours(found: Found, cards: Sequence[StudyCard]) -> list[Neighbour]:
     if found.percentile_K is not None:
         for neighbour, percentile in zip(neighbours, found.percentile_K, strict=True):
             neighbour.percentile = round(float(percentile), 2)  # set, and therefore written
+    if view_similarities:
+        for neighbour, similarity_V in zip(neighbours, view_similarities, strict=True):
+            for view, similarity in zip(neighbour.views, similarity_V, strict=True):
+                view.similarity = round(float(similarity), VIEW_DIGITS)
     return neighbours
 
 
@@ -348,12 +369,10 @@ def _views(card: StudyCard) -> list[View]:
 
 
 def _view(study_id: str, view: CataloguedView) -> View:
-    if view.has_thumbnail:
-        shown = {
-            "thumbnail_url": f"/v1/studies/{quote(study_id, safe='')}/views/{quote(view.view_id, safe='')}/thumbnail"
-        }
-    else:
-        shown = {"made_of": "vector"}
+    address = f"/v1/studies/{quote(study_id, safe='')}/views/{quote(view.view_id, safe='')}"
+    shown = {"thumbnail_url": f"{address}/thumbnail"} if view.has_thumbnail else {"made_of": "vector"}
+    if view.has_cine:
+        shown["cine_url"] = f"{address}/cine"
     return View.model_validate(
         {"view_id": view.view_id, "view": view.view, "pool_weight": round(view.pool_weight, 6), **shown}
     )

@@ -1,7 +1,7 @@
 """From a prepared ECG to its predictions and its nearest studies, on one immutable snapshot.
 
-`retrieve` is what the batcher's lane calls: embed and probe the whole batch, then search. The lane is one thread,
-because an index is not thread-safe.
+`retrieve` is what the batcher's lane calls: embed and probe the whole batch, then search; what has its vector already
+is only searched with. The lane is one thread, because an index is not thread-safe.
 
 Letters: W windows, L leads, N samples, D dimensions, K neighbours, B queries.
 """
@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,8 @@ from models.bundle import EcgVerdict
 class Query:
     """One prepared ECG. `k` is 0 when only predictions are wanted; allowed: rows, None for all.
 
-    windows_WLN: None of an ECG whose verdict is known already. one_per_patient: whether of each patient the most
-    similar study alone is wanted.
+    one_per_patient: whether of each patient the most similar study alone is wanted. verdict: what is known of the ECG
+    already, so that it is searched with and not embedded; without its windows then. `of_vector`: of what is no ECG.
     """
 
     snapshot: Snapshot
@@ -36,6 +37,18 @@ class Query:
     allowed: RowSet | None = None
     one_per_patient: bool = False
     verdict: EcgVerdict | None = None
+
+    def __post_init__(self) -> None:
+        if (self.windows_WLN is None) == (self.verdict is None):
+            raise ValueError("a query has windows, or a verdict on them")
+
+    @classmethod
+    def of_vector(
+        cls, snapshot: Snapshot, vector_D: NDArray[np.float32], k: int, allowed: RowSet | None = None
+    ) -> Self:
+        """A search with a unit vector of the index's space, such as a study's."""
+        verdict = EcgVerdict(np.empty(0, np.float32), vector_D, None, None, {}, None)
+        return cls(snapshot, None, k, allowed, verdict=verdict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +80,8 @@ def _retrieve_alike(queries: Sequence[Query]) -> list[Found]:
     started = time.perf_counter()
     verdicts = _verdicts(queries)
     embedded = time.perf_counter()
-    # A model that predicts only gives no vectors: the pipeline lets nobody search with it.
-    vectors_BD = np.stack([np.empty(0, np.float32) if v.embedding_D is None else v.embedding_D for v in verdicts])
+    nothing_D = np.empty(0, np.float32)  # of a model that predicts only, which the pipeline lets nobody search with
+    vectors_BD = np.stack([nothing_D if one.embedding_D is None else one.embedding_D for one in verdicts])
     hits = _search(queries, vectors_BD)
     percentile_BK = _percentiles(queries, vectors_BD, [similarity_K for _, similarity_K in hits])
     searched = time.perf_counter()
@@ -79,9 +92,11 @@ def _retrieve_alike(queries: Sequence[Query]) -> list[Found]:
 
 
 def _verdicts(queries: Sequence[Query]) -> list[EcgVerdict]:
+    """Those that are known, or that the model gives; either holds for all of the queries."""
+    known = [query.verdict for query in queries if query.verdict is not None]
+    if known:
+        return known
     windows = [query.windows_WLN for query in queries if query.windows_WLN is not None]
-    if not windows:
-        return [query.verdict for query in queries if query.verdict is not None]
     ecgs = queries[0].snapshot.embedder.embed_ecgs(np.stack(windows))
     return [ecgs.row(number) for number in range(len(queries))]
 

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.answering.batcher import Batcher
 from app.answering.lane import Found, Query
 from app.answering.snapshots import Snapshot
@@ -123,7 +126,8 @@ class Search:
 class Answer:
     """Everything an answer is made of. `sha256` is the upload's; `cards` are in the order of `found.ids_K`.
 
-    found: None where the answer is withheld.
+    found: None where the answer is withheld. view_similarities: for each card the cosine of the ECG with each view
+    alone; empty where the generation has no such vectors.
     """
 
     sha256: str
@@ -133,6 +137,7 @@ class Answer:
     cards: Sequence[StudyCard]
     timing_ms: dict[str, float]
     search: Search
+    view_similarities: Sequence[NDArray[np.float32]] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,8 +185,8 @@ class Pipeline:
         query, ecg, search = await self.reading.run(lambda: self._read(upload, question, clock), caller)
         if ecg.withheld and question.withhold:
             return Answer(upload.sha256, query.snapshot, ecg, None, (), clock.timing_ms(), search)
-        found, cards = await self._find(query, clock)
-        return Answer(upload.sha256, query.snapshot, ecg, found, cards, clock.timing_ms(), search)
+        found, cards, alone = await self._find(query, clock)
+        return Answer(upload.sha256, query.snapshot, ecg, found, cards, clock.timing_ms(), search, alone)
 
     async def again(self, known: AnsweredEcg, question: Question) -> Answer:
         """The answer to an ECG that was answered before, beside the studies that `question` allows now.
@@ -195,15 +200,18 @@ class Pipeline:
         if known.verdict is None:
             return Answer(known.sha256, snapshot, known.facts, None, (), clock.timing_ms(), search)
         query = Query(snapshot, None, question.k, search.allowed, question.one_per_patient, known.verdict)
-        found, cards = await self._find(query, clock)
-        return Answer(known.sha256, snapshot, known.facts, found, cards, clock.timing_ms(), search)
+        found, cards, alone = await self._find(query, clock)
+        return Answer(known.sha256, snapshot, known.facts, found, cards, clock.timing_ms(), search, alone)
 
-    async def _find(self, query: Query, clock: _Clock) -> tuple[Found, Sequence[StudyCard]]:
+    async def _find(
+        self, query: Query, clock: _Clock
+    ) -> tuple[Found, Sequence[StudyCard], Sequence[NDArray[np.float32]]]:
         with clock.stage("queue"):
             found, waited_s = await self.batcher.submit(query)
         clock.set(queue=waited_s, embed=found.embed_s, search=found.search_s)
         with clock.stage("catalogue"):
-            return found, await asyncio.to_thread(_cards, found, query.snapshot)
+            cards, alone = await asyncio.to_thread(_cards, found, query.snapshot)
+        return found, cards, alone
 
     def _read(self, upload: Upload, question: Question, clock: _Clock) -> tuple[Query, EcgFacts, Search]:
         """Both on one thread, so that there are never more recordings in memory than threads."""
@@ -267,8 +275,13 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
     return Query(snapshot, windows_WLN, question.k, search.allowed, question.one_per_patient), ecg, search
 
 
-def _cards(found: Found, snapshot: Snapshot) -> Sequence[StudyCard]:
-    return snapshot.searchable.catalogue.cards(found.ids_K) if len(found.ids_K) else ()
+def _cards(found: Found, snapshot: Snapshot) -> tuple[Sequence[StudyCard], Sequence[NDArray[np.float32]]]:
+    """And how similar each of their views is alone."""
+    vector_D = found.verdict.embedding_D
+    if not len(found.ids_K) or vector_D is None:
+        return (), ()
+    cards = snapshot.searchable.catalogue.cards(found.ids_K)
+    return cards, snapshot.searchable.view_similarities(cards, vector_D)
 
 
 class _Clock:

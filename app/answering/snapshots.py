@@ -16,7 +16,7 @@ import structlog
 from app.refusals import NoEmbeddings
 from ground.errors import Refusal
 from index.base import IndexDamaged, IndexMismatch, IndexMissing, IndexNewer, IndexProblem
-from index.generation import Generation
+from index.generation import Generation, GenerationManifest
 from index.store import IndexStore
 from models.bundle import Embedder
 
@@ -121,6 +121,10 @@ class Retriever:
     def failing(self) -> bool:
         """Whether the current generation could not be opened and is going to be tried again."""
         return self._pauses.failing
+
+    def on_disk(self, most: int) -> list[tuple[str, GenerationManifest | None]]:
+        """As `IndexStore.generations`."""
+        return self._store.generations(most)
 
     def refresh(self) -> bool:
         """Open what CURRENT names unless it is served already, and swap to it. Blocks: not for the event loop.

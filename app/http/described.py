@@ -18,7 +18,7 @@ from app.http.dependencies import SAFE_METHODS
 from app.http.problems import COME_BACK_LATER, PROBLEM_TYPE
 from outputs.words import DISCLAIMER
 
-_CODES = "x-problem-codes"
+CODES = "x-problem-codes"
 """The codes of a response as a list, for programs; its description names them for people."""
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 _FORBIDDEN = ("scope_missing", "foreign_host")
@@ -32,8 +32,8 @@ _OF_A_BODY: dict[int, tuple[str, ...]] = {400: ("bad_request",), 408: ("body_tim
 
 
 class BrokenRule(BaseModel):
-    parameter: str
-    message: str
+    parameter: str = Field(description="Where it was given.")
+    message: str = Field(description="What it must be.")
 
 
 class ProblemBody(BaseModel):
@@ -41,7 +41,7 @@ class ProblemBody(BaseModel):
 
     type: str = Field(description="Always about:blank: `code` tells problems apart.")
     title: str = Field(description="The status in words.")
-    status: int
+    status: int = Field(description="As in the first line of the answer.")
     code: str = Field(
         description="Stable, for programs. Each response lists the codes it is known to give; an ECG that cannot be "
         "read or used has further ones with status 422, and newer versions may have more.",
@@ -84,11 +84,13 @@ def _add_common(operation: dict[str, Any], method: str) -> None:
         del responses["422"]  # FastAPI's own
     if "security" in operation:
         scope = next(iter(operation["security"][0].values()))[0]
-        operation["description"] += f"\n\nNeeds a key with the scope `{scope}`."
+        operation["description"] = (
+            f"{operation.get('description', '')}\n\nNeeds a key with the scope `{scope}`.".lstrip()
+        )
         forbidden = (*_FORBIDDEN, *(() if method in SAFE_METHODS else ("cross_site",)))
         common = _OF_A_KEY | {HTTPStatus.FORBIDDEN: forbidden} | (_OF_A_BODY if "requestBody" in operation else {})
         for status, codes in common.items():
-            own = responses.get(str(status), {}).get(_CODES, [])
+            own = responses.get(str(status), {}).get(CODES, [])
             responses[str(status)] = _response(status, (*own, *codes))
     else:
         operation["security"] = []
@@ -103,6 +105,6 @@ def _response(status: int | None, codes: Sequence[str]) -> dict[str, Any]:
     return {
         "description": f"{phrase}: {named}." if named else f"{phrase}.",
         "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        **({_CODES: list(codes)} if codes else {}),
+        **({CODES: list(codes)} if codes else {}),
         **({"headers": _RETRY_AFTER} if status in COME_BACK_LATER else {}),
     }

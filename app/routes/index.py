@@ -1,20 +1,17 @@
-"""The index: what is served, its studies, and how a rebuild begins."""
+"""The index: what is served, and how a rebuild begins."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Response
 
-from app.answering.answered import study_detail
 from app.http.bodies import takes_at_most
 from app.http.dependencies import AdminKey, QueryKey, ServiceDep, refuse_repeated_names
 from app.http.described import refuses
-from app.http.problems import InvalidParameter, NotFound
+from app.http.problems import InvalidParameter
 from app.schemas import IndexView, JobView, RebuildRequest
 from app.service import Service
-from outputs.report import StudyDetail
 
 REBUILD_BYTES = 1024
 """This body is taken apart before anybody is known: the name of a source needs no more."""
@@ -64,38 +61,6 @@ async def rebuild_index(
     job = await service.jobs.start(source, service.settings.cohorts[source])
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return JobView.of(job)
-
-
-@router.get(
-    "/studies/{study_id}/views/{view_id}/thumbnail",
-    dependencies=[QueryKey],
-    response_class=Response,
-    responses={
-        200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
-        **refuses({404: ("unknown_view",), 503: _NO_INDEX}),
-    },
-)
-async def show_thumbnail(service: ServiceDep, study_id: str, view_id: str) -> Response:
-    """A still of one view."""
-    snapshot = service.retriever.current  # held, so that a swap does not close its generation while it is read
-    generation = snapshot.searchable
-    jpeg = await asyncio.to_thread(generation.catalogue.thumbnail, study_id, view_id)
-    if jpeg is None:
-        raise NotFound("unknown_view", "There is no thumbnail of this view in the index.")
-    return Response(jpeg, media_type="image/jpeg")
-
-
-@router.get(
-    "/studies/{study_id}", dependencies=[QueryKey], responses=refuses({404: ("unknown_study",), 503: _NO_INDEX})
-)
-async def show_study(service: ServiceDep, study_id: str) -> StudyDetail:
-    """One study of the index."""
-    snapshot = service.retriever.current  # held, so that a swap does not close its generation while it is read
-    generation = snapshot.searchable
-    card = await asyncio.to_thread(generation.catalogue.card, study_id)
-    if card is None:
-        raise NotFound("unknown_study", "There is no study with this id in the index.")
-    return study_detail(card, generation)
 
 
 def _source(service: Service, wanted: str | None) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
+from app.http.code_words import code_words
 from outputs import narrowed, sentences, words
 
 _environment = Environment(
@@ -19,7 +22,16 @@ _environment = Environment(
 _environment.globals["words"] = words
 _environment.globals["sentences"] = sentences
 _environment.globals["narrowed"] = narrowed
+_environment.globals["code_words"] = code_words
 _environment.globals["with_keys"] = False  # a page that says otherwise has who logged in
+
+
+def _ticked(text: str) -> Markup:
+    """Escaped, with what stands between `backticks` as code."""
+    return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just now
+
+
+_environment.filters["ticked"] = _ticked
 
 
 def render(template: str, **values: Any) -> str:

@@ -28,7 +28,7 @@ async def log_in(request: Request, service: ServiceDep) -> Response:
     if valid is None or "admin" not in valid.scopes:
         problem = "This key is not valid here." if valid is None else "This key does not have the scope admin."
         return HTMLResponse(render("admin_login.html", problem=problem), HTTPStatus.UNAUTHORIZED)
-    response = RedirectResponse(ADMIN_PAGE, HTTPStatus.SEE_OTHER)
+    response = RedirectResponse(f"{ADMIN_PAGE}?logged_in=true", HTTPStatus.SEE_OTHER)
     set_cookie(response, service, ADMIN_COOKIE, service.admin_sessions.open(valid))
     return response
 

@@ -119,10 +119,11 @@ async def show_samples(request: Request, service: ServiceDep, name: str) -> Resp
     tracing = _tracing_of(service.kept.get(owner_of(request, service), name))
     if lead not in tracing.lead_names:
         raise NotFound("unknown_lead", "The ECG has no such lead.")
-    return Response(await asyncio.to_thread(_samples, tracing, lead), media_type="application/json")
+    return Response(await asyncio.to_thread(samples_json, tracing, lead), media_type="application/json")
 
 
-def _samples(tracing: Tracing, lead: str) -> bytes:
+def samples_json(tracing: Tracing, lead: str) -> bytes:
+    """One lead as numbers: millivolt, null where nothing was recorded."""
     row_N = tracing.signal_mv_LN[tracing.lead_names.index(lead)]
     signal_mv = [None if value != value else round(value, 4) for value in row_N.tolist()]
     said = {"lead": lead, "rate_hz": tracing.rate_hz, "start_s": tracing.start_s, "signal_mv": signal_mv}

@@ -10,7 +10,9 @@ from fastapi.responses import HTMLResponse, Response
 from app.http.dependencies import QueryKey
 from app.http.described import describe
 from app.http.kept import Kept
+from app.service import Service
 from app.web import render
+from app.web.api_page import groups, shapes
 
 router = APIRouter(include_in_schema=False, dependencies=[QueryKey])
 
@@ -33,10 +35,17 @@ async def _described(app: FastAPI) -> tuple[bytes, str]:
 
 def _describe(app: FastAPI) -> tuple[bytes, str]:
     description = describe(app)
-    operations = [
-        {"method": method.upper(), "path": path, **operation}
-        for path, methods in description["paths"].items()
-        for method, operation in methods.items()
-    ]
-    page = render("docs.html", operations=operations, version=description["info"]["version"])
+    service: Service = app.state.service
+    settings = service.settings
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    page = render(
+        "docs.html",
+        groups=groups(
+            description, with_keys=service.keys.enforced, source=next(iter(sorted(settings.cohorts)), "main")
+        ),
+        shapes=shapes(description),
+        version=description["info"]["version"],
+        address=f"http://{host if settings.binds_to_loopback else 'localhost'}:{settings.port}",
+        with_keys=service.keys.enforced,
+    )
     return json.dumps(description).encode(), page

@@ -15,13 +15,25 @@ LOGIN_BYTES = 2**10
 """This body is read before anybody is known, so it is small and plain."""
 
 
-async def key_of_form(request: Request) -> str:
-    """The one field of the log-in form. Raises BadUpload."""
+NO_COOKIE = (
+    "The key is right, but the browser kept no session. Over plain HTTP it keeps one only where the service runs with "
+    "ECHO2ECG_SESSION_COOKIE_SECURE=false."
+)
+
+
+async def form_fields(request: Request, most: int) -> list[tuple[str, str]]:
+    """The fields of a small form; none where it has more than `most` or is no text. Raises BadUpload."""
     require_type(request, "application/x-www-form-urlencoded")
     try:
-        fields = parse_qsl((await request.body()).decode(), keep_blank_values=True, errors="strict", max_num_fields=2)
+        body = (await request.body()).decode()
+        return parse_qsl(body, keep_blank_values=True, errors="strict", max_num_fields=most)
     except ValueError:  # not UTF-8, or more fields
-        fields = []
+        return []
+
+
+async def key_of_form(request: Request) -> str:
+    """The one field of the log-in form. Raises BadUpload."""
+    fields = await form_fields(request, 2)
     if [name for name, _ in fields] != ["key"]:
         raise BadUpload("bad_form", "The log-in form holds the field `key` and nothing else.")
     return fields[0][1].strip()

@@ -25,6 +25,7 @@ from app.schemas import DEFAULT_K, MAX_K, SearchQuery
 from app.service import Service
 from app.web import render
 from app.web.kept import KeptUpload, keep
+from app.web.login import NO_COOKIE
 from app.web.sample import SAMPLE
 from app.web.session import know_browser
 from inputs.ecg.readable import READABLE, UNSTATED
@@ -36,10 +37,6 @@ NOT_FILLED_IN = ""
 FORM_FIELDS = frozenset(SearchQuery.model_fields) - {"quality"}
 """People see no answer that the quality of their ECG forbids."""
 _OF_READING = ("rate_hz", "unit", "leads", "exam", "start_s", "length_s")
-_NO_COOKIE = (
-    "The key is right, but the browser kept no session. Over plain HTTP it keeps one only where the service runs with "
-    "ECHO2ECG_SESSION_COOKIE_SECURE=false."
-)
 
 
 @router.get("/")
@@ -47,7 +44,7 @@ async def show_page(request: Request, service: ServiceDep, logged_in: bool = Fal
     """The upload form, or the log-in form where keys are in force. `logged_in`: the log-in form sent them here."""
     refuse_other_sites(request, service)
     if service.keys.enforced and find_caller(request, service) is None:
-        return HTMLResponse(render("login.html", problem=_NO_COOKIE if logged_in else None))
+        return HTMLResponse(render("login.html", problem=NO_COOKIE if logged_in else None))
     return _form(service)
 
 

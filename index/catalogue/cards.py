@@ -13,13 +13,15 @@ from ground.findings import LV_PHENOTYPES
 class CataloguedView:
     """One clip of a study. `view` is its name (PLAX, A4C, ...), None where nobody said; `pool_weight` sums to 1.
 
-    has_thumbnail: as the catalogue holds it; a view that was given as a vector has none.
+    has_thumbnail, has_cine: as the catalogue holds them; a view that was given as a vector has neither, and in a
+    catalogue from before cines were made no view has one.
     """
 
     view_id: str
     view: str | None
     pool_weight: float
     has_thumbnail: bool = True
+    has_cine: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Study cards, views and thumbnails of one generation, in SQLite through SQLAlchemy Core.
+"""Study cards, views and pictures of one generation, in SQLite through SQLAlchemy Core.
 
 Knows nothing of vectors. A catalogue is written once, with `CatalogueWriter`, and only read afterwards.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -60,11 +60,20 @@ _thumbnails = sa.Table(
     sa.Column("jpeg", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
-_OF_VIEW = (_thumbnails.c.study_id == _studies.c.study_id) & (_thumbnails.c.view_id == _views.c.view_id)
+_cines = sa.Table(  # not in a catalogue written before there were any
+    "cines",
+    _metadata,
+    sa.Column("study_id", sa.String, primary_key=True),
+    sa.Column("view_id", sa.String, primary_key=True),
+    sa.Column("webp", sa.LargeBinary, nullable=False),
+)
 
 _UTC = "+00:00"
 _CONNECTIONS = 4
 _ROWS_AT_ONCE = 500
+_BYTES_AT_ONCE = 2**25
+"""Of cines that wait to be written: studies of many views have megabytes of them."""
+_NONE: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Catalogue:
@@ -81,7 +90,9 @@ class Catalogue:
             """Whose each study is."""
             dated = sa.select(_studies.c.acquired_at).where(_studies.c.acquired_at.is_not(None)).limit(1)
             self._zoned = (connection.scalar(dated) or "").endswith(_UTC)
-            there = {column["name"] for column in sa.inspect(connection).get_columns(_studies.name)}
+            inspected = sa.inspect(connection)
+            there = {column["name"] for column in inspected.get_columns(_studies.name)}
+            self._has_cines = inspected.has_table(_cines.name)
         self._columns = [column for column in _studies.c if column.name in there or column.name not in MEASUREMENTS]
 
     @classmethod
@@ -175,6 +186,30 @@ class Catalogue:
         with self._reading() as connection:
             return connection.scalar(sa.select(_thumbnails.c.jpeg).where(where))
 
+    def cine(self, study_id: str, view_id: str) -> bytes | None:
+        """A looping WebP, or None where there is none."""
+        if not self._has_cines:
+            return None
+        where = (_cines.c.study_id == study_id) & (_cines.c.view_id == view_id)
+        with self._reading() as connection:
+            return connection.scalar(sa.select(_cines.c.webp).where(where))
+
+    def cines_held(self) -> tuple[int, int]:
+        """How many cines there are, and their bytes in all. Looks at every one of them."""
+        if not self._has_cines:
+            return 0, 0
+        sizes = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(sa.func.length(_cines.c.webp)), 0))
+        with self._reading() as connection:
+            number, n_bytes = connection.execute(sizes.select_from(_cines)).one()
+        return int(number), int(n_bytes)
+
+    def n_views_N(self) -> NDArray[np.int64]:
+        """How many views each study has, by ascending row id. Reads every view: ask once."""
+        counted = sa.select(sa.func.count(_views.c.row_id)).select_from(_studies).outerjoin(_views)
+        by_study = counted.group_by(_studies.c.row_id).order_by(_studies.c.row_id)
+        with self._reading() as connection:
+            return np.fromiter(connection.scalars(by_study), np.int64, count=self.count)
+
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         """Raises IndexDamaged where the file has been written to, which nobody may."""
@@ -190,20 +225,26 @@ class Catalogue:
 
     def _cards(self, condition: sa.ColumnElement[bool]) -> list[StudyCard]:
         chosen = sa.select(_studies.c.row_id).where(condition)
+        has_cine = _has_picture(_cines) if self._has_cines else sa.false()
         with self._reading() as connection:
             studies = connection.execute(sa.select(*self._columns).where(condition)).mappings().all()
             views = connection.execute(
-                sa.select(_views, _thumbnails.c.view_id.is_not(None).label("has_thumbnail"))
+                sa.select(_views, _has_picture(_thumbnails).label("has_thumbnail"), has_cine.label("has_cine"))
                 .join(_studies)
-                .outerjoin(_thumbnails, _OF_VIEW)
                 .where(_views.c.row_id.in_(chosen))
                 .order_by(_views.c.row_id, _views.c.position)
             ).all()
         views_by_row: dict[int, list[CataloguedView]] = {study["row_id"]: [] for study in studies}
         for view in views:
-            found = CataloguedView(view.view_id, view.view, view.pool_weight, bool(view.has_thumbnail))
-            views_by_row[view.row_id].append(found)
+            pictures = bool(view.has_thumbnail), bool(view.has_cine)
+            views_by_row[view.row_id].append(CataloguedView(view.view_id, view.view, view.pool_weight, *pictures))
         return [_card(dict(study), tuple(views_by_row[study["row_id"]])) for study in studies]
+
+
+def _has_picture(pictures: sa.Table) -> sa.ColumnElement[bool]:
+    """Whether a view of a study has one of these; the picture itself is not read."""
+    of_view = (pictures.c.study_id == _studies.c.study_id) & (pictures.c.view_id == _views.c.view_id)
+    return sa.exists().where(of_view).correlate(_studies, _views)
 
 
 def _named(view: str) -> sa.ColumnElement[bool]:
@@ -228,6 +269,7 @@ class CatalogueWriter:
         self._path = path
         self._engine = sa.create_engine("sqlite://", creator=self._connect, poolclass=sa.StaticPool)
         self._waiting: dict[str, list[dict[str, Any]]] = {table.name: [] for table in _metadata.sorted_tables}
+        self._waiting_bytes = 0
         self.count = 0
 
     def _connect(self) -> sqlite3.Connection:
@@ -241,8 +283,11 @@ class CatalogueWriter:
         _metadata.create_all(self._engine)
         return self
 
-    def add(self, card: StudyCard, thumbnails: Mapping[str, bytes]) -> None:
-        """Append a study; `thumbnails` are JPEGs by view_id. ValueError for a second study or view of the same id."""
+    def add(self, card: StudyCard, thumbnails: Mapping[str, bytes], cines: Mapping[str, bytes] = _NONE) -> None:
+        """Append a study; `thumbnails` are JPEGs and `cines` WebPs, by view_id.
+
+        ValueError for a second study or view of the same id.
+        """
         if len({view.view_id for view in card.views}) < len(card.views):
             raise ValueError("the views of a study must have different ids")
         study = {c.name: getattr(card, c.name) for c in _studies.c if c.name not in MEASUREMENTS}
@@ -258,8 +303,12 @@ class CatalogueWriter:
         self._waiting["thumbnails"] += [
             {"study_id": card.study_id, "view_id": view_id, "jpeg": jpeg} for view_id, jpeg in thumbnails.items()
         ]
+        self._waiting["cines"] += [
+            {"study_id": card.study_id, "view_id": view_id, "webp": webp} for view_id, webp in cines.items()
+        ]
+        self._waiting_bytes += sum(map(len, cines.values()))
         self.count += 1
-        if len(self._waiting["studies"]) >= _ROWS_AT_ONCE:
+        if len(self._waiting["studies"]) >= _ROWS_AT_ONCE or self._waiting_bytes >= _BYTES_AT_ONCE:
             self._flush()
 
     def _flush(self) -> None:
@@ -269,6 +318,7 @@ class CatalogueWriter:
                     if rows := self._waiting[table.name]:
                         connection.execute(sa.insert(table), rows)
                         self._waiting[table.name] = []
+            self._waiting_bytes = 0
         except sa.exc.IntegrityError as error:
             raise ValueError("a study id or row id is in the catalogue already") from error
 

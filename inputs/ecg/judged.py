@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from inputs.ecg.gate.gate import (
@@ -12,8 +13,10 @@ from inputs.ecg.gate.gate import (
     lost_warnings,
     withheld_codes,
 )
-from inputs.ecg.gate.heartbeat import judged_beats, sees_heartbeat
-from inputs.ecg.gate.limb_laws import law_warnings
+from inputs.ecg.gate.heartbeat import judged_beats
+from inputs.ecg.gate.levels import LOST_LEADS_ALLOWED, listing
+from inputs.ecg.gate.limb_laws import law_warnings, usual_spreads
+from inputs.ecg.gate.seen import seen_between
 from inputs.ecg.measured.traced import TracedEcg, trace_ecg
 from inputs.ecg.measured.tracing import LONGEST_S
 from inputs.ecg.prepare import PreparedEcg, prepare_ecg
@@ -60,17 +63,32 @@ def judge_ecg(recording: EcgRecording, spec: EcgSpec) -> JudgedEcg:
     lost = {*lost_leads(spec.leads, prepared.warnings), *derived}  # what the file holds of the latter is no signal
     windows = _windows(whole, spec)
     traced = trace_ecg(whole)
-    found = [*gate_warnings(traced, lost), *_unbeaten(traced, 0.0, LONGEST_S, windows)]
-    for first_s, last_s in _beyond(whole.duration_s, windows):
-        part = trace_ecg(_between(whole, first_s, last_s))
+    found: list[InputWarning] = []
+    for first_s, last_s in [(0.0, LONGEST_S), *_beyond(whole.duration_s, windows)]:
+        part = traced if first_s == 0.0 else trace_ecg(_between(whole, first_s, last_s))
+        more = list(gate_warnings(part, lost))
+        more += _unseen(part, first_s, last_s, windows, (*prepared.warnings, *more), spec)
         said = {(one.code, one.leads) for one in found}
-        more = (*gate_warnings(part, lost), *_unbeaten(part, first_s, last_s, windows))
-        found += [_at(one, first_s, last_s) for one in more if (one.code, one.leads) not in said]
+        found += [_at(one, first_s, last_s) if first_s else one for one in more if (one.code, one.leads) not in said]
     lifeless = {lead for one in found if one.code == "disconnected" for lead in one.leads}
-    laws = law_warnings(whole, {*lost, *lifeless})
+    laws = _laws(whole, {*lost, *lifeless}, windows)
     of_spec = (_RELATIVE,) if spec.amplitude == "relative" else ()
     warnings = (*prepared.warnings, *laws, *found, *of_spec)
     return JudgedEcg(prepared, traced, (*warnings, *lost_warnings(spec.leads, warnings)))
+
+
+def _laws(recording: EcgRecording, without: set[str], windows: list[tuple[float, float]]) -> list[InputWarning]:
+    """The limb leads' laws in the whole, and, where none forbids an answer, in what the model sees."""
+    laws = law_warnings(recording, without)
+    if withheld_codes(laws):
+        return laws
+    usual_mv = usual_spreads(recording)
+    for first_s, last_s in windows:
+        seen = law_warnings(_between(recording, first_s, last_s), without, part_of=usual_mv)
+        broken = [one for one in seen if one.severity == "withheld"]
+        if broken:
+            return [*laws, *(_at(one, first_s, last_s) for one in broken)]
+    return laws
 
 
 def _windows(recording: EcgRecording, spec: EcgSpec) -> list[tuple[float, float]]:
@@ -98,17 +116,32 @@ def _between(recording: EcgRecording, first_s: float, last_s: float) -> EcgRecor
     return replace(recording, signal_mv=recording.signal_mv[:, cut])
 
 
-def _unbeaten(
-    traced: TracedEcg | None, first_s: float, last_s: float, windows: list[tuple[float, float]]
+def _unseen(
+    traced: TracedEcg | None,
+    first_s: float,
+    last_s: float,
+    windows: list[tuple[float, float]],
+    warnings: Sequence[InputWarning],
+    spec: EcgSpec,
 ) -> list[InputWarning]:
-    """`no_qrs` where a window of the model's, within what was traced of leads that run together, holds no heartbeat."""
-    if traced is None or len(traced.parts) != 1 or not judged_beats(traced):
+    """`no_qrs` where a window of the model's, within what was traced of leads that run together, holds no heartbeat.
+
+    `leads_lost` where too many leads do not show it there, with those that are lost anyhow, as the warnings say.
+    """
+    judged = judged_beats(traced)
+    if traced is None or len(traced.parts) != 1 or not judged:
         return []
-    for start_s, end_s in windows:
-        inside = first_s <= start_s + _ROUNDED_S and end_s <= last_s + _ROUNDED_S
-        if inside and not sees_heartbeat(traced, start_s - first_s, end_s - first_s):
-            message = f"No QRS complex was found from {start_s:.1f} to {end_s:.1f} s, which the model sees."
-            return [InputWarning("no_qrs", message, severity="withheld")]
+    lost = lost_leads(spec.leads, warnings)
+    inside = [(start, end) for start, end in windows if first_s <= start + _ROUNDED_S and end <= last_s + _ROUNDED_S]
+    spans = [(start - first_s, end - first_s) for start, end in inside]
+    for (start_s, end_s), seen in zip(inside, seen_between(traced, judged[0], lost, spans), strict=True):
+        where = f"from {start_s:.1f} to {end_s:.1f} s, which the model sees"
+        if not seen.heartbeat:
+            return [InputWarning("no_qrs", f"No QRS complex was found {where}.", severity="withheld")]
+        not_there = lost_leads(spec.leads, (*warnings, InputWarning("disconnected", "", seen.without)))
+        if len(lost) <= LOST_LEADS_ALLOWED < len(not_there):
+            message = f"Too much of the ECG is unusable: {listing(not_there)} carry no heartbeat {where}."
+            return [InputWarning("leads_lost", message, not_there, "withheld")]
     return []
 
 

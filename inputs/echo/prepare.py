@@ -1,9 +1,11 @@
-"""A clip and a specification -> the array that the echo encoder eats, and a thumbnail for people.
+"""A clip and a specification -> the array that the echo encoder eats, and small pictures for people.
 
 Letters in array names: T frames, H rows, W columns, C colours (RGB). Knows nothing of files or encoders.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -95,18 +97,30 @@ def _check_moves(frames_THWC: NDArray[np.uint8]) -> None:
         )
 
 
-def thumbnail_jpeg(clip: EchoClip, *, side: int = 160) -> bytes:
-    """The middle frame as the encoder sees it, black outside the moving sector, as a small square JPEG; no title page.
+def small_clip(clip: EchoClip, *, side: int = 160) -> EchoClip:
+    """The frames as the encoder sees them, black outside the moving sector, as small squares; without title pages.
 
-    Machines burn names and dates into the margins. Black as a whole where no sector is found: what is text is then
-    not known.
+    For people, moving or still. Machines burn names and dates into the margins. Black as a whole where no sector is
+    found: what is text is then not known.
     """
     frames_THWC = without_pages(clip.frames_THWC)
-    middle_HWC = frames_THWC[len(frames_THWC) // 2]
-    rows, columns = model_crop(*middle_HWC.shape[:2], zoom=EchoSpec().zoom)
+    n_rows, n_columns = frames_THWC.shape[1:3]
+    rows, columns = model_crop(n_rows, n_columns, zoom=EchoSpec().zoom)
     mask_HW = sector_mask(frames_THWC, clip.regions)
-    if mask_HW is None:
-        mask_HW = np.zeros(middle_HWC.shape[:2], np.uint8)
-    square_HWC = _masked(middle_HWC[rows, columns], mask_HW[rows, columns])
-    small_HWC = cv2.resize(square_HWC, (side, side), interpolation=cv2.INTER_AREA)
-    return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(small_HWC), quality=80, colorspace="RGB"))
+    small_THWC = np.zeros((len(frames_THWC), side, side, 3), np.uint8)
+    if mask_HW is not None:
+        for small_HWC, frame_HWC in zip(small_THWC, frames_THWC, strict=True):
+            square_HWC = _masked(frame_HWC[rows, columns], mask_HW[rows, columns])
+            small_HWC[:] = cv2.resize(square_HWC, (side, side), interpolation=cv2.INTER_AREA)
+    return replace(clip, frames_THWC=small_THWC, regions=())
+
+
+def thumbnail_jpeg(clip: EchoClip, *, side: int = 160) -> bytes:
+    """The middle frame of its `small_clip` as a JPEG."""
+    return still_jpeg(small_clip(clip, side=side))
+
+
+def still_jpeg(small: EchoClip) -> bytes:
+    """The middle frame of what `small_clip` gave."""
+    middle_HWC = small.frames_THWC[len(small.frames_THWC) // 2]
+    return bytes(simplejpeg.encode_jpeg(middle_HWC, quality=80, colorspace="RGB"))

@@ -5,6 +5,7 @@ Letters in array names: T frames, H rows, W columns, C colours (RGB).
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -21,6 +22,19 @@ _LEAST_LIT_GREY_LEVELS = 5
 """The same where a dark clip asks for less."""
 _LIT_SHARE_OF_SWING = 0.25
 """Of what 70 % of the changing pixels change by at most."""
+_NOISE_SHARE_OF_LIT = 1 / 12
+"""Noise of so many grey levels (SD) around the sector asks for as many times more, and makes no change that counts."""
+_MUCH_NOISE = 1.0
+"""Of more of it the pixels beside each other are averaged first."""
+_APART = 3
+"""How many times more a sector changes than what is around it, where that is told from it."""
+_MAX_BLACK_GREY_LEVELS = 48
+"""What is around a sector is black up to here, lifted by the machine that captured it; what is lighter is a picture."""
+_PAIRS_FOR_NOISE = 16
+_SD_OF_STEP = 1.128
+"""The mean step from one value of noise to the next, in standard deviations."""
+_WHOLE_SHARE, _MAX_LEVEL_SHARE = 0.9, 0.25
+"""A sector that fills the frame is of many levels; where so much of what moves is of one, the black around moves."""
 _MIN_STEPS = 3
 """A pixel of a sweep changes as it passes, once or twice; one of a beating heart goes on."""
 _FEW_FRAMES, _MANY_FRAMES = 5, 10
@@ -38,6 +52,8 @@ _MIN_MOVING_SHARE = 0.01
 _MIN_SECTOR_SHARE = 0.02
 _MIN_PART_SHARE = 0.1
 """Of the largest moving area: the halves of a biplane picture are alike, and so are the walls around a dark cavity."""
+_MIN_CUT_SHARE = 0.05
+"""Of a moving area; a spectrum that begins where the sector's region ends may reach into it by less."""
 _ONE_SECTOR_SHARE = 0.85
 """Of its convex hull that one sector fills; two beside each other leave a wedge between them."""
 
@@ -45,7 +61,7 @@ _ONE_SECTOR_SHARE = 0.85
 def sector_mask(frames_THWC: NDArray[np.uint8], regions: tuple[Region, ...] = ()) -> Mask | None:
     """1 inside the ultrasound sector, 0 outside, (H, W) uint8; None where nothing moves as a sector does.
 
-    regions: outside of which no sector lies, where the file says so.
+    regions: outside of which no sector lies, where the file says so; not believed where they cut most of one off.
 
     A pixel moves when it goes on changing between moments at which it is lit, by its own brightness: what changes in
     text, a trace, a clock or the curve of respiration goes out in between. Moving pixels count where they lie densely.
@@ -58,17 +74,26 @@ def sector_mask(frames_THWC: NDArray[np.uint8], regions: tuple[Region, ...] = ()
     n_rows, n_columns = frames_THWC.shape[1:3]
     some_THWC = frames_THWC[:: 1 + (len(frames_THWC) - 1) // _ENOUGH_FRAMES]
     greys = _greys(some_THWC, 1 + min(n_rows, n_columns) // _ENOUGH_PX)
+    reach = 1 + min(greys[0].shape) // 100
+    noise, black = _around(greys, reach)
+    if noise > _MUCH_NOISE:
+        greys = [np.asarray(cv2.blur(grey_HW, (3, 3)), np.uint8) for grey_HW in greys]
+        noise, black = _around(greys, reach)
+    if black:
+        greys = [cv2.subtract(grey_HW, black) for grey_HW in greys]  # type: ignore[call-overload]
     brightest_HW, darkest_HW = _extremes(greys)
-    reach = 1 + min(brightest_HW.shape) // 100
+    lit_level = max(_lit_level(brightest_HW - darkest_HW), round(noise / _NOISE_SHARE_OF_LIT))
+    goes_on_HW, n_lit_HW = _changes(greys, brightest_HW, lit_level, reach)
+    moves_HW = goes_on_HW & (brightest_HW - darkest_HW > lit_level // 2)
+    enough = _DENSE_OF_FEW if len(greys) <= _FEW_FRAMES else _DENSE
     inside_HW = _inside(regions, (n_rows, n_columns))
     within_HW = _resized(inside_HW, brightest_HW.shape)
-    lit_level = _lit_level(brightest_HW - darkest_HW)
+    if _cuts_off_most(within_HW, moves_HW, _large_areas(_dense(moves_HW, 4 * reach + 1, enough))):
+        inside_HW[:], within_HW[:] = 1, 1
+    moves_HW &= within_HW
     lit_HW = (brightest_HW > lit_level) & within_HW
-    goes_on_HW, n_lit_HW = _changes(greys, brightest_HW, lit_level)
-    moves_HW = goes_on_HW & (brightest_HW - darkest_HW > lit_level // 2) & within_HW
     grainy_HW = cv2.morphologyEx(brightest_HW, cv2.MORPH_GRADIENT, _NEXT) > lit_level // 4
     stays_HW = (n_lit_HW >= len(greys) * 3 / 4) & grainy_HW & within_HW
-    enough = _DENSE_OF_FEW if len(greys) <= _FEW_FRAMES else _DENSE
     moving_HW = _large_areas(_dense(moves_HW, 4 * reach + 1, enough))
     sector_HW = moving_HW | _touching(_dense(stays_HW, 4 * reach + 1), moving_HW)
     if not moving_HW.any() or sector_HW.mean() < _MIN_SECTOR_SHARE:
@@ -76,6 +101,8 @@ def sector_mask(frames_THWC: NDArray[np.uint8], regions: tuple[Region, ...] = ()
     sector_HW |= cv2.dilate(sector_HW, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) & (moves_HW | stays_HW)
     sector_HW = _filled(sector_HW)
     hull_HW = _hull(sector_HW, 12 * reach + 1)
+    if hull_HW.mean() > _WHOLE_SHARE and _share_of_one_level(greys, moves_HW, 1 + lit_level // 2) > _MAX_LEVEL_SHARE:
+        return None
     apart_HW = (lit_HW & hull_HW) ^ _touching(lit_HW & hull_HW, sector_HW)
     hull_HW[cv2.dilate(apart_HW, _NEXT) > 0] = 0
     return np.asarray(_resized(hull_HW, (n_rows, n_columns)) & inside_HW, np.uint8)
@@ -87,6 +114,21 @@ def _inside(regions: tuple[Region, ...], shape: tuple[int, int]) -> Mask:
     for top, left, bottom, right in regions:
         inside_HW[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = 1
     return inside_HW if inside_HW.any() else np.ones(shape, np.uint8)
+
+
+def _cuts_off_most(within_HW: Mask, moves_HW: Mask, areas_HW: Mask) -> bool:
+    """Whether regions part most of a sector from the rest of it; what lies apart from them is none.
+
+    A spectrum that touches the sector makes no convex area with it.
+    """
+    n, labels_HW = cv2.connectedComponents(areas_HW)
+    n_all, n_within = (np.bincount(labels_HW[is_HW > 0], minlength=n) for is_HW in (moves_HW, moves_HW & within_HW))
+    cut = n_within > _MIN_CUT_SHARE * n_all
+    cut[0] = False
+    if areas_HW.mean() > _WHOLE_SHARE or 2 * n_within[cut].sum() >= n_all[cut].sum():
+        return False
+    sector_HW = cut[labels_HW].astype(np.uint8)
+    return bool(_filled(sector_HW).sum() > _ONE_SECTOR_SHARE * _convex(sector_HW).sum())
 
 
 def _resized(mask_HW: Mask, shape: tuple[int, ...]) -> Mask:
@@ -113,6 +155,43 @@ def _extremes(greys: list[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], NDArra
     return brightest_HW, darkest_HW
 
 
+def _around(greys: list[NDArray[np.uint8]], reach: int) -> tuple[float, int]:
+    """Noise (SD) and black level of what is around the sector, in grey levels: zeros where nothing tells it apart.
+
+    It is what changes least, by Otsu's threshold.
+    """
+    pairs = [(before_HW, after_HW) for before_HW, after_HW in pairwise(greys) if (before_HW != after_HW).any()]
+    pairs = pairs[:: 1 + len(pairs) // _PAIRS_FOR_NOISE]
+    if not pairs:
+        return 0.0, 0
+    steps_THW = np.stack([_own_change(*pair, reach)[::reach, ::reach] for pair in pairs])
+    steps_HW = cv2.blur(steps_THW.mean(axis=0), (3, 3))
+    logarithms_HW = (30 * np.log2(1 + steps_HW)).astype(np.uint8)
+    split, _parts = cv2.threshold(logarithms_HW, 0, 1, cv2.THRESH_OTSU)
+    quiet_HW = logarithms_HW <= split
+    step = float(np.median(steps_HW[quiet_HW]))
+    if quiet_HW.all() or np.median(steps_HW[~quiet_HW]) < _APART * step:
+        return 0.0, 0
+    levels_HW = np.stack([before_HW[::reach, ::reach] for before_HW, _after_HW in pairs]).mean(axis=0)
+    black = round(float(np.median(levels_HW[quiet_HW])))
+    return step / _SD_OF_STEP, black if step and black <= _MAX_BLACK_GREY_LEVELS else 0
+
+
+def _own_change(before_HW: NDArray[np.uint8], after_HW: NDArray[np.uint8], reach: int) -> NDArray[np.int16]:
+    """How much each pixel changes apart from what most pixels around it share, such as flicker and fades."""
+    change_HW = cv2.subtract(after_HW, before_HW, dtype=cv2.CV_16S)
+    few_HW = cv2.medianBlur((change_HW[::reach, ::reach] + 256).astype(np.uint16), 5).astype(np.int16) - 256
+    shared_HW = cv2.resize(few_HW, change_HW.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.absdiff(change_HW, shared_HW), np.int16)
+
+
+def _share_of_one_level(greys: list[NDArray[np.uint8]], moves_HW: Mask, width: int) -> float:
+    """Of the pixels that move, those that do so about the commonest grey level, in so many levels."""
+    means_HW = np.mean(greys[:: 1 + len(greys) // _PAIRS_FOR_NOISE], axis=0)
+    counts = np.bincount(means_HW[moves_HW > 0].astype(int), minlength=256)
+    return float(np.convolve(counts, np.ones(width)).max() / moves_HW.sum())
+
+
 def _lit_level(swing_HW: NDArray[np.uint8]) -> int:
     """What is brighter is lit, in this clip."""
     some = swing_HW[::4, ::4]
@@ -123,7 +202,9 @@ def _lit_level(swing_HW: NDArray[np.uint8]) -> int:
     return int(np.clip(of_swing, _LEAST_LIT_GREY_LEVELS, _LIT_GREY_LEVELS))
 
 
-def _changes(greys: list[NDArray[np.uint8]], brightest_HW: NDArray[np.uint8], lit_level: int) -> tuple[Mask, Mask]:
+def _changes(
+    greys: list[NDArray[np.uint8]], brightest_HW: NDArray[np.uint8], lit_level: int, reach: int
+) -> tuple[Mask, Mask]:
     """1 where a pixel goes on changing while it is lit, and in how many frames it is lit, (H, W) each.
 
     A change counts from the level that was counted last, so that slow ones add up, and between levels above half of the
@@ -139,8 +220,10 @@ def _changes(greys: list[NDArray[np.uint8]], brightest_HW: NDArray[np.uint8], li
     for grey_HW in greys:
         n_lit_HW -= cv2.compare(grey_HW, quarter_HW, cv2.CMP_GT)  # 255 is one less than none
         changed_HW = cv2.compare(cv2.absdiff(counted_HW, grey_HW), lit_level // 4, cv2.CMP_GT)  # type: ignore[call-overload]
-        n_other += cv2.countNonZero(changed_HW) > _NEXT_FRAME_SHARE * changed_HW.size
-        steps_HW -= changed_HW & cv2.compare(cv2.min(counted_HW, grey_HW), half_HW, cv2.CMP_GT)
+        own_HW = cv2.compare(_own_change(counted_HW, grey_HW, reach), lit_level // 4, cv2.CMP_GT)  # type: ignore[call-overload]
+        own_HW &= changed_HW
+        n_other += cv2.countNonZero(own_HW) > _NEXT_FRAME_SHARE * own_HW.size
+        steps_HW -= own_HW & cv2.compare(cv2.min(counted_HW, grey_HW), half_HW, cv2.CMP_GT)
         cv2.copyTo(grey_HW, changed_HW, counted_HW)
     enough = 1 if few else max(1, min(_MIN_STEPS if n_other >= _MANY_FRAMES else _MIN_STEPS - 1, n_other))
     return (steps_HW >= enough).astype(np.uint8), n_lit_HW

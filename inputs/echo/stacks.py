@@ -134,7 +134,7 @@ def _unzipped(content: bytes) -> bytes:
             while piece := file.read(_UNZIPPED_AT_ONCE):
                 unzipped += piece
                 if len(unzipped) > MAX_DECODED_BYTES:
-                    sentence = f"The file unpacks to more than {MAX_DECODED_BYTES >> 30} GiB."
+                    sentence = f"The file unpacks to more than {MAX_DECODED_BYTES / 2**30} GiB."
                     raise UnreadableFile("clip_too_large", sentence)
     except (OSError, EOFError, zlib.error):
         raise UnreadableFile("file_truncated", "The file is damaged, or ends too early.") from None

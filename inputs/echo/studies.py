@@ -25,10 +25,12 @@ SUFFIXES = ("", ".dcm", ".avi", ".mp4")
 is a picture, a document or a text without an ending."""
 _LISTING = "DICOMDIR"
 _STUDY_UID = (0x0020, 0x000D)
+_META_GROUP = 0x0002
 _ITEM, _ENDS = (0xFFFE, 0xE000), ((0xFFFE, 0xE00D), (0xFFFE, 0xE0DD))
 _TO_THE_END = 0xFFFFFFFF
 _LONG_VRS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
-_MAX_ELEMENTS = 10_000
+_MAX_ELEMENTS = 50_000
+"""More than are read of a DICOM file."""
 _MAX_UID_BYTES = 64
 
 
@@ -133,16 +135,20 @@ def _top_level_uid(file: BoundedReader, at: int) -> str:
     """The value of StudyInstanceUID that belongs to the object itself, and to none that a sequence refers to.
 
     Elements are passed over by their lengths; into what is as long as its end marks say, each is stepped, one level
-    deeper. Raises struct.error where the file ends before.
+    deeper. Where the first element behind the file meta information has no VR, none has: a length may look like one.
+    Raises struct.error where the file ends before.
     """
-    depth, order = 0, "<"
+    depth, order, has_vrs = 0, "<", None
     for _ in range(_MAX_ELEMENTS):
         file.seek(at)
         head = file.read(12)
         if not (depth or head.startswith(b"\x02\0")):  # what follows the file meta information may be big endian
             order = ">" if head[:1] == b"\0" and head[1:2] != b"\0" else "<"
         group, element = struct.unpack_from(f"{order}HH", head)
-        explicit = group != _ITEM[0] and head[4:6].isalpha() and head[4:6].isupper()
+        explicit = head[4:6].isalpha() and head[4:6].isupper()
+        if group != _META_GROUP:
+            has_vrs = explicit if has_vrs is None else has_vrs
+            explicit = explicit and has_vrs and group != _ITEM[0]
         if explicit and head[4:6] not in _LONG_VRS:
             length, value_at = struct.unpack_from(f"{order}H", head, 6)[0], at + 8
         else:

@@ -25,6 +25,7 @@ from torch.nn import functional as F  # noqa: N812 - the name everyone uses
 
 from inputs.specs import EcgSpec
 from models.architecture import Architecture
+from models.attribution import Explainer
 from models.bundle.embedder import EcgOutput, Gift
 from models.bundle.files import (
     check_card,
@@ -33,8 +34,6 @@ from models.bundle.files import (
     read_echo_tower,
     read_manifest,
     read_probes,
-    verify_bundle,
-    write_bundle,
 )
 from models.bundle.manifest import (
     ECG_TOWER,
@@ -48,26 +47,13 @@ from models.bundle.manifest import (
 from models.device import resolve_device
 from models.ecg_shape import describe_windows
 from models.echo_encoder import EchoEncoder
-from models.labels import LabelDefinitions, LvefClasses
+from models.labels import LvefClasses
 from models.lacking import Lacking, lacking_parts, trained_on_sentence
 from models.lvef_number import LvefNumberHead
 from models.ood import OodHead, OodOutput
 from models.probe_heads import ProbeHeads
 from models.probes import Probes
 from models.towers import EcgTower, EchoTower
-
-__all__ = [
-    "Bundle",
-    "BundleError",
-    "BundleManifest",
-    "EcgOutput",
-    "LabelDefinitions",
-    "OodOutput",
-    "PooledStudies",
-    "StudyOutput",
-    "verify_bundle",
-    "write_bundle",
-]
 
 Part = Literal["ecg", "echo"]
 Precision = Literal["fp32", "bf16"]
@@ -307,6 +293,14 @@ class Bundle:
             features = [tower.features(windows).float() for windows in self._window_chunks(windows_BWLN)]
             return _numpy(torch.cat(features).view(B, W, -1).mean(dim=1))
 
+    def explainer(self) -> Explainer:
+        """What tells which patches speak for what `embed_ecgs` says: fp32 also where precision is bf16."""
+        if self._ecg_tower is None:
+            raise self._without(ECG_TOWER)
+        self._check_gives("probe_features")
+        rows = ecgs_per_chunk(self.manifest.architecture, self.device)
+        return Explainer(self._ecg_tower, self._heads, self._number_head, rate_hz=self.manifest.ecg.rate_hz, rows=rows)
+
     def embed_clips(self, clips_NCTHW: _Float32) -> _Float32:
         """Prepared clips (N, 3, T, size, size) to view vectors (N, view_dim), not normalised."""
         if self._echo_encoder is None:
@@ -322,7 +316,7 @@ class Bundle:
     def pool_study(self, views_VD: _Float32) -> StudyOutput:
         """View vectors (V, view_dim) of one study to its embedding. Of more than `max_views`, the first ones count.
 
-        view_embeddings_VD are the views taken alone, without pooling: what each would be similar to by itself.
+        view_embeddings_VD are those of studies of each view alone: what it is similar to by itself.
         """
         tower = self._echo("study_embeddings")
         if views_VD.ndim != 2 or len(views_VD) == 0:
@@ -331,11 +325,12 @@ class Bundle:
             views = self._tensor(views_VD)
             counted = views[: self.manifest.echo.max_views]
             study = tower(counted[None], torch.ones(1, len(counted), dtype=torch.bool, device=self.device))
+            alone = tower(views[:, None], torch.ones(len(views), 1, dtype=torch.bool, device=self.device))
             return StudyOutput(
                 _numpy(F.normalize(study.aligned_BD[0].float(), dim=0)),
                 _numpy(study.tokens_BP[0].float()),
                 _numpy(F.pad(study.pool_weights_BV[0].float(), (0, len(views) - len(counted)))),
-                _numpy(F.normalize(tower.single_view(views).float(), dim=1)),
+                _numpy(F.normalize(alone.aligned_BD.float(), dim=1)),
             )
 
     def pool_studies(self, views_BVW: _Float32, view_present_BV: NDArray[np.bool_]) -> PooledStudies:

@@ -39,6 +39,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `wire`
 
 DIM = 8
 JPEG = b"\xff\xd8\xff\xe0 a still"
+WEBP = b"RIFF    WEBP a cine"
 
 
 def _make_probes(**parts: Any) -> Probes:
@@ -119,8 +120,19 @@ class FakeReader:
         return
 
 
-def _write_generation(root: Path, *, studies: int = 20, seed: int = 0, bundle_sha256: str = FakeEmbedder.sha256) -> str:
-    """A real generation of random studies, two to a patient; ids tell the seed."""
+def _write_generation(
+    root: Path,
+    *,
+    studies: int = 20,
+    seed: int = 0,
+    bundle_sha256: str = FakeEmbedder.sha256,
+    alone_VD: Callable[[int], NDArray[np.float32]] | None = None,
+) -> str:
+    """A real generation of random studies, two to a patient; ids tell the seed.
+
+    With `alone_VD`, the vectors of a row's two views, it has those and a cine of the first; else it is as an older
+    version wrote it.
+    """
     rng = np.random.default_rng(seed)
     with IndexStore(root).write(bundle_id="fake", bundle_sha256=bundle_sha256, dim=DIM, build={}) as writer:
         for row in range(studies):
@@ -140,7 +152,8 @@ def _write_generation(root: Path, *, studies: int = 20, seed: int = 0, bundle_sh
                 views=(CataloguedView("v1", "A4C", 0.75), CataloguedView("v2", None, 0.25)),
                 measurements={"septum_cm": 0.9 + 0.01 * row} if row % 5 else {},
             )
-            writer.add(card, vector_D / np.linalg.norm(vector_D), {"v1": JPEG})
+            of_views = ({"v1": WEBP}, alone_VD(row)) if alone_VD else ()
+            writer.add(card, vector_D / np.linalg.norm(vector_D), {"v1": JPEG}, *of_views)
         return writer.generation_id
 
 

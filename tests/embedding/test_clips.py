@@ -6,13 +6,14 @@ import pytest
 import torch
 from tiny import draft_of
 
-from embedding.clips import ClipRow, embed_clips, open_view_cache
+from embedding.clips import ClipRow, cine_made_by, embed_clips, open_view_cache
 from embedding.ecgs import fill_store
-from embedding.local import reading
+from embedding.local import _ThisProcess, reading
 from embedding.prepared import clip_bytes, read_clip
 from embedding.sources import clip_sha256, hash_clips
 from embedding.store import ArrayStore
 from inputs.echo.prepare import prepare_clip
+from inputs.errors import UnreadableFile
 from inputs.specs import EchoSpec
 from models.bundle import Bundle, write_bundle
 from models.device import Machine
@@ -80,13 +81,85 @@ def test_view_vectors_from_decoded_clips_equal_those_from_files(clips, micro_rec
         np.testing.assert_array_equal(a[name].vector_V, b[name].vector_V)
 
 
-def test_who_wants_thumbnails_does_not_take_a_view_without_one(clips, micro_recipe, tmp_path):
+def cines(bundle, clips, folder):
+    with open_view_cache(folder, bundle) as cache:
+        return {name: cache.cine(clip_sha256(path), cine_made_by(SPEC)) for name, path in clips.items()}
+
+
+def test_a_cine_that_a_kept_view_lacks_is_made_and_nothing_is_embedded_or_read_again(
+    clips, micro_recipe, tmp_path, monkeypatch
+):
+    bundle = echo_bundle(tmp_path / "one", micro_recipe)
+    before, _ = view_vectors(bundle, clips, tmp_path)
+    assert set(cines(bundle, clips, tmp_path).values()) == {None}
+    after, embedded = view_vectors(bundle, clips, tmp_path, pictures=True)
+    assert (embedded.embedded, embedded.reused) == (0, len(clips))
+    made = cines(bundle, clips, tmp_path)
+    for name in clips:
+        assert made[name].startswith(b"RIFF")
+        np.testing.assert_array_equal(after[name].vector_V, before[name].vector_V)
+
+    monkeypatch.setattr("embedding.local._ThisProcess.read_echo", None)
+    _, again = view_vectors(bundle, clips, tmp_path, pictures=True)
+    assert again.reused == len(clips)
+    assert cines(bundle, clips, tmp_path) == made
+
+
+def test_another_encoder_finds_the_cines_again(clips, micro_recipe, tmp_path, monkeypatch):
+    view_vectors(echo_bundle(tmp_path / "one", micro_recipe), clips, tmp_path, pictures=True)
+    monkeypatch.setattr("embedding.clips.cine_webp", None)
+    other = echo_bundle(tmp_path / "two", micro_recipe, seed=1)
+    _, embedded = view_vectors(other, clips, tmp_path, pictures=True)
+    assert embedded.embedded == len(clips)
+    assert all(cines(other, clips, tmp_path).values())
+
+
+def test_a_view_is_the_same_with_and_without_pictures(clips, micro_recipe, tmp_path):
+    bundle = echo_bundle(tmp_path / "one", micro_recipe)
+    with_pictures, _ = view_vectors(bundle, clips, tmp_path / "a", pictures=True)
+    without, _ = view_vectors(bundle, clips, tmp_path / "b")
+    for name in clips:
+        np.testing.assert_array_equal(with_pictures[name].vector_V, without[name].vector_V)
+
+
+def test_damage_that_the_encoder_does_not_see_costs_frames_of_the_cine_and_no_view(
+    clips, micro_recipe, tmp_path, monkeypatch
+):
+    bundle = echo_bundle(tmp_path / "one", micro_recipe)
+    read_echo, name = _ThisProcess.read_echo, next(iter(clips))
+
+    def damaged_further_on(self, path, *, max_frames=None, every=1):
+        if max_frames > SPEC.frames_needed:
+            raise UnreadableFile("video_damaged", "Frames of the video are damaged.")
+        return read_echo(self, path, max_frames=max_frames, every=every)
+
+    monkeypatch.setattr(_ThisProcess, "read_echo", damaged_further_on)
+    views, embedded = view_vectors(bundle, {name: clips[name]}, tmp_path, pictures=True)
+    assert (list(views), embedded.skipped) == ([name], {})
+    (cine,) = cines(bundle, {name: clips[name]}, tmp_path).values()
+    assert cine.startswith(b"RIFF")
+
+
+def test_a_kept_view_whose_file_cannot_be_read_now_stays_without_its_cine(clips, micro_recipe, tmp_path, monkeypatch):
+    bundle = echo_bundle(tmp_path / "one", micro_recipe)
+    before, _ = view_vectors(bundle, clips, tmp_path)
+
+    def fails(*_, **__):
+        raise UnreadableFile("reading_failed", "The file could not be read in time.")
+
+    monkeypatch.setattr(_ThisProcess, "read_echo", fails)
+    after, embedded = view_vectors(bundle, clips, tmp_path, pictures=True)
+    assert (embedded.reused, embedded.skipped, list(after)) == (len(clips), {}, list(before))
+    assert set(cines(bundle, clips, tmp_path).values()) == {None}
+
+
+def test_who_wants_pictures_does_not_take_a_view_without_a_thumbnail(clips, micro_recipe, tmp_path):
     bundle = echo_bundle(tmp_path / "one", micro_recipe)
     with ArrayStore(tmp_path / "clips", np.uint8) as decoded:
         fill_store(decoded, hash_clips(clips), clip_bytes, SPEC, HERE, stage="", hash_of=clip_sha256)
         bare, _ = view_vectors(bundle, clips, tmp_path, decoded=decoded)
     assert not any(view.thumbnail_jpeg for view in bare.values())
-    full, embedded = view_vectors(bundle, clips, tmp_path, thumbnails=True)
+    full, embedded = view_vectors(bundle, clips, tmp_path, pictures=True)
     assert embedded.embedded == len(clips)
     assert all(view.thumbnail_jpeg for view in full.values())
 

@@ -84,7 +84,7 @@ def test_a_rebuild_embeds_once_more_since_its_thumbnails_may_hold_text_and_then_
         read_files.clear()
         report = rebuild_index(written / "bundle", written / "cohort", written / "index", HERE)
         assert (report.studies, report.embedded, report.reused) == (4, embedded, reused)
-        assert len(read_files) == embedded + 1  # and the one that is no clip, of which nothing is kept
+        assert len(set(read_files)) == embedded + 1  # and the one that is no clip, of which nothing is kept
 
 
 def test_nothing_in_its_work_folder_is_prepared_or_embedded_twice(written, read_files):

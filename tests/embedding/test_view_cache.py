@@ -59,6 +59,43 @@ def test_without_a_path_it_lives_as_long_as_the_run():
         assert cache.get("a" * 64).thumbnail_jpeg == b"jpeg"
 
 
+def test_cines_are_kept_by_what_made_them_and_one_that_is_empty_is_one_that_was_tried(tmp_path):
+    with ViewCache(tmp_path / "views.sqlite", "one") as cache:
+        cache.put_cine("a" * 64, "1 60 2", b"webp")
+        cache.put_cine("b" * 64, "1 60 2", b"")
+    with ViewCache(tmp_path / "views.sqlite", "another encoder") as cache:
+        assert cache.cine("a" * 64, "1 60 2") == b"webp"
+        assert cache.cine("b" * 64, "1 60 2") == b""
+        assert cache.cine("a" * 64, "2 60 2") is None
+        assert cache.cine("c" * 64, "1 60 2") is None
+
+
+def test_a_changed_cine_counts_as_absent(tmp_path):
+    path = tmp_path / "views.sqlite"
+    with ViewCache(path, "one") as cache:
+        cache.put_cine("a" * 64, "1", b"webp")
+    with contextlib.closing(sqlite3.connect(path)) as changed, changed:
+        changed.execute("UPDATE cines SET webp = X'00'")
+    with ViewCache(path, "one") as cache:
+        assert cache.cine("a" * 64, "1") is None
+
+
+def test_a_file_from_before_there_were_cines_is_used_on_and_its_version_uses_ours(tmp_path):
+    path = tmp_path / "views.sqlite"
+    with ViewCache(path, "one") as cache:
+        cache.put({"a" * 64: VIEW})
+    with contextlib.closing(sqlite3.connect(path)) as older, older:
+        older.execute("DROP TABLE cines")
+        assert older.execute("PRAGMA user_version").fetchone() == (0x01010101,)
+    with ViewCache(path, "one") as cache:
+        assert "a" * 64 in cache
+        cache.put_cine("a" * 64, "1", b"webp")
+        assert not cache.begun_again
+    with contextlib.closing(sqlite3.connect(path)) as older, older:
+        assert older.execute("PRAGMA user_version").fetchone() == (0x01010101,)
+        older.execute("INSERT OR REPLACE INTO views VALUES ('b', 'one', X'00', X'00', X'00')")
+
+
 def test_a_newer_versions_file_is_refused_and_left_as_it_is(tmp_path):
     path = tmp_path / "views.sqlite"
     with ViewCache(path, "one") as cache:

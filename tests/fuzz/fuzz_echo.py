@@ -42,7 +42,8 @@ from pydicom.uid import (
     JPEGLosslessSV1,
 )
 
-from inputs.echo.prepare import prepare_clip, thumbnail_jpeg
+from inputs.echo.cine import MAX_CINE_BYTES, cine_webp
+from inputs.echo.prepare import prepare_clip, small_clip, still_jpeg
 from inputs.echo.read import read_echo
 from inputs.echo.studies import studies_in
 from inputs.echo.zips import unpack_studies
@@ -66,7 +67,7 @@ _WORDS = (0, 1, 2, 3, 4, 7, 8, 9, 10, 12, 15, 16, 24, 31, 32, 47, 64, 100, 255, 
 
 
 def judged_clip(data: bytes) -> Verdict:
-    """A clip, read and then prepared with and without the mask, and its thumbnail."""
+    """A clip, read and then prepared with and without the mask, and its pictures."""
     with tempfile.NamedTemporaryFile(dir=_SCRATCH) as file:
         file.write(data)
         file.flush()
@@ -81,7 +82,10 @@ def judged_clip(data: bytes) -> Verdict:
         except InputError as error:
             check_refusal(error)
     try:
-        must(thumbnail_jpeg(clip).startswith(b"\xff\xd8"), "a thumbnail that is no JPEG")
+        small = small_clip(clip)
+        must(still_jpeg(small).startswith(b"\xff\xd8"), "a thumbnail that is no JPEG")
+        cine = cine_webp(small)
+        must(not cine or (cine.startswith(b"RIFF") and len(cine) <= MAX_CINE_BYTES), "a cine that is no small WebP")
     except InputError as error:
         check_refusal(error)
     return Verdict("answered")

@@ -25,6 +25,7 @@ from models.device import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
 DIM = 6
+FRAMES = 12
 
 
 class FakeBundle:
@@ -48,10 +49,12 @@ class FakeBundle:
         return clips_NCTHW[:, 0, 0, 2, :DIM].copy()
 
     def pool_study(self, views_VD):
-        mean = views_VD.mean(axis=0) + 1e-3
+        mean, alone = views_VD.mean(axis=0) + 1e-3, views_VD + 1e-3
         weights = np.arange(1, len(views_VD) + 1, dtype=np.float32)
         return SimpleNamespace(
-            embedding_D=(mean / np.linalg.norm(mean)).astype(np.float32), pool_weights_V=weights / weights.sum()
+            embedding_D=(mean / np.linalg.norm(mean)).astype(np.float32),
+            pool_weights_V=weights / weights.sum(),
+            view_embeddings_VD=(alone / np.linalg.norm(alone, axis=1, keepdims=True)).astype(np.float32),
         )
 
 
@@ -70,7 +73,7 @@ class FakeReader:
         if content.startswith(b"broken"):
             raise UnreadableFile("broken", "The file is broken.")
         rng = np.random.default_rng(list(content))
-        frames_THWC = rng.integers(0, 255, (max_frames, 16, 16, 3), np.uint8)
+        frames_THWC = rng.integers(0, 255, (min(max_frames, FRAMES), 16, 16, 3), np.uint8)
         return EchoClip(frames_THWC[::every], None, "fake", frame_step=every)
 
 

@@ -30,6 +30,7 @@ from index.base import IndexBusy, IndexNotWritten
 from index.catalogue.spread import Spread
 from index.rebuild import CLIPS_PER_BATCH, is_current, write_index
 from index.store import IndexStore
+from inputs.echo.prepare import prepare_clip
 from inputs.specs import EchoSpec
 from models.device import Machine
 
@@ -71,8 +72,6 @@ def test_measurements_of_the_table_are_in_the_index_and_unknown_ones_are_not(coh
 
 
 def test_a_study_lies_where_its_own_views_put_it(cohort, tmp_path):
-    from inputs.echo.prepare import prepare_clip
-
     rebuild(cohort, tmp_path / "index")
     generation = IndexStore(tmp_path / "index").open_current()
     bundle = FakeBundle()
@@ -135,18 +134,6 @@ def test_clips_are_read_while_others_are_embedded(tmp_path):
 
     rebuild(cohort, tmp_path / "index", bundle=Watching(), reader=Noting())
     assert sum(seen) >= 8
-
-
-def test_only_the_frames_that_the_encoder_sees_are_asked_for(cohort, tmp_path):
-    asked = set()
-
-    class Noting(FakeReader):
-        def read_echo(self, path, *, max_frames=None, every=1):
-            asked.add((max_frames, every))
-            return super().read_echo(path, max_frames=max_frames, every=every)
-
-    rebuild(cohort, tmp_path / "index", reader=Noting(), bundle=FakeBundle(spec=EchoSpec(frames=4, stride=3, size=8)))
-    assert asked == {(10, 3)}
 
 
 def test_progress_counts_views_when_their_batch_is_kept(cohort, tmp_path):

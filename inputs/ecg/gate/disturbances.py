@@ -1,17 +1,17 @@
 """What lies over the heart's signal: wander, the mains' hum, noise, a calibration pulse, a pacemaker's spikes.
 
-Letters in array names: L leads, N samples, B beats, W samples of a beat.
+Letters in array names: L leads, N samples, B beats, W samples of a beat, V = B x W.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
+from inputs.ecg.gate.known import median_of_known
 from inputs.ecg.gate.levels import listing
 from inputs.ecg.measured.beats import Beats
 from inputs.ecg.measured.measure import beats_of_heart
@@ -83,11 +83,10 @@ def _noise(found: Sequence[tuple[Beats, Tracing]], lifeless: tuple[str, ...]) ->
 
 def _noise_mv(beats_mv_BLW: NDArray[np.float64], typical_mv_LW: NDArray[np.float64]) -> NDArray[np.float64]:
     """(L,): the usual distance of a beat from the typical one, as a standard deviation."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a lead without a sample at some place of the beat
-        off_BLW = beats_mv_BLW - typical_mv_LW
-        off_BLW -= np.nanmedian(off_BLW, axis=2, keepdims=True)
-        noise_mv_L = 1.4826 * np.nanmedian(np.abs(off_BLW), axis=(0, 2))
+    off_BLW = beats_mv_BLW - typical_mv_LW
+    off_BLW -= median_of_known(off_BLW, axis=2)
+    off_LV = np.abs(off_BLW).transpose(1, 0, 2).reshape(off_BLW.shape[1], -1)
+    noise_mv_L = 1.4826 * median_of_known(off_LV, axis=1).ravel()
     return np.asarray(np.nan_to_num(noise_mv_L))
 
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from inputs.ecg.gate.disturbances import disturbance_warnings
 from inputs.ecg.gate.heartbeat import heartbeat_warnings, judged_beats
-from inputs.ecg.gate.levels import LOST_LEADS_ALLOWED, listing
+from inputs.ecg.gate.levels import LOST_LEADS_ALLOWED, listing, sentence_listing
 from inputs.ecg.gate.limb_laws import LIMB_LEADS, from_two
 from inputs.ecg.gate.live import lifeless_leads
+from inputs.ecg.gate.scales import FAR_GAIN, other_scale_in
 from inputs.ecg.gate.wiring import (
     AFTER_R_S,
     AS_MIRRORED,
@@ -30,7 +31,7 @@ from inputs.ecg.gate.wiring import (
 from inputs.ecg.measured.beats import Beats
 from inputs.ecg.measured.traced import TracedEcg
 from inputs.ecg.measured.tracing import RATE_HZ, Tracing
-from inputs.records import InputWarning
+from inputs.records import InputWarning, Severity
 
 QRS_MV = (0.2, 6.0)
 """Geometric mean over the independent leads of QRS, peak to peak. 200 people had 0.54 to 2.9: ten times more or less
@@ -65,7 +66,8 @@ def gate_warnings(traced: TracedEcg | None, lost: Container[str] = ()) -> tuple[
         live = [lead for lead in part.leads if lead not in lost and lead not in lifeless]
         beat_mv_KW = _typical(beats, part, live)
         found += _scale(beat_mv_KW, beats.r)
-        found += _wiring(beat_mv_KW, beats.r)
+        around_KW = _around_r(beat_mv_KW, beats.r)
+        found += _scales(around_KW) or _wiring(around_KW)
     return tuple(found)
 
 
@@ -134,9 +136,22 @@ def _scale(beat_mv_KW: NDArray[np.float64], r: int) -> list[InputWarning]:
     return [InputWarning("scale_implausible", message, severity="withheld")]
 
 
-def _wiring(beat_mv_KW: NDArray[np.float64], r: int) -> list[InputWarning]:
-    around = slice(max(0, r - round(BEFORE_R_S * RATE_HZ)), r + round(AFTER_R_S * RATE_HZ))
-    exchange = exchange_in(beat_mv_KW[:, around])
+def _around_r(beat_mv_KW: NDArray[np.float64], r: int) -> NDArray[np.float64]:
+    return beat_mv_KW[:, max(0, r - round(BEFORE_R_S * RATE_HZ)) : r + round(AFTER_R_S * RATE_HZ)]
+
+
+def _scales(beat_mv_KW: NDArray[np.float64]) -> list[InputWarning]:
+    other = other_scale_in(beat_mv_KW)
+    if other is None:
+        return []
+    how = "large" if other.too_large else "small"
+    message = f"{sentence_listing(other.leads)} seem ten times too {how} against the others, or more."
+    severity: Severity = "withheld" if other.gain >= FAR_GAIN else "warning"
+    return [InputWarning("scales_differ", message, other.leads, severity)]
+
+
+def _wiring(beat_mv_KW: NDArray[np.float64]) -> list[InputWarning]:
+    exchange = exchange_in(beat_mv_KW)
     if exchange is None:
         return []
     if exchange.what in AS_MIRRORED:

@@ -5,7 +5,7 @@ Letters in array names: N samples.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,9 @@ FROM_LIMB_LEADS = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), 
 LIMB_LEADS = {"I": (1.0, 0.0), "II": (0.0, 1.0), **FROM_LIMB_LEADS}
 INCONSISTENT = 0.15
 """How far II may be from I + III, as a share of the largest of their usual standard deviations within a second."""
-_STRETCH_S = 1.0
-"""A pulse, a step or one artefact lies in few stretches of a second; names that are wrong are wrong in all."""
+_STRETCH_S, _THIRD_S = 1.0, 0.8
+"""A pulse, a step or one artefact lies in few stretches of a second; names that are wrong are wrong in all. So they are
+in each third of what the model sees at once."""
 _CUT = 0.005
 """A lead of which so much stays at an extreme was cut off there."""
 _BROKEN_ALLOWED = 1
@@ -27,24 +28,25 @@ _FAR = 2.0
 """Of the limit: so far wrong names lead. Leads sampled a millisecond apart contradict each other by less."""
 
 
-def law_warnings(recording: EcgRecording, without: Container[str] = ()) -> list[InputWarning]:
+def law_warnings(
+    recording: EcgRecording, without: Container[str] = (), *, part_of: Mapping[str, float] | None = None
+) -> list[InputWarning]:
     """`leads_inconsistent`: withheld where I, II and III contradict each other, or several leads I and II.
 
     One lead alone that contradicts I and II is a warning. Whoever names leads wrongly breaks these laws in nearly every
     case; so does a file whose leads are each scaled by themselves. An offset between amplifiers does not matter, nor
-    what lasts a second or two. without: leads that carry no heartbeat, which no law holds for.
+    what lasts a second or two. without: leads that carry no heartbeat, which no law holds for. part_of: what is usual
+    in the whole of which these are a few seconds, by `usual_spreads`: then a law is broken that is so in each third.
     """
     warnings = []
-    limbs = _common_samples(recording, ("I", "II", "III"), without)
-    if limbs is not None and _contradict([limbs[1], limbs[0], limbs[2]], (1.0, 1.0), recording.rate_hz):
+    if _breaks(recording, ("II", "I", "III"), (1.0, 1.0), without, part_of):
         message = "Leads I, II and III contradict each other (II is not I + III): leads may be mislabelled."
         warnings.append(InputWarning("leads_inconsistent", message, ("I", "II", "III"), "withheld"))
     broken, far = [], []
     for lead, factors in FROM_LIMB_LEADS.items():
-        rows = None if lead == "III" else _common_samples(recording, ("I", "II", lead), without)
-        if rows is not None and _contradict([rows[2], rows[0], rows[1]], factors, recording.rate_hz):
+        if lead != "III" and _breaks(recording, (lead, "I", "II"), factors, without, part_of):
             broken.append(lead)
-            far += [lead] if _contradict([rows[2], rows[0], rows[1]], factors, recording.rate_hz, _FAR) else []
+            far += [lead] if _breaks(recording, (lead, "I", "II"), factors, without, part_of, _FAR) else []
     if len(far) > _BROKEN_ALLOWED and not warnings:
         what = f"{', '.join(broken)} contradict leads I and II, from which they follow"
         message = f"Leads {what}: leads may be mislabelled."
@@ -62,16 +64,36 @@ def from_two(lead: str, first: str, second: str) -> tuple[float, float]:
     return of_first, of_second
 
 
-def _contradict(
-    rows: Sequence[NDArray[np.float32]], factors: tuple[float, float], rate_hz: float, far: float = 1.0
+def usual_spreads(recording: EcgRecording) -> dict[str, float]:
+    """How far each limb lead usually spreads within a second, in millivolt."""
+    rows = dict(zip(recording.lead_names, recording.signal_mv, strict=True))
+    known = {lead: row[np.isfinite(row)] for lead, row in rows.items() if lead in LIMB_LEADS}
+    return {lead: float(np.median(_spreads(row, recording.rate_hz))) for lead, row in known.items() if len(row)}
+
+
+def _breaks(
+    recording: EcgRecording,
+    leads: tuple[str, str, str],
+    factors: tuple[float, float],
+    without: Container[str],
+    part_of: Mapping[str, float] | None,
+    far: float = 1.0,
 ) -> bool:
     """Whether the first of three leads is not the sum of the others by their factors, but for offsets and rounding.
 
     far: how many times the limit it must be off.
     """
+    rows = _common_samples(recording, leads, without)
+    if rows is None:
+        return False
     residual = rows[0] - np.float32(factors[0]) * rows[1] - np.float32(factors[1]) * rows[2]
-    limit = far * INCONSISTENT * max(_usual_spread(row, rate_hz) for row in rows)
-    spread = _usual_spread(residual, rate_hz)
+    usual = [float(np.median(_spreads(row, recording.rate_hz))) for row in rows]
+    if part_of is None:
+        spread = float(np.median(_spreads(residual, recording.rate_hz)))
+    else:
+        spread = min(_spreads(residual, recording.rate_hz, _THIRD_S))
+        usual += [part_of[lead] for lead in leads]
+    limit = far * INCONSISTENT * max(usual)
     if spread <= limit:
         return False
     # A twelfth of the step squared, and a little: the errors of a lead that hardly moves are not spread evenly.
@@ -79,10 +101,10 @@ def _contradict(
     return spread**2 - rounding > limit**2
 
 
-def _usual_spread(row: NDArray[np.float32], rate_hz: float) -> float:
-    """The median over stretches of a second of the standard deviation within."""
-    stretches = np.array_split(row, max(1, int(len(row) / (_STRETCH_S * rate_hz))))
-    return float(np.median([stretch.std() for stretch in stretches]))
+def _spreads(row: NDArray[np.float32], rate_hz: float, stretch_s: float = _STRETCH_S) -> list[float]:
+    """Of stretches of a second, or as long as is said, the standard deviation within."""
+    stretches = np.array_split(row, max(1, int(len(row) / (stretch_s * rate_hz))))
+    return [float(stretch.std()) for stretch in stretches]
 
 
 def _step(row: NDArray[np.float32]) -> float:

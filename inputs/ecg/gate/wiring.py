@@ -25,7 +25,7 @@ _UNSEEN_GAIN = 0.03
 _FEWEST_LEADS = 6
 """Of the eight, that must move: of fewer, too little is known of how they fit together."""
 
-_COVARIANCE_KK = np.array(
+COVARIANCE_KK = np.array(
     [
         [+0.4126, +0.3172, -0.2925, -0.0118, +0.2344, +0.4962, +0.5542, +0.4814],
         [+0.3172, +0.5805, -0.3284, -0.1225, +0.2883, +0.6708, +0.6994, +0.5903],
@@ -42,7 +42,7 @@ _COVARIANCE_KK = np.array(
 From the Lobachevsky University Electrocardiography Database 1.0.1 (Kalyakulina et al. 2020, PhysioNet, ODC-By 1.0),
 its counts taken as microvolt, since its headers scale every lead by itself. `benchmarks.quality_gate` makes it again.
 """
-_NOISE = 0.01
+NOISE = 0.01
 """Added to every lead's own variance: what differs from heart to heart beyond what all share."""
 
 _LIMBS = {
@@ -97,7 +97,7 @@ def exchange_in(beat_mv_KW: NDArray[np.float64]) -> Exchange | None:
         return None
     live_KK = np.ix_(live_V, live_V)
     product_KK = product_KK[live_KK] / (np.trace(product_KK) / len(live_V))
-    form_KK = np.linalg.inv((_COVARIANCE_KK + _NOISE * np.eye(len(_COVARIANCE_KK)))[live_KK])
+    form_KK = np.linalg.inv((COVARIANCE_KK + NOISE * np.eye(len(COVARIANCE_KK)))[live_KK])
     known_X = ~_MOVED_XK[:, dead_V].any(axis=1)
     undo_XKK = _UNDO_XKK[known_X][:, live_V][:, :, live_V]
     undone_XKK = undo_XKK @ product_KK @ undo_XKK.transpose(0, 2, 1)

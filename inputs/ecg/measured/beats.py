@@ -180,14 +180,14 @@ def _alike(signal_LN: NDArray[np.float64], r_B: NDArray[np.intp]) -> tuple[NDArr
     like_BB = qrs_BV @ qrs_BV.T > ALIKE - 0.1  # not aligned yet
     kind_B = like_BB[int(like_BB.sum(axis=1).argmax())]
     for _ in range(2):
+        if not kind_B.any():
+            break
         template_V = _unit(np.median(signal_LN[:, r_B[kind_B][:, None] + window_W], axis=1)[None])[0]
         around_BSW = r_B[:, None, None] + lags_S[:, None] + window_W
         like_BS = np.stack([_unit(signal_LN[:, at_SW].transpose(1, 0, 2)) @ template_V for at_SW in around_BSW])
         best_B = like_BS.argmax(axis=1)
         r_B = r_B + np.where(like_BS.max(axis=1) > ALIKE, lags_S[best_B], 0)
         kind_B = like_BS.max(axis=1) > ALIKE
-        if not kind_B.any():
-            break
         r_B = np.clip(r_B, _MOST_LAG - first, signal_LN.shape[1] - 1 - _MOST_LAG - last)
     lonely = int(np.count_nonzero(~kind_B & (like_BB.sum(axis=1) == 1)))
     return kind_B, r_B, lonely

@@ -36,6 +36,8 @@ _SPIKE_OF_SWING = 0.08
 """Of a lead's swing: a notch of QRS may be less."""
 _SPIKE_OVER_NOISE, _NOISE_PERCENT = 5.0, 90.0
 """A pacemaker's pulse stands so far over nine tenths of what is as short in the same lead: noise does not."""
+_AROUND_SPIKE_S, _AROUND_PERCENT, _ALONE = 0.075, 75.0, 5.0
+"""And so far over three quarters of what is as short around it: the peaks of a burst of muscle do not."""
 _MAINS_HZ = (50.0, 60.0)
 _HUM_SHARE = 0.02
 """Of a lead's swing: the QRS itself has half of that at 50 Hz in a mean second."""
@@ -184,12 +186,25 @@ def _without_spikes(signal_LN: NDArray[np.float64]) -> tuple[NDArray[np.float64]
     pulse_LN = height_LN > least_L1
     several = np.flatnonzero(np.count_nonzero(pulse_LN, axis=0) >= _LEADS_OF_SPIKE) + reach
     spikes_S = several[np.diff(several, prepend=-2 * reach) > 2 * reach]
+    alone = [_stands_alone(height_LN, pulse_LN, at - reach) for at in spikes_S.tolist()]
+    spikes_S = spikes_S[np.array(alone, dtype=bool)]
     spike_LN = height_LN > _SPIKE_SHARE * swing_L1
     if not spike_LN.any():
         return signal_LN, spikes_S
     cleaned_LN = signal_LN.copy()
     cleaned_LN[:, reach:-reach][spike_LN] = middle_LN[spike_LN]
     return cleaned_LN, spikes_S
+
+
+def _stands_alone(height_LN: NDArray[np.float64], pulse_LN: NDArray[np.bool_], at: int) -> bool:
+    """Whether a pulse is larger, in most of the leads that have it, than what is as short before and after it."""
+    around, reach = round(_AROUND_SPIKE_S * RATE_HZ), round(_SPIKE_S * RATE_HZ)
+    own_LN = height_LN[pulse_LN[:, at]]
+    beside_LN = np.concatenate(
+        [own_LN[:, max(0, at - around) : max(0, at - reach)], own_LN[:, at + 3 * reach : at + around]], axis=1
+    )
+    pulse_L = own_LN[:, at : at + 2 * reach].max(axis=1)
+    return bool(np.median(pulse_L / np.maximum(np.percentile(beside_LN, _AROUND_PERCENT, axis=1), 1e-9)) > _ALONE)
 
 
 def _without_hum(signal_LN: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

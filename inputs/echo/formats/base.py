@@ -21,6 +21,7 @@ START_BYTES = 132
 """How many bytes from its start tell what a clip is: DICOM's preamble and mark."""
 
 COPY_AGAIN = "Copy or export the clip again."
+_MORE_FRAMES = 16
 _MAX_UNEVEN = 2.5
 """A frame left out now and then doubles a step; steps beyond that have no rate in common."""
 _UNEVEN, _MAX_UNEVEN_SHARE = 1.6, 0.25
@@ -51,8 +52,29 @@ def frames_to_read(n_frames: int, rows: int, columns: int, max_frames: int | Non
         raise UnreadableFile("frame_size", f"Frames must be between 1 and {MAX_SIDE_PX} pixels high and wide.")
     wanted = n_frames if max_frames is None else min(n_frames, max_frames)
     if wanted * rows * columns * 3 > MAX_DECODED_BYTES:
-        raise UnreadableFile("clip_too_large", f"The decoded clip would be larger than {MAX_DECODED_BYTES >> 30} GiB.")
+        raise UnreadableFile(
+            "clip_too_large", f"The decoded clip would be larger than {MAX_DECODED_BYTES / 2**30} GiB."
+        )
     return wanted
+
+
+class GrowingClip:
+    """Frames (H, W, C) of one size, of which nobody knows how many will come; never held twice."""
+
+    def __init__(self) -> None:
+        self._frames_THWC = np.empty((0, 0, 0, 3), np.uint8)
+        self._n = 0
+
+    def append(self, frame_HWC: NDArray[np.uint8]) -> None:
+        if self._n == len(self._frames_THWC):
+            self._frames_THWC.resize((self._n + _MORE_FRAMES, *frame_HWC.shape), refcheck=False)
+        self._frames_THWC[self._n] = frame_HWC
+        self._n += 1
+
+    def frames(self) -> NDArray[np.uint8]:
+        """(T, H, W, C), after which none can be added."""
+        self._frames_THWC.resize((self._n, *self._frames_THWC.shape[1:]), refcheck=False)
+        return self._frames_THWC
 
 
 def sane_rate_hz(rate_hz: float, every: int) -> float | None:

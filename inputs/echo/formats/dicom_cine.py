@@ -25,7 +25,7 @@ from pydicom.sequence import Sequence
 from inputs.echo.formats.base import EchoFormat, frames_to_read
 from inputs.echo.formats.dicom_codestreams import read_codestream
 from inputs.echo.formats.dicom_colours import Colours, Samples
-from inputs.echo.formats.dicom_decoders import Pictures
+from inputs.echo.formats.dicom_decoders import Pictures, is_run_lengths
 from inputs.echo.formats.dicom_frames import (
     PixelData,
     Span,
@@ -39,12 +39,14 @@ from inputs.echo.formats.dicom_native import NativeFrames, native_frames, swappe
 from inputs.echo.formats.dicom_rate import frame_rate_hz
 from inputs.echo.formats.dicom_syntaxes import (
     EXPLICIT_BIG_ENDIAN,
+    Decoder,
     Syntax,
     not_decoded,
+    not_read,
     syntax_of,
     syntax_of_frames,
 )
-from inputs.echo.formats.dicom_video import MAX_VIDEO_BYTES, decode_video
+from inputs.echo.formats.dicom_video import MAX_VIDEO_BYTES, container_of, decode_video
 from inputs.echo.kinds import not_two_dimensional, not_ultrasound, two_dimensional_regions
 from inputs.errors import InputError, UnreadableFile
 from inputs.opened import BoundedReader
@@ -53,8 +55,10 @@ from inputs.records import EchoClip
 _ULTRASOUND = frozenset(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("3.1", "3", "6.1", "6"))
 _SECONDARY_CAPTURE = frozenset(f"1.2.840.10008.5.1.4.1.1.7.{n}" for n in ("2", "3", "4"))
 _BARE_START = re.compile(rb"\x08\x00[\x00-\x3f]\x00(?:[A-Z]{2}|..\0\0)", re.DOTALL)
+_JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
 Decode = Callable[[int, NDArray[np.uint8]], Samples]
 """Gives a frame by its number, (H, W, S); what is RGB may lie in the array (H, W, C) that is passed."""
+_SEARCHED_BYTES = 2**20
 _MAX_BESIDE_PIXELS = 2**20
 """Bytes of a compressed frame beyond twice its pixels: tables, and whatever a machine adds."""
 
@@ -81,11 +85,14 @@ def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
     opened = open_header(file)
     header = opened.dataset
     _check_is_ultrasound(header)
+    if "Rows" not in header and _mentions_pixels(opened):
+        raise damaged()
     layout = pixel_layout(header)
     syntax = syntax_of(opened.syntax_uid) if opened.syntax_uid else None
-    frames_to_read(layout.declared_frames or 2, layout.rows, layout.columns, max_frames)
+    is_video = syntax is not None and syntax.decoder == "video"  # which says itself how many frames it has
+    frames_to_read((not is_video and layout.declared_frames) or 2, layout.rows, layout.columns, max_frames)
     pixels = find_pixel_data(opened.stream, opened.size, opened.pixels_at)
-    syntax = _syntax_by_frames(opened, pixels, syntax)
+    syntax = _syntax_by_frames(opened, pixels, syntax, layout)
     if syntax.decoder == "video":
         return _read_video(opened, pixels, syntax, layout, max_frames, every)
 
@@ -99,6 +106,13 @@ def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
         if rgb_HWC is not target_HWC:
             target_HWC[:] = rgb_HWC
     return _clip(frames_THWC, frame_rate_hz(header), every, header)
+
+
+def _mentions_pixels(opened: OpenedHeader) -> bool:
+    """Whether there are pixels behind what could be made of the header: an odd element may have stopped it early."""
+    opened.stream.seek(0)
+    start = opened.stream.read(_SEARCHED_BYTES)
+    return any(tag in start for tag in (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10"))
 
 
 def _clip(frames_THWC: NDArray[np.uint8], rate_hz: float | None, every: int, header: Dataset) -> EchoClip:
@@ -120,23 +134,43 @@ def _check_is_ultrasound(header: Dataset) -> None:
         raise refusal
 
 
-def _syntax_by_frames(opened: OpenedHeader, pixels: PixelData, said: Syntax | None) -> Syntax:
-    """What is said; of pictures that are said not to be compressed, and where nothing is said, what the first one is.
+def _syntax_by_frames(opened: OpenedHeader, pixels: PixelData, said: Syntax | None, layout: PixelLayout) -> Syntax:
+    """What is said; what frames are of which nothing is said, or no compression and whose length is another.
 
     Pictures of another compression than is said are refused by its name: nothing is known of what was done to them.
-    Raises UnreadableFile where neither header nor picture says it.
+    Raises UnreadableFile where neither header nor frames say it.
     """
-    copied = said is not None and said.decoder == "native" and 0 in pixels.pictures  # and their header written anew
-    if said is not None and not copied:
+    if said is not None and (said.decoder == "video" or pixels.span is not None):
         return said
-    try:
-        return syntax_of_frames(read_codestream(joined(opened.stream, pixels.fragments[:1], opened.size)).kind)
-    except (ValueError, IndexError, struct.error):
-        raise UnreadableFile(
-            "dicom_compression",
-            "The DICOM file does not say how its pictures are compressed.",
-            hint="Export it with its file header (a Part 10 file).",
-        ) from None
+    first = joined(opened.stream, pixels.fragments[:1], opened.size)
+    found = _decoder_of(first)
+    if said is not None and said.decoder != "native":
+        if found == "video":
+            raise not_decoded(said.name)
+        return said
+    left_over = sum(length for _start, length in pixels.fragments) - (layout.declared_frames or 1) * layout.frame_bytes
+    if said is not None and 0 not in pixels.pictures and 0 <= left_over <= len(pixels.fragments):
+        return said
+    if first.startswith(_JPEG_XL):
+        raise not_read("JPEG XL")
+    if found is not None:  # copied, and the header written anew
+        return syntax_of_frames(found)
+    if said is not None:
+        return said
+    raise UnreadableFile(
+        "dicom_compression",
+        "The DICOM file does not say how its pictures are compressed.",
+        hint="Export it with its file header (a Part 10 file).",
+    )
+
+
+def _decoder_of(first: bytes) -> Decoder | None:
+    """Which decoder the first fragment is for."""
+    with contextlib.suppress(ValueError, IndexError, struct.error):
+        return read_codestream(first).kind
+    if container_of(first) is not None:
+        return "video"
+    return "rle" if is_run_lengths(first) else None
 
 
 def _frames(opened: OpenedHeader, pixels: PixelData, syntax: Syntax, layout: PixelLayout) -> tuple[int, Decode]:
@@ -146,8 +180,7 @@ def _frames(opened: OpenedHeader, pixels: PixelData, syntax: Syntax, layout: Pix
             raise not_decoded(syntax.name)
         return _plain_frames(opened, pixels.span, pixels.in_words, layout)
     spans = frames_in_fragments(pixels, layout.declared_frames, _extended_offsets(opened.dataset))
-    n_bytes = layout.rows * layout.columns * layout.samples * layout.allocated // 8
-    most = 2 * n_bytes + _MAX_BESIDE_PIXELS
+    most = 2 * layout.frame_bytes + _MAX_BESIDE_PIXELS
     if syntax.decoder == "native":
         first = joined(opened.stream, spans[0], most)
         one = native_frames(replace(layout, declared_frames=1), len(first), lambda n: first[:n], big_endian=False)
@@ -159,18 +192,18 @@ def _frames(opened: OpenedHeader, pixels: PixelData, syntax: Syntax, layout: Pix
 def _plain_frames(opened: OpenedHeader, span: Span, in_words: bool, layout: PixelLayout) -> tuple[int, Decode]:
     big_endian = opened.syntax_uid == EXPLICIT_BIG_ENDIAN
 
-    def read(at: int, length: int) -> bytes:
+    def read_as_stored(at: int, length: int) -> bytes:
         opened.stream.seek(span[0] + at)
         return opened.stream.read(length)
 
+    swaps = big_endian and in_words and layout.allocated == 8
+    read = partial(swapped, read_as_stored) if swaps else read_as_stored
     native = native_frames(layout, span[1], partial(read, 0), big_endian=big_endian)
     if span[1] < native.n_frames * native.frame_bytes:
         raise cut_short()
 
     def samples(index: int, _into: NDArray[np.uint8]) -> Samples:
-        at = index * native.frame_bytes
-        words = big_endian and in_words and layout.allocated == 8
-        return native.samples(swapped(read, at, native.frame_bytes) if words else read(at, native.frame_bytes))
+        return native.samples(read(index * native.frame_bytes, native.frame_bytes))
 
     return native.n_frames, samples
 
@@ -193,6 +226,10 @@ def _read_video(
         raise not_decoded(syntax.name)
     data = joined(opened.stream, pixels.fragments, MAX_VIDEO_BYTES)
     decoded = decode_video(data, syntax, layout, max_frames, every)
+    if layout.is_grey:
+        colours = Colours(opened.dataset, layout)
+        for frame_HWC in decoded.frames_THWC:
+            frame_HWC[:] = colours.rgb(Samples(frame_HWC, 8, "RGB"))
     return _clip(decoded.frames_THWC, frame_rate_hz(opened.dataset) or decoded.rate_hz, every, opened.dataset)
 
 

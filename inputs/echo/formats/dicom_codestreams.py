@@ -27,7 +27,6 @@ _JPEG_START = b"\xff\xd8\xff"
 _ANOTHER = re.compile(rb"\xff\xd9\x00?\xff[\xd8\x4f]\xff")
 _J2K_START = b"\xff\x4f\xff\x51"
 _JP2_START = b"\0\0\0\x0cjP  \r\n\x87\n"
-_COD, _SOT = 0xFF52, 0xFF90
 _MAX_TILES = 4096
 START_BYTES = 12
 """How much of a fragment tells whether a picture begins with it."""
@@ -37,8 +36,9 @@ START_BYTES = 12
 class Codestream:
     """bits: of one sample. colours: what markers or ids of components say that three of them are, None: nothing.
 
-    subsampled: one component has fewer samples than another, as only the colours of YCbCr do. transformed: a JPEG 2000
-    decoder gives RGB, having undone its own colour transform. start: of the codestream, behind any boxes around it.
+    taken_for: what libjpeg takes them for, which believes JFIF before Adobe and knows no ids in small letters.
+    subsampled: one component has fewer samples than another, as only the colours of YCbCr do. start: of the codestream,
+    behind any boxes around it.
     """
 
     kind: Kind
@@ -49,7 +49,7 @@ class Codestream:
     signed: bool = False
     subsampled: bool = False
     colours: Literal["RGB", "YCbCr"] | None = None
-    transformed: bool = False
+    taken_for: Literal["RGB", "YCbCr"] = "YCbCr"
     start: int = 0
 
 
@@ -101,7 +101,7 @@ def _read_jpeg(data: bytes) -> Codestream:
     is_jfif, adobe, frame = False, None, None
     for marker, start, end in segments(data):
         body = data[start:end].lstrip(b"\xff")[3:]
-        if marker == _APP0 and body[:5] == b"JFIF\0":
+        if marker == _APP0 and body[:5] == b"JFIF\0" and len(body) >= 14:
             is_jfif = True
         elif marker == _APP14 and body[:5] == b"Adobe" and len(body) >= 12:
             adobe = body[11]
@@ -116,14 +116,18 @@ def _read_jpeg(data: bytes) -> Codestream:
     ids = [body[6 + 3 * i] for i in range(n)]
     factors = {body[7 + 3 * i] for i in range(n)}
     colours: Literal["RGB", "YCbCr"] | None = None
+    taken_for: Literal["RGB", "YCbCr"] = "YCbCr"
     if n == 3:
+        if not is_jfif and (adobe == 0 or (adobe is None and bytes(ids) == b"RGB")):
+            taken_for = "RGB"
         if adobe is not None:
             colours = "YCbCr" if adobe else "RGB"
         elif bytes(ids) in (b"RGB", b"rgb"):
             colours = "RGB"
         elif is_jfif:
             colours = "YCbCr"
-    return Codestream(kind, rows, columns, n, bits, subsampled=len(factors) > 1, colours=colours)
+    subsampled = len(factors) > 1
+    return Codestream(kind, rows, columns, n, bits, subsampled=subsampled, colours=colours, taken_for=taken_for)
 
 
 def _behind_boxes(data: bytes) -> int:
@@ -142,7 +146,7 @@ def _read_jpeg_2000(data: bytes, start: int) -> Codestream:
     if data[start : start + 4] != _J2K_START:
         raise ValueError("no codestream")
     at = start + 4
-    length, _profile, *sizes, n = struct.unpack_from(">HH8IH", data, at)
+    _length, _profile, *sizes, n = struct.unpack_from(">HH8IH", data, at)
     right, bottom, left, top, tile_columns, tile_rows, *_first_tile = sizes
     parts = [struct.unpack_from(">BBB", data, at + 38 + 3 * i) for i in range(n)]
     bits = {1 + (part[0] & 0x7F) for part in parts}
@@ -150,15 +154,6 @@ def _read_jpeg_2000(data: bytes, start: int) -> Codestream:
         raise ValueError("components of different depths, or no tiles")
     if -(-right // tile_columns) * -(-bottom // tile_rows) > _MAX_TILES:
         raise ValueError("too many tiles")
-    transformed = False
-    at += length
-    for _ in range(_MAX_MARKERS):
-        marker, length = struct.unpack_from(">HH", data, at)
-        if marker == _COD:
-            transformed = data[at + 8] != 0
-        if marker in (_COD, _SOT):
-            break
-        at += 2 + length
     return Codestream(
         kind="jpeg 2000",
         rows=bottom - top,
@@ -167,6 +162,5 @@ def _read_jpeg_2000(data: bytes, start: int) -> Codestream:
         bits=bits.pop(),
         signed=any(part[0] & 0x80 for part in parts),
         subsampled=len({part[1:] for part in parts}) > 1,
-        transformed=transformed and n == 3,
         start=start,
     )

@@ -19,7 +19,7 @@ from inputs.echo.formats.dicom_palette import palette
 from inputs.errors import UnreadableFile
 
 Space = Literal["RGB", "YCbCr", "YCbCr of partial range"]
-UNDONE_BY_DECODERS = ("RGB", "YBR_ICT", "YBR_RCT")
+_UNDONE_BY_DECODERS = ("RGB", "YBR_ICT", "YBR_RCT")
 """Under these labels decoders give RGB: the last two name what JPEG 2000 does to it and undoes."""
 
 
@@ -77,7 +77,7 @@ class Colours:
             return self._space
         photometric = self._layout.photometric
         ycbcr: Space = "YCbCr of partial range" if photometric.startswith("YBR_PARTIAL") else "YCbCr"
-        said_ycbcr = photometric not in UNDONE_BY_DECODERS
+        said_ycbcr = photometric not in _UNDONE_BY_DECODERS
         judged = judged_ycbcr(values_HWS, said_ycbcr=said_ycbcr)
         if judged is None:  # blank: the next frame may tell
             return ycbcr if said_ycbcr else "RGB"

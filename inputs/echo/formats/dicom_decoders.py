@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inputs.echo.formats.dicom_codestreams import Codestream, holds_another, read_codestream, segments
-from inputs.echo.formats.dicom_colours import UNDONE_BY_DECODERS, Samples, Space
+from inputs.echo.formats.dicom_colours import Samples
 from inputs.echo.formats.dicom_header import PixelLayout
 from inputs.echo.formats.dicom_judged import judged_ycbcr
 from inputs.echo.formats.dicom_syntaxes import EXPORT, Syntax, not_decoded, not_read
@@ -34,6 +34,7 @@ _INSTALL_GDCM = f"Install the extra gdcm (pip install 'echo2ecg[gdcm]'). Or: {EX
 _GDCM_SYNTAX = {"jpeg": "1.2.840.10008.1.2.4.51", "jpeg lossless": "1.2.840.10008.1.2.4.57"}
 _APP0, _APP14 = 0xE0, 0xEE
 _END = b"\xff\xd9"
+_RLE_TABLE = struct.Struct("<16L")
 _DAMAGED = ("Corrupt JPEG data", "Premature end", "Inconsistent progression")
 
 
@@ -84,10 +85,7 @@ class Pictures:
         bits = about.bits
         if self._layout.stored < bits <= self._layout.allocated:  # it has room for more bits than are used
             values_HWS, bits = stored_bits(values_HWS, self._layout), self._layout.stored
-        space: Space | None = "YCbCr" if about.subsampled else None
-        if about.transformed and self._layout.photometric in UNDONE_BY_DECODERS:
-            space = "RGB"
-        return Samples(values_HWS, bits, space)
+        return Samples(values_HWS, bits, "YCbCr" if about.subsampled else None)
 
     def _jpeg(self, picture: bytes, about: Codestream, into_HWC: NDArray[np.uint8]) -> Samples:
         """Of 8 bits: grey, or RGB whatever the picture holds."""
@@ -130,6 +128,15 @@ class Pictures:
         return Samples(stored_bits(values_SHW.transpose(1, 2, 0), layout), layout.stored)
 
 
+def is_run_lengths(picture: bytes) -> bool:
+    """Whether it begins with the table of an RLE picture: how many segments, and where they start (PS3.5 annex G.5)."""
+    if len(picture) < _RLE_TABLE.size:
+        return False
+    n, *starts = _RLE_TABLE.unpack_from(picture)
+    used = starts[:n]
+    return 0 < n <= len(starts) and used[0] == _RLE_TABLE.size and used == sorted(used) and not any(starts[n:])
+
+
 def stored_bits(values_HWS: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
     """Of words as they lie in the file the bits that belong to the sample: above and below may lie overlays."""
     below = layout.high_bit + 1 - layout.stored
@@ -163,7 +170,7 @@ def _ended(jpeg: bytes) -> bytes:
 
 def said_to_be(colours: Literal["RGB", "YCbCr"], jpeg: bytes, about: Codestream) -> bytes:
     """A JPEG that libjpeg takes for these colours: with an Adobe marker in place of its own, where it has another."""
-    if about.colours == colours or (about.colours is None and colours == "YCbCr"):
+    if about.taken_for == colours:
         return jpeg
     kept = [jpeg[start:end] for marker, start, end in segments(jpeg) if marker not in (_APP0, _APP14)]
     rest = max(end for _marker, _start, end in segments(jpeg))

@@ -87,6 +87,11 @@ class PixelLayout:
     declared_frames: int | None
 
     @property
+    def frame_bytes(self) -> int:
+        """Of one frame as the header says it."""
+        return self.rows * self.columns * self.samples * self.allocated // 8
+
+    @property
     def is_grey(self) -> bool:
         return self.photometric.startswith("MONOCHROME")
 

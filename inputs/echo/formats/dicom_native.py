@@ -88,8 +88,13 @@ def native_frames(layout: PixelLayout, n_bytes: int, read: Callable[[int], bytes
         raise UnreadableFile("pixel_colours", "Pixels sub-sampled as YBR_PARTIAL_420 are read where a codec did it.")
     n_frames = declared or n_bytes // (form.row_bytes * layout.rows)
     planar = layout.planar
-    if form.samples == 3 and not form.subsampled and layout.allocated == 8:
-        planar = _in_planes(np.frombuffer(read(min(n_bytes, form.row_bytes * layout.rows)), np.uint8), layout)
+    if form.samples == 3 and not form.subsampled:
+        first = read(min(n_bytes, form.row_bytes * layout.rows))
+        if layout.allocated == 16:
+            words = np.frombuffer(first, ">u2" if big_endian else "<u2")
+            planar = _in_planes((words >> max(0, layout.high_bit - 7)).astype(np.uint8), layout)
+        else:
+            planar = _in_planes(np.frombuffer(first, np.uint8), layout)
     return NativeFrames(layout, form, n_frames, planar, big_endian)
 
 

@@ -69,7 +69,14 @@ _SYNTAXES = {
 }
 """PS3.6 table A-1, retired ones included."""
 
-_BY_FRAMES: dict[Decoder, str] = {"jpeg": "4.50", "jpeg lossless": "4.70", "jpeg-ls": "4.80", "jpeg 2000": "4.90"}
+_BY_FRAMES: dict[Decoder, str] = {
+    "jpeg": "4.50",
+    "jpeg lossless": "4.70",
+    "jpeg-ls": "4.80",
+    "jpeg 2000": "4.90",
+    "rle": "5",
+    "video": "4.102",
+}
 
 
 def syntax_of(uid: str) -> Syntax:

@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from inputs.echo.formats.base import COPY_AGAIN, EchoFormat, even_rate_hz, frames_to_read, sane_rate_hz
+from inputs.echo.formats.base import COPY_AGAIN, EchoFormat, GrowingClip, even_rate_hz, frames_to_read, sane_rate_hz
 from inputs.errors import InputError, UnreadableFile
 from inputs.limits import MAX_DECODED_BYTES, MAX_FRAMES
 from inputs.opened import BoundedReader
@@ -42,6 +42,11 @@ _DROPPED_AT_END = 2
 """How many frames an AVI may have been left without at its end, where no later frame shows that they were dropped."""
 _MAX_SKEW = 0.01
 """Of a display matrix: about half a degree."""
+_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"uuid", b"styp", b"pnot", b"PICT")
+_BOXES = frozenset((*_FIRST_BOXES, b"moof", b"mfra", b"meta", b"sidx", b"udta"))
+"""Of the outermost level; what is none of them and does not fit into the file is no box."""
+_MISCOUNTED_BYTES = 8
+"""By which the length of an AVI is too large where it counts itself, or a byte that fills up."""
 _MAX_BOXES = 100_000
 """On the outermost level of an MP4: a streamed one has two for each of its fragments."""
 
@@ -52,7 +57,7 @@ def looks_like_avi(start: bytes) -> bool:
 
 def looks_like_mp4(start: bytes) -> bool:
     """MP4 and its older brother QuickTime, by the kind of their first box; not HEIF images, which are written alike."""
-    return start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") and start[8:12] not in _STILL_BRANDS
+    return start[4:8] in _FIRST_BOXES and start[8:12] not in _STILL_BRANDS
 
 
 def read_video(container: Container, file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
@@ -95,7 +100,7 @@ def _read(file: BoundedReader, container: Container, max_frames: int | None, eve
         wanted = frames_to_read(declared or MAX_FRAMES, rows, columns, max_frames if declared else max_frames or 2)
         if not declared and max_frames is None:  # a streamed file does not say how long it is
             wanted = min(MAX_FRAMES, MAX_DECODED_BYTES // (rows * columns * 3)) + 1
-        n_found, frames, times_s, turn = 0, [], [], None
+        n_found, frames, times_s, turn = 0, GrowingClip(), [], None
         for frame in itertools.islice(_every(opened, stream, every), wanted):
             n_found += 1
             if frame is None:
@@ -105,7 +110,7 @@ def _read(file: BoundedReader, container: Container, max_frames: int | None, eve
             if frame.is_corrupt:  # FFmpeg paints over what it cannot decode
                 raise UnreadableFile("video_damaged", "Frames of the video are damaged.", hint=COPY_AGAIN)
             turn = _turn(frame) if turn is None else turn
-            frames.append(turn(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)))
+            frames.append(turn(_rgb(frame)))
             times_s.append(frame.time)
         declared_hz = float(stream.average_rate or stream.guessed_rate or 0)
     if declared and n_found < wanted and container == "avi":  # an MP4's edit list may leave frames out
@@ -115,7 +120,16 @@ def _read(file: BoundedReader, container: Container, max_frames: int | None, eve
             raise UnreadableFile("frames_missing", "The file holds fewer frames than it declares.", hint=COPY_AGAIN)
     frames_to_read(n_found, rows, columns, None)
     rate_hz = _rate_hz(times_s, declared_hz / every)
-    return EchoClip(np.stack(frames), sane_rate_hz(rate_hz, every=1), container, frame_step=every)
+    return EchoClip(frames.frames(), sane_rate_hz(rate_hz, every=1), container, frame_step=every)
+
+
+def _rgb(frame: VideoFrame) -> NDArray[np.uint8]:
+    """(H, W, C). Numbers of a colour table that the file lacks are greys."""
+    if frame.format.name == "pal8":
+        numbers_HW, table = frame.to_ndarray()
+        if not table[:, 1:].any():
+            return np.repeat(numbers_HW[..., None], 3, axis=-1)
+    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
 def _rate_hz(times_s: Sequence[float | None], declared_hz: float) -> float:
@@ -182,18 +196,20 @@ def _declared_bytes(file: BoundedReader, container: Container) -> int:
     if container == "avi":
         file.seek(4)
         (length,) = struct.unpack("<L", file.read(4))
-        return 0 if length == 0xFFFFFFFF else 8 + int(length)
+        return 0 if length == 0xFFFFFFFF else 8 + int(length) - _MISCOUNTED_BYTES
     end = boxes = 0
     while end + 8 <= file.size:
         boxes += 1
         if boxes > _MAX_BOXES:
             raise _damaged()
         file.seek(end)
-        length, _kind = struct.unpack(">L4s", file.read(8))
+        length, kind = struct.unpack(">L4s", file.read(8))
         if length == 1:
             length = int.from_bytes(file.read(8), "big")
         if length < 8:  # 0: to the end of the file
             return 0
+        if end + length > file.size and kind not in _BOXES:
+            break
         end += length
     return end
 

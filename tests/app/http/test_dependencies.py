@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import numpy as np
 import pytest
 from fastapi import FastAPI, Request
 
@@ -14,7 +15,9 @@ QUERY = [
     "/v1/index",
     "/v1/info",
     "/v1/studies/g0-s1",
+    "/v1/studies/g0-s1/similar",
     "/v1/studies/g0-s1/views/v1/thumbnail",
+    "/v1/studies/g0-s1/views/v1/cine",
     "/docs",
     "/openapi.json",
 ]
@@ -33,6 +36,13 @@ def query_key(keys_file):
 @pytest.fixture
 def admin_key(keys_file):
     return create_key(keys_file, ("admin",), "operator")
+
+
+@pytest.fixture
+def index_dir(tmp_path, write_generation):
+    """Its views have cines."""
+    write_generation(tmp_path / "index", alone_VD=lambda row: np.eye(2, 8, dtype=np.float32))
+    return tmp_path / "index"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from app.routes import index
+from app.routes import studies
 from index.store import IndexStore
 
 SEARCH_FIELDS = {
@@ -278,7 +278,7 @@ def test_everything_that_reaches_the_models_runs_on_one_thread(running):
 def test_an_id_holds_no_slash_and_an_address_of_many_is_told_apart_in_no_time(running):
     assert running.client.get("/v1/studies/a%2Fb").json()["code"] == "not_found"
     pattern = next(
-        route.path_regex for route in index.router.routes if route.path.endswith("/thumbnail")
+        route.path_regex for route in studies.router.routes if route.path.endswith("/thumbnail")
     )  # matched on the event loop, before anybody's key is looked at
     assert not pattern.match("/v1/studies/" + "/views/" * 1_000_000)
 

@@ -164,3 +164,11 @@ def test_nothing_about_the_patient_is_logged_when_a_damaged_file_is_read(
 def test_fewer_than_two_frames_is_a_callers_mistake():
     with pytest.raises(ValueError, match="at least 2"):
         read_echo(REAL_CLIP, max_frames=1)
+
+
+@pytest.mark.parametrize("vr", [b"??", b"  "])
+def test_an_element_that_hides_the_rest_of_the_header_is_damage_and_no_lack_of_pixels(tmp_path: Path, vr: bytes):
+    path = write_dicom(tmp_path / "c.file", known_frames(), known_frames().tobytes())
+    odd = b"\x09\x00\x01\x10" + vr + b"\x04\x00abcd"
+    path.write_bytes(path.read_bytes().replace(b"\x10\0\x10\0PN", odd + b"\x10\0\x10\0PN"))
+    assert refused(path).code == "dicom_damaged"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import cv2
@@ -32,12 +32,13 @@ from echo_scenes import (
     title_page,
     trace,
 )
+from numpy.typing import NDArray
 
 from inputs.echo.pages import without_pages
 from inputs.echo.prepare import prepare_clip, thumbnail_jpeg
 from inputs.echo.sector import sector_mask
 from inputs.errors import UnusableRecording
-from inputs.records import EchoClip
+from inputs.records import EchoClip, Region
 from inputs.specs import EchoSpec
 
 MASKED = EchoSpec(size=64, zoom=0.0, mask_outside_sector=True)
@@ -255,3 +256,75 @@ def test_a_still_of_two_frames_is_no_clip_and_one_frame_alone_is_not_judged():
     with pytest.raises(UnusableRecording):
         prepare_clip(EchoClip(np.repeat(frames_THWC, 3, axis=0), 30.0, "test"), EchoSpec(size=64))
     assert prepare_clip(EchoClip(frames_THWC, 30.0, "test"), EchoSpec(size=64, frames=1)).shape == (3, 1, 64, 64)
+
+
+def noisy(scene: Scene, sd: float, black: int = 16) -> Scene:
+    noise = np.random.default_rng(0).normal(0, sd, scene.frames_THWC.shape[:3])[..., None]
+    return replace(scene, frames_THWC=np.clip(scene.frames_THWC + black + noise, 0, 255).round().astype(np.uint8))
+
+
+def on(background: int, gains: Sequence[float]) -> Scene:
+    """A sector and names on a grey, all of it brighter and darker in turn."""
+    scene = fan(n_frames=len(gains))
+    scene.frames_THWC[:, ~scene.sector_HW] = background
+    scene = scene.with_marks(margins)
+    gains_T111 = np.reshape(gains, (-1, 1, 1, 1))
+    return replace(scene, frames_THWC=np.clip(scene.frames_THWC * gains_T111, 0, 255).astype(np.uint8))
+
+
+def panel(frames_THWC: NDArray[np.uint8]) -> None:
+    """A name on a flat part of the picture that flickers."""
+    for t, frame_HWC in enumerate(frames_THWC):
+        frame_HWC[:100, :60] = 40 + 10 * (t % 3)
+        text("DOE J\n1951", 0.01, 0.3)(frame_HWC[None])
+
+
+RESTLESS: dict[str, Callable[[], Scene]] = {
+    "lifted black": lambda: noisy(fan().with_marks(margins), 0),
+    "lifted black with noise": lambda: noisy(fan().with_marks(margins), 2),
+    "lifted black with more noise": lambda: noisy(fan().with_marks(margins), 3.5),
+    "lifted black with noise in JPEG frames": lambda: as_jpegs(noisy(fan().with_marks(margins), 2), 90),
+    "lifted black with noise in a video": lambda: as_video(noisy(fan().with_marks(margins), 2)),
+    "dark grey with noise": lambda: noisy(fan().with_marks(margins), 2, 40),
+    "a grey that flickers": lambda: on(120, [1, 0.9] * 8),
+    "a light grey that pulses": lambda: on(200, 0.9 + 0.1 * np.sin(np.arange(16))),
+    "a grey that fades in": lambda: on(60, np.clip(np.arange(16) / 8, 0.05, 1)),
+    "a side panel that flickers": lambda: fan().with_marks(panel),
+}
+
+
+@pytest.mark.parametrize("name", RESTLESS)
+def test_what_is_written_on_a_restless_background_does_not_survive(name: str):
+    scene = RESTLESS[name]()
+    mask_HW = np.asarray(sector_mask(scene.frames_THWC), bool)
+    assert not (mask_HW & scene.marks_HW).any()
+    assert (mask_HW & scene.sector_HW).sum() >= 0.97 * scene.sector_HW.sum()
+
+
+def test_where_all_the_black_around_moves_no_sector_is_told_from_it():
+    assert sector_mask(noisy(fan(480, 640).with_marks(margins), 8).frames_THWC) is None
+
+
+def test_a_picture_that_is_cropped_to_its_sector_stays_whole():
+    whole = fan(480, 640)
+    for scene in (whole, noisy(whole, 3), drifting(whole, period=60), darker(whole, 0.2)):
+        mask_HW = sector_mask(scene.frames_THWC[:, 100:340, 240:400])
+        assert mask_HW is not None
+        assert mask_HW.mean() > 0.97
+
+
+@pytest.mark.parametrize("region", [(30, 40, 140, 160), (80, 130, 130, 190)])
+def test_regions_that_cut_most_of_the_sector_off_are_not_believed_and_names_stay_out(region: Region):
+    scene = busy(fan())
+    mask_HW = np.asarray(sector_mask(scene.frames_THWC, (region,)), bool)
+    assert (mask_HW & scene.sector_HW).sum() >= 0.97 * scene.sector_HW.sum()
+    assert not (mask_HW & scene.marks_HW).any()
+
+
+def test_a_spectrum_that_touches_the_sector_stays_out_by_its_region():
+    above, spectrum = fan(120, 320, depth=1.0), sweep(rows=160).frames_THWC[0]
+    below_THWC = np.stack([np.roll(spectrum, -10 * t, axis=1) for t in range(16)])[:, 14:]
+    frames_THWC = np.concatenate([above.frames_THWC, below_THWC], axis=1)
+    mask_HW = sector_mask(frames_THWC, ((0, 0, 120, 320),))
+    assert mask_HW is not None
+    assert not mask_HW[120:].any()

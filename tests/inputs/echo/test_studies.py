@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from pathlib import Path
 
 import pydicom
@@ -104,6 +105,24 @@ def test_the_study_is_found_behind_elements_of_megabytes_and_in_a_file_without_p
         made.save_as(path)
     path.write_bytes(path.read_bytes()[132:])
     assert named(studies_in(tmp_path / "s"), tmp_path / "s") == [["x/1", "z/1"], ["y/1"]]
+
+
+@pytest.mark.parametrize("length", [0x4142, 0x4144, 0x5A58])
+def test_a_length_that_looks_like_a_type_in_a_file_without_types_hides_no_study(tmp_path: Path, length: int):
+    for folder in ("a", "b"):
+        path = clip(tmp_path / folder / "clip", "1.2.3", ImplicitVRLittleEndian)
+        dataset = pydicom.dcmread(path)
+        dataset.add_new(0x0009_1001, "UN", bytes(length))
+        dataset.save_as(path)
+    assert len(studies_in(tmp_path)) == 1
+
+
+def test_many_small_elements_hide_no_study(tmp_path: Path):
+    path = clip(tmp_path / "a/clip", "1.2.3")
+    many = b"".join(struct.pack("<HH2sH", 9, 0x1001 + number, b"SH", 2) + b"ab" for number in range(12_000))
+    path.write_bytes(path.read_bytes().replace(b"\x10\0\x10\0PN", many + b"\x10\0\x10\0PN"))
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    assert len(studies_in(tmp_path)) == 1
 
 
 def test_a_file_that_ends_within_its_header_has_no_study_and_makes_no_failure(tmp_path: Path):

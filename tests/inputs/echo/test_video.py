@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from echo_files import known_frames, refused, write_video
 
+from inputs.echo.formats import base, video
+from inputs.echo.formats.base import GrowingClip
 from inputs.echo.read import read_echo
 
 TURNS = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
@@ -133,3 +135,29 @@ def test_the_rate_is_that_of_the_frames_and_unknown_where_no_one_rate_holds(
     assert read_echo(path).frame_rate_hz == (rate_hz and pytest.approx(rate_hz))
     if rate_hz == 50.0:
         assert read_echo(path, every=2).frame_rate_hz == pytest.approx(25)
+
+
+def test_frames_are_added_one_by_one_and_held_once():
+    frames_THWC = np.random.default_rng(0).integers(0, 256, (37, 5, 7, 3), np.uint8)
+    clip = GrowingClip()
+    for frame_HWC in frames_THWC:
+        clip.append(frame_HWC)
+    np.testing.assert_array_equal(clip.frames(), frames_THWC)
+    assert clip.frames().flags.owndata
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_video_that_is_too_large_to_be_held_is_refused_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streamed: bool
+):
+    path = tmp_path / "c.mp4"
+    with av.open(str(path), "w", options={"movflags": "frag_keyframe+empty_moov"} if streamed else {}) as out:
+        track = out.add_stream("mpeg4", rate=25)
+        track.height, track.width, track.pix_fmt = 48, 64, "yuv420p"
+        for frame in known_frames(8):
+            out.mux(track.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        out.mux(track.encode())
+    for module in (base, video):
+        monkeypatch.setattr(module, "MAX_DECODED_BYTES", 7 * 48 * 64 * 3)
+    assert refused(path).code == "clip_too_large"
+    assert len(read_echo(path, max_frames=7).frames_THWC) == 7

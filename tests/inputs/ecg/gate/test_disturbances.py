@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from dipole import heart_mv
+from scipy.signal import butter, sosfiltfilt
 
 from inputs.ecg.gate.gate import gate_warnings, lead_quality
 from inputs.ecg.measured.traced import trace_ecg
@@ -84,3 +85,12 @@ def test_rare_spikes_far_from_any_beat_are_found_and_ten_times_the_gain_makes_no
     for at in first[1:-1:3]:
         signal_mv[rows, at + 200] += 2.0 * sizes
     assert "pacing_spikes" in told(signal_mv)
+
+
+@pytest.mark.parametrize("size_mv", [0.1, 0.2])
+def test_bursts_of_muscle_over_a_part_are_no_pacemaker(size_mv):
+    draw = np.random.default_rng(12)
+    muscle = sosfiltfilt(butter(2, (15, 100), "bandpass", fs=500, output="sos"), draw.standard_normal((12, 1250)))
+    signal_mv = heart_mv(6)
+    signal_mv[:, 3750:] += size_mv / muscle.std() * muscle * np.clip(np.sin(2 * np.pi * 1.1 * T_S[:1250]), 0, 1) ** 2
+    assert "pacing_spikes" not in told(signal_mv)

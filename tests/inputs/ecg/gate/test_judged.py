@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from dipole import heart_mv
+from scipy.signal import butter, sosfiltfilt
 
 from inputs.ecg.judged import judge_ecg
 from inputs.records import STANDARD_LEADS, EcgRecording
@@ -11,6 +12,7 @@ from inputs.specs import EcgSpec
 SPEC = EcgSpec(windows="mean")
 ROW = {lead: row for row, lead in enumerate(STANDARD_LEADS)}
 EIGHT = [ROW[lead] for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
+T_S = np.arange(5000) / 500
 CHEST = ("V1", "V2", "V3", "V4", "V5", "V6")
 
 
@@ -83,6 +85,35 @@ def test_leads_that_hold_only_noise_are_lost_at_whatever_noise(size_mv, leads):
     assert all("disconnected" in codes_of(judgement, lead) for lead in leads)
 
 
+@pytest.mark.parametrize("size_mv", [0.004, 0.05, 0.3])
+@pytest.mark.parametrize("leads", [CHEST[2:], CHEST])
+@pytest.mark.parametrize("part", [slice(0, 1300), slice(3700, 5000), slice(2500, 5000)])
+def test_leads_without_a_heartbeat_in_one_window_are_lost_though_others_beat_on(size_mv, leads, part):
+    signal_mv = heart_mv(10)
+    for lead in leads:
+        draw = np.random.default_rng(ROW[lead])
+        signal_mv[ROW[lead], part] = size_mv * draw.standard_normal(part.stop - part.start)
+    assert judged(signal_mv).withheld == ("leads_lost",)
+
+
+@pytest.mark.parametrize("size_mv", [0.1, 0.3, 0.6])
+def test_bursts_of_muscle_are_no_heartbeat(size_mv):
+    draw = np.random.default_rng(11)
+    muscle = sosfiltfilt(butter(2, (15, 100), "bandpass", fs=500, output="sos"), draw.standard_normal((8, 1300)))
+    bursts = muscle / muscle.std() * np.clip(np.sin(2 * np.pi * 1.2 * np.arange(1300) / 500), 0, 1) ** 2
+    signal_mv = heart_mv(11)
+    signal_mv[:, 3700:] = twelve(size_mv * bursts + 0.01 * draw.standard_normal((8, 1300)))
+    assert judged(signal_mv).withheld == ("no_qrs",)
+
+
+def test_a_run_of_extra_beats_that_fills_a_window_is_a_heartbeat():
+    signal_mv = heart_mv(12)
+    at_s = np.arange(1300)[:, None] / 500 - np.arange(0.1, 2.6, 0.4)
+    run = sum(np.exp(-0.5 * (at_s.T - late_s) ** 2 / 0.02**2) * size for late_s, size in ((0.0, 1.5), (0.06, -1.0)))
+    signal_mv[:, 3700:] = twelve(np.linspace(-1.0, 1.2, 8)[:, None] * run.sum(axis=0)) + noise(0.01, 1300)
+    assert judged(signal_mv).withheld == ()
+
+
 @pytest.mark.parametrize("size_mv", [0.01, 0.2])
 def test_one_lead_of_noise_is_a_warning_and_hides_no_exchange(size_mv):
     one, two, *chest = heart_mv(6)[EIGHT]
@@ -121,3 +152,28 @@ def test_a_lead_of_low_voltage_is_not_lost():
     signal_mv = heart_mv(0)
     signal_mv[ROW["V6"]] *= 0.1 / np.ptp(signal_mv[ROW["V6"]])
     assert "disconnected" not in codes_of(judged(signal_mv), "V6")
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 12000), (18000, 30000)])
+def test_names_that_are_wrong_in_what_the_model_sees_are_withheld(first, last):
+    signal_mv = heart_mv(13, seconds=60.0)
+    signal_mv[:6, first:last] = signal_mv[[1, 2, 0, 4, 5, 3], first:last]
+    assert judged(signal_mv).withheld == ("leads_inconsistent",)
+
+
+def test_an_artefact_of_a_second_in_one_lead_breaks_no_law_for_the_model():
+    signal_mv = heart_mv(14)
+    signal_mv[ROW["III"], 3900:4400] += 0.5 * np.sin(2 * np.pi * 3.0 * T_S[:500])
+    assert judged(signal_mv).withheld == ()
+
+
+@pytest.mark.parametrize("factor", [0.1, 10.0])
+@pytest.mark.parametrize("leads", [STANDARD_LEADS[:6], CHEST[:3], CHEST[3:]])
+def test_leads_of_another_scale_are_named_and_no_arms_exchanged(leads, factor):
+    signal_mv = heart_mv(15)
+    signal_mv[[ROW[lead] for lead in leads]] *= factor
+    judgement = judged(signal_mv)
+    (told,) = [one for one in judgement.warnings if one.code == "scales_differ"]
+    others = tuple(lead for lead in STANDARD_LEADS if lead not in leads)
+    assert (told.leads == leads) or (told.leads == others)
+    assert set(judgement.withheld) <= {"scales_differ", "scale_implausible"}

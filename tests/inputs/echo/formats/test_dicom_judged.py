@@ -53,6 +53,13 @@ def test_ycbcr_under_a_label_of_rgb_is_ycbcr(tmp_path: Path, frames: Frames, pho
     assert_right(written(tmp_path / "c.file", ycbcr(frames), photometric, syntax), frames)
 
 
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_RCT", "YBR_ICT"])
+def test_ycbcr_is_that_also_below_a_transform_that_jpeg_2000_undoes(tmp_path: Path, photometric: str):
+    data = [jpeg_2000(frame, transform=True) for frame in ycbcr(FLOW)]
+    path = write_dicom(tmp_path / "c.file", FLOW, data, photometric=photometric, syntax=JPEG2000Lossless)
+    assert_right(path, FLOW)
+
+
 @every_encoding
 @pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420"])
 @pytest.mark.parametrize("frames", [GREY, FLOW, SEPIA], ids=["grey", "flow", "sepia"])
@@ -90,6 +97,16 @@ def marked(jpeg: bytes, marker: str | None) -> bytes:
     return b"".join([jpeg[:2], ADOBE[marker] if marker else b"", *kept, jpeg[rest:]])
 
 
+def named(jpeg: bytes, ids: bytes) -> bytes:
+    """The same picture with other ids of its components, in the headers of frame and scan."""
+    data = bytearray(jpeg)
+    for name, start, _end in segments(jpeg):
+        at, step = {0xC0: (start + 10, 3), 0xDA: (start + 5, 2)}.get(name, (0, 0))
+        if at:
+            data[at : at + 3 * step : step] = ids
+    return bytes(data)
+
+
 @pytest.mark.parametrize("marker", [None, "RGB", "YCbCr"])
 @pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420"])
 @pytest.mark.parametrize("frames", [GREY, FLOW], ids=["grey", "flow"])
@@ -100,6 +117,21 @@ def test_the_components_of_a_jpeg_are_what_they_are_whatever_label_and_marker_ag
     data = [marked(jpeg, marker) for jpeg in (rgb_jpegs(frames) if stored == "RGB" else jpegs(frames, "444"))]
     path = write_dicom(tmp_path / "c.file", frames, data, photometric=photometric, syntax=JPEGBaseline8Bit)
     assert np.abs(read_echo(path).frames_THWC.astype(int) - frames).mean() < 2
+
+
+JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL_422"])
+@pytest.mark.parametrize("ids", [b"\1\2\3", b"RGB", b"rgb"])
+@pytest.mark.parametrize("marker", [None, "RGB"])
+@pytest.mark.parametrize("jfif", [JFIF, b""])
+def test_rgb_is_rgb_also_where_libjpeg_would_take_it_for_ycbcr(
+    tmp_path: Path, jfif: bytes, marker: str | None, ids: bytes, photometric: str
+):
+    data = [named(jpeg[:2] + jfif + marked(jpeg, marker)[2:], ids) for jpeg in rgb_jpegs(FLOW)]
+    path = write_dicom(tmp_path / "c.file", FLOW, data, photometric=photometric, syntax=JPEGBaseline8Bit)
+    assert np.abs(read_echo(path).frames_THWC.astype(int) - FLOW).mean() < 2
 
 
 def test_pictures_that_leave_doubt_are_what_label_and_marker_say(tmp_path: Path):

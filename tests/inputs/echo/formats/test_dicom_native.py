@@ -10,6 +10,7 @@ import pytest
 from echo_files import known_frames, refused, write_dicom, ycbcr
 from echo_scenes import colour_flow, fan
 from numpy.typing import NDArray
+from pydicom.uid import ExplicitVRBigEndian
 
 from inputs.echo.read import read_echo
 
@@ -170,3 +171,28 @@ def test_refusals_of_pixels_say_what_helps(tmp_path: Path, elements: dict[str, A
     frames = known_frames()
     error = refused(write_dicom(tmp_path / "c.file", frames, frames.tobytes(), **elements))
     assert (error.code, error.hint != "") == (code, True)
+
+
+@pytest.mark.parametrize("planar", [0, 1])
+@pytest.mark.parametrize("said", [0, 1])
+@pytest.mark.parametrize("rgb", [ECHO, ECHO[:, 1:, 1:]], ids=["even", "odd"])
+def test_bytes_in_words_of_a_big_endian_file_are_put_right_before_they_are_judged(
+    tmp_path: Path, rgb: Frames, said: int, planar: int
+):
+    data = (rgb.transpose(0, 3, 1, 2) if planar else rgb).tobytes()
+    words = np.frombuffer(data + b"\0" * (len(data) % 2), "<u2").byteswap().tobytes()
+    path = write_dicom(tmp_path / "c.file", rgb, words, syntax=ExplicitVRBigEndian, PlanarConfiguration=said)
+    start = b"\x7f\xe0\x00\x10O"
+    path.write_bytes(path.read_bytes().replace(start + b"B", start + b"W"))
+    np.testing.assert_array_equal(read_echo(path).frames_THWC, rgb)
+
+
+@pytest.mark.parametrize("planar", [0, 1])
+@pytest.mark.parametrize("said", [0, 1])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_samples_of_sixteen_bits_lie_in_planes_where_they_do(tmp_path: Path, bits: int, said: int, planar: int):
+    words = ECHO.astype("<u2") * ((2**bits - 1) // 255)
+    data = (words.transpose(0, 3, 1, 2) if planar else words).tobytes()
+    of_16 = {"BitsAllocated": 16, "BitsStored": bits, "HighBit": bits - 1}
+    path = write_dicom(tmp_path / "c.file", ECHO, data, PlanarConfiguration=said, **of_16)
+    assert np.abs(read_echo(path).frames_THWC.astype(int) - ECHO).max() <= 1

@@ -7,8 +7,8 @@ import asyncio
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
-from app.answering.answered import study_detail
-from app.http.dependencies import ServiceDep
+from app.answering.answered import similar_answer, study_detail
+from app.http.dependencies import ServiceDep, caller_of
 from app.http.problems import NotFound
 from app.web import render
 from app.web.shown import page, viewer_of
@@ -16,6 +16,7 @@ from ground.findings import phenotype_of
 
 router = APIRouter(include_in_schema=False)
 
+SIMILAR_SHOWN = 5
 _NAME_LETTERS = 22
 """Of `secrets.token_urlsafe(16)`."""
 
@@ -30,11 +31,13 @@ async def show_study_page(request: Request, service: ServiceDep, study_id: str) 
     if card is None:
         raise NotFound("unknown_study", "There is no study with this id in the index.")
     of = request.query_params.get("of", "")
+    with service.admit(caller_of(request), 0):
+        similar = await service.similar(study_id, k=SIMILAR_SHOWN, exclude_patient=True)
     html = await asyncio.to_thread(
         render,
         "study.html",
         study=study_detail(card, generation),
-        similar=None,
+        similar=[] if similar is None else similar_answer(similar).neighbours,
         simulated=bool(generation.manifest.build.get("simulated")),
         back=f"/answers/{of}" if len(of) == _NAME_LETTERS and of.replace("-", "").replace("_", "").isalnum() else "",
         phenotype_of=phenotype_of,
