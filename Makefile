@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_CACHE_DIR ?= $(CURDIR)/.cache/pip
 ARGS ?=
 
-.PHONY: help demo test fuzz check format lint types imports drills bench image-check gpu-check gpu-check-here bench-gpu bench-gpu-here demo-bundle clean
+.PHONY: help demo test test-page fuzz check format lint types imports drills bench image-check gpu-check gpu-check-here bench-gpu bench-gpu-here demo-bundle clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -26,7 +26,11 @@ demo: $(STAMP) ## simulate a cohort, index it, serve it, query it with a real EC
 	$(VENV)/bin/echo2ecg demo $(ARGS)
 
 test: $(STAMP) ## the test suite
-	$(PY) -m pytest -m "not drill" -n 2 --dist loadfile $(ARGS)
+	$(PY) -m pytest -m "not drill and not page" -n 2 --dist loadfile $(ARGS)
+
+test-page: $(STAMP) ## the page in a real browser (minutes; needs Chromium)
+	@command -v chromium >/dev/null || { echo "Chromium is missing: install it (Debian: apt-get install chromium)." >&2; exit 1; }
+	$(PY) -m pytest -m page tests/page $(ARGS)
 
 drills: $(STAMP) ## fault drills against real processes: kills, full disks, bit flips (minutes)
 	$(PY) -m pytest -m drill $(ARGS)

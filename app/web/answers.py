@@ -154,6 +154,7 @@ def _page(service: Service, name: str, asked: _Asked, report: SearchAnswer) -> s
         filled=asked.filled,
         asked=address("", asked.filled),
         tracing=tracing,
+        drawing=asked.drawing.asked,
         drawn=address("", asked.drawing.asked),
         switches=switches(asked.drawing, asked.filled, here),
         lvef_chart="" if lvef is None else lvef_svg(lvef, report.neighbours or []),

@@ -148,6 +148,8 @@ def _form(service: Service, problem: Problem | None = None, filled: Mapping[str,
         unstated=UNSTATED,
         max_exam_letters=MAX_EXAM_LETTERS,
         max_stretch_s=MAX_STRETCH_S,
+        max_files=service.settings.max_upload_files,
+        max_bytes=service.settings.max_body_bytes,
         kept_minutes=service.settings.kept_answers_minutes,
         with_keys=service.keys.enforced,
     )

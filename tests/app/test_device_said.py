@@ -106,7 +106,7 @@ def test_no_log_line_holds_it(hear):
     running = hear(SAID)
     with capture_logs() as lines:
         assert "Canary" in post(running, "/v1/search", device_said=True).text
-        running.client.post("/", files={"files": b"1"}, data={"device_said": "true"})
+        running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"device_said": "true"})
     assert [line.get("route") for line in lines if line.get("route")] == ["/v1/search", "/"]
     assert not re.search("Canary|MAC 5500|GE <b>|Sinus", repr(lines))
 
@@ -124,7 +124,7 @@ def cells_of_rows(page):
 
 def test_the_page_has_both_measurements_side_by_side_in_one_table(hear):
     running = hear(SAID)
-    page = running.client.post("/", files={"files": b"1"}, data={"device_said": "true"}).text
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"device_said": "true"}).text
     here = post(running, "/v1/search").json()["measured"]
     rows = cells_of_rows(page)
     assert rows[0] == ["Interval", "Measured here", "Said by the device"]
@@ -139,10 +139,10 @@ def test_the_page_has_both_measurements_side_by_side_in_one_table(hear):
 def test_the_page_tells_it_only_where_the_box_is_ticked(hear):
     running = hear(SAID)
     assert '<input id="device_said" name="device_said" type="checkbox" value="true">' in running.client.get("/").text
-    page = running.client.post("/", files={"files": b"1"}).text
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}).text
     assert "Said by the device" not in page
     assert "Canary" not in page
-    silent = hear(None).client.post("/", files={"files": b"1"}, data={"device_said": "true"}).text
+    silent = hear(None).client.post("/", follow_redirects=True, files={"files": b"1"}, data={"device_said": "true"}).text
     assert "The file holds nothing that the device said beside the signal." in silent
 
 
@@ -151,9 +151,9 @@ def test_exam_and_stretch_reach_the_reader_from_address_and_form(hear):
     chosen = {"exam": " TNMG 12 ", "start_s": "2.5", "length_s": "10"}
     assert post(running, "/v1/predict", **chosen).status_code == 200
     empty = {"k": "3", "exclude_patient": "", "rate_hz": "", "unit": "", "leads": ""}
-    assert running.client.post("/", files={"files": b"1"}, data={**empty, **chosen}).status_code == 200
+    assert running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={**empty, **chosen}).status_code == 200
     assert [(hints.exam, hints.start_s, hints.length_s) for hints in running.asked] == [("TNMG 12", 2.5, 10.0)] * 2
-    running.client.post("/", files={"files": b"1"}, data={**empty, **dict.fromkeys(chosen, "")})
+    running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={**empty, **dict.fromkeys(chosen, "")})
     assert (running.asked[-1].exam, running.asked[-1].start_s, running.asked[-1].length_s) == (None, None, None)
 
 
@@ -179,7 +179,7 @@ def test_what_is_out_of_range_is_refused_by_name_on_page_and_api(hear, name, val
         refused = post(running, place, **{name: value})
         assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (422, name)
         assert "SECRET" not in refused.text
-    page = running.client.post("/", files={"files": b"1"}, data={name: value})
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={name: value})
     if value.strip():
         assert (page.status_code, f"{name}: " in page.text) == (422, True)
     assert running.asked == []

@@ -25,7 +25,7 @@ def running(start_app, make_probes):
 
 
 def renderings(running):
-    page = " ".join(running.client.post("/", files={"files": b"1"}).text.split())
+    page = " ".join(running.client.post("/", follow_redirects=True, files={"files": b"1"}).text.split())
     with out.capture() as capture:
         print_answer(running.search(1).json())
     return page, " ".join(capture.get().split())

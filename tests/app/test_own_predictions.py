@@ -42,7 +42,7 @@ def test_each_label_has_its_answer_and_what_stands_behind_it(running):
 
 
 def test_page_and_command_show_them(running):
-    page = running.client.post("/", files={"files": ("1", b"1")}).text
+    page = running.client.post("/", follow_redirects=True, files={"files": ("1", b"1")}).text
     assert "Labels added when this bundle was fitted" in page
     assert "31.25 (23.75 to 38.75)" in page
     with out.capture() as shown:
@@ -60,7 +60,7 @@ def test_a_bundle_of_own_labels_alone_says_nothing_of_lvef_and_shd(running):
     answer = running.search(1).json()
     assert answer["predictions"].keys() == {"own"}
     assert {"lvef", "shd"} <= set(answer["bundle_lacks"])
-    page = running.client.post("/", files={"files": ("1", b"1")}).text
+    page = running.client.post("/", follow_redirects=True, files={"files": ("1", b"1")}).text
     assert "Structural heart disease</td>" not in page
     assert "no predictions of LVEF, no predictions of SHD" in page
     print_answer(answer)
@@ -76,7 +76,7 @@ def test_flags_of_a_bundle_without_shd_stand_by_themselves(running, make_probes)
     }
     (flag,) = running.search(1).json()["predictions"]["flags"]
     assert flag["probability"] == pytest.approx(0.2, abs=1e-6)
-    assert "<h3>Findings</h3>" in running.client.post("/", files={"files": ("1", b"1")}).text
+    assert "<h3>Findings</h3>" in running.client.post("/", follow_redirects=True, files={"files": ("1", b"1")}).text
 
 
 def test_a_bundle_that_predicts_only_is_asked_for_predictions(running):

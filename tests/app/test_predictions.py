@@ -106,7 +106,7 @@ def test_a_flag_that_the_lvef_classes_bound_is_said_to_be_at_its_bound(running, 
     running.bundle.says_more = {"flags_BQ": lambda B: np.full((B, 1), probability, np.float32)}
     (said,) = running.search(1).json()["predictions"]["shd"]["flags"]
     assert said.get("bound") == bound
-    page = running.client.post("/", files={"files": b"1"}).text
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}).text
     assert (
         f"{bound.replace('_', ' ')} {probability:.2f}" if bound else f'<td class="number">{probability:.2f}'
     ) in page
@@ -181,7 +181,7 @@ def test_a_bundle_with_the_two_probes_alone_says_nothing_more(running, make_prob
 
 def test_the_page_shows_sets_flags_and_the_warning_once_and_above_the_numbers(running):
     says_unusual(running, 99.4)
-    page = re.sub(r"\s+", " ", running.client.post("/", files={"files": b"1"}).text)
+    page = re.sub(r"\s+", " ", running.client.post("/", follow_redirects=True, files={"files": b"1"}).text)
     assert "LVEF: reduced or mildly reduced. Such sets are sized to hold the truth for 90 % of patients" in page
     assert "<td>LVEF 45 % or less</td>" in page
     assert "_flag" not in page
@@ -199,7 +199,7 @@ def test_a_model_that_saw_simulated_hearts_alone_says_so_above_its_predictions(r
         assert running.client.post(place, files={"files": b"1"}).json()["trained_on"] == SIMULATED_ONLY
     with out.capture() as capture:
         print_answer(running.search(1).json())
-    page = running.client.post("/", files={"files": b"1"}).text
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}).text
     for said in (" ".join(page.split()), " ".join(capture.get().split())):
         assert said.count(SIMULATED_ONLY) == 1
         assert said.index(SIMULATED_ONLY) < said.index("Predictions")
@@ -209,7 +209,7 @@ def test_a_model_that_saw_simulated_hearts_alone_says_so_above_its_predictions(r
 def test_an_unusual_ecg_is_measured_against_simulated_ones_where_those_were_held_out(running):
     says_unusual(running, 99.4)
     running.bundle.trained_on = SIMULATED_ONLY
-    page = re.sub(r"\s+", " ", running.client.post("/", files={"files": b"1"}).text)
+    page = re.sub(r"\s+", " ", running.client.post("/", follow_redirects=True, files={"files": b"1"}).text)
     assert "more unusual than 99.4 % of held-out simulated ECGs." in page
 
 
@@ -230,7 +230,7 @@ def told(running, make_probes):
     running.bundle.says_more = {"flags_BQ": lambda B: np.tile(np.array([0.1237, 0.3357], np.float32), (B, 1))}
     with out.capture() as capture:
         print_answer(running.search(1).json())
-    page = running.client.post("/", files={"files": b"1"}).text
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}).text
     return {"page": " ".join(re.sub(r"<[^>]*>", " ", page).split()), "table": " ".join(capture.get().split())}
 
 
@@ -260,4 +260,4 @@ def test_not_raised_is_said_once_not_to_mean_normal_and_shd_to_stand_without_a_f
 
 
 def test_flags_without_rules_are_not_said_to_be_no_proof(running):
-    assert "Not raised" not in running.client.post("/", files={"files": b"1"}).text
+    assert "Not raised" not in running.client.post("/", follow_redirects=True, files={"files": b"1"}).text

@@ -21,7 +21,7 @@ def test_the_answer_has_no_address_for_a_picture_that_is_not_there_and_says_why(
 
 def test_the_page_shows_the_pictures_that_are_there_and_says_why_others_are_not(start_app):
     with start_app() as running:
-        page = running.client.post("/", files={"files": b"1"}, data={"k": "3"}).text
+        page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"k": "3"}).text
     assert page.count("<img ") == 3
     assert page.count("/views/v2/thumbnail") == 0
     assert NO_PICTURES in html.unescape(page)

@@ -5,8 +5,9 @@
 import { showLead } from "./lead.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const STEP_MM = 0.2;
-const FAR_MM = 2;
+// The finest step of the drawing, a sample of 500 Hz at 25 mm/s; and a small square of its paper.
+const STEP_MM = 0.05;
+const FAR_MM = 1;
 
 export function enhanceTracing(root) {
   const places = root.matches?.("#tracing") ? [root] : root.querySelectorAll("#tracing");
@@ -27,13 +28,18 @@ class Calipers {
     for (const hidden of place.querySelectorAll("[data-calipers]")) hidden.hidden = false;
     this.button.addEventListener("click", () => (this.layer ? this.remove() : this.begin()));
     drawing.addEventListener("pointerdown", (event) => this.press(event));
+    drawing.setAttribute("role", "group"); // a picture has no parts to press, and now it has
     for (const label of drawing.querySelectorAll("text.ecg-label")) {
       label.setAttribute("tabindex", "0");
       label.setAttribute("role", "button");
       label.classList.add("opens-lead");
       const open = () => showLead(place.dataset.samples, label.textContent, label);
       label.addEventListener("click", open);
-      label.addEventListener("keydown", (event) => event.key === "Enter" && open());
+      label.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault(); // else the key goes on to the button that the dialog puts the focus on
+        open();
+      });
     }
   }
 

@@ -16,10 +16,13 @@ function enhance(root) {
   }
 }
 
-
 document.addEventListener("htmx:load", (event) => enhance(event.detail.elt));
 // A field that was left empty asks nothing, and need not stand in the address.
 document.addEventListener("htmx:configRequest", (event) => {
   const asked = event.detail.formData;
   for (const [name, value] of [...asked.entries()]) if (value === "") asked.delete(name);
 });
+// What is no part of this page (the answer is gone, somebody has logged out) is shown as the page that it is.
+for (const kind of ["htmx:responseError", "htmx:sendError"]) {
+  document.addEventListener(kind, (event) => window.location.assign(event.detail.pathInfo.finalRequestPath));
+}

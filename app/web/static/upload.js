@@ -10,6 +10,8 @@ export function enhanceUpload(root) {
   const say = () => {
     const names = [...field.files].map((file) => file.name);
     chosen.textContent = names.length ? `Chosen: ${names.join(", ")}` : "";
+    field.setCustomValidity(tooMuch(form, field.files));
+    if (!field.validity.valid && names.length) chosen.textContent = field.validationMessage;
   };
   field.addEventListener("change", say);
   for (const kind of ["dragenter", "dragover"]) {
@@ -32,4 +34,13 @@ export function enhanceUpload(root) {
     // Not disabled: a disabled button sends nothing, and Back brings the page as it was left.
   });
   window.addEventListener("pageshow", () => form.classList.remove("sending"));
+}
+
+// Said before anything is sent, so that the other fields keep what they hold; the server refuses the same.
+function tooMuch(form, files) {
+  const { mostFiles, mostBytes } = form.dataset;
+  const bytes = [...files].reduce((sum, file) => sum + file.size, 0);
+  if (files.length > Number(mostFiles)) return `At most ${mostFiles} files can be sent at once.`;
+  if (bytes > Number(mostBytes)) return `At most ${Math.floor(Number(mostBytes) / 2 ** 20)} MiB can be sent at once.`;
+  return "";
 }

@@ -98,7 +98,7 @@ def warned(answer):
 
 
 def page_and_command(running):
-    page = running.client.post("/", files={"files": b"1"}, data={"k": "20"}).text
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"k": "20"}).text
     with out.capture() as capture:
         print_answer(running.search(1, k=20).json())
     return page, " ".join(capture.get().split())

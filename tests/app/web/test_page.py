@@ -28,7 +28,7 @@ def test_the_form_posts_to_where_the_answer_comes_from(running):
 
 def test_a_plain_form_post_gives_the_answer_as_tables(running):
     empty = {"exclude_patient": "", "rate_hz": "", "unit": "", "leads": ""}
-    page = running.client.post("/", files={"files": ("ecg.dcm", b"1")}, data={"k": "8", **empty})
+    page = running.client.post("/", follow_redirects=True, files={"files": ("ecg.dcm", b"1")}, data={"k": "8", **empty})
     assert page.status_code == 200
     answer = running.search(1, k=8).json()
     summary = answer["neighbour_summary"]
@@ -42,25 +42,25 @@ def test_a_plain_form_post_gives_the_answer_as_tables(running):
 
 def test_a_field_that_is_left_empty_is_no_filter_and_a_filled_one_is(running):
     empty = dict.fromkeys(FORM_FIELDS, "")
-    page = running.client.post("/", files={"files": b"1"}, data=empty | {"k": "20"})
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data=empty | {"k": "20"})
     assert page.status_code == 200, page.text
     assert page.text.count("g0-s") >= 20
     filled = {"sex": "female", "age_min": "70", "one_per_patient": "true", "acquired_after": "2026-01-01"}
-    page = running.client.post("/", files={"files": b"1"}, data=empty | {"k": "20"} | filled).text
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data=empty | {"k": "20"} | filled).text
     expected = {hit["study_id"] for hit in running.search(1, k=20, **filled).json()["neighbours"]}
     assert expected == {f"g0-s{row}" for row in range(11, 20, 2)}
     assert set(re.findall(r"g0-s\d+", page)) == expected
 
 
 def test_filters_that_contradict_each_other_show_the_form_again(running):
-    page = running.client.post("/", files={"files": b"1"}, data={"lvef_min": "50", "lvef_max": "40"})
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"lvef_min": "50", "lvef_max": "40"})
     assert page.status_code == 422
     assert "lvef_min must not be above lvef_max." in page.text
     assert 'enctype="multipart/form-data"' in page.text
 
 
 def test_where_no_study_matches_the_page_says_so(running):
-    page = running.client.post("/", files={"files": b"1"}, data={"view": "PLAX"})
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"view": "PLAX"})
     assert page.status_code == 200
     assert "No study of the index matches" in page.text
 
@@ -72,7 +72,7 @@ def cells_of_rows(page):
 
 
 def test_the_neighbours_stand_beside_the_whole_index(running):
-    page = running.client.post("/", files={"files": b"1"}, data={"k": "20"}).text
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"k": "20"}).text
     rows = cells_of_rows(page)
     assert ["LVEF, %", "50 (50 to 50)", "9", "50 (50 to 50)", "16"] in rows
     septum = next(row for row in rows if row[0] == "septal thickness, cm")
@@ -85,7 +85,7 @@ def test_the_neighbours_stand_beside_the_whole_index(running):
 def test_every_study_has_its_percentile_where_the_index_is_large_enough(start_app, index_dir, write_generation):
     write_generation(index_dir, studies=120)
     with start_app() as running:
-        page = running.client.post("/", files={"files": b"1"}, data={"k": "3"}).text
+        page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"k": "3"}).text
         said = [f"{hit['percentile']:.1f}" for hit in running.search(1, k=3).json()["neighbours"]]
     rows = cells_of_rows(page)
     place = next(row for row in rows if row[0] == "Rank").index("Percentile")
@@ -95,7 +95,7 @@ def test_every_study_has_its_percentile_where_the_index_is_large_enough(start_ap
 
 
 def test_the_page_needs_no_script_and_allows_none(running):
-    for page in (running.client.get("/"), running.client.post("/", files={"files": b"1"}), running.client.get("/docs")):
+    for page in (running.client.get("/"), running.client.post("/", follow_redirects=True, files={"files": b"1"}), running.client.get("/docs")):
         assert page.status_code == 200
         assert "<script" not in page.text
         assert "style=" not in page.text
@@ -106,19 +106,19 @@ def test_the_page_needs_no_script_and_allows_none(running):
 
 
 def test_an_unusable_upload_shows_the_form_again_with_the_reason(running):
-    page = running.client.post("/", files={"files": b"SECRET"})
+    page = running.client.post("/", follow_redirects=True, files={"files": b"SECRET"})
     assert page.status_code == 422
     assert "This is not an ECG." in page.text
     assert "<form" in page.text
     assert "SECRET" not in page.text
-    page = running.client.post("/", files={"files": b"1"}, data={"k": "1000"})
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"k": "1000"})
     assert page.status_code == 422
-    page = running.client.post("/", files={"files": ("", b"")}, data={"k": "3"})
+    page = running.client.post("/", follow_redirects=True, files={"files": ("", b"")}, data={"k": "3"})
     assert page.status_code == 400
 
 
 def test_what_a_study_is_called_is_escaped(running, index_dir):
-    page = running.client.post("/", files={"files": b"1"}, data={"unit": "<script>alert(1)</script>"})
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"unit": "<script>alert(1)</script>"})
     assert page.status_code == 422
     assert "<script>" not in page.text
 
@@ -127,10 +127,10 @@ def test_with_keys_the_page_asks_for_one_and_then_works(start_app, tmp_path):
     key = create_key(tmp_path / "keys.json", ("query",), "reader")
     with start_app(keys_file=tmp_path / "keys.json") as running:
         assert 'action="/login"' in running.client.get("/").text
-        assert running.client.post("/", files={"files": b"1"}).status_code == 401
+        assert running.client.post("/", follow_redirects=True, files={"files": b"1"}).status_code == 401
         running.client.post("/login", data={"key": key})
         assert 'enctype="multipart/form-data"' in running.client.get("/").text
-        assert running.client.post("/", files={"files": b"1"}).status_code == 200
+        assert running.client.post("/", follow_redirects=True, files={"files": b"1"}).status_code == 200
 
 
 def test_a_browser_that_drops_the_session_over_plain_http_is_told_why(start_app, tmp_path):
@@ -152,7 +152,7 @@ def test_the_api_page_lists_every_route(running):
 
 
 def test_people_read_why_there_is_no_answer_and_what_to_do(running):
-    page = running.client.post("/", files={"files": b"666"})
+    page = running.client.post("/", follow_redirects=True, files={"files": b"666"})
     text = " ".join(re.sub(r"<[^>]*>", " ", page.text).split())
     assert page.status_code == 200
     assert "No answer: the quality of this ECG forbids one" in text
@@ -162,6 +162,6 @@ def test_people_read_why_there_is_no_answer_and_what_to_do(running):
 
 
 def test_the_page_does_not_answer_all_the_same(running):
-    page = running.client.post("/", files={"files": b"666"}, data={"quality": "report"})
+    page = running.client.post("/", follow_redirects=True, files={"files": b"666"}, data={"quality": "report"})
     assert page.status_code == 422
     assert "Most similar echo studies" not in page.text

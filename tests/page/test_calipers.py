@@ -1,0 +1,172 @@
+"""Calipers measure what is on the screen: where a pulse lies is read from the pixels, not from the drawing."""
+
+from __future__ import annotations
+
+import io
+import re
+from itertools import product
+
+import ecgs
+import numpy as np
+import pytest
+from PIL import Image
+from steps import ask, tab_to
+
+SPEEDS, GAINS = (12.5, 25, 50), (5, 10, 20)
+
+
+@pytest.fixture(scope="module")
+def shared(browser, site):
+    """One kept answer to the pulse for all tests of this file: the cookie that it belongs to, and its path."""
+    context = browser.new_context(base_url=site)
+    url = ask(context.new_page(), ecgs.pulse())
+    yield context.storage_state(), url.removeprefix(site).split("?")[0]
+    context.close()
+
+
+@pytest.fixture
+def drawn(open_page, shared):
+    """`drawn(speed, gain, **context)`: the pulse in lead II alone, with nothing but ink on the paper."""
+    state, path = shared
+
+    def show(speed=25, gain=10, *, zoom=1.0, **options):
+        page = open_page(storage_state=state, viewport={"width": 1400, "height": 900}, **options)
+        page.goto(f"{path}?layout=II&speed={speed:g}&gain={gain:g}")
+        page.evaluate("(zoom) => { document.documentElement.style.zoom = zoom; }", zoom)
+        page.locator("svg.ecg").wait_for()
+        return page
+
+    return show
+
+
+def pulse_on_screen(page):
+    """Its left, right, upper and lower edge in pixels of the window, seen on a picture of it."""
+    page.locator("svg.ecg").scroll_into_view_if_needed()
+    page.evaluate("document.querySelectorAll('.ecg-grid, .ecg-seen, .ecg-calibration').forEach((part) => { part.style.display = 'none'; })")
+    page.evaluate("document.querySelectorAll('.ecg-label, .ecg-word, .ecg-frame, .ecg-caption').forEach((part) => { part.style.visibility = 'hidden'; })")
+    box = page.locator("g.ecg-strip").bounding_box()
+    window = page.evaluate("[window.innerWidth, window.innerHeight]")
+    sheet = page.locator(".tracing").bounding_box()
+    right = min(box["x"] + box["width"], sheet["x"] + sheet["width"], window[0])
+    clip = {"x": box["x"], "y": box["y"] - 4, "width": right - box["x"], "height": box["height"] + 8}
+    grey = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("L"), float)
+    per_x, per_y = grey.shape[1] / clip["width"], grey.shape[0] / clip["height"]
+    ink_HW = np.maximum(np.median(grey) - grey, 0)
+    ink_HW[ink_HW < 0.15 * ink_HW.max()] = 0
+    rows_H = ink_HW.sum(1)
+    base = int(rows_H.argmax())
+    top = int(rows_H[: base - 3].argmax())
+    columns_W = ink_HW[top + 2 : base - 1].sum(0)
+    tall = np.flatnonzero(columns_W > columns_W.max() / 2)
+    left, right = tall[tall < (tall.min() + tall.max()) / 2], tall[tall > (tall.min() + tall.max()) / 2]
+    upper_H = ink_HW[:, left.max() + 3 : right.min() - 2].sum(1)
+    lower_H = ink_HW[:, right.max() + 3 :].sum(1)
+
+    def middle(places, ink):
+        around = np.arange(places.min() - 1, places.max() + 2)
+        around = around[(around >= 0) & (around < len(ink))]
+        return float(np.average(around, weights=ink[around] - ink[around].min() + 1e-9)) + 0.5
+
+    xs = [clip["x"] + middle(edge, columns_W) / per_x for edge in (left, right)]
+    ys = [clip["y"] + middle(np.array([row]), ink) / per_y for row, ink in ((top, upper_H), (base, lower_H))]
+    return *xs, *ys
+
+
+def measured(page):
+    """What the page says: milliseconds and millivolt."""
+    said = page.locator("output.readout").inner_text()
+    ms, mv = re.fullmatch(r"([\d.]+) ms(?:, \d+/min)?, ([+\u2212][\d.]+) mV", said).groups()
+    return float(ms), float(mv.replace("\u2212", "-"))
+
+
+def right_to_a_percent(page):
+    ms, mv = measured(page)
+    assert ms == pytest.approx(1000 * ecgs.PULSE_S, rel=0.0101)
+    assert mv == pytest.approx(ecgs.PULSE_MV, rel=0.0101)
+
+
+def drag(page, edges):
+    left, right, upper, lower = edges
+    page.mouse.move(left, lower)
+    page.mouse.down()
+    page.mouse.move((left + right) / 2, upper, steps=2)
+    page.mouse.move(right, upper)
+    page.mouse.up()
+
+
+@pytest.mark.parametrize("pixels", [0.5, 1, 2])
+def test_by_mouse_at_every_zoom_of_the_browser_speed_and_gain(drawn, pixels):
+    for speed, gain in product(SPEEDS, GAINS):
+        page = drawn(speed, gain, device_scale_factor=pixels)
+        drag(page, pulse_on_screen(page))
+        right_to_a_percent(page)
+        page.context.close()
+
+
+@pytest.mark.parametrize("zoom", [0.5, 2])
+@pytest.mark.parametrize(("speed", "gain"), [(12.5, 5), (25, 10)])
+def test_by_mouse_where_the_page_itself_is_zoomed(drawn, zoom, speed, gain):
+    page = drawn(speed, gain, zoom=zoom, device_scale_factor=2)
+    drag(page, pulse_on_screen(page))
+    right_to_a_percent(page)
+
+
+@pytest.mark.parametrize(("speed", "gain"), [(12.5, 20), (25, 5), (25, 10)])
+def test_by_touch(drawn, speed, gain):
+    page = drawn(speed, gain, has_touch=True)
+    left, right, upper, lower = pulse_on_screen(page)
+    finger = page.context.new_cdp_session(page)
+
+    def touch(kind, *places):
+        points = [{"x": x, "y": y} for x, y in places]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", (left, lower))
+    touch("touchEnd")
+    assert page.locator(".calipers").count() == 0, "a finger scrolls unless it was told to measure"
+    page.get_by_role("button", name="Calipers").tap()
+    left, right, upper, lower = pulse_on_screen(page)
+    touch("touchStart", (left, lower))
+    touch("touchMove", ((left + right) / 2, upper))
+    touch("touchMove", (right, upper))
+    touch("touchEnd")
+    right_to_a_percent(page)
+
+
+@pytest.mark.parametrize(("speed", "gain", "pixels"), [*product(SPEEDS, GAINS, [1]), (25, 10, 2)])
+def test_by_keyboard(drawn, speed, gain, pixels):
+    page = drawn(speed, gain, device_scale_factor=pixels)
+    left, right, upper, lower = pulse_on_screen(page)
+    tab_to(page, "[data-measure]")
+    page.keyboard.press("Enter")
+    per_mm = page.locator("svg.ecg").bounding_box()["width"] / float(page.locator("svg.ecg").get_attribute("width").removesuffix("mm"))
+    for name, x, y in (("First", left, lower), ("Second", right, upper)):
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == f"{name} end of the calipers"
+        box = page.locator(f"[aria-label='{name} end of the calipers']").bounding_box()
+        press(page, "ArrowRight", "ArrowLeft", (x - box["x"] - box["width"] / 2) / per_mm)
+        press(page, "ArrowDown", "ArrowUp", (y - box["y"] - box["height"] / 2) / per_mm)
+        page.keyboard.press("Tab")
+    right_to_a_percent(page)
+
+
+def press(page, forward, back, distance_mm):
+    """A small square at a time with Shift, then in the finest steps."""
+    key, units = (forward if distance_mm > 0 else back), round(abs(distance_mm) / 0.05)
+    for _ in range(units // 20):
+        page.keyboard.press(f"Shift+{key}")
+    for _ in range(units % 20):
+        page.keyboard.press(key)
+
+
+def test_escape_puts_them_away_and_a_screen_reader_hears_what_an_end_measures(drawn):
+    page = drawn()
+    button = page.get_by_role("button", name="Calipers")
+    button.press("Enter")
+    assert button.get_attribute("aria-pressed") == "true"
+    end = page.get_by_role("slider", name="Second end of the calipers")
+    assert end.get_attribute("aria-valuetext") == page.locator("output.readout").inner_text() != ""
+    end.press("Escape")
+    assert page.locator(".calipers").count() == 0
+    assert page.locator("output.readout").inner_text() == ""
+    assert button.get_attribute("aria-pressed") == "false"
+    assert page.evaluate("document.activeElement.hasAttribute('data-measure')")
