@@ -42,8 +42,12 @@ def drawn(open_page, shared):
 def pulse_on_screen(page):
     """Its left, right, upper and lower edge in pixels of the window, seen on a picture of it."""
     page.locator("svg.ecg").scroll_into_view_if_needed()
-    page.evaluate("document.querySelectorAll('.ecg-grid, .ecg-seen, .ecg-calibration').forEach((part) => { part.style.display = 'none'; })")
-    page.evaluate("document.querySelectorAll('.ecg-label, .ecg-word, .ecg-frame, .ecg-caption').forEach((part) => { part.style.visibility = 'hidden'; })")
+    page.evaluate(
+        "document.querySelectorAll('.ecg-grid, .ecg-seen, .ecg-calibration').forEach((part) => { part.style.display = 'none'; })"
+    )
+    page.evaluate(
+        "document.querySelectorAll('.ecg-label, .ecg-word, .ecg-frame, .ecg-caption').forEach((part) => { part.style.visibility = 'hidden'; })"
+    )
     box = page.locator("g.ecg-strip").bounding_box()
     window = page.evaluate("[window.innerWidth, window.innerHeight]")
     sheet = page.locator(".tracing").bounding_box()
@@ -139,7 +143,9 @@ def test_by_keyboard(drawn, speed, gain, pixels):
     left, right, upper, lower = pulse_on_screen(page)
     tab_to(page, "[data-measure]")
     page.keyboard.press("Enter")
-    per_mm = page.locator("svg.ecg").bounding_box()["width"] / float(page.locator("svg.ecg").get_attribute("width").removesuffix("mm"))
+    per_mm = page.locator("svg.ecg").bounding_box()["width"] / float(
+        page.locator("svg.ecg").get_attribute("width").removesuffix("mm")
+    )
     for name, x, y in (("First", left, lower), ("Second", right, upper)):
         assert page.evaluate("document.activeElement.getAttribute('aria-label')") == f"{name} end of the calipers"
         box = page.locator(f"[aria-label='{name} end of the calipers']").bounding_box()
