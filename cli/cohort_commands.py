@@ -52,7 +52,7 @@ def cohort_import(
 
     data_set = data_set_named(kind)
     words = {"lead-scale-unit": lead_scale_unit, "vectors-of": vectors_of}
-    with progress("Importing") as report, as_numpy(vectors) as array:
+    with progress("Importing", goes_on=True) as report, as_numpy(vectors) as array:
         files = {"table": table, "folds": folds, "lead-scale": lead_scale, "vectors": array}
         source = Source(
             folder=src,

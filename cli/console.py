@@ -79,8 +79,22 @@ MESSAGE_WIDTH = 80
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Progress]:
-    """Report long work in the way that fits whoever is reading."""
+def progress(title: str, *, goes_on: bool = False) -> Iterator[Progress]:
+    """Report long work in the way that fits whoever is reading.
+
+    goes_on: whether the same command, once interrupted, begins where it stopped; then an interrupt says so.
+    """
+    try:
+        with _reported(title) as report:
+            yield report
+    except KeyboardInterrupt:
+        if goes_on:
+            err.print("Interrupted. The same command goes on from here.")
+        raise
+
+
+@contextmanager
+def _reported(title: str) -> Iterator[Progress]:
     if not err.is_terminal:
         yield _PlainLines(title)
         return

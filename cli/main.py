@@ -14,6 +14,7 @@ from cli.bundle_commands import bundle_app
 from cli.cohort_commands import cohort_app
 from cli.console import CommandTable, err, out, progress
 from cli.embed_commands import embed_app
+from cli.examples import show_examples
 from cli.keys_commands import keys_app
 from cli.options import (
     BundleOption,
@@ -78,8 +79,8 @@ def demo(
 @app.command()
 def simulate(
     out_dir: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")],
-    patients: Annotated[int, typer.Option(min=1)] = 100,
-    seed: Annotated[int, typer.Option(min=0)] = 1,
+    patients: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Another one makes other patients.")] = 1,
     workers: WorkersOption = 2,
 ) -> None:
     """Write a cohort of invented patients as ordinary files: ECGs, echo clips, tables and the truth.
@@ -157,7 +158,7 @@ def train(
     chosen = recipe_of(recipe, settings or ()).aligned_with(**given)
     if seed is not None:
         chosen = chosen.model_copy(update={"seed": seed})
-    with torchrun_ranks(device) as (ranks, own_device), progress("Training") as report:
+    with torchrun_ranks(device) as (ranks, own_device), progress("Training", goes_on=True) as report:
         if ranks.is_main and start and not ecg_start and read_manifest(start)[0].gives("ecg_encoder"):
             sentence = "The ECG encoder starts from random weights; {0}'s is used with --ecg-start {0}."
             err.print(sentence.format(start.name), soft_wrap=True)
@@ -180,7 +181,9 @@ def train(
 def evaluate(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False)],
     cohort: Annotated[Path, typer.Argument(metavar="COHORT", exists=True, file_okay=False)],
-    split: Annotated[Literal["val", "calibration", "test"], typer.Option()] = "test",
+    split: Annotated[
+        Literal["val", "calibration", "test"], typer.Option(help="The patients that it is measured on.")
+    ] = "test",
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the whole report here.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Also draw the report here, as PNG.", file_okay=False)] = None,
     work: Annotated[
@@ -245,7 +248,7 @@ def index_rebuild(
         options = {"bundle": bundle, "cohort": cohort, "index": index, "device": device, "workers": workers}
         code = rebuild_as_a_program([f"--{name}={value}" for name, value in options.items()])
         raise typer.Exit(code)
-    with progress("Embedding studies") as report:
+    with progress("Embedding studies", goes_on=True) as report:
         result = rebuild_index(bundle, cohort, index, Machine.named(device, workers=workers, progress=report))
     for skip in result.skipped:
         err.print(f"skipped {skip.study_id} {skip.view_id}: {skip.reason}")
@@ -285,7 +288,7 @@ def serve(
     bundle: Annotated[Path | None, typer.Option("--bundle", help="Model bundle folder.")] = None,
     index: Annotated[Path | None, typer.Option("--index", help="Index folder.")] = None,
     host: Annotated[str | None, typer.Option(help="Address; only loopback without keys.")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="8000 unless the settings say so.")] = None,
     device: Annotated[str | None, typer.Option(callback=device_name, help="auto, cpu, cuda or cuda:N.")] = None,
     cohort: Annotated[
         list[str] | None,
@@ -337,11 +340,14 @@ def reproduce(
     from models.device import Machine
     from training.reproduce.sizes import SIZES
 
-    with progress("Reproducing") as report:
+    with progress("Reproducing", goes_on=True) as report:
         machine = Machine.named(device, workers=workers, progress=report)
         comparison = run_reproduction(out_dir, SIZES[size](), machine, seeds=seeds, cohort_dir=cohort)
     print_comparison(comparison)
     out.print(f"Table written: {out_dir / 'table.md'}")
+
+
+show_examples(app)
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ def predict(
     options = {name: value for name, value in values.items() if value is not None}
     with progress("Looking for ECGs") as report:
         inputs = inputs_of(given, options, output=(output, journal_of(output)), progress=report)
-    with progress("Answering") as report:
+    with progress("Answering", goes_on=True) as report:
         machine = Machine.named(device, workers=workers, progress=report)
         done = predict_table(inputs, bundle, output, machine, Asked(index, k, withhold=quality == "withhold"))
     if done.were_there:

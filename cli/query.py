@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from rich.table import Table
 from cli.advice import in_options
 from cli.console import led_by, out
 from ground.errors import Refusal
+from inputs.ecg.read import gather_files
+from inputs.errors import InputError
+from inputs.records import UploadedFile
 from outputs import sentences, words
 from outputs.narrowed import filters_sentence
 from outputs.report import FlagPrediction, NeighbourSummary, Predictions, SearchAnswer
@@ -31,7 +35,7 @@ def ask(
 ) -> dict[str, Any]:
     """POST one ECG (all its files) to `/v1/search`. Raises QueryRefused with the service's sentence."""
     headers = {"X-API-Key": key} if key else {}
-    parts = [("files", (path.name, path.read_bytes(), "application/octet-stream")) for path in files]
+    parts = [("files", (file.name, file.data, "application/octet-stream")) for file in _uploaded(files)]
     response = httpx.post(
         f"{url.rstrip('/')}/v1/search", files=parts, params=dict(parameters), headers=headers, timeout=TIMEOUT_S
     )
@@ -41,6 +45,14 @@ def ask(
     if answer is None or not response.is_success:
         raise QueryRefused("answer_not_understood", "What answered at that address is not this service.")
     return answer
+
+
+def _uploaded(paths: Sequence[Path]) -> list[UploadedFile]:
+    """What is sent: the files, and with a header alone those that it names beside it, where they are there."""
+    if len(paths) == 1 and paths[0].suffix.lower() == ".hea":
+        with contextlib.suppress(InputError):  # whatever it is, the service says it
+            return gather_files(paths[0])
+    return [UploadedFile(path.name, path.read_bytes()) for path in paths]
 
 
 def _members(response: httpx.Response) -> dict[str, Any] | None:

@@ -30,8 +30,8 @@ def _view_name(view: str | None) -> str | None:
 
 def query(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", exists=True, dir_okay=False)],
-    url: Annotated[str, typer.Option()] = "http://127.0.0.1:8000",
-    k: Annotated[int, typer.Option(min=1, max=100)] = 10,
+    url: Annotated[str, typer.Option(help="Where the service is.")] = "http://127.0.0.1:8000",
+    k: Annotated[int, typer.Option(min=1, max=100, help="How many studies.")] = 10,
     key: Annotated[str | None, typer.Option(envvar="ECHO2ECG_API_KEY", help="API key.")] = None,
     exclude_patient: Annotated[str | None, typer.Option(help="Leave this patient's studies out.")] = None,
     one_per_patient: Annotated[
