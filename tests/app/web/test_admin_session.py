@@ -44,7 +44,7 @@ def test_only_an_admin_key_opens_it(running, query, both):
         assert problem in refused.text
         assert "set-cookie" not in refused.headers
     opened = log_in(running, both)
-    assert (opened.status_code, opened.headers["location"]) == (303, "/admin")
+    assert (opened.status_code, opened.headers["location"]) == (303, "/admin?logged_in=true")
     cookie = opened.headers["set-cookie"]
     assert cookie.startswith(f"{ADMIN_COOKIE}=")
     assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(cookie.split("; "))
