@@ -88,6 +88,8 @@ def _written(drawing: Drawing) -> str:
         tracing_svg=ecg_svg(tracing, **drawing.options),
         switches=switches(drawing, {}, UI_PAGE),
         lvef_chart=lvef_svg(answer.predictions.lvef, answer.neighbours or []),
+        drawing={},
+        drawn="",
         default_k=DEFAULT_K,
         max_k=MAX_K,
     )

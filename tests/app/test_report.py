@@ -51,7 +51,7 @@ def test_nobody_reads_the_code_of_a_flag_on_the_page(running):
     assert "_flag" not in page
     said = running.search(1).json()["predictions"]["shd"]
     for flag in said.get("flags", []):
-        assert f"<td>{flag['words']}</td>" in page
+        assert flag["words"] in page
 
 
 def test_everything_that_a_model_says_of_an_ecg_reaches_the_answer():

@@ -33,7 +33,7 @@ def noise() -> dict[str, object]:
 
 def pulse() -> dict[str, object]:
     # Not quite flat: what is flat from the start on is taken for padding.
-    signal_mv = np.tile(0.003 * np.sin(np.arange(5000)), (12, 1))
+    signal_mv = np.tile(0.001 * np.sin(np.arange(5000)), (12, 1))
     signal_mv[:, int(PULSE_FROM_S * RATE_HZ) : int((PULSE_FROM_S + PULSE_S) * RATE_HZ)] += PULSE_MV
     return _file("pulse.csv", table(signal_mv))
 

@@ -1,4 +1,4 @@
-"""Calipers measure what is on the screen: where a pulse lies is read from the pixels, not from the drawing."""
+"""Calipers measure what is on the screen: a pulse of 1 mV and 1 s, wherever the browser has drawn it."""
 
 from __future__ import annotations
 
@@ -40,40 +40,15 @@ def drawn(open_page, shared):
 
 
 def pulse_on_screen(page):
-    """Its left, right, upper and lower edge in pixels of the window, seen on a picture of it."""
-    page.locator("svg.ecg").scroll_into_view_if_needed()
-    page.evaluate(
-        "document.querySelectorAll('.ecg-grid, .ecg-seen, .ecg-calibration').forEach((part) => { part.style.display = 'none'; })"
+    """Its left, right, upper and lower edge in pixels of the window, from the box that the browser says its line has."""
+    line = page.locator("path.ecg-trace")
+    line.scroll_into_view_if_needed()
+    x, y, width, height = line.evaluate(
+        "(line) => ((box) => [box.x, box.y, box.width, box.height])(line.getBoundingClientRect())"
     )
-    page.evaluate(
-        "document.querySelectorAll('.ecg-label, .ecg-word, .ecg-frame, .ecg-caption').forEach((part) => { part.style.visibility = 'hidden'; })"
-    )
-    box = page.locator("g.ecg-strip").bounding_box()
-    window = page.evaluate("[window.innerWidth, window.innerHeight]")
-    sheet = page.locator(".tracing").bounding_box()
-    right = min(box["x"] + box["width"], sheet["x"] + sheet["width"], window[0])
-    clip = {"x": box["x"], "y": box["y"] - 4, "width": right - box["x"], "height": box["height"] + 8}
-    grey = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("L"), float)
-    per_x, per_y = grey.shape[1] / clip["width"], grey.shape[0] / clip["height"]
-    ink_HW = np.maximum(np.median(grey) - grey, 0)
-    ink_HW[ink_HW < 0.15 * ink_HW.max()] = 0
-    rows_H = ink_HW.sum(1)
-    base = int(rows_H.argmax())
-    top = int(rows_H[: base - 3].argmax())
-    columns_W = ink_HW[top + 2 : base - 1].sum(0)
-    tall = np.flatnonzero(columns_W > columns_W.max() / 2)
-    left, right = tall[tall < (tall.min() + tall.max()) / 2], tall[tall > (tall.min() + tall.max()) / 2]
-    upper_H = ink_HW[:, left.max() + 3 : right.min() - 2].sum(1)
-    lower_H = ink_HW[:, right.max() + 3 :].sum(1)
-
-    def middle(places, ink):
-        around = np.arange(places.min() - 1, places.max() + 2)
-        around = around[(around >= 0) & (around < len(ink))]
-        return float(np.average(around, weights=ink[around] - ink[around].min() + 1e-9)) + 0.5
-
-    xs = [clip["x"] + middle(edge, columns_W) / per_x for edge in (left, right)]
-    ys = [clip["y"] + middle(np.array([row]), ink) / per_y for row, ink in ((top, upper_H), (base, lower_H))]
-    return *xs, *ys
+    per_s = width / (10 - 1 / ecgs.RATE_HZ)
+    left = x + ecgs.PULSE_FROM_S * per_s
+    return left, left + ecgs.PULSE_S * per_s, y, y + height
 
 
 def measured(page):
@@ -87,6 +62,23 @@ def right_to_a_percent(page):
     ms, mv = measured(page)
     assert ms == pytest.approx(1000 * ecgs.PULSE_S, rel=0.0101)
     assert mv == pytest.approx(ecgs.PULSE_MV, rel=0.0101)
+
+
+def test_the_pulse_is_on_the_screen_where_the_browser_says(drawn):
+    """Read from a picture, so that the other tests measure what people see."""
+    page = drawn(device_scale_factor=2)
+    hidden = ".ecg-grid, .ecg-seen, .ecg-label, .ecg-word, .ecg-frame, .ecg-calibration"
+    page.evaluate(f"document.querySelectorAll('{hidden}').forEach((part) => {{ part.style.visibility = 'hidden'; }})")
+    left, right, upper, lower = pulse_on_screen(page)
+    clip = {"x": left - 20, "y": upper - 10, "width": right - left + 40, "height": lower - upper + 20}
+    grey = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("L"), float)
+    ink_HW = grey.max() - grey
+    upper_part = ink_HW[: ink_HW.shape[0] // 2]
+    columns = np.flatnonzero(ink_HW[30:-30].sum(0) > ink_HW[30:-30].sum(0).max() / 2) / 2
+    rows = np.flatnonzero(upper_part.sum(1) > upper_part.sum(1).max() / 2) / 2
+    assert columns.min() == pytest.approx(20, abs=1)
+    assert columns.max() == pytest.approx(20 + right - left, abs=1)
+    assert rows.mean() == pytest.approx(10, abs=1)
 
 
 def drag(page, edges):
@@ -140,9 +132,9 @@ def test_by_touch(drawn, speed, gain):
 @pytest.mark.parametrize(("speed", "gain", "pixels"), [*product(SPEEDS, GAINS, [1]), (25, 10, 2)])
 def test_by_keyboard(drawn, speed, gain, pixels):
     page = drawn(speed, gain, device_scale_factor=pixels)
-    left, right, upper, lower = pulse_on_screen(page)
     tab_to(page, "[data-measure]")
     page.keyboard.press("Enter")
+    left, right, upper, lower = pulse_on_screen(page)
     per_mm = page.locator("svg.ecg").bounding_box()["width"] / float(
         page.locator("svg.ecg").get_attribute("width").removesuffix("mm")
     )

@@ -118,9 +118,9 @@ def test_both_contradictions_stand_in_json_on_the_page_and_in_the_terminal(runni
     )
     assert "62 %, is preserved (>= 50 %)" in said["lvef_disagrees"]
     page, command = page_and_command(running)
-    assert page.count('<p class="warning">The median LVEF of similar studies of 9 patients, 50 %') == 1
-    assert page.count('<p class="warning">The two predictions of LVEF contradict each other') == 1
-    assert page.index("contradict each other") < page.index("<h2>Predictions")
+    assert page.count('<div class="warning"><p>The median LVEF of similar studies of 9 patients, 50 %') == 1
+    assert page.count('<div class="warning"><p>The two predictions of LVEF contradict each other') == 1
+    assert page.index("contradict each other") < page.index('id="lvef-title"')
     assert "warning: The median LVEF of similar studies of 9 patients, 50 %, lies outside" in command
     assert "warning: The two predictions of LVEF contradict each other" in command
 
