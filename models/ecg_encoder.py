@@ -42,6 +42,10 @@ class EcgEncoder(nn.Module):
 
     def forward(self, windows_BLN: Tensor, visible_BK: Tensor | None = None) -> Tensor:
         """With `visible_BK`, numbers of patches in lead-major order, only those are read: (B, 1 + K, D)."""
+        return self.mix(self.placed(windows_BLN, visible_BK))
+
+    def placed(self, windows_BLN: Tensor, visible_BK: Tensor | None = None) -> Tensor:
+        """CLS and the embedded patches with their positions, in the form of `forward`, before any block."""
         sizes = self.sizes
         if windows_BLN.ndim != 3 or windows_BLN.shape[1:] != (sizes.leads, sizes.window_samples):
             raise ValueError(
@@ -55,7 +59,10 @@ class EcgEncoder(nn.Module):
             everywhere_BTD = positions.expand(len(windows_BLN), -1, -1)
             positions = everywhere_BTD.gather(1, visible_BK[:, :, None].expand(-1, -1, sizes.embed_dim))
         x_BTD: Tensor = self.patch_embed(windows_BLN)
-        x_BTD = torch.cat([cls_11D.expand(x_BTD.shape[0], -1, -1), x_BTD + positions], dim=1)
+        return torch.cat([cls_11D.expand(x_BTD.shape[0], -1, -1), x_BTD + positions], dim=1)
+
+    def mix(self, x_BTD: Tensor) -> Tensor:
+        """What the blocks make of `placed`."""
         for block in self.blocks:
             x_BTD = block(x_BTD)
         return x_BTD

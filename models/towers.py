@@ -35,11 +35,14 @@ class EcgTower(nn.Module):
         return features_BF, self.ecg_alignment_global_token(features_BF)
 
     def features(self, windows_BLN: Tensor, visible_BK: Tensor | None = None) -> Tensor:
-        """(B, L, N) -> features (B, F) alone: needs no alignment.
+        """(B, L, N) -> features (B, F) alone: needs no alignment."""
+        return self.gathered(self.ecg_encoder(windows_BLN, visible_BK))
+
+    def gathered(self, tokens_BTF: Tensor) -> Tensor:
+        """Tokens, CLS first, to features (B, F).
 
         Without a token aggregator, as in a bundle of an OTiS encoder alone, the plain mean of the tokens but CLS.
         """
-        tokens_BTF = self.ecg_encoder(windows_BLN, visible_BK)
         if not hasattr(self, "token_aggregator"):
             mean_BF: Tensor = tokens_BTF[:, 1:].mean(dim=1)
             return mean_BF

@@ -25,6 +25,7 @@ from torch.nn import functional as F  # noqa: N812 - the name everyone uses
 
 from inputs.specs import EcgSpec
 from models.architecture import Architecture
+from models.attribution import Explainer
 from models.bundle.embedder import EcgOutput, Gift
 from models.bundle.files import (
     check_card,
@@ -306,6 +307,14 @@ class Bundle:
         with self._inference():
             features = [tower.features(windows).float() for windows in self._window_chunks(windows_BWLN)]
             return _numpy(torch.cat(features).view(B, W, -1).mean(dim=1))
+
+    def explainer(self) -> Explainer:
+        """What tells which patches speak for what `embed_ecgs` says: fp32 also where precision is bf16."""
+        if self._ecg_tower is None:
+            raise self._without(ECG_TOWER)
+        self._check_gives("probe_features")
+        rows = ecgs_per_chunk(self.manifest.architecture, self.device)
+        return Explainer(self._ecg_tower, self._heads, self._number_head, rate_hz=self.manifest.ecg.rate_hz, rows=rows)
 
     def embed_clips(self, clips_NCTHW: _Float32) -> _Float32:
         """Prepared clips (N, 3, T, size, size) to view vectors (N, view_dim), not normalised."""
