@@ -34,8 +34,6 @@ from models.bundle.files import (
     read_echo_tower,
     read_manifest,
     read_probes,
-    verify_bundle,
-    write_bundle,
 )
 from models.bundle.manifest import (
     ECG_TOWER,
@@ -49,26 +47,13 @@ from models.bundle.manifest import (
 from models.device import resolve_device
 from models.ecg_shape import describe_windows
 from models.echo_encoder import EchoEncoder
-from models.labels import LabelDefinitions, LvefClasses
+from models.labels import LvefClasses
 from models.lacking import Lacking, lacking_parts, trained_on_sentence
 from models.lvef_number import LvefNumberHead
 from models.ood import OodHead, OodOutput
 from models.probe_heads import ProbeHeads
 from models.probes import Probes
 from models.towers import EcgTower, EchoTower
-
-__all__ = [
-    "Bundle",
-    "BundleError",
-    "BundleManifest",
-    "EcgOutput",
-    "LabelDefinitions",
-    "OodOutput",
-    "PooledStudies",
-    "StudyOutput",
-    "verify_bundle",
-    "write_bundle",
-]
 
 Part = Literal["ecg", "echo"]
 Precision = Literal["fp32", "bf16"]
