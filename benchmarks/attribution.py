@@ -55,6 +55,8 @@ SHARES = (0.1, 0.2, 0.3)
 DRAWS = 5
 CHANGED = 0.2
 LIMIT = 0.2
+FEWEST = 10
+"""ECGs or hearts from which a part is said to hold or to fail: an interval by bootstrap over fewer means little."""
 LOW_LVEF: dict[str, Any] = {"lvef_percent": 30.0, "lvedv_ml": 180.0, "lvesv_ml": 126.0}
 # What changes in the physiology, and which trait lets it show for certain.
 CAUSES: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
@@ -146,7 +148,7 @@ def deletion(bundle: Bundle, studies_ND: _Floats | None, seed: int, until: float
     for m, name in enumerate(names):
         for t, target in enumerate(targets):
             cells = [interval(more_EWMT[:, way, m, t]) for way in (0, 1)]
-            told = "" if name == "most signal" else "holds" if min(low for _, low, _ in cells) > 0 else "fails"
+            told = "" if name == "most signal" else verdict(len(found), min(low for _, low, _ in cells) > 0)
             ways = "; ".join(
                 f"{way} {mean:+.3f} ({low:+.3f} to {high:+.3f})"
                 for way, (mean, low, high) in zip(("zero", "unread"), cells, strict=True)
@@ -203,7 +205,7 @@ def randomisation(bundle: Bundle, studies_ND: _Floats | None, seed: int, until: 
     for m, method in enumerate(METHODS):
         for t, target in enumerate(targets):
             cells = "".join(f"{signed:>9.2f} ({size:.2f})" for signed, size in corr_MSTK[m, :, t])
-            told = "holds" if abs(corr_MSTK[m, -1, t, 0]) < LIMIT else "fails"
+            told = verdict(len(found), abs(corr_MSTK[m, -1, t, 0]) < LIMIT)
             print(f"  {method:22}{target:14}{cells}  {told}", flush=True)
 
 
@@ -281,7 +283,7 @@ def print_causes(
         print(f"    {names[c]:30}{most:16}{sick:.3f} {healthy:.3f}  more by {mean:+.3f} ({low:+.3f} to {high:+.3f})")
     of_all_E2 = share_EC2[:, of_target].mean(axis=1)
     beyond_chance, beyond_healthy = interval(of_all_E2[:, 0] - CHANGED), interval(of_all_E2[:, 0] - of_all_E2[:, 1])
-    told = "holds" if min(beyond_chance[1], beyond_healthy[1]) > 0 else "fails"
+    told = verdict(len(share_EC2), min(beyond_chance[1], beyond_healthy[1]) > 0)
     cells = ", ".join(f"{mean:+.3f} ({low:+.3f} to {high:+.3f})" for mean, low, high in (beyond_chance, beyond_healthy))
     print(f"    {'all: above chance, healthy':46}{cells}  {told}", flush=True)
 
@@ -335,6 +337,10 @@ def healthy_moment(moment: Physiology) -> Physiology:
         infarct="none",
         **grades,
     )
+
+
+def verdict(count: int, holds: bool) -> str:
+    return "too few to say" if count < FEWEST else "holds" if holds else "fails"
 
 
 def interval(difference_E: NDArray[np.floating]) -> tuple[float, float, float]:

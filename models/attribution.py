@@ -136,7 +136,7 @@ class Explainer:
     def _integrated(self, windows_WLN: Tensor, zero_WLN: Tensor, study_D: Tensor | None) -> Tensor:
         """Integrated gradients (Sundararajan et al. 2017) of embedded patches, from those of the zero: (T, W, L, P).
 
-        Not of samples: between a flat patch and a wave its LayerNorm turns so fast that hundreds of steps do not sum.
+        Not of samples, whose way from a flat patch to a wave passes the LayerNorm of a patch where it turns fastest.
         """
         at_K = self._tensor((np.arange(STEPS) + 0.5) / STEPS)
         with torch.no_grad():
