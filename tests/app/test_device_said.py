@@ -147,7 +147,10 @@ def test_exam_and_stretch_reach_the_reader_from_address_and_form(hear):
     chosen = {"exam": " TNMG 12 ", "start_s": "2.5", "length_s": "10"}
     assert post(running, "/v1/predict", **chosen).status_code == 200
     empty = {"k": "3", "exclude_patient": "", "rate_hz": "", "unit": "", "leads": ""}
-    assert running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={**empty, **chosen}).status_code == 200
+    assert (
+        running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={**empty, **chosen}).status_code
+        == 200
+    )
     assert [(hints.exam, hints.start_s, hints.length_s) for hints in running.asked] == [("TNMG 12", 2.5, 10.0)] * 2
     running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={**empty, **dict.fromkeys(chosen, "")})
     assert (running.asked[-1].exam, running.asked[-1].start_s, running.asked[-1].length_s) == (None, None, None)

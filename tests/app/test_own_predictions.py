@@ -76,7 +76,9 @@ def test_flags_of_a_bundle_without_shd_stand_by_themselves(running, make_probes)
     }
     (flag,) = running.search(1).json()["predictions"]["flags"]
     assert flag["probability"] == pytest.approx(0.2, abs=1e-6)
-    assert "<h3>Single findings</h3>" in running.client.post("/", follow_redirects=True, files={"files": ("1", b"1")}).text
+    assert (
+        "<h3>Single findings</h3>" in running.client.post("/", follow_redirects=True, files={"files": ("1", b"1")}).text
+    )
 
 
 def test_a_bundle_that_predicts_only_is_asked_for_predictions(running):

@@ -43,7 +43,6 @@ def _echo2ecg(*arguments: str) -> None:
 
 @pytest.fixture(scope="session")
 def index(tmp_path_factory) -> Path:
-    if os.environ.get("DEVINDEX"): return Path(os.environ["DEVINDEX"])
     folder = tmp_path_factory.mktemp("page")
     _echo2ecg("simulate", str(folder / "cohort"), "--patients", str(PATIENTS), "--seed", str(SEED))
     cohort, index = str(folder / "cohort"), str(folder / "index")
@@ -57,7 +56,9 @@ def _served(index: Path, log: Path, **settings: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "cli.main", "serve", "--bundle", str(BUNDLE), "--index", str(index)]
-    given = os.environ | {"OMP_NUM_THREADS": "1"} | {f"ECHO2ECG_{name.upper()}": value for name, value in settings.items()}
+    given = (
+        os.environ | {"OMP_NUM_THREADS": "1"} | {f"ECHO2ECG_{name.upper()}": value for name, value in settings.items()}
+    )
     with log.open("wb") as file:
         process = subprocess.Popen([*command, "--port", str(port)], cwd=ROOT, stdout=file, stderr=file, env=given)
     try:

@@ -16,7 +16,9 @@ def table(signal_mv: NDArray[np.float64]) -> bytes:
     """(12, N) as a text table that says its rate by its times, and its unit."""
     head = ",".join(["time_s", *(f"{lead}(mV)" for lead in LEADS)])
     times_s = np.arange(signal_mv.shape[1]) / RATE_HZ
-    rows = [",".join([f"{t_s:.3f}", *(f"{mv:.4f}" for mv in row)]) for t_s, row in zip(times_s, signal_mv.T, strict=True)]
+    rows = [
+        ",".join([f"{t_s:.3f}", *(f"{mv:.4f}" for mv in row)]) for t_s, row in zip(times_s, signal_mv.T, strict=True)
+    ]
     return "\n".join([head, *rows, ""]).encode()
 
 

@@ -40,10 +40,12 @@ def drawn(open_page, shared):
 
 
 def pulse_on_screen(page):
-    """Its left, right, upper and lower edge in pixels of the window, from the box that the browser says its line has."""
+    """Its left, right, upper and lower edge in pixels of the window, by the box that the browser has for its line."""
     line = page.locator("path.ecg-trace")
     line.scroll_into_view_if_needed()
-    x, y, width, height = line.evaluate("(line) => ((box) => [box.x, box.y, box.width, box.height])(line.getBoundingClientRect())")
+    x, y, width, height = line.evaluate(
+        "(line) => ((box) => [box.x, box.y, box.width, box.height])(line.getBoundingClientRect())"
+    )
     per_s = width / (10 - 1 / ecgs.RATE_HZ)
     left = x + ecgs.PULSE_FROM_S * per_s
     return left, left + ecgs.PULSE_S * per_s, y, y + height
@@ -133,7 +135,9 @@ def test_by_keyboard(drawn, speed, gain, pixels):
     tab_to(page, "[data-measure]")
     page.keyboard.press("Enter")
     left, right, upper, lower = pulse_on_screen(page)
-    per_mm = page.locator("svg.ecg").bounding_box()["width"] / float(page.locator("svg.ecg").get_attribute("width").removesuffix("mm"))
+    per_mm = page.locator("svg.ecg").bounding_box()["width"] / float(
+        page.locator("svg.ecg").get_attribute("width").removesuffix("mm")
+    )
     for name, x, y in (("First", left, lower), ("Second", right, upper)):
         assert page.evaluate("document.activeElement.getAttribute('aria-label')") == f"{name} end of the calipers"
         box = page.locator(f"[aria-label='{name} end of the calipers']").bounding_box()

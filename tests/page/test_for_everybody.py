@@ -114,9 +114,7 @@ def test_without_scripts_several_are_compared_and_a_refusal_is_said(open_page):
 def test_the_page_is_as_light_or_dark_as_the_browser_asks(open_page, scheme, dark):
     page = open_page(color_scheme=scheme)
     ask_with_sample(page)
-    paper, ink = page.evaluate(
-        "((style) => [style.backgroundColor, style.color])(getComputedStyle(document.body))"
-    )
+    paper, ink = page.evaluate("((style) => [style.backgroundColor, style.color])(getComputedStyle(document.body))")
     assert (brightness(paper) < brightness(ink)) is dark
     trace = page.locator(".ecg-trace").first.evaluate("(line) => getComputedStyle(line).stroke")
     assert abs(brightness(trace) - brightness(paper)) > 150
@@ -139,7 +137,10 @@ def test_who_asks_for_less_motion_sees_stills(open_page):
             assert shown.endswith(still.get_attribute("srcset"))
         assert page.request.get(shown).headers["content-type"] == "image/jpeg"
     page.locator("[data-enlarge]").first.click()
-    assert page.request.get(page.locator("dialog img").evaluate("(image) => image.src")).headers["content-type"] == "image/jpeg"
+    assert (
+        page.request.get(page.locator("dialog img").evaluate("(image) => image.src")).headers["content-type"]
+        == "image/jpeg"
+    )
 
 
 def test_the_button_that_sends_is_the_first_after_the_file(page):

@@ -59,7 +59,9 @@ def test_several_ecgs_become_a_list_and_two_of_them_are_compared(page):
     page.get_by_role("button", name="Two beside each other").click()
     page.wait_for_url("**/beside?*")
     assert page.locator("svg.ecg").count() == 2
-    compared = {row.locator("th").inner_text(): row.locator("td").all_inner_texts() for row in page.locator("tbody tr").all()}
+    compared = {
+        row.locator("th").inner_text(): row.locator("td").all_inner_texts() for row in page.locator("tbody tr").all()
+    }
     first, second, change = compared["Heart rate"]
     assert first.endswith("/min")
     assert first != second
@@ -114,7 +116,11 @@ def test_a_refusal_is_one_sentence_and_the_fields_keep_their_values(page, files)
 
 @pytest.mark.parametrize(
     ("field", "value", "says"),
-    [("lvef_min", "60", "lvef_min must not be above lvef_max."), ("k", "1000", "100"), ("leads", "I,II,Q9", "3 lead names")],
+    [
+        ("lvef_min", "60", "lvef_min must not be above lvef_max."),
+        ("k", "1000", "100"),
+        ("leads", "I,II,Q9", "3 lead names"),
+    ],
 )
 def test_a_field_that_cannot_be_is_named_beside_the_form(page, field, value, says):
     page.goto("/")

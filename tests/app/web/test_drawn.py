@@ -18,7 +18,9 @@ def test_every_drawing_comes_back_from_what_it_says_of_itself():
     assert Drawing().asked == {}
 
 
-@pytest.mark.parametrize("given", [{"speed": "26"}, {"speed": "25.0"}, {"gain": "0"}, {"gain": "nan"}, {"layout": "<b>"}])
+@pytest.mark.parametrize(
+    "given", [{"speed": "26"}, {"speed": "25.0"}, {"gain": "0"}, {"gain": "nan"}, {"layout": "<b>"}]
+)
 def test_another_is_refused_by_the_names_of_those_there_are(given):
     (name,) = given
     with pytest.raises(InvalidParameter, match=f"{name} must be one of ") as refused:

@@ -50,14 +50,18 @@ def test_a_field_that_is_left_empty_is_no_filter_and_a_filled_one_is(running):
     assert page.status_code == 200, page.text
     assert page.text.count("g0-s") >= 20
     filled = {"sex": "female", "age_min": "70", "one_per_patient": "true", "acquired_after": "2026-01-01"}
-    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data=empty | {"k": "20"} | filled).text
+    page = running.client.post(
+        "/", follow_redirects=True, files={"files": b"1"}, data=empty | {"k": "20"} | filled
+    ).text
     expected = {hit["study_id"] for hit in running.search(1, k=20, **filled).json()["neighbours"]}
     assert expected == {f"g0-s{row}" for row in range(11, 20, 2)}
     assert set(re.findall(r"g0-s\d+", page)) == expected
 
 
 def test_filters_that_contradict_each_other_show_the_form_again(running):
-    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"lvef_min": "50", "lvef_max": "40"})
+    page = running.client.post(
+        "/", follow_redirects=True, files={"files": b"1"}, data={"lvef_min": "50", "lvef_max": "40"}
+    )
     assert page.status_code == 422
     assert "lvef_min must not be above lvef_max." in page.text
     assert 'enctype="multipart/form-data"' in page.text
@@ -126,7 +130,9 @@ def test_an_unusable_upload_shows_the_form_again_with_the_reason(running):
 
 
 def test_what_a_study_is_called_is_escaped(running, index_dir):
-    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"unit": "<script>alert(1)</script>"})
+    page = running.client.post(
+        "/", follow_redirects=True, files={"files": b"1"}, data={"unit": "<script>alert(1)</script>"}
+    )
     assert page.status_code == 422
     assert "<script>" not in page.text
 
