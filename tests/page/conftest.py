@@ -43,8 +43,6 @@ def _echo2ecg(*arguments: str) -> None:
 
 @pytest.fixture(scope="session")
 def index(tmp_path_factory) -> Path:
-    if os.environ.get("DEVINDEX"):
-        return Path(os.environ["DEVINDEX"])
     folder = tmp_path_factory.mktemp("page")
     _echo2ecg("simulate", str(folder / "cohort"), "--patients", str(PATIENTS), "--seed", str(SEED))
     cohort, index = str(folder / "cohort"), str(folder / "index")

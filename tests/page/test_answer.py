@@ -214,7 +214,7 @@ def test_the_print_sheet_has_two_pages_at_most_and_no_controls(answer):
         assert not [one for one in answer.locator(control).all() if one.is_visible()], control
     assert answer.locator("svg.ecg").is_visible()
     assert "research" in answer.locator(".world").inner_text().lower()
-    answer.emulate_media(media="screen")
+    answer.emulate_media(media="null")
     answer.reload()
     assert pages_of(answer.pdf(prefer_css_page_size=True)) <= 2
 

@@ -40,7 +40,7 @@ def drawn(open_page, shared):
 
 
 def pulse_on_screen(page):
-    """Its left, right, upper and lower edge in pixels of the window, from the box that the browser says its line has."""
+    """Its left, right, upper and lower edge in pixels of the window, by the box that the browser has for its line."""
     line = page.locator("path.ecg-trace")
     line.scroll_into_view_if_needed()
     x, y, width, height = line.evaluate(
