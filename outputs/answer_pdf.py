@@ -20,6 +20,7 @@ from reportlab.pdfgen.canvas import Canvas
 from ground.letters import made_visible
 from outputs import sentences, words
 from outputs.ecg_paper import EDGE_MM, LETTER_MM, STROKE_MM, UNIT_MM, WORD_MM, Paper, Strip, ecg_paper
+from outputs.narrowed import SearchFilters, filters_sentence
 from outputs.report import AnswerWarning, PredictAnswer, Predictions, SearchAnswer
 from outputs.study import Neighbour
 from outputs.tracing import Tracing
@@ -90,6 +91,11 @@ class _Sheet:
             self.down_mm += high_mm
         return True
 
+    @property
+    def rows_left(self) -> int:
+        """How many rows of a table there is room for."""
+        return int((_END_MM - self.down_mm) / (_POINTS * _HIGH_MM))
+
     def row(self, cells: Sequence[str], at_mm: Sequence[float], font: str = _PLAIN) -> None:
         """Cells of a table: where each begins, from the left of the column; each ends where the next begins."""
         if self.down_mm + _POINTS * _HIGH_MM > _END_MM:
@@ -139,6 +145,11 @@ def _heading(sheet: _Sheet, report: SearchAnswer | PredictAnswer) -> None:
     ecg = report.ecg
     recorded = f"ECG: {ecg.format}, {ecg.rate_hz:g} Hz, {ecg.duration_s:.1f} s, {len(ecg.leads)} leads."
     measured = "" if report.measured is None else f" Measured: {sentences.measured_line(report.measured)}."
+    said = ecg.device_said
+    if said is not None:
+        device = " ".join(filter(None, (said.vendor, said.model)))
+        at = "" if said.recorded_at is None else f"recorded {said.recorded_at.replace('T', ' ')}"
+        recorded += f" {', '.join(filter(None, (device, at)))}." if device or at else ""
     sheet.write(recorded + measured)
     sheet.down_mm += 1.0
 
@@ -174,7 +185,7 @@ def _answer(sheet: _Sheet, report: SearchAnswer | PredictAnswer) -> None:
     left = [sentence for sentence in behind if not sheet.write(sentence, colour=_QUIET, points=_SMALL)]
     sheet.down_mm, sheet.left_mm = top_mm, _SIDE_MM + column_mm + _GAP_MM
     if isinstance(report, SearchAnswer) and report.neighbours is not None:
-        _neighbours(sheet, report.neighbours)
+        _neighbours(sheet, report.neighbours, report.filters)
         summary = report.neighbour_summary
         if summary is not None:
             counted = words.counted_words(summary.studies, summary.patients)
@@ -205,9 +216,14 @@ def _predictions(sheet: _Sheet, predictions: Predictions) -> None:
         chance = words.chance_words(shd.probability), _rate(shd.base_rate)
         sheet.row((words.SHD, sentences.shd_decision(shd), *chance), at_mm)
     raised = [flag for flag in predictions.findings if flag.finding == "raised"]
-    for flag in raised:
-        chance = words.chance_words(flag.probability, flag.bound), _rate(flag.base_rate)
-        sheet.row((flag.words, words.finding_words(flag.finding), *chance), at_mm, _BOLD)
+    if len(raised) <= sheet.rows_left:
+        for flag in raised:
+            chance = words.chance_words(flag.probability, flag.bound), _rate(flag.base_rate)
+            sheet.row((flag.words, words.finding_words(flag.finding), *chance), at_mm, _BOLD)
+    else:  # all of them, more tightly
+        told = "; ".join(f"{flag.words} {words.chance_words(flag.probability, flag.bound)}" for flag in raised)
+        if not sheet.write(f"Raised: {told}.", _BOLD, points=_SMALL):
+            sheet.write(f"{len(raised)} findings are raised: the answer's JSON names them.", _BOLD, points=_SMALL)
     for own in predictions.own or ():
         chance = "" if own.probability is None else words.chance_words(own.probability), _rate(own.base_rate)
         sheet.row((own.label, sentences.own_words(own), *chance), at_mm)
@@ -216,8 +232,11 @@ def _predictions(sheet: _Sheet, predictions: Predictions) -> None:
     sheet.down_mm += 0.8
 
 
-def _neighbours(sheet: _Sheet, neighbours: Sequence[Neighbour]) -> None:
-    sheet.write("Most similar echo studies", _BOLD, points=_LARGE)
+def _neighbours(sheet: _Sheet, neighbours: Sequence[Neighbour], filters: SearchFilters | None) -> None:
+    shown_of = f", {_MOST_NEIGHBOURS} of {len(neighbours)}" if len(neighbours) > _MOST_NEIGHBOURS else ""
+    sheet.write(f"Most similar echo studies{shown_of}", _BOLD, points=_LARGE)
+    if filters is not None:
+        sheet.write(f"Of those that were asked for: {filters_sentence(filters)}", _BOLD)
     sheet.down_mm += 0.5
     at_mm = (0.0, 5.0, 40.0, 54.0, 68.0, 80.0, 94.0, 101.0, 113.0)
     sheet.row(("#", "Study", "Similarity", "Percentile", "LVEF %", "SHD", "Age", "Sex", "Date"), at_mm, _BOLD)

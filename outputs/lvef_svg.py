@@ -17,8 +17,8 @@ _LOWEST, _HIGHEST = 10.0, 80.0
 _DOT, _ROW = 5.0, 12.0
 
 
-def lvef_svg(lvef: LvefPrediction, neighbours: Sequence[Neighbour]) -> str:
-    """The chart; without neighbours of known LVEF the estimate alone. Its text alternative is in `title`."""
+def lvef_svg(lvef: LvefPrediction, neighbours: Sequence[Neighbour], *, narrowed: bool = False) -> str:
+    """The chart; narrowed: whether the studies were filtered, which chooses what lies beside the estimate; without neighbours of known LVEF the estimate alone. Its text alternative is in `title`."""
     known = sorted(each.lvef_percent for each in neighbours if each.lvef_percent is not None)
     dots, height_of_dots = _dots(known)
     axis_y = 44.0 + height_of_dots
@@ -30,7 +30,8 @@ def lvef_svg(lvef: LvefPrediction, neighbours: Sequence[Neighbour]) -> str:
         *dots,
     ]
     if known:
-        parts.append(f'<text x="{_LEFT:g}" y="{38:g}" font-size="11">Most similar studies</text>')
+        whose = "Most similar studies of those you filtered" if narrowed else "Most similar studies"
+        parts.append(f'<text x="{_LEFT:g}" y="{38:g}" font-size="11">{whose}</text>')
     return "".join([*parts, "</svg>"])
 
 

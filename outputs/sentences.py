@@ -25,6 +25,7 @@ from outputs.words import (
     decision_words,
     finding_words,
     lvef_class_words,
+    percent_words,
     share_words,
     verdict_words,
 )
@@ -107,7 +108,7 @@ def finding_sentence(flag: FlagPrediction) -> str:
         return f"{flag.words}: {finding_words(flag.finding)}"
     bound = {"at_most": "at most ", "at_least": "at least "}.get(flag.bound or "", "")
     base = "" if flag.base_rate is None else f", base rate {share_words(flag.base_rate)}"
-    return f"{flag.words}: {bound}{share_words(flag.probability)}{base}: {finding_words(flag.finding)}"
+    return f"{flag.words}: {bound}{percent_words(flag.probability)}{base}: {finding_words(flag.finding)}"
 
 
 def raised_why(flag: FlagPrediction) -> str:

@@ -41,6 +41,7 @@ __all__ = [
     "lvef_class_words",
     "lvef_disagree_words",
     "number_words",
+    "percent_words",
     "share_of_words",
     "share_words",
     "shd_words",
@@ -199,6 +200,13 @@ def counted_words(studies: int | None, patients: int | None) -> str:
     one_each = "" if studies == patients else " Of each patient the most similar study counts."
     of_whom = "1 patient" if patients == 1 else f"{patients} patients"
     return f"{studies} {'study' if studies == 1 else 'studies'} of {of_whom}.{one_each}"
+
+
+def percent_words(probability: float) -> str:
+    """A probability in percent: `75 %`, `3.1 %`; never a certainty, `over 99 %` and `under 1 %`."""
+    if probability > 0.99:
+        return "over 99 %"
+    return "under 1 %" if probability < 0.01 else share_words(probability)
 
 
 def share_words(share: float | None) -> str:

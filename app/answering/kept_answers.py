@@ -25,8 +25,9 @@ class AnswerGone(Refusal):
     def __init__(self, minutes: float) -> None:
         super().__init__(
             "answer_gone",
-            "This answer is no longer there.",
-            hint=f"Answers are kept for {minutes:g} minutes, fewer where there are many: upload the ECG again.",
+            "This answer is not, or no longer, there for you.",
+            hint=f"Answers are kept for {minutes:g} minutes, fewer where there are many, and only for the log-in or browser that "
+            "they were given to: upload the ECG again.",
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 _WORDS = {
     # Who asks
     "key_required": "A valid API key is needed, and none came.",
+    "key_wrong": "A log-in with a key that is not valid here.",
     "scope_missing": "The key does not have the scope that the address needs.",
     "foreign_host": "Without API keys the service answers to this machine's own name alone.",
     "cross_site": "A browser sent it on behalf of another site's page.",

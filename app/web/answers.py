@@ -157,7 +157,7 @@ def _page(service: Service, name: str, asked: _Asked, report: SearchAnswer) -> s
         drawing=asked.drawing.asked,
         drawn=address("", asked.drawing.asked),
         switches=switches(asked.drawing, asked.filled, here),
-        lvef_chart="" if lvef is None else lvef_svg(lvef, report.neighbours or []),
+        lvef_chart="" if lvef is None else lvef_svg(lvef, report.neighbours or [], narrowed=report.filters is not None),
         kept_minutes=service.settings.kept_answers_minutes,
         default_k=DEFAULT_K,
         max_k=MAX_K,

@@ -36,6 +36,8 @@ router = APIRouter(include_in_schema=False)
 NOT_FILLED_IN = ""
 FORM_FIELDS = frozenset(SearchQuery.model_fields) - {"quality"}
 """People see no answer that the quality of their ECG forbids."""
+_SAY_MORE = ("rate_missing", "unit_missing", "leads_missing", "exam_missing")
+"""Refusals that a field of the form answers: it stands open beside them."""
 _OF_READING = ("rate_hz", "unit", "leads", "exam", "start_s", "length_s")
 
 
@@ -138,8 +140,8 @@ def _form(service: Service, problem: Problem | None = None, filled: Mapping[str,
         "form.html",
         problem=problem,
         filled=filled,
-        reading=any(name in filled for name in _OF_READING),
-        narrowing=any(name not in _OF_READING for name in filled),
+        reading=any(name in filled for name in _OF_READING) or (problem is not None and problem.code in _SAY_MORE),
+        narrowing=any(name not in (*_OF_READING, "k", "device_said") for name in filled),
         studies=generation.index.count if generation else 0,
         bundle=service.retriever.current.embedder.id,
         default_k=DEFAULT_K,

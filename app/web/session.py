@@ -29,8 +29,10 @@ async def log_in(request: Request, service: ServiceDep) -> Response:
     refuse_other_sites(request, service)
     valid = service.keys.find(await key_of_form(request))
     if valid is None:
+        request.state.code = "key_wrong"
         return HTMLResponse(render("login.html", problem="This key is not valid here."), HTTPStatus.UNAUTHORIZED)
     if "query" not in valid.scopes:
+        request.state.code = "scope_missing"
         return HTMLResponse(render("login.html", problem="This key lacks the scope query."), HTTPStatus.FORBIDDEN)
     response = RedirectResponse("/?logged_in=true", HTTPStatus.SEE_OTHER)
     sessions = service.sessions
