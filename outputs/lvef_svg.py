@@ -18,7 +18,10 @@ _DOT, _ROW = 5.0, 12.0
 
 
 def lvef_svg(lvef: LvefPrediction, neighbours: Sequence[Neighbour], *, narrowed: bool = False) -> str:
-    """The chart; narrowed: whether the studies were filtered, which chooses what lies beside the estimate; without neighbours of known LVEF the estimate alone. Its text alternative is in `title`."""
+    """The chart; without neighbours of known LVEF the estimate alone. Its text alternative is in `title`.
+
+    narrowed: whether the studies were filtered, which chooses what lies beside the estimate.
+    """
     known = sorted(each.lvef_percent for each in neighbours if each.lvef_percent is not None)
     dots, height_of_dots = _dots(known)
     axis_y = 44.0 + height_of_dots

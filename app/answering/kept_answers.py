@@ -26,8 +26,8 @@ class AnswerGone(Refusal):
         super().__init__(
             "answer_gone",
             "This answer is not, or no longer, there for you.",
-            hint=f"Answers are kept for {minutes:g} minutes, fewer where there are many, and only for the log-in or browser that "
-            "they were given to: upload the ECG again.",
+            hint=f"Answers are kept for {minutes:g} minutes, fewer where there are many, and only for the log-in or browser "
+            "that they were given to: upload the ECG again.",
         )
 
 
