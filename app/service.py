@@ -136,6 +136,7 @@ class Service:
         """Log a key out of every page, wherever its browsers are."""
         for sessions in (self.sessions, self.admin_sessions):
             sessions.close_all(key_id)
+        self.kept.forget_all_of(key_id)
 
     def admit(self, caller: str, upload_bytes: int) -> AbstractContextManager[None]:
         """A place for one ECG of a caller, to be entered before its body is read.

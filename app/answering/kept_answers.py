@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -34,6 +34,7 @@ class AnswerGone(Refusal):
 @dataclass(frozen=True)
 class _Place(Generic[Kept]):
     owner: str = field(repr=False)
+    caller: str
     bytes: int
     ends: float
     what: Kept
@@ -42,8 +43,9 @@ class _Place(Generic[Kept]):
 class KeptAnswers(Generic[Kept]):
     """What was answered, by a name that cannot be guessed. Used on the event loop alone.
 
-    When they are too many bytes the oldest go first: an owner's own where that owner has three quarters of the room,
-    else anybody's.
+    An owner is who may see it again, a caller who takes the room: one caller may be the owner in many browsers. When they
+    are too many bytes the oldest go first: a caller's own where that caller has three quarters of the room, else
+    anybody's.
     """
 
     def __init__(self, max_bytes: int, lifetime_s: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -51,41 +53,54 @@ class KeptAnswers(Generic[Kept]):
         self._lifetime_s = lifetime_s
         self._now = now
         self._places: OrderedDict[str, _Place[Kept]] = OrderedDict()  # the oldest first
+        self._of_caller: dict[str, OrderedDict[str, None]] = {}
+        self._bytes: Counter[str] = Counter()
 
-    def keep(self, owner: str, what: Kept, n_bytes: int) -> str:
-        """Its name, for `get`. What is larger than an owner's share is kept alone, if it fits at all."""
+    def keep(self, owner: str, what: Kept, n_bytes: int, caller: str | None = None) -> str:
+        """Its name, for `get`. What is larger than a caller's share is kept alone, if it fits at all.
+
+        caller: the owner where it is not said.
+        """
         self._drop_ended()
-        while self._bytes(owner) + n_bytes > share_of(self._max_bytes) and self._bytes(owner):
-            self._drop_oldest(owner)
-        while self._bytes() + n_bytes > self._max_bytes and self._places:
-            self._drop_oldest()
-        name = secrets.token_urlsafe(16)
-        if n_bytes <= self._max_bytes:
-            self._places[name] = _Place(owner, n_bytes, self._now() + self._lifetime_s, what)
+        name, caller = secrets.token_urlsafe(16), owner if caller is None else caller
+        if n_bytes > self._max_bytes:
+            return name
+        while self._bytes[caller] + n_bytes > share_of(self._max_bytes) and self._bytes[caller]:
+            self._drop(next(iter(self._of_caller[caller])))
+        while self._bytes.total() + n_bytes > self._max_bytes:
+            self._drop(next(iter(self._places)))
+        self._places[name] = _Place(owner, caller, n_bytes, self._now() + self._lifetime_s, what)
+        self._of_caller.setdefault(caller, OrderedDict())[name] = None
+        self._bytes[caller] += n_bytes
         return name
 
     def get(self, owner: str, name: str) -> Kept:
         """Raises AnswerGone."""
         self._drop_ended()
         place = self._places.get(name)
-        if place is None or not secrets.compare_digest(place.owner, owner):
+        if place is None or not secrets.compare_digest(place.owner.encode(), owner.encode()):
             raise AnswerGone(self._lifetime_s / 60)
         return place.what
 
     def forget(self, owner: str) -> None:
         """All of an owner's: it has logged out."""
         for name in [name for name, place in self._places.items() if place.owner == owner]:
-            del self._places[name]
+            self._drop(name)
 
-    def _bytes(self, owner: str | None = None) -> int:
-        return sum(place.bytes for place in self._places.values() if owner is None or place.owner == owner)
+    def forget_all_of(self, caller: str) -> None:
+        """Whoever of its owners they were for: it has logged out everywhere, or may come in no more."""
+        for name in list(self._of_caller.get(caller, ())):
+            self._drop(name)
 
-    def _drop_oldest(self, owner: str | None = None) -> None:
-        del self._places[next(name for name, place in self._places.items() if owner is None or place.owner == owner)]
+    def _drop(self, name: str) -> None:
+        place = self._places.pop(name)
+        del self._of_caller[place.caller][name]
+        self._bytes[place.caller] -= place.bytes
+        if not self._of_caller[place.caller]:  # callers come and go
+            del self._of_caller[place.caller], self._bytes[place.caller]
 
     def _drop_ended(self) -> None:
         """All live equally long, so that the first to end are the first that were kept."""
         now = self._now()
-        while self._places and (oldest := next(iter(self._places.values()))).ends <= now:
-            assert oldest
-            self._places.popitem(last=False)
+        while self._places and self._places[name := next(iter(self._places))].ends <= now:
+            self._drop(name)

@@ -41,7 +41,7 @@ _Described = Annotated[None, Depends(_in_either)]
 
 def find_caller(request: Request, service: Service) -> ApiKey | None:
     """The key of this request: from a header, or from the page's session, which never carries `admin`."""
-    if secret := _secret_of(request):
+    if secret := sent_key(request):
         return service.keys.find(secret)
     return _of_session(request, service, SESSION_COOKIE, "query")
 
@@ -59,7 +59,7 @@ def _of_session(request: Request, service: Service, cookie: str, scope: Scope) -
     return key.model_copy(update={"scopes": (scope,)}) if key and scope in key.scopes else None
 
 
-def _secret_of(request: Request) -> str:
+def sent_key(request: Request) -> str:
     return request.headers.get("X-API-Key", "").strip(" \t") or _bearer(request.headers.get("Authorization", ""))
 
 
@@ -75,13 +75,25 @@ def require(request: Request, service: Service, scope: Scope, *, looks_at_parame
 
 
 def _require_key(request: Request, service: Service, scope: Scope) -> None:
-    by_session = scope == "admin" and not _secret_of(request)
+    by_session = scope == "admin" and not sent_key(request)
     key = (find_admin(request, service) if by_session else None) or find_caller(request, service)
     if key is None:
         raise Unauthorised
     request.state.key_id = key.id
     if scope not in key.scopes:
         raise Forbidden("scope_missing", f"This key does not have the scope {scope}.")
+
+
+def may_still(request: Request, service: Service, scope: Scope) -> bool:
+    """Whether what let this request in would do so now: for answers that last. Asking is no use of key or log-in."""
+    key_id: str | None = caller_of(request)
+    if not sent_key(request):
+        cookie, sessions = SESSION_COOKIE, service.sessions
+        if scope == "admin":
+            cookie, sessions = ADMIN_COOKIE, service.admin_sessions
+        key_id = sessions.glance(request.cookies.get(cookie, ""))
+    key = service.keys.glance(key_id) if key_id else None
+    return key is not None and scope in key.scopes
 
 
 def refuse_parameters_without_effect(request: Request, *, some: bool = False) -> None:

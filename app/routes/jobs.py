@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request, Response
 
-from app.http.dependencies import AdminKey, ServiceDep, caller_of
+from app.http.dependencies import AdminKey, ServiceDep, caller_of, may_still
 from app.http.described import refuses
 from app.http.event_stream import EVENT_STREAM_TYPE, STILL_HERE, EventStream, event_text
 from app.jobs import StoredJob
@@ -62,7 +62,7 @@ async def follow_job(request: Request, service: ServiceDep, job_id: str) -> Resp
     """A rebuild as it goes on."""
     await service.job_streams.look(job_id)  # raises for a job that there is not
     caller = caller_of(request)
-    return EventStream(_events(service, job_id, caller), service.job_streams.enter(caller))
+    return EventStream(_events(request, service, job_id), service.job_streams.enter(caller))
 
 
 @router.delete(
@@ -78,10 +78,10 @@ async def cancel_job(service: ServiceDep, job_id: str) -> Response:
     return Response(content, media_type="application/json")
 
 
-async def _events(service: Service, job_id: str, caller: str) -> AsyncIterator[str]:
+async def _events(request: Request, service: Service, job_id: str) -> AsyncIterator[str]:
     def goes_on() -> bool:
-        """A key that was revoked or has expired sees nothing more, and nobody keeps a service from ending."""
-        return not service.draining and (not service.keys.enforced or service.keys.glance(caller) is not None)
+        """Who could not ask now sees nothing more, and nobody keeps a service from ending."""
+        return not service.draining and (not service.keys.enforced or may_still(request, service, "admin"))
 
     async for job in service.job_streams.follow(job_id, goes_on):
         if job is None:

@@ -39,6 +39,9 @@ from outputs.tracing import Tracing
 
 router = APIRouter(include_in_schema=False)
 
+ASKED = (*StudyQuery.model_fields, *Drawing.NAMES)
+"""What the address of an answer may ask."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
@@ -78,19 +81,19 @@ async def _report(request: Request, service: Service, asked: _Asked) -> SearchAn
 
 
 @router.get("/answers/{name}.json")
-@page
+@page(*ASKED)
 async def show_json(request: Request, service: ServiceDep, name: str) -> Response:
     return await _document(request, service, name, "application/json", "json", _as_json)
 
 
 @router.get("/answers/{name}.csv")
-@page
+@page(*ASKED)
 async def show_csv(request: Request, service: ServiceDep, name: str) -> Response:
     return await _document(request, service, name, "text/csv", "csv", lambda report, _: answer_csv(report))
 
 
 @router.get("/answers/{name}.pdf")
-@page
+@page(*ASKED)
 async def show_pdf(request: Request, service: ServiceDep, name: str) -> Response:
     """One page of A4."""
 
@@ -101,7 +104,7 @@ async def show_pdf(request: Request, service: ServiceDep, name: str) -> Response
 
 
 @router.get("/answers/{name}.svg")
-@page
+@page(*ASKED)
 async def show_svg(request: Request, service: ServiceDep, name: str) -> Response:
     """The ECG alone, true to scale."""
 
@@ -112,7 +115,7 @@ async def show_svg(request: Request, service: ServiceDep, name: str) -> Response
 
 
 @router.get("/answers/{name}/samples")
-@page
+@page("lead")
 async def show_samples(request: Request, service: ServiceDep, name: str) -> Response:
     """One lead as numbers, for a closer look: seconds and millivolt."""
     lead = request.query_params.get("lead", "")
@@ -131,7 +134,7 @@ def samples_json(tracing: Tracing, lead: str) -> bytes:
 
 
 @router.get("/answers/{name}")
-@page
+@page(*ASKED)
 async def show_answer(request: Request, service: ServiceDep, name: str) -> Response:
     """The answer, beside the studies that its address asks for."""
     asked = _asked(request, service, name)
@@ -168,7 +171,7 @@ def _page(service: Service, name: str, asked: _Asked, report: SearchAnswer) -> s
 
 
 @router.get("/beside")
-@page
+@page("of", twice="of")
 async def show_beside(request: Request, service: ServiceDep) -> Response:
     """Two kept answers, as `of` names them twice."""
     owner, names = owner_of(request, service), request.query_params.getlist("of")
@@ -197,31 +200,34 @@ def _beside(service: Service, names: Sequence[str], two: Sequence[KeptAnswer]) -
 
 
 @router.get("/uploads/{name}")
-@page
+@page()
 async def show_upload(request: Request, service: ServiceDep, name: str) -> Response:
     """Several ECGs that came together."""
     owner = owner_of(request, service)
     upload = service.kept.get(owner, name)
     if not isinstance(upload, KeptUpload):
         raise AnswerGone(service.settings.kept_answers_minutes)
-    rows = await asyncio.to_thread(_rows, service, owner, upload)
+    found = [
+        answer if isinstance(answer, Problem) else _kept_or_gone(service, owner, answer) for answer in upload.answers
+    ]
+    rows = await asyncio.to_thread(_rows, upload, found)
     asked = address("", upload.asked)
     return HTMLResponse(render("upload.html", rows=rows, asked=asked, with_keys=service.keys.enforced))
 
 
-def _rows(service: Service, owner: str, upload: KeptUpload) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for answer in upload.answers:
-        if isinstance(answer, Problem):
-            rows.append({"problem": answer})
-            continue
-        try:
-            kept = service.kept.get(owner, answer)
-        except AnswerGone as gone:
-            rows.append({"problem": problem_of(gone)})
-        else:
-            rows.append({"name": answer, "answer": kept.report})
-    return rows
+def _kept_or_gone(service: Service, owner: str, name: str) -> KeptAnswer | Problem:
+    try:
+        kept: KeptAnswer = service.kept.get(owner, name)
+    except AnswerGone as gone:
+        return problem_of(gone)
+    return kept
+
+
+def _rows(upload: KeptUpload, found: Sequence[KeptAnswer | Problem]) -> list[dict[str, Any]]:
+    return [
+        {"problem": one} if isinstance(one, Problem) else {"name": name, "answer": one.report}
+        for name, one in zip(upload.answers, found, strict=True)
+    ]
 
 
 def _as_json(report: SearchAnswer, _: _Asked) -> str:

@@ -45,14 +45,14 @@ _COLOURS = (
 
 
 @router.get(UI_PAGE)
-@page
+@page()
 async def show_components(request: Request, service: ServiceDep) -> Response:
     """All of them."""
     return HTMLResponse(await asyncio.to_thread(_written, Drawing.of(request.query_params)))
 
 
 @router.get(f"{UI_PAGE}/samples")
-@page
+@page()
 async def show_invented_samples(request: Request, service: ServiceDep) -> Response:
     """One lead of the invented tracing."""
     lead = request.query_params.get("lead", "")
@@ -62,7 +62,7 @@ async def show_invented_samples(request: Request, service: ServiceDep) -> Respon
 
 
 @router.get(f"{UI_PAGE}/picture")
-@page
+@page()
 async def show_invented_picture(request: Request, service: ServiceDep) -> Response:
     """What stands for a still of an echo clip: a grey sector."""
     sector = '<path d="M50 5 90 80A85 85 0 0 1 10 80Z" fill="#777"/><circle cx="50" cy="55" r="18" fill="#222"/>'

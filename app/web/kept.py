@@ -7,13 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from fastapi import Request
+
 from app.answering.answered import search_answer
 from app.answering.pipeline import Answer, AnsweredEcg, Question
+from app.http.dependencies import caller_of
 from app.http.problems import Problem
 from app.service import Service
 from outputs.report import SearchAnswer
 
-_OVERHEAD_BYTES = 4096
+_OVERHEAD_BYTES = 16 * 2**10
+"""Of an answer besides its report and its drawing: verdict, facts and warnings."""
+_ROW_BYTES = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +48,16 @@ class KeptUpload:
     answers: tuple[str | Problem, ...]
     asked: Mapping[str, str]
 
-    n_bytes = _OVERHEAD_BYTES
+    @property
+    def n_bytes(self) -> int:
+        return _ROW_BYTES * (4 + len(self.answers))
 
 
-async def keep(service: Service, owner: str, answer: Answer, question: Question, request_id: str) -> str:
+async def keep(service: Service, request: Request, owner: str, answer: Answer, question: Question) -> str:
     """The name that it is kept by."""
-    written = await asyncio.to_thread(_written, answer, request_id)
+    written = await asyncio.to_thread(_written, answer, request.state.request_id)
     kept = KeptAnswer(AnsweredEcg.of(answer), question, written, datetime.now(UTC))
-    return service.kept.keep(owner, kept, kept.n_bytes)
+    return service.kept.keep(owner, kept, kept.n_bytes, caller_of(request))
 
 
 def _written(answer: Answer, request_id: str) -> bytes:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from app.answering.pipeline import Upload
 from app.http.bodies import takes_upload
-from app.http.dependencies import ServiceDep, find_caller, refuse_other_sites, require
+from app.http.dependencies import ServiceDep, caller_of, find_caller, refuse_other_sites, require
 from app.http.problems import EXPECTED, Problem, Unauthorised, noted_problem, problem_of, problem_of_validation
 from app.http.uploads import UploadForm, admit, ask, read_upload
 from app.schemas import DEFAULT_K, MAX_K, SearchQuery
@@ -97,7 +97,7 @@ async def _answered(request: Request, service: Service, form: UploadForm, filled
             raise
     else:
         response = RedirectResponse("", HTTPStatus.SEE_OTHER)
-        name = await keep(service, know_browser(request, response, service), answer, question, request.state.request_id)
+        name = await keep(service, request, know_browser(request, response, service), answer, question)
         response.headers["location"] = address(f"/answers/{name}", narrowing)
         return response
     response = RedirectResponse("", HTTPStatus.SEE_OTHER)
@@ -106,10 +106,11 @@ async def _answered(request: Request, service: Service, form: UploadForm, filled
     for one in several:
         try:
             answer = await ask(request, service, one, question)
-            answers.append(await keep(service, owner, answer, question, request.state.request_id))
+            answers.append(await keep(service, request, owner, answer, question))
         except EXPECTED as error:
             answers.append(problem_of(error))
-    name = service.kept.keep(owner, KeptUpload(tuple(answers), narrowing), KeptUpload.n_bytes)
+    several_answers = KeptUpload(tuple(answers), narrowing)
+    name = service.kept.keep(owner, several_answers, several_answers.n_bytes, caller_of(request))
     response.headers["location"] = f"/uploads/{name}"
     return response
 

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.access.sessions import BROWSER_COOKIE, SESSION_COOKIE
 from app.http.bodies import takes_at_most
-from app.http.dependencies import ServiceDep, caller_of, refuse_other_sites
+from app.http.dependencies import ServiceDep, caller_of, refuse_other_sites, sent_key
 from app.service import Service
 from app.web import render
 from app.web.login import LOGIN_BYTES, forget_cookie, key_of_form, set_cookie
@@ -58,7 +58,8 @@ def owner_of(request: Request, service: Service) -> str:
     Empty for a browser that is not known yet: nothing is kept for that one.
     """
     if service.keys.enforced:
-        token = request.cookies.get(SESSION_COOKIE, "")
+        # A cookie counts where it let the request in: beside a key in a header it may be anything.
+        token = "" if sent_key(request) else request.cookies.get(SESSION_COOKIE, "")
         return _owner_of_session(token) if token else f"key:{caller_of(request)}"
     browser = request.cookies.get(BROWSER_COOKIE, "")
     return f"browser:{_hashed(browser)}" if len(browser) == _BROWSER_LETTERS else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from difflib import get_close_matches
 from functools import wraps
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +12,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.http.dependencies import require
-from app.http.problems import EXPECTED, Unauthorised, noted_problem
+from app.http.problems import EXPECTED, MAX_COMPARED, InvalidParameter, Unauthorised, noted_problem
 from app.service import Service
 from app.settings import Settings
 from app.web import render
@@ -19,16 +20,32 @@ from app.web import render
 Page = Callable[..., Awaitable[Response]]
 
 
-def page(show: Page) -> Page:
+def page(*takes: str, twice: str = "") -> Callable[[Page], Page]:
     """A page behind the scope `query`. Stands below the route's own line; its function has `request` and `service`.
 
-    Who is not logged in gets the log-in form, and a refusal is a page as well.
+    takes: the parameters of its address, each at most once but for `twice`; another one is refused, since it would be
+    dropped without a word. Who is not logged in gets the log-in form, and a refusal is a page as well.
     """
+    return lambda show: _shown(show, frozenset(takes), twice)
 
+
+def _refuse_without_effect(request: Request, takes: frozenset[str], twice: str) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    if unknown := set(names) - takes:
+        alike = get_close_matches(min(unknown)[:MAX_COMPARED].lower(), takes, n=1)
+        hint = f"Is {alike[0]} meant?" if alike else ""
+        raise InvalidParameter("invalid_parameter", "This address does not take one of its parameters.", hint=hint)
+    once = [name for name in names if name != twice]
+    if len(set(once)) < len(once):
+        raise InvalidParameter("invalid_parameter", "A parameter in the address comes twice.")
+
+
+def _shown(show: Page, takes: frozenset[str], twice: str) -> Page:
     @wraps(show)
     async def shown(request: Request, service: Service, **given: Any) -> Response:
         try:
             require(request, service, "query", looks_at_parameters=True)
+            _refuse_without_effect(request, takes, twice)
             return await show(request=request, service=service, **given)
         except Unauthorised as problem:
             noted_problem(request, problem)

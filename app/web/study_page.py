@@ -22,7 +22,7 @@ _NAME_LETTERS = 22
 
 
 @router.get("/studies/{study_id}")
-@page
+@page("of")
 async def show_study_page(request: Request, service: ServiceDep, study_id: str) -> Response:
     """Measurements, findings and views of one study. `of`: the answer to go back to."""
     snapshot = service.retriever.current  # held, so that a swap does not close its generation while it is read
