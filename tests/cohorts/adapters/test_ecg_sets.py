@@ -155,7 +155,7 @@ def test_uk_biobank_without_a_table_is_ecgs_alone(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "lines", "splits"),
     [
-        ("ptb-xl", "ecg_id,patient_id,fold,default_split\n1,1,10,test\n2,1,10,test\n3.0,2,1,train\n", "test train"),
+        ("ptb-xl", "ecg_id,patient_id,fold,default_split\n1.0,1,10,test\n2.0,1,10,test\n3.0,2,1,train\n", "test train"),
         ("ptb-xl", "ecg_id,fold\n1,9\n2,9\n5,3\n", "val train"),
         ("code15", "exam_id,patient_id,fold,default_split\n1000,500,1,train\n1001,500,1,train\n", "train"),
         ("uk-biobank", "eid,split\n1000000,calibration\n1000001,valid\n", "calibration val"),
