@@ -110,7 +110,7 @@ def _rows_of(path: Path, studies: pd.DataFrame, source: Source) -> _Read:
     read, n_rows = _Read(), 0
     patients, named = frozenset(studies["patient_id"]), frozenset(studies["measurement_id"])
     wanted = {*_BOUNDS, *TEXTS}
-    for piece in source_rows(path, _COLUMNS, ("unit",)):
+    for piece in source_rows(path, _COLUMNS, ("unit",), free=("result",)):
         n_rows += len(piece)
         piece = piece.assign(**{name: whole(piece[name]) for name in IDS if name in piece})
         read.others.update(named.intersection(piece["measurement_id"][~piece["subject_id"].isin(patients)]))

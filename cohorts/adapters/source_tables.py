@@ -11,7 +11,7 @@ import csv
 import difflib
 import gzip
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,13 +36,15 @@ def read_source_table(path: Path, wanted: Iterable[str], optional: Iterable[str]
     return pd.concat(pieces, ignore_index=True)
 
 
-def source_rows(path: Path, wanted: Iterable[str], optional: Iterable[str] = ()) -> Iterator[pd.DataFrame]:
+def source_rows(
+    path: Path, wanted: Iterable[str], optional: Iterable[str] = (), *, free: Collection[str] = ()
+) -> Iterator[pd.DataFrame]:
     """As `read_source_table`, some rows at a time, of a table that is too large to be held; at least one frame.
 
-    The index counts the table's rows from 0, over all pieces.
+    The index counts the table's rows from 0, over all pieces. free: those of `wanted` that may hold several lines.
     """
     wanted = list(wanted)
-    one_line = dict.fromkeys(wanted)
+    one_line = [name for name in dict.fromkeys(wanted) if name not in free]
     with _opened(path) as (names, rows):
         found = {name: column_named(name, names) for name in (*wanted, *optional)}
         for name in wanted:

@@ -83,6 +83,8 @@ def test_a_quote_that_does_not_close_never_swallows_rows(tmp_path, text, row):
 def test_text_of_several_lines_stays_where_text_may_stand(tmp_path):
     text = rows('p1,40,"Sinus rhythm, left axis,\nno change, as before"', 'p2,50,"said ""no"""')
     found = read_source_table(table(tmp_path, text), ("id", "ef"), ("note",))
+    (piece,) = source_tables.source_rows(table(tmp_path, text), ("id", "note"), free=("note",))
+    assert piece["note"].to_list() == found["note"].to_list()
     assert found["note"].to_list() == ["Sinus rhythm, left axis,\nno change, as before", 'said "no"']
 
 
