@@ -17,10 +17,11 @@ from pydantic import ValidationError
 
 from app.schemas import ReadQuery
 from cli.advice import in_options
+from cohorts.columns import holds_rows
 from ground.disk import words_of
 from ground.errors import Refusal
 from ground.progress import Progress, silent
-from inputs.ecg.formats.text import is_numeric
+from inputs.ecg.formats.text import encoding_of, is_numeric
 from inputs.ecg.grouped import files_below, first_files
 from inputs.ecg.leads import lead_from_name
 from inputs.limits import MAX_COHORT_TABLE_BYTES
@@ -106,11 +107,19 @@ def _table_of_paths(path: Path) -> str | None:
         with open_regular_file(path) as file:
             if file.size > MAX_COHORT_TABLE_BYTES:
                 return None
-            text = file.read().decode("utf-8-sig")
-    except (Refusal, UnicodeDecodeError):
+            content = file.read()
+    except Refusal:
         return None
     except OSError as error:
         raise InputsRefused("table_unreadable", f"{path.name} cannot be read: {words_of(error)}.") from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        encoding = encoding_of(content)
+        if PATH not in _header(content.decode(encoding, "replace")):
+            return None
+        sentence = f"{path.name} is a list of ECGs and not in UTF-8, but looks like {encoding.upper()}."
+        raise InputsRefused("table_encoding", sentence, hint="Save it as UTF-8.") from None
     if PATH in _header(text):
         return text
     if (meant := _meant_for_paths(path, text)) is not None:
@@ -151,6 +160,11 @@ def _listed(table: Path, text: str, options: Mapping[str, Any]) -> list[Input]:
     inputs: list[Input] = []
     wrong: dict[str, list[int]] = {}
     for number, cells in enumerate(_rows(table, text), start=1):
+        told = [cell.strip() for name, cell in zip(names, cells, strict=False) if name in TOLD]
+        if any(len(cell.splitlines()) > 1 for cell in told) or any(
+            holds_rows(cell, cells[0], len(names)) for cell in cells
+        ):
+            raise _open_quote(table, number)
         row = dict(zip(names, cells, strict=False))
         try:
             inputs.append(_input_of(table, row, len(cells) == len(names), options))
@@ -169,12 +183,21 @@ def _listed(table: Path, text: str, options: Mapping[str, Any]) -> list[Input]:
 
 def _rows(table: Path, text: str) -> Iterator[list[str]]:
     """Those below the header; blank lines count for nothing."""
-    rows = (row for row in csv.reader(io.StringIO(text, newline="")) if len(row) > 1 or "".join(row).strip())
-    next(rows, None)
+    read = csv.reader(io.StringIO(text, newline=""), strict=True)
+    number = -1  # the header is 0
     try:
-        yield from rows
-    except csv.Error as error:
-        raise InputsRefused("table_unreadable", f"{table.name} is no CSV that can be read: {error}.") from None
+        for row in read:
+            if len(row) > 1 or "".join(row).strip():
+                number += 1
+                if number:
+                    yield row
+    except csv.Error:
+        raise _open_quote(table, number + 1) from None
+
+
+def _open_quote(table: Path, number: int) -> InputsRefused:
+    sentence = f"Row {number} of {table.name} has a quote that does not close, or text behind a closing one."
+    return InputsRefused("quote_open", sentence, hint="A cell that holds a quote is quoted, and the quote doubled.")
 
 
 def _input_of(table: Path, row: Mapping[str, str], whole: bool, options: Mapping[str, Any]) -> Input:

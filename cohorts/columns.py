@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import IO
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from inputs import limits
 from inputs.errors import UnreadableFile
 
+_ONE_QUOTE = "A cell that holds a quote is quoted, and the quote doubled."
 _CELLS_AT_ONCE = 4_000_000
 """Of a CSV, ignored columns included."""
 PARSER_ERRORS = (
@@ -93,7 +95,10 @@ def whole_rows(name: str, rows: Iterable[list[str]], n_cells: int, *, first: int
 
     first: the number of the first of them, of which the header has 0.
     """
-    for place, row in enumerate((row for row in rows if len(row) > 1 or "".join(row).strip()), start=first):
+    place = first - 1
+    there = (row for row in rows if len(row) > 1 or "".join(row).strip())
+    while (row := _next_row(name, there, place + 1)) is not None:
+        place += 1
         if len(row) != n_cells:
             cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
             raise UnreadableFile(
@@ -101,7 +106,35 @@ def whole_rows(name: str, rows: Iterable[list[str]], n_cells: int, *, first: int
                 f"Row {place} of {name} has {cells}, its header {n_cells}; cells that hold a comma need quotes.",
                 hint="A number with a decimal comma holds one.",
             )
+        if any(holds_rows(cell, row[0], n_cells) for cell in row):
+            sentence = f"A cell in row {place} of {name} holds the rows below it"
+            raise UnreadableFile("quote_open", f"{sentence}: a quote that opens there does not close.", hint=_ONE_QUOTE)
         yield row
+
+
+def _next_row(name: str, rows: Iterator[list[str]], place: int) -> list[str] | None:
+    """None after the last. Raises UnreadableFile, which says the row, for what the reader cannot tell cells in."""
+    try:
+        return next(rows, None)
+    except csv.Error as error:
+        sentence = f"Row {place} of {name} has a quote that does not close, text behind a closing one or a huge cell."
+        raise UnreadableFile("quote_open", sentence, hint=_ONE_QUOTE) from error
+
+
+def holds_rows(cell: str, first_cell: str, n_cells: int) -> bool:
+    """Whether the lines of a cell are rows: as many commas as theirs, and after each end of line a cell as the first.
+
+    Free text has line ends and commas too, but no line that begins as an id of this table does.
+    """
+    below = [line for line in cell.replace("\r\n", "\n").split("\n")[1:] if line.strip()]
+    if not below or cell.count(",") != len(below) * (n_cells - 1):
+        return False
+    return all(_form(line.partition(",")[0]) == _form(first_cell.partition("\n")[0]) for line in below)
+
+
+def _form(text: str) -> str:
+    """`p0012` and `q7` alike: runs of figures and of letters."""
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", text.strip()))
 
 
 def parquet_columns(

@@ -7,6 +7,7 @@ business. Each rule returns what breaks it.
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,6 +40,9 @@ def contradictions(
         sentence = f"The same {' and '.join(key)} stands in more than one row"
         problems += found_rows(code, sentence, table, frame.duplicated(key), first_like=rows_like(frame, key))
 
+    for table, frame, what in (("ecgs", ecgs, "An ECG"), ("echos", echos, "A clip")):
+        problems += _file_of_two(frame, table, what)
+
     owner = studies.drop_duplicates("study_id").set_index("study_id")["patient_id"]
     problems += of_no_study(echos, owner, "echos")
     if "study_id" in ecgs:
@@ -48,6 +52,17 @@ def contradictions(
     twice = distinct.loc[distinct.duplicated("patient_id", keep=False), "patient_id"]
     sentence = "The patient is in more than one split"
     return problems + found_rows("patient_in_two_splits", sentence, "splits", splits["patient_id"].isin(twice))
+
+
+def _file_of_two(frame: pd.DataFrame, table: str, what: str) -> list[CohortFinding]:
+    """Rows that name what an earlier row of another patient names: a file or, of an array of many, the same row."""
+    key = ["path", *(column for column in ("row", "dataset", "exam") if column in frame)]
+    there = frame[[*key, "patient_id"]].assign(path=frame["path"].map(posixpath.normpath))
+    first = rows_like(there, key)
+    patients = there["patient_id"].to_numpy()
+    of_two = (patients != patients[first]) & (frame["path"] != "").to_numpy()
+    sentence = f"{what} is of two patients: an earlier row names the same file"
+    return found_rows("file_of_two_patients", sentence, table, of_two, first_like=first)
 
 
 def of_no_study(frame: pd.DataFrame, owner: pd.Series, table: str) -> list[CohortFinding]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from cohorts import Cohort, CohortFinding
 from embedding.ecgs import read_source
 from embedding.local import LACKING_HERE, Reader, in_order, reading
@@ -55,6 +57,7 @@ def _named(cohort: Cohort) -> Iterator[_Named]:
 
 def _read(table: str, file: File, reader: Reader) -> None:
     if table == "ecgs":
-        read_source(file, reader)
+        if not np.isfinite(read_source(file, reader).signal_mv).any():
+            raise InputError("no_samples", "The ECG has no sample in any lead.")
     else:
         reader.read_echo(file)

@@ -8,7 +8,7 @@ made-up tree of the same shape in the tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,14 +113,18 @@ def splits_by_hash(patient_ids: Iterable[str]) -> pd.DataFrame:
 
 def found_below(folder: Path, name: str, *, depth: int = 3) -> Path | None:
     """The first file of that name, in either case of its letters, in a folder or at most `depth` folders below it."""
+    return next(all_below(folder, name, depth=depth), None)
+
+
+def all_below(folder: Path, name: str, *, depth: int = 3) -> Iterator[Path]:
+    """As `found_below` every one, those of fewer folders first."""
     level = [folder]
     for _ in range(depth + 1):
         entries = [sorted(here.iterdir()) for here in level]
         for entry in (entry for there in entries for entry in there):
             if entry.name.lower() == name.lower() and entry.is_file():
-                return entry
+                yield entry
         level = [entry for there in entries for entry in there if entry.is_dir() and len(there) <= _MOST_IN_FOLDER]
-    return None
 
 
 _MOST_IN_FOLDER = 1000

@@ -51,8 +51,23 @@ def worded(texts: pd.Series, words: Mapping[str, str], column: str, table: str) 
 
 
 def whole(texts: pd.Series) -> pd.Series:
-    """`15709.0` as `15709`: many a table writes its ids as floating-point numbers."""
-    return texts.str.removesuffix(".0")
+    """`15709.0` as `15709` where every known cell of the column is written so, as in a column of floats.
+
+    Beside other cells `1.0` is an id of its own, such as the first of version 1.
+    """
+    return texts.str.removesuffix(".0") if written_as_floats(texts) else texts
+
+
+def written_as_floats(texts: pd.Series) -> bool:
+    """Whether a column says something, and `15709.0` and its like alone."""
+    known = texts[texts != ""]
+    return len(known) > 0 and bool(known.str.fullmatch(r"[0-9]+\.0").all())
+
+
+def told_whole(columns: Mapping[str, pd.Series]) -> dict[str, str]:
+    """For `cohort.json`: which columns of ids `whole` read as whole numbers; nothing where none was."""
+    names = [name for name, texts in columns.items() if written_as_floats(texts)]
+    return {"ids": f"written as floating-point numbers, read as whole ones: {', '.join(names)}"} if names else {}
 
 
 def yes_or_no(texts: pd.Series) -> pd.Series:

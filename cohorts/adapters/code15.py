@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cohorts.adapters.base import DataSet, Gathered, Skipped, Source, found_or_refused, left_out
-from cohorts.adapters.cells import check_ids, refuse_rows, whole, yes_or_no
+from cohorts.adapters.cells import check_ids, refuse_rows, told_whole, whole, yes_or_no
 from cohorts.adapters.folds import splits_of
 from cohorts.adapters.source_tables import read_source_table
 from cohorts.columns import PARSER_ERRORS
@@ -69,6 +69,7 @@ def _gather(source: Source) -> Gathered:
             "labels": f"statements of the data set's own ({', '.join(name for name in _YES_OR_NO if name in table)}); "
             "none of echo",
             "unit": "millivolt, as the authors' code takes them (volts times 1,000); the data set itself states none",
+            **told_whole({name: table[name] for name in ("exam_id", "patient_id")}),
         },
         skipped=(
             *left_out("its part is not there", path.name, absent),

@@ -18,18 +18,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cohorts.adapters.base import DataSet, Gathered, Skipped, Source, found_below, left_out
+from cohorts.adapters.base import DataSet, Gathered, Skipped, Source, all_below, found_below, left_out
 from cohorts.adapters.base import found_or_refused as found
-from cohorts.adapters.cells import check_ids, check_numbers, refuse_rows, whole, worded, yes_or_no
+from cohorts.adapters.cells import check_ids, check_numbers, refuse_rows, told_whole, whole, worded, yes_or_no
 from cohorts.adapters.folds import splits_of
 from cohorts.adapters.lead_scale import read_lead_scale
-from cohorts.adapters.source_tables import read_source_table
+from cohorts.adapters.source_tables import columns_of, read_source_table
 from cohorts.tables import CohortError
 from ground.findings import SHD_FLAGS
 from inputs.records import STANDARD_LEADS
 
 _TABLE = "echonext_metadata_100k.csv"
-_RATE_HZ = 250
+_RATE_HZ, _SAMPLES = 250, 2500
 _SPLITS = ("train", "val", "test", "no_split")
 _WANTED = ("ecg_key", "patient_key", "split", "age_at_ecg", "sex", "lvef_value", *SHD_FLAGS)
 _NUMBERS = {
@@ -62,6 +62,7 @@ _FLAG_WORDS = {"0": "false", "1": "true", "true": "true", "false": "false"}
 def _gather(source: Source) -> Gathered:
     """Each ECG a study of its own that it names: the data set tells neither times nor which ECGs share an echo."""
     path = found(source.folder, _TABLE, "EchoNext")
+    _check_table(source.folder, path)
     table = read_source_table(path, _WANTED, (*_NUMBERS, "location_setting", *_OF_ECG, *_OF_STUDY))
     check_ids(table["ecg_key"], "ecg_key", path.name)
     refuse_rows("id_missing", "patient_key is empty", path.name, table["patient_key"] == "")
@@ -98,7 +99,7 @@ def _gather(source: Source) -> Gathered:
         splits=ecgs.assign(split=splits)[kept][["patient_id", "split"]].drop_duplicates(),
         ecgs=ecgs[kept].reset_index(drop=True),
         studies=studies[kept].reset_index(drop=True),
-        about=_about(source, told),
+        about=_about(source, told) | told_whole({name: table[name] for name in ("ecg_key", "patient_key")}),
         skipped=tuple(skipped),
         warnings=() if "lead-scale" in source.files else (_RELATIVE,),
         own={
@@ -106,6 +107,24 @@ def _gather(source: Source) -> Gathered:
             "studies": tuple(column for column in _OF_STUDY if column in studies),
         },
     )
+
+
+def _check_table(folder: Path, path: Path) -> None:
+    """Raises CohortError where another table lies below the folder, and where rows are not in the order of its index.
+
+    The first column has no name and numbers the rows as they were released, as those of the arrays are.
+    """
+    others = [each for each in all_below(folder, _TABLE) if each != path]
+    if others:
+        both = " and ".join(each.relative_to(folder).as_posix() for each in (path, others[0]))
+        hint = "Name the folder of one version, with one table in it."
+        raise CohortError("table_twice", f"There is more than one table of EchoNext: {both}.", hint=hint)
+    names = columns_of(path)
+    if names and names[0] == "" and names.count("") == 1:
+        place = pd.to_numeric(read_source_table(path, (), ("",))[""], errors="coerce")
+        sentence = "The rows are not in the order of their index, the column without a name"
+        hint = "Only their order pairs them with the arrays: take the table as it was released."
+        refuse_rows("rows_sorted_anew", sentence, path.name, ~(place.diff().fillna(1) > 0), hint=hint)
 
 
 def _check_array(array: Path, rows: int, split: str) -> None:
@@ -122,6 +141,9 @@ def _check_array(array: Path, rows: int, split: str) -> None:
         raise CohortError(
             "array_unreadable", f"{array.name} has the shape {shape}; (ECGs, 1, samples, 12) is EchoNext's."
         )
+    if shape[2] != _SAMPLES:
+        sentence = f"{array.name} holds {shape[2]} samples of each ECG; EchoNext's have {_SAMPLES}, at {_RATE_HZ} Hz."
+        raise CohortError("array_of_other_rate", sentence, hint="Take the array as it was released.")
     if shape[0] != rows:
         raise CohortError(
             "array_of_other_length",

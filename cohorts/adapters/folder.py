@@ -36,7 +36,7 @@ def _gather(source: Source) -> Gathered:
         sentence = f"The folder holds {n_ecgs} ECGs and {n_studies} echo studies, and nothing says whose they are."
         raise CohortError("table_needed", sentence, hint=NEEDED)
     path = source.files["table"]
-    table, own, unkept = read_own_table(path, source.columns)
+    table, own, unkept, told_ids = read_own_table(path, source.columns)
     places = {name: source.roots.get(name, source.folder) for name in ("ecg", "echo")} | dict(source.roots)
     for column, root in (("ecg_path", "ecg"), ("echo_path", "echo")):
         table[column] = _below_roots(table[column], root, places, column, path.name)
@@ -56,7 +56,7 @@ def _gather(source: Source) -> Gathered:
     of_nobody = (table[list(_OF_PATIENT)] != "").any(axis=1) & ~idle
     of_nobody &= ~table["patient_id"].isin(table["patient_id"][has_study])
     skipped += left_out("its age and sex: kept with studies, and the patient has none", path.name, of_nobody)
-    ecg = table["ecg_id"].where(table["ecg_id"] != "", ecg_file.map(_id_of)).where(ecg_file != "", "")
+    ecg = table["ecg_id"].where(table["ecg_id"] != "", _ids_of(ecg_file)).where(ecg_file != "", "")
     stated = _stated(table, ecg, study)
     elsewhere = (ecg != "") & (study != "") & (ecg.map(stated) != study)
     reason = "its pair: an ECG has one study, and of those that its rows name another is nearer or comes first"
@@ -77,7 +77,7 @@ def _gather(source: Source) -> Gathered:
         studies=with_own(_studies(table[has_study], study[has_study], path.name), "studies", beside)
         if has_study.any()
         else None,
-        about={"splits": told, "pairs": _told_pairs(ecgs), "columns": dict(source.columns)},
+        about={"splits": told, "pairs": _told_pairs(ecgs), "columns": dict(source.columns), **told_ids},
         skipped=tuple(skipped),
         own={name: tuple(map(str, columns)) for name, columns in beside.items()},
     )
@@ -180,6 +180,13 @@ def _stated(table: pd.DataFrame, ecg: pd.Series, study: pd.Series) -> pd.Series:
     ).abs()
     pairs = pd.DataFrame({"ecg": ecg, "study": study, "apart": apart})[(ecg != "") & (study != "")]
     return pairs.sort_values("apart", kind="stable").drop_duplicates("ecg").set_index("ecg")["study"]
+
+
+def _ids_of(paths: pd.Series) -> pd.Series:
+    """See `_id_of`; a short name of each of several files that would have one id, such as `a/b.hea` and `a_b.hea`."""
+    ids = paths.map(_id_of)
+    several = paths.groupby(ids).transform("nunique") > 1
+    return ids.where(~several, paths.map(lambda path: f"file-{short_name_of(path)}"))
 
 
 def _id_of(path: str) -> str:

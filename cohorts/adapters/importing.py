@@ -18,8 +18,11 @@ from cohorts.check import CohortReport
 from cohorts.opened import check_cohort
 from cohorts.tables import TABLES, CohortError, TableName, required_columns, write_cohort_tables
 from ground.disk import hold, write_whole
+from ground.findings import SHD_FLAGS
 
 REPORT = "import.json"
+_MANY = 30
+"""Rows of which a label that is one throughout is doubted."""
 MADE = "made"
 """The folder in a cohort that holds what an adapter had to write itself."""
 
@@ -55,13 +58,33 @@ def import_cohort(data_set: DataSet, source: Source, out: Path) -> Imported:
     whose = {"data_set": data_set.name, "source": str(source.folder.resolve())}
     with _held(begun, whose):
         gathered = data_set.gather(replace(source, made=begun / MADE))
+        gathered = replace(gathered, warnings=(*gathered.warnings, *_labels_alike(gathered)))
         _write(begun, data_set, gathered, whose)
         report = check_cohort(begun)
         wrong = [problem for problem in report.problems if problem.code != "no_pairs"]
         if wrong:
-            raise wrong[0].as_error()
+            error = wrong[0].as_error()
+            hint = "Tables and rows are those of the cohort that would have been written."
+            raise CohortError(error.code, error.sentence, hint=hint)
         begun.rename(out)
     return Imported(out, gathered.skipped, gathered.about, gathered.own, report, gathered.warnings)
+
+
+def _labels_alike(gathered: Gathered) -> tuple[str, ...]:
+    """A warning of yes or no labels, and LVEF, that say the same of every ECG or study, where there are many."""
+    alike = []
+    frames: dict[TableName, pd.DataFrame | None] = {"ecgs": gathered.ecgs, "studies": gathered.studies}
+    for name, frame in frames.items():
+        if frame is None:
+            continue
+        columns = (*SHD_FLAGS, "lvef_percent", *gathered.own.get(name, ()))
+        for column in (column for column in columns if column in frame):
+            said = frame[column].dropna().astype(str).str.lower().loc[lambda cells: cells != ""]
+            value = said.iloc[0] if len(said) >= _MANY and said.nunique() == 1 else ""
+            if value in ("true", "false") or (value and column == "lvef_percent"):
+                alike.append(f"{column} {value}")
+    said_of = "Labels that say the same of every row: "
+    return (f"{said_of}{', '.join(alike)}. Was the source read as it is meant?",) if alike else ()
 
 
 @contextmanager

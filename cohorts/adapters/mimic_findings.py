@@ -2,7 +2,8 @@
 
 A finding is true or false where the examination says so and unknown where it says nothing: nothing missing counts as
 no. Thresholds are EchoNext's. Grades are words in no fixed spelling, so the first words decide: `Mild to moderate` is
-mild, `Mod-severe` at least moderate, and what says that it could not be seen is unknown.
+mild, `Mod-severe` at least moderate, and what says that it could not be seen is unknown. What is negated is no finding:
+`not significant` is absent, `not severe` may still be moderate and is unknown.
 """
 
 from __future__ import annotations
@@ -26,19 +27,30 @@ _VENA_CAVA = "ivc"
 TEXTS = (*GRADES, _VENA_CAVA)
 
 _NOT_SEEN = re.compile(r"cannot|not (?:well )?(?:seen|assessed|visuali[sz]ed)|unable|suboptimal|indeterminate")
-_LESS = re.compile(
-    r"(?:none|no\b|nl\b|normal|low normal|borderline|physiologic|trace|trivial|minimal|mild|very small|small|hyper)"
-    r"|.*\bfat pad"
+_GRADED = r"(?:mod(?:erate(?:ly)?)?|severe(?:ly)?|torrential|massive|large|(?:in)?significant(?:ly)?|depress(?:ed|ion))"
+_NEGATED = re.compile(
+    rf"(?:\b(?:not|no|non|without|never|nor|less than)\b|<)[ -]*(?:[\w-]+ ){{0,2}}(?:[\w-]+-)?{_GRADED}\b"
+    rf"|\bnon{_GRADED}\b|\binsignificant\b|\b{_GRADED} (?:\w+ )?pleural\b"
 )
-_MODERATE = re.compile(r"mod|.*(?:sever|torrential|massive|significant|large|depress)")
+_ABSENT = re.compile(r"(?:in|\bnon|\b)(?:significant|depress)")
+_MAY_BE_MODERATE = re.compile(r"\bmod|sever|torrential|massive|large|pleural|chang|interval|prior|compar")
+_NO_EFFUSION = re.compile(r"\b(?:no|without) pericardial (?:effusion|fluid)\b|\b(?:no|without) pericardial$")
+_NONE = re.compile(r"(?:none|no|nl|normal)\b")
+_LESS = re.compile(
+    r"(?:low[ -]normal|borderline|physiologic(?:al)?|trace|trivial|minimal(?:ly)?|mild(?:ly)?|very small|small"
+    r"|hyper\w*)\b|.*\bfat pad"
+)
+_MODERATE = re.compile(rf"mod(?:erate(?:ly)?)?\b|.*\b{_GRADED}\b")
 
 _RA_MMHG = (
     (re.compile(r"\(\s*5-10 ?mmhg"), 8.0),
     (re.compile(r"\(\s*10-15 ?mmhg"), 13.0),
-    (re.compile(r">\s*15 ?mmhg|dilated"), 20.0),
+    (re.compile(r">\s*15 ?mmhg|\bdilated\b"), 20.0),
     (re.compile(r"ra ?<\s*10 ?mmhg"), 5.0),
     (re.compile(r"^nl ivc|^normal"), 3.0),
 )
+_NOT_DILATED = re.compile(r"\b(?:not|no|non|without|nor)[ -](?:\w+ )?dilat\w*|\bnondilat\w*")
+_NORMAL = re.compile(r"\b(?:nl|normal)\b")
 """What the vena cava's words say of the pressure in the right atrium."""
 _MOST_RA_MMHG = 20.0
 
@@ -90,9 +102,16 @@ def at_least_moderate(grade: str) -> bool | None:
     """Of a grade in small letters: whether it is moderate or worse. None where it does not say."""
     if not grade or _NOT_SEEN.search(grade):
         return None
-    if _LESS.match(grade):
+    if _NO_EFFUSION.search(grade):
         return False
-    return True if _MODERATE.match(grade) else None
+    said = _NEGATED.sub("", grade)
+    if _LESS.match(said):
+        return False
+    if _MODERATE.match(said):
+        return None if _NONE.match(said) else True
+    if said == grade:
+        return False if _NONE.match(said) else None
+    return False if _ABSENT.search(grade) and not _MAY_BE_MODERATE.search(grade) else None
 
 
 def _words(text: object) -> str:
@@ -115,7 +134,11 @@ def _measured_stenosis(said: pd.DataFrame) -> pd.Series:
 
 def _right_atrium_mmhg(vena_cava: str) -> float:
     """NaN where the words do not say."""
-    return next((mmhg for words, mmhg in _RA_MMHG if words.search(vena_cava)), np.nan)
+    said = _NOT_DILATED.sub("", vena_cava)
+    mmhg = next((mmhg for words, mmhg in _RA_MMHG if words.search(said)), np.nan)
+    if mmhg == _MOST_RA_MMHG and (said != vena_cava or _NORMAL.search(said)):
+        return np.nan  # dilated and not, or dilated and normal
+    return mmhg
 
 
 def _yes_no(yes: pd.Series, no: pd.Series) -> pd.Series:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from cohorts.adapters.base import DataSet, Gathered, Skipped, Source, found_below, left_out, splits_by_hash
 from cohorts.adapters.cells import check_ids, refuse_rows, whole
-from cohorts.adapters.mimic_measurements import Measured, read_measured
+from cohorts.adapters.mimic_measurements import IDS, Measured, read_measured
 from cohorts.adapters.source_tables import read_source_table
 from cohorts.adapters.there import files_there
 from cohorts.tables import CohortError, TableName
@@ -71,7 +71,7 @@ def _place(source: Source, root: str, table: str) -> Path | None:
 
 
 def _ecgs(path: Path, source: Source) -> tuple[pd.DataFrame, list[Skipped]]:
-    table = read_source_table(path, ("subject_id", "study_id", "ecg_time", "path"))
+    table = _read(path, ("subject_id", "study_id", "ecg_time", "path"))
     _check(table, "study_id", path.name)
     there = files_there(path.parent, table["path"] + ".hea", source)
     _some_there(there, path.name, "ECGs")
@@ -95,12 +95,14 @@ def _echos(path: Path, source: Source) -> tuple[pd.DataFrame, pd.DataFrame, list
     if measurements is not None:
         measured = read_measured(measurements, studies, source)
         stress, skipped = measured.stress, [*measured.skipped]
+        for reason, rows in measured.unfound.items():
+            skipped += left_out(reason, _STUDIES, rows)
         studies = studies.merge(measured.values, left_on="study_id", right_index=True, how="left")
         about |= _labels(measured)
     is_stress = studies["study_id"].isin(stress)
     skipped += left_out("a stress echo, which is not of a heart at rest", _STUDIES, is_stress)
 
-    table = read_source_table(path, ("subject_id", "study_id", "acquisition_datetime", "dicom_filepath"))
+    table = _read(path, ("subject_id", "study_id", "acquisition_datetime", "dicom_filepath"))
     _check(table, "dicom_filepath", path.name)
     there = files_there(path.parent, table["dicom_filepath"], source)
     _some_there(there, path.name, "clips")
@@ -126,16 +128,22 @@ def _echos(path: Path, source: Source) -> tuple[pd.DataFrame, pd.DataFrame, list
 
 def _studies(folder: Path) -> pd.DataFrame:
     path = folder / _STUDIES
-    table = read_source_table(path, ("subject_id", "study_id", "study_datetime"), ("measurement_id",))
+    table = _read(path, ("subject_id", "study_id", "study_datetime"), ("measurement_id",))
     _check(table, "study_id", path.name)
     return pd.DataFrame(
         {
             "patient_id": table["subject_id"],
             "study_id": table["study_id"],
             "acquired_at": _iso(table["study_datetime"]),
-            "measurement_id": whole(table.get("measurement_id", pd.Series("", index=table.index))),
+            "measurement_id": table.get("measurement_id", pd.Series("", index=table.index)),
         }
     )
+
+
+def _read(path: Path, wanted: tuple[str, ...], optional: tuple[str, ...] = ()) -> pd.DataFrame:
+    """As `read_source_table`. Ids may be written as floating-point numbers: in one table all, in another none."""
+    table = read_source_table(path, wanted, optional)
+    return table.assign(**{name: whole(table[name]) for name in IDS if name in table})
 
 
 def _generation(studies: pd.DataFrame, measurements: Path | None) -> dict[str, Any]:

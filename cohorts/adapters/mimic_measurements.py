@@ -7,19 +7,21 @@ transthoracic and transoesophageal examinations count; stress echos do not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from cohorts.adapters.base import Skipped, Source
+from cohorts.adapters.cells import whole
 from cohorts.adapters.mimic_findings import TEXTS, findings, lvef_finding
 from cohorts.adapters.source_tables import source_rows
 
 _COLUMNS = ("subject_id", "measurement_id", "measurement_datetime", "test_type", "measurement", "result")
 _AT_REST, _STRESS = ("tte", "tee"), "stress"
+IDS = ("subject_id", "study_id", "measurement_id")
 
 LVEF_FIELDS = ("lvef", "biplane_lvef", "rest_lvef", "rest_biplane_lvef", "lvef_3d", "lvef_upper", "rest_lvef_upper")
 """The first that an examination has is its LVEF; `stress_lvef` is none."""
@@ -39,6 +41,9 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 }
 """What a heart can have, in percent, cm, m/s, mmHg and cm2; anything else is a slip of the pen."""
 _TO_OURS = {"mm": 0.1, "cm/s": 0.01}
+_ROUNDED = 1.0
+"""How far two values of one LVEF may lie apart and be the same, rounded."""
+_MOST_NAMED = 5
 _TAPSE_MM = 5.0
 """TAPSE is entered in mm or cm whatever the unit beside it says; no TAPSE is as long as 5 cm or as short as 5 mm."""
 
@@ -50,6 +55,19 @@ class Measured:
     values: pd.DataFrame
     stress: frozenset[str]
     skipped: tuple[Skipped, ...]
+    unfound: Mapping[str, pd.Series]
+    """Why studies have no measurements although they name some -> which of `studies`."""
+
+
+@dataclass
+class _Read:
+    """What a pass over the table leaves. others: examinations of other patients that a study names."""
+
+    kept: list[pd.DataFrame] = field(default_factory=list)
+    stress: set[str] = field(default_factory=set)
+    others: set[str] = field(default_factory=set)
+    unknown: list[pd.Series] = field(default_factory=list)
+    """test_type that is not known here."""
 
 
 def read_measured(path: Path, studies: pd.DataFrame, source: Source) -> Measured:
@@ -58,7 +76,8 @@ def read_measured(path: Path, studies: pd.DataFrame, source: Source) -> Measured
     A study's examination is the one that it names, else the patient's nearest in time on the same day. Raises
     CohortError for a table that cannot be read.
     """
-    rows, stress = _rows_of(path, frozenset(studies["patient_id"]), source)
+    read = _rows_of(path, studies, source)
+    rows, stress = pd.concat(read.kept), frozenset(read.stress)
     at_rest = rows.drop_duplicates("measurement_id")
     examination, measured_by = _examinations(studies, at_rest)
     rows = rows[rows["measurement_id"].isin(set(examination))]
@@ -68,28 +87,41 @@ def read_measured(path: Path, studies: pd.DataFrame, source: Source) -> Measured
     key = pd.MultiIndex.from_frame(rows[["measurement_id", "measurement"]])
     is_unclear = pd.Series(unclear.reindex(key, fill_value=False).to_numpy(dtype=bool), index=rows.index)
     skipped += _told("a grade in words that are not known here", path.name, rows, is_unclear)
+    unknown = pd.concat(read.unknown)
+    words = ", ".join(sorted({*unknown})[:_MOST_NAMED])
+    skipped += _told(f"a test_type that is not known here ({words})", path.name, unknown, unknown != "")
     values = pd.concat([_lvef(numbers.reindex(values.index)), values], axis=1).reindex(examination)
     values.index = studies["study_id"]
     values["measured_by"] = measured_by.to_numpy()
     named = studies["measurement_id"]
     is_stress = named.isin(stress) & (measured_by == "")
-    return Measured(values, frozenset(studies["study_id"][is_stress]), tuple(skipped))
+    unfound = (named != "") & (measured_by == "") & ~is_stress
+    of_others = named.isin(read.others) | named.isin(at_rest["measurement_id"])
+    why = {
+        f"kept without measurements: {path.name} has no examination at rest of its measurement_id": ~of_others,
+        "kept without measurements: its measurement_id is another patient's": of_others,
+    }
+    why = {reason: unfound & rows for reason, rows in why.items()}
+    return Measured(values, frozenset(studies["study_id"][is_stress]), tuple(skipped), why)
 
 
-def _rows_of(path: Path, patients: frozenset[str], source: Source) -> tuple[pd.DataFrame, frozenset[str]]:
+def _rows_of(path: Path, studies: pd.DataFrame, source: Source) -> _Read:
     """The patients' rows at rest whose measurements mean something here, and the ids of their stress echos."""
-    kept, n_rows = [], 0
-    stress: set[str] = set()
+    read, n_rows = _Read(), 0
+    patients, named = frozenset(studies["patient_id"]), frozenset(studies["measurement_id"])
     wanted = {*_BOUNDS, *TEXTS}
-    for piece in source_rows(path, _COLUMNS, ("unit",)):
+    for piece in source_rows(path, _COLUMNS, ("unit",), free=("result",)):
         n_rows += len(piece)
+        piece = piece.assign(**{name: whole(piece[name]) for name in IDS if name in piece})
+        read.others.update(named.intersection(piece["measurement_id"][~piece["subject_id"].isin(patients)]))
         piece = piece[piece["subject_id"].isin(patients)]
         kind, name = piece["test_type"].str.lower(), piece["measurement"].str.lower()
-        stress.update(piece["measurement_id"][kind == _STRESS])
-        kept.append(piece.assign(measurement=name)[kind.isin(_AT_REST)])
-        kept[-1] = kept[-1][kept[-1]["measurement"].isin(wanted) | ~kept[-1]["measurement_id"].duplicated()]
+        read.stress.update(piece["measurement_id"][kind == _STRESS])
+        read.unknown.append(piece["test_type"][~kind.isin([*_AT_REST, _STRESS])])
+        rows = piece.assign(measurement=name)[kind.isin(_AT_REST)]
+        read.kept.append(rows[rows["measurement"].isin(wanted) | ~rows["measurement_id"].duplicated()])
         source.progress(n_rows, n_rows, "measurements read")
-    return pd.concat(kept), frozenset(stress)
+    return read
 
 
 def _examinations(studies: pd.DataFrame, at_rest: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
@@ -131,6 +163,12 @@ def _numbers(rows: pd.DataFrame, table: str) -> tuple[pd.DataFrame, list[Skipped
         *_told("a measurement that no heart has", table, rows, outside & ~is_lvef),
     ]
     kept = rows.assign(number=scaled)[~no_number & ~outside]
+    of_lvef = kept[kept["measurement"].isin(LVEF_FIELDS)].groupby(["measurement_id", "measurement"])["number"]
+    apart = (of_lvef.transform("max") - of_lvef.transform("min")).reindex(kept.index, fill_value=0.0) > _ROUNDED
+    reason = "an LVEF that its examination has twice, of values apart; left unknown"
+    skipped += _told(reason, table, kept, apart)
+    unclear = kept["measurement_id"].isin(kept["measurement_id"][apart]) & kept["measurement"].isin(LVEF_FIELDS)
+    kept = kept[~unclear]
     return _first_of_each(kept, "number", _BOUNDS).astype("float64"), skipped
 
 
@@ -140,7 +178,7 @@ def _first_of_each(rows: pd.DataFrame, column: str, names: Iterable[str]) -> pd.
     return first.pivot(index="measurement_id", columns="measurement", values=column).reindex(columns=[*names])
 
 
-def _told(reason: str, table: str, rows: pd.DataFrame, found: pd.Series) -> list[Skipped]:
+def _told(reason: str, table: str, rows: pd.DataFrame | pd.Series, found: pd.Series) -> list[Skipped]:
     """A list with one `Skipped` of the rows where `found` is true; their index counts the table's rows from 0."""
     places = rows.index[found]
     if len(places) == 0:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cohorts.adapters.cells import check_numbers, refuse_rows, whole, worded
+from cohorts.adapters.cells import check_numbers, refuse_rows, told_whole, whole, worded
 from cohorts.adapters.own_columns import own_names
 from cohorts.adapters.source_tables import column_named, columns_of, mapped_columns, read_source_table
 from cohorts.tables import ECG_GROUPS, SPLITS, TABLES, CohortError
@@ -33,19 +33,23 @@ _WORDS: dict[str, dict[str, str]] = {
     "sex": {"female": "female", "f": "female", "male": "male", "m": "male"},
     "split": {**{split: split for split in SPLITS}, "valid": "val", "validation": "val"},
 }
+_IDS = ("patient_id", "ecg_id", "study_id")
 _ISO = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
 
 
-def read_own_table(path: Path, columns: Mapping[str, str]) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+def read_own_table(
+    path: Path, columns: Mapping[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str], dict[str, str]]:
     """Every one of `COLUMNS` as text, empty where the table has no such column, in the table's own rows.
 
-    Beside it the columns of its own, and the names of those that cannot be kept: see `own_names`.
+    Beside it the columns of its own, and the names of those that cannot be kept: see `own_names`; see
+    `told_whole` for the last.
     Raises CohortError for a column that is needed or mapped and not there, an empty patient_id, a time that is not ISO
     8601, a number that is none, and a word that is none of those known.
     """
     theirs = _theirs(path, columns)
     own, unkept = own_names(columns_of(path), {*theirs.values(), *COLUMNS})
-    table = read_source_table(path, dict.fromkeys([*theirs.values(), *own.values()]))
+    table = read_source_table(path, dict.fromkeys(theirs.values()), dict.fromkeys(own.values()))
     found = {ours: table[there] for ours, there in theirs.items()}
     refuse_rows("id_missing", f"{theirs['patient_id']} is empty", path.name, found["patient_id"] == "")
     for ours in ("ecg_time", "echo_time"):
@@ -57,12 +61,12 @@ def read_own_table(path: Path, columns: Mapping[str, str]) -> tuple[pd.DataFrame
         words = _TRUTHS if kinds.get(ours) == "flag" else _WORDS.get(ours)
         if words is not None:
             found[ours] = worded(found[ours], words, there, path.name)
-    for ours in ("patient_id", "ecg_id", "study_id"):
-        if ours in found:
-            found[ours] = whole(found[ours])
+    ids = {theirs[ours]: found[ours] for ours in _IDS if ours in found}
+    found |= {ours: whole(found[ours]) for ours in _IDS if ours in found}
     empty = pd.Series("", index=table.index, dtype=object)
     known = pd.DataFrame({ours: found.get(ours, empty) for ours in COLUMNS})
-    return known, pd.DataFrame({name: table[there] for name, there in own.items()}, index=table.index), unkept
+    beside = pd.DataFrame({name: table[there] for name, there in own.items()}, index=table.index)
+    return known, beside, unkept, told_whole(ids)
 
 
 def _theirs(path: Path, columns: Mapping[str, str]) -> dict[str, str]:

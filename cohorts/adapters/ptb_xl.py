@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from cohorts.adapters.base import DataSet, Gathered, Source, found_or_refused, left_out
-from cohorts.adapters.cells import check_ids, refuse_rows, whole
+from cohorts.adapters.cells import check_ids, refuse_rows, told_whole, whole, yes_or_no
 from cohorts.adapters.folds import SPLIT_OF_FOLD, splits_of
 from cohorts.adapters.source_tables import columns_of, read_source_table
 from cohorts.adapters.there import files_there
@@ -70,6 +70,7 @@ def _gather(source: Source) -> Gathered:
             if "folds" not in source.files
             else told,
             "labels": f"{labels}; none of echo",
+            **told_whole({name: table[name] for name in ("ecg_id", "patient_id")}),
         },
         skipped=(*left_out("the file is not there", path.name, ~there), *without),
         own={"ecgs": tuple(name for name in (*_SUPERCLASSES, *_WORDS) if name in ecgs)},
@@ -79,24 +80,29 @@ def _gather(source: Source) -> Gathered:
 def _superclasses(statements: Path, scp_codes: pd.Series, name: str) -> dict[str, pd.Series]:
     """true or false for each superclass, by the diagnostic statements of an ECG, however likely, as its authors count.
 
-    Nothing without `scp_statements.csv`. Raises CohortError for cells that are no statements.
+    Unknown of an ECG without any statement. Nothing without `scp_statements.csv`. Raises CohortError for cells that
+    are no statements.
     """
     if not statements.is_file():
         return {}
     code = columns_of(statements)[0]  # it has no name
     table = read_source_table(statements, (code, "diagnostic", "diagnostic_class"))
-    diagnostic = table[whole(table["diagnostic"]) == "1"]
+    diagnostic = table[yes_or_no(table["diagnostic"]) == "true"]
     class_of = dict(zip(diagnostic[code], diagnostic["diagnostic_class"], strict=True))
     codes = scp_codes.map(_codes)
     refuse_rows("statements_unreadable", "scp_codes is not a dictionary of statements", name, codes.isna())
     of_ecg = codes.map(lambda found: {class_of.get(code) for code in found})
-    return {each: of_ecg.map(lambda there, each=each: "true" if each in there else "false") for each in _SUPERCLASSES}
+
+    def said(each: str) -> pd.Series:
+        return of_ecg.map(lambda there: "true" if each in there else "false").where(of_ecg.map(len) > 0, "")
+
+    return {each: said(each) for each in _SUPERCLASSES}
 
 
 def _codes(text: str) -> tuple[str, ...] | None:
     """`{'NORM': 100.0, 'SR': 0.0}`: a Python dictionary, as the table writes it."""
     try:
-        found = ast.literal_eval(text)
+        found = ast.literal_eval(text or "{}")
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
     return tuple(map(str, found)) if isinstance(found, dict) else None

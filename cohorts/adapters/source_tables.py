@@ -11,7 +11,7 @@ import csv
 import difflib
 import gzip
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import pandas as pd
 
 from cohorts.columns import PARSER_ERRORS, come_once, refuse_semicolons, whole_rows
 from cohorts.tables import CohortError
+from inputs.ecg.formats.text import encoding_of
 from inputs.errors import UnreadableFile
 
 _ROWS_AT_ONCE = 200_000
@@ -28,14 +29,22 @@ _PARTS = (EOFError, gzip.BadGzipFile, *PARSER_ERRORS)
 def read_source_table(path: Path, wanted: Iterable[str], optional: Iterable[str] = ()) -> pd.DataFrame:
     """The `wanted` columns and those of the `optional` ones that are there, under the names given here.
 
-    Raises CohortError for a table that is not there or cannot be read, and for a wanted column that it lacks.
+    Raises CohortError for a table that is not there or cannot be read, for a wanted column that it lacks, and for a
+    line end in one of its cells.
     """
     pieces = [*source_rows(path, wanted, optional)]
     return pd.concat(pieces, ignore_index=True)
 
 
-def source_rows(path: Path, wanted: Iterable[str], optional: Iterable[str] = ()) -> Iterator[pd.DataFrame]:
-    """As `read_source_table`, some rows at a time, of a table that is too large to be held; at least one frame."""
+def source_rows(
+    path: Path, wanted: Iterable[str], optional: Iterable[str] = (), *, free: Collection[str] = ()
+) -> Iterator[pd.DataFrame]:
+    """As `read_source_table`, some rows at a time, of a table that is too large to be held; at least one frame.
+
+    The index counts the table's rows from 0, over all pieces. free: those of `wanted` that may hold several lines.
+    """
+    wanted = list(wanted)
+    one_line = [name for name in dict.fromkeys(wanted) if name not in free]
     with _opened(path) as (names, rows):
         found = {name: column_named(name, names) for name in (*wanted, *optional)}
         for name in wanted:
@@ -49,11 +58,21 @@ def source_rows(path: Path, wanted: Iterable[str], optional: Iterable[str] = ())
             for name, place in places.items():
                 cells[name].append(row[place].strip())
             if n_rows - n_told == _ROWS_AT_ONCE:
-                n_told = n_rows
-                yield pd.DataFrame(cells, dtype=object)
-                cells = {name: [] for name in places}
+                yield _piece(cells, n_told, path.name, one_line)
+                n_told, cells = n_rows, {name: [] for name in places}
         if n_rows > n_told or not n_rows:
-            yield pd.DataFrame(cells, dtype=object)
+            yield _piece(cells, n_told, path.name, one_line)
+
+
+def _piece(cells: dict[str, list[str]], first: int, table: str, one_line: Iterable[str]) -> pd.DataFrame:
+    """Rows that count on from `first`. Raises CohortError for a line end in a column that has none."""
+    piece = pd.DataFrame(cells, dtype=object)
+    piece.index += first
+    for name in one_line:
+        for row in piece.index[piece[name].str.contains(r"[\r\n]", regex=True)]:
+            sentence = f"{name} holds a line end in row {row + 1} of {table}."
+            raise CohortError("quote_open", sentence, hint="Is a quote that opens there not closed?")
+    return piece
 
 
 @contextmanager
@@ -74,12 +93,17 @@ def _opened(path: Path) -> Iterator[tuple[list[str], Iterator[list[str]]]]:
             path.open("rb") as there,
             gzip.open(there) if path.suffix.lower() == ".gz" else there as content,
         ):
-            rows = csv.reader(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""))
+            rows = csv.reader(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""), strict=True)
             names = next((row for row in rows if len(row) > 1 or "".join(row).strip()), [])
             refuse_semicolons(path.name, names)
             yield names, rows
     except FileNotFoundError as error:
         raise CohortError("table_missing", f"There is no {path.name} in the data set.") from error
+    except UnicodeDecodeError as error:
+        found = encoding_of(error.object)
+        looks = f", but looks like {found.upper()}" if found in ("utf-16", "latin-1") else ""
+        sentence = f"{path.name} is not in UTF-8{looks}."
+        raise CohortError("table_encoding", sentence, hint="Save it as UTF-8.") from error
     except _PARTS as error:
         raise unreadable(path.name) from error
 

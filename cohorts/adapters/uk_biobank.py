@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +21,11 @@ from cohorts.tables import TABLES, CohortError
 
 _NAME = re.compile(r"(?P<eid>[0-9]{1,12})_20205_(?P<instance>[0-9]{1,2})_(?P<array>[0-9]{1,2})\.xml", re.IGNORECASE)
 _IMAGING = "2"
+_VISITS = re.compile(
+    r"_i(\d+)(?:_a\d+)?$|^(?:f\.)?\d+[-.](\d+)\.\d+$|_f\d+_(\d+)_\d+$|^[fx]?_?\d+_(\d+)_\d+$", re.IGNORECASE
+)
+"""The visit in the name of a field: `p22420_i2`, `p20209_i2_a0`, `22420-2.0`, `f.22420.2.0`, `lvef_f22420_2_0`."""
+_OF_ANY_VISIT = ("age", "sex")
 _MOST_DEPTH = 4
 _EID, _INSTANCE = "patient_id", "instance"
 _KINDS = TABLES["studies"]
@@ -48,9 +54,10 @@ def _gather(source: Source) -> Gathered:
         *([Skipped("the same ECG lies in another folder too", "files", int(twice.sum()))] if twice.any() else []),
     ]
     ecgs = ecgs[~twice].reset_index(drop=True)
-    studies = None
+    studies: pd.DataFrame | None = None
+    warnings: tuple[str, ...] = ()
     if "table" in source.files:
-        studies, lacking = _studies(source, {*ecgs["patient_id"]})
+        studies, lacking, warnings = _studies(source, {*ecgs["patient_id"]})
         skipped += lacking
         ecgs = ecgs.assign(study_id=_visit(ecgs["patient_id"], ecgs[_INSTANCE]))
         ecgs["study_id"] = ecgs["study_id"].where(ecgs["study_id"].isin(studies["study_id"]), "")
@@ -72,6 +79,7 @@ def _gather(source: Source) -> Gathered:
             "columns": dict(source.columns),
         },
         skipped=(*skipped, *without),
+        warnings=warnings,
         own={"ecgs": (_INSTANCE,)},
     )
 
@@ -97,15 +105,20 @@ def _ecg_files(source: Source) -> tuple[list[Path], int]:
     return files, others
 
 
-def _studies(source: Source, eids_with_ecg: set[str]) -> tuple[pd.DataFrame, list[Skipped]]:
-    """A study for each row of the user's table. Without a column mapped to `instance` they are of instance 2."""
+def _studies(source: Source, eids_with_ecg: set[str]) -> tuple[pd.DataFrame, list[Skipped], tuple[str, ...]]:
+    """A study for each row of the user's table. Without a column mapped to `instance` they are of instance 2.
+
+    Beside them what was left out, and warnings.
+    """
     path = source.files["table"]
     theirs = mapped_columns(path, {_EID: "eid", **source.columns}, (_EID, _INSTANCE, *_LABELS))
     table = read_source_table(path, dict.fromkeys(theirs.values()))
     check_numbers(table, [theirs[ours] for ours in theirs if _KINDS.get(ours) == "number"], path.name)
     eids = whole(table[theirs[_EID]])
     refuse_rows("id_missing", f"{theirs[_EID]} is empty", path.name, eids == "")
-    visit = _visit(eids, whole(table[theirs[_INSTANCE]]) if _INSTANCE in theirs else _IMAGING)
+    instances = whole(table[theirs[_INSTANCE]]) if _INSTANCE in theirs else pd.Series(_IMAGING, index=table.index)
+    warnings = _check_visits(table, theirs, instances, path.name)
+    visit = _visit(eids, instances)
     check_ids(visit, f"{theirs[_EID]} of one visit", path.name)
     labels = {
         ours: worded(table[column], _WORDS[_KINDS[ours]], column, path.name)
@@ -116,10 +129,28 @@ def _studies(source: Source, eids_with_ecg: set[str]) -> tuple[pd.DataFrame, lis
     }
     studies = pd.DataFrame({"patient_id": eids, "study_id": visit, **labels})
     has_ecg = eids.isin(eids_with_ecg)
-    return studies[has_ecg].reset_index(drop=True), left_out("there is no ECG of this eid", path.name, ~has_ecg)
+    lacking = left_out("there is no ECG of this eid", path.name, ~has_ecg)
+    return studies[has_ecg].reset_index(drop=True), lacking, warnings
 
 
-def _visit(eids: pd.Series, instances: pd.Series | str) -> pd.Series:
+def _check_visits(table: pd.DataFrame, theirs: Mapping[str, str], instances: pd.Series, name: str) -> tuple[str, ...]:
+    """Raises CohortError for a label in a column whose name says another visit than its row's; an age is warned of."""
+    warnings = []
+    for ours, column in theirs.items():
+        said = next(filter(None, match.groups()), "") if (match := _VISITS.search(column)) else ""
+        other = (instances != said) & (table[column] != "")
+        if not said or ours not in _LABELS or not other.any():
+            continue
+        sentence = f"{column} is of visit {said} by its name, and the row of another"
+        if ours in _OF_ANY_VISIT:
+            warnings.append(f"{sentence}: {ours} may be that of another day than the ECG's.")
+            continue
+        hint = "Rows are of visit 2 unless --map instance=COLUMN says which; take columns of the ECG's own visit."
+        refuse_rows("visit_differs", sentence, name, other, hint=hint)
+    return tuple(warnings)
+
+
+def _visit(eids: pd.Series, instances: pd.Series) -> pd.Series:
     return eids + "_" + instances
 
 

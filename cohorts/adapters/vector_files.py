@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cohorts.adapters.cells import refuse_rows
+from cohorts.adapters.cells import refuse_rows, whole
 from cohorts.adapters.source_tables import unreadable
 from cohorts.adapters.vector_arrays import VectorArray
 from cohorts.columns import PARSER_ERRORS
@@ -34,16 +34,18 @@ class Vectors:
     of: Callable[[NDArray[np.bool_]], Iterator[NDArray[np.float32]]]
 
 
-def array_vectors(array: VectorArray, rows: pd.Series, column: str, table: str) -> Vectors:
-    """Of an array (M, W). `rows`: which of its rows each row of `table` names, as text.
+def array_vectors(array: VectorArray, rows: pd.Series, column: str, table: str, again: pd.Series) -> Vectors:
+    """Of an array (M, W). `rows`: which of its rows each row of `table` names, as text. again: rows that repeat others.
 
-    Raises CohortError for rows that it does not have.
+    Raises CohortError for rows that it does not have, and for one of several views.
     """
-    whole = rows.str.strip().str.extract(r"^([0-9]{1,12})(?:\.0*)?$", expand=False)
-    refuse_rows("row_unreadable", f"{column} is no whole number from 0", table, whole.isna())
-    place_N = whole.to_numpy(np.int64)
+    numbers = rows.str.strip().str.extract(r"^([0-9]{1,12})(?:\.0*)?$", expand=False)
+    refuse_rows("row_unreadable", f"{column} is no whole number from 0", table, numbers.isna())
+    place_N = numbers.to_numpy(np.int64)
     beyond = f"{column} is beyond the {len(array.array_MW)} vectors of {array.file_name}"
     refuse_rows("row_beyond", beyond, table, place_N >= len(array.array_MW))
+    twice = pd.Series(place_N, index=rows.index).duplicated() & ~again
+    refuse_rows("id_twice", f"The same {column} stands in rows of several views", table, twice)
     return _at(array, place_N, table)
 
 
@@ -55,7 +57,7 @@ def named_vectors(array: VectorArray, views: pd.Series, column: str, table: str)
     assert array.names is not None
     sentence = f"{column} names a vector of {array.file_name}, and the same stands in more than one row"
     refuse_rows("id_twice", sentence, table, views.duplicated())
-    place_N = array.names.get_indexer(pd.Index(views))
+    place_N = array.names.get_indexer(pd.Index(views.where(views.isin(array.names), whole(views))))
     refuse_rows("vector_unnamed", f"{column} is no name in {array.file_name}", table, place_N < 0)
     return _at(array, place_N.astype(np.int64), table)
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cohorts.adapters.base import DataSet, Gathered, Skipped, Source, left_out
-from cohorts.adapters.cells import refuse_rows
+from cohorts.adapters.cells import refuse_rows, whole
 from cohorts.adapters.source_tables import (
     check_ours,
     column_missing,
@@ -61,7 +61,10 @@ def _gather(source: Source) -> Gathered:
     path = source.folder
     theirs = _columns(path, source.columns)
     cells = _cells(path, theirs)
-    vectors = _vectors(source, path, theirs, cells)
+    # The published pair has a row for each ECG and clip: a clip beside two ECGs comes twice.
+    again = cells.duplicated() & (_ROW in cells and "view_id" not in cells)
+    _check_used(source, path, theirs)
+    vectors = _vectors(source, path, theirs, cells, again)
     told = _told(path, source, vectors.width)
 
     study_id = cells["study_id"]
@@ -69,16 +72,22 @@ def _gather(source: Source) -> Gathered:
     if "view_id" not in cells:
         cells["view_id"] = cells[_ROW] if _ROW in cells else _counted(study_id)
     refuse_rows("id_missing", "view_id is empty", path.name, cells["view_id"] == "")
-    twice = cells.duplicated(["study_id", "view_id"])
+    twice = cells.duplicated(["study_id", "view_id"]) & ~again
     refuse_rows("id_twice", "The same study_id and view_id stands in more than one row", path.name, twice)
     owner = base.tables.studies.set_index("study_id")["patient_id"]
+    study_id = study_id.where(study_id.isin(owner.index), whole(study_id))
     known = study_id.isin(owner.index)
     if not known.any():
         sentence = f"No {theirs['study_id']} of {path.name} is a study_id of the cohort."
         raise CohortError("study_unmatched", sentence, hint="Is another column meant? --map study_id=THEIRS names it.")
-    rows = cells.assign(patient_id=study_id.map(owner))
-    write_views(source.made.parent / VIEWS_FILE, rows[known], vectors.of(known.to_numpy()), told)
-    return _beside_vectors(base, told, left_out("the study is not in the cohort", path.name, ~known))
+    rows = cells.assign(study_id=study_id, patient_id=study_id.map(owner))
+    taken = known & ~again
+    write_views(source.made.parent / VIEWS_FILE, rows[taken], vectors.of(taken.to_numpy()), told)
+    skipped = [
+        *left_out("the study is not in the cohort", path.name, ~known),
+        *left_out("an earlier row names the same view", path.name, known & again),
+    ]
+    return _beside_vectors(base, told, skipped)
 
 
 def _columns(path: Path, mapped: Mapping[str, str]) -> dict[str, str]:
@@ -121,12 +130,22 @@ def _cells(path: Path, theirs: Mapping[str, str]) -> pd.DataFrame:
         raise unreadable(path.name) from error
 
 
-def _vectors(source: Source, path: Path, theirs: Mapping[str, str], cells: pd.DataFrame) -> Vectors:
+def _check_used(source: Source, path: Path, theirs: Mapping[str, str]) -> None:
+    """Raises CohortError for vectors, or rows of them, that would be passed over without a word."""
+    if "vectors" in source.files and VECTOR in theirs:
+        sentence = f"{path.name} has the column {theirs[VECTOR]}, and --vectors names vectors too."
+        raise CohortError("vectors_twice", sentence, hint="Leave out --vectors, or take the column out of the table.")
+    if "vectors" not in source.files and _ROW in source.columns:
+        sentence = f"--map {_ROW} says rows of a --vectors FILE, and none is given."
+        raise CohortError("option_without_file", sentence)
+
+
+def _vectors(source: Source, path: Path, theirs: Mapping[str, str], cells: pd.DataFrame, again: pd.Series) -> Vectors:
     file = source.files.get("vectors")
     if file is not None:
         array = open_vectors(file, source.made.parent)
         if _ROW in theirs:
-            return array_vectors(array, cells[_ROW], theirs[_ROW], path.name)
+            return array_vectors(array, cells[_ROW], theirs[_ROW], path.name, again)
         if array.names is not None and "view_id" in theirs:
             return named_vectors(array, cells["view_id"], theirs["view_id"], path.name)
         raise CohortError(

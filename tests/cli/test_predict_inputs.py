@@ -37,12 +37,21 @@ def test_a_table_names_ecgs_beside_itself_with_what_helps_to_read_each(listed, t
         ("path,unit\na,volts\n", "1 row of list.csv cannot be used (1). The column unit is wrong"),
         ("path,id\na\n", "as many cells as the header"),
         ("path,id\n,e1\n", "The path is empty"),
+        ('path,id\na,"e1\nb,e2\n', "Row 1 of list.csv has a quote that does not close"),
+        ('path,id\na,"\nb,"\nc,e3\n', "Row 1 of list.csv has a quote that does not close"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_one_sentence(listed, text, words):
     with pytest.raises(InputsRefused) as refused:
         listed(text)
     assert words in refused.value.sentence
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_table_in_another_encoding_is_refused_by_its_name(tmp_path, encoding):
+    (tmp_path / "list.csv").write_bytes("path,id\nGröße.npy,e1\n".encode(encoding))
+    with pytest.raises(InputsRefused, match=f"not in UTF-8, but looks like {encoding.upper()}"):
+        inputs_of([tmp_path / "list.csv"], {}, output=())
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,17 @@ def test_unreadable_files_are_named_by_code_and_rows_and_end_with_1(cohort_dir, 
     assert [window["pairs"] for window in written["windows"]] == [40, 40, 40]
 
 
+def test_an_ecg_without_a_sample_is_named(cohort_dir, tmp_path):
+    root = tmp_path / "cohort"
+    shutil.copytree(cohort_dir, root)
+    samples = root / "files/train1.dat"
+    samples.write_bytes(b"\x00\x80" * (samples.stat().st_size // 2))  # WFDB's sign of a sample that is missing
+    found = check(root, "--json", tmp_path / "report.json")
+    assert found.exit_code == 1
+    (unreadable,) = json.loads((tmp_path / "report.json").read_text())["unreadable"]
+    assert (unreadable["code"], unreadable["rows"]) == ("no_samples", [2])
+
+
 def test_files_of_a_cohort_that_contradicts_itself_are_not_read(cohort_dir, tmp_path):
     root = tmp_path / "cohort"
     shutil.copytree(cohort_dir, root)

@@ -155,7 +155,7 @@ def test_uk_biobank_without_a_table_is_ecgs_alone(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "lines", "splits"),
     [
-        ("ptb-xl", "ecg_id,patient_id,fold,default_split\n1,1,10,test\n2,1,10,test\n3.0,2,1,train\n", "test train"),
+        ("ptb-xl", "ecg_id,patient_id,fold,default_split\n1.0,1,10,test\n2.0,1,10,test\n3.0,2,1,train\n", "test train"),
         ("ptb-xl", "ecg_id,fold\n1,9\n2,9\n5,3\n", "val train"),
         ("code15", "exam_id,patient_id,fold,default_split\n1000,500,1,train\n1001,500,1,train\n", "train"),
         ("uk-biobank", "eid,split\n1000000,calibration\n1000001,valid\n", "calibration val"),
@@ -257,3 +257,38 @@ def test_a_table_of_labels_that_does_not_fit_is_refused_with_the_nearest_name(tm
         imported("uk-biobank", tmp_path / "ukb", tmp_path / "cohort", files={"table": table}, columns=columns)
     assert words in refused.value.in_full
     assert not (tmp_path / "cohort.importing").exists()
+
+
+def test_uk_biobank_labels_of_another_visit_are_refused_and_an_age_is_told(tmp_path):
+    table = trees.uk_biobank(tmp_path / "ukb", people=4)
+    table.write_text(table.read_text().replace("p22420_i2", "p22420_i3").replace("p21003_i2", "p21003_i0"))
+    columns = {"lvef_percent": "p22420_i3", "age": "p21003_i0"}
+    with pytest.raises(CohortError, match="p22420_i3 is of visit 3 by its name, and the row of another"):
+        imported("uk-biobank", tmp_path / "ukb", tmp_path / "cohort", files={"table": table}, columns=columns)
+    of_age = {"age": "p21003_i0", "lvedv_ml": "p22421_i2"}
+    found = imported("uk-biobank", tmp_path / "ukb", tmp_path / "cohort", files={"table": table}, columns=of_age)
+    assert [warning.split(",")[0] for warning in found.warnings] == ["p21003_i0 is of visit 0 by its name"]
+
+
+@pytest.mark.parametrize("truth", ["True", "1", "1.0"])
+def test_ptb_xl_statements_are_diagnostic_however_a_truth_is_written(tmp_path, truth):
+    trees.ptb_xl(tmp_path / "ptb", ecgs=4)
+    statements = tmp_path / "ptb" / "scp_statements.csv"
+    table = pd.read_csv(statements, dtype=str, keep_default_na=False)
+    table.assign(diagnostic=table["diagnostic"].replace("1.0", truth)).to_csv(statements, index=False)
+    database = tmp_path / "ptb" / "ptbxl_database.csv"
+    table = pd.read_csv(database, dtype=str, keep_default_na=False)
+    table.loc[0, "scp_codes"], table.loc[1, "scp_codes"] = "{}", "{'SR': 0.0}"
+    table.to_csv(database, index=False)
+    imported("ptb-xl", tmp_path / "ptb", tmp_path / "cohort")
+    ecgs = pd.read_parquet(tmp_path / "cohort" / "ecgs.parquet")
+    assert ecgs["MI"].tolist()[:2] == ["", "false"]
+    assert {*ecgs["NORM"][2:]} | {*ecgs["MI"][2:]} == {"true", "false"}
+
+
+def test_labels_that_say_the_same_of_every_ecg_are_warned_of(tmp_path):
+    trees.ptb_xl(tmp_path / "ptb")
+    statements = tmp_path / "ptb" / "scp_statements.csv"
+    statements.write_text(statements.read_text().replace(",HYP", ",OTHER"))
+    (warning,) = imported("ptb-xl", tmp_path / "ptb", tmp_path / "cohort").warnings
+    assert warning.startswith("Labels that say the same of every row: HYP false.")

@@ -235,3 +235,24 @@ def test_an_array_that_was_not_downloaded_costs_its_own_rows_alone(folder, tmp_p
     found = imported(folder, tmp_path / "cohort")
     assert [each.reason for each in found.skipped if each.count == 3] == ["the array of its split is not there"]
     assert check_cohort(tmp_path / "cohort").n_pairs == 8 + 6
+
+
+def test_rows_that_are_not_in_the_order_of_their_index_are_refused(folder, tmp_path):
+    change(folder, lambda table: table.iloc[::-1])
+    with pytest.raises(CohortError, match="rows are not in the order of their index") as refused:
+        imported(folder, tmp_path / "cohort")
+    assert "as it was released" in refused.value.hint
+
+
+def test_two_tables_below_one_folder_are_refused_by_name(folder, tmp_path):
+    (folder / "1.0").mkdir()
+    (folder / "1.0" / "EchoNext_metadata_100k.csv").write_bytes((folder / TABLE).read_bytes())
+    with pytest.raises(CohortError, match=f"more than one table of EchoNext: {TABLE} and 1.0/EchoNext_metadata"):
+        imported(folder, tmp_path / "cohort")
+
+
+def test_an_array_of_another_length_of_ecgs_is_refused_by_name(folder, tmp_path):
+    array = folder / "EchoNext_val_waveforms.npy"
+    np.save(array, np.load(array)[:, :, ::2])
+    with pytest.raises(CohortError, match=r"EchoNext_val_waveforms.npy holds 1250 samples of each ECG"):
+        imported(folder, tmp_path / "cohort")

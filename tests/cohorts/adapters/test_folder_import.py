@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -124,7 +125,8 @@ def test_columns_that_nothing_of_ours_is_are_kept_where_their_rows_agree(hospita
         for place, row in enumerate(pair_rows())
     ]
     rows[1] |= {"ecg_path": "", "self": ""}
-    rows.append(rows[0] | {"echo_path": "echo/S1", "patient_id": "p0", "lvef_percent": "30", "wall score": "9"})
+    shutil.copytree(hospital / "echo" / "S0", hospital / "echo" / "S6")
+    rows.append(rows[0] | {"echo_path": "echo/S6", "patient_id": "p0", "lvef_percent": "30", "wall score": "9"})
     done = imported(hospital, table_of(tmp_path, rows), tmp_path / "cohort")
     assert done.own == {"ecgs": ("self",), "studies": ("amyloid", "wall score")}
     cohort = open_cohort(tmp_path / "cohort")
@@ -133,6 +135,31 @@ def test_columns_that_nothing_of_ours_is_are_kept_where_their_rows_agree(hospita
     assert own["self"].values.tolist() == [1] * 5
     assert "rate_hz" not in cohort.tables.ecgs
     assert told(done)["columns that come twice or whose names no label can have: rate_hz"] == (1, ())
+
+
+def test_paths_that_would_make_one_id_keep_an_id_each(hospital, tmp_path):
+    (hospital / "ecg" / "a").mkdir()
+    write_ecg(hospital / "ecg" / "a" / "b", 7)
+    write_ecg(hospital / "ecg" / "a_b", 8)
+    rows = [{"patient_id": f"p{n}", "ecg_path": path} for n, path in enumerate(("ecg/a/b", "ecg/a_b", "ecg/E0.dat"))]
+    imported(hospital, table_of(tmp_path, rows), tmp_path / "cohort")
+    ids = open_cohort(tmp_path / "cohort").tables.ecgs["ecg_id"].tolist()
+    assert [made.startswith("file-") for made in ids] == [True, True, False]
+    assert len({*ids}) == 3
+
+
+def test_ids_written_as_floats_are_told(hospital, tmp_path):
+    rows = [{"patient_id": f"{n}.0", "ecg_path": f"ecg/E{n}"} for n in range(3)]
+    done = imported(hospital, table_of(tmp_path, rows), tmp_path / "cohort")
+    assert open_cohort(tmp_path / "cohort").tables.ecgs["patient_id"].tolist() == ["0", "1", "2"]
+    assert done.about["ids"].endswith("read as whole ones: patient_id")
+
+
+def test_an_ecg_of_two_patients_is_refused(hospital, tmp_path):
+    rows = [{"patient_id": f"p{n}", "ecg_id": f"e{n}", "ecg_path": "ecg/E0"} for n in range(2)]
+    error = refusal(hospital, table_of(tmp_path, rows), tmp_path / "cohort")
+    assert error.code == "file_of_two_patients"
+    assert "the cohort that would have been written" in error.hint
 
 
 def test_a_label_makes_no_study_and_is_one_of_ecgs_alone(hospital, tmp_path):

@@ -201,6 +201,52 @@ def test_tables_that_are_not_there_or_cut_off_are_refused(copied, tmp_path):
     assert "neither record_list.csv nor" in refusal(Source(copied), tmp_path / "cohort").sentence
 
 
+def edited(echo: Path, **columns) -> None:
+    """structured-measurement.csv.gz with other columns, each made from the table."""
+    path = echo / "structured-measurement.csv.gz"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table.assign(**columns).to_csv(path, index=False)
+
+
+def test_ids_of_measurements_may_be_written_as_floats(copied, studies, tmp_path):
+    echo = copied / "mimic-iv-echo" / "1.0.1"
+    edited(echo, subject_id=lambda t: t["subject_id"] + ".0", measurement_id=lambda t: t["measurement_id"] + ".0")
+    import_cohort(MIMIC_IV, Source(copied), tmp_path / "cohort")
+    written = pd.read_parquet(tmp_path / "cohort" / "studies.parquet").set_index("study_id")
+    pd.testing.assert_frame_equal(written, studies)
+
+
+def test_examinations_that_cannot_be_used_are_counted(copied, tmp_path):
+    def others(table: pd.DataFrame) -> pd.Series:
+        moved = {"7000000": subject(9), "7000001": "19999999"}
+        return table["measurement_id"].map(moved).fillna(table["subject_id"])
+
+    def gone(table: pd.DataFrame) -> pd.Series:
+        return table["measurement_id"].replace("7000002", "7999000")
+
+    def kinds(table: pd.DataFrame) -> pd.Series:
+        return table["test_type"].where(table["measurement_id"] != "7000006", "TTE complete")
+
+    edited(copied / "mimic-iv-echo" / "1.0.1", subject_id=others, measurement_id=gone, test_type=kinds)
+    found = told(import_cohort(MIMIC_IV, Source(copied), tmp_path / "cohort"))
+    table = "structured-measurement.csv.gz"
+    without = "kept without measurements: "
+    assert found[f"{without}its measurement_id is another patient's"] == (2, (1, 2))
+    assert found[f"{without}{table} has no examination at rest of its measurement_id"] == (2, (3, 7))
+    assert found["a test_type that is not known here (TTE complete)"][0] == 4
+
+
+@pytest.mark.parametrize(("second", "lvef"), [("47", ""), ("42.5", "42.0")])
+def test_an_examination_with_two_lvefs_apart_has_none(copied, tmp_path, second, lvef):
+    path = copied / "mimic-iv-echo" / "1.0.1" / "structured-measurement.csv.gz"
+    rows = [("lvef", "42", "%"), ("lvef", second, "%"), ("biplane_lvef", "44", "%")]
+    write_measurements(path, {6: rows})
+    found = told(import_cohort(MIMIC_IV, Source(copied), tmp_path / "cohort"))
+    studies = pd.read_parquet(tmp_path / "cohort" / "studies.parquet").set_index("study_id")
+    assert row(studies, 6)["lvef_percent"] == lvef
+    assert any("twice, of values apart" in reason for reason in found) == (lvef == "")
+
+
 def test_measurements_of_other_patients_alone_leave_every_label_unknown(copied, tmp_path):
     write_measurements(
         copied / "mimic-iv-echo" / "1.0.1" / "structured-measurement.csv.gz", {number: [] for number in range(20)}

@@ -323,3 +323,51 @@ def test_a_damaged_table_of_views_is_refused_and_another_table_is_another_cohort
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(CohortError, match=r"views.parquet cannot be read as a table"):
         open_cohort(tmp_path / "out")
+
+
+def test_a_clip_beside_two_ecgs_of_the_published_pair_is_taken_once(base, rows, vectors, tmp_path):
+    np.save(tmp_path / "v.npy", vectors)
+    pair = rows[["study_id", "vector_row"]].set_axis(["echo_study_id", "echo_embed_idx"], axis=1)
+    pair = pair.loc[pair.index.repeat(2)].assign(ecg_path=[f"{n}.hea" for n in range(2 * len(rows))])
+    pair.to_csv(tmp_path / "t.csv", index=False)
+    done = imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npy")
+    tables, found = kept(tmp_path / "out")
+    np.testing.assert_array_equal(found, vectors[rows["vector_row"]][:-1])
+    assert ("an earlier row names the same view", len(tables.views)) in [
+        (left.reason, left.count) for left in done.skipped
+    ]
+
+
+def test_one_vector_of_several_views_is_refused(base, rows, vectors, tmp_path):
+    np.save(tmp_path / "v.npy", vectors)
+    rows.assign(vector_row=0).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(CohortError, match="same vector_row stands in rows of several views") as refused:
+        imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npy")
+    assert refused.value.code == "id_twice"
+
+
+@pytest.mark.parametrize("columns", [{}, {"vector": "vector"}])
+def test_vectors_said_in_two_ways_are_refused_instead_of_passed_over(base, rows, vectors, tmp_path, columns):
+    np.save(tmp_path / "v.npy", vectors)
+    table = parquet(tmp_path / "t.parquet", rows, vectors[::-1])
+    with pytest.raises(CohortError, match="has the column vector, and --vectors names vectors too"):
+        imported(table, base, tmp_path / "out", columns, vectors=tmp_path / "v.npy")
+
+
+def test_rows_of_an_array_that_nobody_named_are_refused(base, rows, vectors, tmp_path):
+    table = parquet(tmp_path / "t.parquet", rows, vectors)
+    with pytest.raises(CohortError, match="--map vector_row says rows of a --vectors FILE, and none is given"):
+        imported(table, base, tmp_path / "out", {"vector_row": "vector_row"})
+
+
+def test_studies_written_as_floats_are_found(tmp_path, vectors, rows):
+    tables = sound_tables()
+    numbers = {"s1": "90001", "s2": "90002", "s3": "90003"}
+    for frame in (tables.echos, tables.studies):
+        frame["study_id"] = frame["study_id"].map(numbers)
+    base = tables.write(tmp_path / "numbered")
+    np.save(tmp_path / "v.npy", vectors)
+    known = rows[rows["study_id"] != "elsewhere"]
+    known.assign(study_id=known["study_id"].map(numbers) + ".0").to_csv(tmp_path / "t.csv", index=False)
+    imported(tmp_path / "t.csv", base, tmp_path / "out", vectors=tmp_path / "v.npy")
+    assert {*kept(tmp_path / "out")[0].views["study_id"]} == {*numbers.values()}
