@@ -26,8 +26,8 @@ class AnswerGone(Refusal):
         super().__init__(
             "answer_gone",
             "This answer is not, or no longer, there for you.",
-            hint=f"Answers are kept for {minutes:g} minutes, fewer where there are many, and only for the log-in or browser "
-            "that they were given to: upload the ECG again.",
+            hint=f"Answers are kept for {minutes:g} minutes, fewer where there are many, and only for the log-in or "
+            "browser that they were given to: upload the ECG again.",
         )
 
 
@@ -43,8 +43,8 @@ class _Place(Generic[Kept]):
 class KeptAnswers(Generic[Kept]):
     """What was answered, by a name that cannot be guessed. Used on the event loop alone.
 
-    An owner is who may see it again, a caller who takes the room: one caller may be the owner in many browsers. When they
-    are too many bytes the oldest go first: a caller's own where that caller has three quarters of the room, else
+    An owner is who may see it again, a caller who takes the room: one caller may be the owner in many browsers. When
+    they are too many bytes the oldest go first: a caller's own where that caller has three quarters of the room, else
     anybody's.
     """
 

@@ -207,17 +207,17 @@ async def show_upload(request: Request, service: ServiceDep, name: str) -> Respo
     upload = service.kept.get(owner, name)
     if not isinstance(upload, KeptUpload):
         raise AnswerGone(service.settings.kept_answers_minutes)
-    found = [
-        answer if isinstance(answer, Problem) else _kept_or_gone(service, owner, answer) for answer in upload.answers
-    ]
+    found = [_kept_or_gone(service, owner, answer) for answer in upload.answers]
     rows = await asyncio.to_thread(_rows, upload, found)
     asked = address("", upload.asked)
     return HTMLResponse(render("upload.html", rows=rows, asked=asked, with_keys=service.keys.enforced))
 
 
-def _kept_or_gone(service: Service, owner: str, name: str) -> KeptAnswer | Problem:
+def _kept_or_gone(service: Service, owner: str, answer: str | Problem) -> KeptAnswer | Problem:
+    if isinstance(answer, Problem):
+        return answer
     try:
-        kept: KeptAnswer = service.kept.get(owner, name)
+        kept: KeptAnswer = service.kept.get(owner, answer)
     except AnswerGone as gone:
         return problem_of(gone)
     return kept

@@ -45,14 +45,14 @@ _COLOURS = (
 
 
 @router.get(UI_PAGE)
-@page()
+@page(*Drawing.NAMES)
 async def show_components(request: Request, service: ServiceDep) -> Response:
     """All of them."""
     return HTMLResponse(await asyncio.to_thread(_written, Drawing.of(request.query_params)))
 
 
 @router.get(f"{UI_PAGE}/samples")
-@page()
+@page("lead")
 async def show_invented_samples(request: Request, service: ServiceDep) -> Response:
     """One lead of the invented tracing."""
     lead = request.query_params.get("lead", "")
