@@ -33,13 +33,14 @@ def write_cohort(root, splits=("train", "val", "calibration", "test"), *, lvef=L
     flags = dict.fromkeys(SHD_FLAGS, False) | {SHD_FLAGS[0]: [v <= 45 for _, _, v in rows]}
     write_cohort_tables(
         root,
-        pd.DataFrame(key | {"ecg_id": range(n), "path": "ecg.dcm"}),
-        pd.DataFrame(key | studies | {"view_id": "v", "path": "clip.dcm"}),
+        pd.DataFrame(key | {"ecg_id": range(n), "path": [f"{who}-ecg.dcm" for who in key["patient_id"]]}),
+        pd.DataFrame(key | studies | {"view_id": "v", "path": [f"{who}-clip.dcm" for who in key["patient_id"]]}),
         pd.DataFrame(key | studies | values | flags),
         pd.DataFrame({"patient_id": splits, "split": splits}),
     )
-    for name in ("ecg.dcm", "clip.dcm"):
-        (root / name).write_bytes(b"x")
+    for split in splits:
+        for name in ("ecg.dcm", "clip.dcm"):
+            (root / f"{split}-{name}").write_bytes(b"x")
     return root
 
 

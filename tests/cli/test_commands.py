@@ -312,11 +312,12 @@ def test_a_cohort_check_names_table_count_and_rows_of_every_problem_and_ends_wit
     write_cohort_tables(
         tmp_path,
         pd.DataFrame({"patient_id": ["a", "b"], "ecg_id": ["1", "2"], "acquired_at": day, "path": ["1.hea", "2.hea"]}),
-        pd.DataFrame(study | {"view_id": ["1", "2", "3"], "path": "clip.dcm"}),
+        pd.DataFrame(study | {"view_id": ["1", "2", "3"], "path": ["a.dcm", "b.dcm", "b.dcm"]}),
         pd.DataFrame(study | values | dict.fromkeys(SHD_FLAGS, False)),
         pd.DataFrame({"patient_id": ["a", "b", "a"], "split": ["train", "val", "test"]}),
     )
-    (tmp_path / "clip.dcm").write_bytes(b"x")
+    for name in ("a.dcm", "b.dcm"):
+        (tmp_path / name).write_bytes(b"x")
     done = run("cohort", "check", str(tmp_path))
     assert done.returncode == 1
     lines = [re.split(r"\s*│\s*", line.strip("│ ")) for line in done.stdout.splitlines() if "│" in line]
