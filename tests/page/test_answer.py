@@ -153,6 +153,7 @@ def test_back_from_a_study_is_the_answer_and_reload_asks_nothing_again(answer, o
     assert (answer.url, studies(answer)) == (address, shown)
     answer.go_forward()
     answer.get_by_role("link", name="Back to the answer").click()
+    answer.wait_for_url("**/answers/*")
     assert studies(answer) == shown
     answer.reload()
     assert studies(answer) == shown

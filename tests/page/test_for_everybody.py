@@ -96,6 +96,7 @@ def test_without_scripts_there_is_the_same_answer(open_page):
     page.wait_for_url("**/studies/*")
     assert shown[0] in page.get_by_role("heading", level=1).inner_text()
     page.get_by_role("link", name="Back to the answer").click()
+    page.wait_for_url("**/answers/*")
     assert studies(page) == shown
 
 
