@@ -33,7 +33,7 @@ def test_an_ecg_is_prepared_for_training_as_it_is_for_an_answer(reader):
     spec = EcgSpec(windows="mean")
     recording = reader.read_ecg([UploadedFile(ECG_FILE.name, ECG_FILE.read_bytes())])
     snapshot = SimpleNamespace(embedder=SimpleNamespace(ecg=spec))
-    query, _ = _prepare(recording, snapshot, Question())
+    query, _, _ = _prepare(recording, snapshot, Question())
     np.testing.assert_array_equal(query.windows_WLN, ecg_windows(ecg_array(ECG_FILE, spec, reader), spec))
 
 

@@ -88,7 +88,7 @@ def test_the_index_is_rebuilt_and_the_service_answers(installed, tmp_path):
             assert len(answer["neighbours"]) == 4
             page = httpx.get(url).raise_for_status().text
             assert httpx.get(f"{url}/static/page.css").status_code == 200
-            assert "4 studies are in the index" in page
+            assert "most similar of 4 echo studies" in page
             job = httpx.post(f"{url}/v1/index/rebuild", json={"source": "main"}).raise_for_status().json()
             end = time.monotonic() + 120
             while job["state"] == "running" and time.monotonic() < end:
