@@ -25,7 +25,7 @@ class AnswerGone(Refusal):
     def __init__(self, minutes: float) -> None:
         super().__init__(
             "answer_gone",
-            "This answer is not, or no longer, there for you.",
+            "This answer is no longer there, or not for you.",
             hint=f"Answers are kept for {minutes:g} minutes, fewer where there are many, and only for the log-in or "
             "browser that they were given to: upload the ECG again.",
         )
