@@ -170,7 +170,7 @@ def test_without_a_file_the_form_is_not_sent(page):
 def test_what_lacks_its_rate_is_answered_once_that_is_filled_in(page):
     send(page, ecgs.without_rate())
     assert "rate_hz" in page.get_by_role("alert").inner_text()
-    page.get_by_text("If the file does not say everything").click()
+    assert page.locator("#rate_hz").is_visible(), "the fields that help stand open"
     page.fill("#rate_hz", "500")
     page.select_option("#unit", "mV")
     page.set_input_files("#files", [ecgs.without_rate()])
