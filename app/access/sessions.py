@@ -47,30 +47,30 @@ class Sessions:
         own = [kept for kept, (key_id, _) in self._open.items() if key_id == key.id]
         for kept in own[: max(0, len(own) + 1 - SESSIONS_PER_KEY)]:  # in the order they were opened in
             del self._open[kept]
-        self._open[_kept(token)] = (key.id, now + self.lifetime_s)
+        self._open[hashed(token)] = (key.id, now + self.lifetime_s)
         return token
 
     def key_id(self, token: str) -> str | None:
         """The key id behind a cookie value, or None."""
         key_id = self.glance(token)
         if key_id is not None and self._renewed:
-            self._open[_kept(token)] = (key_id, self._now() + self.lifetime_s)
+            self._open[hashed(token)] = (key_id, self._now() + self.lifetime_s)
         return key_id
 
     def glance(self, token: str) -> str | None:
         """The same; nobody uses the log-in by asking so."""
-        key_id, ends = self._open.get(_kept(token), ("", 0.0))
+        key_id, ends = self._open.get(hashed(token), ("", 0.0))
         return key_id if self._now() < ends else None
 
     def close(self, token: str) -> None:
         """Forget a log-in."""
-        self._open.pop(_kept(token), None)
+        self._open.pop(hashed(token), None)
 
     def close_all(self, key_id: str) -> None:
         """Forget every log-in with a key, wherever its browsers are."""
         self._open = {kept: session for kept, session in self._open.items() if session[0] != key_id}
 
 
-def _kept(token: str) -> str:
+def hashed(token: str) -> str:
     """What is kept of a cookie value: who reads this process's memory learns no value that works."""
     return sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

@@ -219,7 +219,12 @@ def problem_of_validation(errors: Sequence[Mapping[str, Any]], known: Collection
 def _meant(error: Mapping[str, Any], known: Collection[str]) -> str:
     if error["type"] != "extra_forbidden" or error["loc"][0] != "query":
         return ""
-    alike = get_close_matches(str(error["loc"][1])[:MAX_COMPARED].lower(), known, n=1)
+    return nearest_hint(str(error["loc"][1]), known)
+
+
+def nearest_hint(name: str, known: Collection[str]) -> str:
+    """Which of the known names may be meant; empty where none is alike."""
+    alike = get_close_matches(name[:MAX_COMPARED].lower(), known, n=1)
     return f"Is {alike[0]} meant?" if alike else ""
 
 

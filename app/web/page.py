@@ -28,6 +28,7 @@ from app.web.kept import KeptUpload, keep
 from app.web.login import NO_COOKIE
 from app.web.sample import SAMPLE
 from app.web.session import know_browser
+from app.web.shown import log_in_first
 from inputs.ecg.readable import READABLE, UNSTATED
 from inputs.records import MAX_EXAM_LETTERS, MAX_STRETCH_S, UploadedFile
 
@@ -62,8 +63,7 @@ async def ask_by_form(request: Request, service: ServiceDep) -> Response:
             filled = {name: value for name, value in form.fields.items() if value != NOT_FILLED_IN}
             return await _answered(request, service, form, filled)
     except Unauthorised as problem:
-        noted_problem(request, problem)
-        return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
+        return log_in_first(request, problem)
     except ValidationError as error:
         return _form(service, noted_problem(request, problem_of_validation(as_query(error))), filled)
     except EXPECTED as error:
@@ -79,8 +79,7 @@ async def ask_with_sample(request: Request, service: ServiceDep) -> Response:
         with admit(request, service):
             return await _answered(request, service, UploadForm(SAMPLE, {}), {})
     except Unauthorised as problem:
-        noted_problem(request, problem)
-        return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
+        return log_in_first(request, problem)
     except EXPECTED as error:
         return _form(service, noted_problem(request, error))
 

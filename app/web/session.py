@@ -8,13 +8,12 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.access.sessions import BROWSER_COOKIE, SESSION_COOKIE
+from app.access.sessions import BROWSER_COOKIE, SESSION_COOKIE, hashed
 from app.http.bodies import takes_at_most
 from app.http.dependencies import ServiceDep, caller_of, refuse_other_sites, sent_key
 from app.service import Service
 from app.web import render
 from app.web.login import LOGIN_BYTES, forget_cookie, key_of_form, set_cookie
-from ground.disk import sha256
 
 router = APIRouter(include_in_schema=False)
 
@@ -62,7 +61,7 @@ def owner_of(request: Request, service: Service) -> str:
         token = "" if sent_key(request) else request.cookies.get(SESSION_COOKIE, "")
         return _owner_of_session(token) if token else f"key:{caller_of(request)}"
     browser = request.cookies.get(BROWSER_COOKIE, "")
-    return f"browser:{_hashed(browser)}" if len(browser) == _BROWSER_LETTERS else ""
+    return f"browser:{hashed(browser)}" if len(browser) == _BROWSER_LETTERS else ""
 
 
 def know_browser(request: Request, response: Response, service: Service) -> str:
@@ -72,12 +71,8 @@ def know_browser(request: Request, response: Response, service: Service) -> str:
         return owner
     browser = secrets.token_urlsafe(32)
     response.set_cookie(BROWSER_COOKIE, browser, httponly=True, samesite="strict")
-    return f"browser:{_hashed(browser)}"
+    return f"browser:{hashed(browser)}"
 
 
 def _owner_of_session(token: str) -> str:
-    return f"session:{_hashed(token)}"
-
-
-def _hashed(token: str) -> str:
-    return sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"session:{hashed(token)}"

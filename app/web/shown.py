@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from difflib import get_close_matches
 from functools import wraps
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.http.dependencies import require
-from app.http.problems import EXPECTED, MAX_COMPARED, InvalidParameter, Unauthorised, noted_problem
+from app.http.problems import EXPECTED, InvalidParameter, Unauthorised, nearest_hint, noted_problem
 from app.service import Service
 from app.settings import Settings
 from app.web import render
@@ -32,9 +31,8 @@ def page(*takes: str, twice: str = "") -> Callable[[Page], Page]:
 def _refuse_without_effect(request: Request, takes: frozenset[str], twice: str) -> None:
     names = [name for name, _ in request.query_params.multi_items()]
     if unknown := set(names) - takes:
-        alike = get_close_matches(min(unknown)[:MAX_COMPARED].lower(), takes, n=1)
-        hint = f"Is {alike[0]} meant?" if alike else ""
-        raise InvalidParameter("invalid_parameter", "This address does not take one of its parameters.", hint=hint)
+        sentence = "This address does not take one of its parameters."
+        raise InvalidParameter("invalid_parameter", sentence, hint=nearest_hint(min(unknown), takes))
     once = [name for name in names if name != twice]
     if len(set(once)) < len(once):
         raise InvalidParameter("invalid_parameter", "A parameter in the address comes twice.")
@@ -48,14 +46,19 @@ def _shown(show: Page, takes: frozenset[str], twice: str) -> Page:
             _refuse_without_effect(request, takes, twice)
             return await show(request=request, service=service, **given)
         except Unauthorised as problem:
-            noted_problem(request, problem)
-            return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
+            return log_in_first(request, problem)
         except EXPECTED as error:
             refused = noted_problem(request, error)
             html = render("refused.html", problem=refused, with_keys=service.keys.enforced)
             return HTMLResponse(html, refused.status_code, refused.headers)
 
     return shown
+
+
+def log_in_first(request: Request, problem: Unauthorised) -> HTMLResponse:
+    """The log-in form, for who must log in to go on."""
+    noted_problem(request, problem)
+    return HTMLResponse(render("login.html", problem=problem.sentence), problem.status_code, problem.headers)
 
 
 def viewer_of(settings: Settings) -> Callable[[str], str] | None:
