@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from app.access.keys import MAX_NAME_LETTERS, ApiKey, RevokedKey, Scope
 from app.jobs import JobState, StoredJob
 from app.recent_refusals import MAX_REASONS, MINUTES, RefusalCount
-from app.schemas import Progress, printable
+from app.schemas import printable
 
 MAX_EXPIRY_DAYS = 3650
+
+
+class Progress(BaseModel):
+    done: int = Field(default=0, description="Steps of the present stage.")
+    total: int = Field(default=0, description="Of the present stage; 0 where it is not known.")
+    message: str = Field(default="", description="What is being done.")
 
 
 class JobSummary(BaseModel):
@@ -28,9 +34,17 @@ class JobSummary(BaseModel):
 
     @classmethod
     def of(cls, job: StoredJob) -> Self:
-        return cls.model_validate(
-            job.model_dump(exclude={"report", "problem"} if job.state == "running" else {"report"})
-        )
+        """Without what names its process, nor a result before its end."""
+        fields = set(cls.model_fields) - ({"report", "problem"} if job.state == "running" else set())
+        return cls.model_validate(job.model_dump(include=fields))
+
+
+class JobView(JobSummary):
+    """A rebuild. `report` appears when it has ended well, `problem` when it has not."""
+
+    report: dict[str, Any] | None = Field(
+        default=None, description="What the rebuild said at its end; versions of this software differ in it."
+    )
 
 
 class JobList(BaseModel):

@@ -7,8 +7,8 @@ null.
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self
+from datetime import date
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -23,7 +23,6 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from app.answering.pipeline import Question
-from app.jobs import JobState, StoredJob
 from index.catalogue.filters import AGE_YEARS, LVEF_PERCENT, MAX_VIEW_LETTERS, FilterRefused, Filters, moment
 from index.generation import GenerationManifest
 from inputs.ecg.readable import UNSTATED
@@ -202,32 +201,6 @@ class RebuildRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     source: str | None = Field(default=None, max_length=100, description="Its name in the settings.")
-
-
-class Progress(BaseModel):
-    done: int = Field(default=0, description="Steps of the present stage.")
-    total: int = Field(default=0, description="Of the present stage; 0 where it is not known.")
-    message: str = Field(default="", description="What is being done.")
-
-
-class JobView(BaseModel):
-    """A rebuild. `report` appears when it has ended well, `problem` when it has not."""
-
-    id: str = Field(description="Its name in addresses.")
-    source: str = Field(description="The name of the cohort in the settings.")
-    state: JobState = Field(description="`interrupted`: its server ended first.")
-    created_at: datetime = Field(description="When it began.")
-    ended_at: datetime | None = Field(default=None, description="Absent while it runs.")
-    progress: Progress = Field(description="How far it is.")
-    report: dict[str, Any] | None = Field(
-        default=None, description="What the rebuild said at its end; versions of this software differ in it."
-    )
-    problem: str | None = Field(default=None, description="Why it has not ended well.")
-
-    @classmethod
-    def of(cls, job: StoredJob) -> Self:
-        """Without what names its process, nor a result before its end."""
-        return cls.model_validate(job.model_dump(exclude={"report", "problem"} if job.state == "running" else None))
 
 
 class IndexView(BaseModel):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -66,6 +67,9 @@ class RevokedKey(BaseModel):
 
 _SCHEMA_VERSION = 1
 _WAIT_S = 5.0
+_WAIT_HERE_S = 0.5
+_CHANGING_HERE = threading.Lock()
+"""One thread of this process waits for another process's turn to end, and no second beside it: they are few."""
 
 
 class _KeysFile(BaseModel):
@@ -154,10 +158,20 @@ def _turn_at(file: Path) -> Iterator[None]:
     """Two commands at once must not lose each other's key. Refusal where another one does not end."""
     file = file.resolve()  # whoever comes by a link waits for the same turn
     try:
-        with locked(file.with_name(f".{file.name}.lock"), wait_s=_WAIT_S, owned_as=file):
+        with _turn_here(), locked(file.with_name(f".{file.name}.lock"), wait_s=_WAIT_S, owned_as=file):
             yield
     except TimeoutError:
         raise KeysBusy from None
+
+
+@contextmanager
+def _turn_here() -> Iterator[None]:
+    if not _CHANGING_HERE.acquire(timeout=_WAIT_HERE_S):
+        raise TimeoutError
+    try:
+        yield
+    finally:
+        _CHANGING_HERE.release()
 
 
 def check_access(settings: Settings) -> None:

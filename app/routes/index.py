@@ -10,7 +10,8 @@ from app.http.bodies import takes_at_most
 from app.http.dependencies import AdminKey, QueryKey, ServiceDep, refuse_repeated_names
 from app.http.described import refuses
 from app.http.problems import InvalidParameter
-from app.schemas import IndexView, JobView, RebuildRequest
+from app.operator_views import JobView
+from app.schemas import IndexView, RebuildRequest
 from app.service import Service
 
 REBUILD_BYTES = 1024

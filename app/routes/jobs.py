@@ -11,8 +11,7 @@ from app.http.dependencies import AdminKey, ServiceDep, caller_of, may_still
 from app.http.described import refuses
 from app.http.event_stream import EVENT_STREAM_TYPE, STILL_HERE, EventStream, event_text
 from app.jobs import StoredJob
-from app.operator_views import JobList, JobSummary
-from app.schemas import JobView
+from app.operator_views import JobList, JobSummary, JobView
 from app.service import Service
 
 MOST_LISTED = 100

@@ -26,6 +26,7 @@ async def log_in(request: Request, service: ServiceDep) -> Response:
     refuse_other_sites(request, service)
     valid = service.keys.find(await key_of_form(request))
     if valid is None or "admin" not in valid.scopes:
+        request.state.code = "key_wrong" if valid is None else "scope_missing"
         problem = "This key is not valid here." if valid is None else "This key does not have the scope admin."
         return HTMLResponse(render("admin_login.html", problem=problem), HTTPStatus.UNAUTHORIZED)
     response = RedirectResponse(f"{ADMIN_PAGE}?logged_in=true", HTTPStatus.SEE_OTHER)

@@ -6,11 +6,14 @@ import json
 import os
 import re
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app.access.keys import (
+    _CHANGING_HERE,
     KeyRing,
     check_access,
     create_key,
@@ -18,6 +21,7 @@ from app.access.keys import (
     revoke_key,
 )
 from app.access.sessions import SESSIONS_PER_KEY, Sessions
+from app.refusals import KeysBusy
 from app.settings import Settings, SettingsError
 from ground.disk import locked
 from ground.errors import Refusal
@@ -136,6 +140,22 @@ def test_who_adds_a_key_for_another_user_leaves_the_file_to_that_user(file):
     create_key(file, ("query",), "b")
     for path in (file, file.with_name(f".{file.name}.lock")):
         assert (path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)) == (12345, 0o600)
+
+
+def test_while_another_process_keeps_its_turn_one_thread_waits_and_further_ones_are_refused_soon(file, monkeypatch):
+    create_key(file, ("query",), "a")
+    monkeypatch.setattr("app.access.keys._WAIT_S", 30.0)
+    monkeypatch.setattr("app.access.keys._WAIT_HERE_S", 0.01)
+    lock = file.with_name(f".{file.name}.lock")
+    with ThreadPoolExecutor(1) as threads:
+        with locked(lock, wait_s=1, owned_as=file):
+            waits = threads.submit(create_key, file, ("query",), "b")
+            while not _CHANGING_HERE.locked():
+                time.sleep(0.01)
+            with pytest.raises(KeysBusy):
+                create_key(file, ("query",), "c")
+        waits.result(timeout=10)
+    assert [key.name for key in list_keys(file)] == ["a", "b"]
 
 
 def a_pipe(file):

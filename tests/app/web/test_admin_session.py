@@ -51,6 +51,17 @@ def test_only_an_admin_key_opens_it(running, query, both):
     assert both not in cookie
 
 
+def test_a_refused_log_in_is_counted_among_the_recent_refusals(running, query, both):
+    for key in (query, "e2e_wrong"):
+        log_in(running, key)
+    log_in(running, both)
+    told = running.client.get("/v1/refusals").json()["refusals"]
+    assert {(one["code"], one["route"], one["count"]) for one in told} == {
+        ("scope_missing", "/admin/login", 1),
+        ("key_wrong", "/admin/login", 1),
+    }
+
+
 def test_it_carries_admin_and_not_query_and_the_other_session_the_reverse(running, both):
     log_in(running, both)
     assert running.client.get("/v1/jobs").status_code == 200
