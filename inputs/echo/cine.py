@@ -61,6 +61,8 @@ def _encoded(frames_THWC: NDArray[np.uint8], side: int, quality: int, frame_s: f
         loop=0,
         quality=quality,
         method=_EFFORT,
+        kmin=0,
+        kmax=0,  # no key frames but the first: nobody seeks, and each would be compressed a second time
     )
     return file.getvalue()
 

@@ -164,7 +164,9 @@ def _around(greys: list[NDArray[np.uint8]], reach: int) -> tuple[float, int]:
     pairs = pairs[:: 1 + len(pairs) // _PAIRS_FOR_NOISE]
     if not pairs:
         return 0.0, 0
-    steps_THW = np.stack([_own_change(*pair, reach)[::reach, ::reach] for pair in pairs])
+    steps_THW = np.stack(
+        [_own_change(before_HW[::reach, ::reach], after_HW[::reach, ::reach]) for before_HW, after_HW in pairs]
+    )
     steps_HW = cv2.blur(steps_THW.mean(axis=0), (3, 3))
     logarithms_HW = (30 * np.log2(1 + steps_HW)).astype(np.uint8)
     split, _parts = cv2.threshold(logarithms_HW, 0, 1, cv2.THRESH_OTSU)
@@ -177,11 +179,15 @@ def _around(greys: list[NDArray[np.uint8]], reach: int) -> tuple[float, int]:
     return step / _SD_OF_STEP, black if step and black <= _MAX_BLACK_GREY_LEVELS else 0
 
 
-def _own_change(before_HW: NDArray[np.uint8], after_HW: NDArray[np.uint8], reach: int) -> NDArray[np.int16]:
-    """How much each pixel changes apart from what most pixels around it share, such as flicker and fades."""
+def _own_change(before_HW: NDArray[np.uint8], after_HW: NDArray[np.uint8], reach: int = 1) -> NDArray[np.int16]:
+    """How much each pixel changes apart from what most pixels around it share, such as flicker and fades.
+
+    What is shared is told by every `reach`-th pixel of every `reach`-th row.
+    """
     change_HW = cv2.subtract(after_HW, before_HW, dtype=cv2.CV_16S)
-    few_HW = cv2.medianBlur((change_HW[::reach, ::reach] + 256).astype(np.uint16), 5).astype(np.int16) - 256
-    shared_HW = cv2.resize(few_HW, change_HW.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    shared_HW = cv2.medianBlur((change_HW[::reach, ::reach] + 256).astype(np.uint16), 5).astype(np.int16) - 256
+    if reach > 1:
+        shared_HW = cv2.resize(shared_HW, change_HW.shape[::-1], interpolation=cv2.INTER_NEAREST)
     return np.asarray(cv2.absdiff(change_HW, shared_HW), np.int16)
 
 
