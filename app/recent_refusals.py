@@ -44,7 +44,9 @@ class RecentRefusals:
 
     def note(self, method: str, route: str, code: str) -> None:
         minute = int(self._now() // 60)
-        if not self._minutes or self._minutes[-1][0] < minute:  # a clock that goes back counts on in the same minute
+        while self._minutes and self._minutes[-1][0] > minute + 1:  # of a clock that was ahead and has been set right
+            self._minutes.pop()
+        if not self._minutes or self._minutes[-1][0] < minute:  # a clock that goes back a little counts on
             self._minutes.append((minute, Counter()))
         counted = self._minutes[-1][1]
         reason = Reason(method if method in METHODS else "other", route, code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, Self, TypeVar
 
@@ -45,6 +45,8 @@ LANE_SILENT_S = 30.0
 """A lane that has not said for so long that it lives is taken for dead or stuck."""
 SMALL_WORK_THREADS = 4
 """For preparation and the catalogue: a few milliseconds each."""
+DRAWING_THREADS = 2
+"""For pages, drawings and documents: tens of milliseconds of Python each, which the event loop must find gaps in."""
 
 
 class GuardedChild(Reader, Protocol):
@@ -75,6 +77,7 @@ class Service:
         )
         self.admission = Admission(settings.queue_size, settings.max_upload_bytes, lambda: self.batcher.empty_in_s)
         self.reading = FairThreads(settings.reader_workers, name="reading")
+        self.drawing = FairThreads(DRAWING_THREADS, name="drawing")
         self.pipeline = Pipeline(reader, self.reading, self.retriever, self.batcher)
         self.jobs = RebuildJobs(settings.index_dir / "jobs", command, self._turn_to_newest)
         self.job_streams = JobStreams(self.jobs)
@@ -171,6 +174,10 @@ class Service:
             similar_studies(snapshot, self.batcher, study_id, k=k, exclude_patient=exclude_patient)
         )
 
+    async def draw(self, work: Callable[[], Result], caller: str) -> Result:
+        """`work()`, a page or a document, in its caller's turn. Raises TookTooLong and NoSpace as `ask` does."""
+        return await self._in_time(self.drawing.run(work, caller))
+
     async def _in_time(self, work: Awaitable[Result]) -> Result:
         """Raises TookTooLong after `answer_timeout_s`, and NoSpace where a disk is full."""
         limit = asyncio.timeout(self.settings.answer_timeout_s)
@@ -198,6 +205,7 @@ class Service:
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.jobs.close()
         self.reading.close()
+        self.drawing.close()
         await asyncio.to_thread(self._reader.close)
         await asyncio.to_thread(self.batcher.close)
 

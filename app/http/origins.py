@@ -42,9 +42,11 @@ class Use(Enum):
     SENDING_LET_IN = auto()
     """A body arrives that the service has made room for."""
     BEING_ANSWERED = auto()
-    """Never closed for a newcomer: how many these can be is bounded further in."""
+    """Never closed for a newcomer: how many of them take long is bounded further in."""
 
 
+SPARE_PLACES, SPARE_PER_ADDRESS = 16, 2
+"""Beyond `total`, while all are being answered: for who holds fewer than so many, such as a health check."""
 _CLOSED_FIRST = (Use.NONE, Use.SENDING, Use.SENDING_LET_IN)
 
 
@@ -146,7 +148,8 @@ class Connections:
             # Among those of the address that holds most: who floods closes its own first. But nobody's upload is cut
             # off while anybody's connection is idle.
             heaviest = max(self._of_origin, key=lambda origin: len(self._of_origin[origin]))
-            if not self._close_longest((heaviest, *self._of_origin)):
+            closed = self._close_longest((heaviest, *self._of_origin))
+            if not closed and (self._count >= self.limits.total + SPARE_PLACES or len(neighbours) >= SPARE_PER_ADDRESS):
                 return False
         self._of_origin[newcomer.origin][newcomer] = None
         self._idle.setdefault(newcomer.origin, {})[newcomer] = None

@@ -1,20 +1,21 @@
-"""A multipart request to the parts of one ECG, and a watch on whether the caller is still there."""
+"""A multipart request to the parts of one ECG, and the answer to it."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from app.answering.pipeline import Answer, Question, Upload
 from app.http.bodies import announced_bytes
+from app.http.connected import while_connected
 from app.http.dependencies import caller_of
 from app.http.multipart import (
     MAX_PART_HEADER_BYTES,
@@ -27,8 +28,6 @@ from app.http.multipart import (
 from app.http.problems import BadUpload, InvalidParameter
 from app.service import Service
 from inputs.records import UploadedFile
-
-Result = TypeVar("Result")
 
 FILES_FIELD = "files"
 MAX_FIELDS = 32
@@ -155,28 +154,4 @@ async def _closing(form: FormData) -> AsyncIterator[None]:
 async def ask(request: Request, service: Service, upload: Upload, question: Question) -> Answer:
     """`service.ask`, given up when the caller leaves; the request's log line gets the first digits of the hash."""
     request.state.upload_sha256 = (await asyncio.to_thread(lambda: upload.sha256))[:12]
-    return await _while_connected(request, service.ask(upload, question, caller_of(request)))
-
-
-async def _while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """`work`, given up when the caller leaves (ClientDisconnect).
-
-    Call it when the body has been read: only then does the next message mean that the caller has gone.
-    """
-    answering = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_until_gone(request))
-    tasks: Sequence[asyncio.Future[Any]] = (answering, leaving)
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if answering in done:
-            return answering.result()
-        raise ClientDisconnect
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _until_gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    return await while_connected(request, service.ask(upload, question, caller_of(request)))

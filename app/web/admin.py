@@ -7,7 +7,6 @@ answer to the form and nowhere else, because an address would be kept by browser
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 
 from app.access.keys import SCOPES, ApiKey
 from app.http.bodies import takes_at_most
+from app.http.connected import while_connected
 from app.http.dependencies import SAFE_METHODS, ServiceDep, caller_of, require_admin_page
 from app.http.problems import (
     EXPECTED,
@@ -171,7 +171,8 @@ async def _page(
         "with_keys": service.keys.enforced,
         "idle_minutes": service.admin_sessions.lifetime_s / 60,
     }
-    html = await asyncio.to_thread(_written, service, values)
+    # Without a place of those for ECGs: whoever runs the service must see it when it is full.
+    html = await while_connected(request, service.draw(lambda: _written(service, values), caller_of(request)))
     code = problem.status_code if problem else status
     return HTMLResponse(html, code, problem.headers if problem else None)
 

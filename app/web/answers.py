@@ -5,11 +5,10 @@ The address of an answer holds what was asked of the studies, so that Back, relo
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
@@ -18,6 +17,7 @@ from pydantic import ValidationError
 from app.answering.answered import search_answer
 from app.answering.kept_answers import AnswerGone
 from app.answering.pipeline import Question
+from app.http.connected import while_connected
 from app.http.dependencies import ServiceDep, caller_of
 from app.http.problems import InvalidParameter, NotFound, Problem, problem_of, problem_of_validation
 from app.schemas import DEFAULT_K, MAX_K, StudyQuery
@@ -27,7 +27,7 @@ from app.web.drawn import Drawing, switches
 from app.web.kept import KeptAnswer, KeptUpload
 from app.web.page import address, as_query
 from app.web.session import owner_of
-from app.web.shown import page, viewer_of
+from app.web.shown import drawn_for, page, viewer_of
 from index.catalogue.filters import FilterRefused
 from outputs.answer_csv import answer_csv
 from outputs.answer_pdf import answer_pdf
@@ -36,6 +36,8 @@ from outputs.ecg_svg import ecg_svg
 from outputs.lvef_svg import lvef_svg
 from outputs.report import SearchAnswer
 from outputs.tracing import Tracing
+
+Result = TypeVar("Result")
 
 router = APIRouter(include_in_schema=False)
 
@@ -71,13 +73,18 @@ def _asked(request: Request, service: Service, name: str) -> _Asked:
     return _Asked(kept, question, drawing, filled, None)
 
 
-async def _report(request: Request, service: Service, asked: _Asked) -> SearchAnswer:
-    """What was kept where the same is asked, else a new search with the same ECG."""
-    if asked.question == asked.kept.question:
-        return await asyncio.to_thread(lambda: asked.kept.report)
-    with service.admit(caller_of(request), 0):
+async def _drawn(request: Request, service: Service, asked: _Asked, draw: Callable[[SearchAnswer], Result]) -> Result:
+    """Of what was kept where the same is asked, else of a new search with the same ECG."""
+    caller, request_id = caller_of(request), request.state.request_id
+
+    async def drawn() -> Result:
+        if asked.question == asked.kept.question:
+            return await service.draw(lambda: draw(asked.kept.report), caller)
         answer = await service.ask_again(asked.kept.ecg, asked.question)
-        return await asyncio.to_thread(search_answer, answer, request.state.request_id)
+        return await service.draw(lambda: draw(search_answer(answer, request_id)), caller)
+
+    with service.admit(caller, 0):
+        return await while_connected(request, drawn())
 
 
 @router.get("/answers/{name}.json")
@@ -122,7 +129,8 @@ async def show_samples(request: Request, service: ServiceDep, name: str) -> Resp
     tracing = _tracing_of(service.kept.get(owner_of(request, service), name))
     if lead not in tracing.lead_names:
         raise NotFound("unknown_lead", "The ECG has no such lead.")
-    return Response(await asyncio.to_thread(samples_json, tracing, lead), media_type="application/json")
+    content = await drawn_for(request, service, lambda: samples_json(tracing, lead))
+    return Response(content, media_type="application/json")
 
 
 def samples_json(tracing: Tracing, lead: str) -> bytes:
@@ -138,8 +146,7 @@ def samples_json(tracing: Tracing, lead: str) -> bytes:
 async def show_answer(request: Request, service: ServiceDep, name: str) -> Response:
     """The answer, beside the studies that its address asks for."""
     asked = _asked(request, service, name)
-    report = await _report(request, service, asked)
-    html = await asyncio.to_thread(_page, service, name, asked, report)
+    html = await _drawn(request, service, asked, lambda report: _page(service, name, asked, report))
     status = 200 if asked.problem is None else asked.problem.status_code
     return HTMLResponse(html, status)
 
@@ -180,7 +187,7 @@ async def show_beside(request: Request, service: ServiceDep) -> Response:
     two = [service.kept.get(owner, name) for name in names]
     if not all(isinstance(kept, KeptAnswer) for kept in two):
         raise AnswerGone(service.settings.kept_answers_minutes)
-    return HTMLResponse(await asyncio.to_thread(_beside, service, names, two))
+    return HTMLResponse(await drawn_for(request, service, lambda: _beside(service, names, two)))
 
 
 def _beside(service: Service, names: Sequence[str], two: Sequence[KeptAnswer]) -> str:
@@ -208,9 +215,7 @@ async def show_upload(request: Request, service: ServiceDep, name: str) -> Respo
     if not isinstance(upload, KeptUpload):
         raise AnswerGone(service.settings.kept_answers_minutes)
     found = [_kept_or_gone(service, owner, answer) for answer in upload.answers]
-    rows = await asyncio.to_thread(_rows, upload, found)
-    asked = address("", upload.asked)
-    return HTMLResponse(render("upload.html", rows=rows, asked=asked, with_keys=service.keys.enforced))
+    return HTMLResponse(await drawn_for(request, service, lambda: _upload(service, upload, found)))
 
 
 def _kept_or_gone(service: Service, owner: str, answer: str | Problem) -> KeptAnswer | Problem:
@@ -223,11 +228,12 @@ def _kept_or_gone(service: Service, owner: str, answer: str | Problem) -> KeptAn
     return kept
 
 
-def _rows(upload: KeptUpload, found: Sequence[KeptAnswer | Problem]) -> list[dict[str, Any]]:
-    return [
+def _upload(service: Service, upload: KeptUpload, found: Sequence[KeptAnswer | Problem]) -> str:
+    rows = [
         {"problem": one} if isinstance(one, Problem) else {"name": name, "answer": one.report}
         for name, one in zip(upload.answers, found, strict=True)
     ]
+    return render("upload.html", rows=rows, asked=address("", upload.asked), with_keys=service.keys.enforced)
 
 
 def _as_json(report: SearchAnswer, _: _Asked) -> str:
@@ -253,7 +259,6 @@ async def _document(
     asked = _asked(request, service, name)
     if asked.problem is not None:
         raise asked.problem
-    report = await _report(request, service, asked)
-    content = await asyncio.to_thread(write, report, asked)
-    headers = {"Content-Disposition": f'attachment; filename="echo2ecg-{report.request_id}.{ending}"'}
+    name, content = await _drawn(request, service, asked, lambda report: (report.request_id, write(report, asked)))
+    headers = {"Content-Disposition": f'attachment; filename="echo2ecg-{name}.{ending}"'}
     return Response(content, media_type=media_type, headers=headers)

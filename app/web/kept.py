@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from sys import getsizeof
 
 from fastapi import Request
 
 from app.answering.answered import search_answer
 from app.answering.pipeline import Answer, AnsweredEcg, Question
-from app.http.dependencies import caller_of
-from app.http.problems import Problem
+from app.http.dependencies import caller_of, may_still
+from app.http.problems import Problem, Unauthorised
 from app.service import Service
 from outputs.report import SearchAnswer
 
@@ -50,14 +51,28 @@ class KeptUpload:
 
     @property
     def n_bytes(self) -> int:
-        return _ROW_BYTES * (4 + len(self.answers))
+        texts = [*self.asked, *self.asked.values()]
+        for one in self.answers:
+            texts += [one] if isinstance(one, str) else [one.sentence, one.hint, str(one.extra)]
+        return _ROW_BYTES * (4 + len(self.answers)) + sum(map(getsizeof, texts))
 
 
 async def keep(service: Service, request: Request, owner: str, answer: Answer, question: Question) -> str:
     """The name that it is kept by."""
     written = await asyncio.to_thread(_written, answer, request.state.request_id)
-    kept = KeptAnswer(AnsweredEcg.of(answer), question, written, datetime.now(UTC))
-    return service.kept.keep(owner, kept, kept.n_bytes, caller_of(request))
+    return _kept(service, request, owner, KeptAnswer(AnsweredEcg.of(answer), question, written, datetime.now(UTC)))
+
+
+def keep_upload(service: Service, request: Request, owner: str, upload: KeptUpload) -> str:
+    """The name that it is kept by."""
+    return _kept(service, request, owner, upload)
+
+
+def _kept(service: Service, request: Request, owner: str, what: KeptAnswer | KeptUpload) -> str:
+    """Raises Unauthorised where the log-in has ended meanwhile: nobody could ask for it any more."""
+    if service.keys.enforced and not may_still(request, service, "query"):
+        raise Unauthorised
+    return service.kept.keep(owner, what, what.n_bytes, caller_of(request))
 
 
 def _written(answer: Answer, request_id: str) -> bytes:

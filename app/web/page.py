@@ -5,8 +5,11 @@ Post, redirect, get: Back and reload show an answer again and ask nothing again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from http import HTTPStatus
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,15 +19,16 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
-from app.answering.pipeline import Upload
+from app.answering.pipeline import Question, Upload
 from app.http.bodies import takes_upload
-from app.http.dependencies import ServiceDep, caller_of, find_caller, refuse_other_sites, require
+from app.http.dependencies import ServiceDep, find_caller, refuse_other_sites, require
 from app.http.problems import EXPECTED, Problem, Unauthorised, noted_problem, problem_of, problem_of_validation
 from app.http.uploads import UploadForm, admit, ask, read_upload
-from app.schemas import DEFAULT_K, MAX_K, SearchQuery
+from app.refusals import TookTooLong
+from app.schemas import DEFAULT_K, MAX_K, SearchQuery, StudyQuery
 from app.service import Service
 from app.web import render
-from app.web.kept import KeptUpload, keep
+from app.web.kept import KeptUpload, keep, keep_upload
 from app.web.login import NO_COOKIE
 from app.web.sample import SAMPLE
 from app.web.session import know_browser
@@ -87,31 +91,53 @@ async def ask_with_sample(request: Request, service: ServiceDep) -> Response:
 async def _answered(request: Request, service: Service, form: UploadForm, filled: Mapping[str, str]) -> Response:
     query = SearchQuery.model_validate(filled)
     question = replace(query.question(), device_said=True, traced=True)
-    narrowing = {name: value for name, value in filled.items() if name not in (*_OF_READING, "device_said")}
-    upload = form.upload
+    narrowing = narrowing_of(query)
+    until = asyncio.get_running_loop().time() + service.settings.answer_timeout_s
+    response = RedirectResponse("", HTTPStatus.SEE_OTHER)
     try:
-        answer = await ask(request, service, upload, question)
+        answer = await ask(request, service, form.upload, question)
     except EXPECTED as error:
-        if problem_of(error).code != "several_ecgs" or len(several := each_ecg(upload)) < 2:
+        if problem_of(error).code != "several_ecgs" or len(several := each_ecg(form.upload)) < 2:
             raise
+        owner = know_browser(request, response, service)
+        answers = await _answers(request, service, owner, several, question, until)
+        name = keep_upload(service, request, owner, KeptUpload(answers, narrowing))
+        response.headers["location"] = f"/uploads/{name}"
     else:
-        response = RedirectResponse("", HTTPStatus.SEE_OTHER)
         name = await keep(service, request, know_browser(request, response, service), answer, question)
         response.headers["location"] = address(f"/answers/{name}", narrowing)
-        return response
-    response = RedirectResponse("", HTTPStatus.SEE_OTHER)
-    owner = know_browser(request, response, service)
-    answers: list[str | Problem] = []
-    for one in several:
-        try:
-            answer = await ask(request, service, one, question)
-            answers.append(await keep(service, request, owner, answer, question))
-        except EXPECTED as error:
-            answers.append(problem_of(error))
-    several_answers = KeptUpload(tuple(answers), narrowing)
-    name = service.kept.keep(owner, several_answers, several_answers.n_bytes, caller_of(request))
-    response.headers["location"] = f"/uploads/{name}"
     return response
+
+
+async def _answers(
+    request: Request, service: Service, owner: str, several: Sequence[Upload], question: Question, until: float
+) -> tuple[str | Problem, ...]:
+    """One after another until that moment of the event loop: their caller waits for all of them."""
+    answers: list[str | Problem] = []
+    try:
+        async with asyncio.timeout_at(until):
+            for one in several:
+                try:
+                    answer = await ask(request, service, one, question)
+                    answers.append(await keep(service, request, owner, answer, question))
+                except EXPECTED as error:
+                    answers.append(problem_of(error))
+    except TimeoutError:
+        answers += [problem_of(TookTooLong())] * (len(several) - len(answers))
+    return tuple(answers)
+
+
+def narrowing_of(query: StudyQuery) -> dict[str, str]:
+    """What was asked of the studies, as an address says it: as it was understood, and so in few letters."""
+    asked = StudyQuery.model_fields.keys() & query.model_fields_set
+    given = ((name, getattr(query, name)) for name in StudyQuery.model_fields if name in asked)
+    return {name: _in_address(value) for name, value in given if value is not None}
+
+
+def _in_address(value: str | float | date) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    return value if isinstance(value, str) else json.dumps(value).removesuffix(".0")
 
 
 def each_ecg(upload: Upload) -> list[Upload]:

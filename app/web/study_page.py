@@ -8,11 +8,16 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.answering.answered import similar_answer, study_detail
+from app.answering.similar import Similar
+from app.http.connected import while_connected
 from app.http.dependencies import ServiceDep, caller_of
 from app.http.problems import NotFound
+from app.service import Service
 from app.web import render
 from app.web.shown import page, viewer_of
 from ground.findings import phenotype_of
+from index.catalogue.cards import StudyCard
+from index.generation import Generation
 
 router = APIRouter(include_in_schema=False)
 
@@ -31,10 +36,18 @@ async def show_study_page(request: Request, service: ServiceDep, study_id: str) 
     if card is None:
         raise NotFound("unknown_study", "There is no study with this id in the index.")
     of = request.query_params.get("of", "")
-    with service.admit(caller_of(request), 0):
+    caller = caller_of(request)
+
+    async def drawn() -> str:
         similar = await service.similar(study_id, k=SIMILAR_SHOWN, exclude_patient=True)
-    html = await asyncio.to_thread(
-        render,
+        return await service.draw(lambda: _page(service, card, generation, similar, of), caller)
+
+    with service.admit(caller, 0):
+        return HTMLResponse(await while_connected(request, drawn()))
+
+
+def _page(service: Service, card: StudyCard, generation: Generation, similar: Similar | None, of: str) -> str:
+    return render(
         "study.html",
         study=study_detail(card, generation),
         similar=[] if similar is None else similar_answer(similar).neighbours,
@@ -44,4 +57,3 @@ async def show_study_page(request: Request, service: ServiceDep, study_id: str) 
         viewer_of=viewer_of(service.settings),
         with_keys=service.keys.enforced,
     )
-    return HTMLResponse(html)

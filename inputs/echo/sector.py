@@ -187,7 +187,8 @@ def _own_change(before_HW: NDArray[np.uint8], after_HW: NDArray[np.uint8], reach
     change_HW = cv2.subtract(after_HW, before_HW, dtype=cv2.CV_16S)
     shared_HW = cv2.medianBlur((change_HW[::reach, ::reach] + 256).astype(np.uint16), 5).astype(np.int16) - 256
     if reach > 1:
-        shared_HW = cv2.resize(shared_HW, change_HW.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        full_size = change_HW.shape[::-1]
+        shared_HW = np.asarray(cv2.resize(shared_HW, full_size, interpolation=cv2.INTER_NEAREST), np.int16)
     return np.asarray(cv2.absdiff(change_HW, shared_HW), np.int16)
 
 

@@ -53,6 +53,16 @@ def test_a_clock_that_goes_back_counts_on():
     clock = Clock(6000.0)
     recent = RecentRefusals(now=clock)
     recent.note("GET", "/", "a")
-    clock.at -= 600
+    clock.at -= 60
     recent.note("GET", "/", "a")
     assert [one.count for one in recent.counts()] == [2]
+
+
+def test_what_a_clock_told_that_was_hours_ahead_is_forgotten_when_it_is_set_right():
+    clock = Clock(6000.0)
+    recent = RecentRefusals(now=clock)
+    clock.at += 36_000
+    recent.note("GET", "/", "a")
+    clock.at -= 36_000
+    recent.note("GET", "/", "a")
+    assert [(one.count, one.last_at.timestamp()) for one in recent.counts()] == [(1, clock.at)]

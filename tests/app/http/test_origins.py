@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from wire import CHUNKED, CLOSE, LARGE, everything
 
-from app.http.origins import ConnectionLimits, Connections, Use
+from app.http.origins import SPARE_PLACES, ConnectionLimits, Connections, Use
 
 
 class Held:
@@ -67,7 +67,20 @@ def test_without_an_idle_one_what_is_missed_least_is_closed():
 
 def test_nobody_is_closed_where_all_are_being_answered():
     everyone, there = filled(ConnectionLimits(total=9, per_address=9), Use.BEING_ANSWERED, 3)
-    assert not everyone.admit(Held(Use.NONE, "10.9.0.0/32"))
+    assert not everyone.admit(Held(Use.NONE, "10.0.0.0/32"))
+    assert not any(one.closed for one in there)
+
+
+def test_while_all_are_being_answered_an_address_that_holds_few_is_served_all_the_same():
+    everyone, there = filled(ConnectionLimits(total=9, per_address=9), Use.BEING_ANSWERED, 3)
+    taken = []
+    for number in range(3 * SPARE_PLACES):
+        one = Held(Use.NONE, f"10.9.{number // 3}.0/32")
+        taken.append(everyone.admit(one))
+        one._use = Use.BEING_ANSWERED
+        everyone.note_use(one)
+    assert taken[:6] == [True, True, False] * 2, "as few as one address may hold"
+    assert sum(taken) == SPARE_PLACES, "and as few in all"
     assert not any(one.closed for one in there)
 
 

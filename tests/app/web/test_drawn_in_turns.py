@@ -1,0 +1,138 @@
+"""Pages and documents of answers are made in turns: no caller keeps others out, and none is made for who has left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from app.access.keys import create_key
+from app.http.problems import Problem
+from app.schemas import SearchQuery
+from app.web.kept import KeptUpload
+from app.web.page import narrowing_of
+from inputs.errors import UnreadableFile
+
+
+@pytest.fixture
+def keys(tmp_path):
+    return {name: create_key(tmp_path / "keys.json", ("query",), name) for name in ("one", "other")}
+
+
+@pytest.fixture
+def running(start_app, tmp_path, keys):
+    with start_app(keys_file=tmp_path / "keys.json", queue_size=8) as running:
+        yield running
+
+
+@pytest.fixture
+def drawing(monkeypatch):
+    """Documents that wait for `go_on` while they are made; `begun` says how many were begun."""
+
+    class Drawing:
+        begun = 0
+        go_on = threading.Event()
+
+        def pdf(self, *_):
+            Drawing.begun += 1
+            assert Drawing.go_on.wait(20)
+            return b"%PDF"
+
+    drawing = Drawing()
+    monkeypatch.setattr("app.web.answers.answer_pdf", drawing.pdf)
+    yield drawing
+    drawing.go_on.set()
+
+
+def kept_answer(running, key):
+    sent = running.client.post("/", files={"files": b"1"}, headers={"X-API-Key": key})
+    assert sent.status_code == 303
+    return sent.headers["location"]
+
+
+def test_who_asks_for_many_documents_waits_for_its_turn_and_others_do_not(running, keys, drawing, wait_until):
+    address = f"{kept_answer(running, keys['one'])}.pdf"
+    with ThreadPoolExecutor(10) as threads, httpx.Client(base_url=running.client.base_url, timeout=20) as client:
+        asked = [threads.submit(client.get, address, headers={"X-API-Key": keys["one"]}) for _ in range(10)]
+        wait_until(lambda: sum(one.done() for one in asked) == 4)
+        assert [one.result().status_code for one in asked if one.done()] == [429] * 4, "three quarters of 8 wait"
+        for path in ("/v1/index", "/studies/g0-s1", kept_answer(running, keys["other"])):
+            assert client.get(path, headers={"X-API-Key": keys["other"]}).status_code == 200, path
+        assert drawing.begun == 1, "one of the threads is for others"
+        drawing.go_on.set()
+        assert sorted(one.result().status_code for one in asked) == [200] * 6 + [429] * 4
+
+
+def test_nothing_is_made_for_who_has_left(running, keys, drawing, wait_until):
+    address = f"{kept_answer(running, keys['one'])}.pdf"
+    leaving = httpx.Client(base_url=running.client.base_url, timeout=0.5, headers={"X-API-Key": keys["one"]})
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(leaving.get, address) for _ in range(4)]
+        assert all(isinstance(one.exception(), httpx.ReadTimeout) for one in asked)
+    wait_until(lambda: running.service.drawing.waiting == 0)
+    drawing.go_on.set()
+    wait_until(lambda: not running.service.admission._inside)
+    assert drawing.begun == 1
+
+
+def test_the_operators_page_is_shown_while_the_service_is_full(start_app, drawing, wait_until):
+    with start_app(queue_size=4) as running:
+        sent = running.client.post("/", files={"files": b"1"})
+        address = f"{sent.headers['location']}.pdf"
+        cookies = dict(running.client.cookies)
+        with ThreadPoolExecutor(3) as threads:
+            asked = [
+                threads.submit(httpx.get, f"{running.client.base_url}{address}", cookies=cookies, timeout=20)
+                for _ in range(3)
+            ]
+            wait_until(lambda: running.service.admission._inside.total() == 3)
+            assert running.client.get(address).status_code == 429
+            drawing.go_on.set()
+            assert running.client.get("/admin").status_code == 200
+            assert [one.result().status_code for one in asked] == [200] * 3
+
+
+def test_an_answer_for_a_log_in_that_has_ended_meanwhile_is_not_kept(running, keys, wait_until):
+    running.client.post("/login", data={"key": keys["one"]})
+    running.bundle.go_on.clear()
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(running.client.post, "/", files={"files": b"1"})
+        wait_until(lambda: sum(running.bundle.batches) == 1)
+        httpx.post(f"{running.client.base_url}/logout", cookies=dict(running.client.cookies))
+        running.bundle.go_on.set()
+        assert asked.result().status_code == 401
+    assert not running.service.kept._places
+
+
+def test_the_ecgs_of_one_upload_share_the_time_that_an_answer_may_take(start_app, monkeypatch):
+    def read(_, files, hints):
+        if len(files) > 1:
+            raise UnreadableFile("several_ecgs", "The upload holds several.")
+        time.sleep(0.3)
+        raise UnreadableFile("not_an_ecg", "This is not an ECG.")
+
+    with start_app(answer_timeout_s=1.0) as running:
+        monkeypatch.setattr(type(running.service.pipeline.reader), "read_ecg", read)
+        sent = running.client.post("/", files=[("files", (f"{name}.csv", b"1")) for name in "abcdefgh"])
+        assert sent.status_code == 303
+        page = running.client.get(sent.headers["location"]).text
+    assert 1 <= page.count("This is not an ECG") <= 3
+    assert page.count("This is not an ECG") + page.count("took longer than the service allows") == 8
+
+
+def test_what_is_kept_of_several_is_counted_with_all_its_words():
+    asked = {"view": "\N{GRINNING FACE}" * 4000}
+    upload = KeptUpload(("a" * 22, Problem("a", "b" * 5000, hint="c" * 5000)), asked)
+    assert upload.n_bytes > 4 * 4000 + 10_000
+
+
+def test_what_was_asked_is_kept_as_it_was_understood():
+    blank = " " * 4000 + "\u3000"
+    filled = {"k": "5", "sex": "F", "lvef_min": "35", "age_max": "70.25", "view": "A4C", "exclude_patient": "a b"}
+    filled["acquired_after"] = "2026-01-02"
+    padded = {name: f"{blank}{value}{blank}" for name, value in filled.items()}
+    query = SearchQuery.model_validate(padded | {"one_per_patient": "on", "shd": "0"})
+    assert narrowing_of(query) == filled | {"sex": "female", "one_per_patient": "true", "shd": "false"}
