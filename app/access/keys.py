@@ -68,6 +68,8 @@ class RevokedKey(BaseModel):
 _SCHEMA_VERSION = 1
 _WAIT_S = 5.0
 _WAIT_HERE_S = 0.5
+_STAYS_SO = ("keys_damaged", "keys_newer")
+"""Such a file is read again when it changes, and not for every request."""
 _CHANGING_HERE = threading.Lock()
 """One thread of this process waits for another process's turn to end, and no second beside it: they are few."""
 
@@ -204,6 +206,7 @@ class KeyRing:
         self._stamp: tuple[int, ...] | None = None
         self._keys: tuple[ApiKey, ...] = () if file is None else _configured_keys(file)
         self._fault = ""
+        self._unusable: tuple[int, ...] | None = None
         self._last_used: dict[str, datetime] = {}
         """By key id, since the service started: to write it down would be a write for every request."""
 
@@ -247,13 +250,15 @@ class KeyRing:
             return
         # ctime too: a file that could not be read is mended by its owner or mode.
         stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
-        if stamp == self._stamp:
+        if stamp in (self._stamp, self._unusable):
             return
         try:
             self._keys, self._stamp, self._fault = list_keys(self._file), stamp, ""
             there = {key.id for key in self._keys}
             self._last_used = {key_id: at for key_id, at in self._last_used.items() if key_id in there}
         except Refusal as error:
+            if error.code in _STAYS_SO:
+                self._unusable = stamp
             self._shut(error.code)
 
     def _shut(self, reason: str) -> None:

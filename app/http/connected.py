@@ -12,10 +12,8 @@ Result = TypeVar("Result")
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """`work`, given up when the caller leaves (ClientDisconnect).
-
-    Call it when the body has been read: only then does the next message mean that the caller has gone.
-    """
+    """`work`, given up when the caller leaves (ClientDisconnect), or sends a body that is too large or does not come
+    (BodyTooLarge, BodyTimeout): what has not been read of it until now is dropped."""
     answering = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_until_gone(request))
     tasks: Sequence[asyncio.Future[Any]] = (answering, leaving)
@@ -23,6 +21,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if answering in done:
             return answering.result()
+        leaving.result()  # raises what the rest of the body was refused for
         raise ClientDisconnect
     finally:
         for task in tasks:

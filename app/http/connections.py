@@ -118,6 +118,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _let_in(self, cycle: RequestResponseCycle) -> None:
         """The service made room for the body of this request: see `app.http.uploads.admit`."""
         self._admitted = cycle
+        self.everyone.note_progress(self)
         self._note_held()
 
     def _is_let_in(self) -> bool:
@@ -135,8 +136,6 @@ class BoundedProtocol(HttpToolsProtocol):
         """Its first turn done, a request was let in or was not, and what came of its body was taken or was not."""
         self.just_arrived = False
         self._note_held()
-
-    # What arrives.
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -251,13 +250,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._upgrading:
             return
         super().on_message_complete()
+        self.everyone.note_progress(self)
         if self.cycle.response_complete:  # the body was refused and has come all the same: back to waiting
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
-
-    # What leaves.
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
@@ -269,6 +267,9 @@ class BoundedProtocol(HttpToolsProtocol):
                 if not cycle.disconnected:
                     await app(scope, receive, send)
             finally:
+                if not (cycle.response_complete or cycle.disconnected):  # nothing would ever end it
+                    cycle.disconnected = True
+                    self.transport.abort()
                 self._forget(cycle)
 
         super()._start_asgi_task(cycle, when_read)

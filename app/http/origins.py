@@ -130,6 +130,8 @@ class Connections:
         self._of_origin: defaultdict[Origin, dict[Connection, None]] = defaultdict(dict)
         self._idle: dict[Origin, dict[Connection, None]] = {}
         """Those of them without a request in work, so that a newcomer costs no look through all the others."""
+        self._sending: dict[Origin, dict[Connection, None]] = {}
+        """Those whose body arrives and was not let in, likewise."""
         self._count = 0
         self._unread: dict[Connection, None] = {}
         """Those whose answer lies ready, the longest first."""
@@ -163,9 +165,12 @@ class Connections:
             return
         del of_origin[one]
         of_origin[one] = None
-        self._no_longer_idle(one)
-        if one.is_idle:
-            self._idle.setdefault(one.origin, {})[one] = None
+        self._sort(one)
+
+    def note_progress(self, one: Connection) -> None:
+        """The body of this connection's request has been let in, or is whole."""
+        if one in self._of_origin.get(one.origin, {}):
+            self._sort(one)
 
     def forget(self, one: Connection) -> None:
         """A connection has ended, or is about to."""
@@ -177,7 +182,7 @@ class Connections:
             return
         del of_origin[one]
         self._count -= 1
-        self._no_longer_idle(one)
+        self._take_out(one)
         if not of_origin:
             del self._of_origin[one.origin]
 
@@ -219,10 +224,11 @@ class Connections:
 
         False: there is none.
         """
-        idle = next((self._idle[origin] for origin in origins if origin in self._idle), None)
-        if idle is not None:
-            self._close(next(iter(idle)))
-            return True
+        for sorted_out in (self._idle, self._unread_by_origin(), self._sending):
+            some = next((sorted_out[origin] for origin in origins if origin in sorted_out), None)
+            if some:
+                self._close(next(iter(some)))
+                return True
         first: dict[Use, Connection] = {}
         for origin in origins:
             for one in self._of_origin.get(origin, {}):
@@ -239,12 +245,27 @@ class Connections:
         self.forget(one)
         one.transport.abort()
 
-    def _no_longer_idle(self, one: Connection) -> None:
-        idle = self._idle.get(one.origin)
-        if idle is not None:
-            idle.pop(one, None)
-            if not idle:
-                del self._idle[one.origin]
+    def _unread_by_origin(self) -> dict[Origin, dict[Connection, None]]:
+        """Who does not read an answer, the longest of each address."""
+        found: dict[Origin, dict[Connection, None]] = {}
+        for one in self._unread:
+            found.setdefault(one.origin, {one: None})
+        return found
+
+    def _sort(self, one: Connection) -> None:
+        self._take_out(one)
+        if one.is_idle:
+            self._idle.setdefault(one.origin, {})[one] = None
+        elif one.use is Use.SENDING:
+            self._sending.setdefault(one.origin, {})[one] = None
+
+    def _take_out(self, one: Connection) -> None:
+        for sorted_out in (self._idle, self._sending):
+            some = sorted_out.get(one.origin)
+            if some is not None:
+                some.pop(one, None)
+                if not some:
+                    del sorted_out[one.origin]
 
     def _is_exempt(self, origin: Origin) -> bool:
         """A Unix socket has no address; what is exempt may be named more widely or, for IPv6, more closely."""

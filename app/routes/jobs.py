@@ -60,6 +60,7 @@ async def show_job(service: ServiceDep, job_id: str) -> Response:
 async def follow_job(request: Request, service: ServiceDep, job_id: str) -> Response:
     """A rebuild as it goes on."""
     await service.job_streams.look(job_id)  # raises for a job that there is not
+    await request.body()  # of which there should be none: one that is refused is refused before the stream begins
     caller = caller_of(request)
     return EventStream(_events(request, service, job_id), service.job_streams.enter(caller))
 

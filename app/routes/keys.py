@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Request
+from fastapi import APIRouter, Body, Depends, Request, Response
 
 from app.access.key_changes import make_key, take_back
 from app.access.keys import ApiKey, list_keys, list_revoked
@@ -24,12 +24,19 @@ router = APIRouter(prefix="/v1/keys", tags=["Keys"], dependencies=[AdminKey])
 _NOT_CHANGED = ("keys_read_only", "no_keys_file")
 
 
-@router.get("", response_model_exclude_none=True)
-async def show_keys(service: ServiceDep) -> KeyList:
+@router.get("", responses={200: {"model": KeyList}})
+async def show_keys(service: ServiceDep) -> Response:
     """Every key and the last hundred that were revoked; never a key, nor its hash."""
+    # There may be a thousand: not on the event loop.
+    content = await asyncio.to_thread(lambda: key_list(service).model_dump_json(exclude_none=True))
+    return Response(content, media_type="application/json")
+
+
+def key_list(service: Service) -> KeyList:
+    """Reads the disk. Raises KeysUnusable."""
     if (file := service.settings.keys_file) is None:
         return KeyList(enforced=False, keys=[])
-    keys, revoked = await asyncio.to_thread(lambda: (list_keys(file), list_revoked(file)))
+    keys, revoked = list_keys(file), list_revoked(file)
     views = [KeyView.of(key, last_used=service.keys.last_used(key.id)) for key in keys]
     return KeyList(enforced=True, keys=views + [KeyView.of(key) for key in reversed(revoked)])
 

@@ -20,7 +20,6 @@ from pydantic import ValidationError
 
 from app.access.keys import SCOPES, ApiKey
 from app.http.bodies import takes_at_most
-from app.http.connected import while_connected
 from app.http.dependencies import SAFE_METHODS, ServiceDep, caller_of, require_admin_page
 from app.http.problems import (
     EXPECTED,
@@ -32,8 +31,9 @@ from app.http.problems import (
     problem_of_validation,
 )
 from app.operator_views import JobSummary, NewKey, NewKeyRequest
+from app.refusals import TookTooLong
 from app.routes.index import REBUILD_BYTES, rebuild_index
-from app.routes.keys import KEY_BYTES, create_key, revoke_key, show_keys
+from app.routes.keys import KEY_BYTES, create_key, key_list, revoke_key
 from app.routes.refusals import list_refusals
 from app.schemas import RebuildRequest
 from app.service import Service
@@ -68,6 +68,8 @@ def _operators(show: Shown) -> Shown:
             return HTMLResponse(render("admin_login.html", problem=said), problem.status_code, problem.headers)
         try:
             return await show(request=request, service=service, **given)
+        except TookTooLong:  # the page itself did
+            raise
         except EXPECTED as error:
             return await _page(request, service, problem=noted_problem(request, error))
 
@@ -164,7 +166,6 @@ async def _page(
         "running_job": next((job for job in jobs if job.state == "running"), None),
         "sources": sorted(service.settings.cohorts),
         "rebuilt": {job.source: job.ended_at for job in reversed(jobs) if job.state == "done"},
-        "keys": await show_keys(service),
         "own_key": asking.id if asking else None,
         "scopes": _scopes_to_give(asking),
         "refusals": await list_refusals(service),
@@ -172,7 +173,7 @@ async def _page(
         "idle_minutes": service.admin_sessions.lifetime_s / 60,
     }
     # Without a place of those for ECGs: whoever runs the service must see it when it is full.
-    html = await while_connected(request, service.draw(lambda: _written(service, values), caller_of(request)))
+    html = await service.draw(lambda: _written(service, values), caller_of(request))
     code = problem.status_code if problem else status
     return HTMLResponse(html, code, problem.headers if problem else None)
 
@@ -184,6 +185,7 @@ def _written(service: Service, values: Mapping[str, Any]) -> str:
         "admin.html",
         generations=service.retriever.on_disk(MOST_GENERATIONS),
         card=_card(service.settings.bundle_dir),
+        keys=key_list(service),
         may_write_keys=file is not None and os.access(file.parent, os.W_OK),
         **values,
     )

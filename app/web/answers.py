@@ -19,7 +19,7 @@ from app.answering.kept_answers import AnswerGone
 from app.answering.pipeline import Question
 from app.http.connected import while_connected
 from app.http.dependencies import ServiceDep, caller_of
-from app.http.problems import InvalidParameter, NotFound, Problem, problem_of, problem_of_validation
+from app.http.problems import InvalidParameter, NotFound, Problem, noted_problem, problem_of, problem_of_validation
 from app.schemas import DEFAULT_K, MAX_K, StudyQuery
 from app.service import Service
 from app.web import render
@@ -67,10 +67,12 @@ def _asked(request: Request, service: Service, name: str) -> _Asked:
     try:
         question = StudyQuery.model_validate(filled).narrows(kept.question)
     except ValidationError as error:
-        return _Asked(kept, kept.question, drawing, filled, problem_of_validation(as_query(error)))
+        problem: Problem = problem_of_validation(as_query(error))
     except FilterRefused as error:
-        return _Asked(kept, kept.question, drawing, filled, problem_of(error))
-    return _Asked(kept, question, drawing, filled, None)
+        problem = problem_of(error)
+    else:
+        return _Asked(kept, question, drawing, filled, None)
+    return _Asked(kept, kept.question, drawing, filled, noted_problem(request, problem))
 
 
 async def _drawn(request: Request, service: Service, asked: _Asked, draw: Callable[[SearchAnswer], Result]) -> Result:

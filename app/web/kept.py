@@ -38,8 +38,10 @@ class KeptAnswer:
 
     @property
     def n_bytes(self) -> int:
-        tracing = self.ecg.facts.tracing
-        return len(self.report_json) + _OVERHEAD_BYTES + (0 if tracing is None else tracing.signal_mv_LN.nbytes)
+        tracing, said = self.ecg.facts.tracing, self.ecg.facts.said
+        texts = () if said is None else (*said.statements, *said.filters)
+        drawn_bytes = 0 if tracing is None else tracing.signal_mv_LN.nbytes
+        return len(self.report_json) + _OVERHEAD_BYTES + drawn_bytes + sum(map(getsizeof, texts))
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ import pytest
 from app.access.keys import (
     _CHANGING_HERE,
     KeyRing,
+    _read,
     check_access,
     create_key,
     list_keys,
@@ -134,6 +135,18 @@ def test_a_file_that_could_not_be_read_is_read_again_when_it_can_be(file, monkey
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_damaged_file_is_not_read_for_every_request_but_as_soon_as_it_changes(file, monkeypatch):
+    key = create_key(file, ("query",), "a")
+    ring, whole = KeyRing(file), file.read_bytes()
+    file.write_bytes(whole[:-9])
+    read = []
+    monkeypatch.setattr("app.access.keys._read", lambda file, read_file=_read: read.append(1) or read_file(file))
+    assert [ring.find(key) for _ in range(20)] == [None] * 20
+    assert len(read) == 1
+    file.write_bytes(whole)
+    assert ring.find(key).name == "a"
+
+
 def test_who_adds_a_key_for_another_user_leaves_the_file_to_that_user(file):
     create_key(file, ("query",), "a")
     os.chown(file, 12345, 12345)

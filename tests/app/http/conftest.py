@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 import httpx
 import pytest
 from fastapi import FastAPI, Request, Response
+from starlette.requests import ClientDisconnect
 
 from app.http.frame import add_frame
 from app.http.problems import install_handlers
@@ -45,6 +46,10 @@ def start(serve_app):
         @app.post("/seen")
         async def seen(request: Request):
             return sorted(request.headers)
+
+        @app.get("/unanswered")
+        async def unanswered():
+            raise ClientDisconnect  # for a caller who has not left
 
         @app.get("/cookies")
         async def cookies(request: Request):

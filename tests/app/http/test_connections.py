@@ -339,3 +339,11 @@ def test_who_reads_nothing_of_such_an_answer_is_ended_all_the_same(start, wait_u
         deaf = connect(SO_RCVBUF=4096)
         deaf.sendall(ask)
         assert ended_within(deaf, LINGER_S + 5)
+
+
+def test_a_connection_ends_with_a_request_that_nobody_answers(start, wait_until):
+    with start(max_connections_per_address=2) as connect:
+        for _ in range(4):
+            connection = connect()
+            connection.sendall(b"GET /unanswered HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert everything(connection) == b""

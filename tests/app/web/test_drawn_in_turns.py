@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import httpx
 import pytest
+from wire import everything
 
 from app.access.keys import create_key
 from app.http.problems import Problem
@@ -15,6 +18,7 @@ from app.schemas import SearchQuery
 from app.web.kept import KeptUpload
 from app.web.page import narrowing_of
 from inputs.errors import UnreadableFile
+from inputs.records import DeviceSaid
 
 
 @pytest.fixture
@@ -136,3 +140,40 @@ def test_what_was_asked_is_kept_as_it_was_understood():
     padded = {name: f"{blank}{value}{blank}" for name, value in filled.items()}
     query = SearchQuery.model_validate(padded | {"one_per_patient": "on", "shd": "0"})
     assert narrowing_of(query) == filled | {"sex": "female", "one_per_patient": "true", "shd": "false"}
+
+
+@pytest.mark.parametrize("body", [b"x" * 65_537, b""])
+@pytest.mark.parametrize("ending", ["", ".pdf", "/samples?lead=I"])
+def test_a_body_that_no_page_asks_for_is_refused_and_its_connection_ends(running, keys, ending, body):
+    address = kept_answer(running, keys["one"])
+    url = running.client.base_url
+    head = f"GET {address}{ending} HTTP/1.1\r\nHost: {url.host}\r\nContent-Length: 70000\r\nConnection: close\r\n"
+    head += f"X-API-Key: {keys['one']}\r\n\r\n"
+    with socket.create_connection((url.host, url.port), timeout=10) as connection:
+        connection.sendall(head.encode() + body)
+        assert everything(connection).startswith(b"HTTP/1.1 413 "), "and it ends"
+
+
+def test_the_operators_page_is_shown_beside_the_refusal_of_a_body(start_app):
+    with start_app() as running:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        refused = running.client.post("/admin/rebuild", content=b"source=" + b"a" * 2000, headers=form)
+        assert refused.status_code == 413
+        assert "<h1>" in refused.text
+
+
+def test_what_the_device_said_counts_with_all_its_letters(running, keys):
+    kept_answer(running, keys["one"])
+    (place,) = running.service.kept._places.values()
+    ecg = place.what.ecg
+    statements = tuple(f"{number} \N{ANATOMICAL HEART}{'a' * 190}" for number in range(32))
+    said = replace(ecg, facts=replace(ecg.facts, said=DeviceSaid(statements=statements)))
+    assert replace(place.what, ecg=said).n_bytes - place.what.n_bytes > 32 * 4 * 190
+
+
+def test_a_refused_narrowing_is_noted(start_app):
+    with start_app() as running:
+        address = running.client.post("/", files={"files": b"1"}).headers["location"]
+        assert running.client.get(f"{address}?lvef_min=abc").status_code == 422
+        (told,) = running.client.get("/v1/refusals").json()["refusals"]
+        assert (told["route"], told["code"]) == ("/answers/{name}", "invalid_parameter")
