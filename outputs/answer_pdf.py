@@ -151,6 +151,8 @@ def _heading(sheet: _Sheet, report: SearchAnswer | PredictAnswer) -> None:
         at = "" if said.recorded_at is None else f"recorded {said.recorded_at.replace('T', ' ')}"
         recorded += f" {', '.join(filter(None, (device, at)))}." if device or at else ""
     sheet.write(recorded + measured)
+    if differs := sentences.device_differs(report.measured, said):
+        sheet.write(differs, _BOLD)
     sheet.down_mm += 1.0
 
 

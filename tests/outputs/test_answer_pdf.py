@@ -128,6 +128,14 @@ def test_the_same_answer_gives_the_same_bytes_and_the_file_names_nobody():
     assert re.findall(rb"/Author \((.*?)\)", pdf) == [b"Echo2ECG"]
 
 
+def test_it_says_where_the_device_measured_otherwise():
+    ecg = {**COMMON["ecg"], "device_said": {"measures": {"qt_ms": 360.0}}}
+    differing = searched(ecg=ecg, measured={"qt_ms": 440.0, "not_reliable": []})
+    said = "The device wrote QT 360 ms; measured here: 440 ms by tangent."
+    assert said in text_of(answer_pdf(differing, TRACING, AT))
+    assert "The device wrote" not in text_of(answer_pdf(searched(ecg=ecg), TRACING, AT))
+
+
 @pytest.mark.parametrize(
     ("text", "as_shown"),
     [("LVEF ≥ 50 %", "LVEF >= 50 %"), ("68°", "68°"), ("Łódź č", "?ódz c"), ("心", "?"), ("a\x00b", r"a\x00b")],
