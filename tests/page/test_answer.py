@@ -78,7 +78,7 @@ def test_a_narrowed_answer_has_an_address_that_shows_the_same_again(answer):
 
 def test_a_filter_that_cannot_be_is_said_and_no_study_stands_beside_it(answer):
     answer.goto(f"{answer.url}?lvef_min=60&lvef_max=40")
-    assert "lvef_min must not be above lvef_max." in answer.get_by_role("alert").inner_text()
+    assert '"LVEF at least" must not be above "LVEF at most".' in answer.get_by_role("alert").inner_text()
     assert studies(answer) == []
     assert answer.locator("svg.ecg").count() == 1
     assert answer.input_value("#lvef_min") == "60"
@@ -86,7 +86,7 @@ def test_a_filter_that_cannot_be_is_said_and_no_study_stands_beside_it(answer):
 
 def test_and_so_it_is_where_a_script_brings_only_the_studies(answer):
     narrow(answer, lvef_min="60", lvef_max="40")
-    answer.get_by_text("lvef_min must not be above lvef_max.").wait_for()
+    answer.get_by_text('"LVEF at least" must not be above "LVEF at most".').wait_for()
     assert answer.input_value("#lvef_min") == "60"
 
 

@@ -117,7 +117,7 @@ def test_a_refusal_is_one_sentence_and_the_fields_keep_their_values(page, files)
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("lvef_min", "60", "lvef_min must not be above lvef_max."),
+        ("lvef_min", "60", '"LVEF at least" must not be above "LVEF at most".'),
         ("k", "1000", "100"),
         ("leads", "I,II,Q9", "3 lead names"),
     ],
@@ -169,7 +169,9 @@ def test_without_a_file_the_form_is_not_sent(page):
 
 def test_what_lacks_its_rate_is_answered_once_that_is_filled_in(page):
     send(page, ecgs.without_rate())
-    assert "rate_hz" in page.get_by_role("alert").inner_text()
+    said = page.get_by_role("alert").inner_text()
+    assert 'Fill in "Sampling rate"' in said
+    assert "rate_hz" not in said
     assert page.locator("#rate_hz").is_visible(), "the fields that help stand open"
     page.fill("#rate_hz", "500")
     page.select_option("#unit", "mV")

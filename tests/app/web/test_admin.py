@@ -173,10 +173,10 @@ def test_a_new_key_is_shown_once_and_works(logged_in, keys_file):
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"name": "", "scope": "query"}, "name: "),
-        ({"name": "a", "scope": "root"}, "scopes.0: "),
+        ({"name": "", "scope": "query"}, '"Whose it is": '),
+        ({"name": "a", "scope": "root"}, '"What it may do": '),
         ({"name": "a"}, "Tick what the key may do."),
-        ({"name": "kept", "scope": "query", "days": "0"}, "expires_in_days: "),
+        ({"name": "kept", "scope": "query", "days": "0"}, '"Valid for so many days": '),
         ({"name": "a", "scope": "query", "more": "1"}, "and nothing else"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
@@ -63,7 +64,7 @@ def test_filters_that_contradict_each_other_show_the_form_again(running):
         "/", follow_redirects=True, files={"files": b"1"}, data={"lvef_min": "50", "lvef_max": "40"}
     )
     assert page.status_code == 422
-    assert "lvef_min must not be above lvef_max." in page.text
+    assert '"LVEF at least" must not be above "LVEF at most".' in html.unescape(page.text)
     assert 'enctype="multipart/form-data"' in page.text
 
 
