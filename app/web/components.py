@@ -90,6 +90,7 @@ def _written(drawing: Drawing) -> str:
         lvef_chart=lvef_svg(answer.predictions.lvef, answer.neighbours or []),
         drawing={},
         drawn="",
+        view_names=("A2C", "A4C", "PLAX"),
         default_k=DEFAULT_K,
         max_k=MAX_K,
     )

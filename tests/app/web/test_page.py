@@ -68,6 +68,22 @@ def test_filters_that_contradict_each_other_show_the_form_again(running):
     assert 'enctype="multipart/form-data"' in page.text
 
 
+def test_views_that_the_index_holds_are_offered_on_form_and_answer_and_another_one_may_be_typed(running):
+    offered = '<datalist id="view-names"><option value="A4C"></option></datalist>'
+    assert offered in running.client.get("/").text
+    answer = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"view": "own"}).text
+    assert offered in answer
+    assert re.search(r'<input id="view"[^>]* list="view-names"[^>]* value="own"', answer)
+
+
+def test_a_new_generation_brings_its_own_views(running, index_dir, write_generation, wait_until):
+    held = running.service.retriever.current.generation
+    assert held.view_names is held.view_names, "asked once of the catalogue"
+    write_generation(index_dir, seed=1)
+    wait_until(lambda: running.service.retriever.current.generation.id == "000002")
+    assert "view_names" in vars(running.service.retriever.current.generation), "no page waits for it"
+
+
 def test_where_no_study_matches_the_page_says_so(running):
     page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"view": "PLAX"})
     assert page.status_code == 200
