@@ -9,6 +9,7 @@ import pytest
 
 from app.access.keys import create_key
 from app.web.page import FORM_FIELDS
+from outputs.words import UNLIKE, UNLIKE_ALL
 
 
 @pytest.fixture
@@ -115,6 +116,20 @@ def test_every_study_has_its_percentile_where_the_index_is_large_enough(start_ap
     assert re.findall(r", percentile ([\d.]+)", page) == said
     assert page.count("of 100 studies of the index, so many are less similar to this ECG") == 1
     assert "the first one has the highest, however unlike the ECG it is" in page
+
+
+def test_studies_that_are_unlike_the_ecg_are_called_so_and_where_all_are_a_sentence_says_it(running):
+    found = running.search(1, k=20).json()["neighbours"]
+    unlike = [hit for hit in found if hit["similarity"] < 0]
+    assert 0 < len(unlike) < 20
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"k": "20"}).text
+    assert page.count(UNLIKE) == len(unlike)
+    assert UNLIKE_ALL not in page
+    age = str(unlike[-1]["age"])
+    left = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"age_min": age, "age_max": age})
+    assert re.search(rf"{UNLIKE_ALL}.*{unlike[-1]['study_id']}.*{UNLIKE}", left.text, re.DOTALL)
+    none = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"view": "PLAX"})
+    assert UNLIKE_ALL not in none.text
 
 
 def test_the_page_has_scripts_of_its_own_host_alone_and_none_within_it(running):
