@@ -6,7 +6,7 @@ import base64
 
 import ecgs
 import pytest
-from steps import FIND, ask, ask_with_sample, send, studies
+from steps import FIND, ask, ask_with_sample, overflow, send, studies
 
 
 def test_the_file_picker_says_what_was_chosen_and_leads_to_the_answer(page):
@@ -66,9 +66,26 @@ def test_several_ecgs_become_a_list_and_two_of_them_are_compared(page):
     assert first.endswith("/min")
     assert first != second
     assert int(change.removesuffix("/min")) == int(second.removesuffix("/min")) - int(first.removesuffix("/min"))
+    first, second, change = compared["QT"]
+    assert first.endswith(" ms")
+    assert second.endswith(" ms")
     page.go_back()
     page.get_by_role("link", name="2", exact=True).click()
     assert len(studies(page)) == 10
+
+
+@pytest.mark.parametrize(("width", "beside"), [(1400, True), (1200, True), (1100, False), (390, False)])
+def test_two_tracings_stand_beside_each_other_where_there_is_room(open_page, width, beside):
+    page = open_page(viewport={"width": width, "height": 900})
+    send(page, ecgs.heart(1), ecgs.heart(2))
+    for box in page.get_by_role("checkbox").all():
+        box.check()
+    page.get_by_role("button", name="Two beside each other").click()
+    one, other = (drawn.bounding_box() for drawn in page.locator("svg.ecg").all())
+    assert (other["x"] >= one["x"] + one["width"]) is beside
+    assert (other["y"] >= one["y"] + one["height"]) is not beside
+    assert overflow(page) <= 0
+    assert page.locator(".reduced").is_visible() is beside
 
 
 def test_one_ticked_ecg_is_not_compared(page):
