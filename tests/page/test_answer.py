@@ -9,6 +9,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import ecgs
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 from steps import ask, ask_with_sample, open_all, studies
@@ -110,6 +111,18 @@ def test_a_view_is_enlarged_and_escape_goes_back_to_it(answer):
     assert view.evaluate("(button) => button === document.activeElement")
 
 
+COLUMNS_OF_PAPER = """(canvas) => {
+    const { width, height } = canvas;
+    document.body.style.color = "var(--grid-thick)";
+    const thick = getComputedStyle(document.body).color.match(/[0-9]+/g).map(Number);
+    const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+    const alike = (x, y) => thick.every((part, place) => Math.abs(data[4 * (y * width + x) + place] - part) < 3);
+    const rows = [0.12, 0.16, 0.2, 0.24, 0.28, 0.32].map((share) => Math.round(share * height));
+    return Array.from({ length: width }, (_, x) => x).filter((x) => rows.filter((y) => alike(x, y)).length > 1);
+}"""
+"""Where thick lines of the grid go down."""
+
+
 def test_a_lead_is_shown_alone_with_its_numbers(answer):
     label = answer.locator("text.ecg-label", has_text="V2").first
     label.focus()
@@ -117,6 +130,9 @@ def test_a_lead_is_shown_alone_with_its_numbers(answer):
     dialog = answer.get_by_role("dialog")
     dialog.locator("canvas").wait_for()
     assert dialog.get_attribute("aria-label") == "Lead V2"
+    thick = dialog.locator("canvas").evaluate(COLUMNS_OF_PAPER)
+    assert len(thick) in (50, 51), "ten seconds of large squares"
+    assert np.ptp(np.diff(thick)) <= 1
     answer.keyboard.press("Escape")
     assert dialog.count() == 0
 
