@@ -39,7 +39,7 @@ _HIGH_MM = 0.45
 _ANSWER_MM = 36.0
 """What is left for the answer beneath the tracing, at least: its tables. A small tracing leaves more."""
 _WARNINGS_MM = 18.0
-_ROWS_RAISED = 3
+_ROWS_RAISED, _ABOVE_TABLE_MM = 3, 0.8
 """Raised findings have a row each, at most so many; more of them become a table of their own, two to a row."""
 _MOST_NEIGHBOURS, _MOST_LETTERS = 5, 450
 _FINE, _BOLD_LINE, _SEEN, _DOUBT = HexColor("#f2cdd4"), HexColor("#e3a1ad"), HexColor("#dfeaf6"), HexColor("#b45309")
@@ -261,11 +261,12 @@ def _high_mm(raised: Sequence[FlagPrediction]) -> float:
     """How high raised findings are: as rows, or as a table of their own."""
     if len(raised) <= _ROWS_RAISED:
         return len(raised) * _POINTS * _HIGH_MM
-    return (1 + math.ceil(len(raised) / 2)) * _SMALL * _HIGH_MM
+    return _ABOVE_TABLE_MM + (1 + math.ceil(len(raised) / 2)) * _SMALL * _HIGH_MM
 
 
 def _raised_table(sheet: _Sheet, raised: Sequence[FlagPrediction]) -> None:
     """Two findings to a row, the most probable ones first, from left to right."""
+    sheet.down_mm += _ABOVE_TABLE_MM
     at_mm = [half * sheet.wide_mm / 2 + first_mm for half in (0, 1) for first_mm in (0.0, 36.0, 54.0)]
     sheet.row(("Raised", "Probability", "Base") * 2, at_mm, _BOLD, _SMALL)
     cells = [
