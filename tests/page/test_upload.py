@@ -71,6 +71,7 @@ def test_several_ecgs_become_a_list_and_two_of_them_are_compared(page):
     assert second.endswith(" ms")
     page.go_back()
     page.get_by_role("link", name="2", exact=True).click()
+    page.wait_for_url("**/answers/*")
     assert len(studies(page)) == 10
 
 
