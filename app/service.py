@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import structlog
 
+from app.access.forms_sent import FormsSent
 from app.access.keys import KeyRing
 from app.access.sessions import ADMIN_IDLE_S, Sessions
 from app.answering.admission import Admission
@@ -66,6 +67,7 @@ class Service:
         self.keys = KeyRing(settings.keys_file)
         self.sessions = Sessions(settings.session_hours * 3600)
         self.admin_sessions = Sessions(ADMIN_IDLE_S, renewed=True)
+        self.forms_sent = FormsSent()
         self.recent_refusals = RecentRefusals()
         self.kept: KeptAnswers[Any] = KeptAnswers(settings.kept_answers_bytes, settings.kept_answers_minutes * 60)
         self.retriever = Retriever(embedder, IndexStore(settings.index_dir))

@@ -40,6 +40,7 @@ MANIFEST = "manifest.json"
 MANIFEST_HASH = "manifest.sha256"
 _CATALOGUE = "catalogue.sqlite"
 _STUDIES_AT_ONCE = 1024
+MOST_VIEW_NAMES = 100
 
 BuildParameters = Mapping[str, str | int | float | bool | None]
 
@@ -164,6 +165,11 @@ class Generation:
     def usual(self) -> Usual:
         """What is usual among its studies."""
         return self.catalogue.usual()
+
+    @cached_property
+    def view_names(self) -> tuple[str, ...]:
+        """What views of its studies are called, for who chooses one; rare names are left out of many."""
+        return self.catalogue.view_names(MOST_VIEW_NAMES)
 
     def close(self) -> None:
         """Let go of its files. Call it when the last query has ended."""

@@ -6,6 +6,7 @@ Printed at 100 %, a millimetre of the grid is a millimetre. The page holds nothi
 from __future__ import annotations
 
 import io
+import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -17,16 +18,17 @@ from reportlab.lib.utils import simpleSplit
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
+from ground.findings import short_flag_words
 from ground.letters import made_visible
 from outputs import sentences, words
 from outputs.ecg_paper import EDGE_MM, LETTER_MM, STROKE_MM, UNIT_MM, WORD_MM, Paper, Strip, ecg_paper
 from outputs.narrowed import SearchFilters, filters_sentence
-from outputs.report import AnswerWarning, PredictAnswer, Predictions, SearchAnswer
+from outputs.report import AnswerWarning, FlagPrediction, PredictAnswer, Predictions, SearchAnswer
 from outputs.study import Neighbour
 from outputs.tracing import Tracing
 
 _PLAIN, _BOLD, _SLANTED = "Helvetica", "Helvetica-Bold", "Helvetica-BoldOblique"
-_WIDTH_MM, _HEIGHT_MM = landscape(A4)[0] / mm, landscape(A4)[1] / mm
+_WIDTH_MM, _HEIGHT_MM = (float(length / mm) for length in landscape(A4))
 _SIDE_MM, _TOP_MM, _FOOT_MM = 13.5, 9.0, 6.0
 _GAP_MM = 6.0
 _END_MM = _HEIGHT_MM - _FOOT_MM - 4.0
@@ -37,6 +39,8 @@ _HIGH_MM = 0.45
 _ANSWER_MM = 36.0
 """What is left for the answer beneath the tracing, at least: its tables. A small tracing leaves more."""
 _WARNINGS_MM = 18.0
+_ROWS_RAISED, _ABOVE_TABLE_MM = 3, 0.8
+"""Raised findings have a row each, at most so many; more of them become a table of their own, two to a row."""
 _MOST_NEIGHBOURS, _MOST_LETTERS = 5, 450
 _FINE, _BOLD_LINE, _SEEN, _DOUBT = HexColor("#f2cdd4"), HexColor("#e3a1ad"), HexColor("#dfeaf6"), HexColor("#b45309")
 _SEPARATOR, _QUIET, _ALARM = HexColor("#777777"), HexColor("#444444"), HexColor("#9b1c31")
@@ -60,9 +64,7 @@ def answer_pdf(report: SearchAnswer | PredictAnswer, tracing: Tracing | None, ma
     if tracing is None:
         sheet.write("The tracing was not kept.")
     else:
-        room_mm = _END_MM - sheet.down_mm - (_ANSWER_MM if _given(report) else 0.0)
-        captions_mm = 2 * 4.2 + 4.0
-        paper = ecg_paper(tracing, "3x4+rhythm", 25.0, 10.0, most_mm=room_mm - captions_mm)
+        paper = _paper(sheet, report, tracing)
         _draw(canvas, paper, sheet.down_mm)
         sheet.down_mm += paper.height_mm + 2.0
     _answer(sheet, report)
@@ -70,6 +72,24 @@ def answer_pdf(report: SearchAnswer | PredictAnswer, tracing: Tracing | None, ma
     canvas.showPage()
     canvas.save()
     return written.getvalue()
+
+
+def _paper(sheet: _Sheet, report: SearchAnswer | PredictAnswer, tracing: Tracing) -> Paper:
+    """At 10 mm/mV, or at half of it, which is said above it, where a strip would else be cut."""
+    usual = ecg_paper(tracing, "3x4+rhythm", 25.0, 10.0, most_mm=_room_mm(sheet, report))
+    if not usual.clipped:
+        return usual
+    sheet.write("Drawn at half the usual gain, 5 mm/mV: the deflections are too large for 10.", _BOLD)
+    return ecg_paper(tracing, "3x4+rhythm", 25.0, 5.0, most_mm=_room_mm(sheet, report))
+
+
+def _room_mm(sheet: _Sheet, report: SearchAnswer | PredictAnswer) -> float:
+    """For the grid: what the answer and two lines of captions leave."""
+    answer_mm = 0.0
+    if _given(report):
+        more_mm = _high_mm(_raised(report.predictions)) - _ROWS_RAISED * _POINTS * _HIGH_MM
+        answer_mm = _ANSWER_MM + max(0.0, more_mm)
+    return _END_MM - sheet.down_mm - answer_mm - (2 * 4.2 + 4.0)
 
 
 class _Sheet:
@@ -84,25 +104,24 @@ class _Sheet:
     def write(self, text: str, font: str = _PLAIN, colour: Color = black, points: float = _POINTS) -> bool:
         """A paragraph, where there is room for all of it; whether there was."""
         lines, high_mm = simpleSplit(shown(text), font, points, self.wide_mm * mm), points * _HIGH_MM
-        if self.down_mm + len(lines) * high_mm > _END_MM:
+        if not self.fits(len(lines) * high_mm):
             return False
         for line in lines:
             self.line(line, font, colour, points)
             self.down_mm += high_mm
         return True
 
-    @property
-    def rows_left(self) -> int:
-        """How many rows of a table there is room for."""
-        return int((_END_MM - self.down_mm) / (_POINTS * _HIGH_MM))
+    def fits(self, high_mm: float) -> bool:
+        """Whether there is room for so much."""
+        return self.down_mm + high_mm <= _END_MM
 
-    def row(self, cells: Sequence[str], at_mm: Sequence[float], font: str = _PLAIN) -> None:
+    def row(self, cells: Sequence[str], at_mm: Sequence[float], font: str = _PLAIN, points: float = _POINTS) -> None:
         """Cells of a table: where each begins, from the left of the column; each ends where the next begins."""
-        if self.down_mm + _POINTS * _HIGH_MM > _END_MM:
+        if not self.fits(points * _HIGH_MM):
             return
         for cell, first_mm, last_mm in zip(cells, at_mm, (*at_mm[1:], self.wide_mm), strict=True):
-            self.line(cell, font, black, _POINTS, first_mm, last_mm - first_mm - 1.0)
-        self.down_mm += _POINTS * _HIGH_MM
+            self.line(cell, font, black, points, first_mm, last_mm - first_mm - 1.0)
+        self.down_mm += points * _HIGH_MM
 
     def line(
         self, text: str, font: str, colour: Color, points: float, first_mm: float = 0.0, wide_mm: float | None = None
@@ -151,6 +170,8 @@ def _heading(sheet: _Sheet, report: SearchAnswer | PredictAnswer) -> None:
         at = "" if said.recorded_at is None else f"recorded {said.recorded_at.replace('T', ' ')}"
         recorded += f" {', '.join(filter(None, (device, at)))}." if device or at else ""
     sheet.write(recorded + measured)
+    if differs := sentences.device_differs(report.measured, said):
+        sheet.write(differs, _BOLD)
     sheet.down_mm += 1.0
 
 
@@ -215,21 +236,46 @@ def _predictions(sheet: _Sheet, predictions: Predictions) -> None:
     if shd is not None:
         chance = words.chance_words(shd.probability), _rate(shd.base_rate)
         sheet.row((words.SHD, sentences.shd_decision(shd), *chance), at_mm)
-    raised = [flag for flag in predictions.findings if flag.finding == "raised"]
-    if len(raised) <= sheet.rows_left:
+    raised = _raised(predictions)
+    if not sheet.fits(_high_mm(raised)):
+        sheet.write(f"{len(raised)} findings are raised: the answer's JSON names them.", _BOLD, points=_SMALL)
+    elif len(raised) > _ROWS_RAISED:
+        _raised_table(sheet, raised)
+    else:
         for flag in raised:
             chance = words.chance_words(flag.probability, flag.bound), _rate(flag.base_rate)
             sheet.row((flag.words, words.finding_words(flag.finding), *chance), at_mm, _BOLD)
-    else:  # all of them, more tightly
-        told = "; ".join(f"{flag.words} {words.chance_words(flag.probability, flag.bound)}" for flag in raised)
-        if not sheet.write(f"Raised: {told}.", _BOLD, points=_SMALL):
-            sheet.write(f"{len(raised)} findings are raised: the answer's JSON names them.", _BOLD, points=_SMALL)
     for own in predictions.own or ():
         chance = "" if own.probability is None else words.chance_words(own.probability), _rate(own.base_rate)
         sheet.row((own.label, sentences.own_words(own), *chance), at_mm)
     if predictions.tells_findings and not raised:
         sheet.write("No single finding is raised.")
     sheet.down_mm += 0.8
+
+
+def _raised(predictions: Predictions | None) -> list[FlagPrediction]:
+    return [] if predictions is None else [flag for flag in predictions.findings if flag.finding == "raised"]
+
+
+def _high_mm(raised: Sequence[FlagPrediction]) -> float:
+    """How high raised findings are: as rows, or as a table of their own."""
+    if len(raised) <= _ROWS_RAISED:
+        return len(raised) * _POINTS * _HIGH_MM
+    return _ABOVE_TABLE_MM + (1 + math.ceil(len(raised) / 2)) * _SMALL * _HIGH_MM
+
+
+def _raised_table(sheet: _Sheet, raised: Sequence[FlagPrediction]) -> None:
+    """Two findings to a row, the most probable ones first, from left to right."""
+    sheet.down_mm += _ABOVE_TABLE_MM
+    at_mm = [half * sheet.wide_mm / 2 + first_mm for half in (0, 1) for first_mm in (0.0, 36.0, 54.0)]
+    sheet.row(("Raised", "Probability", "Base") * 2, at_mm, _BOLD, _SMALL)
+    cells = [
+        (short_flag_words(flag.flag), words.chance_words(flag.probability, flag.bound), _rate(flag.base_rate))
+        for flag in sorted(raised, key=lambda flag: -flag.probability)
+    ]
+    for first in range(0, len(cells), 2):
+        left, right = (*cells[first : first + 2], ("", "", ""))[:2]
+        sheet.row((*left, *right), at_mm, points=_SMALL)
 
 
 def _neighbours(sheet: _Sheet, neighbours: Sequence[Neighbour], filters: SearchFilters | None) -> None:

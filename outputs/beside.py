@@ -23,23 +23,26 @@ _MEASURED = (
     ("Heart rate", "heart_rate_bpm", "/min"),
     ("PR", "pr_ms", " ms"),
     ("QRS", "qrs_ms", " ms"),
+    ("QT", "qt_ms", " ms"),
     ("QTc", "qtc_ms", " ms"),
     ("Axis", "axis_deg", "\u00b0"),
 )
 
 
 def compared_rows(first: SearchAnswer, second: SearchAnswer) -> Iterator[ComparedRow]:
-    """What was measured, then what was predicted; findings only where one answer raises what the other does not."""
+    """What was measured of one or both, then what was predicted; findings only where the answers differ."""
     for name, field, unit in _MEASURED:
-        yield _numbers(name, getattr(first.measured, field, None), getattr(second.measured, field, None), unit)
+        one, other = getattr(first.measured, field, None), getattr(second.measured, field, None)
+        if one is not None or other is not None:
+            yield _numbers(name, one, other, unit)
     yield _numbers(f"{LVEF}, estimate", _estimate(first), _estimate(second), " %")
     yield ComparedRow(f"{LVEF}, {MOST_PROBABLE}", _predicted(first), _predicted(second))
     yield _numbers(SHD, _shd(first), _shd(second), " %")
     found_first, found_second = _findings(first), _findings(second)
     for words in sorted(found_first.keys() | found_second.keys()):
-        one, other = found_first.get(words, UNKNOWN), found_second.get(words, UNKNOWN)
-        if one != other:
-            yield ComparedRow(words, one, other)
+        of_first, of_second = found_first.get(words, UNKNOWN), found_second.get(words, UNKNOWN)
+        if of_first != of_second:
+            yield ComparedRow(words, of_first, of_second)
 
 
 def shared_sentence(first: SearchAnswer, second: SearchAnswer) -> str:

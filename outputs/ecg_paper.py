@@ -103,6 +103,7 @@ class Paper:
 
     calibrations: corners of each row's pulse of 1 mV and 200 ms.
     separators: between the columns. seen: what the model saw, none where it saw all. captions: beneath the grid.
+    clipped: leads that leave their rows.
     """
 
     width_mm: float
@@ -115,6 +116,7 @@ class Paper:
     separators: tuple[Box, ...]
     seen: tuple[Box, ...]
     captions: tuple[tuple[float, str], ...]
+    clipped: tuple[str, ...]
 
 
 def ecg_paper(
@@ -152,7 +154,8 @@ def ecg_paper(
     ]
     grid = Box(0.0, 0.0, before_mm + DRAWN_S * speed_mm_s + EDGE_MM, bottom_mm)
     seen = () if tracing.seen_whole else tuple(_seen(tracing, placed, speed_mm_s))
-    clipped = [one.lead for row in drawn for one in row if max(one.reach_mm(math.inf)) > highest_mm]
+    every = (one for row in drawn for one in row)
+    clipped = tuple(dict.fromkeys(one.lead for one in every if max(one.reach_mm(math.inf)) > highest_mm))
     lines = _captions(tracing, f"{speed_mm_s:g} mm/s, {gain_mm_mv:g} mm/mV.", clipped, bool(seen), grid.width_mm)
     captions = tuple((bottom_mm + _LINE_MM * n, line) for n, line in enumerate(lines, start=1))
     return Paper(
@@ -168,6 +171,7 @@ def ecg_paper(
         ),
         seen=seen,
         captions=captions,
+        clipped=clipped,
     )
 
 
@@ -380,7 +384,7 @@ def _captions(tracing: Tracing, scale: str, clipped: Sequence[str], shaded: bool
         windows = ", ".join(f"{start_s:.1f} to {start_s + length_s:.1f} s" for start_s, length_s in tracing.windows_s)
         sentences.append(f"Shaded: what the model saw ({windows}).")
     if clipped:
-        sentences.append(f"Cut off, as it leaves its row: {', '.join(dict.fromkeys(clipped))}.")
+        sentences.append(f"Cut off, as it leaves its row: {', '.join(clipped)}.")
     lines = [""]
     for sentence in sentences:
         longer = f"{lines[-1]} {sentence}".strip()

@@ -235,6 +235,38 @@ def measured_twice(measured: MeasuredEcg | None, said: DeviceSaid) -> list[tuple
     return [*rows, *(row for row in alone if row[2])]
 
 
+_CLEARLY_MS, _CLEARLY_BPM, _CLEARLY_SHARE = 40.0, 5.0, 0.1
+"""By more than this a device's interval, or its rate, differs clearly from what is measured here."""
+
+
+def device_differs(measured: MeasuredEcg | None, said: DeviceSaid | None) -> str:
+    """`The device wrote QT 360 ms; measured here: 440 ms by tangent.` Neither is called right.
+
+    Of rate (over 10 % and 5/min) and intervals (over 40 ms) that both have; empty where none differs clearly.
+    """
+    theirs = None if said is None else said.measures
+    differing = [row for row in _MEASURES if row[0] != "axis_deg" and _differs(measured, theirs, row[0])]
+    if not differing:
+        return ""
+    wrote = [f"{name} {_measure(theirs, field, unit)}" for field, name, unit in differing]
+    here = [_measure(measured, field, unit) for field, _, unit in differing]
+    return f"The device wrote {listed(wrote)}; measured here: {listed(here)}."
+
+
+def _differs(measured: MeasuredEcg | None, theirs: DeviceMeasures | None, field: str) -> bool:
+    one, other = getattr(measured, field, None), getattr(theirs, field, None)
+    if one is None or other is None:
+        return False
+    if field != "heart_rate_bpm":
+        return bool(abs(one - other) > _CLEARLY_MS)
+    return bool(abs(one - other) > max(_CLEARLY_BPM, _CLEARLY_SHARE * one))
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
 def _measure(measures: MeasuredEcg | DeviceMeasures | None, field: str, unit: str) -> str:
     value = getattr(measures, field, None)
     if value is None:

@@ -7,6 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+CHANCE_PERCENTILE = 50.0
+"""Of a study that was picked by chance, on average."""
+
 
 class View(BaseModel):
     view_id: str = Field(description="Its name within the study.")
@@ -60,6 +63,11 @@ class Neighbour(Study):
     )
     n_views: int = Field(description="How many views the study has.")
     views: list[View] = Field(description="In the order of the index.")
+
+    @property
+    def unlike(self) -> bool:
+        """Whether what was asked about is less like it than like most studies, as filters may leave one."""
+        return self.similarity < 0 or (self.percentile is not None and self.percentile < CHANCE_PERCENTILE)
 
     @property
     def heaviest_views(self) -> list[View]:

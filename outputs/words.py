@@ -29,6 +29,8 @@ __all__ = [
     "SHD_SHARE",
     "SIMILARITY",
     "UNKNOWN",
+    "UNLIKE",
+    "UNLIKE_ALL",
     "chance_words",
     "counted_words",
     "decision_words",
@@ -65,6 +67,11 @@ SIMILARITY = (
     + PERCENTILE
     + " Below each view stand two numbers: "
     "its share in the study's vector, and how similar that view alone is to this ECG."
+)
+UNLIKE = "unlike this ECG"
+UNLIKE_ALL = (
+    "None of these studies is like this ECG: each has a negative similarity, or is less similar to it than half of the "
+    "index."
 )
 NOT_RAISED = "Raised: its odds are a multiple of those of the base rate. Not raised does not mean normal."
 MOST_PROBABLE = "most probable"

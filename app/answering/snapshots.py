@@ -196,5 +196,5 @@ def open_generation(store: IndexStore, embedder: Embedder, *, fall_back: bool = 
     if embedder.device_name.startswith("cuda"):
         generation.index.place_on(embedder.device_name)  # where it cannot, `notice` says why and the CPU answers
     # Made once, before the swap: no query waits for what reads the whole index.
-    _ = generation.sample, generation.usual
+    _ = generation.sample, generation.usual, generation.view_names
     return generation

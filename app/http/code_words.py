@@ -81,6 +81,7 @@ _WORDS = {
     "unknown_job": "There is no job with this id.",
     "too_many_streams": "As many rebuilds are followed at once as may be.",
     # Keys
+    "form_sent_already": "The same form made a key already; a page that is reloaded sends it again.",
     "key_unknown": "No key has this id.",
     "own_key": "A key does not revoke itself.",
     "scope_not_yours": "A key gives no scope that it lacks.",

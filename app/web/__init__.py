@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from app.http.code_words import code_words
+from app.web.labels import LABELS, in_labels
 from outputs import narrowed, sentences, words
 
 _environment = Environment(
@@ -23,6 +24,8 @@ _environment.globals["words"] = words
 _environment.globals["sentences"] = sentences
 _environment.globals["narrowed"] = narrowed
 _environment.globals["code_words"] = code_words
+_environment.globals["labels"] = LABELS
+_environment.filters["in_labels"] = in_labels
 _environment.globals["with_keys"] = False  # a page that says otherwise has who logged in
 
 

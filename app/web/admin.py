@@ -8,7 +8,7 @@ answer to the form and nowhere else, because an address would be kept by browser
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from http import HTTPStatus
 from pathlib import Path
@@ -18,6 +18,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
+from app.access.forms_sent import TOKEN_LETTERS
 from app.access.keys import SCOPES, ApiKey
 from app.http.bodies import takes_at_most
 from app.http.dependencies import SAFE_METHODS, ServiceDep, caller_of, require_admin_page
@@ -49,6 +50,8 @@ router = APIRouter(include_in_schema=False)
 MOST_JOBS, MOST_GENERATIONS = 20, 20
 MOST_CARD_BYTES = 128 * 2**10
 _MOST_FIELDS = 6
+_MADE_ALREADY = "This key was made already, and it is not shown again."
+_LOST = "Who lost it revokes it below and makes another."
 _SESSION_ENDED = "The session has ended: log in again. Nothing was changed."
 
 Shown = Callable[..., Awaitable[Response]]
@@ -105,10 +108,21 @@ async def cancel_rebuild(request: Request, service: ServiceDep, job_id: str) -> 
 @takes_at_most(KEY_BYTES)
 @_operators
 async def make_key(request: Request, service: ServiceDep) -> Response:
-    """A new key, shown in this answer alone."""
+    """A new key, shown in this answer alone. The same form makes no second one, as when the answer is reloaded."""
     fields = await form_fields(request, _MOST_FIELDS)
-    if not {name for name, _ in fields} <= {"name", "scope", "days"}:
-        raise BadUpload("bad_form", "The form for a key holds `name`, `scope` and `days` and nothing else.")
+    once = dict(fields).get("once", "")
+    if not {name for name, _ in fields} <= {"name", "scope", "days", "once"} or len(once) != TOKEN_LETTERS:
+        raise BadUpload("bad_form", "The form for a key holds `name`, `scope`, `days` and `once` and nothing else.")
+    if not service.forms_sent.first(once):
+        raise Problem("form_sent_already", _MADE_ALREADY, hint=_LOST, status=HTTPStatus.CONFLICT)
+    response = await _key_made(request, service, [field for field in fields if field[0] != "once"])
+    if response.status_code != HTTPStatus.CREATED:
+        service.forms_sent.forget(once)
+    return response
+
+
+async def _key_made(request: Request, service: Service, fields: Sequence[tuple[str, str]]) -> Response:
+    """The page with the key, or with why there is none and with what was filled in."""
     scopes = [value for name, value in fields if name == "scope"]
     filled = {name: value for name, value in fields if name != "scope"} | dict.fromkeys(scopes, "on")
     try:
@@ -156,6 +170,7 @@ async def _page(
         "problem": problem,
         "new_key": new_key,
         "filled": filled or {},
+        "once": service.forms_sent.token(),
         "ready": not service.reasons_not_ready(),
         "reasons": service.reasons_not_ready(),
         "degraded": service.degraded,

@@ -156,6 +156,7 @@ async def show_answer(request: Request, service: ServiceDep, name: str) -> Respo
 def _page(service: Service, name: str, asked: _Asked, report: SearchAnswer) -> str:
     tracing, here = asked.kept.ecg.facts.tracing, f"/answers/{name}"
     lvef = None if report.predictions is None else report.predictions.lvef
+    generation = service.retriever.current.generation
     svg = {} if tracing is None else {"tracing_svg": ecg_svg(tracing, **asked.drawing.options)}
     return render(
         "answer.html",
@@ -171,6 +172,7 @@ def _page(service: Service, name: str, asked: _Asked, report: SearchAnswer) -> s
         switches=switches(asked.drawing, asked.filled, here),
         lvef_chart="" if lvef is None else lvef_svg(lvef, report.neighbours or [], narrowed=report.filters is not None),
         kept_minutes=service.settings.kept_answers_minutes,
+        view_names=generation.view_names if generation else (),
         default_k=DEFAULT_K,
         max_k=MAX_K,
         viewer_of=viewer_of(service.settings),

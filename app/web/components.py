@@ -90,6 +90,7 @@ def _written(drawing: Drawing) -> str:
         lvef_chart=lvef_svg(answer.predictions.lvef, answer.neighbours or []),
         drawing={},
         drawn="",
+        view_names=("A2C", "A4C", "PLAX"),
         default_k=DEFAULT_K,
         max_k=MAX_K,
     )
@@ -199,7 +200,7 @@ def _study(rank: int, *, pictures: bool) -> dict[str, Any]:
         "lvef_percent": 38.0 + rank,
         "shd": True if pictures else None,
         "similarity": 0.8 - 0.1 * rank,
-        "percentile": 99.0,
+        "percentile": 99.0 if pictures else 41.0,
         "n_views": len(views),
         "views": [
             {"view_id": f"view-{place}", "view": name, "pool_weight": share, "similarity": alone} | picture

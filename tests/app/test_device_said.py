@@ -137,6 +137,14 @@ def test_the_page_has_both_measurements_side_by_side_in_one_table(hear):
     assert page.count("Said by the device") == 1
 
 
+def test_the_page_says_beside_the_measured_ones_where_the_device_measured_otherwise(hear):
+    for rate, said in ((140, True), (61, False)):
+        running = hear(device_said(measures={"heart_rate_bpm": rate}))
+        page = running.client.post("/", follow_redirects=True, files={"files": b"1"}).text
+        here = post(running, "/v1/search").json()["measured"]["heart_rate_bpm"]
+        assert (f"The device wrote rate 140/min; measured here: {here:.0f}/min." in page) is said
+
+
 def test_the_page_says_who_wrote_it_and_nothing_where_nobody_did(hear):
     title = "Written by the device, not by us"
     assert title in hear(SAID).client.post("/", follow_redirects=True, files={"files": b"1"}).text

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from ground.findings import SHD_FLAGS, short_flag_words
 from outputs.answer_pdf import answer_pdf, shown
 from outputs.report import PredictAnswer, SearchAnswer
 from outputs.tracing import Tracing
@@ -95,6 +96,35 @@ def test_its_tracing_is_true_to_scale():
     assert np.diff(peaks) * 0.05 == pytest.approx(25.0)
 
 
+def test_large_deflections_are_drawn_whole_at_half_the_gain_and_the_page_says_so():
+    large = Tracing((2.0 * (TRACING.signal_mv_LN - TRACING.signal_mv_LN[:, ::-1])).astype(np.float32), 500.0, 0.0, 10.0)
+    content, text = content_of(answer_pdf(searched(), large, AT)), text_of(answer_pdf(searched(), large, AT))
+    assert "Drawn at half the usual gain, 5 mm/mV" in text
+    assert "25 mm/s, 5 mm/mV." in text
+    assert "Cut off" not in text
+    assert "LVEF 34 %" in text
+    strips = re.split(rb"\.05 0 0 -0\.05 [-.\d]+ [-.\d]+ cm", content)[1:]
+    for strip in strips:
+        height = np.array(re.findall(rb"(-?[\d.]+) (-?[\d.]+) [ml]\b", strip), float)[:, 1]
+        assert height.min() == pytest.approx(-2.0 * 5 / 0.05, abs=1)
+    assert "half the usual gain" not in text_of(answer_pdf(searched(), TRACING, AT))
+
+
+@pytest.mark.parametrize("number", [4, 7, len(SHD_FLAGS)])
+def test_more_than_three_raised_findings_are_a_table_of_their_own(number):
+    raised = [
+        {"flag": flag, "probability": 0.9 - 0.05 * place, "base_rate": 0.11, "finding": "raised"}
+        for place, flag in enumerate(SHD_FLAGS[:number])
+    ]
+    report = searched(predictions={**PREDICTIONS, "shd": {**PREDICTIONS["shd"], "flags": raised}})
+    pdf = answer_pdf(report, TRACING, AT)
+    text = text_of(pdf)
+    for flag, said in zip(SHD_FLAGS, raised, strict=False):
+        assert f"{short_flag_words(flag)} {said['probability']:.2f} 0.11" in text
+    assert "findings are raised" not in text
+    assert len(re.findall(rb"/Type /Page\b", pdf)) == 1
+
+
 def test_a_withheld_answer_says_so_first_and_gives_none():
     report = searched(predictions=None, neighbours=None, withheld=["no_qrs"], warnings=[NOISY, NO_QRS])
     text = text_of(answer_pdf(report, TRACING, AT))
@@ -126,6 +156,14 @@ def test_the_same_answer_gives_the_same_bytes_and_the_file_names_nobody():
     assert pdf == answer_pdf(searched(), TRACING, AT)
     assert len(pdf) < 100_000
     assert re.findall(rb"/Author \((.*?)\)", pdf) == [b"Echo2ECG"]
+
+
+def test_it_says_where_the_device_measured_otherwise():
+    ecg = {**COMMON["ecg"], "device_said": {"measures": {"qt_ms": 360.0}}}
+    differing = searched(ecg=ecg, measured={"qt_ms": 440.0, "not_reliable": []})
+    said = "The device wrote QT 360 ms; measured here: 440 ms by tangent."
+    assert said in text_of(answer_pdf(differing, TRACING, AT))
+    assert "The device wrote" not in text_of(answer_pdf(searched(ecg=ecg), TRACING, AT))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from outputs.beside import compared_rows, shared_sentence
-from outputs.report import SearchAnswer
+from outputs.report import MeasuredEcg, SearchAnswer
 
 
 def answer(rate=None, probability=None, studies=("a", "b")):
@@ -43,6 +43,21 @@ def test_what_one_of_them_lacks_has_no_change():
     assert (one, change) == ("60/min", "")
     assert one != other
     assert rows(answer(60.0, 0.2), answer(None))["LVEF, most probable"][0] == "reduced"
+
+
+def test_every_interval_that_both_have_is_compared_and_one_that_neither_has_is_left_out():
+    one, other = (
+        answer().model_copy(update={"measured": MeasuredEcg(**measured, not_reliable=[])})
+        for measured in (
+            {"pr_ms": 160, "qrs_ms": 90, "qt_ms": 400, "qtc_ms": 400},
+            {"pr_ms": 200, "qrs_ms": 90, "qt_ms": 380, "qtc_ms": 420},
+        )
+    )
+    compared = rows(one, other)
+    assert {name: compared[name][2] for name in ("PR", "QRS", "QT", "QTc")} == {
+        "PR": "+40 ms", "QRS": "none", "QT": "-20 ms", "QTc": "+20 ms",
+    }  # fmt: skip
+    assert list(compared)[:4] == ["PR", "QRS", "QT", "QTc"], "without rate and axis, which neither has"
 
 
 def test_studies_in_common_are_counted_and_a_withheld_answer_has_none():

@@ -6,7 +6,7 @@ import pytest
 
 from inputs.ecg.said import MEASURES
 from outputs.report import DeviceMeasures, DeviceSaid, EcgSummary, MeasuredEcg
-from outputs.sentences import device_lines, measured_twice
+from outputs.sentences import device_differs, device_lines, measured_twice
 
 HERE = MeasuredEcg(heart_rate_bpm=60.0, regular=True, axis_deg=-28.0, not_reliable=["pr_ms"])
 
@@ -70,3 +70,30 @@ def test_what_a_device_measured_is_not_said_to_be_measured_our_way():
     rows = {name: values for name, *values in measured_twice(MeasuredEcg(**here, not_reliable=[]), said)}
     assert rows["QT"] == ["392 ms by tangent", "420 ms"]
     assert rows["QTc"] == ["415 ms (Fridericia)", "443 ms"]
+
+
+@pytest.mark.parametrize(
+    ("here", "device", "said"),
+    [
+        ({"qt_ms": 440}, {"qt_ms": 360}, "The device wrote QT 360 ms; measured here: 440 ms by tangent."),
+        ({"qt_ms": 400}, {"qt_ms": 360}, ""),
+        ({"pr_ms": 160, "qrs_ms": 90}, {"pr_ms": 210, "qrs_ms": 140},
+         "The device wrote PR 210 ms and QRS 140 ms; measured here: 160 ms and 90 ms."),
+        ({"heart_rate_bpm": 75}, {"heart_rate_bpm": 150}, "The device wrote rate 150/min; measured here: 75/min."),
+        ({"heart_rate_bpm": 40}, {"heart_rate_bpm": 45}, ""),
+        ({"heart_rate_bpm": 100}, {"heart_rate_bpm": 109}, ""),
+        ({"heart_rate_bpm": 100}, {"heart_rate_bpm": 111}, "The device wrote rate 111/min; measured here: 100/min."),
+        ({"axis_deg": 60}, {"qrs_axis_deg": -90}, ""),
+        ({}, {"qt_ms": 360}, ""),
+        ({"qt_ms": 440}, {}, ""),
+    ],
+)  # fmt: skip
+def test_where_the_two_differ_clearly_one_sentence_says_both_and_takes_no_side(here, device, said):
+    measured = MeasuredEcg(**here, not_reliable=[])
+    assert device_differs(measured, DeviceSaid(measures=DeviceMeasures(**device))) == said
+
+
+def test_without_one_of_the_two_nothing_differs():
+    assert device_differs(None, DeviceSaid(measures=DeviceMeasures(qt_ms=360))) == ""
+    assert device_differs(MeasuredEcg(qt_ms=440, not_reliable=[]), DeviceSaid(vendor="GE")) == ""
+    assert device_differs(MeasuredEcg(qt_ms=440, not_reliable=[]), None) == ""

@@ -101,7 +101,7 @@ def keyed(index, tmp_path_factory) -> Iterator[Keyed]:
     folder = tmp_path_factory.mktemp("keys")
     reader = create_key(folder / "keys.json", ("query",), "reader")
     operator = create_key(folder / "keys.json", ("admin",), "operator")
-    with _served(index, folder / "server.log", keys_file=str(folder / "keys.json")) as url:
+    with _served(index, folder / "server.log", keys_file=str(folder / "keys.json"), ui_page="true") as url:
         yield Keyed(url, reader, operator)
 
 

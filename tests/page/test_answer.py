@@ -9,6 +9,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import ecgs
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 from steps import ask, ask_with_sample, open_all, studies
@@ -78,7 +79,7 @@ def test_a_narrowed_answer_has_an_address_that_shows_the_same_again(answer):
 
 def test_a_filter_that_cannot_be_is_said_and_no_study_stands_beside_it(answer):
     answer.goto(f"{answer.url}?lvef_min=60&lvef_max=40")
-    assert "lvef_min must not be above lvef_max." in answer.get_by_role("alert").inner_text()
+    assert '"LVEF at least" must not be above "LVEF at most".' in answer.get_by_role("alert").inner_text()
     assert studies(answer) == []
     assert answer.locator("svg.ecg").count() == 1
     assert answer.input_value("#lvef_min") == "60"
@@ -86,7 +87,7 @@ def test_a_filter_that_cannot_be_is_said_and_no_study_stands_beside_it(answer):
 
 def test_and_so_it_is_where_a_script_brings_only_the_studies(answer):
     narrow(answer, lvef_min="60", lvef_max="40")
-    answer.get_by_text("lvef_min must not be above lvef_max.").wait_for()
+    answer.get_by_text('"LVEF at least" must not be above "LVEF at most".').wait_for()
     assert answer.input_value("#lvef_min") == "60"
 
 
@@ -110,6 +111,18 @@ def test_a_view_is_enlarged_and_escape_goes_back_to_it(answer):
     assert view.evaluate("(button) => button === document.activeElement")
 
 
+COLUMNS_OF_PAPER = """(canvas) => {
+    const { width, height } = canvas;
+    document.body.style.color = "var(--grid-thick)";
+    const thick = getComputedStyle(document.body).color.match(/[0-9]+/g).map(Number);
+    const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+    const alike = (x, y) => thick.every((part, place) => Math.abs(data[4 * (y * width + x) + place] - part) < 3);
+    const rows = [0.12, 0.16, 0.2, 0.24, 0.28, 0.32].map((share) => Math.round(share * height));
+    return Array.from({ length: width }, (_, x) => x).filter((x) => rows.filter((y) => alike(x, y)).length > 1);
+}"""
+"""Where thick lines of the grid go down."""
+
+
 def test_a_lead_is_shown_alone_with_its_numbers(answer):
     label = answer.locator("text.ecg-label", has_text="V2").first
     label.focus()
@@ -117,6 +130,9 @@ def test_a_lead_is_shown_alone_with_its_numbers(answer):
     dialog = answer.get_by_role("dialog")
     dialog.locator("canvas").wait_for()
     assert dialog.get_attribute("aria-label") == "Lead V2"
+    thick = dialog.locator("canvas").evaluate(COLUMNS_OF_PAPER)
+    assert len(thick) in (50, 51), "ten seconds of large squares"
+    assert np.ptp(np.diff(thick)) <= 1
     answer.keyboard.press("Escape")
     assert dialog.count() == 0
 

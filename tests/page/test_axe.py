@@ -34,23 +34,41 @@ def violations(page, scheme: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("window", WINDOWS)
-def test_no_page_breaks_a_rule(open_page, keyed, window, scheme):
-    page = open_page(viewport=WINDOWS[window], color_scheme=scheme)
+@pytest.fixture(params=["light", "dark"])
+def scheme(request):
+    return request.param
+
+
+@pytest.fixture(params=WINDOWS)
+def page(open_page, request, scheme):
+    return open_page(viewport=WINDOWS[request.param], color_scheme=scheme)
+
+
+@pytest.fixture
+def look(page, scheme):
+    """`look()` at the page as it is, with all of it open; at the end nothing may be wrong."""
     found = []
 
     def look():
         open_all(page)
         found.extend(violations(page, scheme))
 
-    for address in ("/", "/docs", "/answers/gone"):
+    yield look
+    assert not found, "\n".join(found)
+
+
+def test_no_page_breaks_a_rule(page, look):
+    for address in ("/", "/docs", "/answers/gone", "/studies/none", "/admin"):
         page.goto(address)
         look()
     send(page, ecgs.other("letter.txt", b"Dear colleague,"))
     look()
-    ask_with_sample(page)
+    answer = ask_with_sample(page)
     look()
+    for asked in ("lvef_min=60&lvef_max=40", "view=none", "age_min=20&k=3&layout=12x1"):
+        page.goto(f"{answer}?{asked}")
+        look()
+    page.goto(answer)
     page.get_by_role("button", name="Calipers").click()
     look()
     page.locator("[data-enlarge]").first.click()
@@ -72,7 +90,20 @@ def test_no_page_breaks_a_rule(open_page, keyed, window, scheme):
     page.get_by_role("button", name="Two beside each other").click()
     page.wait_for_url("**/beside*")
     look()
+
+
+def test_no_page_behind_a_key_breaks_a_rule(page, look, keyed):
     page.goto(keyed.url)
+    look()
+    page.fill("#key", "wrong")
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("alert").wait_for()
+    look()
+    page.fill("#key", keyed.reader)
+    page.get_by_role("button", name="Log in").click()
+    page.locator("#files").wait_for()
+    look()
+    page.goto(f"{keyed.url}/ui")
     look()
     page.goto(f"{keyed.url}/admin")
     look()
@@ -81,4 +112,14 @@ def test_no_page_breaks_a_rule(open_page, keyed, window, scheme):
     page.wait_for_url("**/admin*")
     page.locator("#key").wait_for(state="detached")
     look()
-    assert not found, "\n".join(found)
+    page.fill("#name", "looked at")
+    page.get_by_label("admin: ").check()
+    page.get_by_role("button", name="Make a key").click()
+    page.locator("#secret").wait_for()
+    look()
+    page.reload()
+    page.get_by_text("made already").wait_for()
+    look()
+    page.get_by_role("button", name="Revoke looked at for good").click()
+    page.get_by_text("Revoked: ").wait_for()
+    look()

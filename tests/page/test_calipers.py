@@ -122,11 +122,68 @@ def test_by_touch(drawn, speed, gain):
     assert page.locator(".calipers").count() == 0, "a finger scrolls unless it was told to measure"
     page.get_by_role("button", name="Calipers").tap()
     left, right, upper, lower = pulse_on_screen(page)
-    touch("touchStart", (left, lower))
-    touch("touchMove", ((left + right) / 2, upper))
-    touch("touchMove", (right, upper))
-    touch("touchEnd")
+    for name, *there in (("First", left, lower), ("Second", right, upper)):
+        end = page.get_by_role("slider", name=f"{name} end of the calipers").bounding_box()
+        assert min(end["width"], end["height"]) >= 24, "large enough for a finger"
+        here = end["x"] + end["width"] / 2, end["y"] + end["height"] / 2
+        touch("touchStart", here)
+        touch("touchMove", [(one + other) / 2 for one, other in zip(here, there, strict=True)])
+        touch("touchMove", there)
+        touch("touchEnd")
     right_to_a_percent(page)
+
+
+def test_with_calipers_on_a_finger_scrolls_unless_it_is_put_on_an_end(open_page, shared):
+    state, path = shared
+    page = open_page(storage_state=state, viewport={"width": 390, "height": 844}, has_touch=True)
+    page.goto(path)
+    page.get_by_role("button", name="Calipers").tap()
+    sheet = page.locator(".tracing")
+
+    finger = page.context.new_cdp_session(page)
+
+    def swiped(x, y):
+        """How far the tracing was scrolled, and whether an end moved."""
+        before = sheet.evaluate("(sheet) => sheet.scrollLeft"), page.locator("output.readout").inner_text()
+        for kind, distance in (("touchStart", 0), *(("touchMove", step) for step in range(10, 90, 10))):
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x - distance, "y": y}]})
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        after = sheet.evaluate("(sheet) => sheet.scrollLeft"), page.locator("output.readout").inner_text()
+        return after[0] - before[0], after[1] != before[1]
+
+    end = page.get_by_role("slider", name="Second end of the calipers").bounding_box()
+    assert 0 < end["x"] < 390
+    assert 0 < end["y"] < 844, "they begin in sight"
+    scrolled, moved = swiped(end["x"] + end["width"] / 2, end["y"] + end["height"] / 2)
+    assert scrolled == 0
+    assert moved
+    box = sheet.bounding_box()
+    scrolled, moved = swiped(200, box["y"] + box["height"] - 40)
+    assert scrolled > 40
+    assert not moved
+
+
+def test_between_two_leads_there_is_no_millivolt(open_page, shared):
+    state, path = shared
+    page = open_page(storage_state=state, viewport={"width": 1400, "height": 1200})
+    page.goto(path)
+    of_lead = {
+        lead: page.locator(f"g.ecg-strip[data-lead={lead}] path").first.bounding_box() for lead in ("I", "II", "aVR")
+    }
+
+    def says(one, other):
+        """Of the pulse in one lead and in another, from its foot to its top."""
+        x, y, width, height = of_lead[one].values()
+        page.mouse.move(x + width / 4, y + height)
+        page.mouse.down()
+        x, y, width, height = of_lead[other].values()
+        page.mouse.move(x + width / 2, y)
+        page.mouse.up()
+        return page.locator("output.readout").inner_text()
+
+    assert re.fullmatch(r"\d+ ms, \d+/min, \+1\.0\d mV", says("I", "I"))
+    for two in (("I", "II"), ("II", "I"), ("I", "aVR")):
+        assert re.fullmatch(r"\d+ ms(, \d+/min)?; ms only between leads", says(*two))
 
 
 @pytest.mark.parametrize(("speed", "gain", "pixels"), [*product(SPEEDS, GAINS, [1]), (25, 10, 2)])

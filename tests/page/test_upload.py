@@ -6,7 +6,7 @@ import base64
 
 import ecgs
 import pytest
-from steps import FIND, ask, ask_with_sample, send, studies
+from steps import FIND, ask, ask_with_sample, overflow, send, studies
 
 
 def test_the_file_picker_says_what_was_chosen_and_leads_to_the_answer(page):
@@ -66,9 +66,27 @@ def test_several_ecgs_become_a_list_and_two_of_them_are_compared(page):
     assert first.endswith("/min")
     assert first != second
     assert int(change.removesuffix("/min")) == int(second.removesuffix("/min")) - int(first.removesuffix("/min"))
+    first, second, change = compared["QT"]
+    assert first.endswith(" ms")
+    assert second.endswith(" ms")
     page.go_back()
     page.get_by_role("link", name="2", exact=True).click()
+    page.wait_for_url("**/answers/*")
     assert len(studies(page)) == 10
+
+
+@pytest.mark.parametrize(("width", "beside"), [(1400, True), (1200, True), (1100, False), (390, False)])
+def test_two_tracings_stand_beside_each_other_where_there_is_room(open_page, width, beside):
+    page = open_page(viewport={"width": width, "height": 900})
+    send(page, ecgs.heart(1), ecgs.heart(2))
+    for box in page.get_by_role("checkbox").all():
+        box.check()
+    page.get_by_role("button", name="Two beside each other").click()
+    one, other = (drawn.bounding_box() for drawn in page.locator("svg.ecg").all())
+    assert (other["x"] >= one["x"] + one["width"]) is beside
+    assert (other["y"] >= one["y"] + one["height"]) is not beside
+    assert overflow(page) <= 0
+    assert page.locator(".reduced").is_visible() is beside
 
 
 def test_one_ticked_ecg_is_not_compared(page):
@@ -117,7 +135,7 @@ def test_a_refusal_is_one_sentence_and_the_fields_keep_their_values(page, files)
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("lvef_min", "60", "lvef_min must not be above lvef_max."),
+        ("lvef_min", "60", '"LVEF at least" must not be above "LVEF at most".'),
         ("k", "1000", "100"),
         ("leads", "I,II,Q9", "3 lead names"),
     ],
@@ -169,7 +187,9 @@ def test_without_a_file_the_form_is_not_sent(page):
 
 def test_what_lacks_its_rate_is_answered_once_that_is_filled_in(page):
     send(page, ecgs.without_rate())
-    assert "rate_hz" in page.get_by_role("alert").inner_text()
+    said = page.get_by_role("alert").inner_text()
+    assert 'Fill in "Sampling rate"' in said
+    assert "rate_hz" not in said
     assert page.locator("#rate_hz").is_visible(), "the fields that help stand open"
     page.fill("#rate_hz", "500")
     page.select_option("#unit", "mV")

@@ -46,9 +46,7 @@ class Calipers {
   // Two ends, each a corner of a rectangle, in millimetres.
   begin(from) {
     this.remove();
-    const box = this.drawing.viewBox.baseVal;
-    const middle = from ?? { x: box.width * 0.35, y: box.height * 0.4 };
-    this.ends = [{ ...middle }, from ? { ...from } : { x: middle.x + this.perSecond * 0.4, y: middle.y + 10 }];
+    this.ends = from ? [{ ...from }, { ...from }] : this.inSight();
     this.layer = document.createElementNS(SVG, "g");
     this.layer.setAttribute("class", "calipers");
     this.area = this.layer.appendChild(document.createElementNS(SVG, "rect"));
@@ -58,6 +56,29 @@ class Calipers {
     this.sheet.classList.add("measuring");
     this.draw();
     if (!from) this.handles[0].focus();
+  }
+
+  // On the baseline of a lead in the part of the drawing that is in sight, and half a millivolt's way above it.
+  inSight() {
+    const sheet = this.sheet.getBoundingClientRect();
+    const top = Math.max(sheet.top, 0);
+    const bottom = Math.min(sheet.bottom, window.innerHeight);
+    const first = this.at({
+      clientX: Math.max(sheet.left, 0) + sheet.width * 0.25,
+      clientY: bottom > top ? (top + bottom) / 2 : (sheet.top + sheet.bottom) / 2,
+    });
+    const y = Number(this.stripAt(first)?.dataset.baseline ?? first.y);
+    return [{ x: first.x, y }, this.within({ x: first.x + this.perSecond * 0.4, y: y - this.perMillivolt / 2 })];
+  }
+
+  // The strip that a point lies in, or is nearest to.
+  stripAt(point) {
+    const beyond = (at, from, length) => Math.max(from - at, 0, at - from - length);
+    const far = ({ x, y, width, height }) =>
+      Math.hypot(beyond(point.x, x, width), beyond(point.y, y, height));
+    const strips = [...this.drawing.querySelectorAll("g.ecg-strip")];
+    const boxes = new Map(strips.map((strip) => [strip, boxOf(strip)]));
+    return strips.sort((one, other) => far(boxes.get(one)) - far(boxes.get(other)))[0];
   }
 
   handle(place) {
@@ -71,14 +92,16 @@ class Calipers {
       event.preventDefault();
       this.drag(event, place);
     });
+    // Chromium minds no `touch-action` within a drawing: without this the finger would scroll.
+    handle.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
     handle.addEventListener("keydown", (event) => this.key(event, place));
     return handle;
   }
 
   press(event) {
     if (event.target.closest(".ecg-label, .calipers circle")) return;
-    // A finger scrolls the page unless it was told to measure.
-    if (event.pointerType !== "mouse" && !this.layer) return;
+    // A finger scrolls the page, unless it is put on an end of the calipers.
+    if (event.pointerType !== "mouse") return;
     if (event.button > 0) return;
     event.preventDefault();
     this.begin(this.at(event));
@@ -141,7 +164,10 @@ class Calipers {
     const ms = (Math.abs(other.x - one.x) / this.perSecond) * 1000;
     const mv = (one.y - other.y) / this.perMillivolt;
     const perMinute = ms >= 200 ? `, ${(60000 / ms).toFixed(0)}/min` : "";
-    const said = `${ms.toFixed(0)} ms${perMinute}, ${mv >= 0 ? "+" : "\u2212"}${Math.abs(mv).toFixed(2)} mV`;
+    const height = `, ${mv >= 0 ? "+" : "\u2212"}${Math.abs(mv).toFixed(2)} mV`;
+    // Each lead has a baseline of its own, so that a height between two of them means nothing.
+    const ofOneLead = this.stripAt(one) === this.stripAt(other);
+    const said = `${ms.toFixed(0)} ms${perMinute}${ofOneLead ? height : "; ms only between leads"}`;
     this.readout.textContent = said;
     this.handles.forEach((handle, place) => {
       set(handle, { cx: this.ends[place].x, cy: this.ends[place].y, "aria-valuenow": ms.toFixed(0), "aria-valuetext": said });
@@ -155,4 +181,13 @@ class Calipers {
     this.button.setAttribute("aria-pressed", "false");
     this.sheet.classList.remove("measuring");
   }
+}
+
+// What a strip is clipped to.
+function boxOf(strip) {
+  const clip = document.getElementById(strip.getAttribute("clip-path").slice("url(#".length, -1));
+  const [x, y, width, height] = ["x", "y", "width", "height"].map((name) =>
+    Number(clip.firstElementChild.getAttribute(name)),
+  );
+  return { x, y, width, height };
 }

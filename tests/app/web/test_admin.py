@@ -6,6 +6,7 @@ import html
 import json
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -44,6 +45,12 @@ def logged_in(running, admin_key):
 
 def text_of(page):
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page.text)).split())
+
+
+def send_form(client, **fields):
+    """The form for a key, with the token that the page gives it unless `fields` have one."""
+    token = re.search(r'name="once" autocomplete="off" value="([^"]*)"', client.get("/admin").text)[1]
+    return client.post("/admin/keys", data={"once": token} | fields)
 
 
 def job_running(running):
@@ -156,7 +163,7 @@ def test_a_source_that_the_settings_do_not_name_is_refused_on_the_page(logged_in
 
 def test_a_new_key_is_shown_once_and_works(logged_in, keys_file):
     client = logged_in.client
-    made = client.post("/admin/keys", data={"name": "ward <7>", "scope": ["query"], "days": "30"})
+    made = send_form(client, name="ward <7>", scope=["query"], days="30")
     assert made.status_code == 201
     assert made.headers["cache-control"] == "no-store"
     assert "location" not in made.headers
@@ -173,16 +180,17 @@ def test_a_new_key_is_shown_once_and_works(logged_in, keys_file):
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"name": "", "scope": "query"}, "name: "),
-        ({"name": "a", "scope": "root"}, "scopes.0: "),
+        ({"name": "", "scope": "query"}, '"Whose it is": '),
+        ({"name": "a", "scope": "root"}, '"What it may do": '),
         ({"name": "a"}, "Tick what the key may do."),
-        ({"name": "kept", "scope": "query", "days": "0"}, "expires_in_days: "),
+        ({"name": "kept", "scope": "query", "days": "0"}, '"Valid for so many days": '),
         ({"name": "a", "scope": "query", "more": "1"}, "and nothing else"),
+        ({"name": "a", "scope": "query", "once": ""}, "and nothing else"),
     ],
 )
 def test_a_key_that_cannot_be_made_is_refused_and_the_form_keeps_what_was_filled_in(logged_in, keys_file, fields, said):
     before = list_keys(keys_file)
-    page = logged_in.client.post("/admin/keys", data=fields)
+    page = send_form(logged_in.client, **fields)
     assert page.status_code in (400, 422)
     assert said in text_of(page)
     assert list_keys(keys_file) == before
@@ -190,10 +198,38 @@ def test_a_key_that_cannot_be_made_is_refused_and_the_form_keeps_what_was_filled
         assert 'value="kept"' in page.text
 
 
+def test_the_same_form_makes_no_second_key_and_says_so(logged_in, keys_file):
+    client = logged_in.client
+    form = {"name": "ward 7", "scope": "query", "once": "a" * 22}
+    secret = re.search(r'value="(e2e_[^"]*)"', send_form(client, **form).text)[1]
+    for _ in range(2):
+        again = send_form(client, **form)
+        assert again.status_code == 409
+        assert "This key was made already, and it is not shown again." in text_of(again)
+        assert secret not in again.text
+    assert [key.name for key in list_keys(keys_file)] == ["operator", "ward 7"]
+    assert send_form(client, name="ward 8", scope="query").status_code == 201
+
+
+def test_a_form_that_made_no_key_may_be_sent_again(logged_in, keys_file):
+    form = {"name": "ward 7", "once": "a" * 22}
+    assert send_form(logged_in.client, **form).status_code == 422
+    assert send_form(logged_in.client, **form, scope="query").status_code == 201
+    assert len(list_keys(keys_file)) == 2
+
+
+def test_two_clicks_at_once_make_one_key(logged_in, keys_file):
+    form = {"name": "ward 7", "scope": "query", "once": "a" * 22}
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: logged_in.client.post("/admin/keys", data=form), range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    assert len(list_keys(keys_file)) == 2
+
+
 def test_a_key_gives_no_scope_that_it_lacks(running, keys_file):
     running.client.post("/admin/login", data={"key": create_key(keys_file, ("admin",), "second")})
     assert 'value="query"' not in running.client.get("/admin").text
-    refused = running.client.post("/admin/keys", data={"name": "a", "scope": "query"})
+    refused = send_form(running.client, name="a", scope="query")
     assert refused.status_code == 409
     assert "it cannot give it" in refused.text
 
@@ -205,7 +241,7 @@ def test_where_the_keys_file_cannot_be_written_the_command_to_run_is_said(logged
     monkeypatch.setattr("app.access.keys.write_whole", refuse)
     monkeypatch.setattr("app.web.admin.os.access", lambda *_: False)
     assert "The form gives the command to run instead." in text_of(logged_in.client.get("/admin"))
-    page = logged_in.client.post("/admin/keys", data={"name": "ward 7", "scope": "query"})
+    page = send_form(logged_in.client, name="ward 7", scope="query")
     assert page.status_code == 409
     command = html.unescape(re.search(r"<pre class=\"code\"><code>(.*?)</code>", page.text)[1])
     assert command == "echo2ecg keys create --name 'ward 7' --scope query"
@@ -258,5 +294,5 @@ def test_without_keys_the_page_is_this_machines_own_and_every_page_leads_there(s
         assert (foreign.status_code, foreign.json()["code"]) == (403, "foreign_host")
         assert (
             "This service runs without keys."
-            in running.client.post("/admin/keys", data={"name": "a", "scope": "query"}).text
+            in running.client.post("/admin/keys", data={"name": "a", "scope": "query", "once": "1" * 22}).text
         )

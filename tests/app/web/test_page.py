@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
 
 from app.access.keys import create_key
 from app.web.page import FORM_FIELDS
+from outputs.words import UNLIKE, UNLIKE_ALL
 
 
 @pytest.fixture
@@ -63,8 +65,24 @@ def test_filters_that_contradict_each_other_show_the_form_again(running):
         "/", follow_redirects=True, files={"files": b"1"}, data={"lvef_min": "50", "lvef_max": "40"}
     )
     assert page.status_code == 422
-    assert "lvef_min must not be above lvef_max." in page.text
+    assert '"LVEF at least" must not be above "LVEF at most".' in html.unescape(page.text)
     assert 'enctype="multipart/form-data"' in page.text
+
+
+def test_views_that_the_index_holds_are_offered_on_form_and_answer_and_another_one_may_be_typed(running):
+    offered = '<datalist id="view-names"><option value="A4C"></option></datalist>'
+    assert offered in running.client.get("/").text
+    answer = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"view": "own"}).text
+    assert offered in answer
+    assert re.search(r'<input id="view"[^>]* list="view-names"[^>]* value="own"', answer)
+
+
+def test_a_new_generation_brings_its_own_views(running, index_dir, write_generation, wait_until):
+    held = running.service.retriever.current.generation
+    assert held.view_names is held.view_names, "asked once of the catalogue"
+    write_generation(index_dir, seed=1)
+    wait_until(lambda: running.service.retriever.current.generation.id == "000002")
+    assert "view_names" in vars(running.service.retriever.current.generation), "no page waits for it"
 
 
 def test_where_no_study_matches_the_page_says_so(running):
@@ -98,6 +116,20 @@ def test_every_study_has_its_percentile_where_the_index_is_large_enough(start_ap
     assert re.findall(r", percentile ([\d.]+)", page) == said
     assert page.count("of 100 studies of the index, so many are less similar to this ECG") == 1
     assert "the first one has the highest, however unlike the ECG it is" in page
+
+
+def test_studies_that_are_unlike_the_ecg_are_called_so_and_where_all_are_a_sentence_says_it(running):
+    found = running.search(1, k=20).json()["neighbours"]
+    unlike = [hit for hit in found if hit["similarity"] < 0]
+    assert 0 < len(unlike) < 20
+    page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"k": "20"}).text
+    assert page.count(UNLIKE) == len(unlike)
+    assert UNLIKE_ALL not in page
+    age = str(unlike[-1]["age"])
+    left = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"age_min": age, "age_max": age})
+    assert re.search(rf"{UNLIKE_ALL}.*{unlike[-1]['study_id']}.*{UNLIKE}", left.text, re.DOTALL)
+    none = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={"view": "PLAX"})
+    assert UNLIKE_ALL not in none.text
 
 
 def test_the_page_has_scripts_of_its_own_host_alone_and_none_within_it(running):

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -152,3 +153,14 @@ def test_a_file_that_is_no_catalogue_is_refused(tmp_path, content):
 def test_a_catalogue_file_is_never_written_to_when_opened(tmp_path):
     write(tmp_path / "c.sqlite", [study(0)]).card("s0")
     assert [p.name for p in tmp_path.iterdir()] == ["c.sqlite"]
+
+
+def test_views_are_told_by_name_the_frequent_ones_each_once_whatever_its_capitals(tmp_path):
+    names = [("PLAX", "A4C"), ("plax", "A4C"), ("A2C", None)]
+    cards = [
+        replace(study(row), views=tuple(CataloguedView(f"v{place}", view, 0.5) for place, view in enumerate(views)))
+        for row, views in enumerate(names)
+    ]
+    catalogue = write(tmp_path / "catalogue.sqlite", cards)
+    assert catalogue.view_names(10) == ("A2C", "A4C", "PLAX")
+    assert catalogue.view_names(2) == ("A4C", "PLAX")
