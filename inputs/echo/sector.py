@@ -213,7 +213,7 @@ def _noise_on_marks(
     )
     rows, columns = np.nonzero((swing_BB > lit_level // 4) & (level_BB > lit_level) & (swing_BB < 0.4 * level_BB))
     blocks_BB = np.zeros((n_rows, n_columns), np.uint8)
-    if len(rows):
+    if len(rows) and len(_pairs(greys)) >= _FEW_FRAMES:  # fewer show no growth
         before_TNHW, after_TNHW = (
             np.stack(
                 [
@@ -238,9 +238,9 @@ def _is_noise(before_TNHW: NDArray[np.float32], after_TNHW: NDArray[np.float32],
     changes_TNHW = after_TNHW - after_TNHW.mean(axis=(2, 3), keepdims=True) - before_TNHW
     step_N = (changes_TNHW**2).mean(axis=(0, 2, 3)) / 2
     beside_N = (changes_TNHW[..., 1:] * changes_TNHW[..., :-1]).mean(axis=(0, 2, 3)) / 2
-    over_time_N = before_TNHW.var(axis=0, ddof=1).mean(axis=(1, 2)) if len(before_TNHW) > 1 else step_N
+    over_time_N = before_TNHW.var(axis=0, ddof=1).mean(axis=(1, 2))
     alone_N = beside_N < _ALONE * step_N
-    stays_N = step_N > _STAYS * over_time_N if len(before_TNHW) > _FEW_FRAMES else alone_N
+    stays_N = step_N > _STAYS * over_time_N
     return np.asarray((step_N < (_SHARE_OF_LEVEL * levels_N) ** 2) & (alone_N | stays_N), bool)
 
 
