@@ -23,6 +23,31 @@ from inputs.opened import BoundedReader, open_regular_file
 SUFFIXES = ("", ".dcm", ".avi", ".mp4")
 """Of files that are meant to be clips: one of these that is none is named as skipped, any other is passed over, and so
 is a picture, a document or a text without an ending."""
+_VIDEO_SUFFIXES = frozenset(
+    f".{ending}"
+    for ending in (
+        *(
+            "mov",
+            "m4v",
+            "3gp",
+            "mkv",
+            "webm",
+            "wmv",
+            "asf",
+            "flv",
+            "swf",
+            "ogv",
+            "rm",
+            "rmvb",
+            "mxf",
+            "ivf",
+            "nut",
+            "dv",
+        ),
+        *("mpg", "mpeg", "m2v", "vob", "ts", "mts", "m2ts", "divx", "264", "h264", "265", "h265", "hevc", "obu"),
+    )
+)
+"""Of videos that are not read: no few first bytes tell some of them."""
 _LISTING = "DICOMDIR"
 _STUDY_UID = (0x0020, 0x000D)
 _META_GROUP = 0x0002
@@ -32,6 +57,8 @@ _LONG_VRS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN
 _MAX_ELEMENTS = 50_000
 """More than are read of a DICOM file."""
 _MAX_UID_BYTES = 64
+_UNSURE = "?"
+"""In place of a StudyInstanceUID, which no such letter is in: the clip is a study of its own."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +78,19 @@ def studies_in(folder: Path) -> list[StudyFiles]:
     """The studies of a folder, in order of their first files; one, without files, where it has no clips.
 
     DICOM files with the same StudyInstanceUID are a study, and other clips those that lie in one folder with them, or
-    without any. The name says nothing of the UID. A file that is no clip makes no study: it goes with the one that lies
-    beside it, else with the first, to be named as skipped. Links are not followed. Raises UnreadableFile where the tree
-    is too large or too deep.
+    without any. One whose elements do not follow each other as they should is a study of its own: it might be put with
+    another patient's. The name says nothing of the UID. A file that is no clip makes no study: it goes with the one
+    that lies beside it, else with the first, to be named as skipped. Links are not followed. Raises UnreadableFile
+    where the tree is too large or too deep.
     """
     uid_of = {path: _study_uid(path) for path in sorted(filter(_is_meant, _files(folder)))}
     uids_in: dict[Path, set[str]] = {}
     for path, uid in uid_of.items():
-        uids_in.setdefault(path.parent, set()).update({uid or ""} - {""})
+        uids_in.setdefault(path.parent, set()).update({uid or ""} - {"", _UNSURE})
 
     def study_of(path: Path) -> str:
+        if uid_of[path] == _UNSURE:
+            return f"file {path.relative_to(folder).as_posix()}"
         beside = uids_in[path.parent]
         alone = next(iter(beside)) if len(beside) == 1 else f"folder {path.parent.relative_to(folder).as_posix()}"
         return uid_of[path] or alone
@@ -112,7 +142,10 @@ def _is_meant(path: Path) -> bool:
         start = file.read(START_BYTES) if file is not None else b""
     if _is_clip(start) or may_hold_a_clip(start):
         return True
-    return path.suffix.lower() in SUFFIXES and (path.suffix != "" or not lies_beside_clips(start))
+    suffix = path.suffix.lower()
+    if suffix in _VIDEO_SUFFIXES or suffix == "":
+        return not lies_beside_clips(start)
+    return suffix in SUFFIXES
 
 
 def _is_clip(start: bytes) -> bool:
@@ -120,15 +153,15 @@ def _is_clip(start: bytes) -> bool:
 
 
 def _study_uid(path: Path) -> str | None:
-    """StudyInstanceUID; empty where a clip has none that can be found, None of a file that is no clip."""
+    """StudyInstanceUID; empty where a clip has none, _UNSURE where it may have one, None of a file that is no clip."""
     with _opened(path) as file:
         start = file.read(START_BYTES) if file is not None else b""
         if file is None or not FORMATS[0].recognises(start):
             return "" if _is_clip(start) else None
         try:
             return _top_level_uid(file, START_BYTES if start.endswith(b"DICM") else 0)
-        except struct.error:  # it ends before
-            return ""
+        except (struct.error, _Disorder):
+            return _UNSURE
 
 
 def _top_level_uid(file: BoundedReader, at: int) -> str:
@@ -136,13 +169,15 @@ def _top_level_uid(file: BoundedReader, at: int) -> str:
 
     Elements are passed over by their lengths; into what is as long as its end marks say, each is stepped, one level
     deeper. Where the first element behind the file meta information has no VR, none has: a length may look like one.
-    Raises struct.error where the file ends before.
+    Raises struct.error where the file ends before, and _Disorder where an end mark ends nothing that is open, or
+    elements do not rise: who reads the clip may then find another value.
     """
-    depth, order, has_vrs = 0, "<", None
+    opened: list[tuple[int, int]] = []
+    last, order, has_vrs = (0, 0), "<", None
     for _ in range(_MAX_ELEMENTS):
         file.seek(at)
         head = file.read(12)
-        if not (depth or head.startswith(b"\x02\0")):  # what follows the file meta information may be big endian
+        if not (opened or head.startswith(b"\x02\0")):  # what follows the file meta information may be big endian
             order = ">" if head[:1] == b"\0" and head[1:2] != b"\0" else "<"
         group, element = struct.unpack_from(f"{order}HH", head)
         explicit = head[4:6].isalpha() and head[4:6].isupper()
@@ -157,16 +192,27 @@ def _top_level_uid(file: BoundedReader, at: int) -> str:
                 at + (12 if explicit else 8),
             )
         at = value_at if length == _TO_THE_END else value_at + length
-        if (group, element) in _ENDS:
-            depth -= 1
-        elif length == _TO_THE_END:
-            depth += 1
-        elif depth == 0 and (group, element) == _STUDY_UID:
-            file.seek(value_at)
-            return file.read(min(length, _MAX_UID_BYTES)).decode("ascii", "ignore").strip("\0 ")
-        if depth == 0 and (group, element) > _STUDY_UID and group != _ITEM[0]:
-            break
-    return ""
+        tag = (group, element)
+        if tag in _ENDS:
+            if not opened or (opened.pop() == _ITEM) != (tag == _ENDS[0]):
+                raise _Disorder
+            continue
+        if not opened:
+            if tag <= last or group == _ITEM[0]:
+                raise _Disorder
+            if tag > _STUDY_UID:
+                return ""
+            last = tag
+            if tag == _STUDY_UID and length != _TO_THE_END:
+                file.seek(value_at)
+                return file.read(min(length, _MAX_UID_BYTES)).decode("ascii", "ignore").strip("\0 ")
+        if length == _TO_THE_END:
+            opened.append(tag)
+    raise _Disorder
+
+
+class _Disorder(Exception):
+    """Of the elements of a DICOM file."""
 
 
 @contextmanager

@@ -83,11 +83,14 @@ def sane_rate_hz(rate_hz: float, every: int) -> float | None:
 
 
 def even_rate_hz(steps_s: NDArray[np.float64]) -> float:
-    """Frames per second by the times between frames; 0 where no one rate holds for them, and where there are none."""
+    """Frames per second by the times between frames; 0 where no one rate holds for them, and where there are none.
+
+    The mean of those that are no gaps: times are rounded to what a file counts in.
+    """
     if len(steps_s) == 0 or not steps_s.min() > 0:
         return 0.0
     middle_s = float(np.median(steps_s))
     ratios = np.maximum(steps_s / middle_s, middle_s / steps_s)
     if ratios.max() > _MAX_UNEVEN or (ratios > _UNEVEN).mean() > _MAX_UNEVEN_SHARE:
         return 0.0
-    return float(1 / steps_s.mean())
+    return float(1 / steps_s[ratios <= _UNEVEN].mean())

@@ -25,7 +25,7 @@ from pydicom.sequence import Sequence
 from inputs.echo.formats.base import EchoFormat, frames_to_read
 from inputs.echo.formats.dicom_codestreams import read_codestream
 from inputs.echo.formats.dicom_colours import Colours, Samples
-from inputs.echo.formats.dicom_decoders import Pictures, is_run_lengths
+from inputs.echo.formats.dicom_decoders import MoreBits, Pictures, is_run_lengths
 from inputs.echo.formats.dicom_frames import (
     PixelData,
     Span,
@@ -53,7 +53,7 @@ from inputs.opened import BoundedReader
 from inputs.records import EchoClip
 
 _ULTRASOUND = frozenset(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("3.1", "3", "6.1", "6"))
-_SECONDARY_CAPTURE = frozenset(f"1.2.840.10008.5.1.4.1.1.7.{n}" for n in ("2", "3", "4"))
+_SECONDARY_CAPTURE = frozenset(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("7", "7.2", "7.3", "7.4"))
 _BARE_START = re.compile(rb"\x08\x00[\x00-\x3f]\x00(?:[A-Z]{2}|..\0\0)", re.DOTALL)
 _JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
 Decode = Callable[[int, NDArray[np.uint8]], Samples]
@@ -96,16 +96,29 @@ def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
     if syntax.decoder == "video":
         return _read_video(opened, pixels, syntax, layout, max_frames, every)
 
+    try:
+        frames_THWC = _pictures(opened, pixels, syntax, layout, max_frames, every)
+    except MoreBits:
+        if layout.allocated != 8:  # of 16 nothing tells how many are used
+            raise
+        whole = replace(layout, stored=8, high_bit=7)
+        frames_THWC = _pictures(opened, pixels, syntax, whole, max_frames, every)
+    return _clip(frames_THWC, frame_rate_hz(header), every, header)
+
+
+def _pictures(
+    opened: OpenedHeader, pixels: PixelData, syntax: Syntax, layout: PixelLayout, max_frames: int | None, every: int
+) -> NDArray[np.uint8]:
     n_frames, samples_of = _frames(opened, pixels, syntax, layout)
     wanted = frames_to_read(n_frames, layout.rows, layout.columns, max_frames)
     indices = range(0, wanted, every)
-    colours = Colours(header, layout)
+    colours = Colours(opened.dataset, layout)
     frames_THWC = np.empty((len(indices), layout.rows, layout.columns, 3), np.uint8)
     for target_HWC, index in zip(frames_THWC, indices, strict=True):
         rgb_HWC = colours.rgb(samples_of(index, target_HWC))
         if rgb_HWC is not target_HWC:
             target_HWC[:] = rgb_HWC
-    return _clip(frames_THWC, frame_rate_hz(header), every, header)
+    return frames_THWC
 
 
 def _mentions_pixels(opened: OpenedHeader) -> bool:
@@ -124,9 +137,10 @@ def _clip(frames_THWC: NDArray[np.uint8], rate_hz: float | None, every: int, hea
 
 def _check_is_ultrasound(header: Dataset) -> None:
     sop_class = str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or "")
-    captured = sop_class in _SECONDARY_CAPTURE and header.get("Modality") == "US"
+    modality = str(header.get("Modality") or "").strip().upper()
+    captured = sop_class in _SECONDARY_CAPTURE and modality == "US"
     if sop_class not in _ULTRASOUND and not captured:
-        raise not_ultrasound(sop_class, str(header.get("Modality", "")))
+        raise not_ultrasound(sop_class, modality)
     regions = header.get("SequenceOfUltrasoundRegions")
     formats = [region.get("RegionSpatialFormat") for region in regions] if isinstance(regions, Sequence) else []
     refusal = not_two_dimensional(tuple(number if isinstance(number, int) else 0 for number in formats))

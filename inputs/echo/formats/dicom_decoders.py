@@ -38,6 +38,10 @@ _RLE_TABLE = struct.Struct("<16L")
 _DAMAGED = ("Corrupt JPEG data", "Premature end", "Inconsistent progression")
 
 
+class MoreBits(UnreadableFile):
+    """Samples are larger than the header leaves room for."""
+
+
 class Pictures:
     """Decodes the frames of one file. Raises UnreadableFile."""
 
@@ -138,7 +142,16 @@ def is_run_lengths(picture: bytes) -> bool:
 
 
 def stored_bits(values_HWS: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
-    """Of words as they lie in the file the bits that belong to the sample: above and below may lie overlays."""
+    """Of words as they lie in the file the bits that belong to the sample: above and below may lie overlays.
+
+    Raises MoreBits where others are set above, and the header says of no overlay that it lies there.
+    """
+    if not layout.overlaid and layout.high_bit + 1 < layout.allocated and (values_HWS >> (layout.high_bit + 1)).any():
+        raise MoreBits(
+            "pixel_bits",
+            f"The header says that pixels have {layout.stored} bits for a sample, and they have more.",
+            hint=EXPORT,
+        )
     below = layout.high_bit + 1 - layout.stored
     if below or layout.stored < layout.allocated:
         return (values_HWS >> below) & ((1 << layout.stored) - 1)

@@ -29,7 +29,9 @@ MAX_INFLATED_BYTES = 128 * 2**20
 """Of a deflated file: more than a hundred colour frames of 800 x 500."""
 _INFLATE_AT_ONCE = 2**20
 
-_TAGS: list[str] = [
+_OVERLAY_BIT_POSITIONS = [(group << 16) | 0x0102 for group in range(0x6000, 0x6020, 2)]
+"""Of overlays that lie in bits of the pixels beside the sample (PS3.5 chapter 8, retired)."""
+_TAGS: Any = [
     *(
         "SOPClassUID",
         "Modality",
@@ -50,6 +52,7 @@ _TAGS: list[str] = [
         for part in ("Descriptor", "Data")
     ),
     *(f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
+    *_OVERLAY_BIT_POSITIONS,
 ]
 _MAX_VALUE_BYTES = 256 * 1024
 
@@ -74,7 +77,10 @@ class OpenedHeader:
 
 @dataclass(frozen=True)
 class PixelLayout:
-    """What the header says of the pixels, checked. stored, allocated, high_bit: bits of a sample, and its highest."""
+    """What the header says of the pixels, checked. stored, allocated, high_bit: bits of a sample, and its highest.
+
+    overlaid: overlays lie in other bits of the pixels.
+    """
 
     rows: int
     columns: int
@@ -84,6 +90,7 @@ class PixelLayout:
     stored: int
     high_bit: int
     planar: bool
+    overlaid: bool
     declared_frames: int | None
 
     @property
@@ -194,6 +201,7 @@ def pixel_layout(header: Dataset) -> PixelLayout:
         stored=stored,
         high_bit=high_bit,
         planar=int(header.get("PlanarConfiguration") or 0) == 1,
+        overlaid=any(tag in header and header[tag].value for tag in _OVERLAY_BIT_POSITIONS),
         declared_frames=_declared_frames(header),
     )
 

@@ -25,10 +25,23 @@ def palette(header: Dataset, n_numbers: int) -> NDArray[np.uint8]:
     """
     _check(header)
     try:
-        table_NC = apply_color_lut(np.arange(n_numbers, dtype=np.uint32), header)
+        table_NC = apply_color_lut(np.arange(n_numbers, dtype=np.uint32), _in_little_endian(header))
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError):  # of missing, short data
         raise _damaged() from None
     return np.asarray(table_NC >> 8 if table_NC.max() > 255 else table_NC, np.uint8)
+
+
+def _in_little_endian(header: Dataset) -> Dataset:
+    """The colour table alone where its words are in big-endian order, which pydicom leaves as they are."""
+    if header.original_encoding[1] is not False or "RedPaletteColorLookupTableData" not in header:
+        return header
+    table = Dataset()
+    for colour in _COLOURS:
+        descriptor, data = (header[f"{colour}PaletteColorLookupTable{part}"] for part in ("Descriptor", "Data"))
+        table.add(descriptor)
+        words = np.frombuffer(data.value, ">u2" if data.VR == "OW" else "<u2")
+        table.add_new(data.tag, "OW", words.astype("<u2").tobytes())
+    return table
 
 
 def _check(header: Dataset) -> None:

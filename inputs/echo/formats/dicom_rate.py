@@ -45,8 +45,13 @@ def _by_frame_time(header: Dataset) -> float:
 
 
 def _by_vector(header: Dataset) -> float:
-    """The first entry is the time before the first frame, and often not 0."""
-    return even_rate_hz(np.array([float(step) for step in list(header.get("FrameTimeVector") or [])[1:]]) / 1000)
+    """The first entry is the time before the first frame, and often not 0; one alone is the time before each.
+
+    Where they are no even steps they may be the times of the frames.
+    """
+    said = header.get("FrameTimeVector") or []
+    times_s = np.array([float(time) for time in ([said] if isinstance(said, float) else said)]) / 1000
+    return even_rate_hz(times_s[1:] if len(times_s) > 1 else times_s) or even_rate_hz(np.diff(times_s))
 
 
 def _by_cine_rate(header: Dataset) -> float:

@@ -40,6 +40,8 @@ _STILL_BRANDS = (
 )
 _DROPPED_AT_END = 2
 """How many frames an AVI may have been left without at its end, where no later frame shows that they were dropped."""
+_AS_DECLARED = 0.01
+"""By what share of a step times are rounded at most."""
 _MAX_SKEW = 0.01
 """Of a display matrix: about half a degree."""
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"uuid", b"styp", b"pnot", b"PICT")
@@ -135,11 +137,14 @@ def _rgb(frame: VideoFrame) -> NDArray[np.uint8]:
 def _rate_hz(times_s: Sequence[float | None], declared_hz: float) -> float:
     """Of the frames held, from the times at which they are shown; 0 where no one rate holds for them.
 
-    What the container declares is a mean over the whole file, in which the last frame may last for no time or long.
+    What the container declares is a mean over the whole file, in which the last frame may last for no time or long. It
+    counts where the steps but for the first, which a decoder's delay may have made longer, are as it says.
     """
     known_s = [time_s for time_s in times_s if time_s is not None]
     steps_s = np.diff(known_s)
     if len(known_s) < len(times_s) or len(steps_s) == 0 or steps_s.min() <= 0:
+        return declared_hz
+    if len(steps_s) > 1 and np.abs(steps_s[1:] * declared_hz - 1).max() < _AS_DECLARED:
         return declared_hz
     return even_rate_hz(steps_s)
 

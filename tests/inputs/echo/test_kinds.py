@@ -49,6 +49,19 @@ from inputs.echo.read import read_echo
         (b"\0\0\0\1\x67\x42", "a bare H.264 stream", "AVI or MP4"),
         (b"YUV4MPEG2 W10 H10\n", "a YUV4MPEG2 video", "AVI or MP4"),
         (b"\0\0\0\0\x47\x40\0\x10", "an MPEG transport stream", "AVI or MP4"),
+        (b"\x47\x41\0\x30", "an MPEG transport stream", "AVI or MP4"),
+        (b"\x47\x1f\xff\x10", "an MPEG transport stream", "AVI or MP4"),
+        (b"\0\0\0\1\x40\1\x0c", "a bare HEVC stream", "AVI or MP4"),
+        (b"\x12\0\x0a\x0b", "a bare AV1 stream", "AVI or MP4"),
+        (bytes.fromhex("060e2b34020501010d010201"), "an MXF video", "AVI or MP4"),
+        (b"DKIF\0\0\x20\0", "an IVF video", "AVI or MP4"),
+        (b".RMF\0\0", "a RealMedia video", "AVI or MP4"),
+        (b"nut/multimedia container\0", "a NUT video", "AVI or MP4"),
+        (b"CWS\x09", "a Flash file", "AVI or MP4"),
+        (b"\x1f\x07\0\x3f", "a DV video", "AVI or MP4"),
+        (b"\r\n--part\r\nContent-type: image/jpeg\r\n", "a Motion JPEG stream", "AVI or MP4"),
+        (b"\xff\x0a", "a JPEG XL image", "cine loop"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image", "cine loop"),
         (b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypmjp2", "a Motion JPEG 2000 video", "AVI or MP4"),
         (b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ", "a JPEG 2000 image", "cine loop"),
     ],
@@ -189,3 +202,12 @@ def test_a_dicom_file_of_another_class_is_refused_by_its_name(tmp_path: Path):
     frames = known_frames()
     path = write_dicom(tmp_path / "c.file", frames, frames.tobytes(), SOPClassUID="1.2.840.10008.5.1.4.1.1.2")
     assert str(refused(path)) == "This DICOM object is a CT image, not an ultrasound clip."
+
+
+@pytest.mark.parametrize("sop_class", ["1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.4"])
+@pytest.mark.parametrize("modality", ["US", "us"])
+def test_a_captured_clip_of_an_ultrasound_is_read(tmp_path: Path, sop_class: str, modality: str):
+    frames = known_frames(2)
+    path = write_dicom(tmp_path / "c.file", frames, frames.tobytes(), SOPClassUID=sop_class)
+    path.write_bytes(path.read_bytes().replace(b"CS\x02\0US", b"CS\x02\0" + modality.encode()))
+    np.testing.assert_array_equal(read_echo(path).frames_THWC, frames)

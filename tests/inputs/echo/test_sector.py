@@ -279,7 +279,25 @@ def panel(frames_THWC: NDArray[np.uint8]) -> None:
         text("DOE J\n1951", 0.01, 0.3)(frame_HWC[None])
 
 
+def banner(frames_THWC: NDArray[np.uint8]) -> None:
+    """A name on a flat bar along the top."""
+    frames_THWC[:, : len(frames_THWC[0]) // 12] = 120
+    text("DOE, JANE 1951-02-03", 0.02, 0.055)(frames_THWC)
+
+
+def titled() -> Scene:
+    return fan(apex=(0.5, 0.15), depth=0.7).with_marks(banner)
+
+
 RESTLESS: dict[str, Callable[[], Scene]] = {
+    "a bar whose noise is clipped on the black around": lambda: noisy(titled(), 2, 0),
+    "a bar whose noise is clipped on the black around in JPEG frames": lambda: as_jpegs(noisy(titled(), 3, 0), 90),
+    "a bar whose noise is a share of its level": lambda: replace(
+        titled(),
+        frames_THWC=np.clip(
+            titled().frames_THWC * np.random.default_rng(0).normal(1, 0.03, (16, 240, 320, 1)), 0, 255
+        ).astype(np.uint8),
+    ),
     "lifted black": lambda: noisy(fan().with_marks(margins), 0),
     "lifted black with noise": lambda: noisy(fan().with_marks(margins), 2),
     "lifted black with more noise": lambda: noisy(fan().with_marks(margins), 3.5),

@@ -133,6 +133,26 @@ def test_a_file_that_ends_within_its_header_has_no_study_and_makes_no_failure(tm
     assert sum(len(study.files) for study in studies_in(tmp_path / "s")) == len(range(132, 900, 7))
 
 
+def test_a_clip_whose_elements_are_in_disorder_is_put_with_no_other_patients(tmp_path: Path):
+    for name, uid in (("a", "1.2.3"), ("b", "1.2.4"), ("c", "1.2.3")):
+        clip(tmp_path / "s" / name, uid)
+    item = b"\xfe\xff\0\xe0\x0c\0\0\0\x08\0\x55\x11UI\x04\x009.9 "
+    ends = b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
+    stray = b"\x08\0\x10\x11SQ\0\0\xff\xff\xff\xff" + item + ends
+    path = tmp_path / "s" / "c"
+    path.write_bytes(path.read_bytes().replace(b"\x10\0\x10\0PN", stray + b"\x10\0\x10\0PN"))
+    assert named(studies_in(tmp_path / "s"), tmp_path / "s") == [["a"], ["b"], ["c"]]
+    assert [study.uid for study in studies_in(tmp_path / "s")] == ["1.2.3", "1.2.4", ""]
+
+
+def test_a_video_that_its_first_bytes_do_not_tell_is_named_by_its_ending(tmp_path: Path):
+    clip(tmp_path / "a.dcm", "1.2.3")
+    (tmp_path / "b.MTS").write_bytes(bytes(200))
+    (tmp_path / "c.ts").write_text("export const viewer = 1\n")
+    assert named(studies_in(tmp_path), tmp_path) == [["a.dcm", "b.MTS"]]
+    assert [path.name for path in passed_over(tmp_path)] == ["c.ts"]
+
+
 def test_a_file_that_is_no_clip_makes_no_study_and_changes_no_name(tmp_path: Path):
     folder = tmp_path / "s"
     clip(folder / "DICOM" / "IM1", "1.2.3")

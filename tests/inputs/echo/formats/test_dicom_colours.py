@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_files import ADOBE, LOSSLESS, flat_jpeg, jpeg_2000, jpeg_ls_picture, lossless_jpeg, run_lengths
 from echo_files import jpegs, known_frames, refused, write_dicom, ycbcr
@@ -23,8 +24,10 @@ from pydicom.uid import (
 )
 
 from inputs.echo.read import read_echo
+from inputs.errors import UnreadableFile
 
 Frames = NDArray[Any]
+OVERLAY_BIT_POSITION = 0x6000_0102
 YBR = ("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420")
 
 
@@ -259,7 +262,21 @@ def test_bits_above_and_below_the_sample_are_left_out(tmp_path: Path, syntax: st
     data = words.tobytes() if encode is None else [encode(frame) for frame in words]
     options = {"BitsAllocated": 16, "BitsStored": 12, "HighBit": high_bit}
     path = write_dicom(tmp_path / "c.file", values, data, photometric="MONOCHROME2", syntax=syntax, **options)
+    if high_bit < 15:
+        with pytest.raises(UnreadableFile, match="12 bits for a sample, and they have more"):
+            read_echo(path)
+    header = pydicom.dcmread(path)
+    header.add_new(OVERLAY_BIT_POSITION, "US", (high_bit + 1) % 16)
+    header.save_as(path)
     assert_right(path, np.rint(values * (255 / 4095)), 0)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEGLSLossless])
+def test_bytes_that_are_larger_than_the_header_says_are_used_whole(tmp_path: Path, syntax: str):
+    frames = echo_frames()
+    data = [LOSSLESS[syntax](frame, 8) for frame in frames] if syntax in LOSSLESS else frames.tobytes()
+    path = write_dicom(tmp_path / "c.file", frames, data, syntax=syntax, BitsStored=7, HighBit=6)
+    assert_right(path, frames, 0)
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])

@@ -116,7 +116,7 @@ def without(path: Path, dropped: set[int]) -> Path:
 
 @pytest.mark.parametrize(
     ("dropped", "rate_hz"),
-    [({5}, 50 * 22 / 23), ({5, 11}, 50 * 21 / 23), ({5, 6, 11}, None), ({22, 23}, 50.0)],
+    [({5}, 50.0), ({5, 11}, 50.0), ({5, 6, 11}, None), ({22, 23}, 50.0)],
 )
 def test_dropped_frames_are_left_out_and_the_others_read(tmp_path: Path, dropped: set[int], rate_hz: float | None):
     frames = known_frames(24)
