@@ -131,7 +131,7 @@ def _is_quiet(signal_LN: NDArray[np.float64], rest_N: NDArray[np.bool_], other_N
 
 
 def _is_one_of_a_heart(signal_LN: NDArray[np.float64], at: int, alike_A: NDArray[np.intp]) -> bool:
-    """Whether a lone peak is about as large as beats are and no rougher, in most leads: a burst of muscle is rougher."""
+    """Whether a lone peak is about as large as beats and no rougher, in most leads: a burst of muscle is rougher."""
     before, after = (round(reach_s * RATE_HZ) for reach_s in AROUND_R_S[0])
     at_B = np.array([at, *alike_A.tolist()])
     at_B = at_B[(at_B >= before) & (at_B + after <= signal_LN.shape[1])]

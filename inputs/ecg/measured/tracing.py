@@ -51,7 +51,8 @@ _ENOUGH_THROUGH = 3
 class Tracing:
     """signal_mv_LN: float64 millivolt at RATE_HZ, continued over gaps. present_LN: False in gaps.
 
-    leads: L names; none is flat, at the end of its range or without samples. hum_mv_L: height of the mains' hum that was taken off or left.
+    leads: L names; none is flat, at the end of its range or without samples.
+    hum_mv_L: height of the mains' hum that was taken off or left.
     spikes_S: samples at which several leads have a pulse as short as a pacemaker's, or the peak of a narrow QRS.
     """
 
