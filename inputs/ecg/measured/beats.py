@@ -30,7 +30,7 @@ _QRS_WINDOW = (-round(0.08 * RATE_HZ), round(0.12 * RATE_HZ))
 _MOST_LAG = round(0.03 * RATE_HZ)
 ALIKE = 0.85
 """Correlation of two beats' QRS over all leads from which they count as of one kind."""
-_FEWEST_OF_A_KIND = 4
+_FEWEST_OF_A_KIND = 3
 _PREMATURE = 0.85
 _PQ_BEFORE_R = round(0.09 * RATE_HZ)
 _NEXT_QRS = round(0.06 * RATE_HZ)
