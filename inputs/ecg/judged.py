@@ -13,7 +13,7 @@ from inputs.ecg.gate.gate import (
     lost_warnings,
     withheld_codes,
 )
-from inputs.ecg.gate.heartbeat import judged_beats
+from inputs.ecg.gate.heartbeat import PATIENT_FIRST, judged_beats
 from inputs.ecg.gate.levels import LOST_LEADS_ALLOWED, listing
 from inputs.ecg.gate.limb_laws import law_warnings, usual_spreads
 from inputs.ecg.gate.seen import seen_between
@@ -74,7 +74,8 @@ def judge_ecg(recording: EcgRecording, spec: EcgSpec) -> JudgedEcg:
     laws = _laws(whole, {*lost, *lifeless}, windows)
     of_spec = (_RELATIVE,) if spec.amplitude == "relative" else ()
     warnings = (*prepared.warnings, *laws, *found, *of_spec)
-    return JudgedEcg(prepared, traced, (*warnings, *lost_warnings(spec.leads, warnings)))
+    warnings = (*warnings, *lost_warnings(spec.leads, warnings))
+    return JudgedEcg(prepared, traced, tuple(sorted(warnings, key=lambda one: one.code not in PATIENT_FIRST)))
 
 
 def _laws(recording: EcgRecording, without: set[str], windows: list[tuple[float, float]]) -> list[InputWarning]:
@@ -132,13 +133,15 @@ def _unseen(
     if traced is None or len(traced.parts) != 1 or not judged:
         return []
     lost = lost_leads(spec.leads, warnings)
+    derived = {lead for one in warnings if one.code == "leads_derived" for lead in one.leads}
+    absent = tuple(lead for lead in spec.leads if lead not in traced.tracing.leads and lead not in derived)
     inside = [(start, end) for start, end in windows if first_s <= start + _ROUNDED_S and end <= last_s + _ROUNDED_S]
     spans = [(start - first_s, end - first_s) for start, end in inside]
     for (start_s, end_s), seen in zip(inside, seen_between(traced, judged[0], lost, spans), strict=True):
         where = f"from {start_s:.1f} to {end_s:.1f} s, which the model sees"
         if not seen.heartbeat:
             return [InputWarning("no_qrs", f"No QRS complex was found {where}.", severity="withheld")]
-        not_there = lost_leads(spec.leads, (*warnings, InputWarning("disconnected", "", seen.without)))
+        not_there = lost_leads(spec.leads, (*warnings, InputWarning("disconnected", "", (*seen.without, *absent))))
         if len(lost) <= LOST_LEADS_ALLOWED < len(not_there):
             message = f"Too much of the ECG is unusable: {listing(not_there)} carry no heartbeat {where}."
             return [InputWarning("leads_lost", message, not_there, "withheld")]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 from inputs.ecg.gate.disturbances import disturbance_warnings
 from inputs.ecg.gate.heartbeat import heartbeat_warnings, judged_beats
@@ -37,6 +38,8 @@ QRS_MV = (0.2, 6.0)
 """Geometric mean over the independent leads of QRS, peak to peak. 200 people had 0.54 to 2.9: ten times more or less
 lies outside for nearly all. Low voltage and hypertrophy lie inside."""
 _QRS_S = (0.05, 0.07)
+_WAVE_S, _WAVE_AROUND_S, _MOST_STEEP = 0.055, 0.12, 0.8
+"""P waves are steep for 60 to 70 ms in all, narrow QRS complexes for 35 to 45; small wide ones pass for P."""
 _FEWEST_FOR_SCALE = 4
 _LOST = ("leads_flat", "leads_saturated", "disconnected")
 
@@ -133,7 +136,19 @@ def _scale(beat_mv_KW: NDArray[np.float64], r: int) -> list[InputWarning]:
     if low_mv <= swing_mv <= high_mv:
         return []
     message = f"QRS swings {swing_mv:.2g} mV in a typical lead: the unit or the gain is wrong by about ten or more."
-    return [InputWarning("scale_implausible", message, severity="withheld")]
+    found = [InputWarning("scale_implausible", message, severity="withheld")]
+    if swing_mv < low_mv and _lasts_s(beat_mv_KW, r) > _WAVE_S:
+        message = "No QRS complex was found: what repeats is as small and as slow as P waves are."
+        found.insert(0, InputWarning("no_qrs", message, severity="withheld"))
+    return found
+
+
+def _lasts_s(beat_mv_KW: NDArray[np.float64], r: int) -> float:
+    """The time in which most of the beat's steepness lies, around its fiducial point."""
+    around = round(_WAVE_AROUND_S * RATE_HZ)
+    smooth_KW = uniform_filter1d(beat_mv_KW[:, max(0, r - around) : r + around], round(0.02 * RATE_HZ), axis=1)
+    steep_W = np.sort(np.sum(np.diff(smooth_KW, axis=1) ** 2, axis=0))[::-1]
+    return float(np.searchsorted(np.cumsum(steep_W), _MOST_STEEP * steep_W.sum()) / RATE_HZ)
 
 
 def _around_r(beat_mv_KW: NDArray[np.float64], r: int) -> NDArray[np.float64]:

@@ -16,6 +16,8 @@ from inputs.ecg.measured.traced import TracedEcg
 from inputs.ecg.measured.tracing import RATE_HZ, Tracing
 from inputs.records import InputWarning
 
+PATIENT_FIRST = ("no_qrs", "noise_only")
+"""What may be a heart that stands still comes before whatever else is said."""
 _SHARE_UNSURE = 0.25
 """Of beats that are alike: fibrillation with many extra beats has about so many, bursts of noise have none."""
 _ONE_SHAPE = 0.997

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
 
 from inputs.ecg.gate.limb_laws import LIMB_LEADS
@@ -30,7 +31,19 @@ _LIKE_IN_LEAD = 0.4
 _AS_LARGE = (0.3, 3.3)
 """Of what it is held against: crosstalk is less, another scale more."""
 _LIKE_ANOTHER = 0.75
-_LONGEST_REST_S, _AS_QUIET = 6.0, 2.0
+_FEWEST_OF_NEXT, _MOST_OF_NEXT = 4, 0.75
+"""Of the beats in a stretch, that are of the next kind: at the beginning of a run one or two differ."""
+_LONGEST_REST_S, _MOST_IS_REST = 6.0, 0.5
+_BEAT = (round(0.25 * RATE_HZ), round(0.5 * RATE_HZ))
+"""Around a lone beat: what belongs to it, and is no rest."""
+_OFF_THE_LINE_S = (0.1, 0.01)
+"""Twice as far apart are the crests of waves of 5 Hz, and of the mains' hum."""
+_LEVEL, _SMOOTH = round(0.1 * RATE_HZ), round(0.01 * RATE_HZ)
+_QUIET_PERCENT, _THROUGHOUT_PERCENT = 20.0, 60.0
+"""In a rest the atria may beat on, for a third of the time."""
+_AS_QUIET, _QUIET_MV = 2.0, 0.03
+"""Below, it is quiet anyway."""
+_LONE_AS_LARGE, _LONE_AS_ROUGH = 0.5, 2.0
 
 
 @dataclass(frozen=True)
@@ -62,26 +75,74 @@ def seen_between(
             shows_L = np.logical_or.reduce(each)
             yield Seen(True, tuple(lead for lead, shows in zip(part.leads, shows_L, strict=True) if not shows))
         else:
-            yield Seen(_beats_of_another_kind(traced, part, first, last) or _rests(traced, beats, first, last))
+            other = _beats_of_another_kind(traced, beats, part, first, last)
+            yield Seen(other or _rests(traced, beats, part, first, last))
 
 
-def _beats_of_another_kind(traced: TracedEcg, part: Tracing, first: int, last: int) -> bool:
+def _beats_of_another_kind(traced: TracedEcg, beats: Beats, part: Tracing, first: int, last: int) -> bool:
+    """Whether most of what stands out a little is of the next kind, or what stands out far has its like."""
     rhythm = traced.rhythm
-    own_B = rhythm.r_B[(rhythm.r_B >= first) & (rhythm.r_B < last)]
+    own_B, next_C = (at[(at >= first) & (at < last)] for at in (rhythm.r_B, beats.next_C))
+    if len(next_C) >= max(_FEWEST_OF_NEXT, _MOST_OF_NEXT * len(own_B)):
+        return True
     if not len(own_B) or contrast_of(rhythm.energy_N[own_B], rhythm.energy_N[first:last]) < CONTRAST:
         return False
     return _like_another(part.signal_mv_LN, own_B, rhythm.r_B)
 
 
-def _rests(traced: TracedEcg, beats: Beats, first: int, last: int) -> bool:
+def _rests(traced: TracedEcg, beats: Beats, part: Tracing, first: int, last: int) -> bool:
+    """Whether beats like the typical one lie on both sides, and all is quiet between, but for a lone beat."""
     rhythm, alike_A = traced.rhythm, beats.at_A
     before_A, after_A = alike_A[alike_A < first], alike_A[alike_A >= last]
-    if np.any((rhythm.r_B >= first) & (rhythm.r_B < last)) or not len(before_A) or not len(after_A):
+    if not len(before_A) or not len(after_A):
         return False
     if after_A.min() - before_A.max() > _LONGEST_REST_S * RATE_HZ:
         return False
-    rest_N = np.delete(rhythm.energy_N, np.s_[first:last])
-    return bool(np.median(rhythm.energy_N[first:last]) <= _AS_QUIET * np.median(rest_N))
+    own_B = rhythm.r_B[(rhythm.r_B >= first) & (rhythm.r_B < last)]
+    if len(own_B) and contrast_of(rhythm.energy_N[own_B], rhythm.energy_N[first:last]) < CONTRAST:
+        return False
+    inside_N = np.zeros(part.signal_mv_LN.shape[1], dtype=bool)
+    inside_N[first:last] = True
+    rest_N = inside_N.copy()
+    for at in own_B.tolist():
+        rest_N[max(0, at - _BEAT[0]) : at + _BEAT[1]] = False
+    if np.count_nonzero(rest_N) < _MOST_IS_REST * (last - first) or not _is_quiet(part.signal_mv_LN, rest_N, ~inside_N):
+        return False
+    return all(_is_one_of_a_heart(part.signal_mv_LN, at, alike_A) for at in own_B.tolist())
+
+
+def _is_quiet(signal_LN: NDArray[np.float64], rest_N: NDArray[np.bool_], other_N: NDArray[np.bool_]) -> bool:
+    """Whether most leads are as quiet as elsewhere between beats, to what is as slow as fibrillation or as fast as hum.
+
+    By how far a sample lies off the line between two others, which wander moves little.
+    """
+    for reach_s in _OFF_THE_LINE_S:
+        reach = round(reach_s * RATE_HZ)
+        off_LN = np.zeros_like(signal_LN)
+        off_LN[:, reach:-reach] = (
+            signal_LN[:, : -2 * reach] - 2 * signal_LN[:, reach:-reach] + signal_LN[:, 2 * reach :]
+        )
+        level_LN = np.sqrt(np.maximum(uniform_filter1d(off_LN**2, _LEVEL, axis=1), 0.0))
+        between_L = np.percentile(level_LN[:, other_N], _QUIET_PERCENT, axis=1)
+        here_L = np.percentile(level_LN[:, rest_N], _THROUGHOUT_PERCENT, axis=1)
+        if np.median(here_L / np.maximum(between_L, _QUIET_MV)) > _AS_QUIET:
+            return False
+    return True
+
+
+def _is_one_of_a_heart(signal_LN: NDArray[np.float64], at: int, alike_A: NDArray[np.intp]) -> bool:
+    """Whether a lone peak is about as large as beats and no rougher, in most leads: a burst of muscle is rougher."""
+    before, after = (round(reach_s * RATE_HZ) for reach_s in AROUND_R_S[0])
+    at_B = np.array([at, *alike_A.tolist()])
+    at_B = at_B[(at_B >= before) & (at_B + after <= signal_LN.shape[1])]
+    if at not in at_B:
+        return False
+    smooth_LN = uniform_filter1d(signal_LN, _SMOOTH, axis=1)
+    around_LBV = smooth_LN[:, at_B[:, None] + np.arange(-before, after)]
+    swing_LB = np.maximum(np.ptp(around_LBV, axis=2), 1e-9)
+    rough_LB = np.abs(np.diff(around_LBV, axis=2)).sum(axis=2) / swing_LB
+    as_large, as_rough = (np.median(of_LB[:, 0] / np.median(of_LB[:, 1:], axis=1)) for of_LB in (swing_LB, rough_LB))
+    return bool(as_large >= _LONE_AS_LARGE and as_rough <= _LONE_AS_ROUGH)
 
 
 def _beats_between(

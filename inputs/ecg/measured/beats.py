@@ -30,6 +30,7 @@ _QRS_WINDOW = (-round(0.08 * RATE_HZ), round(0.12 * RATE_HZ))
 _MOST_LAG = round(0.03 * RATE_HZ)
 ALIKE = 0.85
 """Correlation of two beats' QRS over all leads from which they count as of one kind."""
+_FEWEST_OF_A_KIND = 3
 _PREMATURE = 0.85
 _PQ_BEFORE_R = round(0.09 * RATE_HZ)
 _NEXT_QRS = round(0.06 * RATE_HZ)
@@ -108,16 +109,20 @@ class Beats:
 
     beats_mv_BLW: NaN where a lead has no signal. r: index of the fiducial point in W. rr_ms: their usual distance.
     at_A: samples of all A beats that are alike, early ones too. count: of all beats. share: of those that were alike.
+    next_C: samples of the next kind's C beats, where enough follow one another, as of a tachycardia that begins.
     lonely: how many are like no other, as an artefact is and an extra beat may be.
+    contrast: how far the middle beat stands out, of the one kind or the other.
     """
 
     beats_mv_BLW: NDArray[np.float64]
     r: int
     rr_ms: float
     at_A: NDArray[np.intp]
+    next_C: NDArray[np.intp]
     count: int
     share: float
     lonely: int
+    contrast: float
 
     def typical(self, which: slice = slice(None)) -> NDArray[np.float64]:
         """(L, W): mean of the middle half of the beats at every sample, NaN where there is none."""
@@ -152,7 +157,9 @@ def gather_beats(tracing: Tracing, rhythm: Rhythm) -> Beats | None:
     share = float(alike_B.mean())
     if np.count_nonzero(alike_B) < 2:
         return None
-    at_A = r_B[alike_B]
+    at_A, next_C = r_B[alike_B], _next_kind(tracing.signal_mv_LN, r_B, alike_B)
+    energy_N = rhythm.energy_N
+    contrast = max(contrast_of(energy_N[at], energy_N) for at in (at_A, next_C) if len(at))
     before_ms_B = np.concatenate([[rr_ms], np.diff(r_B) * (1000.0 / RATE_HZ)])
     on_time_B = alike_B & (before_ms_B > _PREMATURE * rr_ms)
     if np.count_nonzero(on_time_B) >= max(2, 0.5 * np.count_nonzero(alike_B)):
@@ -167,7 +174,7 @@ def gather_beats(tracing: Tracing, rhythm: Rhythm) -> Beats | None:
     next_B = np.append(np.diff(r_B), samples)[alike_B]
     early_BW = np.arange(-before, after) >= (next_B - _NEXT_QRS)[:, None]
     beats_BLW = np.where(early_BW[:, None, :], np.nan, beats_BLW)  # the next beat came before its time
-    return Beats(beats_BLW, before, rr_ms, at_A, len(alike_B), share, lonely)
+    return Beats(beats_BLW, before, rr_ms, at_A, next_C, len(alike_B), share, lonely, contrast)
 
 
 def _alike(signal_LN: NDArray[np.float64], r_B: NDArray[np.intp]) -> tuple[NDArray[np.bool_], NDArray[np.intp], int]:
@@ -191,6 +198,21 @@ def _alike(signal_LN: NDArray[np.float64], r_B: NDArray[np.intp]) -> tuple[NDArr
         r_B = np.clip(r_B, _MOST_LAG - first, signal_LN.shape[1] - 1 - _MOST_LAG - last)
     lonely = int(np.count_nonzero(~kind_B & (like_BB.sum(axis=1) == 1)))
     return kind_B, r_B, lonely
+
+
+def _next_kind(signal_LN: NDArray[np.float64], r_B: NDArray[np.intp], alike_B: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Those of the other beats that are alike and follow one another; none where they are few, as by chance.
+
+    What comes in turn with the largest kind, as one half of a wave with the other, is no rhythm of its own.
+    """
+    others = np.flatnonzero(~alike_B)
+    if len(others) < _FEWEST_OF_A_KIND:
+        return r_B[:0]
+    next_O, moved_O, _ = _alike(signal_LN, r_B[others])
+    next_C = others[next_O]
+    if len(next_C) < _FEWEST_OF_A_KIND or np.median(np.diff(next_C)) > 1:
+        return r_B[:0]
+    return moved_O[next_O]
 
 
 def _repeating(segments_BLW: NDArray[np.float64]) -> NDArray[np.bool_]:

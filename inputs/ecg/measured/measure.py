@@ -89,7 +89,7 @@ def measure_traced(traced: TracedEcg | None) -> MeasuredEcg:
 
 def beats_of_heart(traced: TracedEcg | None) -> list[tuple[Beats, Tracing]]:
     """The parts whose beats are a heart's; none where nothing stands out or what does is not alike."""
-    if traced is None or traced.rhythm.contrast < CONTRAST_WHEN_ALIKE:
+    if traced is None:
         return []
     return [(beats, part) for beats, part in traced.parts if _are_beats(beats, traced.rhythm)]
 
@@ -99,7 +99,8 @@ def _are_beats(beats: Beats, rhythm: Rhythm) -> bool:
     if rhythm.contrast >= CONTRAST:
         few = beats.share * len(rhythm.r_B) < _MANY_BEATS / 2
         return beats.share >= (_SHARE_OF_FEW if few else _SHARE_ALIKE)
-    return beats.share >= _NEARLY_ALL and len(rhythm.r_B) >= _MANY_BEATS
+    of_a_kind = beats.share + len(beats.next_C) / beats.count  # of two, where the rhythm changes
+    return beats.contrast >= CONTRAST_WHEN_ALIKE and of_a_kind >= _NEARLY_ALL and len(rhythm.r_B) >= _MANY_BEATS
 
 
 def _most_are_beats(beats: Beats) -> bool:

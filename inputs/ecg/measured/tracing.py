@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.signal import butter, filtfilt, iirnotch, sosfiltfilt
 
-from inputs.ecg.gate.levels import FLAT_MV
+from inputs.ecg.gate.levels import carries_signal
 from inputs.records import STANDARD_LEADS, EcgRecording
 
 RATE_HZ = 500.0
@@ -51,7 +51,8 @@ _ENOUGH_THROUGH = 3
 class Tracing:
     """signal_mv_LN: float64 millivolt at RATE_HZ, continued over gaps. present_LN: False in gaps.
 
-    leads: L names; none is flat or without samples. hum_mv_L: height of the mains' hum that was taken off or left.
+    leads: L names; none is flat, at the end of its range or without samples.
+    hum_mv_L: height of the mains' hum that was taken off or left.
     spikes_S: samples at which several leads have a pulse as short as a pacemaker's, or the peak of a narrow QRS.
     """
 
@@ -105,7 +106,7 @@ def trace(recording: EcgRecording) -> Tracing | None:
             continue
         row_N = row_mv[:samples].astype(np.float64)
         present_N = _present(row_N, rate_hz)
-        if np.count_nonzero(present_N) < SHORTEST_S * rate_hz or np.ptp(row_N[present_N]) < FLAT_MV:
+        if np.count_nonzero(present_N) < SHORTEST_S * rate_hz or not carries_signal(row_mv[:samples][present_N]):
             continue
         if not present_N.all() or not np.isfinite(row_N).all():
             row_N = _continued(row_N, present_N)
@@ -188,7 +189,7 @@ def _without_spikes(signal_LN: NDArray[np.float64]) -> tuple[NDArray[np.float64]
     spikes_S = several[np.diff(several, prepend=-2 * reach) > 2 * reach]
     alone = [_stands_alone(height_LN, pulse_LN, at - reach) for at in spikes_S.tolist()]
     spikes_S = spikes_S[np.array(alone, dtype=bool)]
-    spike_LN = height_LN > _SPIKE_SHARE * swing_L1
+    spike_LN = height_LN > np.maximum(_SPIKE_SHARE * swing_L1, _SPIKE_OVER_NOISE * noise_L1)  # hum's crests are none
     if not spike_LN.any():
         return signal_LN, spikes_S
     cleaned_LN = signal_LN.copy()

@@ -313,7 +313,7 @@ def test_a_defect_is_500_without_its_message(start_app, monkeypatch):
 
 def test_an_ecg_that_is_none_gets_no_answer_but_the_reason(running):
     answer = running.search(666).json()
-    assert answer["withheld"] == ["leads_inconsistent", "noise_only"]
+    assert answer["withheld"] == ["noise_only", "leads_inconsistent"]
     assert not {"predictions", "neighbours", "neighbour_summary"} & set(answer)
     assert running.bundle.batches == [], "the model was not asked"
     told = [(warning["code"], warning["severity"]) for warning in answer["warnings"]]
@@ -330,14 +330,14 @@ def test_an_ecg_that_is_none_gets_no_answer_but_the_reason(running):
 
 def test_who_asks_for_a_report_gets_the_answer_with_its_codes(running):
     answer = running.search(666, quality="report").json()
-    assert answer["withheld"] == ["leads_inconsistent", "noise_only"]
+    assert answer["withheld"] == ["noise_only", "leads_inconsistent"]
     assert len(answer["neighbours"]) == 10
     assert "predictions" in answer
 
 
 def test_vectors_are_never_withheld_and_carry_the_codes(running):
     answer = running.client.post("/v1/embed", files={"files": b"666"}).json()
-    assert answer["withheld"] == ["leads_inconsistent", "noise_only"]
+    assert answer["withheld"] == ["noise_only", "leads_inconsistent"]
     assert len(answer["embedding"]) == 8
 
 

@@ -94,3 +94,14 @@ def test_bursts_of_muscle_over_a_part_are_no_pacemaker(size_mv):
     signal_mv = heart_mv(6)
     signal_mv[:, 3750:] += size_mv / muscle.std() * muscle * np.clip(np.sin(2 * np.pi * 1.1 * T_S[:1250]), 0, 1) ** 2
     assert "pacing_spikes" not in told(signal_mv)
+
+
+@pytest.mark.parametrize("hz", [50.0, 60.0])
+@pytest.mark.parametrize("size_mv", [0.1, 0.3, 1.0])
+@pytest.mark.parametrize("over_beats", [True, False])
+def test_hum_is_said_at_any_size_over_beats_and_alone(hz, size_mv, over_beats):
+    signal_mv = heart_mv(7)
+    for lead in ("V2", "V4"):
+        signal_mv[ROW[lead]] *= over_beats
+        signal_mv[ROW[lead]] += size_mv * np.sin(2 * np.pi * hz * T_S + 1.0)
+    assert told(signal_mv)["mains_hum"] == ("V2", "V4")

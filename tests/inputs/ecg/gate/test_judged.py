@@ -8,6 +8,7 @@ from scipy.signal import butter, sosfiltfilt
 from inputs.ecg.judged import judge_ecg
 from inputs.records import STANDARD_LEADS, EcgRecording
 from inputs.specs import EcgSpec
+from simulator.ecg.signal import LEAD_FIELD_KD
 
 SPEC = EcgSpec(windows="mean")
 ROW = {lead: row for row, lead in enumerate(STANDARD_LEADS)}
@@ -177,3 +178,79 @@ def test_leads_of_another_scale_are_named_and_no_arms_exchanged(leads, factor):
     others = tuple(lead for lead in STANDARD_LEADS if lead not in leads)
     assert (told.leads == leads) or (told.leads == others)
     assert set(judgement.withheld) <= {"scales_differ", "scale_implausible"}
+
+
+NARROW, WIDE = ((1.0, 0.7, 0.1), 0.012), ((-0.9, 1.2, -0.8), 0.03)
+
+
+def beats_mv(*rhythms, draw=None, samples=5000):
+    """Each rhythm: a shape as above, and when it beats, in seconds."""
+    draw, t_s = draw or np.random.default_rng(21), np.arange(samples) / 500
+    dipole_3N = np.zeros((3, samples))
+    for (dipole, width_s), at_s in rhythms:
+        for turn, late_s, size in ((0, 0.0, 1.0), (1, 1.6 * width_s, -0.5), (2, 0.26, 0.25)):
+            off_s = t_s[:, None] - np.asarray(at_s) - late_s
+            wave_N = np.exp(-0.5 * (off_s / (width_s if turn < 2 else 0.05)) ** 2).sum(axis=1)
+            dipole_3N += size * np.roll(dipole, turn)[:, None] * wave_N
+    return twelve(LEAD_FIELD_KD @ dipole_3N + 0.015 * draw.standard_normal((8, samples)))
+
+
+@pytest.mark.parametrize("every_s", [60 / 140, 60 / 170])
+@pytest.mark.parametrize("begins_s", [2.5, 5.0, 7.5])
+def test_a_tachycardia_of_other_beats_that_begins_is_a_heart(begins_s, every_s):
+    signal_mv = beats_mv((NARROW, np.arange(0.3, begins_s, 0.8)), (WIDE, np.arange(begins_s + 0.3, 10.5, every_s)))
+    assert judged(signal_mv).withheld == ()
+
+
+@pytest.mark.parametrize("shape", [WIDE, ((0.4, 0.9, 0.6), 0.02)])
+def test_a_lone_beat_of_another_shape_in_a_pause_is_a_heartbeat(shape):
+    beats_s = np.arange(0.3, 10.5, 0.86)
+    assert judged(beats_mv((NARROW, beats_s[(beats_s < 2.5) | (beats_s > 6.0)]), (shape, [4.25]))).withheld == ()
+
+
+@pytest.mark.parametrize("size_mv", [0.3, 1.0])
+def test_a_lone_burst_of_muscle_in_a_pause_is_no_heartbeat(size_mv):
+    draw = np.random.default_rng(22)
+    muscle = sosfiltfilt(butter(2, (15, 100), "bandpass", fs=500, output="sos"), draw.standard_normal((8, 5000)))
+    beats_s = np.arange(0.3, 10.5, 0.86)
+    signal_mv = beats_mv((NARROW, beats_s[(beats_s < 2.5) | (beats_s > 6.0)]))
+    signal_mv += twelve(size_mv * muscle / muscle.std() * np.exp(-0.5 * ((T_S - 4.25) / 0.15) ** 2))
+    assert judged(signal_mv).withheld == ("no_qrs",)
+
+
+@pytest.mark.parametrize("size_mv", [0.1, 2.0])
+@pytest.mark.parametrize(("low_hz", "high_hz"), [(49.9, 50.1), (30, 100), (60, 150), (3, 7)])
+def test_what_is_loud_outside_the_band_of_qrs_is_no_rest(low_hz, high_hz, size_mv):
+    band = butter(2, (low_hz, high_hz), "bandpass", fs=500, output="sos")
+    other_mv = sosfiltfilt(band, np.random.default_rng(23).standard_normal((8, 30000)))[:, 10000:11260]
+    signal_mv = heart_mv(4)
+    signal_mv[:, 2490:3750] = twelve(size_mv * other_mv / other_mv.std()) + noise(0.01, 1260)
+    assert judged(signal_mv).withheld == ("no_qrs",)
+
+
+def test_atria_that_beat_on_through_a_rest_are_answered():
+    atria = ((0.06, 0.12, -0.03), 0.03)
+    beats_s = np.arange(0.3, 10.5, 0.86)
+    signal_mv = beats_mv((NARROW, beats_s[(beats_s < 2.5) | (beats_s > 6.0)])) + heart_of(atria, beats_s - 0.16)
+    assert judged(signal_mv).withheld == ()
+
+
+def heart_of(shape, at_s):
+    return beats_mv((shape, at_s)) - beats_mv()
+
+
+def test_p_waves_alone_are_first_of_all_no_qrs():
+    waves_s = np.arange(0.3, 10.5, 0.75)
+    assert judged(beats_mv((((0.06, 0.12, -0.03), 0.025), waves_s)) * 0.9).withheld[0] == "no_qrs"
+
+
+def test_a_line_without_any_wave_is_first_of_all_noise():
+    assert judged(noise(0.005, 5000)).withheld[0] == "noise_only"
+
+
+def test_two_leads_at_alternate_ends_of_their_range_hide_no_heart():
+    signal_mv = heart_mv(8)
+    for lead, hz in (("V2", 0.7), ("V5", 1.3)):
+        signal_mv[ROW[lead]] = 4.0 * np.sign(np.sin(2 * np.pi * hz * T_S + 0.1))
+    judgement = judged(signal_mv)
+    assert (judgement.withheld, "leads_saturated" in codes_of(judgement, "V2")) == ((), True)
