@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from app.logs import where
 from app.refusals import JobElsewhere, JobEnded, JobNotStarted, JobRunning, JobUnknown, NoSpace
@@ -72,8 +72,8 @@ class StoredJob(BaseModel):
     id: str
     source: str
     state: JobState
-    created_at: datetime
-    ended_at: datetime | None = None
+    created_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
     progress: Step = Step()
     report: dict[str, Any] | None = None
     problem: str | None = None

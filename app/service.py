@@ -49,6 +49,9 @@ SMALL_WORK_THREADS = 4
 DRAWING_THREADS = 2
 """For pages, drawings and documents: tens of milliseconds of Python each, which the event loop must find gaps in."""
 
+OPERATORS_PLACES = 16
+"""For the operator's page, apart from those for ECGs: whoever runs the service must see it when it is full."""
+
 
 class GuardedChild(Reader, Protocol):
     """A reader in a process of its own."""
@@ -78,6 +81,7 @@ class Service:
             observe_batch=self.metrics.observe_batch,
         )
         self.admission = Admission(settings.queue_size, settings.max_upload_bytes, lambda: self.batcher.empty_in_s)
+        self.operating = Admission(OPERATORS_PLACES, 1, lambda: 1)
         self.reading = FairThreads(settings.reader_workers, name="reading")
         self.drawing = FairThreads(DRAWING_THREADS, name="drawing")
         self.pipeline = Pipeline(reader, self.reading, self.retriever, self.batcher)

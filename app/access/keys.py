@@ -206,7 +206,6 @@ class KeyRing:
         self._stamp: tuple[int, ...] | None = None
         self._keys: tuple[ApiKey, ...] = () if file is None else _configured_keys(file)
         self._fault = ""
-        self._unusable: tuple[int, ...] | None = None
         self._last_used: dict[str, datetime] = {}
         """By key id, since the service started: to write it down would be a write for every request."""
 
@@ -250,16 +249,15 @@ class KeyRing:
             return
         # ctime too: a file that could not be read is mended by its owner or mode.
         stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
-        if stamp in (self._stamp, self._unusable):
+        if stamp == self._stamp:
             return
         try:
             self._keys, self._stamp, self._fault = list_keys(self._file), stamp, ""
             there = {key.id for key in self._keys}
             self._last_used = {key_id: at for key_id, at in self._last_used.items() if key_id in there}
         except Refusal as error:
-            if error.code in _STAYS_SO:
-                self._unusable = stamp
             self._shut(error.code)
+            self._stamp = stamp if error.code in _STAYS_SO else None
 
     def _shut(self, reason: str) -> None:
         """Nobody is let in. A moment may be all that was wrong: the file is read again."""

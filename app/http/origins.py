@@ -203,6 +203,7 @@ class Connections:
     def note_read(self, one: Connection) -> None:
         """What lay ready has been read, but for a little."""
         self._unread.pop(one, None)
+        self.note_progress(one)
 
     def note_held(self, one: Connection, held_bytes: int) -> None:
         """So much of this connection's requests lies with us; nothing of those that were let in.
@@ -224,11 +225,14 @@ class Connections:
 
         False: there is none.
         """
-        for sorted_out in (self._idle, self._unread_by_origin(), self._sending):
-            some = next((sorted_out[origin] for origin in origins if origin in sorted_out), None)
-            if some:
-                self._close(next(iter(some)))
-                return True
+        some = next((self._idle[origin] for origin in origins if origin in self._idle), None)
+        if some is None and (self._sending or self._unread):
+            unread = self._unread_by_origin()
+            each = (self._sending.get(origin) or unread.get(origin) for origin in origins)
+            some = next(filter(None, each), None)
+        if some is not None:
+            self._close(next(iter(some)))
+            return True
         first: dict[Use, Connection] = {}
         for origin in origins:
             for one in self._of_origin.get(origin, {}):

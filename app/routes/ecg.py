@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from app.answering.answered import embed_answer, predict_answer, search_answer
 from app.answering.pipeline import Answer, Question
 from app.http.bodies import takes_upload
-from app.http.dependencies import QueryKey, ServiceDep
+from app.http.dependencies import QueryKey, ServiceDep, caller_of
 from app.http.described import refuses
 from app.http.uploads import MULTIPART_BODY, admit, ask, read_upload
 from app.schemas import ReadQuery, SearchQuery
@@ -68,7 +68,8 @@ async def _respond(
         form = await read_upload(request, max_files=service.settings.max_upload_files)
         answer = await ask(request, service, form.upload, question)
         # A hundred studies of many views take tens of milliseconds to write: not on the event loop.
-        content = await asyncio.to_thread(_written, shape, answer, request.state.request_id)
+        write = partial(_written, shape, answer, request.state.request_id)
+        content = await service.draw(write, caller_of(request))
     return Response(content, media_type="application/json")
 
 

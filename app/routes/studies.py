@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from app.answering.answered import similar_answer, study_detail
+from app.http.connected import while_connected
 from app.http.dependencies import QueryKey, ServiceDep, caller_of
 from app.http.described import refuses
 from app.http.problems import NotFound
@@ -40,11 +41,16 @@ async def show_similar(
     request: Request, service: ServiceDep, study_id: str, query: Annotated[SimilarQuery, Query()]
 ) -> Response:
     """The studies of the index that are most similar to this one, by its vector alone."""
-    with service.admit(caller_of(request), 0):
+    caller = caller_of(request)
+
+    async def written() -> str:
         found = await service.similar(study_id, k=query.k, exclude_patient=query.exclude_patient)
         if found is None:
             raise _unknown_study()
-        content = await asyncio.to_thread(lambda: similar_answer(found).model_dump_json(exclude_unset=True))
+        return await service.draw(lambda: similar_answer(found).model_dump_json(exclude_unset=True), caller)
+
+    with service.admit(caller, 0):
+        content = await while_connected(request, written())
     return Response(content, media_type="application/json")
 
 

@@ -8,7 +8,7 @@ answer to the form and nowhere else, because an address would be kept by browser
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from http import HTTPStatus
 from pathlib import Path
@@ -21,10 +21,13 @@ from pydantic import ValidationError
 from app.access.forms_sent import TOKEN_LETTERS
 from app.access.keys import SCOPES, ApiKey
 from app.http.bodies import takes_at_most
+from app.http.connected import while_connected
 from app.http.dependencies import SAFE_METHODS, ServiceDep, caller_of, require_admin_page
 from app.http.problems import (
     EXPECTED,
     BadUpload,
+    BodyTimeout,
+    BodyTooLarge,
     InvalidParameter,
     Problem,
     Unauthorised,
@@ -69,12 +72,13 @@ def _operators(show: Shown) -> Shown:
             if given.get("logged_in"):
                 said = NO_COOKIE
             return HTMLResponse(render("admin_login.html", problem=said), problem.status_code, problem.headers)
-        try:
-            return await show(request=request, service=service, **given)
-        except TookTooLong:  # the page itself did
-            raise
-        except EXPECTED as error:
-            return await _page(request, service, problem=noted_problem(request, error))
+        with service.operating.enter(caller_of(request), 0):
+            try:
+                return await show(request=request, service=service, **given)
+            except TookTooLong:  # the page itself did
+                raise
+            except EXPECTED as error:
+                return await _page(request, service, problem=noted_problem(request, error))
 
     return shown
 
@@ -113,25 +117,15 @@ async def make_key(request: Request, service: ServiceDep) -> Response:
     once = dict(fields).get("once", "")
     if not {name for name, _ in fields} <= {"name", "scope", "days", "once"} or len(once) != TOKEN_LETTERS:
         raise BadUpload("bad_form", "The form for a key holds `name`, `scope`, `days` and `once` and nothing else.")
-    if not service.forms_sent.first(once):
-        raise Problem("form_sent_already", _MADE_ALREADY, hint=_LOST, status=HTTPStatus.CONFLICT)
-    response = await _key_made(request, service, [field for field in fields if field[0] != "once"])
-    if response.status_code != HTTPStatus.CREATED:
-        service.forms_sent.forget(once)
-    return response
-
-
-async def _key_made(request: Request, service: Service, fields: Sequence[tuple[str, str]]) -> Response:
-    """The page with the key, or with why there is none and with what was filled in."""
     scopes = [value for name, value in fields if name == "scope"]
-    filled = {name: value for name, value in fields if name != "scope"} | dict.fromkeys(scopes, "on")
+    filled = {name: value for name, value in fields if name not in ("scope", "once")} | dict.fromkeys(scopes, "on")
     try:
         if not scopes:
             raise InvalidParameter("invalid_parameter", "Tick what the key may do.")
         wanted = NewKeyRequest.model_validate(
             {"name": filled.get("name", ""), "scopes": scopes, "expires_in_days": filled.get("days") or None}
         )
-        made = await create_key(request, service, wanted)
+        made = await _made_once(request, service, once, wanted)
     except ValidationError as error:
         rules = [
             {**rule, "loc": ("body", *rule["loc"])} for rule in error.errors(include_url=False, include_input=False)
@@ -140,6 +134,17 @@ async def _key_made(request: Request, service: Service, fields: Sequence[tuple[s
     except EXPECTED as error:
         return await _page(request, service, problem=noted_problem(request, error), filled=filled)
     return await _page(request, service, new_key=made, status=HTTPStatus.CREATED)
+
+
+async def _made_once(request: Request, service: Service, once: str, wanted: NewKeyRequest) -> NewKey:
+    """Raises Problem where the same form made a key before; one that made none may be sent again."""
+    if not service.forms_sent.first(once):
+        raise Problem("form_sent_already", _MADE_ALREADY, hint=_LOST, status=HTTPStatus.CONFLICT)
+    try:
+        return await create_key(request, service, wanted)
+    except BaseException:
+        service.forms_sent.forget(once)
+        raise
 
 
 @router.post("/admin/keys/{key_id}/revoke")
@@ -187,8 +192,9 @@ async def _page(
         "with_keys": service.keys.enforced,
         "idle_minutes": service.admin_sessions.lifetime_s / 60,
     }
-    # Without a place of those for ECGs: whoever runs the service must see it when it is full.
-    html = await service.draw(lambda: _written(service, values), caller_of(request))
+    drawn = service.draw(lambda: _written(service, values), caller_of(request))
+    # A body that was refused is not asked for again, and so nobody would hear of a caller who leaves.
+    html = await (drawn if isinstance(problem, BodyTooLarge | BodyTimeout) else while_connected(request, drawn))
     code = problem.status_code if problem else status
     return HTMLResponse(html, code, problem.headers if problem else None)
 

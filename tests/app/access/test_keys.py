@@ -147,6 +147,21 @@ def test_a_damaged_file_is_not_read_for_every_request_but_as_soon_as_it_changes(
     assert ring.find(key).name == "a"
 
 
+def test_a_damaged_file_shuts_everybody_out_also_when_it_comes_back(tmp_path):
+    good, damaged, link = tmp_path / "good.json", tmp_path / "damaged.json", tmp_path / "keys.json"
+    key = create_key(good, ("query",), "a")
+    damaged.write_text("{")
+    link.symlink_to(good)
+    ring = KeyRing(link)
+
+    def turned_to(file):
+        (tmp_path / "next").symlink_to(file)
+        (tmp_path / "next").replace(link)
+        return [ring.find(key) is not None for _ in range(2)]
+
+    assert [turned_to(file) for file in (damaged, good, damaged)] == [[False] * 2, [True] * 2, [False] * 2]
+
+
 def test_who_adds_a_key_for_another_user_leaves_the_file_to_that_user(file):
     create_key(file, ("query",), "a")
     os.chown(file, 12345, 12345)

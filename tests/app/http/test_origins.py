@@ -84,6 +84,32 @@ def test_while_all_are_being_answered_an_address_that_holds_few_is_served_all_th
     assert not any(one.closed for one in there)
 
 
+def test_who_reads_late_and_goes_on_to_send_is_closed_before_others():
+    everyone, there = filled(ConnectionLimits(total=8, per_address=8), Use.NONE, 1)
+    victim = Held(Use.NONE, "10.9.0.0/32")
+    for one in there:
+        everyone.note_unread(one)
+        one._use = Use.SENDING
+        everyone.note_read(one)
+    assert everyone.admit(victim)
+    victim._use = Use.SENDING
+    everyone.note_use(victim)
+    assert everyone.admit(Held(Use.NONE, "10.8.0.0/32"))
+    assert not victim.closed
+    assert sum(one.closed for one in there) == 2
+
+
+def test_who_reads_slowly_is_not_closed_while_those_of_whom_there_are_most_send():
+    everyone, there = filled(ConnectionLimits(total=8, per_address=8), Use.SENDING, 1)
+    reader = Held(Use.NONE, "10.9.0.0/32")
+    assert everyone.admit(reader)
+    reader._use = Use.BEING_ANSWERED
+    everyone.note_use(reader)
+    everyone.note_unread(reader)
+    assert all(everyone.admit(Held(Use.NONE, f"10.8.{number}.0/32")) for number in range(2))
+    assert not reader.closed
+
+
 def test_a_request_too_much_costs_no_look_through_what_all_the_others_hold():
     everyone, there = filled(ConnectionLimits(total=500, held_bytes=450_000), Use.SENDING, 500)
     for one in there[:450]:

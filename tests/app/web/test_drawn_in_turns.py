@@ -72,9 +72,9 @@ def test_who_asks_for_many_documents_waits_for_its_turn_and_others_do_not(runnin
 
 def test_nothing_is_made_for_who_has_left(running, keys, drawing, wait_until):
     address = f"{kept_answer(running, keys['one'])}.pdf"
-    leaving = httpx.Client(base_url=running.client.base_url, timeout=0.5, headers={"X-API-Key": keys["one"]})
+    address, key = f"{running.client.base_url}{address}", {"X-API-Key": keys["one"]}
     with ThreadPoolExecutor(4) as threads:
-        asked = [threads.submit(leaving.get, address) for _ in range(4)]
+        asked = [threads.submit(httpx.get, address, headers=key, timeout=0.5) for _ in range(4)]
         assert all(isinstance(one.exception(), httpx.ReadTimeout) for one in asked)
     wait_until(lambda: running.service.drawing.waiting == 0)
     drawing.go_on.set()
@@ -97,6 +97,19 @@ def test_the_operators_page_is_shown_while_the_service_is_full(start_app, drawin
             drawing.go_on.set()
             assert running.client.get("/admin").status_code == 200
             assert [one.result().status_code for one in asked] == [200] * 3
+
+
+def test_of_the_operators_pages_few_wait_and_none_for_who_has_left(start_app, drawing, monkeypatch, wait_until):
+    monkeypatch.setattr("app.web.admin._written", drawing.pdf)
+    with start_app() as running, ThreadPoolExecutor(20) as threads:
+        address = f"{running.client.base_url}/admin"
+        asked = [threads.submit(httpx.get, address, timeout=1.0) for _ in range(20)]
+        wait_until(lambda: sum(one.done() for one in asked) >= 8)
+        left = [one for one in asked if isinstance(one.exception(), httpx.ReadTimeout)]
+        assert [one.result().status_code for one in asked if one not in left] == [429] * 8, "three quarters of 16 wait"
+        wait_until(lambda: running.service.drawing.waiting == 0)
+        drawing.go_on.set()
+        assert drawing.begun == 1
 
 
 def test_an_answer_for_a_log_in_that_has_ended_meanwhile_is_not_kept(running, keys, wait_until):
