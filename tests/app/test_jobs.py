@@ -283,6 +283,16 @@ def test_a_job_of_an_earlier_version_is_still_read(start_app, index_dir):
         assert running.client.get(f"/v1/jobs/{job['id']}").json() == shown
 
 
+@pytest.mark.parametrize("moment", ["2026-01-01T00:00:00", "0001-01-01T00:00:00", "yesterday"])
+def test_a_file_among_the_jobs_without_a_moment_counts_for_nothing(start_app, index_dir, moment):
+    job = {"id": "0123456789abcdef", "source": "main", "state": "done", "created_at": moment}
+    (index_dir / "jobs").mkdir()
+    (index_dir / "jobs" / f"{job['id']}.json").write_text(json.dumps(job))
+    with start_app() as running:
+        assert running.client.get("/v1/jobs").json() == {"jobs": []}
+        assert running.client.get("/admin").status_code == 200
+
+
 def test_a_job_ends_and_makes_room_when_its_output_or_the_swap_goes_wrong(running, command, wait_until, monkeypatch):
     monkeypatch.setattr("app.jobs.LINE_BYTES", 1000)
     command.snippet = "import time; print('x' * 100_000, flush=True); time.sleep(60)"

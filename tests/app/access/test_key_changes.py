@@ -72,7 +72,7 @@ def test_a_key_does_not_revoke_itself(file, admin):
     assert list_keys(file) == (admin,)
 
 
-@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EBUSY])
 def test_where_the_file_is_read_only_the_command_is_said(file, admin, monkeypatch, number):
     monkeypatch.setattr(keys, "locked", raising(OSError(number, "no")))
     with pytest.raises(KeyChangeRefused) as refused:

@@ -100,7 +100,7 @@ def test_who_reads_late_and_goes_on_to_send_is_closed_before_others():
 
 
 def test_who_reads_slowly_is_not_closed_while_those_of_whom_there_are_most_send():
-    everyone, there = filled(ConnectionLimits(total=8, per_address=8), Use.SENDING, 1)
+    everyone, _ = filled(ConnectionLimits(total=8, per_address=8), Use.SENDING, 1)
     reader = Held(Use.NONE, "10.9.0.0/32")
     assert everyone.admit(reader)
     reader._use = Use.BEING_ANSWERED
