@@ -108,6 +108,13 @@ class KeyUnknown(Refusal):
         super().__init__("key_unknown", "No key has this id: `echo2ecg keys list` shows them.")
 
 
+class AskerRevoked(Refusal):
+    """The key that asks for a change of keys was taken back, or ran out, before its turn came."""
+
+    def __init__(self) -> None:
+        super().__init__("key_required", "The key that asks is no longer valid.")
+
+
 class KeyChangeRefused(Refusal):
     """This key cannot be made or taken back, by whoever asks or where the service runs.
 

@@ -46,8 +46,9 @@ LANE_SILENT_S = 30.0
 """A lane that has not said for so long that it lives is taken for dead or stuck."""
 SMALL_WORK_THREADS = 4
 """For preparation and the catalogue: a few milliseconds each."""
-DRAWING_THREADS = 2
-"""For pages, drawings and documents: tens of milliseconds of Python each, which the event loop must find gaps in."""
+DRAWING_THREADS = WRITING_THREADS = 2
+"""For pages and documents of answers, and for what the API says and the operator sees: tens of milliseconds of Python
+each, which the event loop must find gaps in."""
 
 OPERATORS_PLACES = 16
 """For the operator's page, apart from those for ECGs: whoever runs the service must see it when it is full."""
@@ -84,6 +85,7 @@ class Service:
         self.operating = Admission(OPERATORS_PLACES, 1, lambda: 1)
         self.reading = FairThreads(settings.reader_workers, name="reading")
         self.drawing = FairThreads(DRAWING_THREADS, name="drawing")
+        self.writing = FairThreads(WRITING_THREADS, name="writing")
         self.pipeline = Pipeline(reader, self.reading, self.retriever, self.batcher)
         self.jobs = RebuildJobs(settings.index_dir / "jobs", command, self._turn_to_newest)
         self.job_streams = JobStreams(self.jobs)
@@ -184,6 +186,10 @@ class Service:
         """`work()`, a page or a document, in its caller's turn. Raises TookTooLong and NoSpace as `ask` does."""
         return await self._in_time(self.drawing.run(work, caller))
 
+    async def write(self, work: Callable[[], Result], caller: str) -> Result:
+        """The same for an answer of the API and the operator's page, which wait for no drawing."""
+        return await self._in_time(self.writing.run(work, caller))
+
     async def _in_time(self, work: Awaitable[Result]) -> Result:
         """Raises TookTooLong after `answer_timeout_s`, and NoSpace where a disk is full."""
         limit = asyncio.timeout(self.settings.answer_timeout_s)
@@ -212,6 +218,7 @@ class Service:
         await self.jobs.close()
         self.reading.close()
         self.drawing.close()
+        self.writing.close()
         await asyncio.to_thread(self._reader.close)
         await asyncio.to_thread(self.batcher.close)
 

@@ -19,7 +19,7 @@ from typing import Literal
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from app.refusals import KeyChangeRefused, KeysBusy, KeysUnusable, KeyUnknown
+from app.refusals import AskerRevoked, KeyChangeRefused, KeysBusy, KeysUnusable, KeyUnknown
 from app.settings import Settings, SettingsError
 from ground.disk import locked, sha256, write_whole
 from ground.errors import Refusal
@@ -86,10 +86,13 @@ def create_key(file: Path, scopes: Sequence[str], name: str, *, expires: datetim
     return add_key(file, scopes, name, expires=expires)[1]
 
 
-def add_key(file: Path, scopes: Sequence[str], name: str, *, expires: datetime | None = None) -> tuple[ApiKey, str]:
+def add_key(
+    file: Path, scopes: Sequence[str], name: str, *, expires: datetime | None = None, by: ApiKey | None = None
+) -> tuple[ApiKey, str]:
     """Add a key; what is kept of it, and itself: the only moment at which it exists in clear.
 
-    KeyChangeRefused for an unknown scope, and where there are MAX_KEYS already.
+    KeyChangeRefused for an unknown scope, and where there are MAX_KEYS already; AskerRevoked where `by` is no key any
+    more when its turn has come.
     """
     wrong = [scope for scope in scopes if scope not in SCOPES]
     if wrong or not scopes:
@@ -108,6 +111,7 @@ def add_key(file: Path, scopes: Sequence[str], name: str, *, expires: datetime |
     file.parent.mkdir(parents=True, exist_ok=True)
     with _turn_at(file):
         before = _read(file) if file.exists() else _KeysFile()
+        _check_asker(before, by)
         if len(before.keys) >= MAX_KEYS:
             raise KeyChangeRefused("too_many_keys", f"There are {MAX_KEYS} keys: revoke some that nobody needs.")
         _write(file, before.model_copy(update={"keys": (*before.keys, entry)}))
@@ -142,10 +146,11 @@ def _read(file: Path) -> _KeysFile:
         raise KeysUnusable("keys_damaged", sentence) from None
 
 
-def revoke_key(file: Path, key_id: str) -> RevokedKey:
-    """Take a key back; what is remembered of it. KeyUnknown when none has this id."""
+def revoke_key(file: Path, key_id: str, *, by: ApiKey | None = None) -> RevokedKey:
+    """Take a key back; what is remembered of it. KeyUnknown when none has this id; AskerRevoked as for `add_key`."""
     with _turn_at(file):
         before = _read(file)
+        _check_asker(before, by)
         key = next((key for key in before.keys if key.id == key_id), None)
         if key is None:
             raise KeyUnknown
@@ -153,6 +158,12 @@ def revoke_key(file: Path, key_id: str) -> RevokedKey:
         kept = tuple(other for other in before.keys if other.id != key_id)
         _write(file, _KeysFile(keys=kept, revoked=(*before.revoked, revoked)[-KEPT_REVOKED:]))
     return revoked
+
+
+def _check_asker(there: _KeysFile, by: ApiKey | None) -> None:
+    """Whoever asks may have waited for its turn while it was taken back. Raises AskerRevoked."""
+    if by is not None and not any(key.id == by.id and key.is_valid_now for key in there.keys):
+        raise AskerRevoked
 
 
 @contextmanager

@@ -69,7 +69,7 @@ async def _respond(
         answer = await ask(request, service, form.upload, question)
         # A hundred studies of many views take tens of milliseconds to write: not on the event loop.
         write = partial(_written, shape, answer, request.state.request_id)
-        content = await service.draw(write, caller_of(request))
+        content = await service.write(write, caller_of(request))
     return Response(content, media_type="application/json")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Body, Depends, Request, Response
 
@@ -14,10 +16,13 @@ from app.http.dependencies import AdminKey, ServiceDep, caller_of, refuse_repeat
 from app.http.described import refuses
 from app.http.problems import Unauthorised
 from app.operator_views import KeyList, KeyView, NewKey, NewKeyRequest
+from app.refusals import AskerRevoked
 from app.service import Service
 
 KEY_BYTES = 4096
 """This body is taken apart before anybody is known: a name and two scopes need no more."""
+
+Result = TypeVar("Result")
 
 router = APIRouter(prefix="/v1/keys", tags=["Keys"], dependencies=[AdminKey])
 
@@ -53,7 +58,7 @@ def key_list(service: Service) -> KeyList:
 @takes_at_most(KEY_BYTES)
 async def create_key(request: Request, service: ServiceDep, wanted: Annotated[NewKeyRequest, Body()]) -> NewKey:
     """Make a key. The answer holds it, and nothing will ever tell it again."""
-    key, secret = await asyncio.to_thread(
+    make = partial(
         make_key,
         service.settings.keys_file,
         by=_asking(request, service),
@@ -61,6 +66,7 @@ async def create_key(request: Request, service: ServiceDep, wanted: Annotated[Ne
         name=wanted.name,
         expires_in_days=wanted.expires_in_days,
     )
+    key, secret = await _changed(make)
     return NewKey(key=secret, **KeyView.of(key).model_dump())
 
 
@@ -74,9 +80,16 @@ async def create_key(request: Request, service: ServiceDep, wanted: Annotated[Ne
 async def revoke_key(request: Request, service: ServiceDep, key_id: str) -> KeyView:
     """Make a key worthless at once, and end its log-ins."""
     asking = _asking(request, service)
-    revoked = await asyncio.to_thread(take_back, service.settings.keys_file, key_id, by=asking)
+    revoked = await _changed(partial(take_back, service.settings.keys_file, key_id, by=asking))
     service.close_sessions(revoked.id)
     return KeyView.of(revoked)
+
+
+async def _changed(change: Callable[[], Result]) -> Result:
+    try:
+        return await asyncio.to_thread(change)
+    except AskerRevoked:
+        raise Unauthorised from None
 
 
 def _asking(request: Request, service: Service) -> ApiKey | None:

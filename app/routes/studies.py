@@ -47,7 +47,7 @@ async def show_similar(
         found = await service.similar(study_id, k=query.k, exclude_patient=query.exclude_patient)
         if found is None:
             raise _unknown_study()
-        return await service.draw(lambda: similar_answer(found).model_dump_json(exclude_unset=True), caller)
+        return await service.write(lambda: similar_answer(found).model_dump_json(exclude_unset=True), caller)
 
     with service.admit(caller, 0):
         content = await while_connected(request, written())

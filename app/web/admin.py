@@ -192,7 +192,7 @@ async def _page(
         "with_keys": service.keys.enforced,
         "idle_minutes": service.admin_sessions.lifetime_s / 60,
     }
-    drawn = service.draw(lambda: _written(service, values), caller_of(request))
+    drawn = service.write(lambda: _written(service, values), caller_of(request))
     # A body that was refused is not asked for again, and so nobody would hear of a caller who leaves.
     html = await (drawn if isinstance(problem, BodyTooLarge | BodyTimeout) else while_connected(request, drawn))
     code = problem.status_code if problem else status
