@@ -165,43 +165,45 @@ class Service:
         Raises InputError, FilterRefused, NotSearchable, QueueFull, BatcherClosed, NoSpace, and TookTooLong after
         `answer_timeout_s`.
         """
-        answer = await self._in_time(self.pipeline.answer(upload, question, caller))
+        answer = await self.in_time(self.pipeline.answer(upload, question, caller))
         self.metrics.observe_stages(answer.timing_ms)
         return answer
 
     async def ask_again(self, ecg: AnsweredEcg, question: Question) -> Answer:
         """The same ECG beside the studies that `question` allows now. Raises as `ask` does."""
-        answer = await self._in_time(self.pipeline.again(ecg, question))
+        answer = await self.in_time(self.pipeline.again(ecg, question))
         self.metrics.observe_stages(answer.timing_ms)
         return answer
 
     async def similar(self, study_id: str, *, k: int, exclude_patient: bool) -> Similar | None:
         """The studies like one of the index, None where there is no such study. Raises as `ask`."""
         snapshot = self.retriever.current
-        return await self._in_time(
+        return await self.in_time(
             similar_studies(snapshot, self.batcher, study_id, k=k, exclude_patient=exclude_patient)
         )
 
     async def draw(self, work: Callable[[], Result], caller: str) -> Result:
         """`work()`, a page or a document, in its caller's turn. Raises TookTooLong and NoSpace as `ask` does."""
-        return await self._in_time(self.drawing.run(work, caller))
+        return await self.in_time(self.drawing.run(work, caller))
 
     async def write(self, work: Callable[[], Result], caller: str) -> Result:
         """The same for an answer of the API and the operator's page, which wait for no drawing."""
-        return await self._in_time(self.writing.run(work, caller))
+        return await self.in_time(self.writing.run(work, caller))
 
-    async def _in_time(self, work: Awaitable[Result]) -> Result:
+    async def in_time(self, work: Awaitable[Result]) -> Result:
         """Raises TookTooLong after `answer_timeout_s`, and NoSpace where a disk is full."""
         limit = asyncio.timeout(self.settings.answer_timeout_s)
         try:
             async with limit:
                 return await work
         except OSError as error:  # TimeoutError among them
-            if limit.expired():
-                raise TookTooLong from None
-            if error.errno in NO_ROOM_TO_READ:
-                raise NoSpace from error
-            raise
+            if not limit.expired():
+                if error.errno in NO_ROOM_TO_READ:
+                    raise NoSpace from error
+                raise
+        finally:
+            del limit  # it knows the task, the task its error, and the error this place: nothing of it would go
+        raise TookTooLong  # here, and not beside the error of the time limit, for the same reason
 
     async def start(self) -> None:
         """Returns at once; readiness follows when everything is warm."""

@@ -69,6 +69,8 @@ class FairThreads:
                 with contextlib.suppress(asyncio.CancelledError):  # a time limit, and a caller who leaves as well
                     await asyncio.wait([call.ended])
             raise
+        finally:
+            del call  # an error knows this place: with the error in it, a circle would keep what `work` holds
         return result
 
     def close(self) -> None:

@@ -18,8 +18,8 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -
     leaving = asyncio.ensure_future(_until_gone(request))
     tasks: Sequence[asyncio.Future[Any]] = (answering, leaving)
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if answering in done:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
             return answering.result()
         leaving.result()  # raises what the rest of the body was refused for
         raise ClientDisconnect
@@ -27,6 +27,8 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # A refusal knows this place, and this place its task: such a circle would keep an upload in memory.
+        del answering, leaving, tasks, task
 
 
 async def _until_gone(request: Request) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException
@@ -28,6 +29,8 @@ from app.http.multipart import (
 from app.http.problems import BadUpload, InvalidParameter
 from app.service import Service
 from inputs.records import UploadedFile
+
+Result = TypeVar("Result")
 
 FILES_FIELD = "files"
 MAX_FIELDS = 32
@@ -153,5 +156,25 @@ async def _closing(form: FormData) -> AsyncIterator[None]:
 
 async def ask(request: Request, service: Service, upload: Upload, question: Question) -> Answer:
     """`service.ask`, given up when the caller leaves; the request's log line gets the first digits of the hash."""
-    request.state.upload_sha256 = (await asyncio.to_thread(lambda: upload.sha256))[:12]
-    return await while_connected(request, service.ask(upload, question, caller_of(request)))
+    return await _asked(request, service, upload, partial(service.ask, upload, question, caller_of(request)))
+
+
+async def ask_and_write(
+    request: Request, service: Service, upload: Upload, question: Question, write: Callable[[Answer], str]
+) -> str:
+    """What `write` makes of the answer, all within the time of one."""
+    caller = caller_of(request)
+
+    async def written() -> str:
+        answer = await service.ask(upload, question, caller)
+        return await service.write(lambda: write(answer), caller)
+
+    return await _asked(request, service, upload, written)
+
+
+async def _asked(request: Request, service: Service, upload: Upload, work: Callable[[], Awaitable[Result]]) -> Result:
+    async def noted() -> Result:
+        request.state.upload_sha256 = (await asyncio.to_thread(lambda: upload.sha256))[:12]
+        return await work()
+
+    return await while_connected(request, service.in_time(noted()))

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 from app.answering.answered import embed_answer, predict_answer, search_answer
 from app.answering.pipeline import Answer, Question
 from app.http.bodies import takes_upload
-from app.http.dependencies import QueryKey, ServiceDep, caller_of
+from app.http.dependencies import QueryKey, ServiceDep
 from app.http.described import refuses
-from app.http.uploads import MULTIPART_BODY, admit, ask, read_upload
+from app.http.uploads import MULTIPART_BODY, admit, ask_and_write, read_upload
 from app.schemas import ReadQuery, SearchQuery
 from app.service import Service
 from outputs.report import EmbedAnswer, PredictAnswer, SearchAnswer
@@ -66,12 +66,11 @@ async def _respond(
         if question.k:
             _ = service.retriever.current.searchable  # before the body is read: without an index there is no use in it
         form = await read_upload(request, max_files=service.settings.max_upload_files)
-        answer = await ask(request, service, form.upload, question)
-        # A hundred studies of many views take tens of milliseconds to write: not on the event loop.
-        write = partial(_written, shape, answer, request.state.request_id)
-        content = await service.write(write, caller_of(request))
+        write = partial(_written, shape, request.state.request_id)
+        content = await ask_and_write(request, service, form.upload, question, write)
     return Response(content, media_type="application/json")
 
 
-def _written(shape: Callable[[Answer, str], BaseModel], answer: Answer, request_id: str) -> str:
+def _written(shape: Callable[[Answer, str], BaseModel], request_id: str, answer: Answer) -> str:
+    """A hundred studies of many views take tens of milliseconds: not on the event loop."""
     return shape(answer, request_id).model_dump_json(exclude_unset=True)

@@ -50,7 +50,7 @@ async def show_similar(
         return await service.write(lambda: similar_answer(found).model_dump_json(exclude_unset=True), caller)
 
     with service.admit(caller, 0):
-        content = await while_connected(request, written())
+        content = await while_connected(request, service.in_time(written()))
     return Response(content, media_type="application/json")
 
 

@@ -86,7 +86,7 @@ async def _drawn(request: Request, service: Service, asked: _Asked, draw: Callab
         return await service.draw(lambda: draw(search_answer(answer, request_id)), caller)
 
     with service.admit(caller, 0):
-        return await while_connected(request, drawn())
+        return await while_connected(request, service.in_time(drawn()))
 
 
 @router.get("/answers/{name}.json")

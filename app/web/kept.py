@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from sys import getsizeof
 
 from fastapi import Request
@@ -57,6 +58,12 @@ class KeptUpload:
         for one in self.answers:
             texts += [one] if isinstance(one, str) else [one.sentence, one.hint, str(one.extra)]
         return _ROW_BYTES * (4 + len(self.answers)) + sum(map(getsizeof, texts))
+
+
+def in_words(problem: Problem) -> Problem:
+    """What a problem says and nothing of where it was met, which would hold the upload."""
+    status = HTTPStatus(problem.status_code)
+    return Problem(problem.code, problem.sentence, hint=problem.hint, extra=problem.extra, status=status)
 
 
 async def keep(service: Service, request: Request, owner: str, answer: Answer, question: Question) -> str:

@@ -28,7 +28,7 @@ from app.refusals import TookTooLong
 from app.schemas import DEFAULT_K, MAX_K, SearchQuery, StudyQuery
 from app.service import Service
 from app.web import render
-from app.web.kept import KeptUpload, keep, keep_upload
+from app.web.kept import KeptUpload, in_words, keep, keep_upload
 from app.web.login import NO_COOKIE
 from app.web.sample import SAMPLE
 from app.web.session import know_browser
@@ -94,17 +94,21 @@ async def _answered(request: Request, service: Service, form: UploadForm, filled
     narrowing = narrowing_of(query)
     until = asyncio.get_running_loop().time() + service.settings.answer_timeout_s
     response = RedirectResponse("", HTTPStatus.SEE_OTHER)
+    several: Sequence[Upload] = ()
     try:
         answer = await ask(request, service, form.upload, question)
     except EXPECTED as error:
-        if problem_of(error).code != "several_ecgs" or len(several := each_ecg(form.upload)) < 2:
+        if problem_of(error).code == "several_ecgs":
+            several = each_ecg(form.upload)
+        if len(several) < 2:
             raise
-        owner = know_browser(request, response, service)
+    owner = know_browser(request, response, service)
+    if several:
         answers = await _answers(request, service, owner, several, question, until)
         name = keep_upload(service, request, owner, KeptUpload(answers, narrowing))
         response.headers["location"] = f"/uploads/{name}"
     else:
-        name = await keep(service, request, know_browser(request, response, service), answer, question)
+        name = await keep(service, request, owner, answer, question)
         response.headers["location"] = address(f"/answers/{name}", narrowing)
     return response
 
@@ -120,8 +124,10 @@ async def _answers(
                 try:
                     answer = await ask(request, service, one, question)
                     answers.append(await keep(service, request, owner, answer, question))
+                except Unauthorised:
+                    raise
                 except EXPECTED as error:
-                    answers.append(problem_of(error))
+                    answers.append(in_words(problem_of(error)))
     except TimeoutError:
         answers += [problem_of(TookTooLong())] * (len(several) - len(answers))
     return tuple(answers)

@@ -43,7 +43,7 @@ async def show_study_page(request: Request, service: ServiceDep, study_id: str) 
         return await service.draw(lambda: _page(service, card, generation, similar, of), caller)
 
     with service.admit(caller, 0):
-        return HTMLResponse(await while_connected(request, drawn()))
+        return HTMLResponse(await while_connected(request, service.in_time(drawn())))
 
 
 def _page(service: Service, card: StudyCard, generation: Generation, similar: Similar | None, of: str) -> str:
