@@ -134,7 +134,8 @@ def check_ours(columns: Iterable[str], known: Iterable[str]) -> None:
     for column in columns:
         if column not in ours:
             sentence = f"--map names {column}, which is no column of ours."
-            raise CohortError("column_unknown", sentence, hint=nearest(column, ours, _columns(ours)))
+            hints = (nearest(column, ours, _columns(ours)), _columns(ours))
+            raise CohortError("column_unknown", sentence, hint=" ".join(dict.fromkeys(hints)))
 
 
 def _columns(names: Iterable[str]) -> str:
