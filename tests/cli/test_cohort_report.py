@@ -111,6 +111,15 @@ def test_the_json_has_every_row_number_where_the_tables_show_the_first_ten(tmp_p
     assert found["training"] is None
 
 
+def test_a_broken_header_stops_further_checks_and_that_is_said(tmp_path):
+    root = write_cohort(tmp_path / "cohort")
+    (root / "studies.csv").write_text((root / "studies.csv").read_text().replace("lvedv_ml", "lvdev_ml"))
+    code, output = check(root)
+    assert code == 1
+    assert "Is lvdev_ml meant?" in " ".join(output.replace("│", " ").split())
+    assert "Further checks were not made" in output
+
+
 def test_the_json_of_a_sound_cohort_says_what_training_would(tmp_path):
     root = write_cohort(tmp_path / "cohort", lvef=(0.3, 0.6))
     assert check(root, "--json", tmp_path / "found.json")[0] == 0

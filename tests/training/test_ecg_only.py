@@ -123,10 +123,15 @@ def test_probes_are_fitted_and_measured_without_any_clip(labelled, micro_recipe,
     assert "retrieval needs echo views, and the cohort has none." in (out / "README.md").read_text()
 
 
-def test_an_index_needs_studies_and_says_so(ecgs_alone, micro_recipe, tmp_path):
+def test_an_index_needs_studies_and_views_and_says_which_table_is_missing(labelled, ecgs_alone, micro_recipe, tmp_path):
     bundle = random_bundle(tmp_path / "bundle", micro_recipe, with_probes=False)
-    with pytest.raises(IndexNotWritten, match="no studies"):
-        rebuild_index(bundle, ecgs_alone, tmp_path / "index", CPU)
+    for cohort, words in (
+        (ecgs_alone, "no studies, so there is nothing to index: its folder has no table studies"),
+        (labelled, "no views of its studies, .* no table echos .* and no table views"),
+    ):
+        with pytest.raises(IndexNotWritten, match=words):
+            rebuild_index(bundle, cohort, tmp_path / "index", CPU)
+    assert not (tmp_path / "index").exists()
 
 
 def test_the_command_checks_a_cohort_of_ecgs_alone(ecgs_alone):
