@@ -226,8 +226,9 @@ def test_a_bundle_without_probes_is_one_sentence_and_with_an_index_finds_studies
     command, small_bundle, folder, tmp_path
 ):
     (tmp_path / "empty").mkdir()  # refused before it is looked into
+    bundle = small_bundle()
     for given in (folder, tmp_path / "empty"):
-        code, _, sentence = command("predict", given, "--bundle", small_bundle(), "-o", tmp_path / "out.csv")
+        code, _, sentence = command("predict", given, "--bundle", bundle, "-o", tmp_path / "out.csv")
         assert (code, "has no probes, so it predicts nothing" in sentence) == (1, True)
     assert not list(tmp_path.glob("out.csv*"))
 
