@@ -129,6 +129,19 @@ def test_a_call_comes_with_its_operating_point(running, make_probes):
     }
 
 
+def test_a_limit_above_one_half_calls_nobody_and_shows_no_probability(running, make_probes):
+    point = POINT | {"threshold": 0.75}
+    running.bundle.probes = make_probes(shd={"threshold": 0.75, "operating_point": point})
+    running.bundle.says_more = {}
+    shd = running.search(1).json()["predictions"]["shd"]
+    assert "positive" not in shd
+    assert (shd["threshold"], shd["operating_point"]["npv"]) == (0.75, 0.96)
+    page = " ".join(running.client.post("/", follow_redirects=True, files={"files": ("1", b"1")}).text.split())
+    assert "this model cannot tell (its limit of 75 % rules nothing out)" in page
+    assert "unlikely" not in page
+    assert "60 %" not in page
+
+
 def test_sets_within_a_class_stand_before_the_overall_ones(running, make_probes):
     per_class = {"coverage": 0.9, "quantile_C": (0.5, 0.95, 0.95), "n_calibration_C": (40, 12, 60), "falls_back": (1,)}
     running.bundle.probes = make_probes(lvef={"sets": SETS | {"quantile": 0.85}, "per_class_sets": per_class})
