@@ -207,7 +207,7 @@ def print_points(asked: Sequence[Asked]) -> None:
         rows, stated = [], None
         for one in asked:
             said, lvef = one.verdict.shd, one.verdict.lvef
-            if question == "SHD" and said is not None and one.shd is not None:
+            if question == "SHD" and said is not None and said.positive is not None and one.shd is not None:
                 rows.append((said.positive, one.shd))
                 stated = said.operating_point
             elif question != "SHD" and lvef is not None and lvef.positive is not None and one.lvef_class is not None:
@@ -243,7 +243,10 @@ def print_flags(asked: Sequence[Asked]) -> None:
         right = f"{has_N[raised_N].mean():.3f}" if raised_N.any() else "-"
         print(f"{name:50}{told:>14}{len(known):>6}{has_N.mean():>9.3f}{raised_N.mean():>9.3f}{right:>7}")
     for label, among in (
-        ("SHD-negative answers", [one for one in rows if one.verdict.shd is not None and not one.verdict.shd.positive]),
+        (
+            "SHD-negative answers",
+            [one for one in rows if one.verdict.shd is not None and one.verdict.shd.positive is False],
+        ),
         ("hearts without SHD", [one for one in rows if one.shd is False]),
     ):
         if not among:

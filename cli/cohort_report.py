@@ -38,6 +38,8 @@ def print_cohort_report(report: CohortReport, outlook: TrainingOutlook | None, u
     for heading, findings in lists:
         if findings:
             out.print(_table(heading, findings))
+    if report.n_patients is None:
+        out.print("Further checks were not made: they need every table. Mend these first, then check again.")
     with_rows = [finding for _, findings in lists for finding in findings if finding.rows]
     if with_rows:
         repeats = " In brackets: the row that it repeats." if any(finding.repeats for finding in with_rows) else ""

@@ -21,7 +21,8 @@ def print_decisions(report: EvaluationReport) -> None:
         for point in shown:
             if point is not None:
                 points.add_row(found.in_words(), *_point(point))
-    out.print(points)
+    if points.row_count:
+        out.print(points)
     print_net_benefit(report)
     for found in measured:
         if found.calibration is None:

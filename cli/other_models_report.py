@@ -17,7 +17,8 @@ def print_other_encoders(report: EvaluationReport) -> None:
         table.add_row(
             question, probe, *("not measured" if value is None else value.in_digits(2, "-") for value in values)
         )
-    out.print(table)
+    if table.row_count:
+        out.print(table)
 
 
 def print_comparison(report: EvaluationReport) -> None:

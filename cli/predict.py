@@ -34,7 +34,7 @@ from inputs.errors import InputError, UnreadableFile
 from inputs.guarded.reader import GuardedReader
 from inputs.opened import open_regular_file
 from inputs.records import UploadedFile
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle, BundleError, read_manifest
 from models.device import Machine
 from outputs.table import (
     SEPARATOR,
@@ -99,14 +99,26 @@ def _is_such_a_table(output: Path) -> bool:
     return start.startswith(b"PAR1") if output.suffix.lower() == ".parquet" else start.startswith(first)
 
 
+def check_gives(bundle_dir: Path, index: Path | None) -> None:
+    """BundleError where such a bundle has nothing to answer with, by its manifest alone."""
+    manifest, _ = read_manifest(bundle_dir)
+    if index is not None and not manifest.gives("ecg_embeddings"):
+        raise BundleError("this bundle finds no studies: it gives no ECG embeddings; leave --index out")
+    if index is None and not manifest.gives("predictions"):
+        raise BundleError(
+            "this bundle has no probes, so it predicts nothing; `echo2ecg bundle fit` fits them on a cohort, and with "
+            "--index it finds similar studies without them"
+        )
+
+
 def predict_table(inputs: Sequence[Input], bundle_dir: Path, output: Path, machine: Machine, asked: Asked) -> Predicted:
     """Write a row for each input, in their order. Whoever is killed goes on where the journal ends.
 
     Raises Refusal for what concerns all of them, OSError for what this machine lacks.
     """
     check_output(output)
+    check_gives(bundle_dir, asked.index)
     embedder = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",))
-    _check_gives(embedder, asked)
     with Journal(journal_of(output)) as journal:
         own = () if embedder.probes is None else embedder.probes.own
         kinds = columns(embedder.lvef.labels, 0 if asked.index is None else asked.k, own)
@@ -126,16 +138,6 @@ def predict_table(inputs: Sequence[Input], bundle_dir: Path, output: Path, machi
         write_table(output, kinds, told())
         journal.remove()
     return Predicted(rows, reasons, run.were_there, embedder.trained_on)
-
-
-def _check_gives(embedder: Bundle, asked: Asked) -> None:
-    if asked.index is not None and "ecg_embeddings" not in embedder.gives:
-        raise BundleError("this bundle finds no studies: it gives no ECG embeddings; leave --index out")
-    if asked.index is None and "predictions" not in embedder.gives:
-        raise BundleError(
-            "this bundle has no probes, so it predicts nothing; `echo2ecg bundle fit` fits them on a cohort, and with "
-            "--index it finds similar studies without them"
-        )
 
 
 def _snapshot(embedder: Bundle, index: Path | None) -> Snapshot:

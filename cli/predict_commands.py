@@ -54,12 +54,13 @@ def predict(
     cannot be answered has a row that says why. A run that was killed goes on where it ended, and of a table that is
     there only what changed is asked anew.
     """
-    from cli.predict import Asked, check_output, journal_of, predict_table
+    from cli.predict import Asked, check_gives, check_output, journal_of, predict_table
     from cli.predict_inputs import HINTS, inputs_of
     from models.device import Machine
     from outputs.words import DISCLAIMER
 
     check_output(output)
+    check_gives(bundle, index)
     values = dict(zip(HINTS, (rate_hz, unit, leads, exam, start_s, length_s), strict=True))
     options = {name: value for name, value in values.items() if value is not None}
     with progress("Looking for ECGs") as report:

@@ -159,7 +159,7 @@ def _predictions_table(predictions: Predictions) -> Table:
             _rate(row.base_rate),
         )
     if shd is not None:
-        said = sentences.shd_decision(shd), words.chance_words(shd.probability), _rate(shd.base_rate)
+        said = sentences.shd_decision(shd), sentences.chance_of(shd), _rate(shd.base_rate)
         table.add_row(words.SHD, *said)
     for flag in predictions.findings:
         probability = "" if flag.finding == "cannot_tell" else words.chance_words(flag.probability, flag.bound)
@@ -168,8 +168,7 @@ def _predictions_table(predictions: Predictions) -> Table:
         for name in predictions.not_predicted or ():
             table.add_row(f"  {words.flag_words(name)}", words.NO_MODEL, "", "")
     for own in predictions.own or ():
-        chance = "" if own.probability is None else words.chance_words(own.probability)
-        table.add_row(own.label, sentences.own_words(own), chance, _rate(own.base_rate))
+        table.add_row(own.label, sentences.own_words(own), sentences.chance_of(own), _rate(own.base_rate))
     return table
 
 

@@ -81,4 +81,7 @@ def print_comparison(comparison: Comparison) -> None:
 
 
 def _cell(spread: Spread | None) -> Text:
-    return Text("–" if spread is None else f"{spread.mean:.3f}\n{spread.low:.3f}-{spread.high:.3f}")
+    if spread is None:
+        return Text("–")
+    between = " to " if spread.low < 0 else "-"
+    return Text(f"{spread.mean:.3f}\n{spread.low:.3f}{between}{spread.high:.3f}")

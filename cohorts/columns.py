@@ -6,6 +6,7 @@ Knows nothing of what a column means. Refusals name the file, never its path or 
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import re
 from collections import Counter
@@ -60,6 +61,20 @@ def csv_columns(name: str, content: bytes, wanted: Collection[str]) -> pd.DataFr
             _check_table_size(name, n_rows, chunk.shape[1], limits.MAX_COHORT_ROWS)
             pieces.append(chunk[[column for column in wanted if column in chunk.columns]])
     return pd.concat(pieces, ignore_index=True)
+
+
+def columns_named(name: str, content: bytes) -> list[str]:
+    """The names in the header of a CSV or Parquet file. Raises UnreadableFile and PARSER_ERRORS."""
+    if name.endswith(".csv"):
+        return _header(name, content)
+    return [str(column) for column in pq.read_schema(pa.BufferReader(content)).names]
+
+
+def nearest(name: str, names: Iterable[str], else_say: str, *, cutoff: float = 0.5) -> str:
+    """A hint that suggests the nearest of some names, or says something else where none is near."""
+    lower = {there.lower(): there for there in names}
+    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=cutoff)
+    return f"Is {lower[near[0]]} meant?" if near else else_say
 
 
 def refuse_semicolons(name: str, names: Sequence[str]) -> None:

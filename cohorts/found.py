@@ -35,7 +35,8 @@ class CohortFinding:
     def as_error(self) -> CohortError:
         where = f" (table {self.table}, row {', '.join(map(str, self.rows[:_ROWS_IN_ERROR]))}"
         where += " ...)" if self.names_rows_in_part else ")"
-        return CohortError(self.code, self.sentence.rstrip(".") + (where if self.rows else "") + ".")
+        sentence = self.sentence.rstrip(".") + (where if self.rows else "")
+        return CohortError(self.code, sentence + ("" if sentence.endswith("?") else "."))
 
     @property
     def names_rows_in_part(self) -> bool:

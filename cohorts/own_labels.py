@@ -6,19 +6,15 @@ nothing.
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from cohorts.columns import PARSER_ERRORS, csv_columns, parquet_columns
+from cohorts.columns import PARSER_ERRORS, columns_named, csv_columns, parquet_columns
 from cohorts.opened import OpenCohort
 from cohorts.own_files import read_table_file
 from cohorts.tables import MAX_NAME_LETTERS, TABLES, CohortError, TableFile, table_unreadable
@@ -102,10 +98,9 @@ def _files(cohort: OpenCohort) -> list[tuple[LabelTable, TableFile]]:
 def columns_in(file: TableFile) -> list[str]:
     """All that a table has, its own ones too. Raises CohortError for what is no table."""
     try:
-        if not file.is_csv:
-            return [str(name) for name in pq.read_schema(pa.BufferReader(file.content)).names]
-        text = io.StringIO(file.content.decode("utf-8-sig", errors="replace"), newline="")
-        return next((row for row in csv.reader(text) if "".join(row).strip()), [])
+        return columns_named(file.name, file.content)
+    except UnreadableFile as error:
+        raise CohortError(error.code, error.sentence) from error
     except PARSER_ERRORS as error:
         raise table_unreadable(file.name) from error
 

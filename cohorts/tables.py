@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cohorts.columns import PARSER_ERRORS, csv_columns, parquet_columns
+from cohorts.columns import PARSER_ERRORS, columns_named, csv_columns, nearest, parquet_columns
 from cohorts.found import CohortError as CohortError
 from cohorts.found import CohortFinding as CohortFinding
 from cohorts.found import found_rows as found_rows
@@ -86,6 +86,8 @@ OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", *ECG_GROUPS, *SAID_OF_ECGS
 
 _RANGES: dict[str, tuple[float, float]] = {"lvef_percent": (0, 100), "age": (0, 130)}
 _NEVER_NEGATIVE: tuple[float, float] = (0, np.inf)
+_NEAR = 0.75
+"""How alike a column that is there must be to one that is not, to be asked for."""
 _FLAG_WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 MAX_NAME_LETTERS = 200
 """Of an id or the name of a view."""
@@ -173,7 +175,10 @@ def parse_table(file: TableFile, name: TableName) -> tuple[pd.DataFrame, list[Co
     cells = _cells(file, name)
     missing = [c for c in required_columns(name) if c not in cells.columns]
     if missing:
-        raise CohortError("column_missing", f"The table {name} lacks the column {', '.join(missing)}.")
+        others = [column for column in columns_named(file.name, file.content) if column not in TABLES[name]]
+        meant = [near for column in missing if (near := nearest(column, others, "", cutoff=_NEAR))]
+        sentence = f"The table {name} lacks the column {', '.join(missing)}."
+        raise CohortError("column_missing", " ".join([sentence, *meant]))
     frame, problems = parsed_cells(cells, TABLES[name], name)
     return (_with_all_flags(frame) if name == "studies" else frame), problems
 

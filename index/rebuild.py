@@ -120,8 +120,7 @@ def write_index(
 ) -> RebuildReport:
     """`rebuild_index` with everything opened."""
     started = time.monotonic()
-    if cohort.tables.studies.empty:
-        raise IndexNotWritten("The cohort has no studies, so there is nothing to index.")
+    _check_studies(cohort.tables)
     check_views(bundle.manifest, cohort.tables)
     build: BuildParameters = {
         "search": "flat",
@@ -161,6 +160,17 @@ def write_index(
         generation.add_file("report.json", (json.dumps(report.to_dict(), indent=2) + "\n").encode())
         generation.publishing = publishing(report)
     return report
+
+
+def _check_studies(cohort: Cohort) -> None:
+    """Raises IndexNotWritten, before a folder is made, for a cohort of no studies, or of studies without any view."""
+    if cohort.lacks is None:
+        return
+    what, table, tables = "studies", "studies", "table studies"
+    if cohort.lacks == "views":
+        what, table, tables = "views of its studies", "echos", "table echos (clips) and no table views (vectors)"
+    where = f": its folder has no {tables}" if table in cohort.absent else ""
+    raise IndexNotWritten(f"The cohort has no {what}, so there is nothing to index{where}.")
 
 
 def _is_simulated(cohort: OpenCohort) -> bool:

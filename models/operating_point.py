@@ -109,6 +109,14 @@ class Calls(BaseModel):
         return self.model_copy(update={"called_C": called_C, "not_called_C": not_called_C})
 
 
+def rules_out(threshold: float, sensitivity: float, specificity: float) -> bool:
+    """Whether an ECG below the threshold says anything: it has a case less often than all, and at most as often as not.
+
+    NPV is better than 1 - prevalence just where sensitivity and specificity are more than one together.
+    """
+    return threshold <= 0.5 and sensitivity + specificity > 1.0 + 1e-9
+
+
 class OperatingPoint(BaseModel):
     """A threshold on a calibrated probability, chosen for its sensitivity, and what calling above it brings."""
 
@@ -119,3 +127,8 @@ class OperatingPoint(BaseModel):
     sought_sensitivity: Share
     """Reached on the validation patients who chose the threshold; `calls` are of others."""
     calls: Calls
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether its yes or no says anything; else no ECG is given one."""
+        return rules_out(self.threshold, self.calls.sensitivity, self.calls.specificity)

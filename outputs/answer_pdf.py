@@ -234,7 +234,7 @@ def _predictions(sheet: _Sheet, predictions: Predictions) -> None:
         chance = words.chance_words(one.probability), _rate(one.base_rate)
         sheet.row((*cells, *chance), at_mm, _BOLD if chosen else _PLAIN)
     if shd is not None:
-        chance = words.chance_words(shd.probability), _rate(shd.base_rate)
+        chance = sentences.chance_of(shd), _rate(shd.base_rate)
         sheet.row((words.SHD, sentences.shd_decision(shd), *chance), at_mm)
     raised = _raised(predictions)
     if not sheet.fits(_high_mm(raised)):
@@ -246,7 +246,7 @@ def _predictions(sheet: _Sheet, predictions: Predictions) -> None:
             chance = words.chance_words(flag.probability, flag.bound), _rate(flag.base_rate)
             sheet.row((flag.words, words.finding_words(flag.finding), *chance), at_mm, _BOLD)
     for own in predictions.own or ():
-        chance = "" if own.probability is None else words.chance_words(own.probability), _rate(own.base_rate)
+        chance = sentences.chance_of(own), _rate(own.base_rate)
         sheet.row((own.label, sentences.own_words(own), *chance), at_mm)
     if predictions.tells_findings and not raised:
         sheet.write("No single finding is raised.")

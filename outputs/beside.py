@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from outputs.report import SearchAnswer
+from outputs.sentences import undecided
 from outputs.words import LVEF, MOST_PROBABLE, SHD, UNKNOWN, finding_words
 
 
@@ -74,7 +75,7 @@ def _predicted(answer: SearchAnswer) -> str:
 
 def _shd(answer: SearchAnswer) -> float | None:
     shd = None if answer.predictions is None else answer.predictions.shd
-    return None if shd is None else 100 * shd.probability
+    return None if shd is None or undecided(shd) else 100 * shd.probability
 
 
 def _findings(answer: SearchAnswer) -> dict[str, str]:

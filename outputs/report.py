@@ -44,6 +44,9 @@ class _WithSet(BaseModel):
     n_calibration: int | None = Field(default=None, description="Patients who decided how large the sets are.")
 
 
+_UNDECIDED = "Absent beside an operating point: this model cannot tell, as below its threshold nothing is ruled out."
+
+
 class OperatingPoint(BaseModel):
     """What calling above `threshold` brought on calibration patients; ppv, npv and echos_per_case at their prevalence.
 
@@ -79,7 +82,7 @@ class LvefPrediction(_WithSet):
     classes: list[LvefClass] = Field(description="From the lowest LVEF to the highest.")
     predicted: str = Field(description="The label of the most probable class.")
     estimate: LvefEstimate | None = Field(default=None, description="Absent where the bundle has no such number.")
-    positive: bool | None = Field(default=None, description="Whether the lowest class is called.")
+    positive: bool | None = Field(default=None, description="Whether the lowest class is called. " + _UNDECIDED)
     operating_point: OperatingPoint | None = Field(default=None, description="Of calling the lowest class.")
 
 
@@ -115,7 +118,7 @@ class ShdPrediction(_WithSet):
 
     probability: float = Field(description="0 to 1.")
     threshold: float = Field(description="The probability from which on the answer is yes.")
-    positive: bool = Field(description="Whether the answer is yes.")
+    positive: bool | None = Field(default=None, description="Whether the answer is yes. " + _UNDECIDED)
     base_rate: float | None = Field(default=None, description="How frequent it is among calibration patients.")
     operating_point: OperatingPoint | None = Field(default=None, description="Of saying yes.")
     flags: list[FlagPrediction] | None = Field(default=None, description="Those that the bundle has a probe for.")
@@ -133,7 +136,9 @@ class OwnPrediction(_WithSet):
 
     label: str = Field(description="The column of the cohort that it was fitted on.")
     probability: float | None = Field(default=None, description="Of a yes; absent of a number.")
-    positive: bool | None = Field(default=None, description="Whether the answer is yes; absent of a number.")
+    positive: bool | None = Field(
+        default=None, description="Whether the answer is yes; absent of a number. " + _UNDECIDED
+    )
     base_rate: float | None = Field(default=None, description="How frequent yes is among calibration patients.")
     operating_point: OperatingPoint | None = Field(default=None, description="Of saying yes.")
     value: float | None = Field(default=None, description="In the unit of the column; absent of a yes or no.")

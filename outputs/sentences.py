@@ -19,16 +19,24 @@ from outputs.report import (
     ShdPrediction,
 )
 from outputs.words import (
+    CANNOT_TELL,
     LVEF,
     NOT_RAISED,
     SHD,
+    chance_words,
     decision_words,
     finding_words,
     lvef_class_words,
     percent_words,
     share_words,
+    undecided_words,
     verdict_words,
 )
+
+
+def undecided(said: LvefPrediction | ShdPrediction | OwnPrediction) -> bool:
+    """Whether the model cannot tell: it has a limit, and gives nobody a yes or no at it."""
+    return said.operating_point is not None and said.positive is None
 
 
 def point_sentence(point: OperatingPoint, *, positive: bool) -> str:
@@ -57,6 +65,8 @@ def lvef_sentence(lvef: LvefPrediction) -> str:
     """What is said of the lowest LVEF class at its operating point, which must be there."""
     point, lowest = lvef.operating_point, lvef.classes[0]
     assert point is not None
+    if undecided(lvef):
+        return _undecided_sentence(lvef_class_words(lowest.range), point)
     decision = decision_words(
         positive=bool(lvef.positive), probability=lowest.probability, threshold=point.threshold, rules_out=True
     )
@@ -66,20 +76,38 @@ def lvef_sentence(lvef: LvefPrediction) -> str:
 def shd_sentence(shd: ShdPrediction) -> str:
     """The same of SHD."""
     assert shd.operating_point is not None
+    if undecided(shd):
+        return _undecided_sentence(SHD, shd.operating_point)
     raised = [flag for flag in shd.flags or () if flag.finding == "raised"]
     decision = decision_words(
-        positive=shd.positive, probability=shd.probability, threshold=shd.threshold, rules_out=True
+        positive=bool(shd.positive), probability=shd.probability, threshold=shd.threshold, rules_out=True
     )
     if shd.positive and any(flag.finding is not None for flag in shd.flags or ()) and not raised:
         decision = "above the rule-out limit, and no single finding is raised"
-    return f"{SHD}: {decision}. {point_sentence(shd.operating_point, positive=shd.positive)}"
+    return f"{SHD}: {decision}. {point_sentence(shd.operating_point, positive=bool(shd.positive))}"
 
 
 def shd_decision(shd: ShdPrediction) -> str:
     """What is said of SHD in a row of a table, beside its probability; the sentence below the table names the limit."""
+    positive, probability = bool(shd.positive), shd.probability
+    if undecided(shd):
+        return CANNOT_TELL
     if shd.operating_point is not None:
-        return verdict_words(positive=shd.positive, probability=shd.probability)
-    return decision_words(positive=shd.positive, probability=shd.probability, threshold=shd.threshold, rules_out=False)
+        return verdict_words(positive=positive, probability=probability)
+    return decision_words(positive=positive, probability=probability, threshold=shd.threshold, rules_out=False)
+
+
+def chance_of(said: ShdPrediction | OwnPrediction) -> str:
+    """Its probability for a table; empty of a number, and where the model cannot tell."""
+    return "" if said.probability is None or undecided(said) else chance_words(said.probability)
+
+
+def _undecided_sentence(question: str, point: OperatingPoint) -> str:
+    sensitivity, specificity = share_words(point.sensitivity), share_words(point.specificity)
+    return (
+        f"{question}: {undecided_words(point.threshold)}. "
+        f"At this limit: sensitivity {sensitivity}, specificity {specificity}."
+    )
 
 
 def estimate_sentence(estimate: LvefEstimate) -> str:
@@ -132,6 +160,8 @@ def windows_words(windows: Sequence[SeenWindow]) -> str:
 
 def own_words(own: OwnPrediction) -> str:
     """What is said of a label of the user's own in a row of a table: `unlikely`, or `31.2 (24.0 to 38.4)`."""
+    if undecided(own):
+        return CANNOT_TELL
     if own.value is None:
         return verdict_words(positive=bool(own.positive), probability=own.probability or 0.0)
     number = f"{own.value:.4g}"
@@ -148,7 +178,9 @@ def own_sentence(own: OwnPrediction) -> str | None:
             f"by {own.n_calibration} calibration patients."
         )
     point, positive, said = own.operating_point, bool(own.positive), []
-    if point is not None and own.probability is not None:
+    if point is not None and undecided(own):
+        said.append(_undecided_sentence(own.label, point))
+    elif point is not None and own.probability is not None:
         decision = decision_words(
             positive=positive, probability=own.probability, threshold=point.threshold, rules_out=True
         )
@@ -186,7 +218,7 @@ def how_sure(predictions: Predictions) -> Iterator[str]:
         yield NOT_RAISED
     if lvef is not None and lvef.estimate is not None:
         yield estimate_sentence(lvef.estimate)
-    if lvef is not None and lvef.operating_point is not None and lvef.positive is not None:
+    if lvef is not None and lvef.operating_point is not None:
         yield lvef_sentence(lvef)
     if shd is not None and shd.operating_point is not None:
         yield shd_sentence(shd)

@@ -243,7 +243,9 @@ def _lvef(lvef: LvefPrediction) -> dict[str, Cell]:
 
 
 def _shd(shd: ShdPrediction) -> dict[str, Cell]:
-    row: dict[str, Cell] = {"shd_probability": shd.probability, "shd_positive": shd.positive}
+    row: dict[str, Cell] = {"shd_probability": shd.probability}
+    if shd.positive is not None:
+        row["shd_positive"] = shd.positive
     return row | _listed("shd_prediction_set", shd.prediction_set or ())
 
 

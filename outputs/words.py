@@ -12,6 +12,7 @@ from ground.findings import flag_words
 from models.lacking import lacking_sentence
 
 __all__ = [
+    "CANNOT_TELL",
     "DEVICE_SAID",
     "DEVICE_SAID_NOTHING",
     "DISCLAIMER",
@@ -48,10 +49,12 @@ __all__ = [
     "share_words",
     "shd_words",
     "spread_words",
+    "undecided_words",
     "unusual_words",
     "world_words",
 ]
 
+CANNOT_TELL = "this model cannot tell"
 DISCLAIMER = "Research software, not a medical device: not for diagnosis or treatment."
 LVEF = "LVEF"
 SHD = "Structural heart disease"
@@ -163,6 +166,11 @@ def verdict_words(*, positive: bool, probability: float) -> str:
     return "cannot be ruled out" if positive else "unlikely"
 
 
+def undecided_words(threshold: float) -> str:
+    """What is said at a limit below which people have it as often as all, or which is above one half."""
+    return f"{CANNOT_TELL} (its limit of {_percent(threshold, 0)} rules nothing out)"
+
+
 def chance_words(probability: float, bound: str | None = None) -> str:
     """A probability for a table: `0.36`; never a certainty, and `at most 0.36` where only that is known."""
     said = ">0.99" if probability > 0.99 else "<0.01" if probability < 0.01 else f"{probability:.2f}"
@@ -195,7 +203,7 @@ def shd_words(shd: bool | None) -> str:
 
 def finding_words(finding: str | None) -> str:
     """What is said of a flag; nothing where the bundle has no rule for it."""
-    return {"raised": "raised", "not_raised": "not raised", "cannot_tell": "this model cannot tell"}.get(
+    return {"raised": "raised", "not_raised": "not raised", "cannot_tell": CANNOT_TELL}.get(
         finding or "", "no rule in this bundle"
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cohorts import SPLITS, CohortError, OpenCohort, ecg_labels
-from models.labels import LvefClasses
+from models.labels import LvefClasses, class_numbers
 from training.recipes import demo
 
 
@@ -98,9 +98,27 @@ def check_labels(
         if pairs.empty:
             sentence = f"No ECG of a {split} patient lies within {window_days:g} days of an echo study."
             raise CohortError("no_pairs", sentence)
-        found = ecg_labels(pairs, cohort.labels)
-        lvef = found["lvef_percent"].dropna().to_numpy()
-        if len(np.unique(classes.class_of(lvef))) < len(classes.labels):
-            raise CohortError("labels_missing", f"The {split} patients do not show every LVEF class; more are needed.")
-        if found["shd"].nunique() < 2:
-            raise CohortError("labels_missing", f"The {split} patients all have SHD or all have none; more are needed.")
+    short = [words for split, pairs in split_pairs.items() if (words := _shortfall(split, pairs, cohort, classes))]
+    if short:
+        needed = "Each split needs patients of every LVEF class, some with SHD and some without (no flag, of all known)"
+        raise CohortError("labels_missing", f"{needed}. Patients found: {'; '.join(short)}.")
+
+
+def _shortfall(split: str, pairs: pd.DataFrame, cohort: OpenCohort, classes: LvefClasses) -> str:
+    """`train (LVEF <= 40 %: 0, ...; SHD known of nobody)`; empty where no answer lacks a patient."""
+    found = ecg_labels(pairs, cohort.labels)
+    patients = pairs.drop_duplicates("ecg_id").set_index("ecg_id")["patient_id"].reindex(found.index)
+    lvef = class_numbers(found["lvef_percent"].to_numpy(dtype=np.float64), classes)
+    asked = (
+        ("LVEF", lvef, classes.ranges),
+        ("SHD", found["shd"].to_numpy(dtype=np.float64), ("without", "with")),
+    )
+    said = []
+    for question, answer_N, words in asked:
+        counts = [patients[answer_N == number].nunique() for number in range(len(words))]
+        if not any(counts):
+            said.append(f"{question} known of nobody")
+        elif not all(counts):
+            each = ", ".join(f"{word}: {count}" for word, count in zip(words, counts, strict=True))
+            said.append(f"{question} {each}")
+    return f"{split} ({'; '.join(said)})" if said else ""

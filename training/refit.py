@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cohorts import SPLITS, CohortError, OpenCohort, open_checked_cohort
@@ -40,6 +41,8 @@ from training.outlook import check_patients
 from training.plan import described_cohort, refuse_existing
 from training.probes.data import fit_on_features
 from training.probes.fit import LABEL_HINT, ProbeFit
+from training.probes.fit_own import check_enough
+from training.probes.labelled import Splits, labelled
 
 
 def refit(
@@ -158,7 +161,7 @@ KIND_WORDS = {"yes_no": "yes or no", "number": "a number"}
 
 
 def check_anything_to_fit(cohort: OpenCohort, rows: Mapping[str, pd.DataFrame], own: Sequence[OwnLabel]) -> None:
-    """CohortError before the work where a split has no ECG, or no label is known in all splits that fit."""
+    """Refusal before the work where a split has no ECG, a label of one's own too few patients, or none is known."""
     for split, of_split in rows.items():
         check_patients(cohort, split)
         if of_split.empty:
@@ -166,6 +169,10 @@ def check_anything_to_fit(cohort: OpenCohort, rows: Mapping[str, pd.DataFrame], 
             raise CohortError("no_pairs", sentence)
     labels = labels_with_own(cohort, own)
     found = [labels_of_ecgs(rows[split], labels) for split in ("train", "val", "calibration")]
+    for one in own:
+        known = [(of_split[one.name].to_numpy(np.float64), of_split["patient_id"].tolist()) for of_split in found]
+        splits = Splits(*(labelled(np.empty((len(value_N), 0)), value_N, patients) for value_N, patients in known))
+        check_enough(one.name, one.kind, splits)
     questions = ["lvef_percent", "shd", *SHD_FLAGS, *(one.name for one in own)]
     if not any(all(of_split[name].nunique() > 1 for of_split in found) for name in questions):
         sentence = "The train, val and calibration patients know no label in common that differs among them."

@@ -243,7 +243,7 @@ def _shd(verdict: YesNoVerdict, flags: list[FlagPrediction]) -> ShdPrediction:
     shd = ShdPrediction(
         probability=_rounded(verdict.probability),
         threshold=verdict.threshold,
-        positive=verdict.positive,
+        **_positive(verdict),
         **_point(verdict.operating_point),
         **_sets(verdict.per_class_set, verdict.prediction_set, SHD_ANSWERS),
     )
@@ -261,7 +261,7 @@ def _own(label: str, verdict: YesNoVerdict | NumberVerdict) -> OwnPrediction:
     own = OwnPrediction(
         label=label,
         probability=_rounded(verdict.probability),
-        positive=verdict.positive,
+        **_positive(verdict),
         # What tells a label of the user's own need be no echocardiogram.
         **_point(None if point is None else replace(point, echos_per_case=None)),
         **_sets(verdict.per_class_set, verdict.prediction_set, SHD_ANSWERS),
@@ -303,6 +303,10 @@ def _flag(flag: str, verdict: FlagVerdict) -> FlagPrediction:
     if verdict.raised_ppv is not None and verdict.raised_sensitivity is not None:
         said.raised_ppv, said.raised_sensitivity = _rounded(verdict.raised_ppv), _rounded(verdict.raised_sensitivity)
     return said
+
+
+def _positive(verdict: YesNoVerdict) -> dict[str, Any]:
+    return {} if verdict.positive is None else {"positive": verdict.positive}
 
 
 def _point(point: PointVerdict | None) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from cohorts.adapters.folder import FOLDER
 from cohorts.adapters.importing import Imported, import_cohort
 from cohorts.adapters.mimic_iv import MIMIC_IV
 from cohorts.adapters.ptb_xl import PTB_XL
-from cohorts.adapters.source_tables import nearest
 from cohorts.adapters.uk_biobank import UK_BIOBANK
 from cohorts.adapters.vectors import VECTORS
+from cohorts.columns import nearest
 from cohorts.tables import CohortError
 
 DATA_SETS: tuple[DataSet, ...] = (

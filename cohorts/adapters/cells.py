@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from cohorts.tables import CohortError, found_rows
 
 _MOST_WORDS = 10
+_MOST_LETTERS = 20
+"""That are shown of a cell."""
 
 
 def refuse_rows(code: str, sentence: str, table: str, rows: NDArray[np.bool_] | pd.Series, *, hint: str = "") -> None:
@@ -35,7 +37,9 @@ def check_numbers(frame: pd.DataFrame, columns: Iterable[str], table: str) -> No
     for column in columns:
         if column in frame:
             unreadable = pd.to_numeric(frame[column].where(frame[column] != ""), errors="coerce").isna()
-            refuse_rows("number_unreadable", f"{column} is not a number", table, unreadable & (frame[column] != ""))
+            wrong = unreadable & (frame[column] != "")
+            first = next((repr(cell[:_MOST_LETTERS]) for cell in frame[column][wrong]), "")
+            refuse_rows("number_unreadable", f"{column} is not a number: {first}", table, wrong)
 
 
 def worded(texts: pd.Series, words: Mapping[str, str], column: str, table: str) -> pd.Series:

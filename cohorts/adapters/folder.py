@@ -57,6 +57,7 @@ def _gather(source: Source) -> Gathered:
     of_nobody &= ~table["patient_id"].isin(table["patient_id"][has_study])
     skipped += left_out("its age and sex: kept with studies, and the patient has none", path.name, of_nobody)
     ecg = table["ecg_id"].where(table["ecg_id"] != "", _ids_of(ecg_file)).where(ecg_file != "", "")
+    _check_ecg_ids(table, ecg_file, ecg, path.name)
     stated = _stated(table, ecg, study)
     elsewhere = (ecg != "") & (study != "") & (ecg.map(stated) != study)
     reason = "its pair: an ECG has one study, and of those that its rows name another is nearer or comes first"
@@ -68,7 +69,7 @@ def _gather(source: Source) -> Gathered:
     if unkept:
         words = f"columns that come twice or whose names no label can have: {', '.join(unkept[:10])}"
         skipped.append(Skipped(words, path.name, len(unkept)))
-    split, told = _splits(table)
+    split, told = _splits(table, path.name)
     return Gathered(
         roots=places,
         splits=split,
@@ -227,10 +228,28 @@ def _studies(table: pd.DataFrame, study: pd.Series, name: str) -> pd.DataFrame:
     return said.drop_duplicates("study_id")[columns].reset_index(drop=True)
 
 
-def _splits(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+def _check_ecg_ids(table: pd.DataFrame, file: pd.Series, ecg: pd.Series, name: str) -> None:
+    """Raises CohortError where an ecg_id stands for ECGs of several patients, times or files."""
+    said = pd.DataFrame({"ecg_id": ecg, "patient_id": table["patient_id"], "ecg_time": table["ecg_time"], "path": file})
+    for column in ("patient_id", "ecg_time", "path"):
+        what = "file" if column == "path" else column
+        _refuse_differing(said, "ecg_id", column, "id_twice", f"The same ecg_id stands in rows of another {what}", name)
+
+
+def _refuse_differing(table: pd.DataFrame, of: str, column: str, code: str, sentence: str, name: str) -> None:
+    """Raises CohortError with all rows of an `of` that say different things in a column, empty cells left out."""
+    known = (table[of] != "") & (table[column] != "")
+    several = table[column].where(known).groupby(table[of]).transform("nunique") > 1
+    refuse_rows(code, sentence, name, several & known)
+
+
+def _splits(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, str]:
     if (table["split"] == "").all():
         told = "by a hash of the patient's id: of 100 about 70 train, 10 val, 10 calibration, 10 test"
         return splits_by_hash(table["patient_id"]), told
+    _refuse_differing(
+        table, "patient_id", "split", "patient_in_two_splits", "The patient is in more than one split", name
+    )
     rows = table.loc[table["split"] != "", ["patient_id", "split"]].drop_duplicates()
     return rows.reset_index(drop=True), "the table's own"
 

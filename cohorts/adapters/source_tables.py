@@ -8,7 +8,6 @@ refused: whichever way it were read, cells would stand in other columns.
 from __future__ import annotations
 
 import csv
-import difflib
 import gzip
 import io
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cohorts.columns import PARSER_ERRORS, come_once, refuse_semicolons, whole_rows
+from cohorts.columns import PARSER_ERRORS, come_once, nearest, refuse_semicolons, whole_rows
 from cohorts.tables import CohortError
 from inputs.ecg.formats.text import encoding_of
 from inputs.errors import UnreadableFile
@@ -134,7 +133,8 @@ def check_ours(columns: Iterable[str], known: Iterable[str]) -> None:
     for column in columns:
         if column not in ours:
             sentence = f"--map names {column}, which is no column of ours."
-            raise CohortError("column_unknown", sentence, hint=nearest(column, ours, _columns(ours)))
+            hints = (nearest(column, ours, _columns(ours)), _columns(ours))
+            raise CohortError("column_unknown", sentence, hint=" ".join(dict.fromkeys(hints)))
 
 
 def _columns(names: Iterable[str]) -> str:
@@ -156,10 +156,3 @@ def column_named(name: str, names: list[str]) -> str | None:
         return name
     alike = [there for there in names if there.strip().lower() == name.lower()]
     return alike[0] if len(alike) == 1 else None
-
-
-def nearest(name: str, names: Iterable[str], else_say: str) -> str:
-    """A hint that suggests the nearest of some names, or says something else where none is near."""
-    lower = {there.lower(): there for there in names}
-    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
-    return f"Is {lower[near[0]]} meant?" if near else else_say

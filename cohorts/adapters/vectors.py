@@ -7,8 +7,8 @@ SRC is a table with a row for each view, CSV or Parquet; ours are `study_id`, `v
   position. Of an .npz that has `ids` the view_id does, where there is no `vector_row`.
 
 The published pair has `echo_study_id` and `echo_embed_idx` for study_id and vector_row. A table without view_id calls a
-view by its `vector_row`. Whose vectors they are says the table itself, where this software wrote it, or
-`--vectors-of NAME`.
+view by its `vector_row`. Patients come from the cohort; a column `patient_id` must name the same ones. Whose vectors
+they are says the table itself, where this software wrote it, or `--vectors-of NAME`.
 
 Letters: N rows of the table, W numbers of a vector.
 """
@@ -47,7 +47,8 @@ from inputs.view_source import MEMBER, ViewSource
 
 _ROW = "vector_row"
 _THEIRS = {"study_id": ("study_id", "echo_study_id"), _ROW: (_ROW, "echo_embed_idx")}
-_OURS = ("study_id", "view_id", "view", VECTOR, _ROW)
+_OURS = ("study_id", "view_id", "view", "patient_id", VECTOR, _ROW)
+"""patient_id is compared alone: patients come from the cohort."""
 
 
 def _gather(source: Source) -> Gathered:
@@ -80,6 +81,7 @@ def _gather(source: Source) -> Gathered:
     if not known.any():
         sentence = f"No {theirs['study_id']} of {path.name} is a study_id of the cohort."
         raise CohortError("study_unmatched", sentence, hint="Is another column meant? --map study_id=THEIRS names it.")
+    _check_patients(path, theirs, cells, study_id.map(owner))
     rows = cells.assign(study_id=study_id, patient_id=study_id.map(owner))
     taken = known & ~again
     write_views(source.made.parent / VIEWS_FILE, rows[taken], vectors.of(taken.to_numpy()), told)
@@ -88,6 +90,17 @@ def _gather(source: Source) -> Gathered:
         *left_out("an earlier row names the same view", path.name, known & again),
     ]
     return _beside_vectors(base, told, skipped)
+
+
+def _check_patients(path: Path, theirs: Mapping[str, str], cells: pd.DataFrame, owner: pd.Series) -> None:
+    """Raises CohortError where the table names another patient for a study than the cohort does."""
+    if "patient_id" not in cells:
+        return
+    said = cells["patient_id"]
+    other = (said != "") & owner.notna() & (said != owner) & (whole(said) != owner)
+    sentence = f"{theirs['patient_id']} is not the patient whose study it is in the cohort"
+    hint = "Patients come from the cohort. Where these ids are of another kind, take the column out of the table."
+    refuse_rows("patient_differs", sentence, path.name, other, hint=hint)
 
 
 def _columns(path: Path, mapped: Mapping[str, str]) -> dict[str, str]:

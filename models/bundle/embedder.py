@@ -21,7 +21,7 @@ from inputs.specs import EcgSpec
 from models.findings import Finding
 from models.labels import LvefClasses
 from models.lacking import Lacking
-from models.operating_point import OperatingPoint
+from models.operating_point import OperatingPoint, rules_out
 from models.prediction_sets import Called, CoverageKind, PerClassSets, PredictionSets
 
 if TYPE_CHECKING:
@@ -120,13 +120,18 @@ class PointVerdict:
     prevalence: float
     """How frequent cases are where ppv, npv and echos_per_case hold."""
 
+    @property
+    def can_tell(self) -> bool:
+        """See `OperatingPoint.can_tell`."""
+        return rules_out(self.threshold, self.sensitivity, self.specificity)
+
 
 @dataclass(frozen=True, eq=False)
 class LvefVerdict:
     """Probabilities of the LVEF classes; `called` is the number of the most probable one.
 
-    positive: whether the lowest class is called at its operating point. estimate: LVEF as a number. base_rate_C: how
-    frequent each class is among calibration patients. None in a bundle without.
+    positive: whether the lowest class is called, at an operating point that can tell. estimate: LVEF as a number.
+    base_rate_C: how frequent each class is among calibration patients. None in a bundle without.
     """
 
     probability_C: _Float32
@@ -151,7 +156,10 @@ class YesNoVerdict:
     base_rate: float | None = None
 
     @property
-    def positive(self) -> bool:
+    def positive(self) -> bool | None:
+        """None where the operating point cannot tell."""
+        if self.operating_point is not None and not self.operating_point.can_tell:
+            return None
         return self.probability > self.threshold
 
 
@@ -277,7 +285,7 @@ class EcgOutput:
     def _lvef(self, probe: LvefProbe, number: int, probability_C: _Float32) -> LvefVerdict:
         called = int(probability_C.argmax())
         point = probe.operating_point
-        positive = None if point is None else bool(probability_C[0] > point.threshold)
+        positive = bool(probability_C[0] > point.threshold) if point is not None and point.can_tell else None
         # Of two answers, the most probable class and the lowest one called, neither may be ruled out.
         answers = (called, 0) if positive else (called,)
         estimate = None

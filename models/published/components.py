@@ -97,6 +97,9 @@ class Assembled:
 def read_otis(file: Path) -> Contribution:
     """The ECG encoder of an OTiS checkpoint: ECG rows of its lead table, no masked-autoencoder parts."""
     content, sha256 = read_checkpoint(file)
+    if isinstance(content, dict) and set(_blank_echo_encoder().state_dict()) <= set(content):
+        sentence = f"{file.name} looks like EchoPrime's: its weights are those of an echo encoder."
+        raise CheckpointError("not_otis", sentence, hint="Use --echoprime for it.")
     weights = state_dict(content, file.name, "model")
     _refuse_swiglu(weights, file.name)
     extras = tuple(key for key in weights if key.startswith(_OTIS_EXTRAS))

@@ -53,6 +53,24 @@ def test_page_and_command_show_them(running):
     assert "ntprobnp: such intervals are sized to hold the truth for 90 % of patients" in said
 
 
+def test_a_label_whose_limit_excludes_nobody_is_neither_yes_nor_no(running):
+    given = running.bundle.probes.model_dump()
+    point = given["own_yes_no"]["amyloid"]["operating_point"]
+    point["calls"] |= {"called_C": (150.0, 50.0), "not_called_C": (0.0, 0.0)}
+    running.bundle.probes = type(running.bundle.probes).model_validate(given)
+    answer = running.search(1).json()
+    amyloid = answer["predictions"]["own"][0]
+    assert "positive" not in amyloid
+    assert amyloid["operating_point"]["specificity"] == 0
+    assert amyloid["probability"] == pytest.approx(0.7, abs=1e-6)
+    page = running.client.post("/", follow_redirects=True, files={"files": ("1", b"1")}).text
+    with out.capture() as shown:
+        print_answer(answer)
+    for said in (" ".join(page.split()), " ".join(shown.get().split())):
+        assert "amyloid: this model cannot tell (its limit of 40 % rules nothing out)" in said
+        assert "more likely than not" not in said.split("amyloid")[1]
+
+
 def test_a_bundle_of_own_labels_alone_says_nothing_of_lvef_and_shd(running):
     given = running.bundle.probes.model_dump() | {"lvef": None, "shd": None}
     running.bundle.probes = type(running.bundle.probes).model_validate(given)

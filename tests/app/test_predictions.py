@@ -24,7 +24,7 @@ def rule(**parts):
 
 POINT = {
     "sought_sensitivity": 0.9,
-    "threshold": 0.55,
+    "threshold": 0.45,
     "calls": {"case": 1, "called_C": (30.0, 45.0), "not_called_C": (120.0, 5.0), "n_C": (150, 50)},
 }
 SAYS_MORE = {
@@ -112,12 +112,12 @@ def test_a_flag_that_the_lvef_classes_bound_is_said_to_be_at_its_bound(running, 
 
 
 def test_a_call_comes_with_its_operating_point(running, make_probes):
-    running.bundle.probes = make_probes(shd={"threshold": 0.55, "operating_point": POINT})
+    running.bundle.probes = make_probes(shd={"threshold": 0.45, "operating_point": POINT})
     running.bundle.says_more = {}
     shd = running.search(1).json()["predictions"]["shd"]
     assert shd["positive"]
     assert shd["operating_point"] == {
-        "threshold": 0.55,
+        "threshold": 0.45,
         "sensitivity": 0.9,
         "specificity": 0.8,
         "ppv": 0.6,
@@ -127,6 +127,19 @@ def test_a_call_comes_with_its_operating_point(running, make_probes):
         "n_others": 150,
         "prevalence": 0.25,
     }
+
+
+def test_a_limit_above_one_half_calls_nobody_and_shows_no_probability(running, make_probes):
+    point = POINT | {"threshold": 0.75}
+    running.bundle.probes = make_probes(shd={"threshold": 0.75, "operating_point": point})
+    running.bundle.says_more = {}
+    shd = running.search(1).json()["predictions"]["shd"]
+    assert "positive" not in shd
+    assert (shd["threshold"], shd["operating_point"]["npv"]) == (0.75, 0.96)
+    page = " ".join(running.client.post("/", follow_redirects=True, files={"files": ("1", b"1")}).text.split())
+    assert "this model cannot tell (its limit of 75 % rules nothing out)" in page
+    assert "unlikely" not in page
+    assert "60 %" not in page
 
 
 def test_sets_within_a_class_stand_before_the_overall_ones(running, make_probes):
@@ -217,7 +230,7 @@ def test_an_unusual_ecg_is_measured_against_simulated_ones_where_those_were_held
 
 TOLD = {
     "lvef": {"prevalence_C": (0.19, 0.13, 0.68)},
-    "shd": {"prevalence": 0.37, "threshold": 0.55, "operating_point": POINT},
+    "shd": {"prevalence": 0.37, "threshold": 0.45, "operating_point": POINT},
     "flags": {
         "lvef_lte_45_flag": {"prevalence": 0.26, "rule": rule()},
         "aortic_stenosis_moderate_or_greater_flag": {"prevalence": 0.03, "rule": rule(auroc_low=0.69)},

@@ -64,21 +64,26 @@ def test_a_sound_cohort_is_said_to_be_one_with_its_labelled_ecgs_by_split(tmp_pa
     [
         ({"splits": ("val", "calibration", "test")}, "The table splits names no train patients"),
         ({"splits": ("train", "calibration", "test")}, "The table splits names no val patients"),
-        ({"lvef": (30.0, 60.0)}, "The train patients do not show every LVEF class"),
-        ({"lvef": (30.0, 45.0, 60.0), "no_shd": True}, "The train patients all have SHD or all have none"),
+        (
+            {"lvef": (30.0, 60.0)},
+            r"found: train \(LVEF <= 40 %: 1, > 40 % and < 50 %: 0, >= 50 %: 1\); val \(LVEF .*; test \(LVEF",
+        ),
+        ({"lvef": (30.0, 60.0), "shd": ""}, r"train \(LVEF .* >= 50 %: 1; SHD known of nobody\); val"),
+        ({"lvef": (30.0, 45.0, 60.0), "shd": "false"}, r"found: train \(SHD without: 1, with: 0\); val"),
     ],
 )
 def test_the_check_foretells_the_sentence_that_training_refuses_a_sound_cohort_with(tmp_path, change, words):
-    no_shd = change.pop("no_shd", False)
+    change = dict(change)
+    flags = change.pop("shd", None)
     root = write_cohort(tmp_path / "cohort", **change)
-    if no_shd:
+    if flags is not None:
         studies = pd.read_csv(root / "studies.csv", dtype=str)
-        studies.assign(**dict.fromkeys(SHD_FLAGS, "false")).to_csv(root / "studies.csv", index=False)
+        studies.assign(**dict.fromkeys(SHD_FLAGS, flags)).to_csv(root / "studies.csv", index=False)
     code, output = check(root)
     assert code == 0
     with pytest.raises(CohortError, match=words) as refused:
         train(root, demo(), tmp_path / "out", CPU)
-    assert f"Training would refuse this cohort: {refused.value.sentence}" in output
+    assert f"Training would refuse this cohort: {refused.value.sentence}" in " ".join(output.split())
     assert training_outlook(open_cohort(root)).refusal == refused.value.sentence
 
 
@@ -104,6 +109,15 @@ def test_the_json_has_every_row_number_where_the_tables_show_the_first_ten(tmp_p
         ("study_without_split", "studies"): list(range(34, 45)),
     }
     assert found["training"] is None
+
+
+def test_a_broken_header_stops_further_checks_and_that_is_said(tmp_path):
+    root = write_cohort(tmp_path / "cohort")
+    (root / "studies.csv").write_text((root / "studies.csv").read_text().replace("lvedv_ml", "lvdev_ml"))
+    code, output = check(root)
+    assert code == 1
+    assert "Is lvdev_ml meant?" in " ".join(output.replace("│", " ").split())
+    assert "Further checks were not made" in output
 
 
 def test_the_json_of_a_sound_cohort_says_what_training_would(tmp_path):

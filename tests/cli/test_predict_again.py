@@ -225,8 +225,11 @@ def test_a_table_in_the_folder_that_it_is_about_is_no_input(predict, folder):
 def test_a_bundle_without_probes_is_one_sentence_and_with_an_index_finds_studies(
     command, small_bundle, folder, tmp_path
 ):
-    code, _, sentence = command("predict", folder, "--bundle", small_bundle(), "-o", tmp_path / "out.csv")
-    assert (code, "has no probes, so it predicts nothing" in sentence) == (1, True)
+    (tmp_path / "empty").mkdir()  # refused before it is looked into
+    bundle = small_bundle()
+    for given in (folder, tmp_path / "empty"):
+        code, _, sentence = command("predict", given, "--bundle", bundle, "-o", tmp_path / "out.csv")
+        assert (code, "has no probes, so it predicts nothing" in sentence) == (1, True)
     assert not list(tmp_path.glob("out.csv*"))
 
 

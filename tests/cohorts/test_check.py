@@ -372,6 +372,17 @@ def test_missing_and_doubled_tables_and_columns_are_said_by_name(tables: Tables,
         open_cohort(tmp_path)
 
 
+def test_the_nearest_column_is_suggested_for_one_that_is_missing(tables: Tables, tmp_path: Path):
+    tables.write(tmp_path)
+    studies = pd.read_csv(tmp_path / "studies.csv").rename(columns={"lvedv_ml": "lvdev_ml"}).drop(columns="age")
+    for write in (studies.to_csv, studies.to_parquet):
+        for there in tmp_path.glob("studies.*"):
+            there.unlink()
+        write(tmp_path / f"studies.{write.__name__.removeprefix('to_')}", index=False)
+        (problem,) = check_cohort(tmp_path).problems
+        assert problem.sentence == "The table studies lacks the column age, lvedv_ml. Is lvdev_ml meant?"
+
+
 def test_a_file_that_is_no_table_is_refused_without_its_path(tables: Tables, tmp_path: Path):
     tables.write(tmp_path)
     (tmp_path / "studies.csv").unlink()

@@ -54,6 +54,16 @@ def test_an_answer_of_a_service_that_did_not_say_the_prevalence_has_none_made_up
     assert "Where it is as frequent as among the calibration patients: PPV of all above it together 70 %" in said
 
 
+def test_a_limit_that_rules_nothing_out_says_that_the_model_cannot_tell():
+    point = POINT.model_copy(update={"threshold": 0.75, "specificity": 0.0})
+    assert shd_decision(shd(probability=0.7, operating_point=point, positive=None)) == "this model cannot tell"
+    worth = "this model cannot tell (its limit of 75 % rules nothing out). At this limit: sensitivity 88 %, specificity"
+    assert shd_sentence(shd(probability=0.7, operating_point=point, positive=None)).startswith(
+        f"Structural heart disease: {worth}"
+    )
+    assert lvef_sentence(lvef(operating_point=point)).startswith(f"LVEF <= 40 %: {worth}")
+
+
 def test_an_lvef_class_beside_a_more_probable_one_is_not_ruled_out_instead_of_positive():
     point = POINT.model_copy(update={"threshold": 0.064})
     said = lvef_sentence(lvef(positive=True, operating_point=point))

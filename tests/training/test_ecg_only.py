@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from array_cohorts import code15_like, echonext_like
@@ -120,13 +121,20 @@ def test_probes_are_fitted_and_measured_without_any_clip(labelled, micro_recipe,
     assert (report.ecgs, report.retrieval, report.skipped_clips) == (8, (), {})
     assert report.linear_probe.shd is not None
     assert report.not_measured["retrieval"] == "retrieval needs echo views, and the cohort has none"
-    assert "retrieval needs echo views, and the cohort has none." in (out / "README.md").read_text()
+    card = (out / "README.md").read_text()
+    assert "retrieval needs echo views, and the cohort has none." in card
+    assert not re.search(r"^\|[-|]+\|\n(?!\|)", card, re.MULTILINE), "a table without rows"
 
 
-def test_an_index_needs_studies_and_says_so(ecgs_alone, micro_recipe, tmp_path):
+def test_an_index_needs_studies_and_views_and_says_which_table_is_missing(labelled, ecgs_alone, micro_recipe, tmp_path):
     bundle = random_bundle(tmp_path / "bundle", micro_recipe, with_probes=False)
-    with pytest.raises(IndexNotWritten, match="no studies"):
-        rebuild_index(bundle, ecgs_alone, tmp_path / "index", CPU)
+    for cohort, words in (
+        (ecgs_alone, "no studies, so there is nothing to index: its folder has no table studies"),
+        (labelled, "no views of its studies, .* no table echos .* and no table views"),
+    ):
+        with pytest.raises(IndexNotWritten, match=words):
+            rebuild_index(bundle, cohort, tmp_path / "index", CPU)
+    assert not (tmp_path / "index").exists()
 
 
 def test_the_command_checks_a_cohort_of_ecgs_alone(ecgs_alone):

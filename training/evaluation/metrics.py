@@ -53,9 +53,10 @@ class Estimate(ReportPart):
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     def in_digits(self, digits: int, between: str = " to ") -> str:
-        """The value and, in brackets, its interval."""
+        """The value and, in brackets, its interval; with `to` where a dash would meet a minus sign."""
         ends = "interval not measured"
         if self.interval is not None:
+            between = " to " if min(self.interval) < 0 else between
             ends = between.join(f"{end:.{digits}f}" for end in self.interval)
         return f"{self.value:.{digits}f} ({ends})"
 

@@ -48,7 +48,7 @@ def fit_own(labels: Mapping[str, tuple[Kind, Splits]]) -> OwnFit:
     """Refusal for a label with too few patients of an answer, or too few with a number."""
     found = OwnFit()
     for name, (kind, splits) in labels.items():
-        _check_enough(name, kind, splits)
+        check_enough(name, kind, splits)
         if kind == "yes_no":
             found.yes_no[name], found.choices[name] = fit_decided(splits)
         else:
@@ -56,7 +56,8 @@ def fit_own(labels: Mapping[str, tuple[Kind, Splits]]) -> OwnFit:
     return found
 
 
-def _check_enough(name: str, kind: Kind, splits: Splits) -> None:
+def check_enough(name: str, kind: Kind, splits: Splits) -> None:
+    """Refusal for a label that a split knows of too few patients. No feature is looked at."""
     for split, data in splits.named().items():
         if kind == "yes_no" and rarer(data) < FEWEST_OF_AN_ANSWER[split]:
             counts = [len(np.unique(data.patients[data.y_N == answer])) for answer in (1, 0)]

@@ -57,7 +57,7 @@ def test_clips_that_are_not_there_are_counted_and_none_at_all_is_refused(downloa
     [
         ("Split", "Splits", "FileList.csv has no column Split."),
         ("0X0000000000000001,", "0X0000000000000000,", "The same FileName stands in more than one row"),
-        (",41.5,", ",normal,", "EF is not a number (FileList.csv, row 2)."),
+        (",41.5,", ",normal,", "EF is not a number: 'normal' (FileList.csv, row 2)."),
         ("VAL", "HOLDOUT", "Split must be one of train, val, test or empty (FileList.csv, row 3)."),
         (",41.5,", ",141.5,", "lvef_percent must lie between 0 and 100"),
     ],

@@ -207,7 +207,7 @@ def same_key(table):
         (of_another_version, "EchoNext_val_waveforms.npy holds 5 ECGs and the table 6 rows of val."),
         (of_another_shape, "EchoNext_val_waveforms.npy has the shape (6, 2500, 12)"),
         (without_arrays, "There is none of EchoNext's waveform arrays"),
-        (lambda f: change(f, text_for_lvef), f"lvef_value is not a number ({TABLE}, row 1)."),
+        (lambda f: change(f, text_for_lvef), f"lvef_value is not a number: 'normal' ({TABLE}, row 1)."),
         (lambda f: change(f, same_key), f"The same ecg_key stands in more than one row ({TABLE}, row 2)."),
         (lambda f: change(f, unknown_split), f"split must be one of train, val, test, no_split ({TABLE}, 3 rows: "),
         (

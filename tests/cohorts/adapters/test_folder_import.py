@@ -226,12 +226,16 @@ def test_times_of_another_form_are_counted_and_the_way_to_write_them_is_said(hos
 @pytest.mark.parametrize(
     ("row", "change", "sentence"),
     [
-        (1, {"lvef_percent": "normal"}, "lvef_percent is not a number (table.csv, row 2)."),
+        (1, {"lvef_percent": "normal"}, "lvef_percent is not a number: 'normal' (table.csv, row 2)."),
         (2, {"split": "holdout"}, "split must be one of train, val, calibration, test, valid, validation or empty"),
         (3, {"patient_id": ""}, "patient_id is empty (table.csv, row 4)."),
         (1, {"sex": "x"}, "sex must be one of female, f, male, m or empty (table.csv, row 2)."),
-        (1, {"echo_path": "echo/S0", "study_id": "s"}, "The same ecg_id"),
-        (5, {"patient_id": "p0", "split": "test"}, "The patient is in more than one split"),
+        (
+            1,
+            {"echo_path": "echo/S0", "study_id": "s"},
+            "The same ecg_id stands in rows of another patient_id (table.csv, 6 rows: 1, 2, 3 ...).",
+        ),
+        (5, {"patient_id": "p0", "split": "test"}, "The patient is in more than one split (table.csv, 2 rows: 1, 6)."),
         (5, {"ecg_path": "../hospital/ecg/../../secret.hea"}, "The path leads outside"),
     ],
 )
@@ -239,7 +243,7 @@ def test_cells_at_fault_are_refused_with_their_rows(hospital, tmp_path, row, cha
     (tmp_path / "secret.hea").write_text("x 1 500 10\n")
     rows = pair_rows()
     rows[row] |= change
-    if sentence == "The same ecg_id":
+    if sentence.startswith("The same ecg_id"):
         rows = [each | {"ecg_id": "same"} for each in rows]
     assert sentence in refusal(hospital, table_of(tmp_path, rows), tmp_path / "cohort").sentence
 

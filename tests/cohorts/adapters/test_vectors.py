@@ -22,6 +22,7 @@ from ground.errors import Refusal
 from models.published.view_tensors import tensor_to_npy
 
 WIDTH = 5
+OURS = "Columns: study_id, view_id, view, patient_id, vector, vector_row."
 
 
 @pytest.fixture
@@ -280,7 +281,7 @@ def test_ids_that_are_missing_or_twice_are_refused(base, rows, vectors, tmp_path
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"viewid": "view_id"}, "--map names viewid, which is no column of ours. Is view_id meant?"),
+        ({"viewid": "view_id"}, f"--map names viewid, which is no column of ours. Is view_id meant? {OURS}"),
         ({"vector": "vectr"}, "t.parquet has no column vectr. Is vector meant?"),
     ],
 )
@@ -289,6 +290,20 @@ def test_the_nearest_column_is_suggested(base, rows, vectors, tmp_path, columns,
     with pytest.raises(CohortError) as refused:
         imported(table, base, tmp_path / "out", columns)
     assert refused.value.in_full == words
+
+
+@pytest.mark.parametrize("column", ["patient_id", "MRN"])
+def test_a_patient_that_is_not_the_cohorts_is_refused_by_its_rows(base, rows, vectors, tmp_path, column):
+    owner = open_cohort(base).tables.studies.set_index("study_id")["patient_id"]
+    rows[column] = rows["study_id"].map(owner).fillna("nobody of the cohort")
+    columns = {} if column == "patient_id" else {"patient_id": column}
+    imported(parquet(tmp_path / "right.parquet", rows, vectors), base, tmp_path / "right", columns)
+    rows.loc[[1, 3], column] = "somebody else"
+    with pytest.raises(CohortError) as refused:
+        imported(parquet(tmp_path / "t.parquet", rows, vectors), base, tmp_path / "out", columns)
+    assert refused.value.code == "patient_differs"
+    assert f"{column} is not the patient" in refused.value.sentence
+    assert "(t.parquet, 2 rows: 2, 4)" in refused.value.sentence
 
 
 def test_whose_vectors_they_are_must_be_said(base, rows, vectors, tmp_path):

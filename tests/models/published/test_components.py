@@ -154,6 +154,8 @@ def test_echoprime_is_a_plain_state_dict(tmp_path, weights):
     given = read_echoprime(save(weights["echo_encoder"], tmp_path / "echo_prime_encoder.pt"))
     assert given.components.keys() == {"echo_encoder"}
     assert all(torch.equal(given.components["echo_encoder"][key], w) for key, w in weights["echo_encoder"].items())
+    sentence = refused(read_otis, tmp_path / "echo_prime_encoder.pt")
+    assert "looks like EchoPrime's" in sentence
     other = {**weights["echo_encoder"], "head.1.weight": torch.ones(400, 8), "head.1.bias": torch.ones(400)}
     sentence = refused(read_echoprime, save(other, tmp_path / "other.pt"))
     assert "head.1.weight is (400, 8) instead of (16, 8)" in sentence

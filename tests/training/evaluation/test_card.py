@@ -54,6 +54,14 @@ def test_the_card_tells_sets_flags_both_prevalences_and_what_the_score_is_measur
     assert "is told against 1200 ECGs of patients who trained nothing, one of each" in text
 
 
+def test_the_card_says_of_a_limit_that_rules_nothing_out_that_the_model_cannot_tell():
+    told = patients(300)
+    everybody = replace(told, features_NF=np.zeros((300, 2), np.float32), flags={})
+    said = "SHD: .* That limit rules nothing out: of each ECG it says that this model cannot tell."
+    assert re.search(said, section(everybody, everybody, everybody))
+    assert not re.search(said, section(told, told, told))
+
+
 def test_the_card_has_reliability_tables_of_what_was_measured_alone():
     splits = patients(60), patients(40), patients(30)
     assert "LVEF <= 40 %: Brier score" in section(*splits)

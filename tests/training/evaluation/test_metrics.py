@@ -29,6 +29,11 @@ def probe_input(name):
     return PUBLISHED[f"probe_in_{name}"]
 
 
+def test_a_dash_between_the_ends_of_an_interval_never_meets_a_minus_sign():
+    assert Estimate(value=0.91, low=0.88, high=0.93).in_digits(2, "-") == "0.91 (0.88-0.93)"
+    assert Estimate(value=-0.1, low=-0.33, high=0.05).in_digits(2, "-") == "-0.10 (-0.33 to 0.05)"
+
+
 def test_knn_probe_for_two_classes_equals_the_published_one():
     shares = knn_probabilities(probe_input("x_train"), probe_input("bin_train"), probe_input("x_test"), 2)
     np.testing.assert_allclose(shares, PUBLISHED["probe_binary_classification_proba"], atol=1e-6)
