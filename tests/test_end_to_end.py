@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "bundles" / "demo"
-PATIENTS = 100
+PATIENTS = 70
 """Enough draws for the binomial test: a patient's own study is found about twice as often as chance finds it."""
 SEED = 4242
 """No training cohort and no demo has this seed."""

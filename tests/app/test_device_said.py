@@ -13,6 +13,7 @@ import pydicom
 import pytest
 from structlog.testing import capture_logs
 
+from app.web.labels import LABELS
 from inputs.ecg.said import device_said
 from inputs.guarded.reader import GuardedReader
 from inputs.records import DeviceSaid, EcgRecording, UploadedFile
@@ -189,7 +190,8 @@ def test_what_is_out_of_range_is_refused_by_name_on_page_and_api(hear, name, val
         assert "SECRET" not in refused.text
     page = running.client.post("/", follow_redirects=True, files={"files": b"1"}, data={name: value})
     if value.strip():
-        assert (page.status_code, f"{name}: " in page.text) == (422, True)
+        called = f"&#34;{LABELS[name]}&#34;" if name in LABELS else name
+        assert (page.status_code, f"{called}: " in page.text) == (422, True)
     assert running.asked == []
 
 
