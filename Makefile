@@ -27,7 +27,7 @@ demo: $(STAMP) ## simulate a cohort, index it, serve it, query it with a real EC
 
 # Two workers with a thread each: with as many threads as there are cores they would wait for one another.
 test: $(STAMP) ## the test suite
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not drill and not page" -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not drill and not page" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-page: $(STAMP) ## the page in a real browser (minutes; needs Chromium)
 	@command -v chromium >/dev/null || { echo "Chromium is missing: install it (Debian: apt-get install chromium)." >&2; exit 1; }

@@ -276,7 +276,7 @@ def test_a_split_without_every_label_is_refused_before_any_work(cohort_dir, micr
     studies = (lacking / "studies.csv").read_text()
     rows = studies.splitlines(keepends=True)
     (lacking / "studies.csv").write_text("".join(r.replace("true", "false") if "s-val" in r else r for r in rows))
-    with pytest.raises(CohortError, match="val patients"):
+    with pytest.raises(CohortError, match=r"Patients found: val \(SHD without: 8, with: 0\)"):
         train(lacking, micro_recipe, tmp_path / "out", CPU)
     assert not list(tmp_path.glob("out*"))
 
