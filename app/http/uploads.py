@@ -154,6 +154,13 @@ async def _closing(form: FormData) -> AsyncIterator[None]:
         await form.close()
 
 
+async def admitted(request: Request, service: Service, work: Callable[[], Awaitable[Result]]) -> Result:
+    """`work()` for a request without an upload: in a place like an ECG's, within the time of one answer, and given up
+    when the caller leaves. Raises as `Service.admit` and `Service.in_time`."""
+    with service.admit(caller_of(request), 0):
+        return await while_connected(request, service.in_time(work()))
+
+
 async def ask(request: Request, service: Service, upload: Upload, question: Question) -> Answer:
     """`service.ask`, given up when the caller leaves; the request's log line gets the first digits of the hash."""
     return await _asked(request, service, upload, partial(service.ask, upload, question, caller_of(request)))

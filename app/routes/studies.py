@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from app.answering.answered import similar_answer, study_detail
-from app.http.connected import while_connected
 from app.http.dependencies import QueryKey, ServiceDep, caller_of
 from app.http.described import refuses
 from app.http.problems import NotFound
+from app.http.uploads import admitted
 from app.schemas import SimilarQuery
 from outputs.study import SimilarAnswer, StudyDetail
 
@@ -49,9 +49,7 @@ async def show_similar(
             raise _unknown_study()
         return await service.write(lambda: similar_answer(found).model_dump_json(exclude_unset=True), caller)
 
-    with service.admit(caller, 0):
-        content = await while_connected(request, service.in_time(written()))
-    return Response(content, media_type="application/json")
+    return Response(await admitted(request, service, written), media_type="application/json")
 
 
 @router.get(

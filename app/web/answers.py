@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from app.answering.answered import search_answer
 from app.answering.kept_answers import AnswerGone
 from app.answering.pipeline import Question
-from app.http.connected import while_connected
 from app.http.dependencies import ServiceDep, caller_of
 from app.http.problems import InvalidParameter, NotFound, Problem, noted_problem, problem_of, problem_of_validation
+from app.http.uploads import admitted
 from app.schemas import DEFAULT_K, MAX_K, StudyQuery
 from app.service import Service
 from app.web import render
@@ -85,8 +85,7 @@ async def _drawn(request: Request, service: Service, asked: _Asked, draw: Callab
         answer = await service.ask_again(asked.kept.ecg, asked.question)
         return await service.draw(lambda: draw(search_answer(answer, request_id)), caller)
 
-    with service.admit(caller, 0):
-        return await while_connected(request, service.in_time(drawn()))
+    return await admitted(request, service, drawn)
 
 
 @router.get("/answers/{name}.json")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
-from app.http.connected import while_connected
 from app.http.dependencies import caller_of, require
 from app.http.problems import EXPECTED, InvalidParameter, Unauthorised, nearest_hint, noted_problem
+from app.http.uploads import admitted
 from app.service import Service
 from app.settings import Settings
 from app.web import render
@@ -60,9 +60,7 @@ def _shown(show: Page, takes: frozenset[str], twice: str) -> Page:
 
 async def drawn_for(request: Request, service: Service, draw: Callable[[], Result]) -> Result:
     """What `draw` makes in its caller's turn, unless the caller leaves before. Raises as `Service.admit` and `draw`."""
-    caller = caller_of(request)
-    with service.admit(caller, 0):
-        return await while_connected(request, service.draw(draw, caller))
+    return await admitted(request, service, partial(service.draw, draw, caller_of(request)))
 
 
 def log_in_first(request: Request, problem: Unauthorised) -> HTMLResponse:

@@ -9,9 +9,9 @@ from fastapi.responses import HTMLResponse, Response
 
 from app.answering.answered import similar_answer, study_detail
 from app.answering.similar import Similar
-from app.http.connected import while_connected
 from app.http.dependencies import ServiceDep, caller_of
 from app.http.problems import NotFound
+from app.http.uploads import admitted
 from app.service import Service
 from app.web import render
 from app.web.shown import page, viewer_of
@@ -42,8 +42,7 @@ async def show_study_page(request: Request, service: ServiceDep, study_id: str) 
         similar = await service.similar(study_id, k=SIMILAR_SHOWN, exclude_patient=True)
         return await service.draw(lambda: _page(service, card, generation, similar, of), caller)
 
-    with service.admit(caller, 0):
-        return HTMLResponse(await while_connected(request, service.in_time(drawn())))
+    return HTMLResponse(await admitted(request, service, drawn))
 
 
 def _page(service: Service, card: StudyCard, generation: Generation, similar: Similar | None, of: str) -> str:
