@@ -58,10 +58,12 @@ def test_a_given_cohort_that_a_simulator_invented_says_so(cohort_dir, size, tmp_
     ("table", "change", "words"),
     [
         ("studies", lambda t: t.assign(lvef_percent=""), "No train patient has an LVEF"),
-        ("studies", lambda t: t.assign(lvef_lte_45_flag="false"), "all have SHD or all have none"),
+        ("studies", lambda t: t.assign(lvef_lte_45_flag="false"), "Of the train patients all have no SHD; some with"),
+        ("studies", lambda t: t.assign(lvef_lte_45_flag="true"), "Of the train patients all have SHD; some with"),
+        ("studies", lambda t: t.assign(lvef_lte_45_flag=""), "nobody is known to have SHD or not; some with"),
         ("echos", lambda t: t[t["patient_id"].str.startswith("train")], "fewer than two val patients have them"),
     ],
-    ids=["LVEF", "SHD", "clips"],
+    ids=["LVEF", "no SHD", "SHD alone", "SHD unknown", "clips"],
 )
 def test_a_cohort_that_lacks_what_the_arms_need_is_refused_before_any_work(
     cohort_dir, size, tmp_path, table, change, words

@@ -14,6 +14,7 @@ from pydantic import JsonValue, ValidationError
 from ground.errors import Refusal
 from models.bundle import BundleManifest, read_manifest, read_probes
 from models.lacking import Lacking, lacking_parts, lacking_sentence
+from models.probes import Probes
 from training.evaluation.evaluate import EvaluationReport
 
 _SPLITS = ("train", "val", "calibration", "test")
@@ -28,6 +29,8 @@ class BundleFacts:
     lacking: tuple[Lacking, ...]
     own_report: bool
     """Whether the evaluation is the one of the run that wrote the bundle, on patients of its cohort."""
+    untold: frozenset[str] = frozenset()
+    """Questions, as an evaluation names them, whose operating point says nothing of any ECG."""
 
     @property
     def trained_on(self) -> Mapping[str, JsonValue]:
@@ -159,6 +162,14 @@ class BundleFacts:
         return f"AUROC of SHD by group: {'; '.join(told)}" if told else None
 
 
+def _untold(probes: Probes | None, lowest_range: str) -> frozenset[str]:
+    if probes is None:
+        return frozenset()
+    asked = {f"LVEF {lowest_range}": probes.lvef, "SHD": probes.shd} | probes.own_yes_no
+    points = {question: probe.operating_point for question, probe in asked.items() if probe is not None}
+    return frozenset(question for question, point in points.items() if point is not None and not point.can_tell)
+
+
 def _origin(about: Mapping[str, JsonValue]) -> str | None:
     if "simulator_version" in about:
         return f"invented by simulator version {about['simulator_version']}: no patient, ECG or echo is real"
@@ -187,18 +198,19 @@ def bundle_facts(bundle_dir: Path, report_file: Path | None = None) -> BundleFac
     Raises BundleError, or a Refusal where the file is no evaluation, or one of another bundle.
     """
     manifest, _ = read_manifest(bundle_dir)
-    lacks = lacking_parts(read_probes(bundle_dir, manifest))
+    probes = read_probes(bundle_dir, manifest)
+    lacks, untold = lacking_parts(probes), _untold(probes, manifest.labels.lvef.ranges[0])
     if report_file is None:
         stored = manifest.metrics.get("test")
         try:
             own = None if stored is None else EvaluationReport.model_validate(stored)
         except ValidationError:
             own = None
-        return BundleFacts(manifest, own, lacks, own_report=True)
+        return BundleFacts(manifest, own, lacks, own_report=True, untold=untold)
     try:
         report = EvaluationReport.model_validate_json(report_file.read_bytes())
     except (ValidationError, OSError) as error:
         raise Refusal("report_unreadable", "The report is no evaluation that `evaluate --json` wrote.") from error
     if report.bundle_id != manifest.id:
         raise Refusal("report_of_another", f"The report is of {report.bundle_id} and the bundle is {manifest.id}.")
-    return BundleFacts(manifest, report, lacks, own_report=False)
+    return BundleFacts(manifest, report, lacks, own_report=False, untold=untold)

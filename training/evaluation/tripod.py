@@ -148,10 +148,15 @@ def _of_the_evaluation(facts: BundleFacts) -> dict[str, str | None]:
     thresholds = [
         f"{found.in_words()} above {found.own_point.threshold:.3f}"
         for found in report.overall_decisions
-        if found.own_point is not None
+        if found.own_point is not None and found.question not in facts.untold
     ]
-    if not thresholds and probe.shd is not None:
+    if not thresholds and probe.shd is not None and "SHD" not in facts.untold:
         thresholds = [f"SHD above {probe.shd.threshold:.3f}"]
+    outputs = ["a probability for each question"]
+    if thresholds:
+        outputs.append(f"positive: {', '.join(thresholds)}")
+    if facts.untold:
+        outputs.append(f"no yes or no, because the limit rules nothing out: {', '.join(sorted(facts.untold))}")
     groups = facts.group_sentence()
     counts = _group_counts(facts)
     sites = [found for found in report.overall_subgroups if found.column in ("site", "device")]
@@ -163,7 +168,7 @@ def _of_the_evaluation(facts: BundleFacts) -> dict[str, str | None]:
         "14": None
         if groups is None
         else "scores are measured by group, see 23a; whether anything was done about differences, it does not say",
-        "15": f"a probability for each question; positive: {', '.join(thresholds)}" if thresholds else None,
+        "15": "; ".join(outputs) if len(outputs) > 1 else None,
         "16": same,
         "20b": counts,
         "21": f"{facts.measured_on}; {', '.join(events)}" if events else None,

@@ -101,8 +101,11 @@ def _check_shown(name: str, lvef_class_E: NDArray[np.int64], shd_E: pd.Series, r
     if missing := set(range(len(recipe.lvef_classes.labels))) - set(lvef_class_E.tolist()):
         lacking = ", ".join(recipe.lvef_classes.labels[c] for c in sorted(missing))
         raise CohortError("labels_missing", f"No {name} patient has an LVEF that is {lacking}; more are needed.")
-    if not {0, 1} <= set(shd_E.dropna().tolist()):
-        raise CohortError("labels_missing", f"The {name} patients all have SHD or all have none; more are needed.")
+    known = set(shd_E.dropna().tolist())
+    if not {0, 1} <= known:
+        said = "nobody is known to have SHD or not" if not known else f"all have {'SHD' if 1 in known else 'no SHD'}"
+        sentence = f"Of the {name} patients {said}; some with and some without are needed."
+        raise CohortError("labels_missing", sentence)
 
 
 def _patients(cohort: Cohort, group: str) -> frozenset[str]:

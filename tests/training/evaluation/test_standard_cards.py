@@ -163,6 +163,20 @@ def test_a_bundle_that_lacks_nothing_has_cards_that_say_nothing_of_it(monkeypatc
     assert "refit" not in tripod_card(facts) + chai_card(facts)
 
 
+def test_no_threshold_is_listed_of_a_question_that_the_model_cannot_tell(monkeypatch):
+    probes = read_probes(DEMO_BUNDLE, read_manifest(DEMO_BUNDLE)[0])
+    assert "SHD above 0." in rows(tripod_card(bundle_facts(DEMO_BUNDLE)))["15"][1]
+    point = probes.shd.operating_point
+    by_chance = point.model_copy(update={"threshold": 0.9})
+    shd = probes.shd.model_copy(update={"operating_point": by_chance})
+    monkeypatch.setattr(
+        "training.evaluation.bundle_facts.read_probes", lambda *_: probes.model_copy(update={"shd": shd})
+    )
+    told = rows(tripod_card(bundle_facts(DEMO_BUNDLE)))["15"][1]
+    assert "SHD above" not in told
+    assert told.endswith("no yes or no, because the limit rules nothing out: SHD")
+
+
 def test_the_command_writes_the_card_of_the_bundle_unless_another_is_asked_for(imported):
     plain = CliRunner().invoke(app, ["bundle", "card", str(DEMO_BUNDLE)])
     assert plain.output.startswith((DEMO_BUNDLE / "README.md").read_text())
