@@ -290,9 +290,14 @@ def _neighbours(sheet: _Sheet, neighbours: Sequence[Neighbour], filters: SearchF
         date = "-" if hit.acquired_at is None else hit.acquired_at.date().isoformat()
         numbers = _or_dash(hit.percentile, ".1f"), _or_dash(hit.lvef_percent, ".0f")
         known = words.shd_words(hit.shd), _or_dash(hit.age, ".0f"), hit.sex or "-", date
-        sheet.row((str(hit.rank), hit.study_id, f"{hit.similarity:.3f}", *numbers, *known), at_mm)
+        marked = f"{hit.similarity:.3f}{' *' if hit.unlike else ''}"
+        sheet.row((str(hit.rank), hit.study_id, marked, *numbers, *known), at_mm)
     if not neighbours:
         sheet.write("None.")
+    elif all(hit.unlike for hit in neighbours):
+        sheet.write(words.UNLIKE_ALL, _BOLD, _ALARM)
+    elif any(hit.unlike for hit in neighbours[:_MOST_NEIGHBOURS]):
+        sheet.write(f"* {words.UNLIKE}", points=_SMALL)
 
 
 def _foot(canvas: Canvas, report: SearchAnswer | PredictAnswer, made_at: datetime) -> None:

@@ -25,6 +25,7 @@ from app.service import Service
 from app.web import render
 from app.web.drawn import Drawing, switches
 from app.web.kept import KeptAnswer, KeptUpload
+from app.web.labels import in_labels
 from app.web.page import address, as_query
 from app.web.session import owner_of
 from app.web.shown import drawn_for, page, viewer_of
@@ -103,10 +104,12 @@ async def show_csv(request: Request, service: ServiceDep, name: str) -> Response
 @router.get("/answers/{name}.pdf")
 @page(*ASKED)
 async def show_pdf(request: Request, service: ServiceDep, name: str) -> Response:
-    """One page of A4."""
+    """One page of A4, its warnings in the words of the page."""
 
     def written(report: SearchAnswer, asked: _Asked) -> bytes:
-        return answer_pdf(report, asked.kept.ecg.facts.tracing, asked.kept.answered_at)
+        told = [one.model_copy(update={"message": in_labels(one.message)}) for one in report.warnings]
+        said = report.model_copy(update={"warnings": told})
+        return answer_pdf(said, asked.kept.ecg.facts.tracing, asked.kept.answered_at)
 
     return await _document(request, service, name, "application/pdf", "pdf", written)
 

@@ -14,7 +14,7 @@ from ground.findings import SHD_FLAGS, short_flag_words
 from outputs.answer_pdf import answer_pdf, shown
 from outputs.report import PredictAnswer, SearchAnswer
 from outputs.tracing import Tracing
-from outputs.words import DISCLAIMER, WITHHELD
+from outputs.words import DISCLAIMER, UNLIKE_ALL, WITHHELD
 
 AT = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 COMMON = {
@@ -132,6 +132,18 @@ def test_a_withheld_answer_says_so_first_and_gives_none():
     assert order == sorted(order)
     assert "LVEF" not in text
     assert "Most similar" not in text
+
+
+def test_studies_that_are_unlike_the_ecg_are_marked_and_where_all_are_it_is_said():
+    near, far = {**NEIGHBOURS[0], "similarity": 0.9}, {**NEIGHBOURS[1], "similarity": -0.1}
+    some = text_of(answer_pdf(searched(neighbours=[near, far]), TRACING, AT))
+    assert "study-2 -0.100 *" in some
+    assert "study-1 0.900 -" in some
+    assert "* unlike this ECG" in some
+    assert UNLIKE_ALL[:40] not in some
+    none = text_of(answer_pdf(searched(neighbours=[far]), TRACING, AT))
+    assert UNLIKE_ALL[:40] in none
+    assert "unlike this ECG" not in text_of(answer_pdf(searched(neighbours=[near]), TRACING, AT))
 
 
 def test_however_much_is_warned_of_it_stays_one_page():

@@ -19,6 +19,7 @@ from app.web.kept import KeptUpload
 from app.web.page import narrowing_of
 from inputs.errors import UnreadableFile
 from inputs.records import DeviceSaid
+from outputs.report import AnswerWarning
 
 
 @pytest.fixture
@@ -190,3 +191,16 @@ def test_a_refused_narrowing_is_noted(start_app):
         assert running.client.get(f"{address}?lvef_min=abc").status_code == 422
         (told,) = running.client.get("/v1/refusals").json()["refusals"]
         assert (told["route"], told["code"]) == ("/answers/{name}", "invalid_parameter")
+
+
+def test_a_pdf_names_the_fields_of_the_page_and_no_parameters_of_the_interface(running, keys, monkeypatch):
+    address = kept_answer(running, keys["one"])
+    ((name, place),) = running.service.kept._places.items()
+    told = AnswerWarning(code="parameter_ignored", message="start_s was not used.", leads=[], severity="note")
+    report = place.what.report.model_copy(update={"warnings": [told]})
+    kept = replace(place.what, report_json=report.model_dump_json(exclude_unset=True).encode())
+    running.service.kept._places[name] = replace(place, what=kept)
+    seen = []
+    monkeypatch.setattr("app.web.answers.answer_pdf", lambda report, *_: seen.append(report) or b"%PDF")
+    assert running.client.get(f"{address}.pdf", headers={"X-API-Key": keys["one"]}).content == b"%PDF"
+    assert [warning.message for warning in seen[0].warnings] == ['"Read from second" was not used.']
