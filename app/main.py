@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import gc
 import math
 import os
 import resource
@@ -42,9 +43,9 @@ from app.settings import Settings, SettingsError, without_effect
 from app.web import admin, admin_session, answers, assets, components, docs, page, session, study_page
 
 KEEP_ALIVE_S = 30
-ACCEPTED_AT_ONCE = 512
 _TURN_S = 0.0005
 """After so long a thread of pure Python lets the event loop go on; by default it is ten times as long."""
+ACCEPTED_AT_ONCE = 512
 """Connections that may be taken in before the limits on them are looked at."""
 OTHER_DESCRIPTORS = ACCEPTED_AT_ONCE + 128
 """Files, pipes to children, and connections that wait to be accepted or to end."""
@@ -95,7 +96,16 @@ def serve(settings: Settings) -> None:
         log.warning("variable_without_effect", message=sentence)
     _tame_malloc()
     sys.setswitchinterval(_TURN_S)
-    run(create_app(settings), settings)
+    app = create_app(settings)
+    app.state.service.when_warm = _keep_for_good
+    run(app, settings)
+
+
+def _keep_for_good() -> None:
+    """Models and libraries are 400,000 objects that stay. To look through them for garbage, as is done whenever a few
+    long answers were made, would stop every thread for a quarter of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def check_address(settings: Settings) -> None:

@@ -92,6 +92,8 @@ class Service:
         self.draining = False
         self._embedder = embedder
         self._reader = reader
+        self.when_warm: Callable[[], None] = lambda: None
+        """Called once, before the first request is answered."""
         self._warm = False
         self.failed_to_start = False
         """Nothing mends this; the server ends itself."""
@@ -259,6 +261,7 @@ class Service:
             self.failed_to_start = True
             log.error("start_failed", **where(error))  # noqa: TRY400 - a traceback names paths
             return
+        self.when_warm()
         self._warm = True
         log.info("ready", bundle=self._embedder.id, device=self._embedder.device_name, degraded=self.degraded)
 
@@ -267,6 +270,7 @@ class Service:
         failing: type[Exception] | None = None
         while True:
             await asyncio.sleep(self.settings.index_poll_s)
+            self.kept.drop_ended()
             try:
                 await self.refresh()
                 if not self.retriever.failing:  # it may have let this time pass

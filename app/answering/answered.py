@@ -84,12 +84,13 @@ def search_answer(answer: Answer, request_id: str) -> SearchAnswer:
         report.filters = _filters(answer.search.narrowed)  # set, and therefore written
     if answer.found is None:
         return report
-    report.neighbours = _neighbours(answer.found, answer.cards, answer.view_similarities)
+    report.neighbours = _neighbours(answer.found, answer.studies.cards, answer.studies.view_similarities)
     report.warnings += _contradictions(answer, answer.found)
-    if (summary := neighbour_summary(answer.cards, answer.snapshot.searchable.usual)) is not None:
+    if (summary := neighbour_summary(answer.studies.cards, answer.snapshot.searchable.usual)) is not None:
         report.neighbour_summary = summary
     if (predictions := _predictions(answer.found, answer.snapshot.embedder)) is not None:
         report.predictions = predictions  # set, and therefore written
+    report.timing_ms = answer.timing_ms  # the studies' included
     return report
 
 
@@ -195,7 +196,7 @@ def _warning(warning: InputWarning) -> AnswerWarning:
 
 
 def _contradictions(answer: Answer, found: Found) -> list[AnswerWarning]:
-    near_K = [card.lvef_percent for card in one_of_each_patient(answer.cards)]
+    near_K = [card.lvef_percent for card in one_of_each_patient(answer.studies.cards)]
     narrowed = answer.search.narrowed
     if narrowed is not None and narrowed.filters.asked.keys() & _ABOUT_LVEF:
         near_K = []  # chosen by what they would be asked about

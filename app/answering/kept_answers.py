@@ -61,7 +61,7 @@ class KeptAnswers(Generic[Kept]):
 
         caller: the owner where it is not said.
         """
-        self._drop_ended()
+        self.drop_ended()
         name, caller = secrets.token_urlsafe(16), owner if caller is None else caller
         if n_bytes > self._max_bytes:
             return name
@@ -76,7 +76,7 @@ class KeptAnswers(Generic[Kept]):
 
     def get(self, owner: str, name: str) -> Kept:
         """Raises AnswerGone."""
-        self._drop_ended()
+        self.drop_ended()
         place = self._places.get(name)
         if place is None or not secrets.compare_digest(place.owner.encode(), owner.encode()):
             raise AnswerGone(self._lifetime_s / 60)
@@ -99,8 +99,11 @@ class KeptAnswers(Generic[Kept]):
         if not self._of_caller[place.caller]:  # callers come and go
             del self._of_caller[place.caller], self._bytes[place.caller]
 
-    def _drop_ended(self) -> None:
-        """All live equally long, so that the first to end are the first that were kept."""
+    def drop_ended(self) -> None:
+        """To be called now and then, or the last ones would stay until somebody asks.
+
+        All live equally long, so that the first to end are the first that were kept.
+        """
         now = self._now()
         while self._places and self._places[name := next(iter(self._places))].ends <= now:
             self._drop(name)

@@ -75,6 +75,11 @@ class Upload:
             digest.update(file.data)
         return digest.hexdigest()
 
+    @property
+    def is_hashed(self) -> bool:
+        """Whether `sha256` takes no time any more."""
+        return "sha256" in vars(self)
+
 
 @dataclass(frozen=True)
 class EcgFacts:
@@ -123,21 +128,35 @@ class Search:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """Everything an answer is made of. `sha256` is the upload's; `cards` are in the order of `found.ids_K`.
+class FoundStudies:
+    """Cards in the order of `found.ids_K`, and for each the cosine of the ECG with each of its views alone: empty where
+    the generation has no such vectors."""
 
-    found: None where the answer is withheld. view_similarities: for each card the cosine of the ECG with each view
-    alone; empty where the generation has no such vectors.
-    """
+    cards: Sequence[StudyCard] = ()
+    view_similarities: Sequence[NDArray[np.float32]] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Everything an answer is made of. `sha256` is the upload's; found: None where the answer is withheld."""
 
     sha256: str
     snapshot: Snapshot
     ecg: EcgFacts
     found: Found | None
-    cards: Sequence[StudyCard]
-    timing_ms: dict[str, float]
     search: Search
-    view_similarities: Sequence[NDArray[np.float32]] = ()
+    clock: Clock
+
+    @cached_property
+    def studies(self) -> FoundStudies:
+        """Fetched by who writes the answer, off the event loop: one that waits for its turn holds none of them yet."""
+        with self.clock.stage("catalogue"):
+            return FoundStudies() if self.found is None else _studies(self.found, self.snapshot)
+
+    @property
+    def timing_ms(self) -> dict[str, float]:
+        """Until now."""
+        return self.clock.timing_ms()
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,40 +200,35 @@ class Pipeline:
     batcher: Batcher[Query, Found]
 
     async def answer(self, upload: Upload, question: Question, caller: str) -> Answer:
-        clock = _Clock()
+        clock = Clock()
         query, ecg, search = await self.reading.run(lambda: self._read(upload, question, clock), caller)
         if ecg.withheld and question.withhold:
-            return Answer(upload.sha256, query.snapshot, ecg, None, (), clock.timing_ms(), search)
-        found, cards, alone = await self._find(query, clock)
-        return Answer(upload.sha256, query.snapshot, ecg, found, cards, clock.timing_ms(), search, alone)
+            return Answer(upload.sha256, query.snapshot, ecg, None, search, clock)
+        return Answer(upload.sha256, query.snapshot, ecg, await self._find(query, clock), search, clock)
 
     async def again(self, known: AnsweredEcg, question: Question) -> Answer:
         """The answer to an ECG that was answered before, beside the studies that `question` allows now.
 
         Raises EcgOfAnotherModel besides.
         """
-        clock, snapshot = _Clock(), self.retriever.current
+        clock, snapshot = Clock(), self.retriever.current
         if known.bundle_sha256 != snapshot.embedder.sha256:
             raise EcgOfAnotherModel
         search = await asyncio.to_thread(_search, snapshot, question)
         if known.verdict is None:
-            return Answer(known.sha256, snapshot, known.facts, None, (), clock.timing_ms(), search)
+            return Answer(known.sha256, snapshot, known.facts, None, search, clock)
         query = Query(snapshot, None, question.k, search.allowed, question.one_per_patient, known.verdict)
-        found, cards, alone = await self._find(query, clock)
-        return Answer(known.sha256, snapshot, known.facts, found, cards, clock.timing_ms(), search, alone)
+        return Answer(known.sha256, snapshot, known.facts, await self._find(query, clock), search, clock)
 
-    async def _find(
-        self, query: Query, clock: _Clock
-    ) -> tuple[Found, Sequence[StudyCard], Sequence[NDArray[np.float32]]]:
+    async def _find(self, query: Query, clock: Clock) -> Found:
         with clock.stage("queue"):
             found, waited_s = await self.batcher.submit(query)
         clock.set(queue=waited_s, embed=found.embed_s, search=found.search_s)
-        with clock.stage("catalogue"):
-            cards, alone = await asyncio.to_thread(_cards, found, query.snapshot)
-        return found, cards, alone
+        return found
 
-    def _read(self, upload: Upload, question: Question, clock: _Clock) -> tuple[Query, EcgFacts, Search]:
-        """Both on one thread, so that there are never more recordings in memory than threads."""
+    def _read(self, upload: Upload, question: Question, clock: Clock) -> tuple[Query, EcgFacts, Search]:
+        """All on one thread, so that there are never more recordings in memory than threads."""
+        _ = upload.sha256  # takes as long as the upload is large
         with clock.stage("read"):
             recording = self.reader.read_ecg(upload.files, question.hints)
         with clock.stage("prepare"):
@@ -275,16 +289,15 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
     return Query(snapshot, windows_WLN, question.k, search.allowed, question.one_per_patient), ecg, search
 
 
-def _cards(found: Found, snapshot: Snapshot) -> tuple[Sequence[StudyCard], Sequence[NDArray[np.float32]]]:
-    """And how similar each of their views is alone."""
+def _studies(found: Found, snapshot: Snapshot) -> FoundStudies:
     vector_D = found.verdict.embedding_D
     if not len(found.ids_K) or vector_D is None:
-        return (), ()
+        return FoundStudies()
     cards = snapshot.searchable.catalogue.cards(found.ids_K)
-    return cards, snapshot.searchable.view_similarities(cards, vector_D)
+    return FoundStudies(cards, snapshot.searchable.view_similarities(cards, vector_D))
 
 
-class _Clock:
+class Clock:
     """Milliseconds per stage, in the order of the stages, and in all."""
 
     def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:

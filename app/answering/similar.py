@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from app.answering.batcher import Batcher
 from app.answering.lane import Found, Query
@@ -15,12 +16,16 @@ from index.rows import RowSet
 
 @dataclass(frozen=True, eq=False)
 class Similar:
-    """`cards` are in the order of `found.ids_K`; the verdict in `found` is of no ECG and says nothing."""
+    """The verdict in `found` is of no ECG and says nothing."""
 
     snapshot: Snapshot
     study: StudyCard
     found: Found
-    cards: Sequence[StudyCard]
+
+    @cached_property
+    def cards(self) -> Sequence[StudyCard]:
+        """In the order of `found.ids_K`; as `Answer.studies`, fetched by who writes the answer."""
+        return self.snapshot.searchable.catalogue.cards(self.found.ids_K)
 
 
 async def similar_studies(
@@ -35,8 +40,7 @@ async def similar_studies(
         return None
     study, query = asked
     found, _ = await batcher.submit(query)
-    cards = await asyncio.to_thread(snapshot.searchable.catalogue.cards, found.ids_K)
-    return Similar(snapshot, study, found, cards)
+    return Similar(snapshot, study, found)
 
 
 def _query(snapshot: Snapshot, study_id: str, k: int, exclude_patient: bool) -> tuple[StudyCard, Query] | None:

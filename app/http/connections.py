@@ -227,6 +227,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deaf, self.headers = True, []
             raise _NoMore
         super().on_headers_complete()
+        self.flow.resume_reading()  # uvicorn pauses behind another request: nobody would hear of a caller who leaves
         self.everyone.note_use(self)
         self._heads_held[self.cycle] = self._head.cost_bytes(self.url)
         self.cycle.scope["state"]["let_in"] = partial(self._let_in, self.cycle)

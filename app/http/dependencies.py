@@ -96,6 +96,13 @@ def may_still(request: Request, service: Service, scope: Scope) -> bool:
     return key is not None and scope in key.scopes
 
 
+def require_still(request: Request, service: Service, scope: Scope) -> None:
+    """`require` again, before what a request asks for is done: its body may have taken long to come, and whoever sends
+    it may have been logged out or revoked meanwhile. Raises Unauthorised."""
+    if service.keys.enforced and not may_still(request, service, scope):
+        raise Unauthorised
+
+
 def refuse_parameters_without_effect(request: Request, *, some: bool = False) -> None:
     """Raises InvalidParameter for what would be dropped without a word, and a filter or a source with it.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,7 +16,7 @@ from starlette.requests import Request
 from app.answering.pipeline import Answer, Question, Upload
 from app.http.bodies import announced_bytes
 from app.http.connected import while_connected
-from app.http.dependencies import caller_of
+from app.http.dependencies import caller_of, require_still
 from app.http.multipart import (
     MAX_PART_HEADER_BYTES,
     WholeFormParser,
@@ -180,8 +179,9 @@ async def ask_and_write(
 
 
 async def _asked(request: Request, service: Service, upload: Upload, work: Callable[[], Awaitable[Result]]) -> Result:
-    async def noted() -> Result:
-        request.state.upload_sha256 = (await asyncio.to_thread(lambda: upload.sha256))[:12]
-        return await work()
-
-    return await while_connected(request, service.in_time(noted()))
+    require_still(request, service, "query")  # the body may have come slowly
+    try:
+        return await while_connected(request, service.in_time(work()))
+    finally:
+        if upload.is_hashed:
+            request.state.upload_sha256 = upload.sha256[:12]

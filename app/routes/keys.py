@@ -12,7 +12,8 @@ from fastapi import APIRouter, Body, Depends, Request, Response
 from app.access.key_changes import make_key, take_back
 from app.access.keys import ApiKey, list_keys, list_revoked
 from app.http.bodies import takes_at_most
-from app.http.dependencies import AdminKey, ServiceDep, caller_of, refuse_repeated_names
+from app.http.connected import while_connected
+from app.http.dependencies import AdminKey, ServiceDep, caller_of, refuse_repeated_names, require_still
 from app.http.described import refuses
 from app.http.problems import Unauthorised
 from app.operator_views import KeyList, KeyView, NewKey, NewKeyRequest
@@ -30,11 +31,12 @@ _NOT_CHANGED = ("keys_read_only", "no_keys_file")
 
 
 @router.get("", responses={200: {"model": KeyList}})
-async def show_keys(service: ServiceDep) -> Response:
+async def show_keys(request: Request, service: ServiceDep) -> Response:
     """Every key and the last hundred that were revoked; never a key, nor its hash."""
-    # There may be a thousand: not on the event loop.
-    content = await asyncio.to_thread(lambda: key_list(service).model_dump_json(exclude_none=True))
-    return Response(content, media_type="application/json")
+    caller = caller_of(request)
+    with service.operating.enter(caller, 0):  # there may be a thousand
+        written = service.write(lambda: key_list(service).model_dump_json(exclude_none=True), caller)
+        return Response(await while_connected(request, written), media_type="application/json")
 
 
 def key_list(service: Service) -> KeyList:
@@ -93,8 +95,6 @@ async def _changed(change: Callable[[], Result]) -> Result:
 
 
 def _asking(request: Request, service: Service) -> ApiKey | None:
-    """The key with all its scopes, also behind a session; None without keys."""
-    key = service.keys.glance(caller_of(request))
-    if service.keys.enforced and key is None:  # revoked in this moment
-        raise Unauthorised
-    return key
+    """The key with all its scopes, also behind a session; None without keys. Raises as `require_still`."""
+    require_still(request, service, "admin")
+    return service.keys.glance(caller_of(request))

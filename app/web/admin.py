@@ -22,7 +22,7 @@ from app.access.forms_sent import TOKEN_LETTERS
 from app.access.keys import SCOPES, ApiKey
 from app.http.bodies import takes_at_most
 from app.http.connected import while_connected
-from app.http.dependencies import SAFE_METHODS, ServiceDep, caller_of, require_admin_page
+from app.http.dependencies import SAFE_METHODS, ServiceDep, caller_of, require_admin_page, require_still
 from app.http.problems import (
     EXPECTED,
     BadUpload,
@@ -67,18 +67,18 @@ def _operators(show: Shown) -> Shown:
     async def shown(request: Request, service: Service, **given: Any) -> Response:
         try:
             require_admin_page(request, service)  # what another site's page sends is refused here, with no page at all
+            with service.operating.enter(caller_of(request), 0):
+                try:
+                    return await show(request=request, service=service, **given)
+                except (TookTooLong, Unauthorised):  # the page itself did, or is no longer theirs
+                    raise
+                except EXPECTED as error:
+                    return await _page(request, service, problem=noted_problem(request, error))
         except Unauthorised as problem:
             said = None if request.method in SAFE_METHODS else _SESSION_ENDED
             if given.get("logged_in"):
                 said = NO_COOKIE
             return HTMLResponse(render("admin_login.html", problem=said), problem.status_code, problem.headers)
-        with service.operating.enter(caller_of(request), 0):
-            try:
-                return await show(request=request, service=service, **given)
-            except TookTooLong:  # the page itself did
-                raise
-            except EXPECTED as error:
-                return await _page(request, service, problem=noted_problem(request, error))
 
     return shown
 
@@ -96,6 +96,7 @@ async def show_admin(request: Request, service: ServiceDep, logged_in: bool = Fa
 async def start_rebuild(request: Request, service: ServiceDep) -> Response:
     """Start a rebuild from the source that was chosen."""
     source = dict(await form_fields(request, 1)).get("source")
+    require_still(request, service, "admin")
     await rebuild_index(service, Response(), RebuildRequest(source=(source or "")[:100]))
     return _back_to("rebuild")
 
@@ -114,6 +115,7 @@ async def cancel_rebuild(request: Request, service: ServiceDep, job_id: str) -> 
 async def make_key(request: Request, service: ServiceDep) -> Response:
     """A new key, shown in this answer alone. The same form makes no second one, as when the answer is reloaded."""
     fields = await form_fields(request, _MOST_FIELDS)
+    require_still(request, service, "admin")
     once = dict(fields).get("once", "")
     if not {name for name, _ in fields} <= {"name", "scope", "days", "once"} or len(once) != TOKEN_LETTERS:
         raise BadUpload("bad_form", "The form for a key holds `name`, `scope`, `days` and `once` and nothing else.")
@@ -131,6 +133,8 @@ async def make_key(request: Request, service: ServiceDep) -> Response:
             {**rule, "loc": ("body", *rule["loc"])} for rule in error.errors(include_url=False, include_input=False)
         ]
         return await _page(request, service, problem=problem_of_validation(rules), filled=filled)
+    except Unauthorised:
+        raise
     except EXPECTED as error:
         return await _page(request, service, problem=noted_problem(request, error), filled=filled)
     return await _page(request, service, new_key=made, status=HTTPStatus.CREATED)

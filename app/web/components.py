@@ -5,7 +5,6 @@ It shows the pages' own templates with invented values, so that what is looked a
 
 from __future__ import annotations
 
-import asyncio
 from functools import cache
 from typing import Any
 
@@ -19,7 +18,7 @@ from app.schemas import DEFAULT_K, MAX_K
 from app.web import render
 from app.web.answers import samples_json
 from app.web.drawn import Drawing, switches
-from app.web.shown import page
+from app.web.shown import drawn_for, page
 from inputs.records import STANDARD_LEADS, InputWarning
 from outputs.ecg_svg import ecg_svg
 from outputs.lvef_svg import lvef_svg
@@ -48,7 +47,8 @@ _COLOURS = (
 @page(*Drawing.NAMES)
 async def show_components(request: Request, service: ServiceDep) -> Response:
     """All of them."""
-    return HTMLResponse(await asyncio.to_thread(_written, Drawing.of(request.query_params)))
+    drawing = Drawing.of(request.query_params)
+    return HTMLResponse(await drawn_for(request, service, lambda: _written(drawing)))
 
 
 @router.get(f"{UI_PAGE}/samples")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,8 +12,8 @@ from fastapi import Request
 
 from app.answering.answered import search_answer
 from app.answering.pipeline import Answer, AnsweredEcg, Question
-from app.http.dependencies import caller_of, may_still
-from app.http.problems import Problem, Unauthorised
+from app.http.dependencies import caller_of, require_still
+from app.http.problems import Problem
 from app.service import Service
 from outputs.report import SearchAnswer
 
@@ -68,7 +67,7 @@ def in_words(problem: Problem) -> Problem:
 
 async def keep(service: Service, request: Request, owner: str, answer: Answer, question: Question) -> str:
     """The name that it is kept by."""
-    written = await asyncio.to_thread(_written, answer, request.state.request_id)
+    written = await service.write(lambda: _written(answer, request.state.request_id), caller_of(request))
     return _kept(service, request, owner, KeptAnswer(AnsweredEcg.of(answer), question, written, datetime.now(UTC)))
 
 
@@ -79,8 +78,7 @@ def keep_upload(service: Service, request: Request, owner: str, upload: KeptUplo
 
 def _kept(service: Service, request: Request, owner: str, what: KeptAnswer | KeptUpload) -> str:
     """Raises Unauthorised where the log-in has ended meanwhile: nobody could ask for it any more."""
-    if service.keys.enforced and not may_still(request, service, "query"):
-        raise Unauthorised
+    require_still(request, service, "query")
     return service.kept.keep(owner, what, what.n_bytes, caller_of(request))
 
 
