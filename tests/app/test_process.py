@@ -31,11 +31,12 @@ from models.probes import Calibration, LvefProbe, Probes, ShdProbe
 from models.towers import EcgTower
 
 SERVE = """
-import json, sys
+import gc, json, sys
 from app.main import serve
 from app.settings import Settings
 serve(Settings())
-print(json.dumps(sorted(sys.modules)))
+left = gc.get_freeze_count(), len(gc.get_objects())
+print(json.dumps({"modules": sorted(sys.modules), "frozen": left[0], "not_frozen": left[1]}))
 """
 ONLY_IN_THE_READING_CHILD = {"pandas", "pyarrow", "sklearn", "wfdb", "pydicom", "av", "cv2", "simplejpeg", "matplotlib"}
 
@@ -214,8 +215,10 @@ def test_sigterm_answers_what_was_accepted_and_exits_with_0(folder, tmp_path, ec
         server.stop()
     assert statuses == [200] * 8
     assert server.process.returncode == 0
-    loaded = {name.split(".")[0] for name in json.loads(output.splitlines()[-1])}
+    left = json.loads(output.splitlines()[-1])
+    loaded = {name.split(".")[0] for name in left["modules"]}
     assert not loaded & ONLY_IN_THE_READING_CHILD
+    assert left["frozen"] > 2 * left["not_frozen"], "models and libraries are no garbage to look for between answers"
 
 
 def test_the_second_signal_ends_at_once_and_no_log_holds_a_path(folder, tmp_path):

@@ -64,6 +64,12 @@ def test_it_ends_when_its_time_is_over_however_often_it_was_looked_at(kept, cloc
     assert there(kept, "me", [second]) == []
 
 
+def test_it_leaves_memory_when_its_time_is_over_though_nobody_asks(start_app, wait_until):
+    with start_app(kept_answers_minutes=0.005) as running:
+        assert running.client.post("/", files={"files": b"1"}).status_code == 303
+        wait_until(lambda: not running.service.kept._places)
+
+
 def test_an_owner_displaces_its_own_and_takes_three_quarters_at_most(kept):
     others = kept.keep("you", "yours", 25)
     mine = [kept.keep("me", number, 25) for number in range(5)]

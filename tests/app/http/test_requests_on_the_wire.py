@@ -166,18 +166,22 @@ def test_no_body_is_taken_in_behind_a_request_that_is_still_in_work(start_app, w
             assert answers(connection) == [200]
 
 
-def test_who_leaves_with_more_requests_waiting_is_noticed(start_app, wait_until):
-    with start_app() as running:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_who_leaves_with_more_requests_waiting_is_noticed(start_app, wait_until, at_once):
+    with start_app(answer_timeout_s=60) as running:
         running.bundle.go_on.clear()
         held = running.client.base_url
         with socket.create_connection((held.host, held.port), timeout=10) as first:
             first.sendall(UPLOAD)
             wait_until(lambda: running.bundle.batches)
             leaving = socket.create_connection((held.host, held.port), timeout=10)
-            leaving.sendall(UPLOAD + ASK)
+            leaving.sendall(UPLOAD + ASK if at_once else UPLOAD)
             wait_until(lambda: running.service.batcher.waiting == 1)
+            if not at_once:
+                leaving.sendall(ASK)
+                time.sleep(0.05)
             leaving.close()
-            wait_until(lambda: running.service.batcher.waiting == 0)
+            wait_until(lambda: running.service.batcher.waiting == 0, 5)  # the connection's own limits take longer
             running.bundle.go_on.set()
 
 

@@ -71,6 +71,38 @@ def test_who_asks_for_many_documents_waits_for_its_turn_and_others_do_not(runnin
         assert sorted(one.result().status_code for one in asked) == [200] * 6 + [429] * 4
 
 
+def test_the_page_of_components_waits_for_its_turn_like_any_other(start_app, drawing, monkeypatch, wait_until):
+    monkeypatch.setattr("app.web.components._written", drawing.pdf)
+    with start_app(ui_page=True, queue_size=4) as running, ThreadPoolExecutor(6) as threads:
+        asked = [threads.submit(httpx.get, f"{running.client.base_url}/ui", timeout=20) for _ in range(6)]
+        wait_until(lambda: sum(one.done() for one in asked) == 3)
+        assert drawing.begun == 1
+        drawing.go_on.set()
+        assert sorted(one.result().status_code for one in asked) == [200] * 3 + [429] * 3
+
+
+def test_an_answer_that_waits_to_be_written_holds_no_studies(start_app, monkeypatch, wait_until):
+    with start_app() as running, ThreadPoolExecutor(4) as threads:
+        go_on, fetched = threading.Event(), []
+        catalogue = type(running.service.retriever.current.searchable.catalogue)
+        of_class = catalogue.cards
+
+        def cards(self, rows):
+            fetched.append(len(rows))
+            assert go_on.wait(20)
+            return of_class(self, rows)
+
+        monkeypatch.setattr(catalogue, "cards", cards)
+        ask = f"{running.client.base_url}/v1/search"
+        asked = [threads.submit(httpx.post, ask, files={"files": b"1"}, timeout=20) for _ in range(2)]
+        similar = f"{running.client.base_url}/v1/studies/g0-s1/similar"
+        asked += [threads.submit(httpx.get, similar, timeout=20) for _ in range(2)]
+        wait_until(lambda: running.service.writing.waiting == 3)
+        assert len(fetched) == 1, "of one caller one answer is written at a time"
+        go_on.set()
+        assert [one.result().status_code for one in asked] == [200] * 4
+
+
 def test_nothing_is_made_for_who_has_left(running, keys, drawing, wait_until):
     address = f"{kept_answer(running, keys['one'])}.pdf"
     address, key = f"{running.client.base_url}{address}", {"X-API-Key": keys["one"]}
