@@ -123,9 +123,10 @@ def list_keys(file: Path) -> tuple[ApiKey, ...]:
     return _read(file).keys
 
 
-def list_revoked(file: Path) -> tuple[RevokedKey, ...]:
-    """The last KEPT_REVOKED keys that were taken back, the oldest first. KeysUnusable as for `list_keys`."""
-    return _read(file).revoked
+def list_all(file: Path) -> tuple[tuple[ApiKey, ...], tuple[RevokedKey, ...]]:
+    """And the last KEPT_REVOKED keys that were taken back, the oldest first. KeysUnusable as for `list_keys`."""
+    found = _read(file)
+    return found.keys, found.revoked
 
 
 def _read(file: Path) -> _KeysFile:

@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Body, Depends, Request, Response
 
 from app.access.key_changes import make_key, take_back
-from app.access.keys import ApiKey, list_keys, list_revoked
+from app.access.keys import ApiKey, list_all
 from app.http.bodies import takes_at_most
 from app.http.connected import while_connected
 from app.http.dependencies import AdminKey, ServiceDep, caller_of, refuse_repeated_names, require_still
@@ -43,7 +43,7 @@ def key_list(service: Service) -> KeyList:
     """Reads the disk. Raises KeysUnusable."""
     if (file := service.settings.keys_file) is None:
         return KeyList(enforced=False, keys=[])
-    keys, revoked = list_keys(file), list_revoked(file)
+    keys, revoked = list_all(file)
     views = [KeyView.of(key, last_used=service.keys.last_used(key.id)) for key in keys]
     return KeyList(enforced=True, keys=views + [KeyView.of(key) for key in reversed(revoked)])
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.access import keys
 from app.access.key_changes import make_key, take_back
-from app.access.keys import KeyRing, create_key, list_keys, list_revoked
+from app.access.keys import KeyRing, create_key, list_all, list_keys
 from app.refusals import KeyChangeRefused, KeysUnusable, KeyUnknown, NoSpace
 
 
@@ -37,7 +37,7 @@ def test_a_key_gives_no_scope_that_it_lacks(file, admin):
 def test_a_revoked_key_is_remembered_without_its_hash_and_never_let_in(file, admin):
     made, secret = make_key(file, by=admin, scopes=["admin"], name="b", expires_in_days=None)
     gone = take_back(file, made.id, by=admin)
-    assert list_revoked(file) == (gone,)
+    assert list_all(file)[1] == (gone,)
     assert gone.revoked >= made.created
     assert made.sha256 not in file.read_text()
     assert KeyRing(file).find(secret) is None
@@ -62,7 +62,7 @@ def test_so_many_are_remembered_and_so_many_made(file, admin, monkeypatch):
         take_back(file, key_id, by=admin)
     ids.append(make_key(file, by=admin, scopes=["admin"], name="c", expires_in_days=None)[0].id)
     take_back(file, ids[-1], by=admin)
-    assert [key.id for key in list_revoked(file)] == ids[1:]
+    assert [key.id for key in list_all(file)[1]] == ids[1:]
 
 
 def test_a_key_does_not_revoke_itself(file, admin):

@@ -40,7 +40,9 @@ def begun(running, path, body, headers):
     """A connection on which all of a request but its last byte was sent."""
     url = running.client.base_url
     connection = socket.create_connection((url.host, url.port), timeout=20)
-    head = f"POST {path} HTTP/1.1\r\nHost: {url.host}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {url.host}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+    )
     connection.sendall(head.encode() + body[:-1])
     return connection
 
