@@ -1,4 +1,4 @@
-"""Who is logged out or revoked while the body of a request still comes has asked for nothing: nothing is done, or told."""
+"""Who is logged out or revoked while the body of a request still comes has asked for nothing: nothing is done."""
 
 from __future__ import annotations
 
