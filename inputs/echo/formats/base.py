@@ -85,7 +85,8 @@ def sane_rate_hz(rate_hz: float, every: int) -> float | None:
 def even_rate_hz(steps_s: NDArray[np.float64]) -> float:
     """Frames per second by the times between frames; 0 where no one rate holds for them, and where there are none.
 
-    The mean of those that are no gaps: times are rounded to what a file counts in.
+    The mean of those that are no gaps: times are rounded to what a file counts in. A short step follows a late frame,
+    whose step was too long, and makes up for it.
     """
     if len(steps_s) == 0 or not steps_s.min() > 0:
         return 0.0
@@ -93,4 +94,4 @@ def even_rate_hz(steps_s: NDArray[np.float64]) -> float:
     ratios = np.maximum(steps_s / middle_s, middle_s / steps_s)
     if ratios.max() > _MAX_UNEVEN or (ratios > _UNEVEN).mean() > _MAX_UNEVEN_SHARE:
         return 0.0
-    return float(1 / steps_s[ratios <= _UNEVEN].mean())
+    return float(1 / steps_s[steps_s <= _UNEVEN * middle_s].mean())
