@@ -96,11 +96,13 @@ def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
     if syntax.decoder == "video":
         return _read_video(opened, pixels, syntax, layout, max_frames, every)
 
+    frames_THWC = None
     try:
         frames_THWC = _pictures(opened, pixels, syntax, layout, max_frames, every)
     except MoreBits:
         if layout.allocated != 8:  # of 16 nothing tells how many are used
             raise
+    if frames_THWC is None:  # the error, which holds the frames so far, is gone
         whole = replace(layout, stored=8, high_bit=7)
         frames_THWC = _pictures(opened, pixels, syntax, whole, max_frames, every)
     return _clip(frames_THWC, frame_rate_hz(header), every, header)
