@@ -35,7 +35,6 @@ _VIDEO_SUFFIXES = frozenset(
             "wmv",
             "asf",
             "flv",
-            "swf",
             "ogv",
             "rm",
             "rmvb",
@@ -146,7 +145,7 @@ def _is_meant(path: Path) -> bool:
         return True
     suffix = path.suffix.lower()
     if suffix in _VIDEO_SUFFIXES or suffix == "":
-        return not lies_beside_clips(start)
+        return not lies_beside_clips(start) and (suffix == "" or start != b"")
     return suffix in SUFFIXES
 
 

@@ -42,10 +42,14 @@ class EchoFormat:
     read: Callable[[BoundedReader, int | None, int], EchoClip]
 
 
+def still_image() -> UnreadableFile:
+    return UnreadableFile("still_image", "This is a still image, not a clip.", hint="Send a cine loop.")
+
+
 def frames_to_read(n_frames: int, rows: int, columns: int, max_frames: int | None) -> int:
     """How many frames to decode. Raises UnreadableFile when there is no clip in the file, or far too much of one."""
     if n_frames < 2:
-        raise UnreadableFile("still_image", "This is a still image, not a clip.", hint="Send a cine loop.")
+        raise still_image()
     if n_frames > MAX_FRAMES:
         raise UnreadableFile("too_many_frames", f"The clip says it has more than {MAX_FRAMES} frames.")
     if not (0 < rows <= MAX_SIDE_PX and 0 < columns <= MAX_SIDE_PX):

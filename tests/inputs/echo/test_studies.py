@@ -206,8 +206,10 @@ def test_a_video_that_its_first_bytes_do_not_tell_is_named_by_its_ending(tmp_pat
     clip(tmp_path / "a.dcm", "1.2.3")
     (tmp_path / "b.MTS").write_bytes(bytes(200))
     (tmp_path / "c.ts").write_text("export const viewer = 1\n")
+    for name in ("d.ts", "e.mpg"):
+        (tmp_path / name).write_bytes(b"")
     assert named(studies_in(tmp_path), tmp_path) == [["a.dcm", "b.MTS"]]
-    assert [path.name for path in passed_over(tmp_path)] == ["c.ts"]
+    assert [path.name for path in passed_over(tmp_path)] == ["c.ts", "d.ts", "e.mpg"]
 
 
 def test_a_file_that_is_no_clip_makes_no_study_and_changes_no_name(tmp_path: Path):
