@@ -28,6 +28,11 @@ _TRIES = ((160, 30, 1), (160, 15, 1), (160, 15, 2), (112, 15, 2), (80, 5, 4), (4
 _EFFORT = 2
 """Of WebP's 0 to 6: a fifth smaller than with none; with 4 it takes twice as long and is a tenth smaller still."""
 
+_KEY_FRAMES = (2, 3)
+"""A whole frame comes after so many, at least and at most: in others a block stays that differs little from the frame
+before, and slow or dim motion never adds up. Of 39 made clips 0.69 of the motion is kept, with (4, 5) 0.61 in 6 % less,
+with none 0.48 in 14 % less."""
+
 
 def cine_webp(small: EchoClip) -> bytes:
     """What `inputs.echo.prepare.small_clip` gave, as a looping WebP of at most MAX_CINE_BYTES and LONGEST_S.
@@ -61,8 +66,8 @@ def _encoded(frames_THWC: NDArray[np.uint8], side: int, quality: int, frame_s: f
         loop=0,
         quality=quality,
         method=_EFFORT,
-        kmin=0,
-        kmax=0,  # no key frames but the first: nobody seeks, and each would be compressed a second time
+        kmin=_KEY_FRAMES[0],
+        kmax=_KEY_FRAMES[1],
     )
     return file.getvalue()
 

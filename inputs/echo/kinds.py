@@ -36,7 +36,9 @@ _KINDS = (
     _kind(rb"\x1a\x45\xdf\xa3", "a Matroska or WebM video", _CONVERT),
     _kind(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media video", _CONVERT),
     _kind(rb"\x00\x00\x01[\xb0\xb3\xba]", "an MPEG video", _CONVERT),
-    _kind(rb"(.{4})?\x47(\x40[\x00\x11]|\x1f\xff|[\x41-\x5f][^ -~])[\x10-\x3f]", "an MPEG transport stream", _CONVERT),
+    _kind(
+        rb"(.{4})?\x47(\x40[\x00\x11]|\x1f\xff|[\x41-\x5f][^ -~\t-\r])[\x10-\x3f]", "an MPEG transport stream", _CONVERT
+    ),
     _kind(rb"FLV\x01", "a Flash video", _CONVERT),
     _kind(rb"OggS", "an Ogg file", _CONVERT),
     _kind(rb"\xff\xd8\xff", "a JPEG image", _LOOP),
@@ -56,7 +58,7 @@ _KINDS = (
     _kind(rb"DKIF\x00\x00", "an IVF video", _CONVERT),
     _kind(rb"\.RMF", "a RealMedia video", _CONVERT),
     _kind(rb"nut/multimedia container", "a NUT video", _CONVERT),
-    _kind(rb"[FCZ]WS[\x01-\x40]", "a Flash file", _CONVERT),
+    _kind(rb"[FCZ]WS[\x01-\x40].{3}\x00", "a Flash file", _LOOP),
     _kind(rb"\x1f\x07\x00", "a DV video", _CONVERT),
     _kind(rb"(\r?\n)?--[^\r\n]{1,70}\r?\n(?i:content-type: *image/jpeg)", "a Motion JPEG stream", _CONVERT),
     _kind(rb"YUV4MPEG2 ", "a YUV4MPEG2 video", _CONVERT),
@@ -136,6 +138,7 @@ _OVER_TIME = {2: ("m_mode", "an M-mode"), 3: ("spectral_doppler", "a spectral Do
 """By RegionSpatialFormat (PS3.3 C.8.5.5.1.1); 1 is two-dimensional, 4 a waveform, 5 graphics."""
 _BESIDE = (4, 5)
 
+_UNKNOWN, _BLANKS = "\N{REPLACEMENT CHARACTER}", "\t\r\n\f\xa0\ufeff"
 
 NO_CLIPS = frozenset({"not_ultrasound", "still_image", *(code for code, _ in _OVER_TIME.values())})
 """Codes of refusals of what lies beside clips in a study, and was never one."""
@@ -173,13 +176,16 @@ def _is_beside_clips(kind: _Kind) -> bool:
 
 
 def _is_text(start: bytes) -> bool:
-    """As far as its first bytes show, the last of which may be a part of a letter."""
-    text = start.decode("utf-8", "replace").rstrip("\N{REPLACEMENT CHARACTER}")
-    return (
-        bool(text)
-        and "\N{REPLACEMENT CHARACTER}" not in text
-        and all(letter.isprintable() or letter in "\t\r\n\f\ufeff" for letter in text)
-    )
+    """As far as its first bytes show, the last of which may be a part of a letter: in UTF-8, in UTF-16 with its mark,
+    or, where most letters are plain ones, in Latin-1 as Windows has it."""
+    encodings = ["utf-16"] if start.startswith((b"\xff\xfe", b"\xfe\xff")) else ["utf-8"]
+    if 2 * sum(byte < 128 for byte in start) > len(start):
+        encodings.append("cp1252")
+    return any(_is_printed(start.decode(encoding, "replace").rstrip(_UNKNOWN)) for encoding in encodings)
+
+
+def _is_printed(text: str) -> bool:
+    return bool(text) and _UNKNOWN not in text and all(letter.isprintable() or letter in _BLANKS for letter in text)
 
 
 def not_ultrasound(sop_class: str, modality: str = "") -> UnreadableFile:

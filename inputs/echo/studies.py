@@ -35,7 +35,6 @@ _VIDEO_SUFFIXES = frozenset(
             "wmv",
             "asf",
             "flv",
-            "swf",
             "ogv",
             "rm",
             "rmvb",
@@ -52,11 +51,13 @@ _LISTING = "DICOMDIR"
 _STUDY_UID = (0x0020, 0x000D)
 _META_GROUP = 0x0002
 _ITEM, _ENDS = (0xFFFE, 0xE000), ((0xFFFE, 0xE00D), (0xFFFE, 0xE0DD))
+_PIXEL_GROUP = 0x7FE0
 _TO_THE_END = 0xFFFFFFFF
 _LONG_VRS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 _MAX_ELEMENTS = 50_000
 """More than are read of a DICOM file."""
 _MAX_UID_BYTES = 64
+_AT_ONCE = 2**20
 _UNSURE = "?"
 """In place of a StudyInstanceUID, which no such letter is in: the clip is a study of its own."""
 
@@ -78,10 +79,10 @@ def studies_in(folder: Path) -> list[StudyFiles]:
     """The studies of a folder, in order of their first files; one, without files, where it has no clips.
 
     DICOM files with the same StudyInstanceUID are a study, and other clips those that lie in one folder with them, or
-    without any. One whose elements do not follow each other as they should is a study of its own: it might be put with
-    another patient's. The name says nothing of the UID. A file that is no clip makes no study: it goes with the one
-    that lies beside it, else with the first, to be named as skipped. Links are not followed. Raises UnreadableFile
-    where the tree is too large or too deep.
+    without any. One in such disorder that it may have another is a study of its own: it might be put with another
+    patient's. The name says nothing of the UID. A file that is no clip makes no study: it goes with the one that lies
+    beside it, else with the first, to be named as skipped. Links are not followed. Raises UnreadableFile where the tree
+    is too large or too deep.
     """
     uid_of = {path: _study_uid(path) for path in sorted(filter(_is_meant, _files(folder)))}
     uids_in: dict[Path, set[str]] = {}
@@ -144,7 +145,7 @@ def _is_meant(path: Path) -> bool:
         return True
     suffix = path.suffix.lower()
     if suffix in _VIDEO_SUFFIXES or suffix == "":
-        return not lies_beside_clips(start)
+        return not lies_beside_clips(start) and (suffix == "" or start != b"")
     return suffix in SUFFIXES
 
 
@@ -164,19 +165,25 @@ def _study_uid(path: Path) -> str | None:
             return _UNSURE
 
 
-def _top_level_uid(file: BoundedReader, at: int) -> str:
+def _top_level_uid(file: BoundedReader, at: int) -> str | None:
     """The value of StudyInstanceUID that belongs to the object itself, and to none that a sequence refers to.
+
+    Empty where a clip has none, and None where the file ends before its pixels, or has only zeros from there on.
 
     Elements are passed over by their lengths; into what is as long as its end marks say, each is stepped, one level
     deeper. Where the first element behind the file meta information has no VR, none has: a length may look like one.
-    Raises struct.error where the file ends before, and _Disorder where an end mark ends nothing that is open, or
-    elements do not rise: who reads the clip may then find another value.
+    Where elements do not rise all of them are looked at, for those that belong to a sequence would not either. Raises
+    struct.error where the file ends within one, and _Disorder where an end mark ends nothing that is open, or there
+    are two values or, in disorder, none: who reads the clip may then find another.
     """
     opened: list[tuple[int, int]] = []
     last, order, has_vrs = (0, 0), "<", None
+    uid, rises = None, True
     for _ in range(_MAX_ELEMENTS):
         file.seek(at)
         head = file.read(12)
+        if not (opened or head.strip(b"\0")) and _is_blank(file, at):
+            return None
         if not (opened or head.startswith(b"\x02\0")):  # what follows the file meta information may be big endian
             order = ">" if head[:1] == b"\0" and head[1:2] != b"\0" else "<"
         group, element = struct.unpack_from(f"{order}HH", head)
@@ -198,17 +205,31 @@ def _top_level_uid(file: BoundedReader, at: int) -> str:
                 raise _Disorder
             continue
         if not opened:
-            if tag <= last or group == _ITEM[0]:
+            if group == _ITEM[0]:
                 raise _Disorder
-            if tag > _STUDY_UID:
-                return ""
+            rises = rises and (tag > last or group == _META_GROUP == last[0])
             last = tag
             if tag == _STUDY_UID and length != _TO_THE_END:
                 file.seek(value_at)
-                return file.read(min(length, _MAX_UID_BYTES)).decode("ascii", "ignore").strip("\0 ")
+                value = file.read(min(length, _MAX_UID_BYTES)).decode("ascii", "ignore").strip("\0 ")
+                if uid not in (None, value):
+                    raise _Disorder
+                uid = value
+            if rises and tag >= _STUDY_UID:
+                return uid or ""
+            if group >= _PIXEL_GROUP:
+                break
         if length == _TO_THE_END:
             opened.append(tag)
-    raise _Disorder
+    if uid is None:
+        raise _Disorder
+    return uid
+
+
+def _is_blank(file: BoundedReader, at: int) -> bool:
+    """Whether the file ends there, or has nothing but zeros."""
+    file.seek(at)
+    return at <= file.size and not any(chunk.strip(b"\0") for chunk in iter(lambda: file.read(_AT_ONCE), b""))
 
 
 class _Disorder(Exception):

@@ -42,10 +42,14 @@ class EchoFormat:
     read: Callable[[BoundedReader, int | None, int], EchoClip]
 
 
+def still_image() -> UnreadableFile:
+    return UnreadableFile("still_image", "This is a still image, not a clip.", hint="Send a cine loop.")
+
+
 def frames_to_read(n_frames: int, rows: int, columns: int, max_frames: int | None) -> int:
     """How many frames to decode. Raises UnreadableFile when there is no clip in the file, or far too much of one."""
     if n_frames < 2:
-        raise UnreadableFile("still_image", "This is a still image, not a clip.", hint="Send a cine loop.")
+        raise still_image()
     if n_frames > MAX_FRAMES:
         raise UnreadableFile("too_many_frames", f"The clip says it has more than {MAX_FRAMES} frames.")
     if not (0 < rows <= MAX_SIDE_PX and 0 < columns <= MAX_SIDE_PX):
@@ -85,7 +89,8 @@ def sane_rate_hz(rate_hz: float, every: int) -> float | None:
 def even_rate_hz(steps_s: NDArray[np.float64]) -> float:
     """Frames per second by the times between frames; 0 where no one rate holds for them, and where there are none.
 
-    The mean of those that are no gaps: times are rounded to what a file counts in.
+    The mean of those that are no gaps: times are rounded to what a file counts in. A short step follows a late frame,
+    whose step was too long, and makes up for it.
     """
     if len(steps_s) == 0 or not steps_s.min() > 0:
         return 0.0
@@ -93,4 +98,4 @@ def even_rate_hz(steps_s: NDArray[np.float64]) -> float:
     ratios = np.maximum(steps_s / middle_s, middle_s / steps_s)
     if ratios.max() > _MAX_UNEVEN or (ratios > _UNEVEN).mean() > _MAX_UNEVEN_SHARE:
         return 0.0
-    return float(1 / steps_s[ratios <= _UNEVEN].mean())
+    return float(1 / steps_s[steps_s <= _UNEVEN * middle_s].mean())

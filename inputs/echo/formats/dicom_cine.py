@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from inputs.echo.formats.base import EchoFormat, frames_to_read
+from inputs.echo.formats.base import EchoFormat, frames_to_read, still_image
 from inputs.echo.formats.dicom_codestreams import read_codestream
 from inputs.echo.formats.dicom_colours import Colours, Samples
 from inputs.echo.formats.dicom_decoders import MoreBits, Pictures, is_run_lengths
@@ -53,7 +53,8 @@ from inputs.opened import BoundedReader
 from inputs.records import EchoClip
 
 _ULTRASOUND = frozenset(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("3.1", "3", "6.1", "6"))
-_SECONDARY_CAPTURE = frozenset(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("7", "7.2", "7.3", "7.4"))
+_CAPTURED_FRAME = "1.2.840.10008.5.1.4.1.1.7"
+_SECONDARY_CAPTURE = frozenset((_CAPTURED_FRAME, *(f"{_CAPTURED_FRAME}.{n}" for n in (2, 3, 4))))
 _BARE_START = re.compile(rb"\x08\x00[\x00-\x3f]\x00(?:[A-Z]{2}|..\0\0)", re.DOTALL)
 _JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
 Decode = Callable[[int, NDArray[np.uint8]], Samples]
@@ -83,8 +84,18 @@ def read_dicom_cine(file: BoundedReader, max_frames: int | None, every: int) -> 
 
 def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
     opened = open_header(file)
+    sop_class = _ultrasound_class(opened.dataset)
+    try:
+        return _read_frames(opened, max_frames, every)
+    except UnreadableFile:
+        frames = opened.dataset.get("NumberOfFrames") or (1 if sop_class == _CAPTURED_FRAME else 2)
+        if sop_class in _SECONDARY_CAPTURE and frames == 1:  # whatever its pixels are
+            raise still_image() from None
+        raise
+
+
+def _read_frames(opened: OpenedHeader, max_frames: int | None, every: int) -> EchoClip:
     header = opened.dataset
-    _check_is_ultrasound(header)
     if "Rows" not in header and _mentions_pixels(opened):
         raise damaged()
     layout = pixel_layout(header)
@@ -96,11 +107,13 @@ def _read(file: BoundedReader, max_frames: int | None, every: int) -> EchoClip:
     if syntax.decoder == "video":
         return _read_video(opened, pixels, syntax, layout, max_frames, every)
 
+    frames_THWC = None
     try:
         frames_THWC = _pictures(opened, pixels, syntax, layout, max_frames, every)
     except MoreBits:
         if layout.allocated != 8:  # of 16 nothing tells how many are used
             raise
+    if frames_THWC is None:  # the error, which holds the frames so far, is gone
         whole = replace(layout, stored=8, high_bit=7)
         frames_THWC = _pictures(opened, pixels, syntax, whole, max_frames, every)
     return _clip(frames_THWC, frame_rate_hz(header), every, header)
@@ -135,7 +148,8 @@ def _clip(frames_THWC: NDArray[np.uint8], rate_hz: float | None, every: int, hea
     return EchoClip(frames_THWC, held_hz, "dicom", frame_step=every, regions=regions)
 
 
-def _check_is_ultrasound(header: Dataset) -> None:
+def _ultrasound_class(header: Dataset) -> str:
+    """Raises UnreadableFile where it is no ultrasound, or not in two dimensions."""
     sop_class = str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or "")
     modality = str(header.get("Modality") or "").strip().upper()
     captured = sop_class in _SECONDARY_CAPTURE and modality == "US"
@@ -146,6 +160,7 @@ def _check_is_ultrasound(header: Dataset) -> None:
     refusal = not_two_dimensional(tuple(number if isinstance(number, int) else 0 for number in formats))
     if refusal is not None:
         raise refusal
+    return sop_class
 
 
 def _syntax_by_frames(opened: OpenedHeader, pixels: PixelData, said: Syntax | None, layout: PixelLayout) -> Syntax:

@@ -37,6 +37,10 @@ _END = b"\xff\xd9"
 _RLE_TABLE = struct.Struct("<16L")
 _DAMAGED = ("Corrupt JPEG data", "Premature end", "Inconsistent progression")
 
+_CLEARLY_MORE, _STRAY_SHARE = 1.25, 0.001
+"""Lossy compression makes white text and its edges larger than the largest sample, but seldom by a quarter. Where a
+thousandth of a frame is larger still the header is wrong, since white text alone is more than that; less is damage."""
+
 
 class MoreBits(UnreadableFile):
     """Samples are larger than the header leaves room for."""
@@ -144,14 +148,18 @@ def is_run_lengths(picture: bytes) -> bool:
 def stored_bits(values_HWS: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
     """Of words as they lie in the file the bits that belong to the sample: above and below may lie overlays.
 
-    Raises MoreBits where others are set above, and the header says of no overlay that it lies there.
+    Unless the header says of an overlay that it lies above, what is larger becomes the largest. Raises MoreBits where
+    too much is too large.
     """
-    if not layout.overlaid and layout.high_bit + 1 < layout.allocated and (values_HWS >> (layout.high_bit + 1)).any():
-        raise MoreBits(
-            "pixel_bits",
-            f"The header says that pixels have {layout.stored} bits for a sample, and they have more.",
-            hint=EXPORT,
-        )
+    most = (2 << layout.high_bit) - 1
+    if not layout.overlaid and layout.high_bit + 1 < layout.allocated:
+        if (values_HWS > int(most * _CLEARLY_MORE)).mean() > _STRAY_SHARE:
+            raise MoreBits(
+                "pixel_bits",
+                f"The header says that pixels have {layout.stored} bits for a sample, and they have more.",
+                hint=EXPORT,
+            )
+        values_HWS = np.minimum(values_HWS, most)
     below = layout.high_bit + 1 - layout.stored
     if below or layout.stored < layout.allocated:
         return (values_HWS >> below) & ((1 << layout.stored) - 1)

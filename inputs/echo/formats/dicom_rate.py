@@ -14,6 +14,8 @@ from inputs.echo.formats.base import even_rate_hz, sane_rate_hz
 _LIKELY_HZ = (5.0, 400.0)
 """What ultrasound machines have; what lies beyond it is believed where nothing else is stated."""
 _FRAME_TIME_VECTOR = 0x00181065
+_STEADY = 1.6
+"""Times of frames rise by so much at most in a step, of what they do in another; steps so alike are no such times."""
 
 
 def frame_rate_hz(header: Dataset) -> float | None:
@@ -28,10 +30,14 @@ def frame_rate_hz(header: Dataset) -> float | None:
     stated_hz = []
     for way in ways:
         with contextlib.suppress(ValueError, TypeError, ZeroDivisionError, OverflowError):
-            if rate_hz := sane_rate_hz(way(header), every=1):
-                stated_hz.append(rate_hz)
-    likely_hz = [rate_hz for rate_hz in stated_hz if _LIKELY_HZ[0] <= rate_hz <= _LIKELY_HZ[1]]
-    return next(iter(likely_hz or stated_hz), None)
+            stated_hz.append(way(header))
+    return _likeliest(stated_hz)
+
+
+def _likeliest(rates_hz: list[float]) -> float | None:
+    sane_hz = [rate_hz for rate_hz in rates_hz if sane_rate_hz(rate_hz, every=1)]
+    likely_hz = [rate_hz for rate_hz in sane_hz if _LIKELY_HZ[0] <= rate_hz <= _LIKELY_HZ[1]]
+    return next(iter(likely_hz or sane_hz), None)
 
 
 def _points_to_vector(header: Dataset) -> bool:
@@ -47,11 +53,15 @@ def _by_frame_time(header: Dataset) -> float:
 def _by_vector(header: Dataset) -> float:
     """The first entry is the time before the first frame, and often not 0; one alone is the time before each.
 
-    Where they are no even steps they may be the times of the frames.
+    They may be the times of the frames instead: where they rise steadily from 0, or as steps they are not likely.
     """
     said = header.get("FrameTimeVector") or []
     times_s = np.array([float(time) for time in ([said] if isinstance(said, float) else said)]) / 1000
-    return even_rate_hz(times_s[1:] if len(times_s) > 1 else times_s) or even_rate_hz(np.diff(times_s))
+    rises_s = np.diff(times_s)
+    ways_hz = [even_rate_hz(times_s[1:] if len(times_s) > 1 else times_s), even_rate_hz(rises_s)]
+    if len(rises_s) > 1 and times_s[0] == 0 and 0 < rises_s.max() <= _STEADY * rises_s.min():
+        ways_hz.reverse()
+    return _likeliest(ways_hz) or 0.0
 
 
 def _by_cine_rate(header: Dataset) -> float:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from echo_scenes import fan, margins, trace
+from echo_scenes import drifting, fan, margins, trace
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
@@ -67,6 +67,14 @@ def test_the_frames_shown_are_those_of_the_clip_in_their_order():
     frames, _ = shown(cine_webp(clip))
     for frame_HWC, expected_HWC in zip(frames, clip.frames_THWC, strict=True):
         assert np.abs(frame_HWC.astype(int) - expected_HWC).mean() < 12
+
+
+def test_slow_motion_of_a_dim_heart_adds_up():
+    small = EchoClip(drifting(fan(160, 160, 11), period=40, gain=0.5).frames_THWC, 14.0, "test")
+    frames, _ = shown(cine_webp(small))
+    first, last = (small.frames_THWC[at].astype(float) for at in (0, -1))
+    change = (frames[-1].astype(float) - frames[0]) * (last - first)
+    assert change.sum() > 0.6 * ((last - first) ** 2).sum()
 
 
 def test_whatever_it_shows_a_cine_is_bounded():

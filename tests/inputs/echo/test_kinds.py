@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from echo_files import known_frames, refused, write_dicom, write_video
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
+from pydicom.uid import ExplicitVRLittleEndian
 
-from inputs.echo.kinds import no_clip, not_two_dimensional, not_ultrasound, two_dimensional_regions
+from inputs.echo.formats.base import START_BYTES
+from inputs.echo.kinds import (
+    NO_CLIPS,
+    lies_beside_clips,
+    may_hold_a_clip,
+    no_clip,
+    not_two_dimensional,
+    not_ultrasound,
+    two_dimensional_regions,
+)
 from inputs.echo.read import read_echo
 
 
@@ -211,3 +222,56 @@ def test_a_captured_clip_of_an_ultrasound_is_read(tmp_path: Path, sop_class: str
     path = write_dicom(tmp_path / "c.file", frames, frames.tobytes(), SOPClassUID=sop_class)
     path.write_bytes(path.read_bytes().replace(b"CS\x02\0US", b"CS\x02\0" + modality.encode()))
     np.testing.assert_array_equal(read_echo(path).frames_THWC, frames)
+
+
+@pytest.mark.parametrize("n_frames", [1, None])
+@pytest.mark.parametrize(
+    ("syntax", "elements"),
+    [
+        (ExplicitVRLittleEndian, {"Rows": None}),
+        (ExplicitVRLittleEndian, {"PhotometricInterpretation": "HSV"}),
+        (ExplicitVRLittleEndian, {"BitsAllocated": 32, "BitsStored": 32}),
+        (ExplicitVRLittleEndian, {"BitsAllocated": 1, "BitsStored": 1}),
+        ("1.2.840.10008.1.2.4.92", {}),
+        ("1.2.3.4.5", {}),
+    ],
+    ids=["no rows", "hsv", "32 bits", "1 bit", "another compression", "a compression of its maker"],
+)
+def test_a_captured_screen_of_one_frame_lies_beside_clips_whatever_its_pixels(
+    tmp_path: Path, syntax: str, elements: dict[str, Any], n_frames: int | None
+):
+    frame = known_frames(1)
+    data = frame.tobytes() if syntax == ExplicitVRLittleEndian else [bytes(60)]
+    screen = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "NumberOfFrames": n_frames, **elements}
+    error = refused(write_dicom(tmp_path / "c.file", frame, data, syntax=syntax, **screen))
+    assert (error.code, error.code in NO_CLIPS) == ("still_image", True)
+
+
+def test_a_captured_clip_that_is_not_read_is_no_still_image(tmp_path: Path):
+    frames = known_frames(3)
+    screen = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7.4", "PhotometricInterpretation": "HSV"}
+    assert refused(write_dicom(tmp_path / "c.file", frames, frames.tobytes(), **screen)).code == "pixel_colours"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GE\n==\nVivid",
+        b"CFLAGS\n------\n",
+        b"CWS 2024 report of the echo",
+        b"FWS\n---\nto do",
+        "<!DOCTYPE TS><TS>\xe4</TS>".encode("latin-1"),
+        "<!DOCTYPE TS>\xe4".encode("utf-16"),
+        b"FWS\x06" + bytes(300),
+    ],
+)
+def test_texts_and_flash_lie_beside_clips(start: bytes):
+    assert lies_beside_clips(start[:START_BYTES])
+    assert not may_hold_a_clip(start[:START_BYTES])
+
+
+@pytest.mark.parametrize(
+    "start", [b"\x47\x41\0\x30" + bytes(128), bytes(200), bytes(range(128, 256)), b"\xff\xfe\0\xd8"]
+)
+def test_bytes_that_are_no_letters_are_no_text(start: bytes):
+    assert not lies_beside_clips(start[:START_BYTES])

@@ -145,12 +145,71 @@ def test_a_clip_whose_elements_are_in_disorder_is_put_with_no_other_patients(tmp
     assert [study.uid for study in studies_in(tmp_path / "s")] == ["1.2.3", "1.2.4", ""]
 
 
+def elements(data: bytes, tag: bytes) -> tuple[int, int]:
+    """Where a short element of a file with types starts and ends."""
+    at = data.index(tag)
+    return at, at + 8 + struct.unpack_from("<H", data, at + 6)[0]
+
+
+META, MODALITY, NAME, UID = b"\x02\0\x10\0UI", b"\x08\0\x60\0CS", b"\x10\0\x10\0PN", b"\x20\0\x0d\0UI"
+
+
+def moved(data: bytes, tag: bytes, before: bytes, *, twice: bool = False) -> bytes:
+    start, end = elements(data, tag)
+    rest = data if twice else data[:start] + data[end:]
+    at = rest.index(before)
+    return rest[:at] + data[start:end] + rest[at:]
+
+
+@pytest.mark.parametrize(
+    ("tag", "before", "twice"),
+    [(META, b"\x02\0\x02\0UI", False), (MODALITY, NAME, False), (NAME, NAME, True), (UID, NAME, False)],
+    ids=["file meta information", "modality", "name twice", "the study itself"],
+)
+def test_elements_in_another_order_leave_a_clip_in_its_study(tmp_path: Path, tag: bytes, before: bytes, twice: bool):
+    whole = clip(tmp_path / "s" / "a", "1.2.3").read_bytes()
+    (tmp_path / "s" / "b").write_bytes(moved(whole, tag, before, twice=twice))
+    (found,) = studies_in(tmp_path / "s")
+    assert (found.name, found.uid, len(found.files)) == ("s", "1.2.3", 2)
+
+
+@pytest.mark.parametrize("uids", [["1.2.3", "1.2.4"], []])
+def test_a_clip_in_disorder_of_two_studies_or_of_none_is_put_with_no_other(tmp_path: Path, uids: list[str]):
+    whole = moved(clip(tmp_path / "s" / "a", "1.2.3").read_bytes(), NAME, NAME, twice=True)
+    start, end = elements(whole, UID)
+    said = [whole[start:end].replace(b"1.2.3", uid.encode()) for uid in uids]
+    (tmp_path / "s" / "b").write_bytes(whole[:start] + b"".join(said) + whole[end:])
+    assert named(studies_in(tmp_path / "s"), tmp_path / "s") == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize("zeros", [0, 1, 3000, 3001, 2_000_000])
+def test_a_file_cut_or_zeroed_behind_its_first_bytes_makes_no_study_and_changes_no_name(tmp_path: Path, zeros: int):
+    whole = clip(tmp_path / "s" / "a", "1.2.3").read_bytes()
+    (tmp_path / "s" / "b").write_bytes(whole[:132] + bytes(zeros))
+    (found,) = studies_in(tmp_path / "s")
+    assert (found.name, found.uid, len(found.files)) == ("s", "1.2.3", 2)
+
+
+@pytest.mark.parametrize("undefined_length", [False, True])
+def test_a_listing_under_another_name_makes_no_study_and_changes_no_name(tmp_path: Path, undefined_length: bool):
+    clip(tmp_path / "s" / "a", "1.2.3")
+    listing = pydicom.dcmread(tmp_path / "s" / "a")
+    listing.clear()
+    listing.DirectoryRecordSequence = referring("1.2.9")
+    listing["DirectoryRecordSequence"].is_undefined_length = undefined_length
+    listing.save_as(tmp_path / "s" / "DICOMDIR.1")
+    (found,) = studies_in(tmp_path / "s")
+    assert (found.name, found.uid, len(found.files)) == ("s", "1.2.3", 2)
+
+
 def test_a_video_that_its_first_bytes_do_not_tell_is_named_by_its_ending(tmp_path: Path):
     clip(tmp_path / "a.dcm", "1.2.3")
     (tmp_path / "b.MTS").write_bytes(bytes(200))
     (tmp_path / "c.ts").write_text("export const viewer = 1\n")
+    for name in ("d.ts", "e.mpg"):
+        (tmp_path / name).write_bytes(b"")
     assert named(studies_in(tmp_path), tmp_path) == [["a.dcm", "b.MTS"]]
-    assert [path.name for path in passed_over(tmp_path)] == ["c.ts"]
+    assert [path.name for path in passed_over(tmp_path)] == ["c.ts", "d.ts", "e.mpg"]
 
 
 def test_a_file_that_is_no_clip_makes_no_study_and_changes_no_name(tmp_path: Path):

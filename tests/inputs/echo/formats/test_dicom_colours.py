@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from echo_files import jpegs, known_frames, refused, write_dicom, ycbcr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from openjpeg.utils import encode_array
 from pydicom.pixels import pixel_array
 from pydicom.uid import (
+    JPEG2000,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -277,6 +280,40 @@ def test_bytes_that_are_larger_than_the_header_says_are_used_whole(tmp_path: Pat
     data = [LOSSLESS[syntax](frame, 8) for frame in frames] if syntax in LOSSLESS else frames.tobytes()
     path = write_dicom(tmp_path / "c.file", frames, data, syntax=syntax, BitsStored=7, HighBit=6)
     assert_right(path, frames, 0)
+
+
+@pytest.mark.parametrize(("allocated", "stored"), [(8, 7), (16, 12)])
+def test_a_stray_sample_that_is_too_large_says_nothing_of_the_others(tmp_path: Path, allocated: int, stored: int):
+    values = np.full((3, 40, 40, 1), (1 << stored) // 2, f"<u{allocated // 8}")
+    stray = values.copy()
+    stray[1, 5, 5] = (1 << stored) + 70
+    bits = {"BitsAllocated": allocated, "BitsStored": stored, "HighBit": stored - 1, "photometric": "MONOCHROME2"}
+    clean = read_echo(write_dicom(tmp_path / "a.file", values, values.tobytes(), **bits)).frames_THWC
+    read = read_echo(write_dicom(tmp_path / "b.file", stray, stray.tobytes(), **bits)).frames_THWC
+    assert read[1, 5, 5].tolist() == [255] * 3
+    assert (read != clean).any(axis=3).sum() == 1
+
+
+@pytest.mark.parametrize("ratio", [5, 10])
+def test_what_lossy_compression_makes_a_little_too_large_is_white(tmp_path: Path, ratio: int):
+    halved = (echo_frames()[..., :1] // 2).clip(0, 127)
+    halved[:, :6, :60] = np.arange(60)[:, None] % 8 // 4 * 127
+    data = [bytes(encode_array(frame[..., 0], bits_stored=8, compression_ratios=[ratio])) for frame in halved]
+    path = write_dicom(
+        tmp_path / "c.file", halved, data, photometric="MONOCHROME2", syntax=JPEG2000, BitsStored=7, HighBit=6
+    )
+    assert np.abs(read_echo(path).frames_THWC.astype(int) - np.rint(halved * (255 / 127))).mean() < 8
+
+
+def test_a_clip_is_held_once_where_its_last_frame_shows_that_its_bits_are_miscounted(tmp_path: Path):
+    frames = np.full((60, 200, 200, 3), 100, np.uint8)
+    frames[-1, :100] = 250
+    path = write_dicom(tmp_path / "c.file", frames, frames.tobytes(), BitsStored=7, HighBit=6)
+    tracemalloc.start()
+    read_echo(path)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 1.5 * frames.nbytes
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
