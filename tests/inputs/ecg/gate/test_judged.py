@@ -254,3 +254,25 @@ def test_two_leads_at_alternate_ends_of_their_range_hide_no_heart():
         signal_mv[ROW[lead]] = 4.0 * np.sign(np.sin(2 * np.pi * hz * T_S + 0.1))
     judgement = judged(signal_mv)
     assert (judgement.withheld, "leads_saturated" in codes_of(judgement, "V2")) == ((), True)
+
+
+def at_the_rails(signal_mv, rows, first, last):
+    """Leads that lie now at one end of their range, now at the other, each in its own time."""
+    for row in rows:
+        draw = np.random.default_rng(row)
+        ends_N = np.repeat(draw.choice([-5.0, 5.0], last - first), draw.integers(100, 300, last - first))
+        signal_mv[row, first:last] = ends_N[: last - first]
+    return signal_mv
+
+
+@pytest.mark.parametrize("windows", ["first", "mean"])
+def test_leads_that_all_lie_at_the_ends_of_their_range_are_lost_though_nothing_can_be_traced(windows):
+    judgement = judged(at_the_rails(heart_mv(8, seconds=60.0), range(12), 0, 10000), EcgSpec(windows=windows))
+    assert (judgement.traced, "leads_lost" in judgement.withheld) == (None, True)
+
+
+def test_of_leads_that_cannot_be_judged_it_is_not_said_that_they_carry_no_heartbeat():
+    judgement = judged(at_the_rails(heart_mv(8, seconds=60.0), range(6, 12), 3000, 9300), EcgSpec(windows="first"))
+    (told,) = [one for one in judgement.warnings if one.severity == "withheld"]
+    assert (told.code, set(told.leads) <= set(CHEST)) == ("leads_lost", True)
+    assert "no heartbeat can be told in leads V1, V2" in told.message
