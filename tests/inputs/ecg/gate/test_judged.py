@@ -276,3 +276,12 @@ def test_of_leads_that_cannot_be_judged_it_is_not_said_that_they_carry_no_heartb
     (told,) = [one for one in judgement.warnings if one.severity == "withheld"]
     assert (told.code, set(told.leads) <= set(CHEST)) == ("leads_lost", True)
     assert "no heartbeat can be told in leads V1, V2" in told.message
+
+
+@pytest.mark.parametrize("first_s", [0.1, 0.25, 0.4])
+@pytest.mark.parametrize("every_s", [60 / 75, 60 / 90])
+def test_atria_that_beat_on_with_large_waves_through_a_rest_are_answered(every_s, first_s):
+    beats_s = np.arange(0.3, 10.5, 0.86)
+    ventricles_mv = beats_mv((NARROW, beats_s[(beats_s < 2.0) | (beats_s > 6.0)]))
+    atria = ((0.12, 0.24, -0.06), 0.03)
+    assert judged(ventricles_mv + heart_of(atria, np.arange(first_s, 10.5, every_s))).withheld == ()
