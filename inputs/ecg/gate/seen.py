@@ -18,7 +18,7 @@ from scipy.signal import find_peaks
 from inputs.ecg.gate.limb_laws import LIMB_LEADS
 from inputs.ecg.gate.live import AROUND_R_S
 from inputs.ecg.measured.beats import Beats, contrast_of
-from inputs.ecg.measured.measure import CONTRAST
+from inputs.ecg.measured.measure import CONTRAST, CONTRAST_WHEN_ALIKE
 from inputs.ecg.measured.traced import TracedEcg
 from inputs.ecg.measured.tracing import RATE_HZ, Tracing
 
@@ -40,7 +40,7 @@ _OFF_THE_LINE_S = (0.1, 0.01)
 """Twice as far apart are the crests of waves of 5 Hz, and of the mains' hum."""
 _LEVEL, _SMOOTH = round(0.1 * RATE_HZ), round(0.01 * RATE_HZ)
 _QUIET_PERCENT, _THROUGHOUT_PERCENT = 20.0, (40.0, 60.0)
-"""In a rest the atria may beat on: P waves of 90 a minute take half of the time off such long lines."""
+"""In a rest the atria may beat on: P waves of 90 a minute lie off so long a line for half of the time."""
 _AS_QUIET, _QUIET_MV = 2.0, 0.03
 """Below, it is quiet anyway."""
 _LONE_AS_LARGE, _LONE_AS_ROUGH = 0.5, 2.0
@@ -80,12 +80,13 @@ def seen_between(
 
 
 def _beats_of_another_kind(traced: TracedEcg, beats: Beats, part: Tracing, first: int, last: int) -> bool:
-    """Whether most of what stands out a little is of the next kind, or what stands out far has its like."""
-    rhythm = traced.rhythm
+    """Whether most peaks are of the next kind and stand out a little, or what stands out far has its like."""
+    rhythm, energy_N = traced.rhythm, traced.rhythm.energy_N
     own_B, next_C = (at[(at >= first) & (at < last)] for at in (rhythm.r_B, beats.next_C))
-    if len(next_C) >= max(_FEWEST_OF_NEXT, _MOST_OF_NEXT * len(own_B)):
+    run = len(next_C) >= max(_FEWEST_OF_NEXT, _MOST_OF_NEXT * len(own_B))
+    if run and contrast_of(energy_N[next_C], energy_N[first:last]) >= CONTRAST_WHEN_ALIKE:
         return True
-    if not len(own_B) or contrast_of(rhythm.energy_N[own_B], rhythm.energy_N[first:last]) < CONTRAST:
+    if not len(own_B) or contrast_of(energy_N[own_B], energy_N[first:last]) < CONTRAST:
         return False
     return _like_another(part.signal_mv_LN, own_B, rhythm.r_B)
 

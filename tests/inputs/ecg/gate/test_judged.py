@@ -285,3 +285,18 @@ def test_atria_that_beat_on_with_large_waves_through_a_rest_are_answered(every_s
     ventricles_mv = beats_mv((NARROW, beats_s[(beats_s < 2.0) | (beats_s > 6.0)]))
     atria = ((0.12, 0.24, -0.06), 0.03)
     assert judged(ventricles_mv + heart_of(atria, np.arange(first_s, 10.5, every_s))).withheld == ()
+
+
+def waves_mv(seed, samples, size_mv):
+    """Ventricles that flutter: a wave of one steady frequency, and a little noise."""
+    draw, t_s = np.random.default_rng(seed), np.arange(samples) / 500
+    axes_3N = draw.normal(size=(3, 1)) * np.sin(2 * np.pi * draw.uniform(3, 7) * t_s + draw.uniform(0, 6, (3, 1)))
+    eight_mv = LEAD_FIELD_KD @ axes_3N
+    return twelve(size_mv * eight_mv / eight_mv.std() + 0.01 * draw.standard_normal((8, samples)))
+
+
+@pytest.mark.parametrize("seed", [2, 13, 16, 25])
+def test_a_steady_wave_that_follows_a_heart_is_no_run_of_other_beats(seed):
+    signal_mv = heart_mv(4)
+    signal_mv[:, 3750:] = waves_mv(seed, 1250, 0.5)
+    assert judged(signal_mv).withheld == ("no_qrs",)
