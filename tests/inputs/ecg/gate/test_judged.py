@@ -300,3 +300,9 @@ def test_a_steady_wave_that_follows_a_heart_is_no_run_of_other_beats(seed):
     signal_mv = heart_mv(4)
     signal_mv[:, 3750:] = waves_mv(seed, 1250, 0.5)
     assert judged(signal_mv).withheld == ("no_qrs",)
+
+
+@pytest.mark.parametrize("seed", [18, 19, 20])
+def test_a_wave_that_changes_its_frequency_is_no_heart_that_changes_its_rhythm(seed):
+    signal_mv = np.concatenate([waves_mv(seed, 3000, 0.3), waves_mv(seed + 100, 2000, 0.8)], axis=1)
+    assert "no_qrs" in judged(signal_mv).withheld
