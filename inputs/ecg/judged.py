@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from inputs.ecg.gate.gate import (
@@ -16,7 +16,7 @@ from inputs.ecg.gate.gate import (
 from inputs.ecg.gate.heartbeat import PATIENT_FIRST, judged_beats
 from inputs.ecg.gate.levels import LOST_LEADS_ALLOWED, listing
 from inputs.ecg.gate.limb_laws import law_warnings, usual_spreads
-from inputs.ecg.gate.seen import seen_between
+from inputs.ecg.gate.seen import Seen, seen_between
 from inputs.ecg.measured.traced import TracedEcg, trace_ecg
 from inputs.ecg.measured.tracing import LONGEST_S
 from inputs.ecg.prepare import PreparedEcg, prepare_ecg
@@ -125,25 +125,27 @@ def _unseen(
     warnings: Sequence[InputWarning],
     spec: EcgSpec,
 ) -> list[InputWarning]:
-    """`no_qrs` where a window of the model's, within what was traced of leads that run together, holds no heartbeat.
+    """`no_qrs` where a window of the model's, within a stretch of leads that run together, holds no heartbeat.
 
-    `leads_lost` where too many leads do not show it there, with those that are lost anyhow, as the warnings say.
+    `leads_lost` where too many leads do not show it there, or could not be traced, with those that are lost anyhow, as
+    the warnings say.
     """
-    judged = judged_beats(traced)
-    if traced is None or len(traced.parts) != 1 or not judged:
-        return []
     lost = lost_leads(spec.leads, warnings)
+    said = len(lost) > LOST_LEADS_ALLOWED or "leads_lost" in withheld_codes(warnings)
+    held = traced.tracing.leads if traced else ()
     derived = {lead for one in warnings if one.code == "leads_derived" for lead in one.leads}
-    absent = tuple(lead for lead in spec.leads if lead not in traced.tracing.leads and lead not in derived)
+    absent = tuple(lead for lead in spec.leads if lead not in held and lead not in derived)
     inside = [(start, end) for start, end in windows if first_s <= start + _ROUNDED_S and end <= last_s + _ROUNDED_S]
-    spans = [(start - first_s, end - first_s) for start, end in inside]
-    for (start_s, end_s), seen in zip(inside, seen_between(traced, judged[0], lost, spans), strict=True):
+    sights: Iterable[Seen] = [Seen(True)] * len(inside)  # where no beats can be held against each other
+    if traced and len(traced.parts) == 1 and (judged := judged_beats(traced)):
+        sights = seen_between(traced, judged[0], lost, [(start - first_s, end - first_s) for start, end in inside])
+    for (start_s, end_s), seen in zip(inside, sights, strict=True):
         where = f"from {start_s:.1f} to {end_s:.1f} s, which the model sees"
         if not seen.heartbeat:
             return [InputWarning("no_qrs", f"No QRS complex was found {where}.", severity="withheld")]
         not_there = lost_leads(spec.leads, (*warnings, InputWarning("disconnected", "", (*seen.without, *absent))))
-        if len(lost) <= LOST_LEADS_ALLOWED < len(not_there):
-            message = f"Too much of the ECG is unusable: {listing(not_there)} carry no heartbeat {where}."
+        if len(not_there) > LOST_LEADS_ALLOWED and not said:
+            message = f"Too much of the ECG is unusable: no heartbeat can be told in {listing(not_there)} {where}."
             return [InputWarning("leads_lost", message, not_there, "withheld")]
     return []
 

@@ -18,7 +18,7 @@ from scipy.signal import find_peaks
 from inputs.ecg.gate.limb_laws import LIMB_LEADS
 from inputs.ecg.gate.live import AROUND_R_S
 from inputs.ecg.measured.beats import Beats, contrast_of
-from inputs.ecg.measured.measure import CONTRAST
+from inputs.ecg.measured.measure import CONTRAST, CONTRAST_WHEN_ALIKE
 from inputs.ecg.measured.traced import TracedEcg
 from inputs.ecg.measured.tracing import RATE_HZ, Tracing
 
@@ -39,8 +39,8 @@ _BEAT = (round(0.25 * RATE_HZ), round(0.5 * RATE_HZ))
 _OFF_THE_LINE_S = (0.1, 0.01)
 """Twice as far apart are the crests of waves of 5 Hz, and of the mains' hum."""
 _LEVEL, _SMOOTH = round(0.1 * RATE_HZ), round(0.01 * RATE_HZ)
-_QUIET_PERCENT, _THROUGHOUT_PERCENT = 20.0, 60.0
-"""In a rest the atria may beat on, for a third of the time."""
+_QUIET_PERCENT, _THROUGHOUT_PERCENT = 20.0, (40.0, 60.0)
+"""In a rest the atria may beat on: P waves of 90 a minute lie off so long a line for half of the time."""
 _AS_QUIET, _QUIET_MV = 2.0, 0.03
 """Below, it is quiet anyway."""
 _LONE_AS_LARGE, _LONE_AS_ROUGH = 0.5, 2.0
@@ -80,12 +80,13 @@ def seen_between(
 
 
 def _beats_of_another_kind(traced: TracedEcg, beats: Beats, part: Tracing, first: int, last: int) -> bool:
-    """Whether most of what stands out a little is of the next kind, or what stands out far has its like."""
-    rhythm = traced.rhythm
+    """Whether most peaks are of the next kind and stand out a little, or what stands out far has its like."""
+    rhythm, energy_N = traced.rhythm, traced.rhythm.energy_N
     own_B, next_C = (at[(at >= first) & (at < last)] for at in (rhythm.r_B, beats.next_C))
-    if len(next_C) >= max(_FEWEST_OF_NEXT, _MOST_OF_NEXT * len(own_B)):
+    run = len(next_C) >= max(_FEWEST_OF_NEXT, _MOST_OF_NEXT * len(own_B))
+    if run and contrast_of(energy_N[next_C], energy_N[first:last]) >= CONTRAST_WHEN_ALIKE:
         return True
-    if not len(own_B) or contrast_of(rhythm.energy_N[own_B], rhythm.energy_N[first:last]) < CONTRAST:
+    if not len(own_B) or contrast_of(energy_N[own_B], energy_N[first:last]) < CONTRAST:
         return False
     return _like_another(part.signal_mv_LN, own_B, rhythm.r_B)
 
@@ -116,7 +117,7 @@ def _is_quiet(signal_LN: NDArray[np.float64], rest_N: NDArray[np.bool_], other_N
 
     By how far a sample lies off the line between two others, which wander moves little.
     """
-    for reach_s in _OFF_THE_LINE_S:
+    for reach_s, percent in zip(_OFF_THE_LINE_S, _THROUGHOUT_PERCENT, strict=True):
         reach = round(reach_s * RATE_HZ)
         off_LN = np.zeros_like(signal_LN)
         off_LN[:, reach:-reach] = (
@@ -124,7 +125,7 @@ def _is_quiet(signal_LN: NDArray[np.float64], rest_N: NDArray[np.bool_], other_N
         )
         level_LN = np.sqrt(np.maximum(uniform_filter1d(off_LN**2, _LEVEL, axis=1), 0.0))
         between_L = np.percentile(level_LN[:, other_N], _QUIET_PERCENT, axis=1)
-        here_L = np.percentile(level_LN[:, rest_N], _THROUGHOUT_PERCENT, axis=1)
+        here_L = np.percentile(level_LN[:, rest_N], percent, axis=1)
         if np.median(here_L / np.maximum(between_L, _QUIET_MV)) > _AS_QUIET:
             return False
     return True

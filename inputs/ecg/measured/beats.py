@@ -111,7 +111,7 @@ class Beats:
     at_A: samples of all A beats that are alike, early ones too. count: of all beats. share: of those that were alike.
     next_C: samples of the next kind's C beats, where enough follow one another, as of a tachycardia that begins.
     lonely: how many are like no other, as an artefact is and an extra beat may be.
-    contrast: how far the middle beat stands out, of the one kind or the other.
+    contrast: how far the middle beat stands out, of the kind that does so less.
     """
 
     beats_mv_BLW: NDArray[np.float64]
@@ -159,7 +159,7 @@ def gather_beats(tracing: Tracing, rhythm: Rhythm) -> Beats | None:
         return None
     at_A, next_C = r_B[alike_B], _next_kind(tracing.signal_mv_LN, r_B, alike_B)
     energy_N = rhythm.energy_N
-    contrast = max(contrast_of(energy_N[at], energy_N) for at in (at_A, next_C) if len(at))
+    contrast = min(contrast_of(energy_N[at], energy_N) for at in (at_A, next_C) if len(at))
     before_ms_B = np.concatenate([[rr_ms], np.diff(r_B) * (1000.0 / RATE_HZ)])
     on_time_B = alike_B & (before_ms_B > _PREMATURE * rr_ms)
     if np.count_nonzero(on_time_B) >= max(2, 0.5 * np.count_nonzero(alike_B)):

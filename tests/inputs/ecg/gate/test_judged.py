@@ -254,3 +254,55 @@ def test_two_leads_at_alternate_ends_of_their_range_hide_no_heart():
         signal_mv[ROW[lead]] = 4.0 * np.sign(np.sin(2 * np.pi * hz * T_S + 0.1))
     judgement = judged(signal_mv)
     assert (judgement.withheld, "leads_saturated" in codes_of(judgement, "V2")) == ((), True)
+
+
+def at_the_rails(signal_mv, rows, first, last):
+    """Leads that lie now at one end of their range, now at the other, each in its own time."""
+    for row in rows:
+        draw = np.random.default_rng(row)
+        ends_N = np.repeat(draw.choice([-5.0, 5.0], last - first), draw.integers(100, 300, last - first))
+        signal_mv[row, first:last] = ends_N[: last - first]
+    return signal_mv
+
+
+@pytest.mark.parametrize("windows", ["first", "mean"])
+def test_leads_that_all_lie_at_the_ends_of_their_range_are_lost_though_nothing_can_be_traced(windows):
+    judgement = judged(at_the_rails(heart_mv(8, seconds=60.0), range(12), 0, 10000), EcgSpec(windows=windows))
+    assert (judgement.traced, "leads_lost" in judgement.withheld) == (None, True)
+
+
+def test_of_leads_that_cannot_be_judged_it_is_not_said_that_they_carry_no_heartbeat():
+    judgement = judged(at_the_rails(heart_mv(8, seconds=60.0), range(6, 12), 3000, 9300), EcgSpec(windows="first"))
+    (told,) = [one for one in judgement.warnings if one.severity == "withheld"]
+    assert (told.code, set(told.leads) <= set(CHEST)) == ("leads_lost", True)
+    assert "no heartbeat can be told in leads V1, V2" in told.message
+
+
+@pytest.mark.parametrize("first_s", [0.1, 0.25, 0.4])
+@pytest.mark.parametrize("every_s", [60 / 75, 60 / 90])
+def test_atria_that_beat_on_with_large_waves_through_a_rest_are_answered(every_s, first_s):
+    beats_s = np.arange(0.3, 10.5, 0.86)
+    ventricles_mv = beats_mv((NARROW, beats_s[(beats_s < 2.0) | (beats_s > 6.0)]))
+    atria = ((0.12, 0.24, -0.06), 0.03)
+    assert judged(ventricles_mv + heart_of(atria, np.arange(first_s, 10.5, every_s))).withheld == ()
+
+
+def waves_mv(seed, samples, size_mv):
+    """Ventricles that flutter: a wave of one steady frequency, and a little noise."""
+    draw, t_s = np.random.default_rng(seed), np.arange(samples) / 500
+    axes_3N = draw.normal(size=(3, 1)) * np.sin(2 * np.pi * draw.uniform(3, 7) * t_s + draw.uniform(0, 6, (3, 1)))
+    eight_mv = LEAD_FIELD_KD @ axes_3N
+    return twelve(size_mv * eight_mv / eight_mv.std() + 0.01 * draw.standard_normal((8, samples)))
+
+
+@pytest.mark.parametrize("seed", [2, 13, 16, 25])
+def test_a_steady_wave_that_follows_a_heart_is_no_run_of_other_beats(seed):
+    signal_mv = heart_mv(4)
+    signal_mv[:, 3750:] = waves_mv(seed, 1250, 0.5)
+    assert judged(signal_mv).withheld == ("no_qrs",)
+
+
+@pytest.mark.parametrize("seed", [18, 19, 20])
+def test_a_wave_that_changes_its_frequency_is_no_heart_that_changes_its_rhythm(seed):
+    signal_mv = np.concatenate([waves_mv(seed, 3000, 0.3), waves_mv(seed + 100, 2000, 0.8)], axis=1)
+    assert "no_qrs" in judged(signal_mv).withheld
