@@ -38,8 +38,8 @@ from models.device import Machine
 
 CLIPS_PER_BATCH = 8
 CACHE_FILE = "embeddings.sqlite"
-_CACHE_LAYOUT = "4"
-_CINE_LAYOUT = "2"
+_CACHE_LAYOUT = "5"
+_CINE_LAYOUT = "3"
 """Raised when cines of the same clip change."""
 
 _Key = TypeVar("_Key", bound=Hashable)
