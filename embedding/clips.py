@@ -38,7 +38,7 @@ from models.device import Machine
 
 CLIPS_PER_BATCH = 8
 CACHE_FILE = "embeddings.sqlite"
-_CACHE_LAYOUT = "4"
+_CACHE_LAYOUT = "5"
 _CINE_LAYOUT = "3"
 """Raised when cines of the same clip change."""
 

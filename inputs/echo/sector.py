@@ -31,9 +31,11 @@ _APART = 3
 _MAX_BLACK_GREY_LEVELS = 48
 """What is around a sector is black up to here, lifted by the machine that captured it; what is lighter is a picture."""
 _PAIRS_FOR_NOISE = 16
-_SHARE_OF_LEVEL, _ALONE, _STAYS = 1 / 16, 0.3, 0.5
-"""Noise on a mark is less of its level than speckle. Neighbours share less of it, or from a frame to the next one it
-makes more of its variance over all frames, than of what moves slowly."""
+_MAX_BAR_SHARE, _ENOUGH_BAR_PX = 0.5, 10_000
+"""A bar is smaller than the sector, and is judged by some rows."""
+_NOISE_SHARE_OF_LEVEL, _ALONE, _STAYS = 1 / 16, 0.3, 0.5
+"""Noise on a bar is less of its level than speckle; neighbours share less of it; from one frame to the next it makes
+more of its variance over all frames than what moves does."""
 _SD_OF_STEP = 1.128
 """The mean step from one value of noise to the next, in standard deviations."""
 _WHOLE_SHARE, _MAX_LEVEL_SHARE = 0.9, 0.25
@@ -89,8 +91,6 @@ def sector_mask(frames_THWC: NDArray[np.uint8], regions: tuple[Region, ...] = ()
     lit_level = max(_lit_level(brightest_HW - darkest_HW), round(noise / _NOISE_SHARE_OF_LIT))
     goes_on_HW, n_lit_HW = _changes(greys, brightest_HW, lit_level, reach)
     moves_HW = goes_on_HW & (brightest_HW - darkest_HW > lit_level // 2)
-    noise_HW = _noise_on_marks(plain, black, brightest_HW, darkest_HW, lit_level, 2 * reach)
-    moves_HW &= 1 - noise_HW
     enough = _DENSE_OF_FEW if len(greys) <= _FEW_FRAMES else _DENSE
     inside_HW = _inside(regions, (n_rows, n_columns))
     within_HW = _resized(inside_HW, brightest_HW.shape)
@@ -99,11 +99,8 @@ def sector_mask(frames_THWC: NDArray[np.uint8], regions: tuple[Region, ...] = ()
     moves_HW &= within_HW
     lit_HW = (brightest_HW > lit_level) & within_HW
     grainy_HW = cv2.morphologyEx(brightest_HW, cv2.MORPH_GRADIENT, _NEXT) > lit_level // 4
-    if noise_HW.any():
-        mean_HW = _mean(greys).astype(np.uint8)
-        grainy_HW &= (noise_HW == 0) | (cv2.morphologyEx(mean_HW, cv2.MORPH_GRADIENT, _NEXT) > lit_level // 4)
     stays_HW = (n_lit_HW >= len(greys) * 3 / 4) & grainy_HW & within_HW
-    moving_HW = _large_areas(_dense(moves_HW, 4 * reach + 1, enough))
+    moving_HW = _without_noisy_bars(_large_areas(_dense(moves_HW, 4 * reach + 1, enough)), plain)
     sector_HW = moving_HW | _touching(_dense(stays_HW, 4 * reach + 1), moving_HW)
     if not moving_HW.any() or sector_HW.mean() < _MIN_SECTOR_SHARE:
         return None
@@ -193,55 +190,34 @@ def _around(greys: list[NDArray[np.uint8]], reach: int) -> tuple[float, int]:
     return step / _SD_OF_STEP, black if step and black <= _MAX_BLACK_GREY_LEVELS else 0
 
 
-def _noise_on_marks(
-    greys: list[NDArray[np.uint8]],
-    black: int,
-    brightest_HW: NDArray[np.uint8],
-    darkest_HW: NDArray[np.uint8],
-    lit_level: int,
-    size: int,
-) -> Mask:
-    """1 where what is lit changes by noise alone, as names on a bar do; told in blocks of `size` pixels.
+def _without_noisy_bars(areas_HW: Mask, greys: list[NDArray[np.uint8]]) -> Mask:
+    """Without bars along a whole edge of the frame that change by noise alone; the largest area is never one."""
+    n, labels_HW, stats, _centres = cv2.connectedComponentsWithStats(areas_HW)
+    largest = stats[1:, cv2.CC_STAT_AREA].max(initial=0)
+    kept = (np.arange(n) > 0).astype(np.uint8)
+    for label, (left, top, width, height, size) in enumerate(stats[1:].tolist(), 1):
+        is_whole = height == len(areas_HW) or width == len(areas_HW[0])
+        if is_whole and size < _MAX_BAR_SHARE * largest:
+            pairs = zip(*_pairs(greys), strict=True)
+            bar = np.s_[top : top + height : 1 + size // _ENOUGH_BAR_PX, left : left + width]
+            before_THW, after_THW = (np.stack([grey_HW[bar] for grey_HW in some]) for some in pairs)
+            kept[label] = not _is_noise(before_THW, after_THW)
+    return np.asarray(kept[labels_HW], np.uint8)
 
-    Clipped at black it is larger on what is lit. It changes a block by little of its level, and either does not grow
-    from one frame to a later one, or is another at each pixel; speckle is neither.
+
+def _is_noise(before_THW: NDArray[np.uint8], after_THW: NDArray[np.uint8]) -> bool:
+    """Whether frames differ from those that follow them by less than speckle does, in each pixel for itself, and by
+    about as much as from any others. A handful tells nothing.
     """
-    n_rows, n_columns = (side // size for side in brightest_HW.shape)
-    swing_BB, level_BB = (
-        cv2.resize(area_HW[: n_rows * size, : n_columns * size], (n_columns, n_rows), interpolation=cv2.INTER_AREA)
-        for area_HW in (brightest_HW - darkest_HW, brightest_HW)
-    )
-    rows, columns = np.nonzero((swing_BB > lit_level // 4) & (level_BB > lit_level) & (swing_BB < 0.4 * level_BB))
-    blocks_BB = np.zeros((n_rows, n_columns), np.uint8)
-    if len(rows) and len(_pairs(greys)) >= _FEW_FRAMES:  # fewer show no growth
-        before_TNHW, after_TNHW = (
-            np.stack(
-                [
-                    grey_HW[: n_rows * size, : n_columns * size].reshape(n_rows, size, n_columns, size)[
-                        rows, :, columns
-                    ]
-                    for grey_HW in some
-                ]
-            ).astype(np.float32)
-            for some in zip(*_pairs(greys), strict=True)
-        )
-        blocks_BB[rows, columns] = _is_noise(before_TNHW, after_TNHW, black)
-    noise_HW = np.zeros_like(brightest_HW)
-    noise_HW[: n_rows * size, : n_columns * size] = blocks_BB.repeat(size, 0).repeat(size, 1)
-    return noise_HW
-
-
-def _is_noise(before_TNHW: NDArray[np.float32], after_TNHW: NDArray[np.float32], black: int) -> NDArray[np.bool_]:
-    """Of each of N blocks, by frames of it and those that follow them."""
-    levels_N = before_TNHW.mean(axis=(0, 2, 3)) - black
-    before_TNHW = before_TNHW - before_TNHW.mean(axis=(2, 3), keepdims=True)  # without flicker
-    changes_TNHW = after_TNHW - after_TNHW.mean(axis=(2, 3), keepdims=True) - before_TNHW
-    step_N = (changes_TNHW**2).mean(axis=(0, 2, 3)) / 2
-    beside_N = (changes_TNHW[..., 1:] * changes_TNHW[..., :-1]).mean(axis=(0, 2, 3)) / 2
-    over_time_N = before_TNHW.var(axis=0, ddof=1).mean(axis=(1, 2))
-    alone_N = beside_N < _ALONE * step_N
-    stays_N = step_N > _STAYS * over_time_N
-    return np.asarray((step_N < (_SHARE_OF_LEVEL * levels_N) ** 2) & (alone_N | stays_N), bool)
+    if len(before_THW) < _FEW_FRAMES:
+        return False
+    own_THW = before_THW - before_THW.mean(axis=(1, 2), keepdims=True)  # without flicker
+    changes_THW = after_THW - after_THW.mean(axis=(1, 2), keepdims=True) - own_THW
+    step = (changes_THW**2).mean() / 2
+    beside = (changes_THW[..., 1:] * changes_THW[..., :-1]).mean() / 2
+    over_time = own_THW.var(axis=0, ddof=1).mean()
+    is_small = step < (_NOISE_SHARE_OF_LEVEL * before_THW.mean()) ** 2
+    return bool(is_small and beside < _ALONE * step and step > _STAYS * over_time)
 
 
 def _own_change(before_HW: NDArray[np.uint8], after_HW: NDArray[np.uint8], reach: int = 1) -> NDArray[np.int16]:
@@ -257,14 +233,10 @@ def _own_change(before_HW: NDArray[np.uint8], after_HW: NDArray[np.uint8], reach
     return np.asarray(cv2.absdiff(change_HW, shared_HW), np.int16)
 
 
-def _mean(greys: list[NDArray[np.uint8]]) -> NDArray[np.float64]:
-    """The mean of some frames, (H, W)."""
-    return np.asarray(np.mean(greys[:: 1 + len(greys) // _PAIRS_FOR_NOISE], axis=0))
-
-
 def _share_of_one_level(greys: list[NDArray[np.uint8]], moves_HW: Mask, width: int) -> float:
     """Of the pixels that move, those that do so about the commonest grey level, in so many levels."""
-    counts = np.bincount(_mean(greys)[moves_HW > 0].astype(int), minlength=256)
+    means_HW = np.mean(greys[:: 1 + len(greys) // _PAIRS_FOR_NOISE], axis=0)
+    counts = np.bincount(means_HW[moves_HW > 0].astype(int), minlength=256)
     return float(np.convolve(counts, np.ones(width)).max() / moves_HW.sum())
 
 

@@ -52,6 +52,33 @@ def biplane() -> Scene:
     return beside(fan(columns=160, half_angle=0.55, depth=0.75), fan(columns=160, half_angle=0.55, depth=0.75, seed=9))
 
 
+def texture(generator: np.random.Generator, grain: float, rows: int = 240, columns: int = 320) -> NDArray[np.float64]:
+    """Speckle of an SD of 1."""
+    grey_HW = cv2.GaussianBlur(generator.normal(0, 1, (rows, columns)), (0, 0), grain)
+    return np.asarray(grey_HW / grey_HW.std())
+
+
+def shimmering(level: float, sd: float, *, from_depth: float = 0) -> Scene:
+    """A sector, or what of it lies that deep, of one level and of faint speckle that is another in every frame."""
+    scene, generator = fan(), np.random.default_rng(0)
+    rows, columns = np.mgrid[:240, :320]
+    part_HW = scene.sector_HW & (np.hypot(rows - 7, columns - 160) >= 204 * from_depth)
+    for frame_HWC in scene.frames_THWC:
+        frame_HWC[part_HW] = np.clip(level + sd * texture(generator, 1.5), 0, 255).astype(np.uint8)[part_HW, None]
+    return scene
+
+
+def surface() -> Scene:
+    """Smooth shades with hardly a texture that sway, as 3D is shown."""
+    generator = np.random.default_rng(0)
+    shades_HW = 150 + 45 * texture(generator, 17, 280, 360) + 4 * texture(generator, 1.5, 280, 360)
+    rows, columns = np.mgrid[:240, :320]
+    sector_HW = ((columns - 160) / 96) ** 2 + ((rows - 120) / 86) ** 2 < 1
+    sways = np.round(4 * np.sin(np.arange(24) * np.pi / 6)).astype(int)
+    greys_THW = np.stack([np.clip(shades_HW[20 + by :, 20 + by :][:240, :320], 0, 255) * sector_HW for by in sways])
+    return Scene(greys_THW[..., None].repeat(3, -1).astype(np.uint8), sector_HW, np.zeros_like(sector_HW))
+
+
 APART: dict[str, Callable[[], Scene]] = {
     "names, settings, a menu and a colour bar": lambda: fan().with_marks(margins),
     "a trace that is drawn": lambda: fan().with_marks(trace()),
@@ -61,6 +88,7 @@ APART: dict[str, Callable[[], Scene]] = {
     "text in the corners beside the sector": lambda: fan().with_marks(text("A4C\nDOE J", 0.2, 0.2)),
     "a line of text that runs through at 800 x 600": lambda: fan(600, 800).with_marks(ticker),
     "a trace that scrolls at 800 x 600": lambda: fan(600, 800).with_marks(trace(scrolls=True)),
+    "numbers that change beside 3D in JPEG frames": lambda: as_jpegs(surface().with_marks(numbers(10, 0.02, 0.06)), 50),
     "all of it": lambda: busy(fan()),
     "all of it at 800 x 600": lambda: busy(fan(600, 800)),
     "all of it in JPEG frames": lambda: as_jpegs(busy(fan())),
@@ -141,6 +169,10 @@ HONEST: dict[str, Callable[[], Scene]] = {
     "a third as bright": lambda: darker(fan(), 0.3),
     "a fifth as bright": lambda: darker(fan(), 0.2),
     "of 3.3 per cent of the frame": lambda: fan(480, 640, depth=0.25),
+    "all of one level": lambda: shimmering(140, 3),
+    "of high gain": lambda: shimmering(210, 10),
+    "with a bright far rim that decorrelates": lambda: shimmering(200, 5, from_depth=0.85),
+    "3D under noise": lambda: noisy(surface(), 2, 0),
     "on grey": lambda: replace(fan(), frames_THWC=np.maximum(fan().frames_THWC, 40)),
 }
 
@@ -329,6 +361,16 @@ def test_a_picture_that_is_cropped_to_its_sector_stays_whole():
         mask_HW = sector_mask(scene.frames_THWC[:, 100:340, 240:400])
         assert mask_HW is not None
         assert mask_HW.mean() > 0.97
+
+
+def test_a_far_wall_across_the_width_of_a_cropped_picture_is_no_bar():
+    frames_THWC, generator = fan(480, 640).frames_THWC[:, 100:340, 240:400].copy(), np.random.default_rng(0)
+    frames_THWC[:, 170:200] = 0
+    for frame_HWC in frames_THWC:
+        frame_HWC[200:] = (210 + 8 * texture(generator, 1.5, 40, 160)).clip(0, 255)[..., None].astype(np.uint8)
+    mask_HW = sector_mask(frames_THWC)
+    assert mask_HW is not None
+    assert mask_HW.mean() > 0.97
 
 
 @pytest.mark.parametrize("region", [(30, 40, 140, 160), (80, 130, 130, 190)])
