@@ -56,7 +56,10 @@ def _of_session(request: Request, service: Service, cookie: str, scope: Scope) -
     token = request.cookies.get(cookie)
     key_id = sessions.key_id(token) if token else None
     key = service.keys.by_id(key_id) if key_id else None
-    return key.model_copy(update={"scopes": (scope,)}) if key and scope in key.scopes else None
+    if key is None or scope not in key.scopes:
+        return None
+    request.state.let_in_by = cookie
+    return key.model_copy(update={"scopes": (scope,)})
 
 
 def sent_key(request: Request) -> str:
@@ -85,12 +88,13 @@ def _require_key(request: Request, service: Service, scope: Scope) -> None:
 
 
 def may_still(request: Request, service: Service, scope: Scope) -> bool:
-    """Whether what let this request in would do so now: for answers that last. Asking is no use of key or log-in."""
+    """Whether what let this request in would do so now: for answers that last. Asking is no use of key or log-in.
+
+    What let it in was noted then: a page's own request may carry a header that opens nothing.
+    """
     key_id: str | None = caller_of(request)
-    if not sent_key(request):
-        cookie, sessions = SESSION_COOKIE, service.sessions
-        if scope == "admin":
-            cookie, sessions = ADMIN_COOKIE, service.admin_sessions
+    if (cookie := getattr(request.state, "let_in_by", None)) is not None:
+        sessions = service.admin_sessions if cookie == ADMIN_COOKIE else service.sessions
         key_id = sessions.glance(request.cookies.get(cookie, ""))
     key = service.keys.glance(key_id) if key_id else None
     return key is not None and scope in key.scopes

@@ -15,6 +15,7 @@ LOGIN_BYTES = 2**10
 """This body is read before anybody is known, so it is small and plain."""
 
 
+LACKS_QUERY = "This key lacks the scope query."
 NO_COOKIE = (
     "The key is right, but the browser kept no session. Over plain HTTP it keeps one only where the service runs with "
     "ECHO2ECG_SESSION_COOKIE_SECURE=false."

@@ -29,7 +29,7 @@ from app.schemas import DEFAULT_K, MAX_K, SearchQuery, StudyQuery
 from app.service import Service
 from app.web import render
 from app.web.kept import KeptUpload, in_words, keep, keep_upload
-from app.web.login import NO_COOKIE
+from app.web.login import LACKS_QUERY, NO_COOKIE
 from app.web.sample import SAMPLE
 from app.web.session import know_browser
 from app.web.shown import log_in_first
@@ -50,8 +50,13 @@ _OF_READING = ("rate_hz", "unit", "leads", "exam", "start_s", "length_s")
 async def show_page(request: Request, service: ServiceDep, logged_in: bool = False) -> HTMLResponse:
     """The upload form, or the log-in form where keys are in force. `logged_in`: the log-in form sent them here."""
     refuse_other_sites(request, service)
-    if service.keys.enforced and find_caller(request, service) is None:
-        return HTMLResponse(render("login.html", problem=NO_COOKIE if logged_in else None))
+    if service.keys.enforced:
+        key = find_caller(request, service)
+        if key is None:
+            return HTMLResponse(render("login.html", problem=NO_COOKIE if logged_in else None))
+        if "query" not in key.scopes:
+            request.state.code = "scope_missing"
+            return HTMLResponse(render("login.html", problem=LACKS_QUERY), HTTPStatus.FORBIDDEN)
     return _form(service)
 
 

@@ -13,7 +13,7 @@ from app.http.bodies import takes_at_most
 from app.http.dependencies import ServiceDep, caller_of, refuse_other_sites, sent_key
 from app.service import Service
 from app.web import render
-from app.web.login import LOGIN_BYTES, forget_cookie, key_of_form, set_cookie
+from app.web.login import LACKS_QUERY, LOGIN_BYTES, forget_cookie, key_of_form, set_cookie
 
 router = APIRouter(include_in_schema=False)
 
@@ -32,7 +32,7 @@ async def log_in(request: Request, service: ServiceDep) -> Response:
         return HTMLResponse(render("login.html", problem="This key is not valid here."), HTTPStatus.UNAUTHORIZED)
     if "query" not in valid.scopes:
         request.state.code = "scope_missing"
-        return HTMLResponse(render("login.html", problem="This key lacks the scope query."), HTTPStatus.FORBIDDEN)
+        return HTMLResponse(render("login.html", problem=LACKS_QUERY), HTTPStatus.FORBIDDEN)
     response = RedirectResponse("/?logged_in=true", HTTPStatus.SEE_OTHER)
     sessions = service.sessions
     set_cookie(response, service, SESSION_COOKIE, sessions.open(valid), max_age_s=sessions.lifetime_s)

@@ -74,6 +74,10 @@ def test_a_scope_is_needed_and_not_implied(running, query_key, admin_key):
     assert (response.status_code, response.json()["code"]) == (403, "scope_missing")
     response = running.client.get("/v1/index", headers={"X-API-Key": admin_key})
     assert (response.status_code, response.json()["code"]) == (403, "scope_missing")
+    page = running.client.get("/", headers={"X-API-Key": admin_key})
+    assert page.status_code == 403
+    assert "This key lacks the scope query." in page.text
+    assert 'type="file"' not in page.text
 
 
 def test_a_revoked_key_is_refused_at_once_and_so_is_its_session(running, keys_file, query_key):

@@ -57,12 +57,14 @@ def log_out_everywhere(running, _):
 
 
 @pytest.mark.parametrize("end", [revoke, log_out_everywhere])
+@pytest.mark.parametrize("beside", ["", "X-API-Key: x\r\n", "Authorization: Bearer x\r\n"])
 @pytest.mark.parametrize("what", ["a key", "a rebuild"])
-def test_a_form_of_the_operators_page(running, keys_file, key, command, wait_until, what, end):
+def test_a_form_of_the_operators_page(running, keys_file, key, command, wait_until, what, end, beside):
+    """`beside`: a header that opens nothing, such as a proxy may add to every request."""
     assert running.client.post("/admin/login", data={"key": key}).status_code == 303
     cookies = "; ".join(f"{name}={value}" for name, value in running.client.cookies.items())
     path, body = ("/admin/keys", form(running)) if what == "a key" else ("/admin/rebuild", b"source=main")
-    headers = f"Cookie: {cookies}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    headers = f"{beside}Cookie: {cookies}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
     with begun(running, path, body, headers) as connection:
         wait_until(lambda: running.service.operating._inside.total() == 1)
         end(running, keys_file)
