@@ -86,6 +86,7 @@ class Service:
         self.reading = FairThreads(settings.reader_workers, name="reading")
         self.drawing = FairThreads(DRAWING_THREADS, name="drawing")
         self.writing = FairThreads(WRITING_THREADS, name="writing")
+        self.changing_keys = FairThreads(1, name="keys")
         self.pipeline = Pipeline(reader, self.reading, self.retriever, self.batcher)
         self.jobs = RebuildJobs(settings.index_dir / "jobs", command, self._turn_to_newest)
         self.job_streams = JobStreams(self.jobs)
@@ -167,15 +168,11 @@ class Service:
         Raises InputError, FilterRefused, NotSearchable, QueueFull, BatcherClosed, NoSpace, and TookTooLong after
         `answer_timeout_s`.
         """
-        answer = await self.in_time(self.pipeline.answer(upload, question, caller))
-        self.metrics.observe_stages(answer.timing_ms)
-        return answer
+        return await self.in_time(self.pipeline.answer(upload, question, caller))
 
     async def ask_again(self, ecg: AnsweredEcg, question: Question) -> Answer:
         """The same ECG beside the studies that `question` allows now. Raises as `ask` does."""
-        answer = await self.in_time(self.pipeline.again(ecg, question))
-        self.metrics.observe_stages(answer.timing_ms)
-        return answer
+        return await self.in_time(self.pipeline.again(ecg, question))
 
     async def similar(self, study_id: str, *, k: int, exclude_patient: bool) -> Similar | None:
         """The studies like one of the index, None where there is no such study. Raises as `ask`."""
@@ -191,6 +188,12 @@ class Service:
     async def write(self, work: Callable[[], Result], caller: str) -> Result:
         """The same for an answer of the API and the operator's page, which wait for no drawing."""
         return await self.in_time(self.writing.run(work, caller))
+
+    async def write_answer(self, answer: Answer, write: Callable[[Answer], Result], caller: str) -> Result:
+        """What `write` makes of an answer. The metrics then get the time of its stages, the studies' included."""
+        written = await self.write(lambda: write(answer), caller)
+        self.metrics.observe_stages(answer.timing_ms)
+        return written
 
     async def in_time(self, work: Awaitable[Result]) -> Result:
         """Raises TookTooLong after `answer_timeout_s`, and NoSpace where a disk is full."""
@@ -223,6 +226,7 @@ class Service:
         self.reading.close()
         self.drawing.close()
         self.writing.close()
+        self.changing_keys.close()
         await asyncio.to_thread(self._reader.close)
         await asyncio.to_thread(self.batcher.close)
 

@@ -173,7 +173,7 @@ async def ask_and_write(
 
     async def written() -> str:
         answer = await service.ask(upload, question, caller)
-        return await service.write(lambda: write(answer), caller)
+        return await service.write_answer(answer, write, caller)
 
     return await _asked(request, service, upload, written)
 

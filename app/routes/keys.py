@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Annotated, TypeVar
 
@@ -25,7 +24,14 @@ KEY_BYTES = 4096
 
 Result = TypeVar("Result")
 
-router = APIRouter(prefix="/v1/keys", tags=["Keys"], dependencies=[AdminKey])
+
+async def _in_a_place(request: Request, service: ServiceDep) -> AsyncIterator[None]:
+    """Among the operator's, as the forms of its page: a list may hold a thousand keys, and changes wait."""
+    with service.operating.enter(caller_of(request), 0):
+        yield
+
+
+router = APIRouter(prefix="/v1/keys", tags=["Keys"], dependencies=[AdminKey, Depends(_in_a_place)])
 
 _NOT_CHANGED = ("keys_read_only", "no_keys_file")
 
@@ -33,10 +39,8 @@ _NOT_CHANGED = ("keys_read_only", "no_keys_file")
 @router.get("", responses={200: {"model": KeyList}})
 async def show_keys(request: Request, service: ServiceDep) -> Response:
     """Every key and the last hundred that were revoked; never a key, nor its hash."""
-    caller = caller_of(request)
-    with service.operating.enter(caller, 0):  # there may be a thousand
-        written = service.write(lambda: key_list(service).model_dump_json(exclude_none=True), caller)
-        return Response(await while_connected(request, written), media_type="application/json")
+    written = service.write(lambda: key_list(service).model_dump_json(exclude_none=True), caller_of(request))
+    return Response(await while_connected(request, written), media_type="application/json")
 
 
 def key_list(service: Service) -> KeyList:
@@ -68,7 +72,7 @@ async def create_key(request: Request, service: ServiceDep, wanted: Annotated[Ne
         name=wanted.name,
         expires_in_days=wanted.expires_in_days,
     )
-    key, secret = await _changed(make)
+    key, secret = await _changed(request, service, make)
     return NewKey(key=secret, **KeyView.of(key).model_dump())
 
 
@@ -82,14 +86,15 @@ async def create_key(request: Request, service: ServiceDep, wanted: Annotated[Ne
 async def revoke_key(request: Request, service: ServiceDep, key_id: str) -> KeyView:
     """Make a key worthless at once, and end its log-ins."""
     asking = _asking(request, service)
-    revoked = await _changed(partial(take_back, service.settings.keys_file, key_id, by=asking))
+    change = partial(take_back, service.settings.keys_file, key_id, by=asking)
+    revoked = await _changed(request, service, change)
     service.close_sessions(revoked.id)
     return KeyView.of(revoked)
 
 
-async def _changed(change: Callable[[], Result]) -> Result:
+async def _changed(request: Request, service: Service, change: Callable[[], Result]) -> Result:
     try:
-        return await asyncio.to_thread(change)
+        return await service.changing_keys.run(change, caller_of(request))
     except AskerRevoked:
         raise Unauthorised from None
 

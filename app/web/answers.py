@@ -84,7 +84,9 @@ async def _drawn(request: Request, service: Service, asked: _Asked, draw: Callab
         if asked.question == asked.kept.question:
             return await service.draw(lambda: draw(asked.kept.report), caller)
         answer = await service.ask_again(asked.kept.ecg, asked.question)
-        return await service.draw(lambda: draw(search_answer(answer, request_id)), caller)
+        drawn = await service.draw(lambda: draw(search_answer(answer, request_id)), caller)
+        service.metrics.observe_stages(answer.timing_ms)
+        return drawn
 
     return await admitted(request, service, drawn)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from sys import getsizeof
 
@@ -17,8 +18,9 @@ from app.http.problems import Problem
 from app.service import Service
 from outputs.report import SearchAnswer
 
-_OVERHEAD_BYTES = 16 * 2**10
-"""Of an answer besides its report and its drawing: verdict, facts and warnings."""
+_OVERHEAD_BYTES = 48 * 2**10
+"""Of an answer besides its report and its drawing: verdict, facts and warnings. They take less; but they are a hundred
+objects, and 64 MiB of the smallest ones would be so many that a search for garbage stops everybody for a while."""
 _ROW_BYTES = 1024
 
 
@@ -67,7 +69,7 @@ def in_words(problem: Problem) -> Problem:
 
 async def keep(service: Service, request: Request, owner: str, answer: Answer, question: Question) -> str:
     """The name that it is kept by."""
-    written = await service.write(lambda: _written(answer, request.state.request_id), caller_of(request))
+    written = await service.write_answer(answer, partial(_written, request.state.request_id), caller_of(request))
     return _kept(service, request, owner, KeptAnswer(AnsweredEcg.of(answer), question, written, datetime.now(UTC)))
 
 
@@ -82,5 +84,5 @@ def _kept(service: Service, request: Request, owner: str, what: KeptAnswer | Kep
     return service.kept.keep(owner, what, what.n_bytes, caller_of(request))
 
 
-def _written(answer: Answer, request_id: str) -> bytes:
+def _written(request_id: str, answer: Answer) -> bytes:
     return search_answer(answer, request_id).model_dump_json(exclude_unset=True).encode()

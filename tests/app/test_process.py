@@ -181,10 +181,12 @@ def test_the_log_is_json_and_knows_neither_file_nor_patient_nor_address(server, 
 
 
 def test_the_metrics_count_what_happened(server, ecg):
-    httpx.post(f"{server.url}/v1/predict", files={"files": ecg}, timeout=30)
+    for what in ("predict", "search"):
+        httpx.post(f"{server.url}/v1/{what}", files={"files": ecg}, timeout=30)
     metrics = httpx.get(f"{server.url}/metrics").text
     assert 'echo2ecg_requests_total{route="/v1/predict",status="200"} 1.0' in metrics
-    assert 'echo2ecg_stage_seconds_count{stage="embed"}' in metrics
+    for stage in ("read", "prepare", "queue", "embed", "search", "catalogue", "total"):
+        assert f'echo2ecg_stage_seconds_count{{stage="{stage}"}}' in metrics
     assert (
         'echo2ecg_generation_info{backend="faiss-cpu-flat",bundle="random-weights",generation="000001"} 1.0' in metrics
     )

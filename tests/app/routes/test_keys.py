@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from app.access import keys
+from app.access.key_changes import make_key
 from app.access.keys import create_key, list_keys
 
 
@@ -104,3 +108,25 @@ def test_without_keys_nobody_makes_one_over_http(start_app):
         assert running.client.get("/v1/keys").json() == {"enforced": False, "keys": []}
         refused = make(running, {})
         assert (refused.status_code, refused.json()["code"]) == (409, "no_keys_file")
+
+
+def test_changes_that_wait_for_each_other_keep_nobody_else_waiting_and_are_few(running, admin, monkeypatch, wait_until):
+    go_on, begun = threading.Event(), []
+
+    def slow(*given, **named):
+        begun.append(1)
+        assert go_on.wait(20)
+        return make_key(*given, **named)
+
+    monkeypatch.setattr("app.routes.keys.make_key", slow)
+    url = f"{running.client.base_url}/v1/keys"
+    with ThreadPoolExecutor(16) as threads:
+        body = {"name": "ward", "scopes": ["query"]}
+        asked = [threads.submit(httpx.post, url, headers=admin, json=body, timeout=20) for _ in range(16)]
+        wait_until(lambda: sum(one.done() for one in asked) == 4)
+        assert [one.result().status_code for one in asked if one.done()] == [429] * 4, "three quarters of 16 wait"
+        assert len(begun) == 1
+        for path in ("/v1/studies/g0-s1", "/v1/index"):
+            assert running.client.get(path, headers=admin).status_code == 200
+        go_on.set()
+        assert sorted(one.result().status_code for one in asked) == [201] * 12 + [429] * 4
