@@ -40,7 +40,7 @@ from app.routes import (
 )
 from app.service import Service
 from app.settings import Settings, SettingsError, without_effect
-from app.web import admin, admin_session, answers, assets, components, docs, page, session, study_page
+from app.web import admin, admin_session, answers, assets, components, docs, page, session, study_page, why
 
 KEEP_ALIVE_S = 30
 _TURN_S = 0.0005
@@ -78,7 +78,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     app.state.recent_refusals = service.recent_refusals
     app.state.info, app.state.description = Kept(), Kept()
     install_handlers(app)
-    pages = (docs, page, session, admin_session, admin, answers, study_page, assets)
+    pages = (docs, page, session, admin_session, admin, answers, why, study_page, assets)
     for part in (ecg, index, studies, jobs, keys, refusals, health, info, *pages):
         app.include_router(part.router)
     if settings.ui_page:

@@ -14,6 +14,7 @@ from app.access.keys import KeyRing
 from app.access.sessions import ADMIN_IDLE_S, Sessions
 from app.answering.admission import Admission
 from app.answering.batcher import Batcher
+from app.answering.explained import Explained, explained, targets_of
 from app.answering.kept_answers import KeptAnswers
 from app.answering.lane import (
     Found,
@@ -87,6 +88,7 @@ class Service:
         self.drawing = FairThreads(DRAWING_THREADS, name="drawing")
         self.writing = FairThreads(WRITING_THREADS, name="writing")
         self.changing_keys = FairThreads(1, name="keys")
+        self.explaining = FairThreads(1, name="explaining")
         self.pipeline = Pipeline(reader, self.reading, self.retriever, self.batcher)
         self.jobs = RebuildJobs(settings.index_dir / "jobs", command, self._turn_to_newest)
         self.job_streams = JobStreams(self.jobs)
@@ -181,6 +183,15 @@ class Service:
             similar_studies(snapshot, self.batcher, study_id, k=k, exclude_patient=exclude_patient)
         )
 
+    def explains(self, ecg: AnsweredEcg) -> tuple[str, ...]:
+        """What of its answer there are maps of."""
+        return targets_of(self.retriever.current, ecg)
+
+    async def explain(self, ecg: AnsweredEcg, target: str, study_id: str | None, caller: str) -> Explained:
+        """Which patches speak for a number of its answer, in its caller's turn. Raises as `ask`, and NotExplained."""
+        snapshot = self.retriever.current
+        return await self.in_time(self.explaining.run(lambda: explained(snapshot, ecg, target, study_id), caller))
+
     async def draw(self, work: Callable[[], Result], caller: str) -> Result:
         """`work()`, a page or a document, in its caller's turn. Raises TookTooLong and NoSpace as `ask` does."""
         return await self.in_time(self.drawing.run(work, caller))
@@ -227,6 +238,7 @@ class Service:
         self.drawing.close()
         self.writing.close()
         self.changing_keys.close()
+        self.explaining.close()
         await asyncio.to_thread(self._reader.close)
         await asyncio.to_thread(self.batcher.close)
 

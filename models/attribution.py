@@ -9,6 +9,7 @@ K windows or points of a path that are encoded together.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -79,8 +80,11 @@ class Explainer:
         study_BD: NDArray[np.float32] | None = None,
         *,
         method: Method = "integrated_gradients",
+        asked: Collection[str] | None = None,
     ) -> Attribution:
         """Maps of every target for prepared windows (B, W, L, N), and for the match with a study each (unit, (B, D)).
+
+        asked: of these targets alone, in the order of `targets`.
 
         An ECG is worked on by itself: its map does not depend on the others. Cost, in encoded windows an ECG:
         occlusion L * P * W + W, whatever is asked; integrated gradients `STEPS` * W forwards, and as many backwards
@@ -95,6 +99,9 @@ class Explainer:
         targets = self.targets(match=study_BD is not None)
         if not targets:
             raise ValueError("these heads say nothing that could be explained")
+        which = [t for t, target in enumerate(targets) if asked is None or target in asked]
+        if not which:
+            raise ValueError("these heads do not say what is asked")
         work = self._integrated if method == "integrated_gradients" else self._occluded
         maps, values, zeros = [], [], []
         # Whoever calls may be in inference mode, whose tensors take no gradient.
@@ -104,11 +111,12 @@ class Explainer:
                 study_D = None if study_BD is None else self._tensor(study_BD[number])
                 zero_WLN = own_zero(windows_WLN)
                 with torch.no_grad():
-                    both_2T = self.said(torch.stack([windows_WLN, zero_WLN]), study_D)
-                maps.append(work(windows_WLN, zero_WLN, study_D).cpu().numpy())
+                    both_2T = self.said(torch.stack([windows_WLN, zero_WLN]), study_D)[:, which]
+                maps.append(work(windows_WLN, zero_WLN, study_D, which).cpu().numpy())
                 values.append(both_2T[0].cpu().numpy())
                 zeros.append(both_2T[1].cpu().numpy())
-        return Attribution(targets, np.stack(maps), np.stack(values), np.stack(zeros), self.patch_s_P)
+        asked_for = tuple(targets[t] for t in which)
+        return Attribution(asked_for, np.stack(maps), np.stack(values), np.stack(zeros), self.patch_s_P)
 
     def said(self, windows_KWLN: Tensor, study_D: Tensor | None, visible_KV: Tensor | None = None) -> Tensor:
         """The targets (K, T) of ECGs of W windows each; of the patches `visible_KV` alone where they are given."""
@@ -133,7 +141,9 @@ class Explainer:
             found.append(F.normalize(F.normalize(aligned_KWD, dim=2).mean(dim=1), dim=1) @ study_D)
         return torch.stack(found, dim=1)
 
-    def _integrated(self, windows_WLN: Tensor, zero_WLN: Tensor, study_D: Tensor | None) -> Tensor:
+    def _integrated(
+        self, windows_WLN: Tensor, zero_WLN: Tensor, study_D: Tensor | None, which: Sequence[int]
+    ) -> Tensor:
         """Integrated gradients (Sundararajan et al. 2017) of embedded patches, from those of the zero: (T, W, L, P).
 
         Not of samples, whose way from a flat patch to a wave passes the LayerNorm of a patch where it turns fastest.
@@ -143,21 +153,20 @@ class Explainer:
             start_WTD = self.tower.ecg_encoder.placed(zero_WLN)
             way_WTD = self.tower.ecg_encoder.placed(windows_WLN) - start_WTD
         rows = max(1, self.rows // (4 * len(windows_WLN)))
-        T = len(self.targets(match=study_D is not None))
-        gradient_TWTD = way_WTD.new_zeros(T, *way_WTD.shape)
+        gradient_TWTD = way_WTD.new_zeros(len(which), *way_WTD.shape)
         for first in range(0, STEPS, rows):
             points_KWTD = start_WTD + at_K[first : first + rows, None, None, None] * way_WTD
             with torch.enable_grad():
                 points_KWTD.requires_grad_()
                 mean_T = self._said_of(points_KWTD, study_D).sum(dim=0) / STEPS
-                for t in range(T):
-                    (gradient_KWTD,) = torch.autograd.grad(mean_T[t], points_KWTD, retain_graph=t + 1 < T)
-                    gradient_TWTD[t] += gradient_KWTD.sum(dim=0)
+                for row, t in enumerate(which):
+                    (gradient_KWTD,) = torch.autograd.grad(mean_T[t], points_KWTD, retain_graph=t != which[-1])
+                    gradient_TWTD[row] += gradient_KWTD.sum(dim=0)
         map_TWQ = (gradient_TWTD * way_WTD).sum(dim=3)[:, :, 1:]  # without CLS, which is the same at both ends
         return map_TWQ.reshape(*map_TWQ.shape[:2], self.sizes.leads, -1)
 
     @torch.no_grad()
-    def _occluded(self, windows_WLN: Tensor, zero_WLN: Tensor, study_D: Tensor | None) -> Tensor:
+    def _occluded(self, windows_WLN: Tensor, zero_WLN: Tensor, study_D: Tensor | None, which: Sequence[int]) -> Tensor:
         """What a target loses when one patch becomes zero: (T, W, L, P). Only that patch's window is encoded again."""
         sizes, tower = self.sizes, self.tower
         W, Q, S = len(windows_WLN), sizes.leads * sizes.patches_per_lead, sizes.patch_samples
@@ -181,7 +190,7 @@ class Explainer:
                     aligned_KWD = _with_row(aligned_WD, w, aligned_KD)
                 left_KT = self._targets_of(_with_row(features_WF, w, features_KF), aligned_KWD, study_D)
                 lost_TWQ[:, w, gone_K] = (whole_1T - left_KT).T
-        return lost_TWQ.view(-1, W, sizes.leads, sizes.patches_per_lead)
+        return lost_TWQ[which].view(-1, W, sizes.leads, sizes.patches_per_lead)
 
     def _tensor(self, array: NDArray[np.floating]) -> Tensor:
         on_cpu = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

@@ -1,9 +1,10 @@
 """An ECG as SVG, true to scale: a picture in a page, and a file of its own.
 
 Colours and strokes are presentation attributes, which a strict content security policy lets through and any style sheet
-overrides by class: `ecg`, `ecg-paper`, `ecg-fine`, `ecg-bold` (grid), `ecg-seen`, `ecg-trace`, `ecg-doubt`,
-`ecg-derived`, `ecg-frame`, `ecg-calibration`, `ecg-separator`, `ecg-label`, `ecg-word`, `ecg-caption`. The ink is
-`currentColor`, so that the drawing is light on a dark page. No script, no reference to elsewhere, no identity.
+overrides by class: `ecg`, `ecg-paper`, `ecg-fine`, `ecg-bold` (grid), `ecg-seen`, `ecg-raises`, `ecg-lowers`,
+`ecg-trace`, `ecg-doubt`, `ecg-derived`, `ecg-frame`, `ecg-calibration`, `ecg-separator`, `ecg-label`, `ecg-word`,
+`ecg-caption`. The ink is `currentColor`, so that the drawing is light on a dark page. No script, no reference to
+elsewhere, no identity.
 
 For a caliper the root has `data-mm-per-s` and `data-mm-per-mv`, and every `g.ecg-strip` `data-lead`, `data-x0` and
 `data-baseline` (millimetres, as the viewBox), `data-start-s`, `data-length-s` and `data-baseline-mv`.
@@ -12,7 +13,7 @@ For a caliper the root has `data-mm-per-s` and `data-mm-per-mv`, and every `g.ec
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
 
@@ -21,11 +22,15 @@ from numpy.typing import NDArray
 
 from ground.letters import made_visible
 from outputs.ecg_paper import EDGE_MM, LETTER_MM, STROKE_MM, UNIT_MM, WORD_MM, Box, Paper, Strip, ecg_paper
+from outputs.patches import PatchWeight
 from outputs.tracing import Tracing
 
 Grid = Literal["pink", "neutral"]
 _GRID = {"pink": "#d9576f", "neutral": "#7d8794"}
 _SEEN, _DOUBT = "#3b82c4", "#b45309"
+_RAISES, _LOWERS = "#e8850c", "#2f6fd0"
+"""Orange and blue, which colour blindness does not confuse."""
+_LEAST_WEIGHT = 0.05
 _FONT = 'font-family="Helvetica, Arial, sans-serif"'
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
@@ -39,19 +44,23 @@ def ecg_svg(
     grid: Grid = "pink",
     name: str = "ecg",
     whole_file: bool = False,
+    weights: Sequence[PatchWeight] = (),
 ) -> str:
     """Draw `tracing`; layout, speed and gain as `outputs.ecg_paper` has them, others are a ValueError.
 
     name: what ids in it begin with, one for each drawing of a page. whole_file: with a white sheet beneath and black
-    ink, for whoever opens it alone; else it stands on whatever page it is put in.
+    ink, for whoever opens it alone; else it stands on whatever page it is put in. weights: what patches add to an
+    answer, behind the trace instead of what the model saw.
     """
     if _NAME.fullmatch(name) is None:
         raise ValueError("a name is of small letters, digits and hyphens")
     paper = ecg_paper(tracing, layout, speed_mm_s, gain_mm_mv)
-    return "".join(_drawing(paper, layout, _GRID[grid], name, whole_file=whole_file))
+    return "".join(_drawing(paper, layout, _GRID[grid], name, weights, whole_file=whole_file))
 
 
-def _drawing(paper: Paper, layout: str, grid: str, name: str, *, whole_file: bool) -> Iterator[str]:
+def _drawing(
+    paper: Paper, layout: str, grid: str, name: str, weights: Sequence[PatchWeight], *, whole_file: bool
+) -> Iterator[str]:
     width, height = _mm(paper.width_mm), _mm(paper.height_mm)
     speed, gain = f"{paper.speed_mm_s:g}", f"{paper.gain_mm_mv:g}"
     yield (
@@ -64,8 +73,10 @@ def _drawing(paper: Paper, layout: str, grid: str, name: str, *, whole_file: boo
     if whole_file:
         yield f'<rect class="ecg-paper" width="{width}" height="{height}" fill="#fff"/>'
     yield f'<rect class="ecg-grid" {_box(paper.grid)} fill="url(#{name}-mm)"/>'
-    for box in paper.seen:
+    for box in () if weights else paper.seen:
         yield f'<rect class="ecg-seen" {_box(box)} fill="{_SEEN}" fill-opacity=".13"/>'
+    for strip in paper.strips:
+        yield from _weighed(strip, [weight for weight in weights if weight.lead == strip.lead], paper.speed_mm_s)
     yield f'<g fill="none" stroke="currentColor" stroke-width="{STROKE_MM}" stroke-linejoin="round">'
     for box in paper.separators:
         line = f"M{_mm(box.x_mm)} {_mm(box.y_mm)}v{_mm(box.height_mm)}"
@@ -81,6 +92,19 @@ def _drawing(paper: Paper, layout: str, grid: str, name: str, *, whole_file: boo
     for y_mm, line in paper.captions:
         yield f'<text class="ecg-caption" x="{_mm(EDGE_MM)}" y="{_mm(y_mm)}">{_text(line)}</text>'
     yield "</svg>"
+
+
+def _weighed(strip: Strip, weights: Sequence[PatchWeight], speed_mm_s: float) -> Iterator[str]:
+    """Behind the trace, the darker the more; what hardly counts is left out. Beneath the strip, what lowers."""
+    end_s = strip.start_s + strip.box.width_mm / speed_mm_s
+    for patch in weights:
+        first_s, last_s = max(strip.start_s, patch.start_s), min(end_s, patch.start_s + patch.length_s)
+        if abs(patch.weight) < _LEAST_WEIGHT or last_s <= first_s:
+            continue
+        x_mm, width_mm = strip.x0_mm + (first_s - strip.start_s) * speed_mm_s, (last_s - first_s) * speed_mm_s
+        box = Box(x_mm, strip.box.y_mm, width_mm, strip.box.height_mm)
+        kind, colour = ("raises", _RAISES) if patch.weight > 0 else ("lowers", _LOWERS)
+        yield f'<rect class="ecg-{kind}" {_box(box)} fill="{colour}" fill-opacity="{0.75 * abs(patch.weight):.2f}"/>'
 
 
 def _definitions(paper: Paper, grid: str, name: str) -> Iterator[str]:

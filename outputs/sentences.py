@@ -15,6 +15,7 @@ from outputs.report import (
     OperatingPoint,
     OwnPrediction,
     Predictions,
+    SearchAnswer,
     SeenWindow,
     ShdPrediction,
 )
@@ -318,3 +319,22 @@ def device_lines(said: DeviceSaid) -> Iterator[str]:
         yield f"Paced: {'yes' if said.paced else 'no'}"
     if said.statements:
         yield f"Its interpretation, not checked here: {'; '.join(said.statements)}"
+
+
+def spoken_for(target: str, study_id: str | None, answer: SearchAnswer) -> str:
+    """What a map is about."""
+    lvef = None if answer.predictions is None else answer.predictions.lvef
+    if target == "lvef_lowest" and lvef is not None:
+        return lvef_class_words(lvef.classes[0].range)
+    if target == "match":
+        return f"The match with {study_id}"
+    return SHD if target == "shd" else "The LVEF estimate"
+
+
+def why_value(target: str, value: float, zero: float) -> str:
+    """What the answer is, and what it would be for an ECG at rest."""
+    if target == "match":
+        return f"Cosine {value:.2f}; of an ECG at rest {zero:.2f}."
+    if target == "lvef_percent":
+        return f"LVEF {value:.0f} %; of an ECG at rest {zero:.0f} %."
+    return f"Log-odds {value:.1f}; of an ECG at rest {zero:.1f}."

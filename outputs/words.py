@@ -32,6 +32,7 @@ __all__ = [
     "UNKNOWN",
     "UNLIKE",
     "UNLIKE_ALL",
+    "WHY_MAP",
     "chance_words",
     "counted_words",
     "decision_words",
@@ -147,6 +148,14 @@ _OF_A_LEAD = {
 def lead_words(code: str) -> str:
     """A finding in a word or three, beside its lead on the drawing; `doubtful` for one that is not known."""
     return _OF_A_LEAD.get(code, "doubtful")
+
+
+WHY_MAP = (
+    "Integrated gradients from an ECG whose leads rest at their own level; the map sums to the difference but for some "
+    "tenths. On simulated ECGs of the demo model taking away what speaks most changed the answer more than taking away "
+    "as much at random, random weights gave other maps, and what a simulated disease changed drew more than its share. "
+    "It shows what the model went by, not what is wrong with the heart; on real ECGs nothing was measured."
+)
 
 
 def what_to_do(code: str) -> str:

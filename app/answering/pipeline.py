@@ -36,6 +36,9 @@ from inputs.records import NO_HINTS, DeviceSaid, EcgRecording, InputWarning, Rea
 from models.bundle import EcgVerdict
 from outputs.tracing import Tracing, tracing_of
 
+MOST_WINDOWS_KEPT = 6
+"""Of an ECG whose answer may be asked what speaks for it: 200 kB each, and a second of computing."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -104,6 +107,8 @@ class EcgFacts:
     """None where it was not asked for, or the format has no place for it."""
     tracing: Tracing | None = None
     """None where it was not asked for."""
+    windows_WLN: NDArray[np.float32] | None = None
+    """What the model sees, for maps of what speaks for its answer; None where there is no tracing, or it is much."""
 
 
 @dataclass(frozen=True)
@@ -268,7 +273,7 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
     warnings = (*judged.warnings, *(() if of_rate is None else (of_rate,)))
     starts_s_W = tuple(start / spec.rate_hz for start in window_starts(signal_LN.shape[1], spec))
     window_s = spec.window_samples / spec.rate_hz
-    tracing = None
+    windows_WLN, tracing = ecg_windows(signal_LN, spec), None
     if question.traced:
         tracing = tracing_of(judged.prepared.recording, warnings, [(start_s, window_s) for start_s in starts_s_W])
     ecg = EcgFacts(
@@ -284,8 +289,8 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
         measured,
         recording.said if question.device_said else None,
         tracing,
+        windows_WLN.copy() if question.traced and len(windows_WLN) <= MOST_WINDOWS_KEPT else None,
     )
-    windows_WLN = ecg_windows(signal_LN, spec)
     return Query(snapshot, windows_WLN, question.k, search.allowed, question.one_per_patient), ecg, search
 
 

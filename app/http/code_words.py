@@ -49,6 +49,7 @@ _WORDS = {
     "exam_not_found": "The file holds no ECG of the name in `exam`.",
     "too_long": "The recording is longer than is read: `start_s` and `length_s` choose a stretch.",
     "answer_gone": "The answer is not kept any more.",
+    "not_explained": "There is no map of what speaks for this number of the answer.",
     "ecg_of_another_model": "Another model is served now than the one that the ECG was answered with.",
     "no_embeddings": "The bundle gives no ECG embeddings to search with.",
     "no_probes": "The bundle has no probes, so it predicts nothing.",

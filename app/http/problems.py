@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match
 
 from app.answering.batcher import BatcherClosed, QueueFull
+from app.answering.explained import NotExplained
 from app.answering.kept_answers import AnswerGone
 from app.answering.snapshots import NotSearchable
 from app.recent_refusals import METHODS
@@ -158,6 +159,7 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
     NoProbes: HTTPStatus.NOT_FOUND,
     AnswerGone: HTTPStatus.NOT_FOUND,
     EcgOfAnotherModel: HTTPStatus.CONFLICT,
+    NotExplained: HTTPStatus.NOT_FOUND,
     JobUnknown: HTTPStatus.NOT_FOUND,
     JobRunning: HTTPStatus.CONFLICT,
     JobEnded: HTTPStatus.CONFLICT,

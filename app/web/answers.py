@@ -180,6 +180,7 @@ def _page(service: Service, name: str, asked: _Asked, report: SearchAnswer) -> s
         default_k=DEFAULT_K,
         max_k=MAX_K,
         viewer_of=viewer_of(service.settings),
+        targets=service.explains(asked.kept.ecg),
         with_keys=service.keys.enforced,
         **svg,
     )

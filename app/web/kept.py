@@ -43,6 +43,7 @@ class KeptAnswer:
         tracing, said = self.ecg.facts.tracing, self.ecg.facts.said
         texts = () if said is None else (*said.statements, *said.filters)
         drawn_bytes = 0 if tracing is None else tracing.signal_mv_LN.nbytes
+        drawn_bytes += 0 if self.ecg.facts.windows_WLN is None else self.ecg.facts.windows_WLN.nbytes
         return len(self.report_json) + _OVERHEAD_BYTES + drawn_bytes + sum(map(getsizeof, texts))
 
 

@@ -25,6 +25,7 @@ from models.operating_point import OperatingPoint, rules_out
 from models.prediction_sets import Called, CoverageKind, PerClassSets, PredictionSets
 
 if TYPE_CHECKING:
+    from models.attribution import Explainer
     from models.lvef_number import LvefEstimate
     from models.ood import OodOutput
     from models.probes import FlagProbe, LvefProbe, OwnNumber, Probes, ShdProbe
@@ -79,6 +80,10 @@ class Embedder(Protocol):
 
     @property
     def about(self) -> dict[str, JsonValue]: ...
+
+    def explainer(self) -> Explainer:
+        """What tells which patches speak for its verdicts, on any thread."""
+        ...
 
     def embed_ecgs(self, windows_BWLN: _Float32) -> EcgOutput:
         """Float32 windows, equally many of each ECG, to one row of output per ECG."""

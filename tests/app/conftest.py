@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import numpy as np
@@ -30,6 +30,7 @@ from index.store import IndexStore
 from inputs.errors import UnreadableFile
 from inputs.records import STANDARD_LEADS, EcgRecording, ReadHints, UploadedFile
 from inputs.specs import EcgSpec
+from models.attribution import Attribution
 from models.bundle import EcgOutput, Gift
 from models.labels import LvefClasses
 from models.lacking import Lacking, lacking_parts
@@ -85,6 +86,9 @@ class FakeEmbedder:
     def lacking(self) -> tuple[Lacking, ...]:
         return lacking_parts(self.probes)
 
+    def explainer(self) -> Any:
+        return FakeExplainer(self)
+
     def embed_ecgs(self, windows_BWLN: NDArray[np.float32]) -> EcgOutput:
         self.batches.append(len(windows_BWLN))
         self.threads.add(threading.current_thread().name)
@@ -96,6 +100,28 @@ class FakeEmbedder:
         more = {name: make(B) for name, make in self.says_more.items()}
         said = {"lvef_BC": lvef_BC, "shd_B": np.full(B, 0.6, np.float32), "probes": self.probes} | more
         return EcgOutput(np.ones((B, 4), np.float32), embeddings_BD, **said)
+
+
+class FakeExplainer:
+    """Knows that V2 speaks most for everything, and what it was asked; held up as its embedder is."""
+
+    asked: ClassVar[list[tuple[str, ...]]] = []
+
+    def __init__(self, embedder: FakeEmbedder) -> None:
+        self.rows, self._embedder = 32, embedder
+
+    def targets(self, *, match: bool) -> tuple[str, ...]:
+        return ("lvef_lowest", "shd", "lvef_percent", *(("match",) if match else ()))
+
+    def attribution(
+        self, windows_BWLN: NDArray[np.float32], study_BD: NDArray[np.float32] | None, *, asked: tuple[str, ...]
+    ) -> Attribution:
+        self.asked.append(asked)
+        assert self._embedder.go_on.wait(10)
+        map_BTWLP = np.zeros((1, 1, windows_BWLN.shape[1], 12, 4), np.float32)
+        map_BTWLP[..., 7, 1], map_BTWLP[..., 0, 2] = 2.0, -1.0
+        value = np.ones((1, 1), np.float32)
+        return Attribution(asked, map_BTWLP, value, 0 * value, np.arange(4) * 0.6)
 
 
 class FakeReader:

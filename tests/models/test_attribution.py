@@ -115,6 +115,19 @@ def test_what_is_explained_is_what_a_bundle_says(tmp_path, draft, demo_modules, 
     assert found.patch_s_P[:2].tolist() == [0.0, demo().ecg.patch_samples / 400.0]
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_one_target_alone_has_the_map_that_it_has_among_all(explainer, method, monkeypatch):
+    monkeypatch.setattr(attribution, "STEPS", 8)
+    every = explainer.attribution(ecgs(1, windows=2), studies(1), method=method)
+    for place, target in enumerate(every.targets):
+        alone = explainer.attribution(ecgs(1, windows=2), studies(1), method=method, asked=(target,))
+        assert alone.targets == (target,)
+        np.testing.assert_allclose(alone.map_BTWLP[:, 0], every.map_BTWLP[:, place], atol=1e-5)
+        np.testing.assert_allclose(alone.value_BT[:, 0], every.value_BT[:, place], rtol=1e-6)
+    with pytest.raises(ValueError, match="do not say what is asked"):
+        explainer.attribution(ecgs(1), asked=("match",))
+
+
 @pytest.mark.parametrize("bounds", [(0, 1), (1, 2), (2, 3), (0, 3)])
 def test_log_odds_are_those_of_the_probabilities_bounds_and_flags_included(all_probes, bounds):
     numbers = all_probes.model_dump()

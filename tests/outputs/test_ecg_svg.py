@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from inputs.records import STANDARD_LEADS, InputWarning
 from outputs.ecg_paper import GAINS_MM_MV, SPEEDS_MM_S, STROKE_MM, ecg_paper
 from outputs.ecg_svg import ecg_svg
+from outputs.patches import PatchWeight
 from outputs.tracing import Tracing
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -215,3 +216,32 @@ def test_other_layouts_speeds_gains_and_names_are_a_programmers_error():
     for wrong in ({"layout": "4x3"}, {"speed_mm_s": 30.0}, {"gain_mm_mv": 1.0}, {"name": 'a"b'}):
         with pytest.raises(ValueError, match=r"no such|a name"):
             ecg_svg(pulses(), **wrong)
+
+
+def boxes_of(svg, kind):
+    """x and width in millimetres, and the darkness, of what stands behind the traces."""
+    found = []
+    for box in ElementTree.fromstring(svg).iter(f"{SVG}rect"):
+        if box.get("class") == f"ecg-{kind}":
+            found.append(tuple(float(box.get(name)) for name in ("x", "width", "fill-opacity")))
+    return found
+
+
+def test_what_speaks_for_an_answer_stands_behind_its_stretch_of_the_trace_and_nothing_else_does():
+    tracing = traced(np.zeros((12, 5000)), windows_s=((0.0, 2.5),))
+    weights = [
+        PatchWeight("V2", 1.0, 0.12, 1.0),
+        PatchWeight("V2", 9.95, 0.12, -0.5),
+        PatchWeight("II", 3.0, 0.12, 0.01),
+        PatchWeight("V2", 30.0, 0.12, 1.0),
+    ]
+    svg = ecg_svg(tracing, "12x1", weights=weights)
+    (x0_mm,) = {float(strip["data-x0"]) for lead, strip, _ in strips_of(svg) if lead == "V2"}
+    ((x_mm, width_mm, darkness),) = boxes_of(svg, "raises")
+    assert x_mm == pytest.approx(x0_mm + 25.0, abs=0.01)
+    assert width_mm == pytest.approx(3.0, abs=0.01)
+    ((_, cut_mm, lighter),) = boxes_of(svg, "lowers")
+    assert cut_mm == pytest.approx(1.25, abs=0.06), "it ends with the trace"
+    assert lighter == pytest.approx(darkness / 2, abs=0.01)
+    assert boxes_of(ecg_svg(tracing, "12x1"), "seen")
+    assert not boxes_of(svg, "seen")

@@ -68,6 +68,8 @@ def test_no_page_breaks_a_rule(page, look):
     for asked in ("lvef_min=60&lvef_max=40", "view=none", "age_min=20&k=3&layout=12x1"):
         page.goto(f"{answer}?{asked}")
         look()
+    page.goto(f"{answer}/why?of=lvef_percent")
+    look()
     page.goto(answer)
     page.get_by_role("button", name="Calipers").click()
     look()

@@ -1,0 +1,99 @@
+"""Which beats and leads speak for an answer: drawn for who has the answer, one map at a time, refused where none is."""
+
+from __future__ import annotations
+
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import httpx
+import pytest
+
+
+@pytest.fixture
+def running(start_app):
+    with start_app(queue_size=8) as running:
+        yield running
+
+
+@pytest.fixture
+def answer(running):
+    sent = running.client.post("/", files={"files": b"1"})
+    assert sent.status_code == 303
+    return sent.headers["location"]
+
+
+def changed(running, **facts):
+    """What is kept of the ECG, changed."""
+    ((name, place),) = running.service.kept._places.items()
+    ecg = place.what.ecg
+    ecg = replace(ecg, facts=replace(ecg.facts, **facts)) if facts else replace(ecg, bundle_sha256="0" * 64)
+    running.service.kept._places[name] = replace(place, what=replace(place.what, ecg=ecg))
+
+
+def test_the_answer_leads_to_a_map_of_each_number_and_match(running, answer):
+    page = running.client.get(answer).text
+    links = re.findall(r'href="(/answers/[^"]*/why[^"]*)"', page)
+    assert [link.partition("?")[2] for link in links[:2]] == ["of=lvef_percent", "of=lvef_lowest"]
+    assert sum("of=match" in link for link in links) == page.count('<li class="study">') > 0
+    for link in links:
+        assert running.client.get(link.replace("&amp;", "&")).status_code == 200
+
+
+def test_what_speaks_for_it_is_drawn_behind_the_trace_and_said(running, answer):
+    page = running.client.get(f"{answer}/why?of=lvef_lowest").text
+    assert page.count('class="ecg-raises"') == page.count('class="ecg-lowers"') > 0, "a patch in each window"
+    assert "<b>V2</b> (67 %), <b>I</b> (33 %)" in page
+    assert "Log-odds 1.0; of an ECG at rest 0.0." in page
+    assert "not what is wrong with the heart" in page
+
+
+@pytest.mark.parametrize("asked", ["", "of=", "of=shd", "of=match", "of=lvef_lowest&study=g0-s1", "of=lvef_lowest&k=5"])
+def test_what_it_does_not_know_is_refused(running, answer, asked):
+    assert running.client.get(f"{answer}/why?{asked}").status_code == 422
+
+
+def test_what_there_is_no_map_of_is_said(running, answer, monkeypatch):
+    refused = running.client.get(f"{answer}/why?of=match&study=unheard-of")
+    assert refused.status_code == 404
+    assert "is not in the index" in refused.text
+    monkeypatch.setattr("app.answering.explained.targets_of", lambda *_: ("lvef_percent",))
+    refused = running.client.get(f"{answer}/why?of=lvef_lowest")
+    assert refused.status_code == 404
+    assert "There is no map" in refused.text
+
+
+def test_a_long_ecg_and_one_of_another_model_have_none_and_no_links(running, answer):
+    changed(running, windows_WLN=None)
+    assert "/why?" not in running.client.get(answer).text
+    assert running.client.get(f"{answer}/why?of=lvef_lowest").status_code == 404
+    changed(running)
+    assert running.client.get(f"{answer}/why?of=lvef_lowest").status_code == 409
+
+
+def test_it_is_for_the_browser_that_has_the_answer(running, answer):
+    with httpx.Client(base_url=running.client.base_url) as other:
+        assert other.get(f"{answer}/why?of=lvef_lowest").status_code == 404
+
+
+def test_maps_are_made_one_at_a_time_and_none_for_who_has_left(running, answer, monkeypatch, wait_until):
+    go_on, begun = threading.Event(), []
+
+    def slow(*given):
+        begun.append(given)
+        assert go_on.wait(20)
+        return made(*given)
+
+    from app.answering.explained import explained as made
+
+    monkeypatch.setattr("app.service.explained", slow)
+    url, cookies = f"{running.client.base_url}{answer}/why?of=lvef_lowest", dict(running.client.cookies)
+    with ThreadPoolExecutor(3) as threads:
+        asked = [threads.submit(httpx.get, url, cookies=cookies, timeout=0.5) for _ in range(3)]
+        assert all(isinstance(one.exception(), httpx.ReadTimeout) for one in asked)
+    wait_until(lambda: running.service.explaining.waiting == 0)
+    assert running.client.get(answer).status_code == 200, "nobody else waits for a map"
+    go_on.set()
+    wait_until(lambda: not running.service.admission._inside)
+    assert len(begun) == 1
