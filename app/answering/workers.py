@@ -51,24 +51,27 @@ class FairThreads:
         """How many calls wait for a thread."""
         return sum(map(len, self._waiting.values()))
 
-    async def run(self, work: Callable[[], Result], caller: str) -> Result:
+    async def run(self, work: Callable[[], Result], caller: str, *, told: bool = False) -> Result:
         """`work()` on one of the threads.
 
         One that is cancelled while it waits is never run. One that is cancelled while it runs is waited for, whoever
-        has gone: what it holds is in memory until then, and must be counted.
+        has gone: what it holds is in memory until then, and must be counted. told: its result is then given all the
+        same, as of a change that nobody else would learn of.
         """
         loop = asyncio.get_running_loop()
         call = _Call(work, loop.create_future(), loop.create_future())
         self._waiting.setdefault(caller, deque()).append(call)
         self._start_what_may_run()
         try:
-            result: Result = await call.result
+            result: Result = await (asyncio.shield(call.result) if told else call.result)
         except asyncio.CancelledError:
             self._take_back(call, caller)
             while call.started and not call.ended.done():
                 with contextlib.suppress(asyncio.CancelledError):  # a time limit, and a caller who leaves as well
                     await asyncio.wait([call.ended])
-            raise
+            if not (told and call.started):
+                raise
+            result = call.result.result()
         finally:
             del call  # an error knows this place: with the error in it, a circle would keep what `work` holds
         return result

@@ -93,8 +93,10 @@ async def revoke_key(request: Request, service: ServiceDep, key_id: str) -> KeyV
 
 
 async def _changed(request: Request, service: Service, change: Callable[[], Result]) -> Result:
+    """Not begun for who has left, or waited as long as for an answer; what has begun is told, and takes seconds."""
+    changed = service.changing_keys.run(change, caller_of(request), told=True)
     try:
-        return await service.changing_keys.run(change, caller_of(request))
+        return await while_connected(request, service.in_time(changed))
     except AskerRevoked:
         raise Unauthorised from None
 

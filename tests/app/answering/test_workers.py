@@ -116,6 +116,25 @@ def test_what_is_given_up_while_it_runs_keeps_its_thread_and_its_place_until_it_
     asyncio.run(run())
 
 
+def test_what_shall_be_told_is_told_though_it_was_given_up_while_it_ran_and_never_run_where_it_waited():
+    async def run() -> None:
+        threads, held = FairThreads(1, name="t"), Held()
+        begun = asyncio.create_task(threads.run(held("begun"), "a", told=True))
+        await until(lambda: held.begun)
+        waiting = asyncio.create_task(threads.run(held("waiting"), "a", told=True))
+        await asyncio.sleep(0.01)
+        for one in (waiting, begun):
+            one.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        held.go_on.set()
+        assert await begun == "begun"
+        assert held.begun == ["begun"]
+        threads.close()
+
+    asyncio.run(run())
+
+
 def test_closing_keeps_nobody_waiting_for_what_was_never_begun():
     async def run() -> None:
         threads, held = FairThreads(1, name="t"), Held()

@@ -130,3 +130,23 @@ def test_changes_that_wait_for_each_other_keep_nobody_else_waiting_and_are_few(r
             assert running.client.get(path, headers=admin).status_code == 200
         go_on.set()
         assert sorted(one.result().status_code for one in asked) == [201] * 12 + [429] * 4
+
+
+def test_no_change_is_made_for_who_has_left_before_its_turn(running, admin, file, monkeypatch, wait_until):
+    go_on, begun = threading.Event(), []
+
+    def slow(*given, **named):
+        begun.append(1)
+        assert go_on.wait(20)
+        return make_key(*given, **named)
+
+    monkeypatch.setattr("app.routes.keys.make_key", slow)
+    url, body = f"{running.client.base_url}/v1/keys", {"name": "ward", "scopes": ["query"]}
+    with ThreadPoolExecutor(6) as threads:
+        asked = [threads.submit(httpx.post, url, headers=admin, json=body, timeout=0.7) for _ in range(6)]
+        assert all(isinstance(one.exception(), httpx.ReadTimeout) for one in asked)
+    wait_until(lambda: running.service.changing_keys.waiting == 0)
+    go_on.set()
+    wait_until(lambda: not running.service.operating._inside)
+    assert len(begun) == 1
+    assert len(list_keys(file)) == 2
