@@ -98,7 +98,7 @@ def plan_run(
     code_version = version("echo2ecg")
     decides = cohort.sha256, code_version
     key = _run_key(recipe, *decides, (start, ecg_start))
-    work = out.with_name(f"{out.name}.work")
+    work = make_work(out.with_name(f"{out.name}.work"))
     echo, ecg = (recipe.echo_pretraining is not None), (recipe.ecg_pretraining is not None)
     return Plan(
         recipe=recipe,
@@ -175,6 +175,12 @@ def refuse_existing(out: Path) -> None:
         raise Refusal(
             "bundle_exists", f"{out.name} exists already; a bundle is never changed in place, so name another folder"
         )
+
+
+def make_work(folder: Path) -> Path:
+    """The folder, made where it is not there yet: a place that cannot be written to is said before the work."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _run_key(recipe: Recipe, cohort_id: str, code_version: str, starts: tuple[Path | None, ...]) -> str:

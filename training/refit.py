@@ -38,7 +38,7 @@ from training.evaluation.card import probe_metrics
 from training.evaluation.evaluate import EvaluationReport, evaluate, trained_window_days
 from training.evaluation.refit_card import card_of_source, refit_card
 from training.outlook import check_patients
-from training.plan import described_cohort, refuse_existing
+from training.plan import described_cohort, make_work, refuse_existing
 from training.probes.data import fit_on_features
 from training.probes.fit import LABEL_HINT, ProbeFit
 from training.probes.fit_own import check_enough
@@ -153,7 +153,7 @@ def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path, labels: Sequence[s
                 "training_data": manifest.training_data | {"probes": told},
             }
         ),
-        work=out.with_name(f"{out.name}.work"),
+        work=make_work(out.with_name(f"{out.name}.work")),
     )
 
 
