@@ -19,7 +19,7 @@ from models.towers import EcgTower
 from training.encoders.ecg import ecg_pretraining_key, pretrained_ecg_encoder
 from training.engine.place import Place
 from training.evaluation.card import rendered
-from training.plan import RELATIVE, for_cohort, make_work, refuse_existing, said_of_cohort
+from training.plan import RELATIVE, for_cohort, hashes_of, make_work, refuse_existing, said_of_cohort
 from training.recipes import Recipe
 
 _NOT_TRAINED = ("token_aggregator", "ecg_alignment_global_token")
@@ -78,7 +78,8 @@ def _draft(recipe: Recipe, cohort: OpenCohort, key: str) -> BundleDraft:
         metrics={},
         training_data=said_of_cohort(cohort)
         | _counts(cohort)
-        | {"recipe": recipe.model_dump(mode="json"), "tables_sha256": cohort.tables_sha256},
+        | {"recipe": recipe.model_dump(mode="json")}
+        | hashes_of(cohort),
         absent=_NOT_TRAINED,
     )
 
