@@ -126,7 +126,9 @@ def train(
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of weights, batches and augmentation.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Of weights, batches and augmentation.")
+    ] = None,
     bf16: Annotated[
         bool | None, typer.Option("--bf16/--fp32", help="Towers in bfloat16 autocast, or all in float32.")
     ] = None,

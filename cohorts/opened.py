@@ -17,6 +17,7 @@ from cohorts.folder import Cohort, TablesRead, cohort_sha256, read_tables
 from cohorts.labels import labels_and_flags
 from cohorts.pairs import derive_pairs, pairs_of_split
 from cohorts.tables import CohortError
+from ground.disk import sha256
 from inputs.specs import Amplitude
 
 
@@ -54,6 +55,14 @@ class OpenCohort:
     def sha256(self) -> str:
         """A short way to tell cohorts apart: see `cohort_sha256`. Raises CohortError for a file that is not there."""
         return cohort_sha256(self.tables, self.tables_sha256)
+
+    @cached_property
+    def columns_sha256(self) -> str:
+        """Of what the columns that a cohort knows hold: others, such as labels of somebody's own, change nothing."""
+        digest = sha256()
+        for table in (self.tables.ecgs, self.tables.echos, self.tables.studies, self.tables.splits, self.tables.views):
+            digest.update(table.to_csv(index=False).encode())
+        return digest.hexdigest()
 
     def check_amplitude(self, trained_on: Amplitude) -> None:
         """Raises CohortError for ECGs without a unit where a bundle was trained on millivolts."""

@@ -26,7 +26,7 @@ class EcgSpec(BaseModel):
     group, cut windows of `window_samples`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     rate_hz: float = Field(default=400.0, gt=0)
     amplitude: Amplitude = "millivolt"
@@ -67,7 +67,7 @@ class EcgSpec(BaseModel):
 class EchoSpec(BaseModel):
     """Echo clip preparation: frame choice, square crop, zoom, cubic resize on uint8, normalisation of 0..255 values."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     frames: int = Field(default=16, ge=1)
     stride: int = Field(default=2, ge=1)

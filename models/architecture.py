@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from inputs.specs import EcgSpec, EchoSpec
+
 Size3 = tuple[int, int, int]
 """Frames, rows, columns."""
 
@@ -13,7 +15,7 @@ Size3 = tuple[int, int, int]
 class EcgArchitecture(BaseModel):
     """A vision transformer over patches of one lead each (OTiS base at the paper's size)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     leads: int = Field(default=12, ge=1)
     window_samples: int = Field(default=1008, ge=1)
@@ -41,7 +43,7 @@ class EcgArchitecture(BaseModel):
 class EchoBlock(BaseModel):
     """One row of the multiscale table: output width, heads, and how far queries and keys are pooled."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     dim: int = Field(ge=1)
     heads: int = Field(ge=1)
@@ -66,7 +68,7 @@ class BlockGrid(NamedTuple):
 class EchoArchitecture(BaseModel):
     """A multiscale vision transformer with pooled attention over one clip (MViTv2-S at the paper's size)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     frames: int = Field(ge=1)
     size: int = Field(ge=8)
@@ -96,7 +98,7 @@ class EchoArchitecture(BaseModel):
 class Architecture(BaseModel):
     """Both towers: encoders, view pooling and the shared embedding space."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     ecg: EcgArchitecture
     echo: EchoArchitecture
@@ -115,6 +117,20 @@ class Architecture(BaseModel):
         if self.projection_dim % self.pool_heads:
             raise ValueError("projection_dim must be a multiple of pool_heads")
         return self
+
+    def check_prepared(self, ecg: EcgSpec, echo: EchoSpec) -> None:
+        """ValueError where specifications prepare something else than the encoders take."""
+        for spec, part, name, prepared, taken in (
+            ("ECG", "windows", "ecg.leads", len(ecg.leads), self.ecg.leads),
+            ("ECG", "windows", "ecg.window_samples", ecg.window_samples, self.ecg.window_samples),
+            ("echo", "clips", "echo.frames", echo.frames, self.echo.frames),
+            ("echo", "clips", "echo.size", echo.size, self.echo.size),
+        ):
+            if prepared != taken:
+                raise ValueError(
+                    f"the {spec} specification prepares other {part} than the {spec} encoder takes: "
+                    f"{name} is {prepared} and architecture.{name} {taken}"
+                )
 
     @property
     def features_dim(self) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pydantic import JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic_core import to_jsonable_python
 
 from ground.errors import Refusal
 from training.recipes import RECIPES, Alignment, Recipe, named_recipe
@@ -15,75 +17,114 @@ from training.recipes import RECIPES, Alignment, Recipe, named_recipe
 CHANGED = "+changes"
 _MOST_BYTES = 1 << 20
 _NOT_CHANGED = {"name", "changes"}
+_OF_THE_COHORT = "ecg.amplitude"
 
 
 def recipe_of(named: str, settings: Sequence[str] = ()) -> Recipe:
     """The recipe of that name, or of a file `*.toml` with a `base` and fields to change; then `settings` are changed.
 
     A setting is `name=value`, the value as TOML writes it, text also without quotes. A name is that of a field as in
-    `alignment.batch_size`, of a recipe or of its alignment. Refusal for anything else, with the nearest name.
+    `alignment.batch_size`, of a recipe or of its alignment. Refusal for anything else, with the nearest name, and for a
+    field that is set twice in one place.
     """
     base, changes = (named, {}) if not named.endswith(".toml") else _read(Path(named))
-    return changed(named_recipe(base), changes | dict(_setting(one) for one in settings))
+    recipe = named_recipe(base)
+    of_file, of_settings = _each_once(changes.items(), recipe), _each_once(map(_setting, settings), recipe)
+    return changed(recipe, of_file | of_settings)
 
 
 def changed(recipe: Recipe, changes: Mapping[str, JsonValue]) -> Recipe:
-    """The same recipe with other values by dotted name, checked as a new one's are; it says what was changed.
+    """The same recipe with other values by full dotted name, checked as a new one's are; it says what was changed.
 
-    Its name says that it was; what is set to the value that it has is no change. Refusal for a name that there is not
-    and for a value that does not fit.
+    Its name says that it was; what is set to the value that it has is no change. Refusal for a value that does not fit,
+    also for one of another kind, such as text for a number.
     """
     fields = recipe.model_dump(mode="json")
-    told: dict[str, JsonValue] = {}
     for name, value in changes.items():
-        path = _path(name, fields)
+        *above, last = name.split(".")
         place = fields
-        for part in path[:-1]:
-            if place[part] is None:
+        for part in above:
+            if not isinstance(place.get(part), dict):
                 place[part] = {}
             place = place[part]
-        if place.get(path[-1]) != value:
-            place[path[-1]] = value
-            told[".".join(path)] = value
-    if not told:
-        return recipe
-    fields |= {"name": recipe.name.removesuffix(CHANGED) + CHANGED, "changes": {**recipe.changes, **told}}
+        place[last] = value
     try:
-        return Recipe.model_validate(fields)
+        new = Recipe.model_validate_json(json.dumps(fields, default=str), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where, says = ".".join(map(str, first["loc"])), str(first["msg"]).removeprefix("Value error, ")
         raise Refusal(
             "recipe_unfit", f"The changed recipe does not fit: {where + ': ' if where else ''}{says}."
         ) from None
+    told = {name: value for name in changes if (value := _value(new, name)) != _value(recipe, name)}
+    if not told:
+        return recipe
+    named = {"name": recipe.name.removesuffix(CHANGED) + CHANGED, "changes": {**recipe.changes, **told}}
+    return new.model_copy(update=named)
 
 
-def _path(name: str, fields: Mapping[str, JsonValue]) -> list[str]:
-    """Where a field stands; a name without dots may be the alignment's."""
-    if "." not in name and name not in fields and name in Alignment.model_fields:
-        return ["alignment", name]
-    path, place = name.split("."), fields
-    for depth, part in enumerate(path):
-        known = isinstance(place, Mapping) and part in place
-        if (part in _NOT_CHANGED and depth == 0) or not (known or place is None):
-            raise _no_field(name, fields)
-        place = None if place is None else place[part]  # type: ignore[assignment]  # below None, pydantic checks
-    return path
+def as_toml(value: JsonValue) -> str:
+    """On one line, as TOML writes it."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{as_toml(name)} = {as_toml(one)}' for name, one in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
-def _no_field(name: str, fields: Mapping[str, JsonValue]) -> Refusal:
-    names = [*_names(fields), *Alignment.model_fields]
+def _each_once(changes: Iterable[tuple[str, JsonValue]], recipe: Recipe) -> dict[str, JsonValue]:
+    """Single values by full dotted name. Refusal for a name that there is not, and for one that comes twice."""
+    found: dict[str, JsonValue] = {}
+    for name, value in _flat(changes):
+        full = _full_name(name, recipe)
+        if any(f"{full}.".startswith(f"{one}.") or f"{one}.".startswith(f"{full}.") for one in found):
+            raise Refusal("recipe_field_twice", f"The field {full} of the recipe is set twice; keep one of the two.")
+        found[full] = value
+    return found
+
+
+def _full_name(name: str, recipe: Recipe) -> str:
+    """Of a field of the recipe, or of its alignment. Refusal for a name that there is not."""
+    path = name.split(".")
+    place: object = recipe
+    if path[0] not in Recipe.model_fields and path[0] in Alignment.model_fields:
+        path = ["alignment", *path]
+    if name == _OF_THE_COHORT:
+        raise Refusal("recipe_field_unknown", f"The cohort decides {name}: its cohort.json may say amplitude.")
+    if path[0] in _NOT_CHANGED:
+        raise _no_field(name, recipe)
+    for part in path:
+        if place is None:  # pydantic checks
+            break
+        if not isinstance(place, BaseModel) or part not in type(place).model_fields:
+            raise _no_field(name, recipe)
+        place = getattr(place, part)
+    return ".".join(path)
+
+
+def _value(recipe: Recipe, name: str) -> JsonValue:
+    """Of a field, as JSON has it; None below what the recipe has not."""
+    place: object = recipe
+    for part in name.split("."):
+        place = getattr(place, part, None)
+    value: JsonValue = to_jsonable_python(place)
+    return value
+
+
+def _no_field(name: str, recipe: Recipe) -> Refusal:
+    names = [*_names(recipe), *Alignment.model_fields]
     near = difflib.get_close_matches(name, names, n=1) or [one for one in names if one.rpartition(".")[2] == name]
     hint = f"Is it {near[0]}?" if near else "`echo2ecg bundle show` shows the fields of a recipe under training_data."
     return Refusal("recipe_field_unknown", f"A recipe has no field {name} that could be changed.", hint=hint)
 
 
-def _names(fields: Mapping[str, JsonValue], before: str = "") -> Iterator[str]:
-    for name, value in fields.items():
-        if before or name not in _NOT_CHANGED:
-            yield before + name
-        if isinstance(value, Mapping) and name not in _NOT_CHANGED:
-            yield from _names(value, f"{before}{name}.")
+def _names(place: BaseModel, before: str = "") -> Iterator[str]:
+    for part in type(place).model_fields:
+        name, value = before + part, getattr(place, part)
+        if name not in (*_NOT_CHANGED, _OF_THE_COHORT):
+            yield name
+        if isinstance(value, BaseModel):
+            yield from _names(value, f"{name}.")
 
 
 def _setting(text: str) -> tuple[str, JsonValue]:
@@ -98,7 +139,7 @@ def _setting(text: str) -> tuple[str, JsonValue]:
 
 
 def _read(file: Path) -> tuple[str, dict[str, JsonValue]]:
-    """The name of the base, and the fields by dotted name."""
+    """The name of the base, and the fields and tables of fields."""
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise Refusal("recipe_unreadable", f"{file.name} is larger than a recipe.")
@@ -111,12 +152,12 @@ def _read(file: Path) -> tuple[str, dict[str, JsonValue]]:
     if not isinstance(base, str):
         hint = f'Write base = "demo" at its top; the recipes are {", ".join(RECIPES)}.'
         raise Refusal("recipe_without_base", f"{file.name} does not say which recipe it changes.", hint=hint)
-    return base, dict(_flat(content))
+    return base, content
 
 
-def _flat(fields: Mapping[str, JsonValue], before: str = "") -> Iterator[tuple[str, JsonValue]]:
-    for name, value in fields.items():
+def _flat(fields: Iterable[tuple[str, JsonValue]], before: str = "") -> Iterator[tuple[str, JsonValue]]:
+    for name, value in fields:
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
+            yield from _flat(value.items(), f"{before}{name}.")
         else:
             yield before + name, value

@@ -16,10 +16,10 @@ from models.bundle import BundleDraft, without, write_bundle
 from models.device import Machine
 from models.labels import LabelDefinitions
 from models.towers import EcgTower
-from training.encoders.ecg import EcgStart, ecg_pretraining_key, pretrained_ecg_encoder
+from training.encoders.ecg import ecg_pretraining_key, pretrained_ecg_encoder
 from training.engine.place import Place
 from training.evaluation.card import rendered
-from training.plan import RELATIVE, for_cohort, refuse_existing, said_of_cohort
+from training.plan import RELATIVE, for_cohort, hashes_of, make_work, refuse_existing, said_of_cohort
 from training.recipes import Recipe
 
 _NOT_TRAINED = ("token_aggregator", "ecg_alignment_global_token")
@@ -46,23 +46,26 @@ def train_ecg_only(
     recipe = for_cohort(recipe, cohort)
     if say is not None and recipe.ecg.amplitude == "relative":
         say(RELATIVE)
-    work, key = out.with_name(f"{out.name}.work"), ecg_pretraining_key(recipe, cohort.sha256, version("echo2ecg"))
+    key = ecg_pretraining_key(recipe, cohort.sha256, version("echo2ecg"))
+    draft = _draft(recipe, cohort, key)
+    work = make_work(out.with_name(f"{out.name}.work"))
     place = Place(work / f"ecg-{key}", resume=resume)
     place.begin()
     trained = pretrained_ecg_encoder(cohort.tables, recipe, work, place, machine)
 
-    draft = _draft(recipe, cohort, trained, key)
     tower = without(EcgTower(recipe.architecture), _NOT_TRAINED)
     assert trained.encoder is not None
+    assert trained.fit is not None
+    fit = trained.fit
+    found = {"best_epoch": fit.best_epoch, "score": fit.best_score, "epochs_run": fit.epochs_run}
+    draft = draft.model_copy(update={"metrics": {"validation": found}})
     tower.ecg_encoder.load_state_dict(trained.encoder.state_dict())
     card = rendered("ecg_only_card.md.j2", "card", recipe, draft, trained.origin, cohort.root.name, out.name)
     write_bundle(out, draft, ecg_tower=tower, card=card)
     return out
 
 
-def _draft(recipe: Recipe, cohort: OpenCohort, trained: EcgStart, key: str) -> BundleDraft:
-    assert trained.fit is not None
-    fit = trained.fit
+def _draft(recipe: Recipe, cohort: OpenCohort, key: str) -> BundleDraft:
     return BundleDraft(
         id=f"{recipe.name}-{key}",
         created=datetime.now(UTC),
@@ -72,10 +75,11 @@ def _draft(recipe: Recipe, cohort: OpenCohort, trained: EcgStart, key: str) -> B
         ecg=recipe.ecg,
         echo=recipe.echo,
         labels=LabelDefinitions(lvef=recipe.lvef_classes, shd_flags=SHD_FLAGS),
-        metrics={"validation": {"best_epoch": fit.best_epoch, "score": fit.best_score, "epochs_run": fit.epochs_run}},
+        metrics={},
         training_data=said_of_cohort(cohort)
         | _counts(cohort)
-        | {"recipe": recipe.model_dump(mode="json"), "tables_sha256": cohort.tables_sha256},
+        | {"recipe": recipe.model_dump(mode="json")}
+        | hashes_of(cohort),
         absent=_NOT_TRAINED,
     )
 

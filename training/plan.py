@@ -98,7 +98,7 @@ def plan_run(
     code_version = version("echo2ecg")
     decides = cohort.sha256, code_version
     key = _run_key(recipe, *decides, (start, ecg_start))
-    work = out.with_name(f"{out.name}.work")
+    work = make_work(out.with_name(f"{out.name}.work"))
     echo, ecg = (recipe.echo_pretraining is not None), (recipe.ecg_pretraining is not None)
     return Plan(
         recipe=recipe,
@@ -115,7 +115,8 @@ def plan_run(
             labels=LabelDefinitions(lvef=recipe.lvef_classes, shd_flags=SHD_FLAGS),
             metrics={},
             training_data=described_cohort(cohort, pairs)
-            | {"recipe": recipe.model_dump(mode="json"), "tables_sha256": cohort.tables_sha256},
+            | {"recipe": recipe.model_dump(mode="json")}
+            | hashes_of(cohort),
         ),
         out=out,
         work=work,
@@ -177,6 +178,12 @@ def refuse_existing(out: Path) -> None:
         )
 
 
+def make_work(folder: Path) -> Path:
+    """The folder, made where it is not there yet: a place that cannot be written to is said before the work."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _run_key(recipe: Recipe, cohort_id: str, code_version: str, starts: tuple[Path | None, ...]) -> str:
     """Short name of everything that decides a run: another recipe, cohort, start or code is another run."""
     digest = sha256(f"{recipe.model_dump_json()} {cohort_id} {code_version}".encode())
@@ -195,7 +202,16 @@ def described_cohort(cohort: OpenCohort, pairs: Mapping[str, pd.DataFrame]) -> d
     return said_of_cohort(cohort) | counts | {"window_days": cohort.window_days}
 
 
+def hashes_of(cohort: OpenCohort) -> dict[str, JsonValue]:
+    """What a later fit of probes knows the cohort by."""
+    return {"tables_sha256": cohort.tables_sha256, "columns_sha256": cohort.columns_sha256}
+
+
+_NOT_THE_COHORTS = {"roots", "probes", "own_labels", "left_out", "skipped_ecgs", "skipped_clips", "window_days"}
+"""Where files lie on this machine, and what a manifest says under these names of the training itself."""
+
+
 def said_of_cohort(cohort: OpenCohort) -> dict[str, JsonValue]:
-    """What `cohort.json` says, but for where files lie on this machine, and what its ECGs are once they are read."""
-    said = {name: value for name, value in cohort.about.written.items() if name != "roots"}
+    """What `cohort.json` says, but for names that are not its own, and what its ECGs are once they are read."""
+    said = {name: value for name, value in cohort.about.written.items() if name not in _NOT_THE_COHORTS}
     return said | ({"amplitude": cohort.tables.amplitude} if said.keys() & {"amplitude", "lead_scale"} else {})

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from ground.errors import Refusal
+from inputs.ecg.quality import RATE_RANGE_HZ
 from inputs.specs import EcgSpec, EchoSpec
 from models import architecture as sizes
 from models.architecture import Architecture
 from models.labels import LvefClasses
 from training.data.augment import Augmentation
 
+_Beta = Annotated[float, Field(ge=0, lt=1)]
+
 
 class Stage(BaseModel):
     """What every stage of training states about its optimisation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     warmup_epochs: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _warms_up_in_time(self) -> Stage:
+        if self.warmup_epochs >= self.epochs:
+            least = f"warmup_epochs is {self.warmup_epochs:g} and epochs {self.epochs}"
+            raise ValueError(f"warmup_epochs must be shorter than the training ({least}); set both")
+        return self
 
 
 class EchoPretraining(Stage):
@@ -68,7 +78,7 @@ class Alignment(Stage):
     """Peak rate outside the ECG encoder and of its last block."""
     echo_tower_rate: float = Field(default=1.0, gt=0)
     """Share of `learning_rate` at which the echo tower learns."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[_Beta, _Beta] = (0.9, 0.999)
     layer_decay: float = Field(gt=0, le=1)
     """Each ECG encoder block learns this much slower than the one after it."""
     lr_floor: float = Field(default=0.1, ge=0, le=1)
@@ -89,27 +99,20 @@ class Alignment(Stage):
     chunk_size: int | None = Field(default=None, ge=1)
     """Pairs embedded at once, for small memories; the loss still sees the whole batch. None: as many as there are."""
 
-    @model_validator(mode="after")
-    def _warms_up_in_time(self) -> Alignment:
-        if self.warmup_epochs >= self.epochs:
-            least = f"warmup_epochs is {self.warmup_epochs:g} and epochs {self.epochs}"
-            raise ValueError(f"warmup_epochs must be shorter than the training ({least}); set both")
-        return self
-
 
 class Recipe(BaseModel):
     """Everything that decides a training run but the cohort and the machine."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     architecture: Architecture
     ecg: EcgSpec
     echo: EchoSpec
     lvef_classes: LvefClasses = LvefClasses()
-    window_days: float = Field(default=7.0, ge=0)
+    window_days: float = Field(default=7.0, ge=0, le=36_500)
     """An ECG and a study of one patient belong together when they are at most this far apart."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
 
     echo_pretraining: EchoPretraining | None
     """None: the echo encoder comes from the bundle that training starts from, or the cohort gives view vectors."""
@@ -131,6 +134,12 @@ class Recipe(BaseModel):
             raise ValueError("a recipe without an alignment pre-trains an ECG encoder, and no echo encoder")
         if self.echo_pretraining and self.echo.padding != "black_frames":
             raise ValueError("an echo encoder is pre-trained on clips padded with black frames only")
+        if self.echo_pretraining and self.echo_pretraining.shift_pixels >= self.echo.size:
+            raise ValueError(f"echo_pretraining.shift_pixels must be less than the {self.echo.size} of echo.size")
+        low_hz, high_hz = RATE_RANGE_HZ
+        if not low_hz <= self.ecg.rate_hz <= high_hz:
+            raise ValueError(f"ecg.rate_hz must lie between {low_hz:g} and {high_hz:g}")
+        self.architecture.check_prepared(self.ecg, self.echo)
         return self
 
     @property

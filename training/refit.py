@@ -38,7 +38,7 @@ from training.evaluation.card import probe_metrics
 from training.evaluation.evaluate import EvaluationReport, evaluate, trained_window_days
 from training.evaluation.refit_card import card_of_source, refit_card
 from training.outlook import check_patients
-from training.plan import described_cohort, refuse_existing
+from training.plan import described_cohort, hashes_of, make_work, refuse_existing
 from training.probes.data import fit_on_features
 from training.probes.fit import LABEL_HINT, ProbeFit
 from training.probes.fit_own import check_enough
@@ -130,10 +130,12 @@ def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path, labels: Sequence[s
     named = "".join(f" {one.table} {one.name}" for one in own)
     key = short_name_of(f"{manifest_sha256} {cohort.sha256} {version('echo2ecg')} {PROBES_SCHEMA_VERSION}{named}")
     told = {
+        **described_cohort(cohort, rows),
         "encoders_from": manifest.id,
         "encoders_from_sha256": manifest_sha256,
-        "cohort_of_the_encoders": manifest.training_data.get("tables_sha256") == cohort.tables_sha256,
-        **described_cohort(cohort, rows),
+        "cohort_of_the_encoders": any(
+            manifest.training_data.get(name) == value for name, value in hashes_of(cohort).items()
+        ),
         **({"own_labels": {one.name: f"{one.table}, {KIND_WORDS[one.kind]}" for one in own}} if own else {}),
         "tables_sha256": cohort.tables_sha256,
     }
@@ -153,7 +155,7 @@ def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path, labels: Sequence[s
                 "training_data": manifest.training_data | {"probes": told},
             }
         ),
-        work=out.with_name(f"{out.name}.work"),
+        work=make_work(out.with_name(f"{out.name}.work")),
     )
 
 

@@ -94,11 +94,7 @@ class BundleDraft(BaseModel):
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> BundleDraft:
-        ecg, echo = self.architecture.ecg, self.architecture.echo
-        if (len(self.ecg.leads), self.ecg.window_samples) != (ecg.leads, ecg.window_samples):
-            raise ValueError("the ECG specification prepares other windows than the ECG encoder takes")
-        if (self.echo.frames, self.echo.size) != (echo.frames, echo.size):
-            raise ValueError("the echo specification prepares other clips than the echo encoder takes")
+        self.architecture.check_prepared(self.ecg, self.echo)
         if not set(self.absent) <= {name for names in TOWER_COMPONENTS.values() for name in names}:
             raise ValueError("a component is listed as absent that no tower has")
         return self

@@ -1,9 +1,12 @@
 """A recipe with other values: checked as a new one is, told in its name, every wrong name answered by a right one."""
 
+import shlex
+
 import pytest
 
 from ground.errors import Refusal
 from training.changed_recipe import recipe_of
+from training.evaluation.card import rendered
 from training.recipes import demo, tiny
 
 
@@ -43,6 +46,27 @@ def test_a_file_says_its_base_and_what_to_change_and_settings_go_over_it(tmp_pat
         (["epochs=2"], "warmup_epochs must be shorter", ""),
         (["ecg_pretraining.epochs=3"], "ecg_pretraining.batch_size: Field required", ""),
         (["architecture.echo.size=60"], "does not fit", ""),
+        (["seed=-1"], "seed: Input should be greater", ""),
+        (["seed=1000000000000000000000000"], "seed: Input should be less", ""),
+        (["seed=true"], "seed: Input should be a valid integer", ""),
+        (["seed=2020-01-01"], "seed: Input should be a valid integer", ""),
+        (['epochs="5"'], "alignment.epochs: Input should be a valid integer", ""),
+        (["window_days=inf"], "window_days: Input should be a finite number", ""),
+        (["window_days=1e300"], "window_days: Input should be less than or equal to 36500", ""),
+        (["temperature=inf"], "alignment.temperature: Input should be a finite number", ""),
+        (["augmentation={rescale_mean=inf}"], "alignment.augmentation.rescale_mean", ""),
+        (["betas=[nan, 0.9]"], "alignment.betas.0: Input should be a finite number", ""),
+        (["betas=[0.9, 1.5]"], "alignment.betas.1: Input should be less than 1", ""),
+        (["ecg.clip_sd=inf"], "ecg.clip_sd: Input should be a finite number", ""),
+        (["ecg.rate_hz=1"], "ecg.rate_hz must lie between 50 and", ""),
+        (["ecg.window_samples=960"], "ecg.window_samples is 960 and architecture.ecg.window_samples 1008", ""),
+        (["echo.frames=8"], "echo.frames is 8 and architecture.echo.frames 16", ""),
+        (["echo_pretraining.shift_pixels=1000"], "echo_pretraining.shift_pixels must be less than the 64", ""),
+        (["echo_pretraining.warmup_epochs=100"], "echo_pretraining: warmup_epochs must be shorter", ""),
+        (["ecg.amplitude=relative"], "The cohort decides ecg.amplitude", ""),
+        (["epochs=5", "alignment.epochs=6"], "The field alignment.epochs of the recipe is set twice", ""),
+        (["alignment=3", "epochs=6"], "The field alignment.epochs of the recipe is set twice", ""),
+        (["ecg.windows=\udcff"], "does not fit", ""),
     ],
 )
 def test_a_wrong_setting_is_refused_in_one_sentence(settings, words, hint):
@@ -51,9 +75,34 @@ def test_a_wrong_setting_is_refused_in_one_sentence(settings, words, hint):
     assert hint in caught.value.hint
 
 
+def test_a_field_that_the_recipe_has_as_it_always_was_can_be_changed():
+    assert recipe_of("paper", ["ecg.centre=median"]).ecg.centre == "median"
+
+
+def test_changes_are_told_as_the_recipe_has_them_and_a_table_field_by_field():
+    found = recipe_of("demo", ["learning_rate=1", "augmentation={rescale_sd=0.2, jitter_sd=1}"])
+    told = {"learning_rate": 1.0, "augmentation.rescale_sd": 0.2, "augmentation.jitter_sd": 1.0}
+    assert found.changes == {f"alignment.{name}": value for name, value in told.items()}
+    assert {type(value) for value in found.changes.values()} == {float}
+
+
+def test_how_to_make_it_again_is_read_as_the_same_recipe():
+    labels = 'lvef_classes={labels=["a\'b", "c", "<ä>"]}'
+    given = [labels, "architecture.echo.blocks=[{dim=48, heads=1}]", "compile=true", "betas=[0.8, 1e-07]", "seed=3"]
+    found = recipe_of("demo", given)
+    again = shlex.split(rendered("card.md.j2", "named", found))
+    assert again[:2] == ["--recipe", "demo"]
+    assert recipe_of("demo", again[3::2]) == found
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("seed = 1\n", "does not say which recipe"), ("base = demo", "is no TOML"), ('base = "dem"\n', "no recipe 'dem'")],
+    [
+        ("epochs = 5\nbase = 'demo'\n[alignment]\nepochs = 6", "set twice"),
+        ("seed = 1\n", "does not say which recipe"),
+        ("base = demo", "is no TOML"),
+        ('base = "dem"\n', "no recipe 'dem'"),
+    ],
 )
 def test_a_file_that_is_no_recipe_is_refused_by_its_name(tmp_path, content, words):
     (tmp_path / "mine.toml").write_text(content)

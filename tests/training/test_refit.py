@@ -15,7 +15,7 @@ from models.bundle import Bundle, BundleError, read_manifest, read_probes, verif
 from training.evaluation.bundle_facts import bundle_facts
 from training.evaluation.evaluate import evaluate
 from training.evaluation.tripod import tripod_card
-from training.refit import refit
+from training.refit import plan_refit, refit
 from training.train import train
 
 
@@ -116,6 +116,26 @@ def test_a_cohort_that_the_encoders_may_know_is_told_apart_from_theirs(trained, 
     assert "whether any of them trained the encoders" in facts.tested_apart
     assert "of the cohort that its probes were fitted on" in facts.measured_on
     assert "of the training cohort" not in tripod_card(facts)
+
+
+def test_a_column_of_ones_own_makes_no_other_cohort_and_another_split_does(trained, cohort_dir, tmp_path):
+    labelled = changed(cohort_dir, tmp_path / "labelled", lambda t: t.assign(mine="yes"))
+    told = plan_refit(trained, labelled, tmp_path / "out").draft.training_data["probes"]
+    assert told["cohort_of_the_encoders"] is True
+    splits = pd.read_csv(labelled / "splits.csv", dtype=str)
+    splits.assign(split=splits["split"].to_numpy()[::-1]).to_csv(labelled / "splits.csv", index=False)
+    told = plan_refit(trained, labelled, tmp_path / "out").draft.training_data["probes"]
+    assert told["cohort_of_the_encoders"] is False
+
+
+def test_what_a_cohort_says_of_itself_is_never_taken_for_what_the_fit_says(trained, cohort_dir, tmp_path):
+    theirs = changed(cohort_dir, tmp_path / "ours", lambda t: t.assign(age="61"))
+    said = {"cohort_of_the_encoders": True, "encoders_from": "x", "probes": {}, "own_labels": {"x": "y"}, "kept": 1}
+    (theirs / "cohort.json").write_text(json.dumps(said))
+    told = plan_refit(trained, theirs, tmp_path / "out").draft.training_data["probes"]
+    assert (told["cohort_of_the_encoders"], told["encoders_from"]) == (False, manifest_of(trained).id)
+    assert told["kept"] == 1
+    assert not {"probes", "own_labels"} & told.keys()
 
 
 def test_a_second_refit_names_its_own_source_and_keeps_what_is_known_of_the_encoders(refitted, cohort_dir, tmp_path):

@@ -1,6 +1,7 @@
 """Probes of the user's own labels: fitted beside the others, served, measured and told."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,10 @@ from ground.errors import Refusal
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from models.bundle import Bundle, SelfTest, read_manifest, read_probes, run_self_test
 from models.bundle.files import read_self_test
+from training.evaluation.bundle_facts import bundle_facts
+from training.evaluation.chai import chai_card
 from training.evaluation.evaluate import evaluate
+from training.evaluation.tripod import tripod_card
 from training.refit import refit
 
 SIZES = {"train": 24, "val": 12, "calibration": 72, "test": 8}
@@ -57,6 +61,31 @@ def test_the_bundle_says_what_was_added_and_how_well_it_does(fitted):
     assert "- `low`, a yes or no: fitted on 23 train ECGs" in card
     assert "- `number`, a number: fitted on 24 train ECGs" in card
     assert "--label low --label number" in card
+
+
+@pytest.fixture(scope="module")
+def of_own_labels_alone(fitted, labelled_dir, tmp_path_factory):
+    """Facts of a bundle, and of one whose cohort knows nothing but `low` and `number`."""
+    folder = tmp_path_factory.mktemp("alone")
+    shutil.copytree(labelled_dir, folder / "cohort")
+    studies = pd.read_csv(folder / "cohort" / "studies.csv", dtype=str)
+    known = {name: "" for name in studies.columns if name == "lvef_percent" or name.endswith("_flag")}
+    studies.assign(**known).to_csv(folder / "cohort" / "studies.csv", index=False)
+    return bundle_facts(refit(fitted, folder / "cohort", folder / "out", CPU, labels=["low", "number"]))
+
+
+def test_the_standard_cards_tell_labels_of_ones_own_and_nothing_that_was_not_measured(of_own_labels_alone):
+    tripod = {row.split(" | ")[0].strip("| "): row for row in tripod_card(of_own_labels_alone).splitlines()}
+    chai = chai_card(of_own_labels_alone)
+    assert "low, a yes or no of whoever fitted the probes; number, a number of whoever" in tripod["8a"]
+    assert "structural heart disease" not in tripod["8a"] + chai
+    assert "of 7 ECGs, number: 8 ECGs" in tripod["21"]
+    assert "AUROC, low: " in tripod["23a"]
+    assert "R2, number: " in tripod["23a"]
+    assert "R2, mean absolute error" in tripod["12e"]
+    assert "net benefit" not in tripod["12e"]
+    assert "low, a yes or no of whoever" in chai
+    assert "Label>AUROC, low<" in chai
 
 
 def test_an_ecg_is_answered_with_them(fitted):

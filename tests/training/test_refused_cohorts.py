@@ -4,12 +4,11 @@ import shutil
 
 import pandas as pd
 import pytest
+from evaluated import CPU, random_bundle
 
 from cohorts import CohortError
-from models.device import Machine
+from training.refit import refit
 from training.train import train
-
-CPU = Machine.named("cpu", workers=0)
 
 
 def set_cell(column, value):
@@ -52,3 +51,15 @@ def test_training_refuses_a_contradiction_in_a_sentence_before_any_work(
     assert words in refused.value.sentence
     assert "train1" not in refused.value.sentence  # no ids
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_any_work(cohort_dir, micro_recipe, tmp_path, monkeypatch):
+    for module in ("train", "refit"):
+        monkeypatch.setattr(f"training.{module}.prepare_ecgs", lambda *_: pytest.fail("ECGs were prepared"))
+    bundle = random_bundle(tmp_path / "bundle", micro_recipe, with_probes=False)
+    out = tmp_path / "file" / "out"
+    out.parent.write_bytes(b"")
+    with pytest.raises(NotADirectoryError):
+        train(cohort_dir, micro_recipe, out, CPU)
+    with pytest.raises(NotADirectoryError):
+        refit(bundle, cohort_dir, out, CPU)

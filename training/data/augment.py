@@ -16,7 +16,7 @@ from torch import Tensor
 class Augmentation(BaseModel):
     """How windows are disturbed in training, in the order of the fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     fourier_probability: float = Field(default=0.5, ge=0, le=1)
     fourier_strength: float = Field(default=0.075, ge=0)

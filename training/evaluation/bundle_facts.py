@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from ground.errors import Refusal
+from ground.findings import short_flag_words
 from models.bundle import BundleManifest, read_manifest, read_probes
 from models.lacking import Lacking, lacking_parts, lacking_sentence
 from models.probes import Probes
@@ -27,6 +28,7 @@ class BundleFacts:
     manifest: BundleManifest
     report: EvaluationReport | None
     lacking: tuple[Lacking, ...]
+    probes: Probes | None
     own_report: bool
     """Whether the evaluation is the one of the run that wrote the bundle, on patients of its cohort."""
     untold: frozenset[str] = frozenset()
@@ -61,10 +63,11 @@ class BundleFacts:
     @property
     def questions(self) -> list[str]:
         """What its probes answer, labels of whoever fitted it included."""
-        asked = {"lvef": "LVEF class", "shd": "structural heart disease"}
-        probes = self.trained_on.get("probes")
-        own = probes.get("own_labels") if isinstance(probes, dict) else None
-        return [words for code, words in asked.items() if code not in self.lacking] + list(own or {})  # type: ignore[arg-type]
+        probes = self.probes
+        if probes is None:
+            return []
+        asked = {"LVEF class": probes.lvef, "structural heart disease": probes.shd}
+        return [words for words, probe in asked.items() if probe is not None] + list(probes.own)
 
     @property
     def data(self) -> str | None:
@@ -103,9 +106,21 @@ class BundleFacts:
         )
 
     @property
-    def output_words(self) -> str:
-        lvef = ", ".join(self.manifest.labels.lvef.ranges)
-        return f"LVEF classes {lvef}; structural heart disease: {self.manifest.labels.shd_rule}"
+    def output_words(self) -> str | None:
+        """What its probes answer, each with its definition."""
+        probes, labels = self.probes, self.manifest.labels
+        if probes is None:
+            return None
+        told = []
+        if probes.lvef is not None:
+            told.append(f"LVEF classes {', '.join(labels.lvef.ranges)}")
+        if probes.shd is not None:
+            told.append(f"structural heart disease: {labels.shd_rule}")
+        if probes.flags:
+            told.append(f"single findings: {', '.join(map(short_flag_words, probes.flags))}")
+        told += [f"{name}, a yes or no of whoever fitted the probes" for name in probes.own_yes_no]
+        told += [f"{name}, a number of whoever fitted the probes" for name in probes.own_numbers]
+        return "; ".join(told) or None
 
     @property
     def model_words(self) -> str:
@@ -206,11 +221,11 @@ def bundle_facts(bundle_dir: Path, report_file: Path | None = None) -> BundleFac
             own = None if stored is None else EvaluationReport.model_validate(stored)
         except ValidationError:
             own = None
-        return BundleFacts(manifest, own, lacks, own_report=True, untold=untold)
+        return BundleFacts(manifest, own, lacks, probes, own_report=True, untold=untold)
     try:
         report = EvaluationReport.model_validate_json(report_file.read_bytes())
     except (ValidationError, OSError) as error:
         raise Refusal("report_unreadable", "The report is no evaluation that `evaluate --json` wrote.") from error
     if report.bundle_id != manifest.id:
         raise Refusal("report_of_another", f"The report is of {report.bundle_id} and the bundle is {manifest.id}.")
-    return BundleFacts(manifest, report, lacks, own_report=False, untold=untold)
+    return BundleFacts(manifest, report, lacks, probes, own_report=False, untold=untold)

@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 from models.bundle import BundleDraft, BundleManifest
 from models.ood import UNUSUAL_PERCENTILE
+from training.changed_recipe import as_toml
 from training.evaluation.evaluate import EvaluationReport
 from training.probes.fit import ProbeFit
 from training.recipes import Recipe
@@ -90,6 +91,7 @@ def _words(file: str) -> Any:
     )
     environment.filters["form"] = format
     environment.filters["quoted"] = shlex.quote
+    environment.filters["toml"] = as_toml
     return environment.get_template(file).module
 
 

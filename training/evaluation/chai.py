@@ -6,6 +6,7 @@ Element names and their order are the schema's; the words are the bundle's, and 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 
 from training.evaluation.bundle_facts import BundleFacts
@@ -47,7 +48,7 @@ def _fields(facts: BundleFacts) -> Fields:
     keywords: Fields = [("Keyword", word) for word in ("ECG", "echocardiography")]
     purpose = UNKNOWN if facts.purpose is None else f"It {facts.purpose}."
     facts_of_system: Fields = [
-        ("OutcomesAndOutputs", facts.output_words),
+        ("OutcomesAndOutputs", facts.output_words or UNKNOWN),
         ("ModelType", facts.model_words or UNKNOWN),
         ("InputDataSource", "A recorded 12-lead ECG."),
         ("OutputAndInputDataTypes", f"In: {facts.input_words}. Out: probabilities and unit vectors."),
@@ -103,7 +104,7 @@ def _fields(facts: BundleFacts) -> Fields:
 
 def _key_metrics(facts: BundleFacts) -> Fields:
     report = facts.report
-    useful = {} if report is None else report.headline()
+    useful = {} if report is None else report.headline() | report.own_headline()
     fair, safe = {}, {}
     if report is not None:
         for found in report.overall_subgroups:
@@ -121,10 +122,13 @@ def _key_metrics(facts: BundleFacts) -> Fields:
     ]
 
 
-def _metric(goal: str, results: dict[str, Estimate] | dict[str, Estimate | None], facts: BundleFacts) -> Fields:
+def _metric(goal: str, results: Mapping[str, Estimate | None], facts: BundleFacts) -> Fields:
     rows: Fields = [
-        ("MetricResult", [("Label", label), ("ValueJson", _value(estimate))]) for label, estimate in results.items()
+        ("MetricResult", [("Label", label), ("ValueJson", json.dumps(estimate.model_dump(exclude_none=True)))])
+        for label, estimate in results.items()
+        if estimate is not None
     ]
+    apart = facts.tested_apart
     nothing: Fields = [("MetricResult", [("Label", NOT_MEASURED), ("ValueJson", "null")])]
     return [
         ("MetricGoal", goal),
@@ -134,8 +138,8 @@ def _metric(goal: str, results: dict[str, Estimate] | dict[str, Estimate | None]
         ("TestingDataDescription", facts.measured_on or NOT_MEASURED),
         (
             "ValidationProcessAndJustification",
-            "Patients who trained and tuned nothing; 95 % intervals by bootstrap over patients."
-            if rows
+            f"{apart[0].upper()}{apart[1:]}; 95 % intervals by bootstrap over patients."
+            if rows and apart
             else NOT_MEASURED,
         ),
     ]
@@ -148,10 +152,6 @@ def _test_type(facts: BundleFacts) -> str:
         f"Internal: other patients of {facts.own_cohort}" if facts.own_report else "A later evaluation on some cohort"
     )
     return f"{kind}{', all of them simulated' if facts.report.simulated_cohort else ''}."
-
-
-def _value(estimate: Estimate | None) -> str:
-    return "null" if estimate is None else json.dumps(estimate.model_dump(exclude_none=True))
 
 
 def _joined(*parts: str | None) -> str:

@@ -129,6 +129,15 @@ class EvaluationReport(ReportPart):
             found["the same over random ranking"] = without_own.ecg_to_study.lift_at_10
         return found
 
+    def own_headline(self) -> dict[str, Estimate]:
+        """The same of the labels that whoever fitted the bundle added."""
+        found = {f"AUROC, {one.label}": one.yes_no.auroc for one in self.own if one.yes_no is not None}
+        for one in self.own:
+            if one.number is not None:
+                found |= {f"R2, {one.label}": one.number.r2}
+                found |= {f"mean absolute error, {one.label}": one.number.mean_absolute_error}
+        return found
+
     def summary(self) -> str:
         """The headline in a few lines."""
         rows = [f"{self.split}: {self.patients} patients, {self.ecgs} ECGs, {self.studies} studies"]

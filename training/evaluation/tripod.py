@@ -7,6 +7,7 @@ study's protocol, ethics and funding are for whoever reports the study.
 from __future__ import annotations
 
 from training.evaluation.bundle_facts import BundleFacts
+from training.evaluation.evaluate import EvaluationReport
 
 ITEMS: dict[str, str] = {
     "1": "title",
@@ -135,20 +136,15 @@ def _of_the_evaluation(facts: BundleFacts) -> dict[str, str | None]:
     if report is None:
         return {}
     probe = report.linear_probe
-    events = [
-        f"{name}: {scores.positives} of {scores.n} ECGs"
-        for name, scores in ((f"LVEF {report.lvef_lowest_class_range}", probe.lvef_lowest_class), ("SHD", probe.shd))
-        if scores is not None
-    ]
-    measures = ["AUROC", "AUPRC", "F1", "balanced accuracy", "Brier score", "reliability"] if events else []
-    if report.decisions:
-        measures += ["sensitivity, specificity and predictive values", "net benefit", "calibration slope and intercept"]
-    if report.retrieval:
-        measures.append("precision@10 and lift of retrieval")
     thresholds = [
         f"{found.in_words()} above {found.own_point.threshold:.3f}"
         for found in report.overall_decisions
         if found.own_point is not None and found.question not in facts.untold
+    ]
+    thresholds += [
+        f"{found.label} above {found.yes_no.threshold:.3f}"
+        for found in report.own
+        if found.yes_no is not None and found.label not in facts.untold
     ]
     if not thresholds and probe.shd is not None and "SHD" not in facts.untold:
         thresholds = [f"SHD above {probe.shd.threshold:.3f}"]
@@ -160,7 +156,8 @@ def _of_the_evaluation(facts: BundleFacts) -> dict[str, str | None]:
     groups = facts.group_sentence()
     counts = _group_counts(facts)
     sites = [found for found in report.overall_subgroups if found.column in ("site", "device")]
-    scores = "; ".join(f"{name}: {estimate}" for name, estimate in report.headline().items())
+    scores = "; ".join(f"{name}: {estimate}" for name, estimate in (report.headline() | report.own_headline()).items())
+    measures, events = _measures(report), _events(report)
     same = f"other patients of {facts.own_cohort}; not tested on another source" if facts.own_report else None
     return {
         "12e": f"{', '.join(measures)}; 95 % intervals by bootstrap over patients" if measures else None,
@@ -178,6 +175,32 @@ def _of_the_evaluation(facts: BundleFacts) -> dict[str, str | None]:
         )
         or None,
     }
+
+
+def _events(report: EvaluationReport) -> list[str]:
+    """ECGs of known answer by question, and how many of them have it."""
+    probe = report.linear_probe
+    asked = [(f"LVEF {report.lvef_lowest_class_range}", probe.lvef_lowest_class), ("SHD", probe.shd)]
+    asked += [(found.label, found.yes_no) for found in report.own]
+    events = [f"{name}: {scores.positives} of {scores.n} ECGs" for name, scores in asked if scores is not None]
+    return events + [f"{found.label}: {found.number.n} ECGs" for found in report.own if found.number is not None]
+
+
+def _measures(report: EvaluationReport) -> list[str]:
+    """Of what was measured."""
+    probe, decisions, own = report.linear_probe, report.decisions, report.own
+    found = {
+        "AUROC, AUPRC, F1, balanced accuracy, Brier score, reliability": [
+            scores for scores in (probe.lvef_lowest_class, probe.shd, *(one.yes_no for one in own)) if scores
+        ],
+        "R2, mean absolute error": [one for one in own if one.number],
+        "mean absolute error of LVEF": report.lvef_error,
+        "sensitivity, specificity and predictive values": [one for one in decisions if one.operating_points],
+        "net benefit": [one for one in decisions if one.net_benefit],
+        "calibration slope and intercept": [one for one in decisions if one.calibration],
+        "precision@10 and lift of retrieval": report.retrieval,
+    }
+    return [words for words, measured in found.items() if measured]
 
 
 def _group_counts(facts: BundleFacts) -> str | None:

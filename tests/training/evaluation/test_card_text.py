@@ -46,5 +46,12 @@ def test_the_card_of_a_bundle_of_the_first_layout_is_written_again_letter_for_le
     assert card(micro_recipe, told, choices) == (FIRST_LAYOUT / "README.md").read_text()
 
 
+def test_a_cohort_that_says_no_more_than_that_it_is_simulated_has_a_card(micro_recipe, told, choices):
+    told["training_data"]["simulator_version"] = "1"
+    found = card(micro_recipe, told, choices)
+    assert "echo2ecg simulate" not in found
+    assert "echo2ecg train cohort --recipe micro --out micro\n" in found
+
+
 def test_the_choices_have_the_names_they_always_had(told, choices):
     assert list(choices.as_metrics().items()) == list(told["metrics"]["probe_choices"].items())

@@ -134,7 +134,11 @@ def test_a_later_evaluation_fills_in_what_the_stored_one_lacks(cohort_dir, micro
     assert found["14"][0] == "answered in part", "what was measured, and not what was done about it"
     assert found["16"][0] == "not answered"  # whose patients the later cohort has, the bundle cannot know
     assert "whether any of them trained it" in found["12g"][1]
-    assert f"SHD, sex female (n {report.ecgs})" in chai_card(facts)
+    chai = chai_card(facts)
+    assert f"SHD, sex female (n {report.ecgs})" in chai
+    assert text_of(chai, "ValidationProcessAndJustification").startswith("The test patients of a cohort; whether any")
+    assert "trained and tuned nothing" not in chai
+    assert "null" not in chai, "what was not measured is not listed"
     with pytest.raises(Refusal, match="is of random and the bundle is demo"):
         bundle_facts(DEMO_BUNDLE, tmp_path / "r.json")
     (tmp_path / "r.json").write_text("{}")
