@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -133,16 +134,22 @@ def _read(file: Path) -> _KeysFile:
     try:
         if file.exists() and not file.is_file():  # a pipe would hold us up
             raise IsADirectoryError
-        content = file.read_bytes()
-        if is_newer_json(content, _SCHEMA_VERSION):
-            raise KeysUnusable("keys_newer", f"The keys file {NEWER}.", hint="Use that version for it.")
-        return _KeysFile.model_validate_json(content)
+        return _parsed(file.read_bytes())
     except FileNotFoundError:
         raise KeysUnusable("keys_missing", "There is no keys file there: `echo2ecg keys create` makes one.") from None
     except OSError:
         sentence = "The keys file cannot be read: it must be a file that you may read."
         raise KeysUnusable("keys_unreadable", sentence) from None
+
+
+@lru_cache(maxsize=1)
+def _parsed(content: bytes) -> _KeysFile:
+    """The same content is taken apart once, whoever reads it: a thousand keys hold everybody up for 10 ms."""
+    try:
+        return _KeysFile.model_validate_json(content)
     except ValidationError:
+        if is_newer_json(content, _SCHEMA_VERSION):
+            raise KeysUnusable("keys_newer", f"The keys file {NEWER}.", hint="Use that version for it.") from None
         sentence = "The keys file is damaged: restore it, or remove it and make new keys."
         raise KeysUnusable("keys_damaged", sentence) from None
 

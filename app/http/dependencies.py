@@ -88,23 +88,29 @@ def _require_key(request: Request, service: Service, scope: Scope) -> None:
 
 
 def may_still(request: Request, service: Service, scope: Scope) -> bool:
-    """Whether what let this request in would do so now: for answers that last. Asking is no use of key or log-in.
+    """Whether what let this request in would do so now: for answers that last. Asking is no use of key or log-in."""
+    return _still(request, service, scope) is not None
 
-    What let it in was noted then: a page's own request may carry a header that opens nothing.
-    """
+
+def _still(request: Request, service: Service, scope: Scope) -> ApiKey | None:
+    """With all its scopes. What let it in was noted: a page's request may carry a header that opens nothing."""
     key_id: str | None = caller_of(request)
     if (cookie := getattr(request.state, "let_in_by", None)) is not None:
         sessions = service.admin_sessions if cookie == ADMIN_COOKIE else service.sessions
         key_id = sessions.glance(request.cookies.get(cookie, ""))
     key = service.keys.glance(key_id) if key_id else None
-    return key is not None and scope in key.scopes
+    return key if key is not None and scope in key.scopes else None
 
 
-def require_still(request: Request, service: Service, scope: Scope) -> None:
+def require_still(request: Request, service: Service, scope: Scope) -> ApiKey | None:
     """`require` again, before what a request asks for is done: its body may have taken long to come, and whoever sends
-    it may have been logged out or revoked meanwhile. Raises Unauthorised."""
-    if service.keys.enforced and not may_still(request, service, scope):
+    it may have been logged out or revoked meanwhile. The key with all its scopes, also behind a session; None without
+    keys alone. Raises Unauthorised."""
+    if not service.keys.enforced:
+        return None
+    if (key := _still(request, service, scope)) is None:
         raise Unauthorised
+    return key
 
 
 def refuse_parameters_without_effect(request: Request, *, some: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Body, Depends, Request, Response
 
 from app.access.key_changes import make_key, take_back
-from app.access.keys import ApiKey, list_all
+from app.access.keys import list_all
 from app.http.bodies import takes_at_most
 from app.http.connected import while_connected
 from app.http.dependencies import AdminKey, ServiceDep, caller_of, refuse_repeated_names, require_still
@@ -67,7 +67,7 @@ async def create_key(request: Request, service: ServiceDep, wanted: Annotated[Ne
     make = partial(
         make_key,
         service.settings.keys_file,
-        by=_asking(request, service),
+        by=require_still(request, service, "admin"),
         scopes=wanted.scopes,
         name=wanted.name,
         expires_in_days=wanted.expires_in_days,
@@ -85,7 +85,7 @@ async def create_key(request: Request, service: ServiceDep, wanted: Annotated[Ne
 )
 async def revoke_key(request: Request, service: ServiceDep, key_id: str) -> KeyView:
     """Make a key worthless at once, and end its log-ins."""
-    asking = _asking(request, service)
+    asking = require_still(request, service, "admin")
     change = partial(take_back, service.settings.keys_file, key_id, by=asking)
     revoked = await _changed(request, service, change)
     service.close_sessions(revoked.id)
@@ -99,9 +99,3 @@ async def _changed(request: Request, service: Service, change: Callable[[], Resu
         return await while_connected(request, service.in_time(changed))
     except AskerRevoked:
         raise Unauthorised from None
-
-
-def _asking(request: Request, service: Service) -> ApiKey | None:
-    """The key with all its scopes, also behind a session; None without keys. Raises as `require_still`."""
-    require_still(request, service, "admin")
-    return service.keys.glance(caller_of(request))

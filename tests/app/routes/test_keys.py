@@ -150,3 +150,28 @@ def test_no_change_is_made_for_who_has_left_before_its_turn(running, admin, file
     wait_until(lambda: not running.service.operating._inside)
     assert len(begun) == 1
     assert len(list_keys(file)) == 2
+
+
+def test_a_key_that_is_revoked_between_two_looks_asks_as_nobody_who_may_do_everything(running, admin, monkeypatch):
+    asked_by, ring = [], running.service.keys
+    known, looks = ring.glance, []
+
+    def noted(*given, by, **named):
+        asked_by.append(by)
+        return make_key(*given, by=by, **named)
+
+    def gone_at_the_second(key_id):
+        looks.append(key_id)
+        return known(key_id) if len(looks) == 1 else None
+
+    monkeypatch.setattr("app.routes.keys.make_key", noted)
+    monkeypatch.setattr(ring, "glance", gone_at_the_second)
+    assert make(running, admin).status_code == 201
+    assert [by.name for by in asked_by] == ["operator"]
+
+
+def test_a_keys_file_that_has_not_changed_is_not_taken_apart_again(running, admin, monkeypatch):
+    assert running.client.get("/v1/keys", headers=admin).status_code == 200
+    monkeypatch.setattr(keys._KeysFile, "model_validate_json", lambda _: pytest.fail("taken apart again"))
+    assert running.client.get("/v1/keys", headers=admin).status_code == 200
+    assert running.client.delete("/v1/keys/nothing", headers=admin).status_code == 404
