@@ -29,6 +29,8 @@ class BundleFacts:
     lacking: tuple[Lacking, ...]
     own_report: bool
     """Whether the evaluation is the one of the run that wrote the bundle, on patients of its cohort."""
+    unread: bool = False
+    """Whether the run that wrote it left an evaluation that this version cannot read; there is no report then."""
     untold: frozenset[str] = frozenset()
     """Questions, as an evaluation names them, whose operating point says nothing of any ECG."""
 
@@ -202,15 +204,17 @@ def bundle_facts(bundle_dir: Path, report_file: Path | None = None) -> BundleFac
     lacks, untold = lacking_parts(probes), _untold(probes, manifest.labels.lvef.ranges[0])
     if report_file is None:
         stored = manifest.metrics.get("test")
+        own, unread = None, False
         try:
             own = None if stored is None else EvaluationReport.model_validate(stored)
         except ValidationError:
-            own = None
-        return BundleFacts(manifest, own, lacks, own_report=True, untold=untold)
+            unread = True
+        return BundleFacts(manifest, own, lacks, own_report=True, unread=unread, untold=untold)
     try:
         report = EvaluationReport.model_validate_json(report_file.read_bytes())
     except (ValidationError, OSError) as error:
-        raise Refusal("report_unreadable", "The report is no evaluation that `evaluate --json` wrote.") from error
+        sentence = "The report is no evaluation by `evaluate --json` that can be read."
+        raise Refusal("report_unreadable", sentence) from error
     if report.bundle_id != manifest.id:
         raise Refusal("report_of_another", f"The report is of {report.bundle_id} and the bundle is {manifest.id}.")
     return BundleFacts(manifest, report, lacks, own_report=False, untold=untold)

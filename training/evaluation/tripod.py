@@ -85,7 +85,13 @@ def tripod_card(facts: BundleFacts) -> str:
         f"# {_cell(facts.manifest.id)}: TRIPOD+AI",
         "",
         f"{len(answered)} of {len(ITEMS)} items are answered, {in_part} of them in part, from the bundle's manifest"
-        + (" and its evaluation." if facts.report is not None else "; it has no evaluation."),
+        + (
+            " and its evaluation."
+            if facts.report is not None
+            else "; its evaluation cannot be read by this version."
+            if facts.unread
+            else "; it has no evaluation."
+        ),
         "The others are for whoever reports a study with it. Items: Collins et al., BMJ 2024;385:e078378.",
         *(() if facts.lacking_sentence is None else ("", facts.lacking_sentence)),
         "",

@@ -96,6 +96,13 @@ def test_a_bundle_that_knows_nothing_of_its_training_answers_nothing_of_it(impor
     assert found["7"][0] == "answered"
 
 
+def test_an_evaluation_that_cannot_be_read_is_not_called_none(imported, monkeypatch):
+    manifest, digest = read_manifest(imported)
+    other = manifest.model_copy(update={"metrics": {"test": {"of": "another version"}}})
+    monkeypatch.setattr("training.evaluation.bundle_facts.read_manifest", lambda folder: (other, digest))
+    assert "its evaluation cannot be read by this version" in tripod_card(bundle_facts(imported))
+
+
 @pytest.mark.parametrize("bundle", ["demo", "imported"])
 def test_a_chai_card_has_what_the_schema_requires_in_its_order(bundle, imported):
     facts = bundle_facts(DEMO_BUNDLE if bundle == "demo" else imported)
