@@ -240,7 +240,7 @@ class Bundle:
                 self.probes,
                 None if self._number_head is None else _numpy(self._number_head(features_BF)),
                 self._flags_without_probe(),
-                _numpy(own_BK),
+                own_BK.cpu().numpy(),
             )
 
     def with_prevalence(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
@@ -33,6 +34,8 @@ class BundleFacts:
     """Whether the run that wrote it left an evaluation that this version cannot read; there is no report then."""
     untold: frozenset[str] = frozenset()
     """Questions, as an evaluation names them, whose operating point says nothing of any ECG."""
+    untold_own: tuple[str, ...] = ()
+    """Labels of whoever fitted it of which the same holds: one may be called as a question is."""
 
     @property
     def trained_on(self) -> Mapping[str, JsonValue]:
@@ -66,7 +69,8 @@ class BundleFacts:
         asked = {"lvef": "LVEF class", "shd": "structural heart disease"}
         probes = self.trained_on.get("probes")
         own = probes.get("own_labels") if isinstance(probes, dict) else None
-        return [words for code, words in asked.items() if code not in self.lacking] + list(own or {})  # type: ignore[arg-type]
+        names = own if isinstance(own, dict) else ()
+        return [words for code, words in asked.items() if code not in self.lacking] + [coded(name) for name in names]
 
     @property
     def data(self) -> str | None:
@@ -164,12 +168,22 @@ class BundleFacts:
         return f"AUROC of SHD by group: {'; '.join(told)}" if told else None
 
 
-def _untold(probes: Probes | None, lowest_range: str) -> frozenset[str]:
+def coded(name: str) -> str:
+    """The name of a label as code of Markdown, in which nothing but its end has a meaning."""
+    return f"`{name.replace('`', chr(39))}`"
+
+
+def _untold(probes: Probes | None, lowest_range: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Of the questions, and of labels of whoever fitted it."""
     if probes is None:
-        return frozenset()
-    asked = {f"LVEF {lowest_range}": probes.lvef, "SHD": probes.shd} | probes.own_yes_no
+        return frozenset(), ()
+    asked = {f"LVEF {lowest_range}": probes.lvef, "SHD": probes.shd}
     points = {question: probe.operating_point for question, probe in asked.items() if probe is not None}
-    return frozenset(question for question, point in points.items() if point is not None and not point.can_tell)
+    own = {name: probe.operating_point for name, probe in probes.own_yes_no.items()}
+    return (
+        frozenset(question for question, point in points.items() if point is not None and not point.can_tell),
+        tuple(name for name, point in own.items() if point is not None and not point.tells_apart),
+    )
 
 
 def _origin(about: Mapping[str, JsonValue]) -> str | None:
@@ -201,7 +215,8 @@ def bundle_facts(bundle_dir: Path, report_file: Path | None = None) -> BundleFac
     """
     manifest, _ = read_manifest(bundle_dir)
     probes = read_probes(bundle_dir, manifest)
-    lacks, untold = lacking_parts(probes), _untold(probes, manifest.labels.lvef.ranges[0])
+    lacks, (untold, untold_own) = lacking_parts(probes), _untold(probes, manifest.labels.lvef.ranges[0])
+    facts = partial(BundleFacts, manifest, lacking=lacks, untold=untold, untold_own=untold_own)
     if report_file is None:
         stored = manifest.metrics.get("test")
         own, unread = None, False
@@ -209,7 +224,7 @@ def bundle_facts(bundle_dir: Path, report_file: Path | None = None) -> BundleFac
             own = None if stored is None else EvaluationReport.model_validate(stored)
         except ValidationError:
             unread = True
-        return BundleFacts(manifest, own, lacks, own_report=True, unread=unread, untold=untold)
+        return facts(report=own, own_report=True, unread=unread)
     try:
         report = EvaluationReport.model_validate_json(report_file.read_bytes())
     except (ValidationError, OSError) as error:
@@ -217,4 +232,4 @@ def bundle_facts(bundle_dir: Path, report_file: Path | None = None) -> BundleFac
         raise Refusal("report_unreadable", sentence) from error
     if report.bundle_id != manifest.id:
         raise Refusal("report_of_another", f"The report is of {report.bundle_id} and the bundle is {manifest.id}.")
-    return BundleFacts(manifest, report, lacks, own_report=False, untold=untold)
+    return facts(report=report, own_report=False)

@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 from models.bundle import BundleDraft, BundleManifest
 from models.ood import UNUSUAL_PERCENTILE
+from training.evaluation.bundle_facts import coded
 from training.evaluation.evaluate import EvaluationReport
 from training.probes.fit import ProbeFit
 from training.recipes import Recipe
@@ -90,6 +91,7 @@ def _words(file: str) -> Any:
     )
     environment.filters["form"] = format
     environment.filters["quoted"] = shlex.quote
+    environment.filters["coded"] = coded
     return environment.get_template(file).module
 
 

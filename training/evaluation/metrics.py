@@ -217,9 +217,11 @@ def regression_report(truth_N: _Float64, predicted_N: _Float64, patient_N: _Int6
     found = bootstrap(scores, patient_N)
     if len(found) < 2:
         raise ValueError("a prediction lies beyond all numbers")
-    error = {name: value if value is None else sd * value for name, value in found["mean_absolute_error"]}
+    error = found["mean_absolute_error"]
+    low, high = error.interval or (None, None)
+    in_unit = Estimate(value=sd * error.value, low=low and sd * low, high=high and sd * high)
     return RegressionReport(
-        n=len(truth_N), patients=len(np.unique(patient_N)), r2=found["r2"], mean_absolute_error=Estimate(**error)
+        n=len(truth_N), patients=len(np.unique(patient_N)), r2=found["r2"], mean_absolute_error=in_unit
     )
 
 

@@ -53,7 +53,7 @@ def _report(found: Measured, name: str) -> OwnReport:
     assert probes is not None
     truth_E = test.truth(name)
     has_E = np.isfinite(truth_E)
-    said_N, patient_N = test.own[name][has_E].astype(np.float64), test.patient_E[has_E]
+    said_N, patient_N = test.own[name][has_E], test.patient_E[has_E]
     number = probes.own_numbers.get(name)
     if number is None:
         if not np.isin(truth_E[has_E], (0.0, 1.0)).all():

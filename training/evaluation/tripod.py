@@ -6,7 +6,7 @@ study's protocol, ethics and funding are for whoever reports the study.
 
 from __future__ import annotations
 
-from training.evaluation.bundle_facts import BundleFacts
+from training.evaluation.bundle_facts import BundleFacts, coded
 
 ITEMS: dict[str, str] = {
     "1": "title",
@@ -161,8 +161,8 @@ def _of_the_evaluation(facts: BundleFacts) -> dict[str, str | None]:
     outputs = ["a probability for each question"]
     if thresholds:
         outputs.append(f"positive: {', '.join(thresholds)}")
-    if facts.untold:
-        outputs.append(f"no yes or no, because the limit rules nothing out: {', '.join(sorted(facts.untold))}")
+    if untold := [*sorted(facts.untold), *map(coded, facts.untold_own)]:
+        outputs.append(f"no yes or no, because the limit rules nothing out: {', '.join(untold)}")
     groups = facts.group_sentence()
     counts = _group_counts(facts)
     sites = [found for found in report.overall_subgroups if found.column in ("site", "device")]
