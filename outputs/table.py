@@ -43,7 +43,7 @@ Status = Literal["answered", "withheld", "refused", "failed"]
 """Withheld: its quality forbids an answer. Refused: no ECG that can be used. Failed: reading it did not end well, which
 says nothing final about it."""
 
-TABLE_VERSION = 3
+TABLE_VERSION = 4
 """Of columns and cells: another number, and what was kept by an earlier version is made again."""
 TABLE_SUFFIXES = (".csv", ".parquet")
 ASKED = "asked"
