@@ -88,7 +88,7 @@ class PooledStudies:
 
 
 class Bundle:
-    """A loaded model: float32 numpy in and out, no gradients. One thread at a time calls it."""
+    """A loaded model: float32 numpy in and out (float64 of own labels), no gradients. One thread at a time calls it."""
 
     def __init__(
         self,
