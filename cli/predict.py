@@ -120,8 +120,9 @@ def predict_table(inputs: Sequence[Input], bundle_dir: Path, output: Path, machi
     check_gives(bundle_dir, asked.index)
     embedder = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",))
     with Journal(journal_of(output)) as journal:
-        own = () if embedder.probes is None else embedder.probes.own
-        kinds = columns(embedder.lvef.labels, 0 if asked.index is None else asked.k, own)
+        probes = embedder.probes
+        own = () if probes is None else (tuple(probes.own_yes_no), tuple(probes.own_numbers))
+        kinds = columns(embedder.lvef.labels, 0 if asked.index is None else asked.k, *own)
         run = _Run(inputs, _snapshot(embedder, asked.index), asked, journal, machine)
         if output.exists():
             journal.take(read_sealed(output, kinds))

@@ -109,12 +109,17 @@ class Calls(BaseModel):
         return self.model_copy(update={"called_C": called_C, "not_called_C": not_called_C})
 
 
-def rules_out(threshold: float, sensitivity: float, specificity: float) -> bool:
-    """Whether an ECG below the threshold says anything: it has a case less often than all, and at most as often as not.
+def tells_apart(sensitivity: float, specificity: float) -> bool:
+    """Whether an ECG below a threshold has a case less often than all.
 
     NPV is better than 1 - prevalence just where sensitivity and specificity are more than one together.
     """
-    return threshold <= 0.5 and sensitivity + specificity > 1.0 + 1e-9
+    return sensitivity + specificity > 1.0 + 1e-9
+
+
+def rules_out(threshold: float, sensitivity: float, specificity: float) -> bool:
+    """Whether it has a case less often than all, and at most as often as not."""
+    return threshold <= 0.5 and tells_apart(sensitivity, specificity)
 
 
 class OperatingPoint(BaseModel):
@@ -132,3 +137,8 @@ class OperatingPoint(BaseModel):
     def can_tell(self) -> bool:
         """Whether its yes or no says anything; else no ECG is given one."""
         return rules_out(self.threshold, self.calls.sensitivity, self.calls.specificity)
+
+    @property
+    def tells_apart(self) -> bool:
+        """The same of a label of the user's own, which may be so common that its limit lies above one half."""
+        return tells_apart(self.calls.sensitivity, self.calls.specificity)

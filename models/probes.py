@@ -206,6 +206,11 @@ class Probes(BaseModel):
         return (*self.own_yes_no, *self.own_numbers)
 
     @property
+    def own_kinds(self) -> dict[str, Literal["yes_no", "number"]]:
+        """Of each of them what it is."""
+        return {name: "yes_no" if name in self.own_yes_no else "number" for name in self.own}
+
+    @property
     def predicts(self) -> bool:
         """Whether there is any probe; a measure of how unusual an ECG is, is none."""
         return self.lvef is not None or bool(self.yes_no) or bool(self.own_numbers)

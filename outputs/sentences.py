@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from models.labels import SHD_ANSWERS
@@ -165,8 +166,12 @@ def own_words(own: OwnPrediction) -> str:
         return CANNOT_TELL
     if own.value is None:
         return verdict_words(positive=bool(own.positive), probability=own.probability or 0.0)
-    number = f"{own.value:.4g}"
-    return number if own.low is None or own.high is None else f"{number} ({own.low:.4g} to {own.high:.4g})"
+    if own.low is None or own.high is None:
+        return f"{own.value:.4g}"
+    # As many figures as the interval needs: a large number may vary little.
+    size, width = max(abs(own.low), abs(own.high)), own.high - own.low
+    figures = 4 if width <= 0 else max(4, min(12, 3 + int(math.log10(size / width))))
+    return f"{own.value:.{figures}g} ({own.low:.{figures}g} to {own.high:.{figures}g})"
 
 
 def own_sentence(own: OwnPrediction) -> str | None:

@@ -43,7 +43,7 @@ Status = Literal["answered", "withheld", "refused", "failed"]
 """Withheld: its quality forbids an answer. Refused: no ECG that can be used. Failed: reading it did not end well, which
 says nothing final about it."""
 
-TABLE_VERSION = 3
+TABLE_VERSION = 4
 """Of columns and cells: another number, and what was kept by an earlier version is made again."""
 TABLE_SUFFIXES = (".csv", ".parquet")
 ASKED = "asked"
@@ -59,8 +59,13 @@ _KEY_LETTERS = 32
 _ARROW: Mapping[Kind, pa.DataType] = {"text": pa.string(), "number": pa.float64(), "truth": pa.bool_()}
 
 
-def columns(lvef_labels: Sequence[str], k: int, own: Sequence[str] = ()) -> dict[str, Kind]:
-    """Every column in its order; of `k` neighbours, 0 for none. own: labels that whoever fitted the bundle added."""
+def columns(
+    lvef_labels: Sequence[str], k: int, own_yes_no: Sequence[str] = (), own_numbers: Sequence[str] = ()
+) -> dict[str, Kind]:
+    """Every column in its order; of `k` neighbours, 0 for none. own: labels that whoever fitted the bundle added.
+
+    Refusal where two would be called alike.
+    """
     in_order: list[tuple[Kind, Sequence[str]]] = [
         ("text", ("input", "id", "status", "reason_codes", "reason", "warnings", "sha256", "bundle", "generation")),
         ("text", (ASKED,)),
@@ -79,9 +84,10 @@ def columns(lvef_labels: Sequence[str], k: int, own: Sequence[str] = ()) -> dict
     ]
     for flag in SHD_FLAGS:
         in_order += [("number", (f"{flag}_probability",)), ("text", (f"{flag}_finding",))]
-    for label in own:
+    for label in own_yes_no:
         in_order += [("number", (f"own_{label}_probability",)), ("truth", (f"own_{label}_positive",))]
-        in_order += [("text", (f"own_{label}_prediction_set",)), ("number", [f"own_{label}{end}" for end in _ENDS])]
+        in_order.append(("text", (f"own_{label}_prediction_set",)))
+    in_order += [("number", [f"own_{label}{end}" for end in _ENDS]) for label in own_numbers]
     in_order.append(("number", ("unusual_score", "unusual_percentile")))
     for rank in range(1, k + 1):
         in_order += [("text", (f"neighbour_{rank}_study_id",)), ("number", (f"neighbour_{rank}_similarity",))]

@@ -169,14 +169,14 @@ def lvef_class_words(range_percent: str) -> str:
 
 
 def verdict_words(*, positive: bool, probability: float) -> str:
-    """What a limit that was chosen to miss few says."""
-    if positive and probability > 0.5:
+    """What a limit that was chosen to miss few says; it may lie above one half, and the probability between them."""
+    if probability > 0.5:
         return "more likely than not"
     return "cannot be ruled out" if positive else "unlikely"
 
 
 def undecided_words(threshold: float) -> str:
-    """What is said at a limit below which people have it as often as all, or which is above one half."""
+    """What is said at a limit that cannot tell: see `models.operating_point.rules_out`."""
     return f"{CANNOT_TELL} (its limit of {_percent(threshold, 0)} rules nothing out)"
 
 
@@ -189,16 +189,19 @@ def chance_words(probability: float, bound: str | None = None) -> str:
 def decision_words(*, positive: bool, probability: float, threshold: float, rules_out: bool) -> str:
     """`cannot be ruled out (7 %; rule-out limit 6 %)` or `unlikely (3 %, below the rule-out limit of 6 %)`.
 
+    A limit above one half, as of a common label of the user's own, rules nothing out and is called a limit.
     rules_out: whether the threshold was chosen to miss few. That of an older bundle was not, and is called what it is.
     """
     if not rules_out:
         return f"{'positive' if positive else 'negative'} (threshold {threshold:.2f})"
     digits = next((few for few in range(3) if _percent(probability, few) != _percent(threshold, few)), 0)
     said, limit = _percent(probability, digits), _percent(threshold, digits)
-    verdict = verdict_words(positive=positive, probability=probability)
+    verdict, kind = verdict_words(positive=positive, probability=probability), "limit"
+    if threshold <= 0.5:
+        kind = "rule-out limit"
     if positive:
-        return f"{verdict} ({said}; rule-out limit {limit})"
-    return f"{verdict} ({said}, {'at' if said == limit else 'below'} the rule-out limit of {limit})"
+        return f"{verdict} ({said}; {kind} {limit})"
+    return f"{verdict} ({said}, {'at' if said == limit else 'below'} the {kind} of {limit})"
 
 
 def _percent(share: float, digits: int) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cohorts import SPLITS, CohortError, OpenCohort, open_checked_cohort
-from cohorts.own_labels import OwnLabel, read_own_labels
+from cohorts.own_labels import KIND_WORDS, OwnLabel, read_own_labels
 from embedding.given_views import check_views
 from ground.disk import short_name_of
 from ground.findings import SHD_FLAGS, short_flag_words
@@ -32,6 +32,7 @@ from models.bundle import (
 from models.device import Machine
 from models.labels import LabelDefinitions
 from models.probes import PROBES_SCHEMA_VERSION, Probes
+from outputs.table import columns
 from training.data.cohort_arrays import prepare_ecgs
 from training.data.own_rows import ecg_rows, labels_of_ecgs, labels_with_own
 from training.evaluation.card import probe_metrics
@@ -52,17 +53,20 @@ def refit(
     machine: Machine,
     *,
     labels: Sequence[str] = (),
-    say: Callable[[str], None] | None = None,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> Path:
     """Writes the bundle `out`: the encoders of `bundle_dir` byte for byte, probes of the cohort's patients.
 
-    The train, val and calibration patients fit and calibrate, the test patients measure. What the cohort's labels do
-    not allow is left out, and `say` is told. `labels` are columns of the user's own in `ecgs` or `studies`. Prepared
-    ECGs and view vectors are kept in `<out>.work` and found again by a later run. Returns `out`. Raises CohortError,
-    BundleError or another Refusal that says what is wrong.
+    The train, val and calibration patients fit and calibrate, the test patients measure. `labels` are columns of the
+    user's own in `ecgs` or `studies`; `say` is told what each was taken for, and what the cohort's labels do not allow
+    and is left out. Prepared ECGs and view vectors are kept in `<out>.work` and found again by a later run. Returns
+    `out`. Raises CohortError, BundleError or another Refusal that says what is wrong.
     """
     plan = plan_refit(bundle_dir, cohort_dir, out, labels)
     cohort, spec = plan.cohort, plan.manifest.ecg
+
+    for one in plan.own:
+        say(taken_for(one))
 
     # ECGs, read and prepared once. Test patients' files stay closed until the evaluation.
     ecgs = prepare_ecgs(cohort.tables, plan.rows, spec, plan.work, machine)
@@ -71,9 +75,8 @@ def refit(
     encoders = Bundle.load(bundle_dir, device=str(machine.device), parts=("ecg",))
     known = labels_with_own(cohort, plan.own)
     probes = fit_on_features(encoders, known, plan.rows, ecgs.signals, plan.manifest.labels.lvef, plan.own)
-    if say is not None:
-        for sentence in left_out_sentences(probes):
-            say(sentence)
+    for sentence in left_out_sentences(probes):
+        say(sentence)
 
     # Measured on the test patients by the very bundle; then written with what was found.
     report = measure(plan, probes.probes, machine)
@@ -124,6 +127,8 @@ def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path, labels: Sequence[s
     if manifest.gives("retrieval") and cohort.tables.lacks is None:
         check_views(manifest, cohort.tables)
     own = read_own_labels(cohort, labels)
+    by_kind = [[one.name for one in own if one.kind == kind] for kind in KIND_WORDS]
+    columns((), 0, *by_kind)  # refuses two answers that would stand in one column
     rows = {split: ecg_rows(cohort, split, own) for split in SPLITS}
     check_anything_to_fit(cohort, rows, own)
 
@@ -159,9 +164,6 @@ def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path, labels: Sequence[s
     )
 
 
-KIND_WORDS = {"yes_no": "yes or no", "number": "a number"}
-
-
 def check_anything_to_fit(cohort: OpenCohort, rows: Mapping[str, pd.DataFrame], own: Sequence[OwnLabel]) -> None:
     """Refusal before the work where a split has no ECG, a label of one's own too few patients, or none is known."""
     for split, of_split in rows.items():
@@ -179,6 +181,15 @@ def check_anything_to_fit(cohort: OpenCohort, rows: Mapping[str, pd.DataFrame], 
     if not any(all(of_split[name].nunique() > 1 for of_split in found) for name in questions):
         sentence = "The train, val and calibration patients know no label in common that differs among them."
         raise CohortError("labels_missing", sentence, hint=LABEL_HINT)
+
+
+def taken_for(one: OwnLabel) -> str:
+    """What a label of the user's own holds, for a person."""
+    known = one.values.dropna()
+    counts = f"{len(known)} known"
+    if one.kind == "yes_no":
+        counts = f"{int((known == 1).sum())} yes, {int((known == 0).sum())} no"
+    return f"{one.name} is taken for {KIND_WORDS[one.kind]} ({counts}, in {one.table})."
 
 
 def left_out_sentences(probes: ProbeFit) -> list[str]:

@@ -67,6 +67,9 @@ from outputs.words import DISCLAIMER, flag_words, unusual_words, what_to_do
 _ABOUT_LVEF = {"lvef_min", "lvef_max", "shd"}
 """Filters that decide what LVEF a study has, SHD among them: an LVEF of 45 % or less is one of its flags."""
 
+_FIGURES = 12
+"""Of a number of the user's own: three of what varies least beside its size (`cohorts.own_labels`)."""
+
 VIEW_DIGITS = 4
 """Of the similarity of one view: its vector is kept in half precision."""
 
@@ -257,7 +260,10 @@ def _shd(verdict: YesNoVerdict, flags: list[FlagPrediction]) -> ShdPrediction:
 
 def _own(label: str, verdict: YesNoVerdict | NumberVerdict) -> OwnPrediction:
     if isinstance(verdict, NumberVerdict):
-        return OwnPrediction(label=label, **_known(verdict, digits=6))
+        found: dict[str, Any] = {name: value for name, value in asdict(verdict).items() if value is not None}
+        # Figures and not decimals: the unit is the user's.
+        found |= {name: float(f"{found[name]:.{_FIGURES}g}") for name in ("value", "low", "high") if name in found}
+        return OwnPrediction(label=label, **found)
     point = verdict.operating_point
     own = OwnPrediction(
         label=label,
@@ -314,7 +320,7 @@ def _point(point: PointVerdict | None) -> dict[str, Any]:
     return {} if point is None else {"operating_point": OperatingPoint(**_known(point, digits=6))}
 
 
-def _known(said: PointVerdict | LvefNumber | NumberVerdict | Measured, digits: int | None) -> dict[str, Any]:
+def _known(said: PointVerdict | LvefNumber | Measured, digits: int | None) -> dict[str, Any]:
     """The fields that have a value, rounded; without digits to whole numbers."""
     values = {name: value for name, value in asdict(said).items() if value is not None}
     return {name: round(value, digits) if isinstance(value, float) else value for name, value in values.items()}

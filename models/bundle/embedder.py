@@ -21,7 +21,7 @@ from inputs.specs import EcgSpec
 from models.findings import Finding
 from models.labels import LvefClasses
 from models.lacking import Lacking
-from models.operating_point import OperatingPoint, rules_out
+from models.operating_point import OperatingPoint, rules_out, tells_apart
 from models.prediction_sets import Called, CoverageKind, PerClassSets, PredictionSets
 
 if TYPE_CHECKING:
@@ -130,6 +130,11 @@ class PointVerdict:
         """See `OperatingPoint.can_tell`."""
         return rules_out(self.threshold, self.sensitivity, self.specificity)
 
+    @property
+    def tells_apart(self) -> bool:
+        """See `OperatingPoint.tells_apart`."""
+        return tells_apart(self.sensitivity, self.specificity)
+
 
 @dataclass(frozen=True, eq=False)
 class LvefVerdict:
@@ -151,7 +156,10 @@ class LvefVerdict:
 
 @dataclass(frozen=True)
 class YesNoVerdict:
-    """A probability and the decision on it, and the base rate, if known. Set: class 0 is negative and 1 positive."""
+    """A probability and the decision on it, and the base rate, if known. Set: class 0 is negative and 1 positive.
+
+    own: whether it is of a label of the user's own, where a limit above one half tells, too.
+    """
 
     probability: float
     threshold: float
@@ -159,11 +167,13 @@ class YesNoVerdict:
     per_class_set: PredictionSet | None = None
     operating_point: PointVerdict | None = None
     base_rate: float | None = None
+    own: bool = False
 
     @property
     def positive(self) -> bool | None:
         """None where the operating point cannot tell."""
-        if self.operating_point is not None and not self.operating_point.can_tell:
+        point = self.operating_point
+        if point is not None and not (point.tells_apart if self.own else point.can_tell):
             return None
         return self.probability > self.threshold
 
@@ -250,7 +260,7 @@ class EcgOutput:
     probes: Probes | None = None
     lvef_percent_B: _Float32 | None = None
     not_predicted: tuple[str, ...] = ()
-    own_BK: _Float32 | None = None
+    own_BK: NDArray[np.float64] | None = None
 
     def row(self, number: int) -> EcgVerdict:
         """What is said of one ECG of the batch, its decisions and prediction sets included."""
@@ -284,7 +294,7 @@ class EcgOutput:
         if self.own_BK is None:
             return {}
         found = dict(zip(probes.own, self.own_BK[number].tolist(), strict=True))
-        decided = {name: _decided(probe, found[name]) for name, probe in probes.own_yes_no.items()}
+        decided = {name: _decided(probe, found[name], own=True) for name, probe in probes.own_yes_no.items()}
         return decided | {name: _number(probe, found[name]) for name, probe in probes.own_numbers.items()}
 
     def _lvef(self, probe: LvefProbe, number: int, probability_C: _Float32) -> LvefVerdict:
@@ -308,7 +318,7 @@ class EcgOutput:
         )
 
 
-def _decided(probe: ShdProbe, probability: float) -> YesNoVerdict:
+def _decided(probe: ShdProbe, probability: float, *, own: bool = False) -> YesNoVerdict:
     both, answer = [1.0 - probability, probability], int(probability > probe.threshold)
     return YesNoVerdict(
         probability,
@@ -317,6 +327,7 @@ def _decided(probe: ShdProbe, probability: float) -> YesNoVerdict:
         _per_class_set(probe.per_class_sets, both, answer),
         _point(probe.operating_point),
         probe.prevalence,
+        own,
     )
 
 

@@ -88,7 +88,7 @@ class PooledStudies:
 
 
 class Bundle:
-    """A loaded model: float32 numpy in and out, no gradients. One thread at a time calls it."""
+    """A loaded model: float32 numpy in and out (float64 of own labels), no gradients. One thread at a time calls it."""
 
     def __init__(
         self,
@@ -240,7 +240,7 @@ class Bundle:
                 self.probes,
                 None if self._number_head is None else _numpy(self._number_head(features_BF)),
                 self._flags_without_probe(),
-                _numpy(own_BK),
+                own_BK.cpu().numpy(),
             )
 
     def with_prevalence(

@@ -71,6 +71,46 @@ def test_a_label_whose_limit_excludes_nobody_is_neither_yes_nor_no(running):
         assert "more likely than not" not in said.split("amyloid")[1]
 
 
+@pytest.mark.parametrize(
+    ("probability", "positive", "words"),
+    [
+        (0.9, True, "more likely than not (90 %; limit 80 %)"),
+        (0.7, False, "more likely than not (70 %, below the limit of 80 %)"),
+        (0.1, False, "unlikely (10 %, below the limit of 80 %)"),
+    ],
+)
+def test_a_common_label_is_called_at_a_limit_above_one_half(running, probability, positive, words):
+    given = running.bundle.probes.model_dump()
+    given["own_yes_no"]["amyloid"]["threshold"] = given["own_yes_no"]["amyloid"]["operating_point"]["threshold"] = 0.8
+    running.bundle.probes = type(running.bundle.probes).model_validate(given)
+    running.bundle.says_more = {"own_BK": lambda B: np.tile(np.array([probability, 31.25]), (B, 1))}
+    answer = running.search(1).json()
+    assert answer["predictions"]["own"][0]["positive"] is positive
+    with out.capture() as shown:
+        print_answer(answer)
+    assert f"amyloid: {words}." in " ".join(shown.get().split())
+
+
+@pytest.mark.parametrize(
+    ("value", "half_width", "said"),
+    [
+        (8.5e-5, 7.5e-6, "8.5e-05 (7.75e-05 to 9.25e-05)"),
+        (1e9 + 57.123, 20.0, "1000000057 (1000000037 to 1000000077)"),
+        (1.2e-9, 0.0, "1.2e-09 (1.2e-09 to 1.2e-09)"),
+    ],
+)
+def test_a_number_is_told_in_figures_whatever_its_unit(running, value, half_width, said):
+    given = running.bundle.probes.model_dump()
+    given["own_numbers"]["ntprobnp"]["half_width"] = half_width
+    running.bundle.probes = type(running.bundle.probes).model_validate(given)
+    running.bundle.says_more = {"own_BK": lambda B: np.tile(np.array([0.7, value]), (B, 1))}
+    answer = running.search(1).json()
+    assert answer["predictions"]["own"][1]["value"] == pytest.approx(value, rel=1e-11)
+    with out.capture() as shown:
+        print_answer(answer)
+    assert said in " ".join(shown.get().split())
+
+
 def test_a_bundle_of_own_labels_alone_says_nothing_of_lvef_and_shd(running):
     given = running.bundle.probes.model_dump() | {"lvef": None, "shd": None}
     running.bundle.probes = type(running.bundle.probes).model_validate(given)

@@ -35,7 +35,9 @@ def every(*cells):
     [
         (every("true", "", "0"), "yes_no", [1, np.nan, 0]),
         (every("TRUE", "False", "1.0"), "yes_no", [1, 0, 1]),
+        (every("1.00", "no", "+0"), "yes_no", [1, 0, 0]),
         (every("1", "0", "2"), "number", [1, 0, 2]),
+        (every("1000000057", "1000000031.5", "1e9"), "number", [1000000057, 1000000031.5, 1e9]),
         (every("-1.5e2", "", "7"), "number", [-150, np.nan, 7]),
     ],
 )
@@ -68,6 +70,11 @@ def test_parquet_may_hold_the_values_themselves(cohort_with, cells):
         ({"ecgs": {"mine": every("")}}, "mine", "label_empty", "has no value"),
         ({}, "lvef_percent", "label_name_taken", "uses itself"),
         ({}, "shd", "label_name_taken", "uses itself"),
+        ({}, "SHD", "label_name_taken", "uses itself"),
+        ({}, "Own", "label_name_taken", "uses itself"),
+        ({"ecgs": {"mine": every("6e307", "5e307")}}, "mine", "label_size", "beyond 1e.30"),
+        ({"ecgs": {"mine": every("6e-300", "5e-300")}}, "mine", "label_size", "differ too little"),
+        ({"ecgs": {"mine": every("1e15", "1000000000000057")}}, "mine", "label_size", "differ too little"),
         (
             {"ecgs": {"mine": every("1")}, "studies": {"mine": every("1")}},
             "mine",
@@ -88,4 +95,13 @@ def test_the_nearest_name_is_suggested(cohort_with):
     with pytest.raises(CohortError, match="No table has a column amyloyd") as caught:
         read_own_labels(cohort, ["amyloyd"])
     assert caught.value.hint == "Is it amyloid?"
-    assert [one.name for one in known_own_labels(cohort, ["amyloid", "elsewhere"])] == ["amyloid"]
+
+
+def test_what_is_fitted_is_measured_where_the_column_is_fit_and_of_its_kind(cohort_with):
+    cohort = cohort_with(studies={"amyloid": every("1", "0"), "words": every("1", "a"), "weight": every("yes", "no")})
+    kinds = {"amyloid": "yes_no", "words": "yes_no", "weight": "number", "elsewhere": "number"}
+    found, unfit = known_own_labels(cohort, kinds)
+    assert [one.name for one in found] == ["amyloid"]
+    assert unfit["weight"] == "is a number, and the cohort's column yes or no"
+    assert unfit["elsewhere"] == "needs a column so named in the cohort"
+    assert "words holds something else" in unfit["words"]

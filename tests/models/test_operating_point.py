@@ -51,21 +51,22 @@ def test_where_nobody_or_everybody_is_called_a_share_of_nobody_is_not_told():
 
 
 @pytest.mark.parametrize(
-    ("threshold", "called_C", "can_tell"),
+    ("threshold", "called_C", "can_tell", "tells_apart"),
     [
-        (0.3, (30.0, 45.0), True),
-        (0.5, (30.0, 45.0), True),
-        (0.51, (30.0, 45.0), False),  # "unlikely" would be said of more likely than not
-        (0.3, (150.0, 50.0), False),  # everybody is called
-        (0.3, (150.0, 45.0), False),  # nobody without it is ruled out
-        (0.3, (135.0, 45.0), False),  # NPV is 1 - prevalence
-        (0.3, (132.0, 45.0), True),
+        (0.3, (30.0, 45.0), True, True),
+        (0.5, (30.0, 45.0), True, True),
+        (0.51, (30.0, 45.0), False, True),  # "unlikely" would be said of more likely than not
+        (0.3, (150.0, 50.0), False, False),  # everybody is called
+        (0.3, (150.0, 45.0), False, False),  # nobody without it is ruled out
+        (0.3, (135.0, 45.0), False, False),  # NPV is 1 - prevalence
+        (0.3, (132.0, 45.0), True, True),
     ],
 )
-def test_a_point_that_rules_nothing_out_cannot_tell(threshold, called_C, can_tell):
+def test_a_point_that_rules_nothing_out_cannot_tell(threshold, called_C, can_tell, tells_apart):
     not_called_C = tuple(n - called for n, called in zip(CALLS.n_C, called_C, strict=True))
     calls = CALLS.model_copy(update={"called_C": called_C, "not_called_C": not_called_C})
-    assert OperatingPoint(threshold=threshold, sought_sensitivity=0.9, calls=calls).can_tell is can_tell
+    point = OperatingPoint(threshold=threshold, sought_sensitivity=0.9, calls=calls)
+    assert (point.can_tell, point.tells_apart) == (can_tell, tells_apart)
 
 
 @pytest.mark.parametrize(

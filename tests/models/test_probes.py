@@ -39,6 +39,18 @@ def test_probabilities_equal_standardise_probe_calibrate_written_out(probes):
         assert shd[i].item() == pytest.approx(1 / (1 + math.exp(-platt)), abs=1e-5)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_number_keeps_what_varies_beside_a_large_mean(probes, alone):
+    own = {"own_numbers": {"seconds": {"weight_F": probes.shd.weight_F, "bias": 1.7e9}}, "schema_version": 5}
+    only = {"lvef": None, "shd": None, "flags": {}} if alone else {}
+    given = Probes.model_validate(probes.model_dump() | own | only)
+    features = np.random.default_rng(0).normal(size=(4, len(probes.feature_mean_F))).astype(np.float32)
+    said = ProbeHeads(given)(torch.from_numpy(features)).own_BK[:, -1].numpy()
+    standard = (features - np.array(probes.feature_mean_F)) / probes.feature_std_F
+    assert said - 1.7e9 == pytest.approx(standard @ np.array(probes.shd.weight_F), abs=1e-5)
+
+
 def test_lvef_probabilities_sum_to_one_even_far_out(probes):
     lvef, shd, *_ = ProbeHeads(probes)(1e4 * torch.randn(50, len(probes.feature_mean_F)))
     assert torch.allclose(lvef.sum(dim=1), torch.ones(50), atol=1e-6)

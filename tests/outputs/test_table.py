@@ -69,16 +69,24 @@ def test_labels_of_whoever_fitted_the_bundle_have_columns_of_their_own():
         "own_gls": -18.5, "own_gls_low": -21.0, "own_gls_high": -15.0,
     }  # fmt: skip
     assert row[f"{SHD_FLAGS[0]}_probability"] == 0.1, "of a bundle that tells flags and no SHD"
-    assert row.keys() < columns(LABELS, 0, ("scar", "gls")).keys()
+    assert row.keys() < columns(LABELS, 0, ("scar",), ("gls",)).keys()
 
 
 @pytest.mark.parametrize(
-    ("labels", "own"),
-    [(LABELS, ("af", "af_probability")), (LABELS, ("k", "k_low")), (("LVEF < 50", "LVEF >= 50"), ())],
+    ("labels", "yes_no", "numbers"),
+    [
+        (LABELS, ("af",), ("af_probability",)),
+        (LABELS, (), ("k", "k_low")),
+        (("LVEF < 50", "LVEF >= 50"), (), ()),
+    ],
 )
-def test_two_answers_in_one_column_are_refused(labels, own):
+def test_two_answers_in_one_column_are_refused(labels, yes_no, numbers):
     with pytest.raises(Refusal, match="would stand in one column"):
-        columns(labels, 0, own)
+        columns(labels, 0, yes_no, numbers)
+
+
+def test_a_number_and_a_yes_or_no_stand_beside_each_other():
+    assert {"own_k", "own_k_low", "own_k_low_probability"} <= columns(LABELS, 0, ("k_low",), ("k",)).keys()
 
 
 def test_a_withheld_answer_says_why_what_to_do_and_what_was_measured():

@@ -47,7 +47,11 @@ def labelled_dir(tmp_path_factory, request):
 def fitted(labelled_dir, micro_recipe, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles")
     bundle = random_bundle(folder / "bundle", micro_recipe, with_probes=False)
-    return refit(bundle, labelled_dir, folder / "out", CPU, labels=["low", "number"])
+    said = []
+    refit(bundle, labelled_dir, folder / "out", CPU, labels=["low", "number"], say=said.append)
+    assert said[1] == "number is taken for a number (116 known, in ecgs)."
+    assert said[0].startswith("low is taken for yes or no (")
+    return folder / "out"
 
 
 def test_the_bundle_says_what_was_added_and_how_well_it_does(fitted):
@@ -109,8 +113,9 @@ def test_an_ecg_is_answered_with_them(fitted):
 
 def test_a_cohort_without_the_column_is_measured_without_it(fitted, cohort_dir):
     report = evaluate(fitted, cohort_dir, "test", CPU)
-    assert report.own == ()
-    assert report.not_measured["low"] == "low needs a column so named in the cohort"
+    assert {one.label: one.not_measured for one in report.own} == dict.fromkeys(
+        ("low", "number"), "needs a column so named in the cohort"
+    )
 
 
 def test_the_known_ecg_is_answered_alike_and_another_answer_is_noticed(fitted):
@@ -130,6 +135,16 @@ def test_verify_asks_the_known_ecg_in_both_precisions(fitted, micro_recipe, tmp_
     refused = CliRunner().invoke(app, ["bundle", "verify", str(older), "--self-test"])
     assert refused.exit_code == 1
     assert "no known ECG to test itself with" in str(refused.exception)
+
+
+def test_labels_that_would_stand_in_one_column_are_refused_before_the_work(labelled_dir, micro_recipe, tmp_path):
+    ecgs = pd.read_csv(labelled_dir / "ecgs.csv", dtype=str)
+    shutil.copytree(labelled_dir, tmp_path / "cohort", symlinks=True)
+    ecgs.assign(number_low=ecgs["number"]).to_csv(tmp_path / "cohort" / "ecgs.csv", index=False)
+    bundle = random_bundle(tmp_path / "bundle", micro_recipe, with_probes=False)
+    with pytest.raises(Refusal, match="would stand in one column, own_number_low"):
+        refit(bundle, tmp_path / "cohort", tmp_path / "out", CPU, labels=["number", "number_low"])
+    assert not list(tmp_path.glob("out*")), "nothing was prepared"
 
 
 def test_show_tells_the_labels(fitted):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby, islice
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from training.data.own_rows import labels_of_ecgs
 _Float32 = NDArray[np.float32]
 _Float64 = NDArray[np.float64]
 _Int64 = NDArray[np.int64]
+_Floats = TypeVar("_Floats", np.float32, np.float64)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class EmbeddedEcgs:
     """Whose ECGs they are, for sentences about them."""
     lvef_percent_E: _Float32 | None = None
     """LVEF as a number; None of a bundle that gives none."""
-    own: Mapping[str, _Float32] = field(default_factory=dict)
+    own: Mapping[str, _Float64] = field(default_factory=dict)
     """Probabilities, or numbers, of the labels that whoever fitted the bundle added."""
 
     def truth(self, label: str) -> _Float64:
@@ -100,7 +102,7 @@ def embed_ecgs(
     )
 
 
-def _together(parts: Iterable[_Float32 | None]) -> _Float32 | None:
+def _together(parts: Iterable[NDArray[_Floats] | None]) -> NDArray[_Floats] | None:
     """All parts in one, or None where there are none."""
     there = [part for part in parts if part is not None]
     return np.concatenate(there) if there else None

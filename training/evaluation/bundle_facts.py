@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
@@ -31,8 +32,12 @@ class BundleFacts:
     probes: Probes | None
     own_report: bool
     """Whether the evaluation is the one of the run that wrote the bundle, on patients of its cohort."""
+    unread: bool = False
+    """Whether the run that wrote it left an evaluation that this version cannot read; there is no report then."""
     untold: frozenset[str] = frozenset()
     """Questions, as an evaluation names them, whose operating point says nothing of any ECG."""
+    untold_own: tuple[str, ...] = ()
+    """Labels of whoever fitted it of which the same holds: one may be called as a question is."""
 
     @property
     def trained_on(self) -> Mapping[str, JsonValue]:
@@ -67,7 +72,7 @@ class BundleFacts:
         if probes is None:
             return []
         asked = {"LVEF class": probes.lvef, "structural heart disease": probes.shd}
-        return [words for words, probe in asked.items() if probe is not None] + list(probes.own)
+        return [words for words, probe in asked.items() if probe is not None] + [coded(name) for name in probes.own]
 
     @property
     def data(self) -> str | None:
@@ -118,8 +123,8 @@ class BundleFacts:
             told.append(f"structural heart disease: {labels.shd_rule}")
         if probes.flags:
             told.append(f"single findings: {', '.join(map(short_flag_words, probes.flags))}")
-        told += [f"{name}, a yes or no of whoever fitted the probes" for name in probes.own_yes_no]
-        told += [f"{name}, a number of whoever fitted the probes" for name in probes.own_numbers]
+        told += [f"{coded(name)}, a yes or no of whoever fitted the probes" for name in probes.own_yes_no]
+        told += [f"{coded(name)}, a number of whoever fitted the probes" for name in probes.own_numbers]
         return "; ".join(told) or None
 
     @property
@@ -177,12 +182,22 @@ class BundleFacts:
         return f"AUROC of SHD by group: {'; '.join(told)}" if told else None
 
 
-def _untold(probes: Probes | None, lowest_range: str) -> frozenset[str]:
+def coded(name: str) -> str:
+    """The name of a label as code of Markdown, in which nothing but its end has a meaning."""
+    return f"`{name.replace('`', chr(39))}`"
+
+
+def _untold(probes: Probes | None, lowest_range: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Of the questions, and of labels of whoever fitted it."""
     if probes is None:
-        return frozenset()
-    asked = {f"LVEF {lowest_range}": probes.lvef, "SHD": probes.shd} | probes.own_yes_no
+        return frozenset(), ()
+    asked = {f"LVEF {lowest_range}": probes.lvef, "SHD": probes.shd}
     points = {question: probe.operating_point for question, probe in asked.items() if probe is not None}
-    return frozenset(question for question, point in points.items() if point is not None and not point.can_tell)
+    own = {name: probe.operating_point for name, probe in probes.own_yes_no.items()}
+    return (
+        frozenset(question for question, point in points.items() if point is not None and not point.can_tell),
+        tuple(name for name, point in own.items() if point is not None and not point.tells_apart),
+    )
 
 
 def _origin(about: Mapping[str, JsonValue]) -> str | None:
@@ -214,18 +229,21 @@ def bundle_facts(bundle_dir: Path, report_file: Path | None = None) -> BundleFac
     """
     manifest, _ = read_manifest(bundle_dir)
     probes = read_probes(bundle_dir, manifest)
-    lacks, untold = lacking_parts(probes), _untold(probes, manifest.labels.lvef.ranges[0])
+    lacks, (untold, untold_own) = lacking_parts(probes), _untold(probes, manifest.labels.lvef.ranges[0])
+    facts = partial(BundleFacts, manifest, lacking=lacks, probes=probes, untold=untold, untold_own=untold_own)
     if report_file is None:
         stored = manifest.metrics.get("test")
+        own, unread = None, False
         try:
             own = None if stored is None else EvaluationReport.model_validate(stored)
         except ValidationError:
-            own = None
-        return BundleFacts(manifest, own, lacks, probes, own_report=True, untold=untold)
+            unread = True
+        return facts(report=own, own_report=True, unread=unread)
     try:
         report = EvaluationReport.model_validate_json(report_file.read_bytes())
     except (ValidationError, OSError) as error:
-        raise Refusal("report_unreadable", "The report is no evaluation that `evaluate --json` wrote.") from error
+        sentence = "The report is no evaluation by `evaluate --json` that can be read."
+        raise Refusal("report_unreadable", sentence) from error
     if report.bundle_id != manifest.id:
         raise Refusal("report_of_another", f"The report is of {report.bundle_id} and the bundle is {manifest.id}.")
-    return BundleFacts(manifest, report, lacks, probes, own_report=False, untold=untold)
+    return facts(report=report, own_report=False)

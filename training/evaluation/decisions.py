@@ -5,8 +5,6 @@ Letters: N ECGs, R resamples, M decision rules.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -123,8 +121,8 @@ def _rules(
             threshold=threshold,
             sensitivity=found[f"sensitivity {rule}"],
             specificity=found[f"specificity {rule}"],
-            ppv=_defined(found[f"ppv {rule}"]),
-            npv=_defined(found[f"npv {rule}"]),
+            ppv=found.get(f"ppv {rule}"),
+            npv=found.get(f"npv {rule}"),
             flagged_per_1000=found[f"flagged {rule}"],
         )
         for rule, (aim, threshold) in enumerate([*aimed, (None, own_threshold)])
@@ -156,7 +154,3 @@ def _rates(positive_N: _Bool, flagged_NM: _Float64, weight_RN: _Float64) -> dict
         scores[f"benefit {rule}"] = (found_RM[:, m] - odds * false_RM[:, m]) / total_R1[:, 0]
         scores[f"treat all {rule}"] = (positives_R1 - odds * (total_R1 - positives_R1))[:, 0] / total_R1[:, 0]
     return scores
-
-
-def _defined(estimate: Estimate) -> Estimate | None:
-    return None if math.isnan(estimate.value) else estimate

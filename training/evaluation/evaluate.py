@@ -25,7 +25,7 @@ from training.evaluation.lvef_error import LvefErrorReport, lvef_error_report
 from training.evaluation.measured import Measured, measure
 from training.evaluation.metrics import Estimate, ReportPart
 from training.evaluation.other_encoders import EncoderReport, foreign_encoder, random_encoder, read_features
-from training.evaluation.own_reports import OwnReport, own_reports, unmeasured_own
+from training.evaluation.own_reports import OwnReport, own_reports
 from training.evaluation.paired import ComparisonReport, compare
 from training.evaluation.probe_reports import (
     FlagReport,
@@ -79,7 +79,7 @@ class EvaluationReport(ReportPart):
     lvef_error: LvefErrorReport | None = None
     """Of LVEF as a number; None of a bundle that gives none, and in reports of before there was any."""
     own: tuple[OwnReport, ...] = ()
-    """Of the labels that whoever fitted the bundle added, where the cohort has such a column."""
+    """Of the labels that whoever fitted the bundle added, measured or not."""
 
     @property
     def overall_decisions(self) -> tuple[DecisionReport, ...]:
@@ -221,7 +221,6 @@ def evaluate(
         map=_map(found, cohort.labels) if with_map and not lacking and found.studies else None,
         not_measured=_not_measured(found, cohort.labels)
         | lacking_groups(cohort)
-        | unmeasured_own(found)
         | ({"LVEF as a number": lvef_error} if isinstance(lvef_error, str) else {}),
         decisions=tuple(decision_report(question, test.patient_E) for question in questions),
         subgroups=subgroup_reports(questions, test.patient_E, ecg_groups(cohort, found.rows)),

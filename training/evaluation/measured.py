@@ -40,7 +40,9 @@ class Measured:
     rows: pd.DataFrame
     """`pairs`, and the ECGs without a study that are measured by labels of their own."""
     own: tuple[OwnLabel, ...]
-    """Labels that the bundle has a probe of and the cohort a column."""
+    """Labels that the bundle has a probe of and the cohort a column of that kind."""
+    own_unfit: dict[str, str]
+    """By the others' names why they are not measured."""
     signals: Arrays
     """Prepared ECGs of `test`, `known` and `choosing`."""
     test: EmbeddedEcgs
@@ -75,7 +77,7 @@ def measure(
     """Prepared ECGs and view vectors are kept in `folder`. Refusal where no ECG of the split can be used."""
     cohort.check_amplitude(bundle.manifest.ecg.amplitude)
     tables = cohort.tables
-    own = known_own_labels(cohort, () if bundle.probes is None else bundle.probes.own)
+    own, own_unfit = known_own_labels(cohort, {} if bundle.probes is None else bundle.probes.own_kinds)
     labels = labels_with_own(cohort, own)
     # Whoever is measured cannot also choose how strongly probes are regularised.
     chooser = "calibration" if split == "val" else "val"
@@ -109,6 +111,7 @@ def measure(
         pairs=paired(tested),
         rows=tested,
         own=own,
+        own_unfit=own_unfit,
         signals=signals,
         test=test,
         known=of_train,

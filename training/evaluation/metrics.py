@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, FiniteFloat
 from sklearn.metrics import roc_curve
 
 from training.samples import aurocs, scores_of_samples
@@ -25,6 +25,8 @@ _FEWEST_DRAWS = 40
 """Of fewer draws none lies beyond the 2.5th percentile."""
 _SAME = 1e-12
 """Draws that differ by less, of a value near 1, differ by rounding."""
+_SMALL = 0.01
+"""Of numbers that are all smaller, fixed decimals show little or nothing."""
 
 _Float64 = NDArray[np.float64]
 _Int64 = NDArray[np.int64]
@@ -41,24 +43,27 @@ class Estimate(ReportPart):
     """A value with the 2.5th and 97.5th percentile of its patient-level bootstrap.
 
     Both are None, which is "not measured", where the draws say nothing of how sure the value is: one patient, hardly a
-    draw in which it is defined, or the same value in all of them.
+    draw in which it is defined, or the same value in all of them. A value that is not defined is no estimate.
     """
 
-    value: float
-    low: float | None = None
-    high: float | None = None
+    value: FiniteFloat
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
 
     @property
     def interval(self) -> tuple[float, float] | None:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     def in_digits(self, digits: int, between: str = " to ") -> str:
-        """The value and, in brackets, its interval; with `to` where a dash would meet a minus sign."""
-        ends = "interval not measured"
-        if self.interval is not None:
-            between = " to " if min(self.interval) < 0 else between
-            ends = between.join(f"{end:.{digits}f}" for end in self.interval)
-        return f"{self.value:.{digits}f} ({ends})"
+        """The value and, in brackets, its interval; with `to` where a dash would meet a minus sign.
+
+        Digits are decimals, and of small numbers significant ones.
+        """
+        known = [self.value, *(self.interval or ())]
+        kind = "g" if 0 < max(map(abs, known)) < _SMALL else "f"
+        value, *ends = (f"{one:.{digits}{kind}}" for one in known)
+        between = " to " if min(known[1:], default=0) < 0 else between
+        return f"{value} ({between.join(ends) or 'interval not measured'})"
 
     def __str__(self) -> str:
         return self.in_digits(3)
@@ -195,20 +200,29 @@ def classes_report(truth_N: _Int64, probability_NC: _Float64, patient_N: _Int64)
 
 
 def regression_report(truth_N: _Float64, predicted_N: _Float64, patient_N: _Int64) -> RegressionReport:
-    """ValueError where the truth does not vary."""
+    """ValueError where the truth does not vary, or a prediction lies beyond all numbers."""
     if len(np.unique(truth_N)) < 2:
         raise ValueError("a quantity that does not vary cannot be explained")
-    error_N = predicted_N - truth_N
+    # About the mean and over the SD, whatever the unit: sums of squares of large or small numbers would say nothing.
+    sd = float(truth_N.std())
+    away_N, error_N = (truth_N - truth_N.mean()) / sd, (predicted_N - truth_N) / sd
 
     def scores(weight_RN: _Float64) -> dict[str, _Float64]:
-        n_R = weight_RN.sum(axis=1)
-        mean_R = weight_RN @ truth_N / n_R
-        variation_R = weight_RN @ truth_N**2 - n_R * mean_R**2
+        n_R, squares_R = weight_RN.sum(axis=1), weight_RN @ away_N**2
+        variation_R = squares_R - (weight_RN @ away_N) ** 2 / n_R
         with np.errstate(divide="ignore", invalid="ignore"):  # a draw of one value explains nothing: left out
-            r2_R = np.where(variation_R > 1e-9 * n_R, 1 - weight_RN @ error_N**2 / variation_R, np.nan)
+            r2_R = np.where(variation_R > _SAME * squares_R, 1 - weight_RN @ error_N**2 / variation_R, np.nan)
         return {"r2": r2_R, "mean_absolute_error": weight_RN @ np.abs(error_N) / n_R}
 
-    return RegressionReport(n=len(truth_N), patients=len(np.unique(patient_N)), **bootstrap(scores, patient_N))
+    found = bootstrap(scores, patient_N)
+    if len(found) < 2:
+        raise ValueError("a prediction lies beyond all numbers")
+    error = found["mean_absolute_error"]
+    low, high = error.interval or (None, None)
+    in_unit = Estimate(value=sd * error.value, low=low and sd * low, high=high and sd * high)
+    return RegressionReport(
+        n=len(truth_N), patients=len(np.unique(patient_N)), r2=found["r2"], mean_absolute_error=in_unit
+    )
 
 
 def binary_scores(truth_N: _Int64, probability_N: _Float64, threshold: float = 0.5) -> dict[str, float]:
@@ -260,7 +274,7 @@ def bootstrap(
 
     `scores` takes weights (R, N), how often each row occurs in each resample, and gives each score of each resample.
     Draws in which a score is undefined (NaN: a class is missing) are left out; where they are more than the share
-    `most_undefined` there is no interval, nor where `Estimate` says so.
+    `most_undefined` there is no interval, nor where `Estimate` says so. A score undefined of all rows is left out.
     """
     _, owner_N = np.unique(patient_N, return_inverse=True)
     patients, rows = int(owner_N.max()) + 1, len(owner_N)
@@ -275,7 +289,11 @@ def bootstrap(
         for name, resampled in scores(times_RP[:, owner_N].astype(np.float64)).items():
             drawn[name].append(resampled)
     fewest = max(_FEWEST_DRAWS, (1 - most_undefined) * _RESAMPLES)
-    return {name: _estimate(float(value[0]), np.concatenate(drawn[name]), fewest) for name, value in values.items()}
+    return {
+        name: _estimate(float(value[0]), np.concatenate(drawn[name]), fewest)
+        for name, value in values.items()
+        if np.isfinite(value[0])
+    }
 
 
 def _estimate(value: float, drawn_R: _Float64, fewest: float) -> Estimate:

@@ -37,15 +37,9 @@ class OwnReport(ReportPart):
 
 
 def own_reports(found: Measured) -> tuple[OwnReport, ...]:
-    """One for each label that the cohort has a column of."""
-    return tuple(_report(found, one.name) for one in found.own)
-
-
-def unmeasured_own(found: Measured) -> dict[str, str]:
-    """The labels that the cohort has no column of, by name, and why they are not measured."""
-    probes, there = found.bundle.probes, {one.name for one in found.own}
-    names = () if probes is None else probes.own
-    return {name: f"{name} needs a column so named in the cohort" for name in names if name not in there}
+    """One for each label that the bundle has a probe of."""
+    unfit = (OwnReport(label=name, not_measured=why) for name, why in found.own_unfit.items())
+    return (*(_report(found, one.name) for one in found.own), *unfit)
 
 
 def _report(found: Measured, name: str) -> OwnReport:
@@ -53,23 +47,24 @@ def _report(found: Measured, name: str) -> OwnReport:
     assert probes is not None
     truth_E = test.truth(name)
     has_E = np.isfinite(truth_E)
-    said_N, patient_N = test.own[name][has_E].astype(np.float64), test.patient_E[has_E]
+    said_N, patient_N = test.own[name][has_E], test.patient_E[has_E]
     number = probes.own_numbers.get(name)
     if number is None:
-        if not np.isin(truth_E[has_E], (0.0, 1.0)).all():
-            return OwnReport(label=name, not_measured=f"{name} is a yes or no, and the cohort's column holds numbers")
         if (lacks := lacking_answers(test.split, truth_E, NO_YES)) is not None:
-            return OwnReport(label=name, not_measured=f"{name} {lacks}")
+            return OwnReport(label=name, not_measured=lacks)
         answer_N, threshold = truth_E[has_E].astype(np.int64), probes.own_yes_no[name].threshold
         return OwnReport(label=name, yes_no=yes_no_report(answer_N, said_N, patient_N, threshold=threshold))
     truth_N = truth_E[has_E]
     if len(np.unique(truth_N)) < 2:
-        needs = f"{name} needs two different numbers, and the {test.split} patients have"
+        needs = f"needs two different numbers, and the {test.split} patients have"
         return OwnReport(label=name, not_measured=f"{needs} {len(np.unique(truth_N))}")
     inside = None
     if number.half_width is not None:
         held_N = (np.abs(truth_N - said_N) <= number.half_width).astype(np.float64)
         share = bootstrap(lambda weight_RN: {"inside": weight_RN @ held_N / weight_RN.sum(axis=1)}, patient_N)
         inside = share["inside"]
-    report = regression_report(truth_N, said_N, patient_N)
+    try:
+        report = regression_report(truth_N, said_N, patient_N)
+    except ValueError as error:
+        return OwnReport(label=name, not_measured=str(error))
     return OwnReport(label=name, number=report, coverage=number.coverage, inside=inside)

@@ -54,6 +54,8 @@ def recalibration(truth_N: _Int64, probability_N: _Float64, patient_N: _Int64) -
     found = bootstrap(
         lambda weight_RN: _fits(positive_N, logit_N, weight_RN, start_2), patient_N, most_undefined=_MOST_UNDEFINED
     )
+    if len(found) < len(whole):
+        return "no slope and intercept fit the probabilities"
     return RecalibrationReport(**found)
 
 

@@ -215,7 +215,7 @@ def _direction(
         metrics=scores.metrics().as_dict(),
         precision_at_10=at_10["precision"],
         random_precision=float(chance_Q.mean()),
-        lift_at_10=at_10["lift"] if chance_Q.any() else Estimate(value=0.0),
+        lift_at_10=at_10.get("lift", Estimate(value=0.0)),
         ideal_precision=float(scores.ideal_precision_Q(10).mean()),
         hub_share=scores.hub_share(),
         curve=RankCurve(

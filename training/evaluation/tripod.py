@@ -6,7 +6,7 @@ study's protocol, ethics and funding are for whoever reports the study.
 
 from __future__ import annotations
 
-from training.evaluation.bundle_facts import BundleFacts
+from training.evaluation.bundle_facts import BundleFacts, coded
 from training.evaluation.evaluate import EvaluationReport
 
 ITEMS: dict[str, str] = {
@@ -86,7 +86,13 @@ def tripod_card(facts: BundleFacts) -> str:
         f"# {_cell(facts.manifest.id)}: TRIPOD+AI",
         "",
         f"{len(answered)} of {len(ITEMS)} items are answered, {in_part} of them in part, from the bundle's manifest"
-        + (" and its evaluation." if facts.report is not None else "; it has no evaluation."),
+        + (
+            " and its evaluation."
+            if facts.report is not None
+            else "; its evaluation cannot be read by this version."
+            if facts.unread
+            else "; it has no evaluation."
+        ),
         "The others are for whoever reports a study with it. Items: Collins et al., BMJ 2024;385:e078378.",
         *(() if facts.lacking_sentence is None else ("", facts.lacking_sentence)),
         "",
@@ -151,8 +157,8 @@ def _of_the_evaluation(facts: BundleFacts) -> dict[str, str | None]:
     outputs = ["a probability for each question"]
     if thresholds:
         outputs.append(f"positive: {', '.join(thresholds)}")
-    if facts.untold:
-        outputs.append(f"no yes or no, because the limit rules nothing out: {', '.join(sorted(facts.untold))}")
+    if untold := [*sorted(facts.untold), *map(coded, facts.untold_own)]:
+        outputs.append(f"no yes or no, because the limit rules nothing out: {', '.join(untold)}")
     groups = facts.group_sentence()
     counts = _group_counts(facts)
     sites = [found for found in report.overall_subgroups if found.column in ("site", "device")]

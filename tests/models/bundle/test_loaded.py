@@ -53,10 +53,11 @@ def test_answers_are_float32_of_unit_length_and_probabilities(bundle):
     vectors = [
         array
         for name, array in vars(output).items()
-        if name not in ("ood", "probes", "not_predicted", "lvef_percent_B")
+        if name not in ("ood", "probes", "not_predicted", "lvef_percent_B", "own_BK")
     ]
     arrays = [*vectors, *vars(study).values(), bundle.embed_clips(CLIPS[:1])]
     assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
+    assert output.own_BK.dtype == np.float64, "beside a large mean float32 would lose a number"
     assert output.embeddings_BD.shape == (3, bundle.embedding_dim)
 
 

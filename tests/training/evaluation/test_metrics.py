@@ -34,6 +34,30 @@ def test_a_dash_between_the_ends_of_an_interval_never_meets_a_minus_sign():
     assert Estimate(value=-0.1, low=-0.33, high=0.05).in_digits(2, "-") == "-0.10 (-0.33 to 0.05)"
 
 
+def test_small_numbers_are_told_in_significant_digits_and_scores_as_ever():
+    assert str(Estimate(value=2.134e-5, low=1.9e-5, high=2.3e-5)) == "2.13e-05 (1.9e-05 to 2.3e-05)"
+    assert str(Estimate(value=0.0, low=0.0, high=0.01)) == "0.000 (0.000 to 0.010)"
+    assert str(Estimate(value=0.0)) == "0.000 (interval not measured)"
+
+
+def test_what_is_not_defined_is_no_estimate():
+    with pytest.raises(ValueError, match="finite"):
+        Estimate(value=float("nan"))
+    assert bootstrap(lambda w: {"nothing": np.full(len(w), np.nan)}, np.arange(50)) == {}
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1e-6, 85e-6), (1.0, 1e9), (1e7, 1.7e9), (1e-20, 0.0), (1e20, 0.0)])
+def test_a_number_is_scored_alike_in_every_unit(scale, offset):
+    draw = np.random.default_rng(0)
+    truth = draw.normal(60, 12, 80)
+    said, patient = truth + draw.normal(0, 4, 80), np.arange(80) // 2
+    here, there = (regression_report(a * truth + b, a * said + b, patient) for a, b in ((1, 0), (scale, offset)))
+    assert there.r2.value == pytest.approx(here.r2.value, abs=1e-4)
+    assert there.r2.interval == pytest.approx(here.r2.interval, abs=1e-4)
+    assert there.mean_absolute_error.value / scale == pytest.approx(here.mean_absolute_error.value, rel=1e-4)
+    assert there.mean_absolute_error.low / scale == pytest.approx(here.mean_absolute_error.low, rel=1e-4)
+
+
 def test_knn_probe_for_two_classes_equals_the_published_one():
     shares = knn_probabilities(probe_input("x_train"), probe_input("bin_train"), probe_input("x_test"), 2)
     np.testing.assert_allclose(shares, PUBLISHED["probe_binary_classification_proba"], atol=1e-6)

@@ -12,7 +12,7 @@ from cli.main import app
 from ground.errors import Refusal
 from models.bundle import BundleError, read_manifest, read_probes
 from models.lacking import lacking_parts, lacking_sentence
-from training.evaluation.bundle_facts import bundle_facts
+from training.evaluation.bundle_facts import bundle_facts, coded
 from training.evaluation.chai import NAMESPACE, UNKNOWN, chai_card
 from training.evaluation.evaluate import evaluate
 from training.evaluation.tripod import ITEMS, tripod_card
@@ -94,6 +94,28 @@ def test_a_bundle_that_knows_nothing_of_its_training_answers_nothing_of_it(impor
     assert {item: found[item][0] for item in unknown} == dict.fromkeys(unknown, "not answered")
     assert "it has no evaluation" in card
     assert found["7"][0] == "answered"
+
+
+def test_a_label_is_shown_as_code_and_kept_apart_from_a_question_of_its_name(monkeypatch):
+    assert coded("a `<b>x</b>` *c*") == "`a '<b>x</b>' *c*`"
+    probes = read_probes(DEMO_BUNDLE, read_manifest(DEMO_BUNDLE)[0])
+    everybody = probes.shd.operating_point.calls.model_copy(update={"called_C": (8.0, 2.0), "not_called_C": (0.0, 0.0)})
+    point = probes.shd.operating_point.model_copy(update={"calls": everybody})
+    own = {"SHD": probes.shd.model_copy(update={"operating_point": point})}
+    given = probes.model_copy(update={"own_yes_no": own})
+    monkeypatch.setattr("training.evaluation.bundle_facts.read_probes", lambda *_: given)
+    facts = bundle_facts(DEMO_BUNDLE)
+    assert (facts.untold, facts.untold_own) == (frozenset(), ("SHD",))
+    said = rows(tripod_card(facts))["15"][1]
+    assert "SHD above" in said
+    assert "no yes or no, because the limit rules nothing out: `SHD`" in said
+
+
+def test_an_evaluation_that_cannot_be_read_is_not_called_none(imported, monkeypatch):
+    manifest, digest = read_manifest(imported)
+    other = manifest.model_copy(update={"metrics": {"test": {"of": "another version"}}})
+    monkeypatch.setattr("training.evaluation.bundle_facts.read_manifest", lambda folder: (other, digest))
+    assert "its evaluation cannot be read by this version" in tripod_card(bundle_facts(imported))
 
 
 @pytest.mark.parametrize("bundle", ["demo", "imported"])
