@@ -58,6 +58,8 @@ class InputWarning:
     message: str
     leads: tuple[str, ...] = ()
     severity: Severity = "warning"
+    stretch_s: tuple[float, float] | None = None
+    """Where in the recording it holds, in seconds; None: in all of it, or what was looked at first."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from outputs.report import SearchAnswer
 from outputs.sentences import undecided
-from outputs.words import LVEF, MOST_PROBABLE, SHD, UNKNOWN, finding_words
+from outputs.words import LVEF, MOST_PROBABLE, SHD, UNKNOWN, finding_words, percent_words
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ def compared_rows(first: SearchAnswer, second: SearchAnswer) -> Iterator[Compare
         one, other = getattr(first.measured, field, None), getattr(second.measured, field, None)
         if one is not None or other is not None:
             yield _numbers(name, one, other, unit)
-    yield _numbers(f"{LVEF}, estimate", _estimate(first), _estimate(second), " %")
+    yield _numbers(f"{LVEF}, estimate", _estimate(first), _estimate(second), " %", change_in=" points")
     yield ComparedRow(f"{LVEF}, {MOST_PROBABLE}", _predicted(first), _predicted(second))
-    yield _numbers(SHD, _shd(first), _shd(second), " %")
+    yield _chances(SHD, _shd(first), _shd(second))
     found_first, found_second = _findings(first), _findings(second)
     for words in sorted(found_first.keys() | found_second.keys()):
         of_first, of_second = found_first.get(words, UNKNOWN), found_second.get(words, UNKNOWN)
@@ -54,13 +54,24 @@ def shared_sentence(first: SearchAnswer, second: SearchAnswer) -> str:
     return f"Of the {len(of_first)} and {len(of_second)} similar studies {len(of_first & of_second)} are the same."
 
 
-def _numbers(name: str, first: float | None, second: float | None, unit: str) -> ComparedRow:
+def _chances(name: str, first: float | None, second: float | None) -> ComparedRow:
+    """Probabilities in the words of an answer, and their difference in points."""
+    one, other = (UNKNOWN if value is None else percent_words(value) for value in (first, second))
+    if first is None or second is None:
+        return ComparedRow(name, one, other)
+    change = round(100 * second) - round(100 * first)
+    return ComparedRow(name, one, other, f"{change:+d} points" if change else "none")
+
+
+def _numbers(
+    name: str, first: float | None, second: float | None, unit: str, change_in: str | None = None
+) -> ComparedRow:
     one, other = (UNKNOWN if value is None else f"{value:.0f}{unit}" for value in (first, second))
     if first is None or second is None:
         return ComparedRow(name, one, other)
     # Of the rounded numbers, so that what stands beside them is their difference.
     change = round(second) - round(first)
-    return ComparedRow(name, one, other, f"{change:+d}{unit}" if change else "none")
+    return ComparedRow(name, one, other, f"{change:+d}{unit if change_in is None else change_in}" if change else "none")
 
 
 def _estimate(answer: SearchAnswer) -> float | None:
@@ -75,7 +86,7 @@ def _predicted(answer: SearchAnswer) -> str:
 
 def _shd(answer: SearchAnswer) -> float | None:
     shd = None if answer.predictions is None else answer.predictions.shd
-    return None if shd is None or undecided(shd) else 100 * shd.probability
+    return None if shd is None or undecided(shd) else shd.probability
 
 
 def _findings(answer: SearchAnswer) -> dict[str, str]:

@@ -337,9 +337,13 @@ def spoken_for(target: str, study_id: str | None, answer: SearchAnswer) -> str:
 
 
 def why_value(target: str, value: float, zero: float) -> str:
-    """What the answer is, and what it would be for an ECG at rest."""
+    """What the answer is, and what it would be for flat lines."""
     if target == "match":
-        return f"Cosine {value:.2f}; of an ECG at rest {zero:.2f}."
+        return f"Cosine {value:.3f}; of a flat line {zero:.3f}."
     if target == "lvef_percent":
-        return f"LVEF {value:.0f} %; of an ECG at rest {zero:.0f} %."
-    return f"Log-odds {value:.1f}; of an ECG at rest {zero:.1f}."
+        return f"LVEF {value:.0f} %; of a flat line {zero:.0f} %."
+    chance, of_zero = (percent_words(1.0 / (1.0 + math.exp(-log_odds))) for log_odds in (value, zero))
+    return f"Probability {chance}; of a flat line {of_zero}."
+
+
+WHAT_IS_RAISED = {"match": "the similarity", "lvef_percent": "the estimate", "lvef_lowest": "the probability"}

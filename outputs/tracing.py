@@ -78,7 +78,8 @@ def tracing_of(
     empty_N = np.full(last - first, np.nan, np.float32)
     signal_mv_LN = np.stack([drawn.get(lead, empty_N) for lead in STANDARD_LEADS]).astype(np.float32, copy=False)
     step = int(np.ceil(2.0 * recording.rate_hz / MOST_HZ)) if recording.rate_hz > MOST_HZ else 0
-    serious = [one for one in warnings if one.severity != "note"]
+    drawn_s = first / recording.rate_hz, last / recording.rate_hz
+    serious = [one for one in warnings if one.severity != "note" and _holds(one, drawn_s)]
     found = {lead: tuple(one for one in serious if lead in one.leads) for lead in STANDARD_LEADS}
     start_s = first / recording.rate_hz
     return Tracing(
@@ -93,6 +94,12 @@ def tracing_of(
         findings={lead: of_lead for lead, of_lead in found.items() if of_lead},
         caption=_caption(recording, start_s, (last - first) / recording.rate_hz, missing, derived, pair),
     )
+
+
+def _holds(warning: InputWarning, drawn_s: tuple[float, float]) -> bool:
+    """Whether it is of what is drawn."""
+    stretch_s = warning.stretch_s
+    return stretch_s is None or (stretch_s[0] < drawn_s[1] and stretch_s[1] > drawn_s[0])
 
 
 def extremes(signal_LN: NDArray[np.float32], step: int) -> NDArray[np.float32]:

@@ -33,6 +33,7 @@ __all__ = [
     "UNLIKE",
     "UNLIKE_ALL",
     "WHY_MAP",
+    "WHY_MODEST",
     "chance_words",
     "counted_words",
     "decision_words",
@@ -150,11 +151,11 @@ def lead_words(code: str) -> str:
     return _OF_A_LEAD.get(code, "doubtful")
 
 
+WHY_MODEST = "A map shows what the model went by, not what is wrong with the heart; on real ECGs nothing was measured."
 WHY_MAP = (
-    "Integrated gradients from an ECG whose leads rest at their own level; the map sums to the difference but for some "
+    "Integrated gradients from a flat line in each lead, at its own level; the map sums to the difference but for some "
     "tenths. On simulated ECGs of the demo model taking away what speaks most changed the answer more than taking away "
-    "as much at random, random weights gave other maps, and what a simulated disease changed drew more than its share. "
-    "It shows what the model went by, not what is wrong with the heart; on real ECGs nothing was measured."
+    "as much at random, random weights gave other maps, and what a simulated disease changed drew more than its share."
 )
 
 

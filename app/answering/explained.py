@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from app.answering.pipeline import AnsweredEcg
 from app.answering.snapshots import Snapshot
 from app.refusals import EcgOfAnotherModel
@@ -26,8 +28,11 @@ class NotExplained(Refusal):
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """What each patch that the model saw adds to one target. value and zero: the target of the ECG, and of one whose
-    leads rest at their own level: what is added is, nearly, their difference."""
+    """What each patch that the model saw, as far as it is drawn, adds to one target.
+
+    value and zero: the target of the ECG, and of flat lines at the leads' own levels: what is added is, nearly, their
+    difference.
+    """
 
     weights: tuple[PatchWeight, ...]
     value: float
@@ -64,11 +69,12 @@ def explained(snapshot: Snapshot, ecg: AnsweredEcg, target: str, study_id: str |
     explainer.rows = 4 * len(windows_WLN)  # one point of the path at a time: with gradients more would be much memory
     found = explainer.attribution(windows_WLN[None], study_BD, asked=(target,))
     map_WLP = found.map_BTWLP[0, 0]
-    most = float(abs(map_WLP).max()) or 1.0
+    most = float(np.abs(map_WLP).max()) or 1.0
     ends_s_P = [*found.patch_s_P[1:].tolist(), ecg.facts.window_s]
     weights = tuple(
         PatchWeight(lead, window_s + start_s, end_s - start_s, float(map_WLP[w, row, p]) / most)
         for w, (window_s, _) in enumerate(tracing.windows_s)
+        if window_s < tracing.start_s + tracing.drawn_s
         for row, lead in enumerate(embedder.ecg.leads)
         for p, (start_s, end_s) in enumerate(zip(found.patch_s_P.tolist(), ends_s_P, strict=True))
     )

@@ -242,7 +242,10 @@ def _upload(service: Service, upload: KeptUpload, found: Sequence[KeptAnswer | P
         {"problem": one} if isinstance(one, Problem) else {"name": name, "answer": one.report}
         for name, one in zip(upload.answers, found, strict=True)
     ]
-    return render("upload.html", rows=rows, asked=address("", upload.asked), with_keys=service.keys.enforced)
+    first = next((row["answer"] for row in rows if "answer" in row), None)
+    return render(
+        "upload.html", rows=rows, first=first, asked=address("", upload.asked), with_keys=service.keys.enforced
+    )
 
 
 def _as_json(report: SearchAnswer, _: _Asked) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
+from app.answering.explained import TARGETS
 from app.http.dependencies import ServiceDep
 from app.http.problems import NotFound, Problem
 from app.schemas import DEFAULT_K, MAX_K
@@ -79,6 +80,7 @@ def _written(drawing: Drawing) -> str:
         colours=_COLOURS,
         answer=answer,
         name="invented",
+        targets=TARGETS,
         viewer_of=lambda study_id: f"{UI_PAGE}#similar",
         here=UI_PAGE,
         filled={},

@@ -152,4 +152,5 @@ def _unseen(
 
 def _at(warning: InputWarning, first_s: float, last_s: float) -> InputWarning:
     """The finding of a later stretch, which says when."""
-    return replace(warning, message=f"At {first_s:.0f} to {last_s:.0f} s: {warning.message}")
+    message = f"At {first_s:.0f} to {last_s:.0f} s: {warning.message}"
+    return replace(warning, message=message, stretch_s=(first_s, last_s))

@@ -94,3 +94,12 @@ def test_findings_stand_with_the_leads_that_they_name_and_notes_do_not():
 )
 def test_whether_the_model_saw_all_that_is_drawn(windows_s, whole):
     assert tracing_of(recorded(), (), windows_s).seen_whole is whole
+
+
+def test_a_finding_of_a_stretch_that_is_not_drawn_marks_no_lead():
+    recording = recorded(duration_s=30.0)
+    there = InputWarning("noisy", "At 2 to 12 s: noise.", ("V2",), stretch_s=(2.0, 12.0))
+    elsewhere = InputWarning("disconnected", "At 20 to 30 s: nothing.", ("aVL",), stretch_s=(20.0, 30.0))
+    found = tracing_of(recording, [there, elsewhere], [(0.0, 2.5), (25.0, 2.5)])
+    assert found.found_of("V2") == (there,)
+    assert found.found_of("aVL") == ()

@@ -45,7 +45,7 @@ def test_what_speaks_for_it_is_drawn_behind_the_trace_and_said(running, answer):
     page = running.client.get(f"{answer}/why?of=lvef_lowest").text
     assert page.count('class="ecg-raises"') == page.count('class="ecg-lowers"') > 0, "a patch in each window"
     assert "<b>V2</b> (67 %), <b>I</b> (33 %)" in page
-    assert "Log-odds 1.0; of an ECG at rest 0.0." in page
+    assert "Probability 73 %; of a flat line 50 %." in page
     assert "not what is wrong with the heart" in page
 
 
