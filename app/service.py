@@ -13,7 +13,7 @@ from app.access.forms_sent import FormsSent
 from app.access.keys import KeyRing
 from app.access.sessions import ADMIN_IDLE_S, Sessions
 from app.answering.admission import Admission
-from app.answering.batcher import Batcher
+from app.answering.batcher import Batcher, QueueFull
 from app.answering.explained import Explained, explained, targets_of
 from app.answering.kept_answers import KeptAnswers
 from app.answering.lane import (
@@ -48,6 +48,8 @@ LANE_SILENT_S = 30.0
 SMALL_WORK_THREADS = 4
 """For preparation and the catalogue: a few milliseconds each."""
 DRAWING_THREADS = WRITING_THREADS = 2
+MAPS_WAITING, MAP_S = 2, 10
+"""How many maps of what speaks for an answer may wait for the one that is made, and about how long that takes."""
 """For pages and documents of answers, and for what the API says and the operator sees: tens of milliseconds of Python
 each, which the event loop must find gaps in."""
 
@@ -188,9 +190,15 @@ class Service:
         return targets_of(self.retriever.current, ecg)
 
     async def explain(self, ecg: AnsweredEcg, target: str, study_id: str | None, caller: str) -> Explained:
-        """Which patches speak for a number of its answer, in its caller's turn. Raises as `ask`, and NotExplained."""
+        """Which patches speak for a number of its answer, in its caller's turn. Raises as `ask`, and NotExplained.
+
+        Few wait, and what has begun is told: else, with more than can be made in the time of one answer, all were late.
+        """
+        if self.explaining.waiting >= MAPS_WAITING:
+            raise QueueFull(MAP_S)
         snapshot = self.retriever.current
-        return await self.in_time(self.explaining.run(lambda: explained(snapshot, ecg, target, study_id), caller))
+        work = self.explaining.run(lambda: explained(snapshot, ecg, target, study_id), caller, told=True)
+        return await self.in_time(work)
 
     async def draw(self, work: Callable[[], Result], caller: str) -> Result:
         """`work()`, a page or a document, in its caller's turn. Raises TookTooLong and NoSpace as `ask` does."""

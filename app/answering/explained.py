@@ -40,12 +40,16 @@ class Explained:
 
 
 def targets_of(snapshot: Snapshot, ecg: AnsweredEcg) -> tuple[str, ...]:
-    """Those that there are maps of, for this ECG and the model that is served now."""
+    """Those that there are maps of, for this ECG and the model that is served now; none of a withheld one."""
     embedder = snapshot.embedder
-    if ecg.facts.windows_WLN is None or ecg.bundle_sha256 != embedder.sha256 or "predictions" not in embedder.gives:
+    if (
+        ecg.verdict is None
+        or ecg.facts.windows_WLN is None
+        or ecg.bundle_sha256 != embedder.sha256
+        or "predictions" not in embedder.gives
+    ):
         return ()
-    match = ecg.verdict is not None and ecg.verdict.embedding_D is not None
-    found = embedder.explainer().targets(match=match)
+    found = embedder.explainer().targets(match=ecg.verdict.embedding_D is not None)
     return tuple(target for target in TARGETS if target in found)
 
 
@@ -55,7 +59,7 @@ def explained(snapshot: Snapshot, ecg: AnsweredEcg, target: str, study_id: str |
     if ecg.bundle_sha256 != embedder.sha256:
         raise EcgOfAnotherModel
     if windows_WLN is None or tracing is None:
-        raise NotExplained("This ECG is too long for a map of what speaks for its answer.")
+        raise NotExplained("This ECG is too long for a map, or has no answer that anything could speak for.")
     if target not in targets_of(snapshot, ecg):
         raise NotExplained("There is no map of this in what the model says.")
     study_BD = None

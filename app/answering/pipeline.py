@@ -274,6 +274,7 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
     starts_s_W = tuple(start / spec.rate_hz for start in window_starts(signal_LN.shape[1], spec))
     window_s = spec.window_samples / spec.rate_hz
     windows_WLN, tracing = ecg_windows(signal_LN, spec), None
+    kept = question.traced and not judged.withheld and len(windows_WLN) <= MOST_WINDOWS_KEPT
     if question.traced:
         tracing = tracing_of(judged.prepared.recording, warnings, [(start_s, window_s) for start_s in starts_s_W])
     ecg = EcgFacts(
@@ -289,7 +290,7 @@ def _prepare(recording: EcgRecording, snapshot: Snapshot, question: Question) ->
         measured,
         recording.said if question.device_said else None,
         tracing,
-        windows_WLN.copy() if question.traced and len(windows_WLN) <= MOST_WINDOWS_KEPT else None,
+        windows_WLN.copy() if kept else None,
     )
     return Query(snapshot, windows_WLN, question.k, search.allowed, question.one_per_patient), ecg, search
 

@@ -11,15 +11,19 @@ from starlette.requests import ClientDisconnect, Request
 Result = TypeVar("Result")
 
 
-async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+async def while_connected(request: Request, work: Coroutine[Any, Any, Result], *, told: bool = False) -> Result:
     """`work`, given up when the caller leaves (ClientDisconnect), or sends a body that is too large or does not come
-    (BodyTooLarge, BodyTimeout): what has not been read of it until now is dropped."""
+    (BodyTooLarge, BodyTimeout): what has not been read of it until now is dropped. told: where it ends all the same, as
+    a change that has begun, its end counts."""
     answering = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_until_gone(request))
     tasks: Sequence[asyncio.Future[Any]] = (answering, leaving)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if answering.done():
+        if told:
+            answering.cancel()  # nothing happens where it has ended
+            await asyncio.wait([answering])
+        if answering.done() and not answering.cancelled():
             return answering.result()
         leaving.result()  # raises what the rest of the body was refused for
         raise ClientDisconnect

@@ -96,6 +96,6 @@ async def _changed(request: Request, service: Service, change: Callable[[], Resu
     """Not begun for who has left, or waited as long as for an answer; what has begun is told, and takes seconds."""
     changed = service.changing_keys.run(change, caller_of(request), told=True)
     try:
-        return await while_connected(request, service.in_time(changed))
+        return await while_connected(request, service.in_time(changed), told=True)
     except AskerRevoked:
         raise Unauthorised from None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import re
+import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from wire import everything
 
 from app.access import keys
-from app.access.key_changes import make_key
+from app.access.key_changes import make_key, take_back
 from app.access.keys import create_key, list_keys
 
 
@@ -175,3 +179,57 @@ def test_a_keys_file_that_has_not_changed_is_not_taken_apart_again(running, admi
     monkeypatch.setattr(keys._KeysFile, "model_validate_json", lambda _: pytest.fail("taken apart again"))
     assert running.client.get("/v1/keys", headers=admin).status_code == 200
     assert running.client.delete("/v1/keys/nothing", headers=admin).status_code == 404
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_revocation_that_has_begun_is_told_and_ends_log_ins_whatever_becomes_of_its_request(
+    running, admin, file, monkeypatch, wait_until, left
+):
+    """The caller leaves, or announces a body that is too large."""
+    secret = create_key(file, ("query",), "ward")
+    (ward,) = [key for key in list_keys(file) if key.name == "ward"]
+    assert running.client.post("/login", data={"key": secret}).status_code == 303
+    go_on, begun = threading.Event(), threading.Event()
+
+    def slow(*given, **named):
+        begun.set()
+        assert go_on.wait(20)
+        return take_back(*given, **named)
+
+    monkeypatch.setattr("app.routes.keys.take_back", slow)
+    url = running.client.base_url
+    with socket.create_connection((url.host, url.port), timeout=20) as connection:
+        head = f"DELETE /v1/keys/{ward.id} HTTP/1.1\r\nHost: {url.host}\r\nX-API-Key: {admin['X-API-Key']}\r\n"
+        connection.sendall(f"{head}Connection: close\r\nContent-Length: {0 if left else 100_000}\r\n\r\n".encode())
+        assert begun.wait(10)
+        if left:
+            connection.close()
+            time.sleep(0.2)
+        go_on.set()
+        if not left:
+            assert everything(connection).startswith(b"HTTP/1.1 200 ")
+    wait_until(lambda: not running.service.operating._inside)
+    assert [key.name for key in list_keys(file)] == ["operator"]
+    assert not running.service.sessions._open
+
+
+def test_a_form_that_is_left_while_its_key_is_made_makes_no_second_one(running, admin, file, monkeypatch, wait_until):
+    assert running.client.post("/admin/login", data={"key": admin["X-API-Key"]}).status_code == 303
+    token = re.search(r'name="once" autocomplete="off" value="([^"]*)"', running.client.get("/admin").text)[1]
+    go_on, begun = threading.Event(), threading.Event()
+
+    def slow(*given, **named):
+        begun.set()
+        assert go_on.wait(20)
+        return make_key(*given, **named)
+
+    monkeypatch.setattr("app.routes.keys.make_key", slow)
+    form = {"name": "ward", "scope": "query", "once": token}
+    with pytest.raises(httpx.ReadTimeout):
+        running.client.post("/admin/keys", data=form, timeout=1.0)
+    assert begun.is_set()
+    go_on.set()
+    wait_until(lambda: not running.service.operating._inside)
+    again = running.client.post("/admin/keys", data=form)
+    assert again.status_code == 409
+    assert [key.name for key in list_keys(file)] == ["operator", "ward"]

@@ -10,6 +10,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from app.answering.explained import explained as made
+
 
 @pytest.fixture
 def running(start_app):
@@ -72,9 +74,38 @@ def test_a_long_ecg_and_one_of_another_model_have_none_and_no_links(running, ans
     assert running.client.get(f"{answer}/why?of=lvef_lowest").status_code == 409
 
 
+def test_a_withheld_ecg_has_none_and_no_model_sees_it(running):
+    withheld = running.client.post("/", files={"files": b"666"}).headers["location"]
+    page = running.client.get(withheld)
+    assert "No predictions and no studies" in page.text
+    assert "/why?" not in page.text
+    running.bundle.explainer().asked.clear()
+    assert running.client.get(f"{withheld}/why?of=lvef_percent").status_code == 404
+    assert not running.bundle.explainer().asked
+
+
 def test_it_is_for_the_browser_that_has_the_answer(running, answer):
     with httpx.Client(base_url=running.client.base_url) as other:
         assert other.get(f"{answer}/why?of=lvef_lowest").status_code == 404
+
+
+def test_few_maps_wait_and_one_that_has_begun_is_told_beyond_the_time_of_an_answer(start_app, monkeypatch, wait_until):
+    go_on, begun = threading.Event(), []
+
+    def slow(*given):
+        begun.append(given)
+        assert go_on.wait(20)
+        return made(*given)
+
+    monkeypatch.setattr("app.service.explained", slow)
+    with start_app(queue_size=8, answer_timeout_s=1.0) as running, ThreadPoolExecutor(5) as threads:
+        answer = running.client.post("/", files={"files": b"1"}).headers["location"]
+        url, cookies = f"{running.client.base_url}{answer}/why?of=lvef_lowest", dict(running.client.cookies)
+        asked = [threads.submit(httpx.get, url, cookies=cookies, timeout=20) for _ in range(5)]
+        wait_until(lambda: sum(one.done() for one in asked) == 4)
+        go_on.set()
+        assert sorted(one.result().status_code for one in asked) == [200, 429, 429, 503, 503]
+    assert len(begun) == 1, "those that waited too long were not made"
 
 
 def test_maps_are_made_one_at_a_time_and_none_for_who_has_left(running, answer, monkeypatch, wait_until):
@@ -84,8 +115,6 @@ def test_maps_are_made_one_at_a_time_and_none_for_who_has_left(running, answer, 
         begun.append(given)
         assert go_on.wait(20)
         return made(*given)
-
-    from app.answering.explained import explained as made
 
     monkeypatch.setattr("app.service.explained", slow)
     url, cookies = f"{running.client.base_url}{answer}/why?of=lvef_lowest", dict(running.client.cookies)
