@@ -10,7 +10,6 @@ import csv
 import io
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -21,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ground.disk import sha256, written_whole
-from ground.errors import Refusal
 from ground.findings import SHD_FLAGS
 from ground.letters import made_visible
+from ground.own_columns import NUMBER_ENDS, ColumnKind, own_columns, refuse_alike
 from outputs.report import (
     LvefPrediction,
     MeasuredEcg,
@@ -38,7 +37,7 @@ from outputs.study import Neighbour
 Cell = str | float | bool
 Row = Mapping[str, Cell]
 """Cells by column, those that are filled."""
-Kind = Literal["text", "number", "truth"]
+
 Status = Literal["answered", "withheld", "refused", "failed"]
 """Withheld: its quality forbids an answer. Refused: no ECG that can be used. Failed: reading it did not end well, which
 says nothing final about it."""
@@ -52,21 +51,19 @@ SEPARATOR = ";"
 """Between the parts of a cell that holds several."""
 
 _MEASURED = ("heart_rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_ms", "axis_deg")
-_ENDS = {"": "value", "_low": "low", "_high": "high"}
-"""What a column of a number is called, and what an answer calls it."""
 _ROWS_AT_A_TIME = 5_000
 _KEY_LETTERS = 32
-_ARROW: Mapping[Kind, pa.DataType] = {"text": pa.string(), "number": pa.float64(), "truth": pa.bool_()}
+_ARROW: Mapping[ColumnKind, pa.DataType] = {"text": pa.string(), "number": pa.float64(), "truth": pa.bool_()}
 
 
 def columns(
     lvef_labels: Sequence[str], k: int, own_yes_no: Sequence[str] = (), own_numbers: Sequence[str] = ()
-) -> dict[str, Kind]:
+) -> dict[str, ColumnKind]:
     """Every column in its order; of `k` neighbours, 0 for none. own: labels that whoever fitted the bundle added.
 
     Refusal where two would be called alike.
     """
-    in_order: list[tuple[Kind, Sequence[str]]] = [
+    in_order: list[tuple[ColumnKind, Sequence[str]]] = [
         ("text", ("input", "id", "status", "reason_codes", "reason", "warnings", "sha256", "bundle", "generation")),
         ("text", (ASKED,)),
         ("text", ("format",)),
@@ -84,20 +81,11 @@ def columns(
     ]
     for flag in SHD_FLAGS:
         in_order += [("number", (f"{flag}_probability",)), ("text", (f"{flag}_finding",))]
-    for label in own_yes_no:
-        in_order += [("number", (f"own_{label}_probability",)), ("truth", (f"own_{label}_positive",))]
-        in_order.append(("text", (f"own_{label}_prediction_set",)))
-    in_order += [("number", [f"own_{label}{end}" for end in _ENDS]) for label in own_numbers]
+    in_order += [(kind, (name,)) for kind, name in own_columns(own_yes_no, own_numbers)]
     in_order.append(("number", ("unusual_score", "unusual_percentile")))
     for rank in range(1, k + 1):
         in_order += [("text", (f"neighbour_{rank}_study_id",)), ("number", (f"neighbour_{rank}_similarity",))]
-    every = [name for _kind, names in in_order for name in names]
-    if twice := [name for name, times in Counter(every).items() if times > 1]:
-        raise Refusal(
-            "columns_alike",
-            f"Two answers of this bundle would stand in one column, {twice[0]}.",
-            hint="Fit it again with labels, or classes, of names that are told apart by letters and figures.",
-        )
+    refuse_alike(name for _kind, names in in_order for name in names)
     return {name: kind for kind, names in in_order for name in names}
 
 
@@ -131,7 +119,7 @@ def refused(status: Status, code: str, sentence: str, *, sha256: str = "") -> Ro
     return {"status": status} | _reason([code], sentence) | ({"sha256": sha256} if sha256 else {})
 
 
-def write_table(path: Path, kinds: Mapping[str, Kind], rows: Iterable[Row]) -> None:
+def write_table(path: Path, kinds: Mapping[str, ColumnKind], rows: Iterable[Row]) -> None:
     """CSV or Parquet by the ending of `path`, whole or not at all, a few thousand rows in memory at a time.
 
     The same rows give the same bytes.
@@ -155,7 +143,7 @@ def sealed(key: str, row: Row) -> Row:
     return {**row, ASKED: key + _sum_of(row)}
 
 
-def read_sealed(path: Path, kinds: Mapping[str, Kind]) -> Iterator[tuple[str, Row]]:
+def read_sealed(path: Path, kinds: Mapping[str, ColumnKind]) -> Iterator[tuple[str, Row]]:
     """Key and row of all in a table whose cells are those that were sealed; of what is no table, or another, none."""
     rows = _rows_of_csv(path) if path.suffix.lower() == ".csv" else _rows_of_parquet(path)
     with suppress(csv.Error, ValueError, pa.ArrowException):
@@ -181,7 +169,7 @@ def _rows_of_parquet(path: Path) -> Iterator[dict[str, Cell]]:
                 yield {name: cell for name, cell in cells.items() if cell is not None}
 
 
-def _typed(kind: Kind, cell: Cell) -> Cell:
+def _typed(kind: ColumnKind, cell: Cell) -> Cell:
     if kind == "text" or not isinstance(cell, str):
         return cell
     return cell == "true" if kind == "truth" else float(cell)
@@ -256,7 +244,7 @@ def _shd(shd: ShdPrediction) -> dict[str, Cell]:
 
 
 def _own(one: OwnPrediction) -> dict[str, Cell]:
-    row = _named(one, {"_probability": "probability", "_positive": "positive", **_ENDS}, f"own_{one.label}")
+    row = _named(one, {"_probability": "probability", "_positive": "positive", **NUMBER_ENDS}, f"own_{one.label}")
     return row | _listed(f"own_{one.label}_prediction_set", one.prediction_set or ())
 
 

@@ -18,6 +18,7 @@ from cohorts.own_labels import KIND_WORDS, OwnLabel, read_own_labels
 from embedding.given_views import check_views
 from ground.disk import short_name_of
 from ground.findings import SHD_FLAGS, short_flag_words
+from ground.own_columns import own_columns, refuse_alike
 from models.bundle import (
     Bundle,
     BundleDraft,
@@ -32,7 +33,6 @@ from models.bundle import (
 from models.device import Machine
 from models.labels import LabelDefinitions
 from models.probes import PROBES_SCHEMA_VERSION, Probes
-from outputs.table import columns
 from training.data.cohort_arrays import prepare_ecgs
 from training.data.own_rows import ecg_rows, labels_of_ecgs, labels_with_own
 from training.evaluation.card import probe_metrics
@@ -128,7 +128,7 @@ def plan_refit(bundle_dir: Path, cohort_dir: Path, out: Path, labels: Sequence[s
         check_views(manifest, cohort.tables)
     own = read_own_labels(cohort, labels)
     by_kind = [[one.name for one in own if one.kind == kind] for kind in KIND_WORDS]
-    columns((), 0, *by_kind)  # refuses two answers that would stand in one column
+    refuse_alike(name for _kind, name in own_columns(*by_kind))
     rows = {split: ecg_rows(cohort, split, own) for split in SPLITS}
     check_anything_to_fit(cohort, rows, own)
 

@@ -150,7 +150,7 @@ def _of_the_evaluation(facts: BundleFacts) -> dict[str, str | None]:
     thresholds += [
         f"{found.label} above {found.yes_no.threshold:.3f}"
         for found in report.own
-        if found.yes_no is not None and found.label not in facts.untold
+        if found.yes_no is not None and found.label not in facts.untold_own
     ]
     if not thresholds and probe.shd is not None and "SHD" not in facts.untold:
         thresholds = [f"SHD above {probe.shd.threshold:.3f}"]
