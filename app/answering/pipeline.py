@@ -37,7 +37,7 @@ from models.bundle import EcgVerdict
 from outputs.tracing import Tracing, tracing_of
 
 MOST_WINDOWS_KEPT = 6
-"""Of an ECG whose answer may be asked what speaks for it: 200 kB each, and a second of computing."""
+"""Of an ECG whose answer may be asked what speaks for it: 50 kB each, and a second of computing."""
 
 
 @dataclass(frozen=True)

@@ -57,11 +57,17 @@ class _Asked:
     problem: Problem | None
 
 
-def _asked(request: Request, service: Service, name: str) -> _Asked:
-    """Raises AnswerGone, InvalidParameter."""
+def kept_answer(request: Request, service: Service, name: str) -> KeptAnswer:
+    """Raises AnswerGone where there is none of this name for who asks."""
     kept = service.kept.get(owner_of(request, service), name)
     if not isinstance(kept, KeptAnswer):
         raise AnswerGone(service.settings.kept_answers_minutes)
+    return kept
+
+
+def _asked(request: Request, service: Service, name: str) -> _Asked:
+    """Raises AnswerGone, InvalidParameter."""
+    kept = kept_answer(request, service, name)
     given = {name: value for name, value in request.query_params.items() if value}
     filled = {name: value for name, value in given.items() if name not in Drawing.NAMES}
     drawing = Drawing.of(given)

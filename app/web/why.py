@@ -6,14 +6,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.answering.explained import TARGETS, Explained
-from app.answering.kept_answers import AnswerGone
 from app.http.dependencies import ServiceDep, caller_of
 from app.http.problems import InvalidParameter
 from app.http.uploads import admitted
 from app.service import Service
 from app.web import render
+from app.web.answers import kept_answer
 from app.web.kept import KeptAnswer
-from app.web.session import owner_of
 from app.web.shown import page
 from outputs.ecg_svg import ecg_svg
 from outputs.patches import lead_shares
@@ -27,9 +26,7 @@ MOST_LEADS = 4
 @page("of", "study")
 async def show_why(request: Request, service: ServiceDep, name: str) -> Response:
     """`of`: one of TARGETS; `study`: of `match`, the study."""
-    kept = service.kept.get(owner_of(request, service), name)
-    if not isinstance(kept, KeptAnswer):
-        raise AnswerGone(service.settings.kept_answers_minutes)
+    kept = kept_answer(request, service, name)
     target, study_id = request.query_params.get("of", ""), request.query_params.get("study")
     if target not in TARGETS or (study_id is not None) != (target == "match"):
         raise InvalidParameter("invalid_parameter", f"of must be one of {', '.join(TARGETS)}, `match` with a study.")

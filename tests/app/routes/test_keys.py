@@ -34,6 +34,20 @@ def running(start_app, file, admin):
         yield running
 
 
+@pytest.fixture
+def made_slowly(monkeypatch):
+    """Keys wait for the event before they are made; the list says how many were begun."""
+    go_on, begun = threading.Event(), []
+
+    def slow(*given, **named):
+        begun.append(1)
+        assert go_on.wait(20)
+        return make_key(*given, **named)
+
+    monkeypatch.setattr("app.routes.keys.make_key", slow)
+    return go_on, begun
+
+
 def make(running, headers, **body):
     return running.client.post("/v1/keys", headers=headers, json={"name": "ward", "scopes": ["query"]} | body)
 
@@ -114,15 +128,8 @@ def test_without_keys_nobody_makes_one_over_http(start_app):
         assert (refused.status_code, refused.json()["code"]) == (409, "no_keys_file")
 
 
-def test_changes_that_wait_for_each_other_keep_nobody_else_waiting_and_are_few(running, admin, monkeypatch, wait_until):
-    go_on, begun = threading.Event(), []
-
-    def slow(*given, **named):
-        begun.append(1)
-        assert go_on.wait(20)
-        return make_key(*given, **named)
-
-    monkeypatch.setattr("app.routes.keys.make_key", slow)
+def test_changes_that_wait_for_each_other_keep_nobody_else_waiting_and_are_few(running, admin, made_slowly, wait_until):
+    go_on, begun = made_slowly
     url = f"{running.client.base_url}/v1/keys"
     with ThreadPoolExecutor(16) as threads:
         body = {"name": "ward", "scopes": ["query"]}
@@ -136,15 +143,8 @@ def test_changes_that_wait_for_each_other_keep_nobody_else_waiting_and_are_few(r
         assert sorted(one.result().status_code for one in asked) == [201] * 12 + [429] * 4
 
 
-def test_no_change_is_made_for_who_has_left_before_its_turn(running, admin, file, monkeypatch, wait_until):
-    go_on, begun = threading.Event(), []
-
-    def slow(*given, **named):
-        begun.append(1)
-        assert go_on.wait(20)
-        return make_key(*given, **named)
-
-    monkeypatch.setattr("app.routes.keys.make_key", slow)
+def test_no_change_is_made_for_who_has_left_before_its_turn(running, admin, file, made_slowly, wait_until):
+    go_on, begun = made_slowly
     url, body = f"{running.client.base_url}/v1/keys", {"name": "ward", "scopes": ["query"]}
     with ThreadPoolExecutor(6) as threads:
         asked = [threads.submit(httpx.post, url, headers=admin, json=body, timeout=0.7) for _ in range(6)]

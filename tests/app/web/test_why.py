@@ -26,6 +26,20 @@ def answer(running):
     return sent.headers["location"]
 
 
+@pytest.fixture
+def made_slowly(monkeypatch):
+    """Maps wait for the event before they are made; the list holds what was begun."""
+    go_on, begun = threading.Event(), []
+
+    def slow(*given):
+        begun.append(given)
+        assert go_on.wait(20)
+        return made(*given)
+
+    monkeypatch.setattr("app.service.explained", slow)
+    return go_on, begun
+
+
 def changed(running, **facts):
     """What is kept of the ECG, changed."""
     ((name, place),) = running.service.kept._places.items()
@@ -89,15 +103,8 @@ def test_it_is_for_the_browser_that_has_the_answer(running, answer):
         assert other.get(f"{answer}/why?of=lvef_lowest").status_code == 404
 
 
-def test_few_maps_wait_and_one_that_has_begun_is_told_beyond_the_time_of_an_answer(start_app, monkeypatch, wait_until):
-    go_on, begun = threading.Event(), []
-
-    def slow(*given):
-        begun.append(given)
-        assert go_on.wait(20)
-        return made(*given)
-
-    monkeypatch.setattr("app.service.explained", slow)
+def test_few_maps_wait_and_one_that_has_begun_is_told_beyond_the_time_of_an_answer(start_app, made_slowly, wait_until):
+    go_on, begun = made_slowly
     with start_app(queue_size=8, answer_timeout_s=1.0) as running, ThreadPoolExecutor(5) as threads:
         answer = running.client.post("/", files={"files": b"1"}).headers["location"]
         url, cookies = f"{running.client.base_url}{answer}/why?of=lvef_lowest", dict(running.client.cookies)
@@ -108,15 +115,8 @@ def test_few_maps_wait_and_one_that_has_begun_is_told_beyond_the_time_of_an_answ
     assert len(begun) == 1, "those that waited too long were not made"
 
 
-def test_maps_are_made_one_at_a_time_and_none_for_who_has_left(running, answer, monkeypatch, wait_until):
-    go_on, begun = threading.Event(), []
-
-    def slow(*given):
-        begun.append(given)
-        assert go_on.wait(20)
-        return made(*given)
-
-    monkeypatch.setattr("app.service.explained", slow)
+def test_maps_are_made_one_at_a_time_and_none_for_who_has_left(running, answer, made_slowly, wait_until):
+    go_on, begun = made_slowly
     url, cookies = f"{running.client.base_url}{answer}/why?of=lvef_lowest", dict(running.client.cookies)
     with ThreadPoolExecutor(3) as threads:
         asked = [threads.submit(httpx.get, url, cookies=cookies, timeout=0.5) for _ in range(3)]
