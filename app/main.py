@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 
 from app.access.keys import check_access
 from app.http.connections import BoundedProtocol
@@ -83,6 +84,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         app.include_router(part.router)
     if settings.ui_page:
         app.include_router(components.router)
+    list(iter_route_contexts(app.routes))  # or FastAPI makes them while the first request waits
     add_frame(app, settings, service.metrics, service.recent_refusals)
     return app
 
