@@ -18,6 +18,7 @@ import hashlib
 import importlib.util
 import json
 import logging
+import math
 import os
 import random
 import resource
@@ -35,6 +36,10 @@ MEMORY_BYTES = 3 * 2**29
 MOST_INPUT_BYTES = 64 * 1024
 _MOST_PROCESSES = 5
 """Of one target: whatever ends a process is a finding, and the rest of the time goes to another."""
+_FULL_BYTES = MEMORY_BYTES // 3
+_FULL = 75
+"""What a process ends with that holds so much between two inputs: the fuzzer keeps every array that came of a comparison
+in traced code (2000 of 100 kB are 200 MB), and the memory of one input could not be told from that."""
 _OUT = _HERE.parents[2] / ".cache" / "fuzz"
 _COLUMNS = ("target", "runs", "per_s", "answered", "refused", "last_resort", "elsewhere", "below", "findings")
 
@@ -76,10 +81,16 @@ def file_of(name: str) -> str:
     return f"{name.split(':')[0]}-{hashlib.sha256(name.encode()).hexdigest()[:10]}.bin"
 
 
-def limit_memory() -> None:
-    with open("/proc/self/statm") as file:
-        taken = int(file.read().split()[0]) * resource.getpagesize()
+def limit_memory() -> int:
+    """What this process has taken, in bytes: it may take MEMORY_BYTES beside that."""
+    taken = taken_bytes()
     resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY_BYTES, resource.RLIM_INFINITY))
+    return taken
+
+
+def taken_bytes() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
 
 
 def seeds_for(target: str, also: Path | None) -> list[bytes]:
@@ -119,11 +130,14 @@ def fuzz(target: str, seconds: int, folder: Path, also: Path | None, number: int
     for seed in seeds:
         (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
     most = min(max(2 * max(map(len, seeds)), 8192), 16 * MOST_INPUT_BYTES)
-    tally = Tally(folder)
+    tally, limit = Tally(folder), math.inf
 
     def one(data: bytes) -> int:
         verdict = fuzz_judge.judged(target, data)
         tally.add(verdict.kind, verdict.what, data)
+        if taken_bytes() > limit:
+            tally.write()
+            os._exit(_FULL)  # the fuzzer would end the process with a number of its own
         return -1 if verdict.kind in ("elsewhere", "below") else 0  # -1: nothing to start from, whatever it reached
 
     def mutate(data: bytes, size: int, seed: int) -> bytes:
@@ -135,7 +149,7 @@ def fuzz(target: str, seconds: int, folder: Path, also: Path | None, number: int
     options = [f"-max_total_time={seconds}", f"-max_len={most}", f"-seed={number}", "-timeout=20", "-rss_limit_mb=0",
                "-verbosity=0", "-len_control=0", f"-artifact_prefix={folder}/", str(corpus)]  # fmt: skip
     atheris.Setup([sys.argv[0], *options], one, custom_mutator=mutate)
-    limit_memory()
+    limit = limit_memory() + _FULL_BYTES
     faulthandler.enable()
     atheris.Fuzz()
 
@@ -152,8 +166,8 @@ def run_apart(target: str, seconds: int, out: Path, also: Path | None) -> dict[s
     command = [sys.executable, str(_HERE), "--target", target, "--out", str(out)]
     command += ["--also", str(also)] if also else []
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    spent_s, number, ended = 0.0, 0, 1
-    while ended and number < _MOST_PROCESSES and spent_s < seconds:
+    spent_s, number, crashed, ended = 0.0, 0, 0, 1
+    while ended and crashed < _MOST_PROCESSES and spent_s < seconds:
         number += 1
         (folder / "tally.json").unlink(missing_ok=True)
         more = ["--seconds", str(max(int(seconds - spent_s), 1)), "--number", str(number)]
@@ -165,7 +179,8 @@ def run_apart(target: str, seconds: int, out: Path, also: Path | None) -> dict[s
             report = json.loads((folder / "tally.json").read_text())
             counts.update(report["counts"])
             places.update(report["places"])
-        if ended:
+        if ended not in (0, _FULL):
+            crashed += 1
             places[f"finding: the process ended with {ended}, see {log.name} and what lies beside it"] += 1
     runs = sum(counts.values())
     row = {"target": target, "runs": runs, "per_s": round(runs / spent_s)}
