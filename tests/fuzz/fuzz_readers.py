@@ -38,8 +38,8 @@ _MOST_PROCESSES = 5
 """Of one target: whatever ends a process is a finding, and the rest of the time goes to another."""
 _FULL_BYTES = MEMORY_BYTES // 3
 _FULL = 75
-"""What a process ends with that holds so much between two inputs: the fuzzer keeps every array that came of a comparison
-in traced code (2000 of 100 kB are 200 MB), and the memory of one input could not be told from that."""
+"""What a process ends with that holds so much between two inputs: the fuzzer keeps every array that came of a
+comparison in traced code (2000 of 100 kB are 200 MB), and the memory of one input could not be told from that."""
 _OUT = _HERE.parents[2] / ".cache" / "fuzz"
 _COLUMNS = ("target", "runs", "per_s", "answered", "refused", "last_resort", "elsewhere", "below", "findings")
 
