@@ -81,6 +81,10 @@ class StoredJob(BaseModel):
     pid_started: int | None = None
 
 
+def _nobody_asks() -> None:
+    return
+
+
 class RebuildJobs:
     """Starts, watches, cancels and remembers rebuilds. `when_done` is awaited before a job reads `done`."""
 
@@ -121,8 +125,11 @@ class RebuildJobs:
             if job is not None and job.state == "interrupted":
                 _wait_for_end(job)  # one that was ended just now still holds what it was writing
 
-    async def start(self, source: str, cohort_dir: Path) -> StoredJob:
-        """Start a rebuild from a cohort folder. Raises JobRunning, NoSpace or JobNotStarted."""
+    async def start(self, source: str, cohort_dir: Path, still: Callable[[], object] = _nobody_asks) -> StoredJob:
+        """Start a rebuild from a cohort folder. Raises JobRunning, NoSpace or JobNotStarted.
+
+        still: called when all has been waited for; nothing is started where it raises.
+        """
         async with self._turn_to_change():
             if self._own_running is not None:
                 raise JobRunning(self._own_running)
@@ -132,6 +139,7 @@ class RebuildJobs:
                 if self._job is not None:
                     self._save_quietly(self._job)  # the disk may have been full when it ended
                 await asyncio.to_thread(self.recover)
+                still()  # last: its turn, and the end of an earlier server's rebuild, may have taken seconds
                 self._save(job)
                 process = await self._spawn(cohort_dir)
             except BaseException as error:
@@ -204,9 +212,13 @@ class RebuildJobs:
         """Whether it is this server's latest job, which is known without the disk."""
         return self._job is not None and self._job.id == job_id
 
-    async def cancel(self, job_id: str) -> StoredJob:
-        """End a running job. Raises JobUnknown, JobEnded, JobElsewhere, or JobNotStarted where too many wait."""
+    async def cancel(self, job_id: str, still: Callable[[], object] = _nobody_asks) -> StoredJob:
+        """End a running job. Raises JobUnknown, JobEnded, JobElsewhere, or JobNotStarted where too many wait.
+
+        still: called when its turn has come; nothing is ended where it raises.
+        """
         async with self._turn_to_change():
+            still()
             if job_id != self._own_running:
                 raise JobElsewhere if (await self.get(job_id)).state == "running" else JobEnded
             await self._end("cancelled")
@@ -221,6 +233,7 @@ class RebuildJobs:
     def kill(self) -> None:
         """End the process of an own running job, whatever it does; its file says what became of it later."""
         if self._process is not None and self._process.returncode is None:
+            self._ending = self._ending or "interrupted"
             _signal_group(self._process.pid, signal.SIGKILL)
 
     def _owned(self) -> str | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import gc
+import logging
 import math
 import os
 import resource
@@ -14,7 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 import uvicorn
@@ -89,8 +91,9 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     return app
 
 
-def serve(settings: Settings) -> None:
-    """Run until SIGTERM or interrupt, then answer what was accepted. Raises SettingsError or BundleError."""
+def serve(settings: Settings) -> NoReturn:
+    """Run until SIGTERM or interrupt, answer what was accepted, and end the process. Raises SettingsError or
+    BundleError."""
     check_access(settings)
     check_address(settings)
     configure_logging(settings)
@@ -100,7 +103,17 @@ def serve(settings: Settings) -> None:
     sys.setswitchinterval(_TURN_S)
     app = create_app(settings)
     app.state.service.when_warm = _keep_for_good
-    run(app, settings)
+    _end_process(run(app, settings))
+
+
+def _end_process(code: int) -> NoReturn:
+    """At once, with all that was said written out. The interpreter's own end runs the destructors of native libraries
+    beneath threads that still compute in them, which aborts, and waits for every thread."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
+            stream.flush()
+    os._exit(code)
 
 
 def _keep_for_good() -> None:
@@ -137,18 +150,19 @@ def _binding_fails(family: int, address: Any) -> OSError | None:
     return None
 
 
-def run(app: FastAPI, settings: Settings) -> None:
-    """Serve `app` until it is told to end. SystemExit with 1 when its parts did not start; the log says why."""
+def run(app: FastAPI, settings: Settings) -> int:
+    """Serve `app` until it is told to end: the process's exit code. 1 when its parts did not start; the log says why.
+
+    Nothing that was begun is left to be ended: children and temporary files are gone.
+    """
     service: Service = app.state.service
     server = _DrainingServer(server_config(app, settings), service)
     try:
         server.run()
     except SystemExit:  # the address is taken or not ours; logged, and uvicorn's number for it would be 3
         service.failed_to_start = True
-    if server.force_exit:  # nothing was ended in order
-        service.abandon()
-    if service.failed_to_start:
-        raise SystemExit(1)
+    service.abandon()  # also after an end in order: what read until now may have made itself a folder once more
+    return 1 if service.failed_to_start else 0
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
@@ -204,6 +218,11 @@ class _DrainingServer(uvicorn.Server):
         self._service.draining = True
         self.force_exit = self.should_exit
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:  # nothing was ended in order, and all that runs is waited for now
+            self._service.abandon()
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._service.failed_to_start

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Protocol, Self, TypeVar
 
 import structlog
@@ -25,7 +26,7 @@ from app.answering.lane import (
 from app.answering.pipeline import Answer, AnsweredEcg, Pipeline, Question, Reader, Upload
 from app.answering.similar import Similar, similar_studies
 from app.answering.snapshots import INDEX_CODES, Retriever
-from app.answering.workers import FairThreads, started_pool
+from app.answering.workers import FairThreads, Wanted, started_pool
 from app.job_streams import JobStreams
 from app.jobs import Command, RebuildJobs, rebuild_command
 from app.logs import where
@@ -63,6 +64,10 @@ class GuardedChild(Reader, Protocol):
     def warm(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+def _renew(limit: asyncio.Timeout, time_s: float) -> None:
+    limit.reschedule(asyncio.get_running_loop().time() + time_s)
 
 
 class Service:
@@ -192,13 +197,23 @@ class Service:
     async def explain(self, ecg: AnsweredEcg, target: str, study_id: str | None, caller: str) -> Explained:
         """Which patches speak for a number of its answer, in its caller's turn. Raises as `ask`, and NotExplained.
 
-        Few wait, and what has begun is told: else, with more than can be made in the time of one answer, all were late.
+        Few wait, and one whose turn has come has the time of an answer from then on: else, with more than can be made
+        in that time, all were late. One that is given up while it is made stops at its next point.
         """
         if self.explaining.waiting >= MAPS_WAITING:
             raise QueueFull(MAP_S)
-        snapshot = self.retriever.current
-        work = self.explaining.run(lambda: explained(snapshot, ecg, target, study_id), caller, told=True)
-        return await self.in_time(work)
+        snapshot, wanted = self.retriever.current, Wanted()
+        limit = asyncio.timeout(self.settings.answer_timeout_s)
+        try:
+            work = self.explaining.run(
+                lambda: explained(snapshot, ecg, target, study_id, wanted.go_on),
+                caller,
+                wanted=wanted,
+                when_begun=partial(_renew, limit, self.settings.answer_timeout_s),
+            )
+            return await self.in_time(work, limit)
+        finally:
+            del limit  # as in `in_time`
 
     async def draw(self, work: Callable[[], Result], caller: str) -> Result:
         """`work()`, a page or a document, in its caller's turn. Raises TookTooLong and NoSpace as `ask` does."""
@@ -214,9 +229,9 @@ class Service:
         self.metrics.observe_stages(answer.timing_ms)
         return written
 
-    async def in_time(self, work: Awaitable[Result]) -> Result:
-        """Raises TookTooLong after `answer_timeout_s`, and NoSpace where a disk is full."""
-        limit = asyncio.timeout(self.settings.answer_timeout_s)
+    async def in_time(self, work: Awaitable[Result], limit: asyncio.Timeout | None = None) -> Result:
+        """Raises TookTooLong after `answer_timeout_s`, or at a limit of its own, and NoSpace where a disk is full."""
+        limit = limit or asyncio.timeout(self.settings.answer_timeout_s)
         try:
             async with limit:
                 return await work
@@ -268,7 +283,7 @@ class Service:
             raise self.retriever.index_problem
 
     def abandon(self) -> None:
-        """End at once what would go on without the server: a rebuild and the reading children. Waits for nothing."""
+        """End at once what would go on without the server: a rebuild, and the reading children with their files."""
         self.jobs.kill()
         self._reader.close()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Response
+from fastapi import APIRouter, Body, Depends, Request, Response
 
 from app.http.bodies import takes_at_most
-from app.http.dependencies import AdminKey, QueryKey, ServiceDep, refuse_repeated_names
+from app.http.dependencies import AdminKey, QueryKey, ServiceDep, refuse_repeated_names, require_still
 from app.http.described import refuses
 from app.http.problems import InvalidParameter
 from app.operator_views import JobView
@@ -55,11 +56,12 @@ async def show_index(service: ServiceDep) -> IndexView:
 )
 @takes_at_most(REBUILD_BYTES)
 async def rebuild_index(
-    service: ServiceDep, response: Response, wanted: Annotated[RebuildRequest | None, Body()] = None
+    request: Request, service: ServiceDep, response: Response, wanted: Annotated[RebuildRequest | None, Body()] = None
 ) -> JobView:
     """Embed a cohort named in the settings and swap to the new generation when it is complete."""
     source = _source(service, wanted.source if wanted else None)
-    job = await service.jobs.start(source, service.settings.cohorts[source])
+    still = partial(require_still, request, service, "admin")
+    job = await service.jobs.start(source, service.settings.cohorts[source], still)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return JobView.of(job)
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Body, Depends, Request, Response
 
 from app.access.key_changes import make_key, take_back
 from app.access.keys import list_all
+from app.answering.workers import Wanted
 from app.http.bodies import takes_at_most
 from app.http.connected import while_connected
 from app.http.dependencies import AdminKey, ServiceDep, caller_of, refuse_repeated_names, require_still
@@ -92,9 +93,11 @@ async def revoke_key(request: Request, service: ServiceDep, key_id: str) -> KeyV
     return KeyView.of(revoked)
 
 
-async def _changed(request: Request, service: Service, change: Callable[[], Result]) -> Result:
-    """Not begun for who has left, or waited as long as for an answer; what has begun is told, and takes seconds."""
-    changed = service.changing_keys.run(change, caller_of(request), told=True)
+async def _changed(request: Request, service: Service, change: Callable[..., Result]) -> Result:
+    """Not made for who has left, or waited as long as for an answer, nor when the service ends, though it may have
+    waited for the file already; what is being written is told."""
+    wanted = Wanted()
+    changed = service.changing_keys.run(partial(change, settle=wanted.settle), caller_of(request), wanted=wanted)
     try:
         return await while_connected(request, service.in_time(changed), told=True)
     except AskerRevoked:
