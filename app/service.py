@@ -149,8 +149,10 @@ class Service:
 
     @property
     def degraded(self) -> str | None:
-        """One sentence when the service answers, but not from what it should; or why it has no index."""
+        """One sentence when the service answers, but not from what it should; or why it has no index to search."""
         problem, generation = self.retriever.index_problem, self.retriever.current.generation
+        if generation is None and not self.retriever.current.needs_index:
+            return None
         if problem is not None:
             return str(problem)
         return None if generation is None else generation.degraded or generation.index.notice

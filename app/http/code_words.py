@@ -51,7 +51,7 @@ _WORDS = {
     "answer_gone": "The answer is not kept any more.",
     "not_explained": "There is no map of what speaks for this number of the answer.",
     "ecg_of_another_model": "Another model is served now than the one that the ECG was answered with.",
-    "no_embeddings": "The bundle gives no ECG embeddings to search with.",
+    "no_embeddings": "The bundle gives no embeddings to search with.",
     "no_probes": "The bundle has no probes, so it predicts nothing.",
     # The service
     "starting": "The models are not warm yet.",

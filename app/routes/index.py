@@ -21,10 +21,10 @@ REBUILD_BYTES = 1024
 router = APIRouter(prefix="/v1", tags=["Index"])
 
 
-_NO_INDEX = ("index_missing", "index_damaged", "index_newer", "index_mismatch")
+_UNSERVED = {404: ("no_embeddings",), 503: ("index_missing", "index_damaged", "index_newer", "index_mismatch")}
 
 
-@router.get("/index", dependencies=[QueryKey], response_model_exclude_none=True, responses=refuses({503: _NO_INDEX}))
+@router.get("/index", dependencies=[QueryKey], response_model_exclude_none=True, responses=refuses(_UNSERVED))
 async def show_index(service: ServiceDep) -> IndexView:
     """The generation being served."""
     generation = service.retriever.current.searchable

@@ -66,7 +66,7 @@ class FakeEmbedder:
 
     id = "fake"
     sha256 = "ab" * 32
-    gives: frozenset[Gift] = frozenset({"ecg_features", "ecg_embeddings", "predictions"})
+    gives: frozenset[Gift] = frozenset({"ecg_features", "ecg_embeddings", "search", "predictions"})
     ecg = EcgSpec()
     lvef = LvefClasses()
     device_name = "cpu"

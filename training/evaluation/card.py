@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from models.bundle import BundleDraft, BundleManifest
 from models.ood import UNUSUAL_PERCENTILE
-from training.changed_recipe import as_toml
+from training.changed_recipe import as_toml, command_options
 from training.evaluation.bundle_facts import coded
 from training.evaluation.evaluate import EvaluationReport
 from training.probes.fit import ProbeFit
@@ -93,6 +93,7 @@ def _words(file: str) -> Any:
     environment.filters["form"] = format
     environment.filters["quoted"] = shlex.quote
     environment.filters["toml"] = as_toml
+    environment.filters["options"] = command_options
     environment.filters["coded"] = coded
     return environment.get_template(file).module
 
