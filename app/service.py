@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -14,7 +15,7 @@ from app.access.forms_sent import FormsSent
 from app.access.keys import KeyRing
 from app.access.sessions import ADMIN_IDLE_S, Sessions
 from app.answering.admission import Admission
-from app.answering.batcher import Batcher, QueueFull
+from app.answering.batcher import Batcher
 from app.answering.explained import Explained, explained, targets_of
 from app.answering.kept_answers import KeptAnswers
 from app.answering.lane import (
@@ -49,11 +50,13 @@ LANE_SILENT_S = 30.0
 SMALL_WORK_THREADS = 4
 """For preparation and the catalogue: a few milliseconds each."""
 DRAWING_THREADS = WRITING_THREADS = 2
-MAPS_WAITING, MAP_S = 2, 10
-"""How many maps of what speaks for an answer may wait for the one that is made, and about how long that takes."""
 """For pages and documents of answers, and for what the API says and the operator sees: tens of milliseconds of Python
 each, which the event loop must find gaps in."""
 
+MAPS, MAP_S = 3, 10
+"""How many maps of what speaks for an answer may be made or wait for that, and about how long one takes."""
+OPERATORS_LAST_S = 6.0
+"""How long the end waits for what operators asked for: the keys file may be held for 5 s."""
 OPERATORS_PLACES = 16
 """For the operator's page, apart from those for ECGs: whoever runs the service must see it when it is full."""
 
@@ -91,6 +94,7 @@ class Service:
         )
         self.admission = Admission(settings.queue_size, settings.max_upload_bytes, lambda: self.batcher.empty_in_s)
         self.operating = Admission(OPERATORS_PLACES, 1, lambda: 1)
+        self.mapping = Admission(MAPS, 1, lambda: MAP_S * (1 + self.explaining.waiting))
         self.reading = FairThreads(settings.reader_workers, name="reading")
         self.drawing = FairThreads(DRAWING_THREADS, name="drawing")
         self.writing = FairThreads(WRITING_THREADS, name="writing")
@@ -202,18 +206,17 @@ class Service:
         Few wait, and one whose turn has come has the time of an answer from then on: else, with more than can be made
         in that time, all were late. One that is given up while it is made stops at its next point.
         """
-        if self.explaining.waiting >= MAPS_WAITING:
-            raise QueueFull(MAP_S)
         snapshot, wanted = self.retriever.current, Wanted()
         limit = asyncio.timeout(self.settings.answer_timeout_s)
         try:
-            work = self.explaining.run(
-                lambda: explained(snapshot, ecg, target, study_id, wanted.go_on),
-                caller,
-                wanted=wanted,
-                when_begun=partial(_renew, limit, self.settings.answer_timeout_s),
-            )
-            return await self.in_time(work, limit)
+            with self.mapping.enter(caller, 0):
+                work = self.explaining.run(
+                    lambda: explained(snapshot, ecg, target, study_id, wanted.go_on),
+                    caller,
+                    wanted=wanted,
+                    when_begun=partial(_renew, limit, self.settings.answer_timeout_s),
+                )
+                return await self.in_time(work, limit)
         finally:
             del limit  # as in `in_time`
 
@@ -259,6 +262,8 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.jobs.close()
+        with contextlib.suppress(TimeoutError):  # a key that was made is shown, and nobody would see it a second time
+            await asyncio.wait_for(self.operating.emptied(), OPERATORS_LAST_S)
         self.reading.close()
         self.drawing.close()
         self.writing.close()

@@ -152,8 +152,8 @@ class FairThreads:
         loop = call.result.get_loop()
         try:
             done = self._pool.submit(call.work)
-        except RuntimeError as error:  # the pool is closed
-            call.result.set_exception(error)
+        except RuntimeError:  # the pool is closed: as for what waited then
+            call.result.cancel()
             return
         self._running[call] = caller
         call.begun = True

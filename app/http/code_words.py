@@ -78,7 +78,6 @@ _WORDS = {
     "job_not_started": "The rebuild's program could not be started.",
     "job_ended": "The rebuild has ended already.",
     "job_elsewhere": "Another server on the same index folder runs the rebuild.",
-    "jobs_busy": "Too many requests to start or end a rebuild wait already.",
     "unknown_job": "There is no job with this id.",
     "too_many_streams": "As many rebuilds are followed at once as may be.",
     # Keys

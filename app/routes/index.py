@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Request, Response
 
 from app.http.bodies import takes_at_most
-from app.http.dependencies import AdminKey, QueryKey, ServiceDep, refuse_repeated_names, require_still
+from app.http.dependencies import AdminKey, OperatorsPlace, QueryKey, ServiceDep, refuse_repeated_names, require_still
 from app.http.described import refuses
 from app.http.problems import InvalidParameter
 from app.operator_views import JobView
@@ -42,14 +42,14 @@ async def show_index(service: ServiceDep) -> IndexView:
 
 @router.post(
     "/index/rebuild",
-    dependencies=[AdminKey, Depends(refuse_repeated_names)],
+    dependencies=[AdminKey, OperatorsPlace, Depends(refuse_repeated_names)],
     status_code=202,
     response_model_exclude_none=True,
     responses=refuses(
         {
             409: ("job_running",),
             422: ("unknown_source",),
-            503: ("jobs_busy", "index_read_only", "job_not_started"),
+            503: ("index_read_only", "job_not_started"),
             507: ("no_space",),
         }
     ),

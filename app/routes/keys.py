@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, TypeVar
 
@@ -13,7 +13,7 @@ from app.access.keys import list_all
 from app.answering.workers import Wanted
 from app.http.bodies import takes_at_most
 from app.http.connected import while_connected
-from app.http.dependencies import AdminKey, ServiceDep, caller_of, refuse_repeated_names, require_still
+from app.http.dependencies import AdminKey, OperatorsPlace, ServiceDep, caller_of, refuse_repeated_names, require_still
 from app.http.described import refuses
 from app.http.problems import Unauthorised
 from app.operator_views import KeyList, KeyView, NewKey, NewKeyRequest
@@ -26,13 +26,7 @@ KEY_BYTES = 4096
 Result = TypeVar("Result")
 
 
-async def _in_a_place(request: Request, service: ServiceDep) -> AsyncIterator[None]:
-    """Among the operator's, as the forms of its page: a list may hold a thousand keys, and changes wait."""
-    with service.operating.enter(caller_of(request), 0):
-        yield
-
-
-router = APIRouter(prefix="/v1/keys", tags=["Keys"], dependencies=[AdminKey, Depends(_in_a_place)])
+router = APIRouter(prefix="/v1/keys", tags=["Keys"], dependencies=[AdminKey, OperatorsPlace])
 
 _NOT_CHANGED = ("keys_read_only", "no_keys_file")
 

@@ -277,6 +277,24 @@ def test_the_second_signal_ends_it_with_0_while_the_models_compute(folder, tmp_p
     assert "terminate" not in server.log.read_text()
 
 
+def test_a_second_signal_ends_it_with_0_when_its_drain_has_ended_too(folder, tmp_path, ecg):
+    """What computes is waited for then, and not for longer than it takes somebody to ask again."""
+    server = Server(folder, tmp_path / "log.json", before=COMPUTES, ECHO2ECG_DRAIN_TIMEOUT_S="1")
+    try:
+        url = server.wait_until_ready()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(httpx.post, f"{url}/v1/search", files={"files": ecg}, timeout=30)
+            time.sleep(1)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(2.5)
+            assert server.process.poll() is None, "the lane computes"
+            server.process.send_signal(signal.SIGTERM)
+            server.process.communicate(timeout=3)
+    finally:
+        server.stop()
+    assert server.process.returncode == 0, server.log.read_text()
+
+
 def test_a_port_that_is_taken_ends_the_start_with_1(server, folder, tmp_path):
     second = Server(folder, tmp_path / "log.json", ECHO2ECG_PORT=str(httpx.URL(server.url).port))
     try:

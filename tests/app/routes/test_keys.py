@@ -207,13 +207,16 @@ def test_a_keys_file_that_has_not_changed_is_not_taken_apart_again(running, admi
 def test_a_revocation_that_has_begun_is_told_and_ends_log_ins_whatever_becomes_of_its_request(
     running, admin, file, ward, written_slowly, wait_until, left
 ):
-    """It is being written; its caller leaves, or announced a body that is too large."""
+    """It is being written; its caller leaves, or sends a body that is too large."""
     go_on, begun = written_slowly
     url = running.client.base_url
     with socket.create_connection((url.host, url.port), timeout=20) as connection:
         head = f"DELETE /v1/keys/{ward} HTTP/1.1\r\nHost: {url.host}\r\nX-API-Key: {admin['X-API-Key']}\r\n"
-        connection.sendall(f"{head}Connection: close\r\nContent-Length: {0 if left else 100_000}\r\n\r\n".encode())
+        body = "Content-Length: 0" if left else "Transfer-Encoding: chunked"
+        connection.sendall(f"{head}Connection: close\r\n{body}\r\n\r\n".encode())
         assert begun.wait(10)
+        if not left:
+            connection.sendall(b"%x\r\n" % 100_000 + b"x" * 100_000)
         if left:
             connection.close()
             time.sleep(0.2)
