@@ -10,7 +10,7 @@ Letters: N clips, S studies, B clips of a batch, P numbers, K names, A columns o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -24,9 +24,12 @@ from ground.findings import LV_PHENOTYPES, MEASUREMENTS
 
 PHENOTYPES = (*LV_PHENOTYPES, *MEASUREMENTS)
 _VIEW, _QUALITY = "view", "quality"
-_VIEW_WEIGHT = _QUALITY_WEIGHT = 0.2
-"""The facts together have 1. Cross-entropy of a dozen names begins at about 2.5, the Huber loss of standardised numbers
-at about 0.4: so the name begins as heavy as all facts, and quality as one of a few."""
+_VIEW_WEIGHT, _QUALITY_WEIGHT = 0.05, 0.2
+"""The facts together have 1. The Huber loss of standardised numbers begins at about 0.4, so quality counts as one of a
+few; so does the view's name, whose cross-entropy begins at about 6, sharp as it is."""
+_VIEW_SHARPNESS = 8.0
+"""A name is told by differences of an eighth: at 1 cross-entropy pulls names apart without end, until they fill the
+vectors and leave the facts a tenth of their variance."""
 _LARGEST_TARGET_SD = 3.0
 """A few extreme hearts must not outweigh all others."""
 
@@ -53,15 +56,16 @@ class Numbers:
 @dataclass(frozen=True)
 class Names:
     """One of some names: an answer for each and one column of targets, its place among them, NaN where unknown.
-    Cross-entropy over the known."""
+    Cross-entropy over the known, of answers multiplied by `sharpness`."""
 
     names: tuple[str, ...]
     weight: float = 1.0
-    columns: int = 1
+    sharpness: float = 1.0
+    columns: int = field(default=1, init=False)
 
     def loss(self, said_BK: Tensor, target_B1: Tensor) -> Tensor:
         known_B = torch.isfinite(target_B1[:, 0])
-        loss_B = F.cross_entropy(said_BK, target_B1[:, 0].nan_to_num().long(), reduction="none")
+        loss_B = F.cross_entropy(self.sharpness * said_BK, target_B1[:, 0].nan_to_num().long(), reduction="none")
         return (loss_B * known_B).sum() / known_B.sum().clamp(min=1)
 
 
@@ -127,7 +131,7 @@ def taught_by_clips(facts: pd.DataFrame, train_N: NDArray[np.bool_]) -> Taught:
     views = tuple(sorted({*facts.loc[train_N, _VIEW]} - {""}))
     if len(views) > 1:
         place_N = pd.Index(views).get_indexer(pd.Index(facts[_VIEW]))
-        parts.append(Names(views, _VIEW_WEIGHT))
+        parts.append(Names(views, _VIEW_WEIGHT, _VIEW_SHARPNESS))
         targets.append(np.where(place_N >= 0, place_N, np.nan).astype(np.float32)[:, None])
     together_NA = np.concatenate([np.empty((len(facts), 0), np.float32), *targets], axis=1)
     return Taught("clip", Lessons(tuple(parts)), together_NA)
