@@ -28,8 +28,8 @@ _VIEW_WEIGHT, _QUALITY_WEIGHT = 0.05, 0.2
 """The facts together have 1. The Huber loss of standardised numbers begins at about 0.4, so quality counts as one of a
 few; so does the view's name, whose cross-entropy begins at about 6, sharp as it is."""
 _VIEW_SHARPNESS = 8.0
-"""A name is told by differences of an eighth: at 1 cross-entropy pulls names apart without end, until they fill the
-vectors and leave the facts a tenth of their variance."""
+"""A name is told by differences of an eighth: at 1 cross-entropy pulls names apart until they, and not the facts, fill
+the vectors."""
 _LARGEST_TARGET_SD = 3.0
 """A few extreme hearts must not outweigh all others."""
 
