@@ -371,7 +371,7 @@ def _load(path: Path) -> StoredJob | None:
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, or another user's
         os.killpg(pid, number)
 
 

@@ -55,7 +55,7 @@ _TURN_S = 0.0005
 """After so long a thread of pure Python lets the event loop go on; by default it is ten times as long."""
 ACCEPTED_AT_ONCE = 512
 """Connections that may be taken in before the limits on them are looked at."""
-_ABANDON_S, _LAST_WORDS_S = 2.0, 2.0
+_LAST_WORDS_S = 2.0
 OTHER_DESCRIPTORS = ACCEPTED_AT_ONCE + 128
 """Files, pipes to children, and connections that wait to be accepted or to end."""
 
@@ -121,14 +121,20 @@ def _end_process(service: Service) -> NoReturn:
     The interpreter's own end runs the destructors of native libraries beneath threads that still compute in them, which
     aborts, and waits for every thread.
     """
-    last = threading.Thread(target=service.abandon, daemon=True)  # a signal may have come beneath a lock that it needs
-    last.start()
-    last.join(_ABANDON_S)
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
-            stream.flush()
-    os._exit(1 if service.failed_to_start else 0)
+
+    def last_words() -> None:
+        service.abandon()
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
+                stream.flush()
+
+    try:  # not here: a signal may have come beneath a lock that this needs, and who reads the log may have stopped
+        last = threading.Thread(target=last_words, daemon=True)
+        last.start()
+        last.join(_LAST_WORDS_S)
+    finally:
+        os._exit(1 if service.failed_to_start else 0)
 
 
 def _keep_for_good() -> None:

@@ -33,6 +33,7 @@ from embedding.view_cache import EmbeddedView, ViewCache
 from ground.disk import words_of
 from ground.errors import Refusal
 from ground.findings import MEASUREMENTS, SHD_FLAGS
+from ground.hang_up import end_when_hung_up
 from ground.progress import Failure, Report, lines_to
 from index.base import IndexNotWritten, IndexProblem
 from index.catalogue.cards import CataloguedView, StudyCard
@@ -353,4 +354,5 @@ def _reported(report: RebuildReport) -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    end_when_hung_up(sys.stdout.fileno())  # with the service that reads what it says
     raise SystemExit(main())

@@ -125,14 +125,18 @@ class FairThreads:
         return result
 
     def close(self) -> None:
-        """Cancel what waits, tell what runs and asks that it is given up, and let the rest end."""
+        """Cancel what waits, tell what runs and asks that it is given up, and let the rest end.
+
+        Who was given up waits for no thread any more: nobody counts what it holds.
+        """
         for calls in self._waiting.values():
             for call in calls:
                 call.result.cancel()
         self._waiting.clear()
         for call in self._running:
-            if call.wanted is not None and call.wanted.give_up():
+            if call.result.cancelled() if call.wanted is None else call.wanted.give_up():
                 call.result.cancel()
+                call.ended.set_result(None)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _start_what_may_run(self) -> None:
@@ -170,7 +174,8 @@ class FairThreads:
         if not done.cancelled():  # what it holds, and not `done` itself: that knows the call, and would keep it
             call.error = done.exception()
             call.made = done.result() if call.error is None else None
-        call.ended.set_result(None)
+        if not call.ended.done():
+            call.ended.set_result(None)
         if not call.result.done():
             if done.cancelled():
                 call.result.cancel()

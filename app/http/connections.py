@@ -80,8 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unfinished_bytes = self._dropped_bytes = self._pieces = self._body_bytes = 0
         self._head = Head(is_coming=False)
         self._upgrading = False
-        self._answering: RequestResponseCycle | None = None
-        self._admitted: RequestResponseCycle | None = None
+        self._answering = self._admitted = cast(RequestResponseCycle | None, None)
         self.just_arrived = False
         self._heads_held: dict[RequestResponseCycle | None, int] = {}
         """What the heads of requests in work or waiting cost, in bytes."""
@@ -296,7 +295,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._note_held()
         if (task := asyncio.current_task()) is not None and task.cancelling():  # the server waits no longer
             self._forget_waiting()
-            self.transport.close()
+            if not self._deaf:
+                self.transport.close()
         super().on_response_complete()
         if self.transport.is_closing():
             self._end_unless_read()

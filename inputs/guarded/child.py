@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import resource
-import select
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any
 
+from ground.hang_up import end_when_hung_up
 from inputs.ecg.read import read_ecg
 from inputs.ecg.rows import cut_row
 from inputs.errors import NO_ROOM_TO_READ, InputError
@@ -46,7 +45,7 @@ def main() -> int:
     limits, _ = read_message(requests)
     import wfdb  # noqa: F401  (the slowest import, made before the first request)
 
-    _end_with_parent(requests.fileno())
+    end_when_hung_up(requests.fileno())
     _limit_process(limits)
     write_message(answers, {"kind": "ready"})
     while True:
@@ -92,18 +91,6 @@ def _file(header: dict[str, Any]) -> PlacedFile:
 def _hints(options: dict[str, Any]) -> ReadHints:
     leads = options["leads"]
     return ReadHints(**{**options, "leads": None if leads is None else tuple(leads)})
-
-
-def _end_with_parent(requests: int) -> None:
-    """End at once when nobody holds the other end of the pipe of requests, also in the middle of a file."""
-    hung_up = select.poll()
-    hung_up.register(requests, 0)  # not for what is sent: for hanging up alone
-
-    def watch() -> None:
-        hung_up.poll()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _limit_process(limits: dict[str, Any]) -> None:

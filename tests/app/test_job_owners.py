@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app import jobs
 from app.refusals import JobUnknown
 
 SLEEPS = "import time; time.sleep(60)"
@@ -216,3 +217,11 @@ def test_one_operator_leaves_room_for_another_to_start_or_end_a_rebuild(running,
     with ThreadPoolExecutor(16) as threads:
         asked = [threads.submit(httpx.delete, url, timeout=20) for _ in range(16)]
         assert sorted(one.result().status_code for one in asked) == [404] * 12 + [429] * 4
+
+
+def test_a_process_that_is_another_users_is_left_to_it(monkeypatch):
+    def not_ours(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "killpg", not_ours)
+    jobs._signal_group(1, signal.SIGTERM)

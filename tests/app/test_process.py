@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -293,6 +295,21 @@ def test_a_second_signal_ends_it_with_0_when_its_drain_has_ended_too(folder, tmp
     finally:
         server.stop()
     assert server.process.returncode == 0, server.log.read_text()
+
+
+def test_the_end_waits_for_no_lock_and_for_nobody_who_reads_the_log(monkeypatch):
+    """A signal may come beneath either."""
+    from app import main
+
+    ended = []
+    monkeypatch.setattr(main, "_LAST_WORDS_S", 0.2)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(logging, "shutdown", lambda: time.sleep(5))
+    main._end_process(SimpleNamespace(abandon=lambda: None, failed_to_start=False))
+    monkeypatch.setattr(threading.Thread, "start", lambda _: (_ for _ in ()).throw(RuntimeError("no more threads")))
+    with pytest.raises(RuntimeError):  # in its place the process is gone
+        main._end_process(SimpleNamespace(abandon=lambda: None, failed_to_start=True))
+    assert ended == [0, 1]
 
 
 def test_a_port_that_is_taken_ends_the_start_with_1(server, folder, tmp_path):

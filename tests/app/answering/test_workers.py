@@ -254,3 +254,20 @@ def test_an_error_is_the_callers_and_the_thread_goes_on():
         threads.close()
 
     asyncio.run(run())
+
+
+def test_who_was_given_up_is_told_when_the_pool_closes_and_not_when_its_work_has_ended():
+    async def run() -> float:
+        threads, go_on, begun = FairThreads(1, name="test"), threading.Event(), threading.Event()
+        asked = asyncio.create_task(threads.run(lambda: (begun.set(), go_on.wait(20)), "a"))
+        await asyncio.to_thread(begun.wait)
+        asked.cancel()
+        await asyncio.wait([asked], timeout=0.1)
+        assert not asked.done(), "what it holds is counted while the service goes on"
+        threads.close()
+        await asyncio.wait([asked], timeout=5)
+        told = asked.cancelled() and not go_on.is_set()
+        go_on.set()
+        return told
+
+    assert asyncio.run(run())

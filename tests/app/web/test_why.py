@@ -157,7 +157,7 @@ def test_a_map_stops_when_the_service_waits_no_longer(start_app, wait_until):
             ended = time.monotonic()
         assert time.monotonic() - ended < 5
         assert given_up.result().status_code == 503
-    assert nobody_works(running)
+    wait_until(lambda: not any(thread.is_alive() for thread in running.service.explaining._pool._threads), 2)
 
 
 def test_what_waits_behind_a_map_that_was_given_up_never_begins(start_app, wait_until):
