@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inputs.echo.cone import cone
 from inputs.records import Region
 
 Mask = NDArray[np.uint8]
@@ -105,8 +106,10 @@ def sector_mask(frames_THWC: NDArray[np.uint8], regions: tuple[Region, ...] = ()
     if not moving_HW.any() or sector_HW.mean() < _MIN_SECTOR_SHARE:
         return None
     sector_HW |= cv2.dilate(sector_HW, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) & (moves_HW | stays_HW)
-    sector_HW = _filled(sector_HW)
-    hull_HW = _hull(sector_HW, 12 * reach + 1)
+    solid_HW = _without_thin(lit_HW, 2 * reach - 1)
+    cone_HW = cone(_touching(solid_HW, sector_HW), reach)
+    sector_HW = _filled(sector_HW | (cone_HW & solid_HW))
+    hull_HW = _hull(sector_HW, 12 * reach + 1) | cone_HW
     if hull_HW.mean() > _WHOLE_SHARE and _share_of_one_level(greys, moves_HW, 1 + lit_level // 2) > _MAX_LEVEL_SHARE:
         return None
     apart_HW = (lit_HW & hull_HW) ^ _touching(lit_HW & hull_HW, sector_HW)
@@ -281,6 +284,12 @@ def _dense(areas_HW: Mask, size: int, enough: float = _DENSE) -> Mask:
     """1 where the areas fill much of a square around, without what is thin; edges of the frame mirror them."""
     share_HW = cv2.boxFilter(255 * areas_HW, -1, (size, size), borderType=cv2.BORDER_REFLECT_101)
     return (share_HW > 255 * enough).astype(np.uint8)
+
+
+def _without_thin(areas_HW: NDArray[Any], size: int) -> Mask:
+    """1 where a square of that size fits in, such as no stroke of a letter holds."""
+    opened_HW = cv2.morphologyEx(areas_HW.astype(np.uint8), cv2.MORPH_OPEN, np.ones((size, size), np.uint8))
+    return np.asarray(opened_HW, np.uint8)
 
 
 def _large_areas(moving_HW: NDArray[Any]) -> Mask:
