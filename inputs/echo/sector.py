@@ -73,9 +73,10 @@ def sector_mask(frames_THWC: NDArray[np.uint8], regions: tuple[Region, ...] = ()
     text, a trace, a clock or the curve of respiration goes out in between. Moving pixels count where they lie densely.
     Large moving areas are the sector's, and so is what stays lit beside them without a gap, densely and not flat, such
     as still walls. The convex hull of both, one for each sector of a biplane picture, keeps dark cavities and what
-    moves in them; what is lit in it but neither enclosed by such areas nor hangs together with one goes. All levels are
-    lower in a dark clip. EchoPrime masks with the same idea, motion against still overlays, by other steps: the masks
-    are alike, not equal.
+    moves in them. Where the largest part that is lit shows its cone, all of that is kept as well, with what is lit in
+    it and thicker than letters, such as the near field beyond black blood. What is lit in hull or cone but neither
+    enclosed by such areas nor hangs together with one goes. All levels are lower in a dark clip. EchoPrime masks with
+    the same idea, motion against still overlays, by other steps: the masks are alike, not equal.
     """
     n_rows, n_columns = frames_THWC.shape[1:3]
     some_THWC = frames_THWC[:: 1 + (len(frames_THWC) - 1) // _ENOUGH_FRAMES]
@@ -95,7 +96,7 @@ def sector_mask(frames_THWC: NDArray[np.uint8], regions: tuple[Region, ...] = ()
     enough = _DENSE_OF_FEW if len(greys) <= _FEW_FRAMES else _DENSE
     inside_HW = _inside(regions, (n_rows, n_columns))
     within_HW = _resized(inside_HW, brightest_HW.shape)
-    if _cuts_off_most(within_HW, moves_HW, _large_areas(_dense(moves_HW, 4 * reach + 1, enough))):
+    if regions and _cuts_off_most(within_HW, moves_HW, _large_areas(_dense(moves_HW, 4 * reach + 1, enough))):
         inside_HW[:], within_HW[:] = 1, 1
     moves_HW &= within_HW
     lit_HW = (brightest_HW > lit_level) & within_HW
@@ -107,7 +108,7 @@ def sector_mask(frames_THWC: NDArray[np.uint8], regions: tuple[Region, ...] = ()
         return None
     sector_HW |= cv2.dilate(sector_HW, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) & (moves_HW | stays_HW)
     solid_HW = _without_thin(lit_HW, 2 * reach - 1)
-    cone_HW = cone(_touching(solid_HW, sector_HW), reach)
+    cone_HW = cone(solid_HW, reach)
     sector_HW = _filled(sector_HW | (cone_HW & solid_HW))
     hull_HW = _hull(sector_HW, 12 * reach + 1) | cone_HW
     if hull_HW.mean() > _WHOLE_SHARE and _share_of_one_level(greys, moves_HW, 1 + lit_level // 2) > _MAX_LEVEL_SHARE:
@@ -308,7 +309,7 @@ def _touching(areas_HW: NDArray[Any], seeds_HW: Mask) -> Mask:
     touched = np.zeros(n, np.uint8)
     touched[labels_HW[seeds_HW > 0]] = 1
     touched[0] = 0
-    return np.asarray(touched[labels_HW], np.uint8)
+    return np.asarray(np.take(touched, np.asarray(labels_HW, np.int32)), np.uint8)  # half the time of [labels_HW]
 
 
 def _hull(sector_HW: Mask, narrow: int) -> Mask:
