@@ -12,8 +12,8 @@ from inputs.echo.sector import sector_mask
 
 
 def parted(scene: Scene) -> Scene:
-    """A black band runs across the whole sector: a bright near field lies apart from the rest."""
-    frames_THWC = scene.frames_THWC.copy()
+    """A black band runs across the whole sector, lit up to its rim: a bright near field lies apart from the rest."""
+    frames_THWC = np.where(scene.sector_HW[..., None], np.maximum(scene.frames_THWC, 40), 0).astype(np.uint8)
     rows = len(scene.sector_HW)
     frames_THWC[:, round(0.2 * rows) : round(0.32 * rows)] = 0
     return Scene(frames_THWC, scene.sector_HW, scene.marks_HW)
@@ -49,8 +49,8 @@ def test_letters_within_the_cone_go_where_they_hang_together_with_nothing():
 def test_the_cone_is_told_by_one_flank_and_a_part_of_the_rim():
     whole_HW = fan().sector_HW.astype(np.uint8)
     seen_HW = whole_HW.copy()
-    seen_HW[:110] = 0
-    seen_HW[:, 220:] = 0
+    seen_HW[:70] = 0
+    seen_HW[:, 230:] = 0
     told_HW = cone(seen_HW, 3)
     assert (told_HW & whole_HW).sum() >= 0.95 * whole_HW.sum()
     assert told_HW.sum() <= 1.1 * whole_HW.sum()
