@@ -19,7 +19,7 @@ from inputs.opened import File
 from inputs.records import EchoClip
 from inputs.specs import EchoSpec
 
-_MASK_LAYOUT = "5"
+_MASK_LAYOUT = "6"
 """Raised when masks of the same clip change."""
 
 
