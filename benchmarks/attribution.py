@@ -48,7 +48,8 @@ from models.bundle import Bundle
 from simulator.ecg.heart import sample_electrics
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
-from simulator.patient import Physiology, sample_patient
+from simulator.patient import sample_patient
+from simulator.physiology import Physiology
 
 BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "demo"
 SHARES = (0.1, 0.2, 0.3)

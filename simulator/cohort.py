@@ -30,7 +30,8 @@ from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
 from simulator.echo.files import ClipFormat, write_clip
 from simulator.echo.views import choose_machine, choose_views, render_view
-from simulator.patient import Physiology, sample_patient
+from simulator.patient import sample_patient
+from simulator.physiology import Physiology
 from simulator.report import report_study
 
 SIMULATOR_VERSION = "1"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from simulator.patient import Physiology
+from simulator.physiology import Physiology
 
 Conduction = Literal["normal", "left_bundle_block", "right_bundle_block"]
 Vector = tuple[float, float, float]

@@ -21,7 +21,7 @@ from simulator.ecg.heart import (
     shape_beat,
 )
 from simulator.ecg.recorder import EcgRecorder, record
-from simulator.patient import Physiology
+from simulator.physiology import Physiology
 
 # Lead field of Dower (1980): I, II, V1..V6 from a dipole pointing left, to the feet, to the back.
 LEAD_FIELD_KD = np.array(

@@ -36,7 +36,7 @@ from simulator.echo.ventricle import (
     offset_open,
     plume,
 )
-from simulator.patient import Physiology
+from simulator.physiology import Physiology
 
 _APICAL_WALL_CM = 0.85
 _RV_WALL_CM = 0.4

@@ -13,7 +13,7 @@ from numpy.random import Generator
 
 from simulator.echo.cycle import Cycle
 from simulator.echo.ventricle import Floats
-from simulator.patient import Physiology
+from simulator.physiology import Physiology
 
 BLOOD_DB = -64.0
 MUSCLE_DB = -27.0

@@ -32,7 +32,7 @@ from simulator.echo.ventricle import (
     plume,
     ribbon,
 )
-from simulator.patient import Physiology
+from simulator.physiology import Physiology
 
 _PULMONARY_JET_CM2 = (0.0, 0.8, 2.0, 3.8)
 _TURN_N = np.linspace(0.0, 2.0 * np.pi, 72, endpoint=False)

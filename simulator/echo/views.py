@@ -23,7 +23,7 @@ from simulator.echo.image import (
 from simulator.echo.long_axis import four_chamber, long_axis, two_chamber
 from simulator.echo.scene import Scene, Variation
 from simulator.echo.short_axis import base_short_axis, short_axis
-from simulator.patient import Infarct, Physiology
+from simulator.physiology import Infarct, Physiology
 
 __all__ = [
     "VIEWS",

@@ -8,7 +8,8 @@ import pytest
 from simulator.ecg.heart import sample_electrics
 from simulator.ecg.recorder import choose_recorder, electrode_noise, record
 from simulator.ecg.signal import twelve_leads
-from simulator.patient import SITES, sample_patient, shd_flags
+from simulator.patient import SITES, sample_patient
+from simulator.physiology import shd_flags
 
 QUIET = replace(
     choose_recorder(0, np.random.default_rng(0)),

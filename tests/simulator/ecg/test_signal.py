@@ -15,7 +15,7 @@ from inputs.records import STANDARD_LEADS
 from simulator.ecg.heart import sample_electrics, shape_beat
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import heart_leads, simulate_ecg, twelve_leads
-from simulator.patient import lv_mass_g
+from simulator.physiology import lv_mass_g
 
 RATE_HZ = 500.0
 ONE, TWO, V1, V2, V3, V5, V6 = 0, 1, 2, 3, 4, 6, 7

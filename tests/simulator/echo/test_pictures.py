@@ -13,7 +13,8 @@ from simulator.echo.views import (
     choose_views,
     render_view,
 )
-from simulator.patient import Physiology
+from simulator.physiology import Physiology
+from simulator.segments import NORMAL_MOTION
 
 HEALTHY = Physiology(
     age_years=52.0,
@@ -21,7 +22,10 @@ HEALTHY = Physiology(
     height_cm=176.0,
     weight_kg=80.0,
     rhythm="sinus",
+    conduction="normal",
     heart_rate_bpm=66.0,
+    cause="none",
+    segment_motion=NORMAL_MOTION,
     lvef_percent=60.0,
     lvedv_ml=120.0,
     lvesv_ml=48.0,
