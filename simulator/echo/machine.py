@@ -78,5 +78,8 @@ def sector_of(machine: EchoMachine, depth_cm: float, near_cm: float = 0.0) -> Se
     apex = (width / 2.0, _TOP * height - near_cm * px_per_cm)
     half_px = depth_cm * px_per_cm * np.sin(half_angle)
     left, right = max(int(apex[0] - half_px), 0), min(int(np.ceil(apex[0] + half_px)), width - 1)
-    region_px = (left, int(_TOP * height), right, int(_BOTTOM * height))
+    top = max(
+        int(apex[1] + near_cm * px_per_cm * np.cos(half_angle)), 0
+    )  # of a zoom the rim lies higher than its middle
+    region_px = (left, top, right, int(_BOTTOM * height))
     return Sector(apex, px_per_cm, near_cm, depth_cm, half_angle, region_px)

@@ -81,39 +81,36 @@ def aortic_valve_zoom(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
 
 
 def mitral_valve_zoom(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
-    """The inflow from the apex: leaflets, chords and annulus between the feet of the walls and the atrium's roof."""
-    x0 = 0.3 + 0.3 * _within(vary.shift_x)
-    annulus_y_T = 9.6 + 0.25 * _within(vary.shift_y) - 1.1 * cycle.emptying_T
-    ones_T = np.ones_like(annulus_y_T)
-    half_T = (1.75 + 0.12 * _within(vary.roundness)) * (1.0 - 0.10 * cycle.emptying_T)
-    scene = Scene(centre_cm=(x0, 6.5), squeeze_cm_T=0.5 * cycle.emptying_T)
-    roof = ellipse(x0 * ones_T, annulus_y_T + 2.1, half_T + 0.75, np.array(2.7))
-    scene.paint(roof, ATRIAL_WALL_DB)
-    scene.paint(ellipse(x0 * ones_T, annulus_y_T + 2.1, half_T + 0.5, np.array(2.45)), BLOOD_DB)
-    for side, wall_cm in ((-1.0, 1.0), (1.0, 0.95)):
-        inner = np.stack(
-            [
-                _at(x0 + side * half_T, annulus_y_T),
-                _at(x0 + side * (half_T + 0.5 - 0.45 * cycle.emptying_T), annulus_y_T - 2.0),
-                _at(x0 + side * (half_T + 0.4 - 0.55 * cycle.emptying_T), annulus_y_T - 4.5),
-                _at(x0 + side * (half_T - 0.1 - 0.5 * cycle.emptying_T), annulus_y_T - 7.0),
-            ],
-            axis=1,
-        )
-        outer = inner + np.array([side * wall_cm, 0.0]) * (1.0 + 0.3 * cycle.emptying_T[:, None, None])
-        scene.paint(np.concatenate([inner, outer[:, ::-1]], axis=1), MUSCLE_DB)
-        cavity = np.concatenate([inner, _at(x0 * ones_T, annulus_y_T - 7.0)[:, None], _at(x0, annulus_y_T)[:, None]], 1)
-        scene.paint(cavity, BLOOD_DB)
-    reach_T = 0.75 + 1.2 * cycle.mitral_T
-    for side, longer in ((-1.0, 1.25), (1.0, 0.85)):
-        hinge = _at(x0 + side * half_T, annulus_y_T)
-        tip = _at(
-            x0 + side * (0.04 + 0.72 * cycle.mitral_T) * half_T - 0.25 * (1.0 - cycle.mitral_T),
-            annulus_y_T - longer * reach_T,
-        )
-        papillary = _at(x0 + side * (half_T - 0.35), annulus_y_T - 4.6)
-        scene.paint(leaflet(tip, papillary, 0.05, 0.09), MUSCLE_DB)
-        scene.paint(leaflet(hinge, tip, side * 0.15, 0.28), VALVE_DB)
+    """The inflow in its long axis, from the sternum: leaflets between ventricle on the left and atrium on the right."""
+    x0_T = 1.0 + 0.3 * _within(vary.shift_x) - 0.9 * cycle.emptying_T
+    y0 = 7.3 + 0.2 * _within(vary.shift_y)
+    wide = float(np.exp(0.07 * _within(vary.roundness)))
+    ones_T = np.ones_like(x0_T)
+    scene = Scene(centre_cm=(float(x0_T.mean()) - 2.0, y0), squeeze_cm_T=0.5 * cycle.emptying_T)
+    x_N = np.linspace(-8.0, 1.0, 6)
+    septum_T, posterior_T = y0 - 2.3 * wide + 0.35 * cycle.emptying_T, y0 + 2.0 * wide - 0.55 * cycle.emptying_T
+    thick_T = 0.9 * (1.0 + 0.3 * cycle.emptying_T)
+
+    def band(upper_T: Floats, lower_T: Floats) -> Floats:
+        return _between(x_N, upper_T[:, None] + 0.0 * x_N, lower_T[:, None] + 0.0 * x_N)
+
+    scene.paint(band(posterior_T, posterior_T + thick_T + 0.2), PERICARDIUM_DB)
+    scene.paint(band(septum_T - thick_T, posterior_T + thick_T), MUSCLE_DB)
+    scene.paint(ellipse(x0_T + 2.7, (y0 + 1.2) * ones_T, np.array(3.05), np.array(2.35 * wide)), ATRIAL_WALL_DB)
+    root = np.stack([_at(x0_T + 0.1, (y0 - 1.6) * ones_T), _at(x0_T + 7.0, (y0 - 2.6) * ones_T)], axis=1)
+    scene.paint(ellipse(x0_T + 2.7, (y0 + 1.2) * ones_T, np.array(2.8), np.array(2.1 * wide)), BLOOD_DB)
+    scene.paint(_tube(root, 1.5 * ones_T), ATRIAL_WALL_DB)
+    scene.paint(band(septum_T, posterior_T), BLOOD_DB)
+    scene.paint(_tube(root, 1.25 * ones_T), BLOOD_DB)
+    part_T = cycle.mitral_T
+    hinges = (y0 - 0.35) * ones_T, posterior_T - 0.1
+    meet_T = 0.5 * (hinges[0] + hinges[1]) + 0.35
+    for hinge_y_T, length_cm, away_T in ((hinges[0], 2.1, -1.35 * part_T), (hinges[1], 1.25, 0.75 * part_T)):
+        hinge = _at(x0_T, hinge_y_T)
+        tip = _at(x0_T - length_cm * (0.62 + 0.25 * part_T), meet_T + away_T)
+        muscle = _at(x0_T - 5.2, y0 + 0.9 * ones_T)
+        scene.paint(leaflet(tip, muscle, 0.1, 0.08), MUSCLE_DB)
+        scene.paint(leaflet(hinge, tip, -0.12 * np.sign(length_cm - 1.5), 0.26), VALVE_DB)
     return scene
 
 
@@ -276,7 +273,7 @@ _BEAT = ("heart_rate_bpm", "rhythm")
 
 OTHER_VIEWS: dict[str, OtherView] = {
     "AV_ZOOM": OtherView((*_BEAT, "aortic_stenosis"), 3.2, 10.0, aortic_valve_zoom),
-    "MV_ZOOM": OtherView(_BEAT, 4.6, 12.6, mitral_valve_zoom),
+    "MV_ZOOM": OtherView(_BEAT, 3.6, 11.4, mitral_valve_zoom),
     "OFF_AXIS": OtherView(_BEAT, 0.0, 14.5, off_axis),
     "A4C_RV": OtherView((*_BEAT, "rv_basal_cm", "tapse_cm", "rv_dysfunction"), 0.0, 16.0, right_ventricle),
     "IVC": OtherView((*_BEAT, "rv_dysfunction", "tricuspid_regurgitation"), 0.0, 15.0, vena_cava),

@@ -57,7 +57,7 @@ def sample_quality(window: float, view: str, rng: Generator) -> Quality:
     hand = float(rng.standard_normal())
     rib_at, rib_width, rib, side, cut, dropout_at, dropout = (float(v) for v in rng.random(7))
     badness = math.sqrt(1.0 - _PATIENTS_SHARE**2) * hand - _PATIENTS_SHARE * window + _harder(view)
-    severity = float(np.clip((badness - 0.2) / 1.1, 0.0, 1.4))
+    severity = float(np.clip((badness - 0.35) / 0.75, 0.0, 1.6))
     shadows = [Shadow(2.0 * rib_at - 1.0, 0.08 + 0.10 * rib_width, (4.0 + 26.0 * severity) * rib)]
     if view.startswith(("A", "OFF_AXIS")) and not view.startswith("AV_"):
         # The wall along the right rim drops out: lateral in A4C, anterior in A2C.
