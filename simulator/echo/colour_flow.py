@@ -35,30 +35,28 @@ def paint_flow(
     colour_noise: 0 none, 1 a good part of the still blood is speckled with low velocities.
     """
     index, number = at
-    velocity_RB = np.zeros((DEPTHS, BEAMS), np.float32)
-    mosaic_RB = look.mosaic(number)
+    mosaic_RB = look.mosaic(number)[box_RB]
+    velocity_RB = np.zeros(mosaic_RB.shape, np.float32)
     for flow, outline_TN2 in flows:
         strength = float(flow.strength_T[index])
         if strength < 0.05:
             continue
         mask_RB = np.zeros((DEPTHS, BEAMS), np.uint8)
         cv2.fillPoly(mask_RB, [outline_TN2[index]], 255, cv2.LINE_8, SHIFT)
-        soft_RB = cv2.GaussianBlur(mask_RB, (0, 0), 1.2, sigmaY=2.0)
-        inside_RB = soft_RB.astype(np.float32) * np.float32(strength / 255.0)
+        soft_RB = cv2.GaussianBlur(mask_RB[box_RB], (0, 0), 1.2, sigmaY=2.0)
+        inside_RB = soft_RB * np.float32(strength / 255.0)
         speed_RB = flow.velocity + np.float32(0.75 * flow.turbulence) * mosaic_RB
         velocity_RB += inside_RB * (speed_RB - velocity_RB) if flow.turbulence > 0.15 else inside_RB * speed_RB
-    moves_RB = np.abs(velocity_RB) > _COLOUR_FROM
+    shown_RB = np.abs(velocity_RB) > _COLOUR_FROM
     if colour_noise > 0.0:
-        stray_RB = (np.abs(mosaic_RB) > 2.0 - (2.0 - _NOISE_FROM) * colour_noise) & ~moves_RB
+        stray_RB = (np.abs(mosaic_RB) > 2.0 - (2.0 - _NOISE_FROM) * colour_noise) & ~shown_RB
         velocity_RB[stray_RB] = 0.09 * mosaic_RB[stray_RB]
-        moves_RB |= stray_RB
+        shown_RB |= stray_RB
     # The beam is wider than a thin wall: colour bleeds over its edge.
-    blood_RB = cv2.erode(level_RB, _BLOOM) < level_code(_BLOOD_BELOW_DB)
-    shown_RB = np.zeros((DEPTHS, BEAMS), bool)
-    shown_RB[box_RB] = (moves_RB & blood_RB)[box_RB]
+    shown_RB &= cv2.erode(level_RB[box_RB], _BLOOM) < level_code(_BLOOD_BELOW_DB)
     # Velocities beyond the scale wrap around: aliasing.
-    wrapped_RB = np.mod(velocity_RB[shown_RB] + 1.0, 2.0)
-    picture_RBC[shown_RB] = _COLOUR_MAP[(wrapped_RB * 127.5).astype(np.uint8)]
+    wrapped_N = np.mod(velocity_RB[shown_RB] + 1.0, 2.0)
+    picture_RBC[box_RB][shown_RB] = _COLOUR_MAP[(wrapped_N * 127.5).astype(np.uint8)]
     rows, columns = box_RB
     cv2.rectangle(picture_RBC, (columns.start, rows.start), (columns.stop, rows.stop), _BOX_GREY, 1)
 
