@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.echo.anatomy import Anatomy, sample_anatomy
-from simulator.echo.planes import A4C, disc_volume_ml_T, foreshortening, see_along
+from simulator.echo.planes import disc_volume_ml_T, see_along
 from simulator.echo.scene import Hand
 from simulator.echo.truth import ClipTruth, still_solid, truth_of
 from simulator.echo.views import VIEWS
@@ -20,13 +20,15 @@ from simulator.patient import sample_patient
 from simulator.physiology import Physiology
 
 PLANES = ("A4C", "A2C", "A3C", "PLAX", "PSAX")
-SCARRED = {
-    "A4C": ("septal", "inferoseptal", "anterolateral", "lateral"),
-    "A2C": ("anterior", "inferior"),
-    "A3C": ("anteroseptal", "inferolateral", "septal"),
-    "PLAX": ("anteroseptal", "inferolateral"),
-    "PSAX": (),
+BANDS = {
+    "A4C": ((3.0, 5.0), (5.0, 10.0)),
+    "A2C": ((3.0, 5.0), (5.0, 10.0)),
+    "A3C": ((3.0, 5.0), (5.0, 10.0)),
+    "PLAX": ((3.0, 5.0), (5.0, 10.0)),
+    "PSAX": ((1.5, 4.0), (3.0, 6.0)),
 }
+"""SD over all patients and over those with an infarct. A ring meets all six walls, so that it errs less than a plane
+along the axis, which meets two."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def _cut_one(rng: np.random.Generator) -> Cut:
         ef_error=ef_error,
         edv_error=edv_error,
         still_share={plane: _still(truth) for plane, truth in truths.items()},
-        missed_length=foreshortening(A4C, hands["A4C"], anatomy, still_solid(physiology, anatomy)) or 0.0,
+        missed_length=truths["A4C"].foreshortening or 0.0,
     )
 
 
@@ -106,8 +108,8 @@ def main() -> None:
     _line("biplane, SD with infarct", f"{spread(scarred, 'biplane'):.1f}", "", None)
     for plane in PLANES:
         every, ill = spread(cuts, plane), spread(scarred, plane)
-        _line(f"{plane}, SD over all", f"{every:.1f}", "3 to 5", 3.0 <= every <= 5.0)
-        _line(f"{plane}, SD with infarct", f"{ill:.1f}", "5 to 10", 5.0 <= ill <= 10.0)
+        for name, value, (low, high) in zip(("over all", "with infarct"), (every, ill), BANDS[plane], strict=True):
+            _line(f"{plane}, SD {name}", f"{value:.1f}", f"{low:g} to {high:g}", low <= value <= high)
         _line(f"{plane}, SD without infarct", f"{spread(whole, plane):.1f}", "", None)
     largest = max(PLANES, key=lambda plane: spread(cuts, plane))
     _line("plane with the largest SD", largest, "PLAX", largest == "PLAX")
@@ -118,9 +120,16 @@ def main() -> None:
     for plane in (*PLANES, "biplane"):
         ef = np.mean([c.ef_error[plane] for c in whole])
         edv = np.array([c.edv_error[plane] for c in whole])
-        _line(f"{plane}, without infarct: EF bias; EDV bias, SD in %", f"{ef:+.1f}; {edv.mean():+.0f}, {edv.std():.0f}", "", None)
+        _line(
+            f"{plane}, without infarct: EF bias; EDV bias, SD in %",
+            f"{ef:+.1f}; {edv.mean():+.0f}, {edv.std():.0f}",
+            "",
+            None,
+        )
     share = float(np.mean([c.missed_length > 0.12 for c in cuts]))
-    _line("A4C clips that lose more than 12 % of the length", f"{100 * share:.0f} %", "about 20 %", 0.15 <= share <= 0.25)
+    _line(
+        "A4C clips that lose more than 12 % of the length", f"{100 * share:.0f} %", "about 20 %", 0.15 <= share <= 0.25
+    )
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ class Cycle:
 def cardiac_cycle(time_s_T: Floats, *, heart_rate_bpm: float, rhythm: str, interval_noise: Floats) -> Cycle:
     """Times relative to an R wave at 0 s -> cycle. `interval_noise`: BEATS_DRAWN standard normal numbers.
 
-    Atrial fibrillation and flutter have no atrial kick, fibrillation irregular intervals; in sinus rhythm the kick fills the last quarter of
-    the stroke. Systole shortens with the square root of the interval, as the QT interval does.
+    Atrial fibrillation and flutter have no atrial kick, fibrillation irregular intervals; in sinus rhythm the kick
+    fills the last quarter of the stroke. Systole shortens with the square root of the interval, as QT does.
     """
     assert interval_noise.shape == (BEATS_DRAWN,)
     without_kick = rhythm != "sinus"

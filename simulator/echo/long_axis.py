@@ -39,7 +39,8 @@ from simulator.echo.ventricle import (
 )
 from simulator.physiology import Physiology
 
-_FADING = ((1.0, -36.0), (0.85, -44.0), (0.65, -52.0))
+_FADING = tuple((1.0 - 0.08 * step, -31.0 - 3.5 * step) for step in range(7))
+"""Length of each strip as a share of the gap, and its level."""
 _GAP_MIDDLE = 0.55
 _RV_WALL_CM = 0.4
 _RV_SQUEEZE = (0.30, 0.22, 0.13, 0.07)
@@ -149,7 +150,8 @@ def parasternal_long_axis(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle:
     """LV, aorta and LA in their common plane, from the sternum: the apex lies outside the picture."""
     lv = planes.see_along(planes.PLAX, hand, anatomy, ventricle_in(seen, anatomy, cycle))
     above_cm = lv.widest_minus_cm + lv.minus_wall_cm
-    plane = _plane((1.6 - float(lv.length_T.max()), 4.3 + above_cm), 93.0, hand, mirrored=True)
+    length_cm = float(lv.length_T.max())
+    plane = _plane((1.6, 3.9 + above_cm), 93.0, hand, mirrored=True, along_cm=length_cm)
     below_cm = 2.0 * float(lv.radius_T.max()) + lv.plus_wall_cm
     return _aortic_plane(seen, hand, cycle, lv, plane, extent_cm=4.3 + above_cm - lv.widest_minus_cm + below_cm)
 
@@ -166,25 +168,18 @@ def _aortic_plane(
 ) -> Scene:
     la_half_T, la_long_T = planes.see_atrium(planes.PLAX, seen, hand, cycle.emptying_T)
     scene = _scene(plane, lv, la_long_T, extent_cm)
-    length_ed = float(lv.length_T.max())
     base_T = lv.length_T
     one_T = np.ones_like(base_T)
-
-    rv_w = -(lv.widest_minus_cm + lv.minus_wall_cm + 0.95)
-    rv_half_T = 1.25 * (1.0 - 0.18 * cycle.emptying_T)
-    rv_z = 0.82 * length_ed
-    rv_wall = ellipse(rv_z * one_T, rv_w * one_T, np.array(3.9), rv_half_T + 0.4)
-    rim = effusion_cm(seen, hand)
-    for distance, level_db in _sac(rim):
-        outer = ellipse(rv_z * one_T, rv_w * one_T, np.array(3.9 + distance), rv_half_T + 0.4 + distance)
-        scene.paint(plane.place(outer), level_db)
-    _pericardium(scene, plane, lv, rim, plus_side_only=True)
-    scene.paint(plane.place(rv_wall), MUSCLE_DB)
-    scene.paint(plane.place(ellipse(rv_z * one_T, rv_w * one_T, np.array(3.6), rv_half_T)), BLOOD_DB)
-
     aorta_w_T = 0.55 * lv.base_minus_T
+    rim = effusion_cm(seen, hand)
+    septal, thick_TN = _outflow_tract(lv, cycle, aorta_w_T)
+    for distance, level_db in _sac(rim):
+        scene.paint(plane.place(_in_front(septal, thick_TN + _RV_WALL_CM + distance)), level_db)
+    _pericardium(scene, plane, lv, rim, plus_side_only=True)
+    scene.paint(plane.place(_in_front(septal, thick_TN + _RV_WALL_CM)), MUSCLE_DB)
+    scene.paint(plane.place(_in_front(septal, thick_TN)), BLOOD_DB)
     la_z_T, la_w_T = base_T + 0.92 * la_long_T, aorta_w_T + 1.55 + la_half_T
-    aorta_z = np.array([-0.5, 0.0, 0.5, 1.2, 2.0, 2.6, 4.0, 9.0])
+    aorta_z = np.array([-0.5, 0.0, 0.5, 1.2, 2.0, 2.6, 4.0, 18.0])
     aorta_half = np.array([1.0, 1.0, 1.2, 1.5, 1.35, 1.25, 1.45, 1.5])
     aorta = _tube(base_T, aorta_w_T, aorta_z, aorta_half)
     scene.paint(plane.place(ellipse(la_z_T, la_w_T, la_long_T + 0.25, la_half_T + 0.25)), ATRIAL_WALL_DB)
@@ -214,15 +209,19 @@ def _aortic_plane(
     return scene
 
 
-def _plane(apex_cm: tuple[float, float], axis_deg: float, hand: Hand, *, mirrored: bool = False) -> _Plane:
-    """axis_deg: from straight down towards the right of the picture. Tilt and shift of the hand come on top."""
+def _plane(
+    point_cm: tuple[float, float], axis_deg: float, hand: Hand, *, mirrored: bool = False, along_cm: float = 0.0
+) -> _Plane:
+    """The axis goes through a point of the picture, `along_cm` from the apex; there the hand's tilt turns it.
+
+    axis_deg: from straight down towards the right of the picture. Tilt and shift of the hand come on top.
+    """
     angle = np.deg2rad(axis_deg + 4.5 * float(np.clip(hand.tilt, -2.5, 2.5)))
     shift_x, shift_y = (float(np.clip(v, -2.5, 2.5)) for v in (hand.shift_x, hand.shift_y))
-    apex = (apex_cm[0] + 0.45 * shift_x, apex_cm[1] + 0.25 * shift_y)
+    down, right = float(np.cos(angle)), float(np.sin(angle))
+    apex = (point_cm[0] + 0.45 * shift_x - along_cm * right, point_cm[1] + 0.25 * shift_y - along_cm * down)
     side = -1.0 if mirrored else 1.0
-    return _Plane(
-        apex, (float(np.sin(angle)), float(np.cos(angle))), (side * float(np.cos(angle)), -side * float(np.sin(angle)))
-    )
+    return _Plane(apex, (right, down), (side * down, -side * right))
 
 
 def _scene(plane: _Plane, lv: Ventricle, la_long_T: Floats, extent_cm: float | None = None) -> Scene:
@@ -296,6 +295,33 @@ def _right_ventricle(seen: Physiology, cycle: Cycle, hand: Hand, lv: Ventricle) 
     )
     free_w = free_w - width_T[:, None] * (1.0 - along**1.9)
     return np.stack([septal_z, septal_w - 0.05], axis=-1), np.stack([free_z, free_w], axis=-1)
+
+
+def _outflow_tract(lv: Ventricle, cycle: Cycle, aorta_w_T: Floats) -> tuple[Floats, Floats]:
+    """The right ventricle in front of septum and aorta: its border on them, in (z, w), and its thickness there."""
+    base_T, length_ed = lv.length_T, float(lv.length_T.max())
+    on_aorta = np.stack(
+        [
+            np.stack([base_T + 0.5, aorta_w_T - 1.35], axis=-1),
+            np.stack([base_T + 6.0, aorta_w_T - 1.65 - 0.22 * 6.0], axis=-1),
+        ],
+        axis=1,
+    )
+    septum = lv.epicardium_TNX[:, : lv.cavity_TNX.shape[1] // 2 + 1][:, ::-1]
+    border = np.concatenate([septum, on_aorta], axis=1)
+    along_N = np.linspace(0.0, 1.0, 20)
+    z_N = length_ed * (0.40 + 1.05 * along_N)
+    w_TN = np.stack([np.interp(z_N, points[:, 0], points[:, 1]) for points in border])
+    padded = np.pad(w_TN, ((0, 0), (3, 3)), mode="edge")
+    w_TN = np.mean([padded[:, k : k + w_TN.shape[1]] for k in range(7)], axis=0)
+    thick_TN = 2.5 * (1.0 - 0.18 * cycle.emptying_T)[:, None] * np.sqrt(4.0 * along_N * (1.0 - along_N))
+    return np.stack(np.broadcast_arrays(z_N, w_TN), axis=-1), thick_TN
+
+
+def _in_front(border_TNX: Floats, thick_TN: Floats) -> Floats:
+    """A layer of this thickness on the minus side of a border, reaching under what is painted on its other side."""
+    minus_TNX = border_TNX - np.stack([np.zeros_like(thick_TN), thick_TN], axis=-1)
+    return np.concatenate([border_TNX + np.array([0.0, 0.5]), minus_TNX[:, ::-1]], axis=1)
 
 
 def _inflow_valve(

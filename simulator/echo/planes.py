@@ -49,8 +49,8 @@ _WINDOW_MISS = 0.045
 """More is missed of the length the worse the window: together a fifth of apical clips lose more than 12 %."""
 
 A4C = AlongPlane(210.0, 7.0, 0.12, missed=_APICAL_MISS)
-A2C = AlongPlane(270.0, 9.0, 0.15, missed=_APICAL_MISS)
-A3C = AlongPlane(150.0, 7.0, 0.08, missed=_APICAL_MISS, atrium_width=0.8, atrium_error=0.09)
+A2C = AlongPlane(270.0, 10.0, 0.15, missed=_APICAL_MISS)
+A3C = AlongPlane(150.0, 9.0, 0.08, missed=_APICAL_MISS, atrium_width=0.8, atrium_error=0.09)
 SUBCOSTAL = AlongPlane(210.0, 15.0, 0.14, missed=(0.12, 0.08))
 PLAX = AlongPlane(150.0, 8.0, 0.05, beside=0.18, atrium_width=0.8, atrium_error=0.09, shown_to=0.75)
 PSAX = AcrossPlane(0.46, 0.07, 8.0, 0.06)
@@ -63,7 +63,7 @@ def cut_of(plane: AlongPlane, hand: Hand, anatomy: Anatomy, solid: Solid) -> Lon
     missed = abs(mean + spread * hand.missed - _WINDOW_MISS * anatomy.window) if mean else 0.0
     return LongCut(
         minus_deg=plane.minus_deg + plane.turn_deg * hand.turn,
-        missed_length=min(missed, 0.30),
+        missed_length=min(missed, 0.25),
         beside_cm=min(abs(plane.beside * hand.beside), 0.45) * solid.radius_cm,
         side=1.0 if hand.beside > 0.0 else -1.0,
     )
@@ -93,13 +93,6 @@ def see_atrium(plane: AlongPlane, seen: Physiology, hand: Hand, emptying_T: Floa
     volume_T = seen.la_volume_index * seen.body_surface_m2 * (0.5 + 0.5 * emptying_T)
     half_T = (3.0 * volume_T / (4.0 * np.pi * 1.2)) ** (1.0 / 3.0) * np.exp(plane.atrium_error * hand.left_atrium)
     return plane.atrium_width * half_T, 1.2 * half_T
-
-
-def foreshortening(plane: AlongPlane | AcrossPlane | None, hand: Hand, anatomy: Anatomy, solid: Solid) -> float | None:
-    """Share of the ventricle's length that an apical clip does not show."""
-    if not isinstance(plane, AlongPlane) or not plane.missed[0]:
-        return None
-    return cut_of(plane, hand, anatomy, solid).missed_length
 
 
 def disc_volume_ml_T(lv: Ventricle, other: Ventricle | None = None) -> Floats:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.echo.anatomy import Anatomy
-from simulator.physiology import Conduction, Physiology
+from simulator.physiology import Physiology
 from simulator.segments import SEGMENTS
 
 Floats = NDArray[np.float64]

@@ -21,11 +21,14 @@ TURN_N = np.linspace(0.0, 2.0 * np.pi, 72, endpoint=False)
 """Angles of a ring's points."""
 _STATIONS_S = np.sin(np.linspace(0.0, np.pi / 2, 28))
 """0 at the base, 1 at the tip, dense near the tip where the outline turns."""
-_SEARCH_G = np.linspace(0.3, 1.0, 160)
 _SIDE_N = np.repeat([1.0, -1.0], len(_STATIONS_S))
 """1 on the minus side, -1 on the plus side, the tip on both."""
 _ROUNDS = 2
 """Of looking up the radius where the last look-up said the wall lies: errors end below 1 in 1,000."""
+_SEARCH_G = np.linspace(0.62, 1.0, 120)
+"""Where the tip of a cut may lie, along the axis."""
+_CROSSING = 0.25
+"""Where along the axis a foreshortened plane crosses it: below the mitral annulus, which the hand keeps in view."""
 _SEEN_SHARE = 0.5
 _BASAL_POINTS = 12
 """Of the outline on either side, from the base to above the middle: where walls are measured."""
@@ -35,7 +38,8 @@ _BASAL_POINTS = 12
 class LongCut:
     """How a hand held a plane along the axis: minus_deg, the direction of the minus side from the axis.
 
-    missed_length: share of the true length that is lost because the plane passes beside the apex.
+    missed_length: share of the true length that is lost because the plane passes beside the apex. A round heart
+    cannot lose more than a fifth: a steeper plane would cut it longer again.
     beside_cm: how far from the axis, and parallel to it, the plane lies. side: 1 or -1, to which side it errs.
     """
 
@@ -164,20 +168,22 @@ class _Plane:
         self._normal = -cut.side * self._minus[1], cut.side * self._minus[0]
         self.misses = cut.missed_length > 0.0 or cut.beside_cm > 0.0
         rise_G = solid.resting_radius(_SEARCH_G, *self._normal) - cut.beside_cm
-        reach_G = np.hypot(solid.length_cm * _SEARCH_G, rise_G)
+        tilt_G = np.arctan2(rise_G, (_SEARCH_G - _CROSSING) * solid.length_cm)
         tip = float(np.interp(0.0, rise_G[::-1], _SEARCH_G[::-1]))
         rise = 0.0
         if cut.missed_length > 0.0:
-            tip = min(tip, float(np.interp((1.0 - cut.missed_length) * solid.length_cm, reach_G, _SEARCH_G)))
+            reach_G = np.minimum.accumulate((_SEARCH_G / np.cos(tilt_G))[::-1])[::-1]
+            reach = max(1.0 - cut.missed_length, float(reach_G[0]) + 1e-6)
+            tip = min(tip, float(np.interp(reach, reach_G, _SEARCH_G)))
             rise = max(float(np.interp(tip, _SEARCH_G, rise_G)), 0.0)
         self._resting_tip = tip
         self.tip_z = solid.length_cm * (1.0 - tip)
-        self.tilt = float(np.arctan2(rise, tip * solid.length_cm))
+        self.tilt = float(np.arctan2(rise, (tip - _CROSSING) * solid.length_cm))
 
     def beside(self, along: Floats, length: Floats | float) -> Floats:
         """How far out of the axis the plane lies there, to the side of the normal."""
-        above_base = self._solid.length_cm - length * (1.0 - along)
-        return np.asarray(self._beside_cm + above_base * np.tan(self.tilt))
+        above_crossing = self._solid.length_cm * (1.0 - _CROSSING) - length * (1.0 - along)
+        return np.asarray(self._beside_cm + above_crossing * np.tan(self.tilt))
 
     def tip(self, length_T: Floats) -> Floats:
         """Where along the axis the plane leaves the cavity, in each frame."""
@@ -199,9 +205,11 @@ class _Plane:
         beside_N = self.beside(along_N, self._solid.length_cm)
         half_N = self._solid.resting_radius(along_N, *self._minus)
         for _ in range(_ROUNDS if self.misses else 1):
-            half_N = np.sqrt(np.maximum(
-                self._solid.resting_radius(along_N, *self.directions(half_N, beside_N)) ** 2 - beside_N**2, 0.0
-            ))
+            half_N = np.sqrt(
+                np.maximum(
+                    self._solid.resting_radius(along_N, *self.directions(half_N, beside_N)) ** 2 - beside_N**2, 0.0
+                )
+            )
         return half_N[None]
 
     def directions(self, half_N: Floats, beside_N: Floats) -> tuple[Floats, Floats]:

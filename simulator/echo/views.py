@@ -71,7 +71,7 @@ class View:
     colour_box: ColourBox | None = None
 
 
-_PLAX = View((*_RHYTHM, *_LV, *_LA, "aortic_stenosis", "effusion"), parasternal_long_axis, planes.PLAX, 1.45)
+_PLAX = View((*_RHYTHM, *_LV, *_LA, "aortic_stenosis", "effusion"), parasternal_long_axis, planes.PLAX, 1.35)
 _PSAX_FIELDS = (*_RHYTHM, *_LV, "pasp_mmhg", "effusion")
 _A4C = View((*_RHYTHM, *_LV, *_LA, *_RV, "effusion"), four_chamber, planes.A4C, _APICAL_DEPTH)
 _A2C = View((*_RHYTHM, *_LV, *_LA), two_chamber, planes.A2C, _APICAL_DEPTH)

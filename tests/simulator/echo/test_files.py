@@ -9,6 +9,7 @@ import pydicom
 import pytest
 
 from simulator.echo.files import write_clip
+from simulator.echo.truth import ClipTruth
 from simulator.echo.views import RenderedClip
 
 KINDS = ("dicom_jpeg", "dicom_raw", "avi")
@@ -26,6 +27,7 @@ def moving_square_clip(*, frames=5, height=121, width=160, rate_hz=33.0, colour=
         cm_per_px=0.07,
         region_px=(5, 8, 150, 110),
         jpeg_quality=90,
+        truth=ClipTruth("A4C_COLOUR"),
     )
 
 
