@@ -71,7 +71,8 @@ def four_chamber(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -
 def subcostal(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
     """The four chambers from below the ribs, the right ones on top."""
     lv = planes.see_along(planes.SUBCOSTAL, hand, anatomy, ventricle_in(seen, anatomy, cycle))
-    return _four_chambers(seen, hand, cycle, lv, _plane((6.2, 9.0), -74.0, hand), 0.0)
+    plane = _plane((1.6, 10.2), -74.0, hand, along_cm=0.55 * float(lv.length_T.max()))
+    return _four_chambers(seen, hand, cycle, lv, plane, 0.0)
 
 
 def _four_chambers(seen: Physiology, hand: Hand, cycle: Cycle, lv: Ventricle, plane: _Plane, dropout: float) -> Scene:
