@@ -16,6 +16,7 @@ from inputs.echo.read import read_echo
 from inputs.errors import UnreadableFile
 from simulator.echo.files import write_clip, write_still
 from simulator.echo.spectral import STILLS, render_still
+from simulator.echo.truth import ClipTruth
 from simulator.echo.views import RenderedClip
 
 from .test_image import MACHINE
@@ -36,6 +37,7 @@ def moving_square_clip(*, frames=5, height=121, width=160, rate_hz=33.0, colour=
         cm_per_px=0.07,
         region_px=(5, 8, 150, 110),
         jpeg_quality=90,
+        truth=ClipTruth("A4C_COLOUR"),
     )
 
 
