@@ -22,7 +22,7 @@ _TOP, _BOTTOM = 0.06, 0.90
 class EchoMachine:
     """One machine as set for one study. None of it depends on the patient's disease.
 
-    depth_scale: of the view's usual depth. speckle: its contrast, 1 fully developed, 0 smooth tissue.
+    speckle: its contrast, 1 fully developed, 0 smooth tissue.
     blur_beams, blur_depths: width of the point spread on the grid. shadow_db: the deepest rib or lung shadow.
     rim_loss_db: lost at the edges of the sector. haze_db: level of reverberation. tint: RGB gains of the grey map.
     """
@@ -30,7 +30,6 @@ class EchoMachine:
     frame_height: int
     frame_width: int
     frame_rate_hz: float
-    depth_scale: float
     sector_deg: float
     gain_db: float
     dynamic_range_db: float

@@ -55,22 +55,19 @@ def sample_quality(window: float, view: str, rng: Generator) -> Quality:
     22 % of a study's clips are poor. The same number of draws whatever the window and the view.
     """
     hand = float(rng.standard_normal())
-    rib_at, rib_width, rib, side, cut, dropout_at, dropout = (float(v) for v in rng.random(7))
+    rib_at, rib_width, rib, side, cut = (float(v) for v in rng.random(5))
     badness = math.sqrt(1.0 - _PATIENTS_SHARE**2) * hand - _PATIENTS_SHARE * window + _harder(view)
     severity = float(np.clip((badness - 0.35) / 0.75, 0.0, 1.6))
-    shadows = [Shadow(2.0 * rib_at - 1.0, 0.08 + 0.10 * rib_width, (4.0 + 26.0 * severity) * rib)]
-    if view.startswith(("A", "OFF_AXIS")) and not view.startswith("AV_"):
-        # The wall along the right rim drops out: lateral in A4C, anterior in A2C.
-        shadows.append(Shadow(0.45 + 0.25 * dropout_at, 0.20, (8.0 + 12.0 * severity) * dropout))
+    rib_shadow = Shadow(2.0 * rib_at - 1.0, 0.08 + 0.10 * rib_width, (4.0 + 26.0 * severity) * rib)
     lung = 0.75 * severity * (0.3 + cut)
-    shadows.append(Shadow(1.0 if side < 0.6 else -1.0, lung, min(1.0, 2.0 * severity) * 34.0))
+    lung_shadow = Shadow(1.0 if side < 0.6 else -1.0, lung, min(1.0, 2.0 * severity) * 34.0)
     return Quality(
         value=0.5 * math.erfc(badness / math.sqrt(2.0)),
         gain_db=-6.0 * severity,
         haze_db=16.0 * severity,
         clutter_db=12.0 * severity,
         blur=1.0 + 1.2 * severity,
-        shadows=tuple(shadows),
+        shadows=(rib_shadow, lung_shadow),
         colour_noise=min(1.0, 0.15 + 0.5 * severity),
     )
 

@@ -26,7 +26,6 @@ MACHINE = EchoMachine(
     frame_height=300,
     frame_width=400,
     frame_rate_hz=30.0,
-    depth_scale=1.0,
     sector_deg=80.0,
     gain_db=1.0,
     dynamic_range_db=60.0,
