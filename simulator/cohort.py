@@ -29,9 +29,11 @@ from simulator.ecg.heart import sample_electrics
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
 from simulator.echo.anatomy import Anatomy, sample_anatomy
-from simulator.echo.files import ClipFormat, write_clip
+from simulator.echo.composition import choose_views
+from simulator.echo.files import ClipFormat, write_clip, write_still
+from simulator.echo.spectral import STILLS, render_still
 from simulator.echo.truth import motion_columns
-from simulator.echo.views import choose_machine, choose_views, render_view
+from simulator.echo.views import choose_machine, render_view
 from simulator.patient import sample_patient
 from simulator.physiology import Physiology
 from simulator.report import report_study
@@ -241,23 +243,19 @@ def _write_study(
     folder = task.out / "echos" / key["study_id"]
     folder.mkdir()
     machine = choose_machine(physiology.site, rng)
-    for number, view in enumerate(choose_views(physiology, rng)):
+    for number, view in enumerate(choose_views(rng)):
         view_id = f"{key['study_id']}-{number:02d}"
         clip_at = acquired_at + timedelta(seconds=number * 45 + int(rng.integers(0, 40)))
-        clip = render_view(physiology, anatomy, view, machine, rng)
-        path = write_clip(
-            clip,
-            folder / view_id,
-            _clip_format(physiology.site, clip.frames_THWC.nbytes, rng),
-            acquired_at=clip_at,
-            patient_id=key["patient_id"],
-            study_id=key["study_id"],
-            view_id=view_id,
-            uid_seed=task.seed,
-        )
+        identity: Any = {**key, "view_id": view_id, "acquired_at": clip_at, "uid_seed": task.seed}
+        if view in STILLS:
+            path = write_still(render_still(physiology, view, machine, rng), folder / view_id, **identity)
+        else:
+            clip = render_view(physiology, anatomy, view, machine, rng)
+            kind = _clip_format(physiology.site, clip.frames_THWC.nbytes, rng)
+            path = write_clip(clip, folder / view_id, kind, **identity)
+            rows.truth_views.append({"view_id": view_id, **key, **clip.truth.as_row()})
         row = {"view_id": view_id, "acquired_at": clip_at.isoformat(), "path": path.relative_to(task.out).as_posix()}
         rows.echos.append({**key, **row, "view": view})
-        rows.truth_views.append({"view_id": view_id, **key, **clip.truth.as_row()})
 
 
 def _clip_format(site: int, clip_bytes: int, rng: Generator) -> ClipFormat:

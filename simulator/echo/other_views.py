@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.echo.anatomy import Anatomy
 from simulator.echo.cycle import Cycle
 from simulator.echo.scene import (
     ATRIAL_WALL_DB,
@@ -18,8 +19,8 @@ from simulator.echo.scene import (
     MUSCLE_DB,
     PERICARDIUM_DB,
     VALVE_DB,
+    Hand,
     Scene,
-    Variation,
 )
 from simulator.echo.ventricle import Floats, ellipse, leaflet, offset_open, ribbon
 from simulator.physiology import Physiology
@@ -38,16 +39,16 @@ class OtherView:
     fields: tuple[str, ...]
     near_cm: float
     depth_cm: float
-    draw: Callable[[Physiology, Variation, Cycle], Scene]
+    draw: Callable[[Physiology, Anatomy, Hand, Cycle], Scene]
 
 
-def aortic_valve_zoom(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
+def aortic_valve_zoom(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
     """The root in its long axis, from the sternum: outflow tract on the left, aorta on the right, LA below."""
-    x0, y0_T = 0.3 + 0.25 * _within(vary.shift_x), 6.4 + 0.2 * _within(vary.shift_y) - 0.35 * cycle.emptying_T
-    lean = 0.10 * _within(vary.tilt)
+    x0, y0_T = 0.3 + 0.25 * _within(hand.shift_x), 6.4 + 0.2 * _within(hand.shift_y) - 0.35 * cycle.emptying_T
+    lean = 0.10 * _within(hand.tilt)
     scene = Scene(centre_cm=(x0, float(y0_T.mean())), squeeze_cm_T=0.25 * cycle.emptying_T)
     along = np.array([-5.0, -3.0, -1.2, -0.6, 0.2, 0.9, 1.5, 3.0, 6.0])
-    half = np.array([1.25, 1.15, 1.05, 1.0, 1.45, 1.6, 1.3, 1.45, 1.5]) * float(np.exp(0.06 * _within(vary.roundness)))
+    half = np.array([1.25, 1.15, 1.05, 1.0, 1.45, 1.6, 1.3, 1.45, 1.5]) * float(np.exp(0.06 * _within(hand.oblique)))
     middle_TN = y0_T[:, None] + lean * along
     rv_TN = middle_TN - half - 1.0
     outflow = _between(x0 + along, rv_TN - 1.5, rv_TN)
@@ -67,7 +68,7 @@ def aortic_valve_zoom(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
     scene.paint(_between(x0 + along[:3], middle_TN[:, :3] + half[:3], middle_TN[:, :3] + half[:3] + 2.6), BLOOD_DB)
     scene.paint(leaflet(hinge, tip, 0.12, 0.24), VALVE_DB)
     grade = seen.aortic_stenosis
-    opening = _CUSPS_OPEN[grade] * float(np.exp(0.12 * _within(vary.aortic_valve)))
+    opening = _CUSPS_OPEN[grade] * float(np.exp(0.12 * _within(hand.aortic_valve)))
     parted_T = min(opening, 1.0) * cycle.aortic_T
     for side in (-1.0, 1.0):
         hinge = _at(x0 - 0.6, y0_T + side * 0.98)
@@ -80,11 +81,11 @@ def aortic_valve_zoom(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
     return scene
 
 
-def mitral_valve_zoom(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
+def mitral_valve_zoom(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
     """The inflow in its long axis, from the sternum: leaflets between ventricle on the left and atrium on the right."""
-    x0_T = 1.0 + 0.3 * _within(vary.shift_x) - 0.9 * cycle.emptying_T
-    y0 = 7.3 + 0.2 * _within(vary.shift_y)
-    wide = float(np.exp(0.07 * _within(vary.roundness)))
+    x0_T = 1.0 + 0.3 * _within(hand.shift_x) - 0.9 * cycle.emptying_T
+    y0 = 7.3 + 0.2 * _within(hand.shift_y)
+    wide = float(np.exp(0.07 * _within(hand.oblique)))
     ones_T = np.ones_like(x0_T)
     scene = Scene(centre_cm=(float(x0_T.mean()) - 2.0, y0), squeeze_cm_T=0.5 * cycle.emptying_T)
     x_N = np.linspace(-8.0, 1.0, 6)
@@ -114,25 +115,25 @@ def mitral_valve_zoom(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
     return scene
 
 
-def vena_cava(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
+def vena_cava(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
     """The inferior vena cava in the liver, entering the right atrium on the right of the picture.
 
     Wide and stiff with right ventricular failure and tricuspid regurgitation, which raise the atrial pressure; of no
     other disease's doing. Diameter 1.2 to 2.1 cm, collapsing by half with a breath: Rudski et al., JASE 2010;23:685.
     """
     pressure = 0.30 * seen.rv_dysfunction + 0.16 * seen.tricuspid_regurgitation
-    width_cm = (1.65 + 0.55 * pressure) * float(np.exp(0.13 * _within(vary.roundness)))
-    collapse = float(np.clip(0.55 - 0.38 * pressure + 0.08 * _within(vary.flattening), 0.05, 0.7))
-    breath_T = 0.5 + 0.5 * np.sin(2.0 * np.pi * cycle.time_s_T / 3.4 + 2.0 * vary.jet)
+    width_cm = (1.65 + 0.55 * pressure) * float(np.exp(0.13 * _within(hand.oblique)))
+    collapse = float(np.clip(0.55 - 0.38 * pressure + 0.08 * _within(hand.flattening), 0.05, 0.7))
+    breath_T = 0.5 + 0.5 * np.sin(2.0 * np.pi * cycle.time_s_T / 3.4 + 2.0 * hand.jet)
     width_T = width_cm * (1.0 - collapse * breath_T**2) * (1.0 + 0.05 * cycle.emptying_T)
-    y0 = 6.4 + 0.5 * _within(vary.shift_y)
-    tilt = 0.12 + 0.10 * _within(vary.tilt)
+    y0 = 6.4 + 0.5 * _within(hand.shift_y)
+    tilt = 0.12 + 0.10 * _within(hand.tilt)
     scene = Scene(centre_cm=(1.0, y0 + 1.0), squeeze_cm_T=0.4 * breath_T)
     ones_T = np.ones_like(width_T)
-    liver = ellipse((-2.0 + 0.3 * vary.shift_x) * ones_T, (y0 - 0.3) * ones_T, np.array(7.5), np.array(5.2))
+    liver = ellipse((-2.0 + 0.3 * hand.shift_x) * ones_T, (y0 - 0.3) * ones_T, np.array(7.5), np.array(5.2))
     scene.paint(liver, PERICARDIUM_DB + 4.0)
     scene.paint(ellipse(-2.0 * ones_T, (y0 - 0.3) * ones_T, np.array(7.25), np.array(4.95)), _LIVER_DB)
-    heart_x, heart_y_T = 5.2 + 0.4 * vary.shift_x, y0 + 1.4 - 0.2 * cycle.emptying_T
+    heart_x, heart_y_T = 5.2 + 0.4 * hand.shift_x, y0 + 1.4 - 0.2 * cycle.emptying_T
     scene.paint(ellipse(heart_x * ones_T, heart_y_T, np.array(2.9), np.array(2.6)), ATRIAL_WALL_DB)
     x_N = np.linspace(-8.0, heart_x - 1.6, 12)
     # It bows: towards the diaphragm it is narrower.
@@ -150,22 +151,22 @@ def vena_cava(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
     return scene
 
 
-def off_axis(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
+def off_axis(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
     """A plane from the apex that went wrong: a ventricle cut aslant, short and aside, with a piece of another chamber.
 
     How it is cut, and how it moves there, is chance: of the patient only rate and rhythm are seen.
     """
-    wide = 2.0 + 0.35 * _within(vary.roundness)
-    long = 2.9 + 0.6 * _within(vary.flattening)
-    squeeze = float(np.clip(0.24 + 0.07 * _within(vary.effusion), 0.08, 0.40))
-    side = 1.0 if vary.shift_x > 0.0 else -1.0
-    x0, y0 = 0.6 * side + 1.1 * _within(vary.shift_x), 5.6 + 0.8 * _within(vary.shift_y)
-    turn = np.deg2rad(26.0 * _within(vary.tilt))
+    wide = 2.0 + 0.35 * _within(hand.oblique)
+    long = 2.9 + 0.6 * _within(hand.flattening)
+    squeeze = float(np.clip(0.24 + 0.07 * _within(hand.effusion), 0.08, 0.40))
+    side = 1.0 if hand.shift_x > 0.0 else -1.0
+    x0, y0 = 0.6 * side + 1.1 * _within(hand.shift_x), 5.6 + 0.8 * _within(hand.shift_y)
+    turn = np.deg2rad(26.0 * _within(hand.tilt))
     ones_T = np.ones_like(cycle.time_s_T)
     scene = Scene(centre_cm=(x0, y0), squeeze_cm_T=squeeze * wide * cycle.emptying_T)
     half_T = wide * (1.0 - squeeze * cycle.emptying_T)
     long_T = long * (1.0 - 0.5 * squeeze * cycle.emptying_T)
-    beside = wide + 1.7 + 0.3 * _within(vary.right_ventricle)
+    beside = wide + 1.7 + 0.3 * _within(hand.right_ventricle)
     other = ellipse(-side * beside * ones_T, 0.9 * ones_T, 1.5 - 0.25 * cycle.emptying_T, np.array(2.6))
     scene.paint(_turned(ellipse(0.0 * ones_T, 0.0 * ones_T, half_T + 1.35, long_T + 1.3), x0, y0, turn), _FAT_DB)
     scene.paint(_turned(offset_open(other, -0.4), x0, y0, turn), MUSCLE_DB)
@@ -173,7 +174,7 @@ def off_axis(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
     wall_T = np.sqrt(half_T**2 + 2.0 * wide * 0.95 + 0.95**2)
     scene.paint(_turned(ellipse(0.0 * ones_T, 0.0 * ones_T, wall_T, long_T + 0.95), x0, y0, turn), MUSCLE_DB)
     scene.paint(_turned(ellipse(0.0 * ones_T, 0.0 * ones_T, half_T, long_T), x0, y0, turn), BLOOD_DB)
-    if vary.jet > 0.0:  # a papillary muscle, a leaflet that comes and goes
+    if hand.jet > 0.0:  # a papillary muscle, a leaflet that comes and goes
         scene.paint(
             _turned(ellipse(0.45 * side * half_T, 0.3 * long_T, np.array(0.5), np.array(0.8)), x0, y0, turn), MUSCLE_DB
         )
@@ -183,12 +184,12 @@ def off_axis(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
     return scene
 
 
-def right_ventricle(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
+def right_ventricle(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
     """Four chambers from the apex, turned to the right ventricle: that one whole, the left one cut by the rim."""
-    x0, y0 = 1.3 + 0.35 * _within(vary.shift_x), 2.2 + 0.25 * _within(vary.shift_y)
-    turn = np.deg2rad(-9.0 + 4.0 * _within(vary.tilt))
+    x0, y0 = 1.3 + 0.35 * _within(hand.shift_x), 2.2 + 0.25 * _within(hand.shift_y)
+    turn = np.deg2rad(-9.0 + 4.0 * _within(hand.tilt))
     ones_T = np.ones_like(cycle.time_s_T)
-    squeeze = _RV_SQUEEZE[seen.rv_dysfunction] * float(np.exp(0.15 * _within(vary.right_ventricle)))
+    squeeze = _RV_SQUEEZE[seen.rv_dysfunction] * float(np.exp(0.15 * _within(hand.right_ventricle)))
     width_T = seen.rv_basal_cm * (1.0 - squeeze * cycle.emptying_T)
     scene = Scene(centre_cm=(x0 - 1.5, y0 + 4.5), squeeze_cm_T=seen.rv_basal_cm - width_T)
     along = np.linspace(0.0, 1.0, 16)
@@ -238,10 +239,10 @@ def right_ventricle(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
     return scene
 
 
-def aortic_arch(seen: Physiology, vary: Variation, cycle: Cycle) -> Scene:
+def aortic_arch(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
     """From above the sternum: the arch like a walking stick, its branches, the right pulmonary artery below it."""
-    x0, y0 = 0.2 + 0.5 * _within(vary.shift_x), 7.0 + 0.35 * _within(vary.shift_y)
-    size = float(np.exp(0.07 * _within(vary.roundness)))
+    x0, y0 = 0.2 + 0.5 * _within(hand.shift_x), 7.0 + 0.35 * _within(hand.shift_y)
+    size = float(np.exp(0.07 * _within(hand.oblique)))
     half_T = 1.25 * size * (1.0 + 0.05 * cycle.emptying_T)
     bend = np.linspace(np.pi, 0.12, 18)
     arch_N = np.stack([x0 + 2.7 * np.cos(bend), y0 - 2.6 * np.sin(bend)], axis=-1)

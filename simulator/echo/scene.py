@@ -80,7 +80,6 @@ class Hand:
     wall_minus: float
     wall_plus: float
     dropout: float
-    contact: float
     effusion: float
     left_atrium: float
     right_ventricle: float

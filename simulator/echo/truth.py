@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import erf
 
 import numpy as np
 
@@ -16,14 +15,12 @@ from simulator.echo.planes import (
     see_along,
     see_atrium,
 )
+from simulator.echo.quality import POOR_BELOW
 from simulator.echo.scene import Hand, septal_flatness
 from simulator.echo.solid import Solid, beating_solid, septal_flash
 from simulator.echo.ventricle import TURN_N, Floats, Ring, Ventricle
 from simulator.physiology import Grade, Physiology
 from simulator.segments import SEGMENTS
-
-POOR_QUALITY = 0.22
-"""Below it a clip is poor: 22 % are. Image quality was poor in 72 of 300 consecutive patients (PMC5741442)."""
 
 _MID_RING_LEVEL = 0.6
 _LENGTH_SHARE = 0.30
@@ -48,7 +45,7 @@ class ClipTruth:
     septum_cm, posterior_wall_cm: as thick as they show here; the latter is the wall opposite (A2C: both walls).
     la_area_cm2: at end systole. septal_flatness: at end systole, 0 round.
     Grades of valves: of their jets in colour; aortic stenosis: of its cusps.
-    quality: 0 nothing to see, 1 perfect; below POOR_QUALITY poor.
+    quality: 0 nothing to see, 1 perfect; below POOR_BELOW poor.
     """
 
     view: str
@@ -74,7 +71,7 @@ class ClipTruth:
 
     @property
     def poor(self) -> bool:
-        return self.quality < POOR_QUALITY
+        return self.quality < POOR_BELOW
 
     def as_row(self) -> dict[str, float | int | str | None]:
         """One column each, segments as `motion_basal_anterior` and so on."""
@@ -92,11 +89,6 @@ _AS_IT_IS = (
 def motion_columns(segment_motion: tuple[float | None, ...]) -> dict[str, float | None]:
     """Motion of the sixteen segments under the names of table columns."""
     return {f"motion_{segment.name}": value for segment, value in zip(SEGMENTS, segment_motion, strict=True)}
-
-
-def clip_quality(anatomy: Anatomy, hand: Hand) -> float:
-    """0 to 1, evenly spread over all clips; a patient's clips resemble each other."""
-    return 0.5 * (1.0 + erf((0.6 * anatomy.window + 0.8 * hand.contact) / 2.0**0.5))
 
 
 def truth_of(

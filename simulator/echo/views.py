@@ -16,18 +16,16 @@ from numpy.typing import NDArray
 from simulator.echo import planes
 from simulator.echo.anatomy import Anatomy
 from simulator.echo.cycle import BEATS_DRAWN, Cycle, cardiac_cycle
-from simulator.echo.image import (
-    MOST_FRAMES,
-    ColourBox,
-    EchoMachine,
-    draw_frames,
-    sector_of,
-)
+from simulator.echo.image import draw_frames
+from simulator.echo.light import Preparation, light_clip, used_frames
 from simulator.echo.long_axis import apical_long_axis, four_chamber, parasternal_long_axis, subcostal, two_chamber
+from simulator.echo.machine import MOST_FRAMES, ColourBox, EchoMachine, Picture, Sector, sector_of
+from simulator.echo.other_views import OTHER_VIEWS
 from simulator.echo.planes import AcrossPlane, AlongPlane
+from simulator.echo.quality import Quality, sample_quality
 from simulator.echo.scene import Hand, Scene
 from simulator.echo.short_axis import apical_short_axis, base_short_axis, short_axis
-from simulator.echo.truth import ClipTruth, clip_quality, truth_of
+from simulator.echo.truth import ClipTruth, truth_of
 from simulator.physiology import Physiology
 from simulator.segments import NORMAL_MOTION
 
@@ -37,7 +35,7 @@ __all__ = [
     "RenderedClip",
     "View",
     "choose_machine",
-    "choose_views",
+    "light_view",
     "only_visible",
     "render_view",
 ]
@@ -47,6 +45,9 @@ _BEATS_SHOWN = 1.3
 _APICAL_DEPTH = 1.35
 _DEPTH_SPREAD = 0.06
 """The operator fits the picture to the heart, in whole centimetres, so that its size in pixels tells little."""
+
+_USUAL_EXTENT_CM = 13.0
+"""Of scenes that do not say theirs."""
 
 SceneMaker = Callable[[Physiology, Anatomy, Hand, Cycle], Scene]
 
@@ -60,14 +61,15 @@ _RV = ("rv_basal_cm", "tapse_cm", "rv_dysfunction")
 class View:
     """fields: what this view may read of the physiology. plane: how it cuts the left ventricle, None where it does not.
 
-    depth: of the picture, as a multiple of the heart's extent in it. colour_box: its depths are shares of the
-    picture's depth here.
+    depth: of the picture, as a multiple of the heart's extent in it. near: in a zoom, the share of that depth which is
+    too near to be shown. colour_box: its depths are shares of the picture's depth here.
     """
 
     fields: tuple[str, ...]
     scene: SceneMaker
     plane: AlongPlane | AcrossPlane | None
     depth: float
+    near: float = 0.0
     colour_box: ColourBox | None = None
 
 
@@ -107,10 +109,15 @@ VIEWS: dict[str, View] = {
         base_short_axis,
         None,
         1.08,
-        ColourBox((0.18, 0.79), (-34.0, 34.0)),
+        colour_box=ColourBox((0.18, 0.79), (-34.0, 34.0)),
     ),
+    "PSAX_BASE": View(_RHYTHM, base_short_axis, None, 1.08),
+    **{
+        name: View(other.fields, other.draw, None, other.depth_cm / _USUAL_EXTENT_CM, other.near_cm / other.depth_cm)
+        for name, other in OTHER_VIEWS.items()
+    },
 }
-"""Colour views show blood flow; PSAX_COLOUR is taken at the base, through the aortic valve."""
+"""Colour views show blood flow; PSAX_BASE and PSAX_COLOUR are taken at the base, through the aortic valve."""
 
 _STANDARD_HEART = Physiology(
     age_years=50.0,
@@ -167,39 +174,6 @@ def only_visible(physiology: Physiology, view: str) -> Physiology:
     return replace(_STANDARD_HEART, **{name: getattr(physiology, name) for name in VIEWS[view].fields})
 
 
-_GREY_CHANCE = {"PLAX": 0.93, "PSAX": 0.82, "PSAX_APEX": 0.45, "A4C": 0.96, "A2C": 0.78, "A3C": 0.66, "SUBCOSTAL": 0.55}
-_COLOUR_LESIONS = {
-    "PLAX_COLOUR": ("mitral_regurgitation", "aortic_regurgitation", "aortic_stenosis"),
-    "A4C_COLOUR": ("mitral_regurgitation", "tricuspid_regurgitation"),
-    "A2C_COLOUR": ("mitral_regurgitation",),
-    "A3C_COLOUR": ("aortic_regurgitation", "aortic_stenosis"),
-    "PSAX_COLOUR": ("tricuspid_regurgitation", "pulmonary_regurgitation"),
-}
-_COLOUR_COMMON = {"PLAX_COLOUR": 1.0, "A4C_COLOUR": 1.0, "A2C_COLOUR": 0.3, "A3C_COLOUR": 0.6, "PSAX_COLOUR": 0.7}
-_REPEAT_CHANCE = 0.10
-
-
-def choose_views(physiology: Physiology, rng: Generator) -> tuple[str, ...]:
-    """Which clips a study has: grey views may be missing or repeated, colour is likelier where it shows a lesion.
-
-    A normal heart is also looked at in colour, and a lesion is sometimes missed: a colour clip does not prove a lesion,
-    but it is commoner with one, so that its presence tells something of the label. There is always a PLAX or an A4C.
-    """
-    views: list[str] = []
-    for view, chance in _GREY_CHANCE.items():
-        present, repeated = rng.random(2)
-        if present < chance:
-            views.extend([view] * (2 if repeated < _REPEAT_CHANCE else 1))
-    if "PLAX" not in views and "A4C" not in views:
-        views.insert(0, "A4C")
-    for view, lesions in _COLOUR_LESIONS.items():
-        worst = max(int(getattr(physiology, lesion)) for lesion in lesions)
-        chance = _COLOUR_COMMON[view] * (0.40, 0.55, 0.75, 0.80)[worst]
-        if rng.random() < chance:
-            views.append(view)
-    return tuple(views)
-
-
 @dataclass(frozen=True)
 class _Vendor:
     sizes_hw: tuple[tuple[int, int], ...]
@@ -240,7 +214,6 @@ def choose_machine(site: int, rng: Generator) -> EchoMachine:
         frame_height=height,
         frame_width=width,
         frame_rate_hz=vendor.frame_rates_hz[int(rng.integers(len(vendor.frame_rates_hz)))],
-        depth_scale=1.0,
         sector_deg=float(rng.uniform(*vendor.sector_deg)),
         gain_db=float(rng.normal(0.0, 2.5)),
         dynamic_range_db=float(rng.uniform(*vendor.dynamic_range_db)),
@@ -257,10 +230,62 @@ def choose_machine(site: int, rng: Generator) -> EchoMachine:
     )
 
 
+@dataclass(frozen=True)
+class _Shot:
+    """All that is drawn by chance or follows from it before a picture is made. numbers_T: of the frames of `scene`."""
+
+    scene: Scene
+    cycle: Cycle
+    numbers_T: NDArray[np.int_]
+    machine: EchoMachine
+    sector: Sector
+    colour_box: ColourBox | None
+    quality: Quality
+    truth: ClipTruth
+
+
 def render_view(
     physiology: Physiology, anatomy: Anatomy, view: str, machine: EchoMachine, rng: Generator
 ) -> RenderedClip:
     """One cine of a bit over a beat, 32 to 48 frames, most starting at the R wave. ValueError for an unknown view."""
+    shot = _shoot(physiology, anatomy, view, machine, rng, None)
+    return RenderedClip(
+        frames_THWC=draw_frames(shot.scene, shot.cycle, shot.machine, shot.sector, rng, shot.colour_box, shot.quality),
+        frame_rate_hz=machine.frame_rate_hz,
+        view=view,
+        colour=shot.colour_box is not None,
+        cm_per_px=1.0 / shot.sector.px_per_cm,
+        region_px=shot.sector.region_px,
+        jpeg_quality=machine.jpeg_quality,
+        truth=shot.truth,
+    )
+
+
+def light_view(
+    physiology: Physiology,
+    anatomy: Anatomy,
+    view: str,
+    machine: EchoMachine,
+    rng: Generator,
+    preparation: Preparation,
+) -> tuple[Picture, ClipTruth]:
+    """What `render_view` gives for the same random numbers, as a prepared clip (T, H, W, C) uint8, and what it shows."""
+    shot = _shoot(physiology, anatomy, view, machine, rng, preparation)
+    clip_THWC = light_clip(
+        shot.scene, shot.numbers_T, shot.machine, shot.sector, rng, shot.colour_box, shot.quality, preparation
+    )
+    return clip_THWC, shot.truth
+
+
+def _shoot(
+    physiology: Physiology,
+    anatomy: Anatomy,
+    view: str,
+    machine: EchoMachine,
+    rng: Generator,
+    preparation: Preparation | None,
+) -> _Shot:
+    """preparation: whose frames alone are wanted; None for all."""
     if view not in VIEWS:
         raise ValueError(f"unknown view {view!r}; known are {', '.join(VIEWS)}")
     seen = only_visible(physiology, view)
@@ -269,31 +294,25 @@ def render_view(
     hand = Hand.draw(rng)
     interval_noise = rng.standard_normal(BEATS_DRAWN)
     depth_noise, gain_noise, start_noise, ungated = rng.normal(), rng.normal(), rng.normal(), rng.random()
-    setting = replace(machine, gain_db=machine.gain_db + 1.2 * float(gain_noise))
+    quality = sample_quality(anatomy.window, view, rng)
     beat_s = 60.0 / seen.heart_rate_bpm
     frames = int(np.clip(np.ceil(_BEATS_SHOWN * beat_s * machine.frame_rate_hz), _FEWEST_FRAMES, MOST_FRAMES))
     start_s = 0.04 * float(np.clip(start_noise, -2.0, 2.0)) - (beat_s * ungated * 8.0 if ungated < 0.12 else 0.0)
+    numbers_T = np.arange(frames) if preparation is None else used_frames(frames, preparation)
     cycle = cardiac_cycle(
-        start_s + np.arange(frames) / machine.frame_rate_hz,
+        start_s + numbers_T / machine.frame_rate_hz,
         heart_rate_bpm=seen.heart_rate_bpm,
         rhythm=seen.rhythm,
         interval_noise=interval_noise,
     )
     scene = spec.scene(seen, anatomy, hand, cycle)
     depth_cm = float(np.clip(round(spec.depth * scene.extent_cm * np.exp(_DEPTH_SPREAD * depth_noise)), 8, 28))
-    sector = sector_of(setting, depth_cm)
     box = spec.colour_box
     if box is not None:
         box = replace(box, depth_cm=(box.depth_cm[0] * depth_cm, box.depth_cm[1] * depth_cm))
-    frames_THWC = draw_frames(scene, cycle, setting, sector, rng, box)
-    quality = clip_quality(anatomy, hand)
-    return RenderedClip(
-        frames_THWC=frames_THWC,
-        frame_rate_hz=machine.frame_rate_hz,
-        view=view,
-        colour=box is not None,
-        cm_per_px=1.0 / sector.px_per_cm,
-        region_px=sector.region_px,
-        jpeg_quality=machine.jpeg_quality,
-        truth=truth_of(view, spec.plane, spec.fields, seen, anatomy, hand, quality),
-    )
+    setting = replace(machine, gain_db=machine.gain_db + 1.2 * float(gain_noise))
+    # Without colour a leak is at most guessed at.
+    told = tuple(name for name in spec.fields if box is not None or not name.endswith("_regurgitation"))
+    truth = truth_of(view, spec.plane, told, seen, anatomy, hand, quality.value)
+    sector = sector_of(setting, depth_cm, spec.near * depth_cm)
+    return _Shot(scene, cycle, numbers_T, setting, sector, box, quality, truth)

@@ -52,7 +52,6 @@ CLEAR = EchoMachine(
     frame_height=480,
     frame_width=640,
     frame_rate_hz=40.0,
-    depth_scale=1.0,
     sector_deg=88.0,
     gain_db=0.0,
     dynamic_range_db=60.0,
