@@ -68,7 +68,7 @@ def sample_quality(window: float, view: str, rng: Generator) -> Quality:
         clutter_db=12.0 * severity,
         blur=1.0 + 1.2 * severity,
         shadows=(rib_shadow, lung_shadow),
-        colour_noise=min(1.0, 0.15 + 0.5 * severity),
+        colour_noise=float(np.clip(0.25 + 0.35 * badness, 0.0, 1.0)),
     )
 
 
