@@ -223,7 +223,7 @@ def choose_machine(site: int, rng: Generator) -> EchoMachine:
         blur_depths=float(rng.uniform(0.7, 1.1)),
         shadow_db=float(rng.uniform(6.0, 22.0)),
         rim_loss_db=float(rng.uniform(2.0, 14.0)),
-        haze_db=float(rng.uniform(-64.0, -52.0)),
+        haze_db=float(rng.uniform(-60.0, -50.0)),
         tint=vendor.tint,
         ecg_trace=bool(rng.random() < vendor.ecg_trace_chance),
         jpeg_quality=int(vendor.jpeg_quality[int(rng.integers(len(vendor.jpeg_quality)))]),
@@ -269,7 +269,7 @@ def light_view(
     rng: Generator,
     preparation: Preparation,
 ) -> tuple[Picture, ClipTruth]:
-    """What `render_view` gives for the same random numbers, as a prepared clip (T, H, W, C) uint8, and what it shows."""
+    """What `render_view` gives for the same random numbers, as a prepared clip (T, H, W, C) uint8, and its truth."""
     shot = _shoot(physiology, anatomy, view, machine, rng, preparation)
     clip_THWC = light_clip(
         shot.scene, shot.numbers_T, shot.machine, shot.sector, rng, shot.colour_box, shot.quality, preparation

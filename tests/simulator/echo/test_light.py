@@ -16,11 +16,12 @@ from simulator.echo.light import light_clip, used_frames
 from simulator.echo.machine import ColourBox, EchoMachine
 from simulator.echo.other_views import OTHER_VIEWS
 from simulator.echo.quality import FLAWLESS, sample_quality
-from simulator.echo.scene import Flow, Variation
+from simulator.echo.scene import Flow, Hand
+from simulator.echo.truth import ClipTruth
 from simulator.echo.ventricle import ellipse
 from simulator.echo.views import RenderedClip
 
-from .test_other_views import HEALTHY
+from .test_other_views import ANATOMY, HEALTHY
 
 MACHINE = EchoMachine(
     frame_height=300,
@@ -57,13 +58,13 @@ class Clip:
 
     def drawn(self, numbers_T):
         rng = np.random.default_rng(self.seed)
-        vary, noise = Variation.draw(rng), rng.standard_normal(BEATS_DRAWN)
+        hand, noise = Hand.draw(rng), rng.standard_normal(BEATS_DRAWN)
         quality = FLAWLESS if self.window is None else sample_quality(self.window, self.view, rng)
         cycle = cardiac_cycle(
             numbers_T / self.machine.frame_rate_hz, heart_rate_bpm=66.0, rhythm="sinus", interval_noise=noise
         )
         spec = OTHER_VIEWS[self.view]
-        scene = spec.draw(HEALTHY, vary, cycle)
+        scene = spec.draw(HEALTHY, ANATOMY, hand, cycle)
         ones_T = np.ones(len(numbers_T))
         blood = ellipse(0.3 * ones_T, 6.3 * ones_T, 1.2 * ones_T, 0.9 * ones_T)
         scene.flows.append(Flow(blood, cycle.aortic_T, -0.6, 0.0))
@@ -86,6 +87,7 @@ class Clip:
             cm_per_px=1.0 / sector.px_per_cm,
             region_px=sector.region_px,
             jpeg_quality=self.machine.jpeg_quality,
+            truth=ClipTruth(self.view),
         )
         path = write_clip(
             clip,

@@ -5,10 +5,11 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from simulator.echo.anatomy import Anatomy
 from simulator.echo.composition import HABITS
 from simulator.echo.cycle import BEATS_DRAWN, cardiac_cycle
 from simulator.echo.other_views import OTHER_VIEWS
-from simulator.echo.scene import BLOOD_DB, Variation
+from simulator.echo.scene import BLOOD_DB, Hand
 from simulator.physiology import Physiology
 from simulator.segments import NORMAL_MOTION
 
@@ -43,6 +44,7 @@ HEALTHY = Physiology(
     infarct="none",
     site=1,
 )
+ANATOMY = Anatomy(oval=0.05, oval_deg=40.0, roundness=0.3, window=0.0)
 SICK = {
     "aortic_stenosis": 3,
     "rv_basal_cm": 5.2,
@@ -63,11 +65,11 @@ SHOWS = {
 
 def scene_of(view, patient=HEALTHY, *, seed=3, seconds=1.0):
     rng = np.random.default_rng(seed)
-    vary, noise = Variation.draw(rng), rng.standard_normal(BEATS_DRAWN)
+    hand, noise = Hand.draw(rng), rng.standard_normal(BEATS_DRAWN)
     cycle = cardiac_cycle(
         np.arange(0.0, seconds, 0.02), heart_rate_bpm=HEALTHY.heart_rate_bpm, rhythm="sinus", interval_noise=noise
     )
-    return OTHER_VIEWS[view].draw(patient, vary, cycle)
+    return OTHER_VIEWS[view].draw(patient, ANATOMY, hand, cycle)
 
 
 def outlines(scene):

@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from inputs.echo.prepare import prepare_clip
+from inputs.records import EchoClip
+from inputs.specs import EchoSpec
 from simulator.echo.anatomy import Anatomy
+from simulator.echo.composition import HABITS
+from simulator.echo.spectral import STILLS
 from simulator.echo.views import (
     VIEWS,
     EchoMachine,
     choose_machine,
-    choose_views,
+    light_view,
     render_view,
 )
 from simulator.physiology import Physiology
@@ -84,6 +89,15 @@ MAY_SHOW = {
     "A3C": LEFT_VENTRICLE | LEFT_ATRIUM | {"aortic_stenosis"},
     "SUBCOSTAL": LEFT_VENTRICLE | RIGHT_VENTRICLE | {"effusion"},
     "PSAX_COLOUR": {"tricuspid_regurgitation", "tr_velocity_m_s", "pulmonary_regurgitation"},
+}
+MAY_SHOW |= {
+    "PSAX_BASE": set(),
+    "AV_ZOOM": {"aortic_stenosis"},
+    "MV_ZOOM": set(),
+    "OFF_AXIS": set(),
+    "A4C_RV": RIGHT_VENTRICLE,
+    "IVC": {"rv_dysfunction", "tricuspid_regurgitation"},
+    "SUPRASTERNAL": set(),
 }
 MAY_SHOW["PLAX_COLOUR"] = MAY_SHOW["PLAX"] | {"aortic_regurgitation", "mitral_regurgitation"}
 MAY_SHOW["A4C_COLOUR"] = MAY_SHOW["A4C"] | {"mitral_regurgitation", "tricuspid_regurgitation", "tr_velocity_m_s"}
@@ -194,7 +208,7 @@ INFERIOR_SCAR = tuple(0.1 if "inferior" in segment.name else 1.0 for segment in 
 @pytest.mark.parametrize(("edv_ml", "esv_ml"), [(85.0, 34.0), (120.0, 60.0), (190.0, 140.0)])
 def test_discs_measured_on_the_picture_give_what_the_clip_s_truth_says(edv_ml, esv_ml, motion):
     patient = ill(lvedv_ml=edv_ml, lvesv_ml=esv_ml, segment_motion=motion)
-    clip = render_view(patient, ROUND, "A2C", CLEAR, np.random.default_rng(5))
+    clip = render_view(patient, ROUND, "A2C", CLEAR, np.random.default_rng(10))
     # Both valves are shut at the R wave and again when ejection ends.
     end_systole = round(0.36 * np.sqrt(60.0 / patient.heart_rate_bpm) * clip.frame_rate_hz)
     edv, esv = two_chamber_volume_ml(clip, 1), two_chamber_volume_ml(clip, end_systole)
@@ -311,17 +325,21 @@ def test_machines_differ_between_sites_and_clips_have_the_machines_size_and_rate
     assert max(tints) - min(tints) > 0.03
 
 
-def test_every_view_is_sometimes_missing_and_colour_is_commoner_with_a_lesion_but_no_proof_of_it():
-    def share(patient, view):
-        rng = np.random.default_rng(0)
-        return np.mean([view in choose_views(patient, rng) for _ in range(600)])
+def test_every_view_of_a_study_can_be_drawn_or_is_a_still():
+    assert set(HABITS) == set(VIEWS) | set(STILLS)
 
-    leaking = ill(mitral_regurgitation=3, tricuspid_regurgitation=3)
-    for view in VIEWS:
-        assert 0.05 < share(HEALTHY, view) < 0.99
-    assert 0.3 < share(HEALTHY, "A4C_COLOUR") < share(leaking, "A4C_COLOUR") < 0.9
-    rng = np.random.default_rng(1)
-    for _ in range(300):
-        views = choose_views(HEALTHY, rng)
-        assert set(views) <= set(VIEWS)
-        assert {"PLAX", "A4C"} & set(views)
+
+SPEC = EchoSpec(size=96, mask_outside_sector=True)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_light_path_gives_the_clip_and_the_truth_of_the_long_one(view):
+    machine = replace(SMALL, frame_height=300, frame_width=400)
+    clip = render_view(ill(mitral_regurgitation=2), ROUND, view, machine, np.random.default_rng(8))
+    light_THWC, truth = light_view(ill(mitral_regurgitation=2), ROUND, view, machine, np.random.default_rng(8), SPEC)
+    assert truth == clip.truth
+    y0, x0, y1, x1 = (clip.region_px[k] for k in (1, 0, 3, 2))
+    read = EchoClip(clip.frames_THWC, clip.frame_rate_hz, "dicom", regions=((y0, x0, y1 + 1, x1 + 1),))
+    long_THWC = prepare_clip(read, SPEC).transpose(1, 2, 3, 0) * np.array(SPEC.std) + np.array(SPEC.mean)
+    for light_HWC, long_HWC in zip(light_THWC, long_THWC, strict=True):
+        assert np.corrcoef(light_HWC.ravel().astype(float), long_HWC.ravel())[0, 1] > 0.9
