@@ -122,9 +122,12 @@ def correlations(one_TSSC, other_TSSC):
 def test_a_light_clip_is_the_prepared_file_of_the_same_clip(clip, tmp_path):
     light, long = clip.light(), clip.long(tmp_path)
     assert light.shape == long.shape == (16, 112, 112, 3)
+    kept = long.any(axis=(0, 3))  # of the sector by the preparation's own search for it, which may cut off a rim
+    assert kept.sum() > 0.75 * light.any(axis=(0, 3)).sum()
+    light, long = light[:, kept], long[:, kept]
     assert correlations(light, long).min() >= 0.98
-    assert light.mean() == pytest.approx(long.mean(), abs=1.5)
-    assert light.std() == pytest.approx(long.std(), rel=0.04)
+    assert light.mean() == pytest.approx(long.mean(), abs=1.0)
+    assert light.std() == pytest.approx(long.std(), rel=0.03)
 
 
 def test_colour_comes_through_the_light_path_too(tmp_path):
