@@ -94,7 +94,7 @@ def simulate_cohort(
 ) -> SimulationReport:
     """Write a cohort folder (see `cohorts.folder`) with truth and `cohort.json` beside its tables.
 
-    `truth.csv` has a row per ECG and study, `truth_views.csv` one per clip, but for stills: what that clip really shows.
+    `truth.csv` has a row per ECG and study, `truth_views.csv` one per clip, not still: what that clip really shows.
 
     The same simulation, finished, is found again and left as it is; one that a run left unfinished is begun anew.
     Another one is replaced if `replace` says so; any other folder must be empty (CohortError).
