@@ -7,7 +7,7 @@ G points of the quadrature, K the sixteen segments; P any shape.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,16 @@ class Solid:
         resting = self.resting_radius(along_TN, cos_TN, sin_TN)
         muscle_TN = (2.0 * resting * thick + thick**2) * (self.length_cm / self.length_T)[:, None]
         return np.asarray(np.sqrt(radius_TN**2 + muscle_TN) - radius_TN)
+
+    @property
+    def from_rest(self) -> Solid:
+        """The same with one frame more at the beginning: at rest, which is end diastole."""
+        return replace(
+            self,
+            length_T=np.concatenate([[self.length_cm], self.length_T]),
+            squeeze_T=np.concatenate([[0.0], self.squeeze_T]),
+            flash_T=np.concatenate([[0.0], self.flash_T]),
+        )
 
     @property
     def volume_ml_T(self) -> Floats:

@@ -1,4 +1,4 @@
-"""Echo clips of invented patients: a beating geometric heart seen from standard views.
+"""Echo clips of invented patients: a beating heart cut by the planes of an examination.
 
 A finding shows only where a sonographer would see it. Each view lists the fields of `Physiology` it may read; before a
 scene is built every other field is replaced by a standard heart's, so a hidden finding cannot leave a trace.
@@ -20,6 +20,7 @@ from simulator.echo.image import (
     MOST_FRAMES,
     ColourBox,
     EchoMachine,
+    Sector,
     draw_frames,
     sector_of,
 )
@@ -35,11 +36,13 @@ __all__ = [
     "VIEWS",
     "EchoMachine",
     "RenderedClip",
+    "Setup",
     "View",
     "choose_machine",
     "choose_views",
     "only_visible",
     "render_view",
+    "set_up_view",
 ]
 
 _FEWEST_FRAMES = 32
@@ -257,10 +260,30 @@ def choose_machine(site: int, rng: Generator) -> EchoMachine:
     )
 
 
-def render_view(
-    physiology: Physiology, anatomy: Anatomy, view: str, machine: EchoMachine, rng: Generator
-) -> RenderedClip:
-    """One cine of a bit over a beat, 32 to 48 frames, most starting at the R wave. ValueError for an unknown view."""
+@dataclass(frozen=True)
+class Setup:
+    """A clip before any pixel of it: what is seen, when, with which machine, and what it really shows."""
+
+    scene: Scene
+    cycle: Cycle
+    machine: EchoMachine
+    sector: Sector
+    colour_box: ColourBox | None
+    truth: ClipTruth
+
+
+def set_up_view(
+    physiology: Physiology,
+    anatomy: Anatomy,
+    view: str,
+    machine: EchoMachine,
+    rng: Generator,
+    used_frames: Callable[[int], NDArray[np.int_]] = np.arange,
+) -> Setup:
+    """A bit over a beat, 32 to 48 frames, most starting at the R wave. ValueError for an unknown view.
+
+    used_frames: from the number of frames to those that are wanted; the same clip, whichever are.
+    """
     if view not in VIEWS:
         raise ValueError(f"unknown view {view!r}; known are {', '.join(VIEWS)}")
     seen = only_visible(physiology, view)
@@ -274,26 +297,32 @@ def render_view(
     frames = int(np.clip(np.ceil(_BEATS_SHOWN * beat_s * machine.frame_rate_hz), _FEWEST_FRAMES, MOST_FRAMES))
     start_s = 0.04 * float(np.clip(start_noise, -2.0, 2.0)) - (beat_s * ungated * 8.0 if ungated < 0.12 else 0.0)
     cycle = cardiac_cycle(
-        start_s + np.arange(frames) / machine.frame_rate_hz,
+        start_s + used_frames(frames) / machine.frame_rate_hz,
         heart_rate_bpm=seen.heart_rate_bpm,
         rhythm=seen.rhythm,
         interval_noise=interval_noise,
     )
     scene = spec.scene(seen, anatomy, hand, cycle)
     depth_cm = float(np.clip(round(spec.depth * scene.extent_cm * np.exp(_DEPTH_SPREAD * depth_noise)), 8, 28))
-    sector = sector_of(setting, depth_cm)
     box = spec.colour_box
     if box is not None:
         box = replace(box, depth_cm=(box.depth_cm[0] * depth_cm, box.depth_cm[1] * depth_cm))
-    frames_THWC = draw_frames(scene, cycle, setting, sector, rng, box)
-    quality = clip_quality(anatomy, hand)
+    truth = truth_of(view, spec.plane, spec.fields, seen, anatomy, hand, clip_quality(anatomy, hand))
+    return Setup(scene, cycle, setting, sector_of(setting, depth_cm), box, truth)
+
+
+def render_view(
+    physiology: Physiology, anatomy: Anatomy, view: str, machine: EchoMachine, rng: Generator
+) -> RenderedClip:
+    """One cine as the machine shows it. ValueError for an unknown view."""
+    clip = set_up_view(physiology, anatomy, view, machine, rng)
     return RenderedClip(
-        frames_THWC=frames_THWC,
+        frames_THWC=draw_frames(clip.scene, clip.cycle, clip.machine, clip.sector, rng, clip.colour_box),
         frame_rate_hz=machine.frame_rate_hz,
         view=view,
-        colour=box is not None,
-        cm_per_px=1.0 / sector.px_per_cm,
-        region_px=sector.region_px,
+        colour=clip.colour_box is not None,
+        cm_per_px=1.0 / clip.sector.px_per_cm,
+        region_px=clip.sector.region_px,
         jpeg_quality=machine.jpeg_quality,
-        truth=truth_of(view, spec.plane, spec.fields, seen, anatomy, hand, quality),
+        truth=clip.truth,
     )
