@@ -264,7 +264,7 @@ def _pericardium(scene: Scene, plane: _Plane, lv: Ventricle, rim_cm: float, *, p
     epicardium = lv.epicardium_TNX
     closing_N = _taper(epicardium.shape[1], start=True, end=True)
     if plus_side_only:
-        closing_N = closing_N / (1.0 + np.exp(-14.0 * np.linspace(-1.0, 1.0, len(closing_N)) - 4.0))
+        closing_N = closing_N / (1.0 + np.exp(-14.0 * np.linspace(-1.0, 1.0, len(closing_N)) - 7.5))
     for distance, level_db in _sac(rim_cm):
         scene.paint(plane.place(offset_open(epicardium, distance * closing_N)), level_db)
 

@@ -122,8 +122,8 @@ def septal_flash(systole_T: Floats) -> Floats:
     """Share of the radius by which the septum lies further in than the rest, and the side wall further out.
 
     systole_T: time since the R wave over the duration of systole. In left bundle block the septum contracts before
-    ejection and stretches the side wall, then is pushed back while that contracts late, past the closure of the aortic
-    valve: Risum et al., J Am Coll Cardiol 2012;60:1439. Pacing from the right ventricle does the same.
+    ejection and stretches the side wall, then is pushed back while that contracts late: Breithardt et al., J Am Coll
+    Cardiol 2003;42:486; Risum et al., Am Heart J 2012;163:697. Pacing from the right ventricle does the same.
     """
     early_T = 0.10 * np.exp(-0.5 * ((systole_T - 0.17) / 0.07) ** 2)
     late_T = 0.06 * np.exp(-0.5 * ((systole_T - 0.80) / 0.25) ** 2)
