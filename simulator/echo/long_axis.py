@@ -71,13 +71,13 @@ def four_chamber(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -
 def subcostal(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
     """The four chambers from below the ribs, the right ones on top."""
     lv = planes.see_along(planes.SUBCOSTAL, hand, anatomy, ventricle_in(seen, anatomy, cycle))
-    plane = _plane((1.6, 10.2), -74.0, hand, along_cm=0.55 * float(lv.length_T.max()))
+    plane = _plane((1.6, 10.2), -74.0, hand, along_cm=0.55 * lv.length_cm)
     return _four_chambers(seen, hand, cycle, lv, plane, 0.0)
 
 
 def _four_chambers(seen: Physiology, hand: Hand, cycle: Cycle, lv: Ventricle, plane: _Plane, dropout: float) -> Scene:
     la_half_T, la_long_T = planes.see_atrium(planes.A4C, seen, hand, cycle.emptying_T)
-    scene = _scene(plane, lv, la_long_T)
+    scene = _scene(plane, lv, planes.atrium_length_cm(seen, hand))
     septal, free = _right_ventricle(seen, cycle, hand, lv)
     rv_wall = offset_open(free, _RV_WALL_CM)
     rim = effusion_cm(seen, hand)
@@ -127,7 +127,7 @@ def two_chamber(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) ->
     lv = planes.see_along(planes.A2C, hand, anatomy, ventricle_in(seen, anatomy, cycle))
     plane, dropout = _plane((-0.2, 1.9), 2.0, hand), dropout_share(hand, anatomy)
     la_half_T, la_long_T = planes.see_atrium(planes.A2C, seen, hand, cycle.emptying_T)
-    scene = _scene(plane, lv, la_long_T)
+    scene = _scene(plane, lv, planes.atrium_length_cm(seen, hand))
     _pericardium(scene, plane, lv, rim_cm=0.0, plus_side_only=False)
     base_T, mitral_w_T = lv.length_T, 0.5 * (lv.base_minus_T + lv.base_plus_T)
     la_z_T = base_T + 0.92 * la_long_T
@@ -150,11 +150,10 @@ def two_chamber(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) ->
 def parasternal_long_axis(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
     """LV, aorta and LA in their common plane, from the sternum: the apex lies outside the picture."""
     lv = planes.see_along(planes.PLAX, hand, anatomy, ventricle_in(seen, anatomy, cycle))
-    above_cm = lv.widest_minus_cm + lv.minus_wall_cm
-    length_cm = float(lv.length_T.max())
-    plane = _plane((1.6, 3.9 + above_cm), 93.0, hand, mirrored=True, along_cm=length_cm)
-    below_cm = 2.0 * float(lv.radius_T.max()) + lv.plus_wall_cm
-    return _aortic_plane(seen, hand, cycle, lv, plane, extent_cm=4.3 + above_cm - lv.widest_minus_cm + below_cm)
+    above_cm = lv.minus_cm + lv.minus_wall_cm
+    plane = _plane((1.6, 3.9 + above_cm), 93.0, hand, mirrored=True, along_cm=lv.length_cm)
+    below_cm = 2.0 * lv.radius_cm + lv.plus_wall_cm
+    return _aortic_plane(seen, hand, cycle, lv, plane, extent_cm=4.3 + lv.minus_wall_cm + below_cm)
 
 
 def apical_long_axis(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
@@ -168,7 +167,7 @@ def _aortic_plane(
     seen: Physiology, hand: Hand, cycle: Cycle, lv: Ventricle, plane: _Plane, extent_cm: float | None = None
 ) -> Scene:
     la_half_T, la_long_T = planes.see_atrium(planes.PLAX, seen, hand, cycle.emptying_T)
-    scene = _scene(plane, lv, la_long_T, extent_cm)
+    scene = _scene(plane, lv, planes.atrium_length_cm(seen, hand), extent_cm)
     base_T = lv.length_T
     one_T = np.ones_like(base_T)
     aorta_w_T = 0.55 * lv.base_minus_T
@@ -225,13 +224,13 @@ def _plane(
     return _Plane(apex, (right, down), (side * down, -side * right))
 
 
-def _scene(plane: _Plane, lv: Ventricle, la_long_T: Floats, extent_cm: float | None = None) -> Scene:
-    """extent_cm: from the apex to the back of the left atrium, if nothing else is said."""
-    middle = plane.place(np.array([0.5 * float(lv.length_T.max()), 0.0]))
+def _scene(plane: _Plane, lv: Ventricle, atrium_cm: float, extent_cm: float | None = None) -> Scene:
+    """extent_cm: from the apex to the back of the left atrium, which is so long, if nothing else is said."""
+    middle = plane.place(np.array([0.5 * lv.length_cm, 0.0]))
     return Scene(
         centre_cm=(float(middle[0]), float(middle[1])),
-        squeeze_cm_T=lv.radius_T.max() - lv.radius_T,
-        extent_cm=extent_cm or float(lv.length_T.max()) + 1.92 * float(la_long_T.max()),
+        squeeze_cm_T=lv.radius_cm - lv.radius_T,
+        extent_cm=extent_cm or lv.length_cm + atrium_cm,
     )
 
 
@@ -265,7 +264,7 @@ def _pericardium(scene: Scene, plane: _Plane, lv: Ventricle, rim_cm: float, *, p
     epicardium = lv.epicardium_TNX
     closing_N = _taper(epicardium.shape[1], start=True, end=True)
     if plus_side_only:
-        closing_N = closing_N / (1.0 + np.exp(-14.0 * np.linspace(-1.0, 1.0, len(closing_N)) - 4.0))
+        closing_N = closing_N / (1.0 + np.exp(-14.0 * np.linspace(-1.0, 1.0, len(closing_N)) - 7.5))
     for distance, level_db in _sac(rim_cm):
         scene.paint(plane.place(offset_open(epicardium, distance * closing_N)), level_db)
 
@@ -279,7 +278,7 @@ def _taper(points: int, *, start: bool, end: bool) -> Floats:
 
 def _right_ventricle(seen: Physiology, cycle: Cycle, hand: Hand, lv: Ventricle) -> tuple[Floats, Floats]:
     """Septal border and free wall of the RV cavity, annulus first, in (z, w). The lateral annulus travels the TAPSE."""
-    length_ed = float(lv.length_T.max())
+    length_ed = lv.length_cm
     squeeze = _RV_SQUEEZE[seen.rv_dysfunction] * float(np.exp(0.15 * np.clip(hand.right_ventricle, -2.0, 2.0)))
     width_T = seen.rv_basal_cm * (1.0 - squeeze * cycle.emptying_T)
     septal_z_T = 0.97 * lv.length_T
@@ -300,7 +299,7 @@ def _right_ventricle(seen: Physiology, cycle: Cycle, hand: Hand, lv: Ventricle) 
 
 def _outflow_tract(lv: Ventricle, cycle: Cycle, aorta_w_T: Floats) -> tuple[Floats, Floats]:
     """The right ventricle in front of septum and aorta: its border on them, in (z, w), and its thickness there."""
-    base_T, length_ed = lv.length_T, float(lv.length_T.max())
+    base_T, length_ed = lv.length_T, lv.length_cm
     on_aorta = np.stack(
         [
             np.stack([base_T + 0.5, aorta_w_T - 1.35], axis=-1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -57,24 +57,20 @@ PSAX = AcrossPlane(0.46, 0.07, 8.0, 0.06)
 PSAX_APEX = AcrossPlane(0.76, 0.05, 8.0, 0.10)
 
 
-def cut_of(plane: AlongPlane, hand: Hand, anatomy: Anatomy, solid: Solid) -> LongCut:
-    """Where this hand holds the plane. ValueError for no plane; angles in degrees, lengths in cm."""
+def see_along(plane: AlongPlane, hand: Hand, anatomy: Anatomy, solid: Solid) -> Ventricle:
+    """The ventricle as this hand's plane along the axis shows it."""
     mean, spread = plane.missed
     missed = abs(mean + spread * hand.missed - _WINDOW_MISS * anatomy.window) if mean else 0.0
-    return LongCut(
+    minus_wall, plus_wall = (_shown(plane.wall_error, number) for number in (hand.wall_minus, hand.wall_plus))
+    cut = LongCut(
         minus_deg=plane.minus_deg + plane.turn_deg * hand.turn,
         missed_length=min(missed, 0.25),
         beside_cm=min(abs(plane.beside * hand.beside), 0.45) * solid.radius_cm,
         side=1.0 if hand.beside > 0.0 else -1.0,
+        minus_wall=minus_wall,
+        plus_wall=plus_wall,
     )
-
-
-def see_along(plane: AlongPlane, hand: Hand, anatomy: Anatomy, solid: Solid) -> Ventricle:
-    """The ventricle as this hand's plane along the axis shows it."""
-    lv = cut_along(solid, cut_of(plane, hand, anatomy, solid))
-    minus, plus = (float(np.exp(plane.wall_error * np.clip(v, -2.5, 2.5))) for v in (hand.wall_minus, hand.wall_plus))
-    across_N = 1.0 / (1.0 + np.exp(8.0 * np.linspace(-1.0, 1.0, lv.wall_cm_TN.shape[1])))
-    return replace(lv, wall_cm_TN=lv.wall_cm_TN * (plus + (minus - plus) * across_N))
+    return cut_along(solid, cut)
 
 
 def see_across(plane: AcrossPlane, hand: Hand, solid: Solid) -> Ring:
@@ -83,9 +79,13 @@ def see_across(plane: AcrossPlane, hand: Hand, solid: Solid) -> Ring:
         level=float(np.clip(plane.level + plane.level_spread * hand.level, 0.25, 0.88)),
         oblique_deg=min(abs(plane.oblique_deg * hand.oblique), 20.0),
         towards_deg=180.0 * hand.oblique_towards,
+        wall=_shown(plane.wall_error, hand.wall_minus),
     )
-    ring = cut_across(solid, cut)
-    return replace(ring, wall_cm_TN=ring.wall_cm_TN * float(np.exp(plane.wall_error * hand.wall_minus)))
+    return cut_across(solid, cut)
+
+
+def _shown(wall_error: float, number: float) -> float:
+    return float(np.exp(wall_error * np.clip(number, -2.5, 2.5)))
 
 
 def see_atrium(plane: AlongPlane, seen: Physiology, hand: Hand, emptying_T: Floats) -> tuple[Floats, Floats]:
@@ -93,6 +93,11 @@ def see_atrium(plane: AlongPlane, seen: Physiology, hand: Hand, emptying_T: Floa
     volume_T = seen.la_volume_index * seen.body_surface_m2 * (0.5 + 0.5 * emptying_T)
     half_T = (3.0 * volume_T / (4.0 * np.pi * 1.2)) ** (1.0 / 3.0) * np.exp(plane.atrium_error * hand.left_atrium)
     return plane.atrium_width * half_T, 1.2 * half_T
+
+
+def atrium_length_cm(seen: Physiology, hand: Hand) -> float:
+    """Of the left atrium at its largest, as an apical plane shows it."""
+    return 2.0 * float(see_atrium(A4C, seen, hand, np.array(1.0))[1])
 
 
 def disc_volume_ml_T(lv: Ventricle, other: Ventricle | None = None) -> Floats:

@@ -57,15 +57,13 @@ def _ring_scene(
     seen: Physiology, hand: Hand, cycle: Cycle, ring: Ring, *, crescent_cm: float, papillary_muscles: bool
 ) -> Scene:
     radius_T = np.sqrt(ring.area_cm2_T / np.pi)
-    radius_ed = float(radius_T.max())
+    radius_ed = ring.radius_cm
     ring_TN = _flatten_septum(ring.radius_TN, septal_flatness(seen, hand, cycle.emptying_T))
     ring_TN *= radius_T[:, None] / np.sqrt(np.mean(ring_TN**2, axis=1, keepdims=True))
     outer_TN = ring_TN + ring.wall_cm_TN
-    above_cm = float(outer_TN.max(axis=1)[0])
-
-    centre = (0.4 + 0.4 * hand.shift_x, 4.4 + above_cm + 0.25 * hand.shift_y)
+    centre = (0.4 + 0.4 * hand.shift_x, 4.4 + ring.outer_cm + 0.25 * hand.shift_y)
     roll = 0.12 * hand.tilt
-    scene = Scene(centre_cm=centre, squeeze_cm_T=radius_ed - radius_T, extent_cm=4.4 + 2.0 * above_cm)
+    scene = Scene(centre_cm=centre, squeeze_cm_T=radius_ed - radius_T, extent_cm=4.4 + 2.0 * ring.outer_cm)
     crescent_N = _window(165.0 + 15.0 * np.clip(hand.right_ventricle, -1.0, 1.0), 62.0)
     rv_TN = outer_TN + (crescent_cm * (1.0 - 0.22 * cycle.emptying_T))[:, None] * crescent_N
     rv_wall_TN = np.where(crescent_N > 0.02, rv_TN + 0.4, outer_TN)

@@ -7,7 +7,7 @@ G points of the quadrature, K the sixteen segments; P any shape.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,16 @@ class Solid:
         return np.asarray(np.sqrt(radius_TN**2 + muscle_TN) - radius_TN)
 
     @property
+    def from_rest(self) -> Solid:
+        """The same with one frame more at the beginning: at rest, which is end diastole."""
+        return replace(
+            self,
+            length_T=np.concatenate([[self.length_cm], self.length_T]),
+            squeeze_T=np.concatenate([[0.0], self.squeeze_T]),
+            flash_T=np.concatenate([[0.0], self.flash_T]),
+        )
+
+    @property
     def volume_ml_T(self) -> Floats:
         """By quadrature over the whole body."""
         radius_TG = self.radius(_ALONG_G[None], _COS_G[None], _SIN_G[None])
@@ -112,8 +122,8 @@ def septal_flash(systole_T: Floats) -> Floats:
     """Share of the radius by which the septum lies further in than the rest, and the side wall further out.
 
     systole_T: time since the R wave over the duration of systole. In left bundle block the septum contracts before
-    ejection and stretches the side wall, then is pushed back while that contracts late, past the closure of the aortic
-    valve: Risum et al., J Am Coll Cardiol 2012;60:1439. Pacing from the right ventricle does the same.
+    ejection and stretches the side wall, then is pushed back while that contracts late: Breithardt et al., J Am Coll
+    Cardiol 2003;42:486; Risum et al., Am Heart J 2012;163:697. Pacing from the right ventricle does the same.
     """
     early_T = 0.10 * np.exp(-0.5 * ((systole_T - 0.17) / 0.07) ** 2)
     late_T = 0.06 * np.exp(-0.5 * ((systole_T - 0.80) / 0.25) ** 2)

@@ -41,21 +41,25 @@ class LongCut:
     missed_length: share of the true length that is lost because the plane passes beside the apex. A round heart
     cannot lose more than a fifth: a steeper plane would cut it longer again.
     beside_cm: how far from the axis, and parallel to it, the plane lies. side: 1 or -1, to which side it errs.
+    minus_wall, plus_wall: how thick the walls show, as a share of what they are.
     """
 
     minus_deg: float
     missed_length: float = 0.0
     beside_cm: float = 0.0
     side: float = 1.0
+    minus_wall: float = 1.0
+    plus_wall: float = 1.0
 
 
 @dataclass(frozen=True)
 class ShortCut:
-    """How a hand held a plane across the axis: the level it cuts at end diastole, and how obliquely."""
+    """How a hand held a plane across the axis: the level it cuts at end diastole, and how obliquely. wall: as above."""
 
     level: float
     oblique_deg: float = 0.0
     towards_deg: float = 0.0
+    wall: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class Ventricle:
     """cavity_TNX: outline in (z, w), base minus side first, tip in the middle. wall_cm_TN: thickness at each point.
 
     radius_T: half the largest width. length_T: z of the base. segments: numbers of those that the plane cuts.
+    At end diastole, whichever frames a clip has: radius_cm; length_cm; minus_cm, the furthest border on the minus side;
+    minus_wall_cm, plus_wall_cm, mean thickness between base and middle.
     """
 
     radius_T: Floats
@@ -70,6 +76,11 @@ class Ventricle:
     cavity_TNX: Floats
     wall_cm_TN: Floats
     segments: frozenset[int]
+    radius_cm: float
+    length_cm: float
+    minus_cm: float
+    minus_wall_cm: float
+    plus_wall_cm: float
 
     @property
     def epicardium_TNX(self) -> Floats:
@@ -92,20 +103,6 @@ class Ventricle:
         return np.asarray(self.length_T - self.cavity_TNX[:, self.cavity_TNX.shape[1] // 2, 0])
 
     @property
-    def minus_wall_cm(self) -> float:
-        """Of the wall between base and middle, when the cavity is widest."""
-        return float(self.wall_cm_TN[self.radius_T.argmax(), :_BASAL_POINTS].mean())
-
-    @property
-    def plus_wall_cm(self) -> float:
-        return float(self.wall_cm_TN[self.radius_T.argmax(), -_BASAL_POINTS:].mean())
-
-    @property
-    def widest_minus_cm(self) -> float:
-        """From the axis to the cavity's border on the minus side, where and when that is furthest."""
-        return float(-self.cavity_TNX[..., 1].min())
-
-    @property
     def base_minus_T(self) -> Floats:
         """w of the cavity's corner at the base on the minus side: negative."""
         return self.cavity_TNX[:, 0, 1]
@@ -117,11 +114,16 @@ class Ventricle:
 
 @dataclass(frozen=True)
 class Ring:
-    """The cavity in a plane across the axis: distance from its centre and thickness of the wall at each `TURN_N`."""
+    """The cavity in a plane across the axis: distance from its centre and thickness of the wall at each `TURN_N`.
+
+    At end diastole: radius_cm, of the circle of this area; outer_cm, the furthest outer border.
+    """
 
     radius_TN: Floats
     wall_cm_TN: Floats
     segments: frozenset[int]
+    radius_cm: float
+    outer_cm: float
 
     @property
     def area_cm2_T(self) -> Floats:
@@ -134,8 +136,8 @@ def cut_along(solid: Solid, cut: LongCut) -> Ventricle:
     The plane stays where it is in space and the heart's apex rests while its base descends, so that a plane which
     misses the apex sees its tip move and thicken: the mark of foreshortening.
     """
-    plane = _Plane(solid, cut)
-    along_TS = plane.tip(solid.length_T)[:, None] * _STATIONS_S
+    plane, solid = _Plane(solid, cut), solid.from_rest
+    along_TS = plane.tip(solid)[:, None] * _STATIONS_S
     along_TN = np.concatenate([along_TS, along_TS[:, ::-1]], axis=1)
     beside_TN = plane.beside(along_TN, solid.length_T[:, None])
     half_TN = plane.resting_half()
@@ -147,13 +149,24 @@ def cut_along(solid: Solid, cut: LongCut) -> Ventricle:
     cavity_TNX = _points(z_TN, -_SIDE_N * half_TN)
     tip = len(_STATIONS_S)
     cavity_TNX[:, tip - 1] = 0.5 * (cavity_TNX[:, tip - 1] + cavity_TNX[:, tip])
-    keep = np.arange(len(_SIDE_N)) != tip
+    one_tip = np.arange(len(_SIDE_N)) != tip
+    cavity_TNX = cavity_TNX[:, one_tip]
+    minus_N = 1.0 / (1.0 + np.exp(8.0 * np.linspace(-1.0, 1.0, cavity_TNX.shape[1])))
+    wall_cm_TN = solid.wall(radius_TN, along_TN, cos_TN, sin_TN)[:, one_tip]
+    wall_cm_TN = wall_cm_TN * (cut.plus_wall + (cut.minus_wall - cut.plus_wall) * minus_N)
+    radius_T = 0.5 * np.max(half_TN[:, :tip] + half_TN[:, : tip - 1 : -1], axis=1)
+    length_T = (solid.length_T - plane.tip_z) / np.cos(plane.tilt)
     return Ventricle(
-        radius_T=0.5 * np.max(half_TN[:, :tip] + half_TN[:, : tip - 1 : -1], axis=1),
-        length_T=(solid.length_T - plane.tip_z) / np.cos(plane.tilt),
-        cavity_TNX=cavity_TNX[:, keep],
-        wall_cm_TN=solid.wall(radius_TN, along_TN, cos_TN, sin_TN)[:, keep],
+        radius_T=radius_T[1:],
+        length_T=length_T[1:],
+        cavity_TNX=cavity_TNX[1:],
+        wall_cm_TN=wall_cm_TN[1:],
         segments=_segments_at(along_TN[0], cos_TN[0], sin_TN[0]),
+        radius_cm=float(radius_T[0]),
+        length_cm=float(length_T[0]),
+        minus_cm=float(-cavity_TNX[0, :, 1].min()),
+        minus_wall_cm=float(wall_cm_TN[0, :_BASAL_POINTS].mean()),
+        plus_wall_cm=float(wall_cm_TN[0, -_BASAL_POINTS:].mean()),
     )
 
 
@@ -185,14 +198,15 @@ class _Plane:
         above_crossing = self._solid.length_cm * (1.0 - _CROSSING) - length * (1.0 - along)
         return np.asarray(self._beside_cm + above_crossing * np.tan(self.tilt))
 
-    def tip(self, length_T: Floats) -> Floats:
+    def tip(self, solid: Solid) -> Floats:
         """Where along the axis the plane leaves the cavity, in each frame."""
+        length_T = solid.length_T
         if not self.misses:
             return np.ones(len(length_T))
         search_G = np.linspace(max(self._resting_tip - 0.25, 0.3), 1.0, 36)
         beside_TG = self.beside(search_G, length_T[:, None])
         normal_x, normal_y = (np.full((1, 1), v) for v in self._normal)
-        inside_TG = self._solid.radius(search_G[None], normal_x, normal_y) ** 2 - beside_TG**2
+        inside_TG = solid.radius(search_G[None], normal_x, normal_y) ** 2 - beside_TG**2
         last_T = np.clip(np.argmax(inside_TG <= 0.0, axis=1) - 1, 0, len(search_G) - 2)
         frames = np.arange(len(length_T))
         here_T, next_T = inside_TG[frames, last_T], inside_TG[frames, last_T + 1]
@@ -224,18 +238,23 @@ class _Plane:
 
 def cut_across(solid: Solid, cut: ShortCut) -> Ring:
     """The ring where a plane across the axis meets the cavity; it stays in space while the base descends through it."""
+    solid = solid.from_rest
     cos_N, sin_N = np.cos(TURN_N), np.sin(TURN_N)
     slope_N = np.tan(np.deg2rad(cut.oblique_deg)) * np.cos(TURN_N - np.deg2rad(cut.towards_deg))
     radius_TN = solid.radius_cm * np.ones((len(solid.length_T), 1))
     from_apex = solid.length_cm * (1.0 - cut.level)
-    for _ in range(_ROUNDS if cut.oblique_deg else 2):
+    for _ in range(_ROUNDS if cut.oblique_deg else 1):
         along_TN = np.clip(1.0 - (from_apex + radius_TN * slope_N) / solid.length_T[:, None], 0.0, 0.97)
         radius_TN = solid.radius(along_TN, cos_N[None], sin_N[None])
     stretch_N = np.sqrt(1.0 + slope_N**2)
+    wall_cm_TN = solid.wall(radius_TN, along_TN, cos_N, sin_N) * stretch_N * cut.wall
+    radius_TN = radius_TN * stretch_N
     return Ring(
-        radius_TN=radius_TN * stretch_N,
-        wall_cm_TN=solid.wall(radius_TN, along_TN, cos_N, sin_N) * stretch_N,
+        radius_TN=radius_TN[1:],
+        wall_cm_TN=wall_cm_TN[1:],
         segments=_segments_at(along_TN[0], cos_N, sin_N),
+        radius_cm=float(np.sqrt(np.mean(radius_TN[0] ** 2))),
+        outer_cm=float((radius_TN[0] + wall_cm_TN[0]).max()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Echo clips of invented patients: a beating geometric heart seen from standard views.
+"""Echo clips of invented patients: a beating heart cut by the planes of an examination.
 
 A finding shows only where a sonographer would see it. Each view lists the fields of `Physiology` it may read; before a
 scene is built every other field is replaced by a standard heart's, so a hidden finding cannot leave a trace.
@@ -33,11 +33,13 @@ __all__ = [
     "VIEWS",
     "EchoMachine",
     "RenderedClip",
+    "Setup",
     "View",
     "choose_machine",
     "light_view",
     "only_visible",
     "render_view",
+    "set_up_view",
 ]
 
 _FEWEST_FRAMES = 32
@@ -231,8 +233,11 @@ def choose_machine(site: int, rng: Generator) -> EchoMachine:
 
 
 @dataclass(frozen=True)
-class _Shot:
-    """All that is drawn by chance or follows from it before a picture is made. numbers_T: of the frames of `scene`."""
+class Setup:
+    """A clip before any pixel of it: what is seen, when, with which machine, how well, and what it really shows.
+
+    numbers_T: of the scene's frames in the clip.
+    """
 
     scene: Scene
     cycle: Cycle
@@ -244,20 +249,64 @@ class _Shot:
     truth: ClipTruth
 
 
+def set_up_view(
+    physiology: Physiology,
+    anatomy: Anatomy,
+    view: str,
+    machine: EchoMachine,
+    rng: Generator,
+    wanted: Callable[[int], NDArray[np.int_]] = np.arange,
+) -> Setup:
+    """A bit over a beat, 32 to 48 frames, most starting at the R wave. ValueError for an unknown view.
+
+    wanted: from the number of frames to those that are wanted; the same clip, whichever are.
+    """
+    if view not in VIEWS:
+        raise ValueError(f"unknown view {view!r}; known are {', '.join(VIEWS)}")
+    seen = only_visible(physiology, view)
+    spec = VIEWS[view]
+    # Every draw happens in the same order and number whatever the physiology, so equal seeds differ only by disease.
+    hand = Hand.draw(rng)
+    interval_noise = rng.standard_normal(BEATS_DRAWN)
+    depth_noise, gain_noise, start_noise, ungated = rng.normal(), rng.normal(), rng.normal(), rng.random()
+    quality = sample_quality(anatomy.window, view, rng)
+    setting = replace(machine, gain_db=machine.gain_db + 1.2 * float(gain_noise))
+    beat_s = 60.0 / seen.heart_rate_bpm
+    frames = int(np.clip(np.ceil(_BEATS_SHOWN * beat_s * machine.frame_rate_hz), _FEWEST_FRAMES, MOST_FRAMES))
+    start_s = 0.04 * float(np.clip(start_noise, -2.0, 2.0)) - (beat_s * ungated * 8.0 if ungated < 0.12 else 0.0)
+    numbers_T = wanted(frames)
+    cycle = cardiac_cycle(
+        start_s + numbers_T / machine.frame_rate_hz,
+        heart_rate_bpm=seen.heart_rate_bpm,
+        rhythm=seen.rhythm,
+        interval_noise=interval_noise,
+    )
+    scene = spec.scene(seen, anatomy, hand, cycle)
+    depth_cm = float(np.clip(round(spec.depth * scene.extent_cm * np.exp(_DEPTH_SPREAD * depth_noise)), 8, 28))
+    box = spec.colour_box
+    if box is not None:
+        box = replace(box, depth_cm=(box.depth_cm[0] * depth_cm, box.depth_cm[1] * depth_cm))
+    # Without colour a leak is at most guessed at.
+    told = tuple(name for name in spec.fields if box is not None or not name.endswith("_regurgitation"))
+    truth = truth_of(view, spec.plane, told, seen, anatomy, hand, quality.value)
+    sector = sector_of(setting, depth_cm, spec.near * depth_cm)
+    return Setup(scene, cycle, numbers_T, setting, sector, box, quality, truth)
+
+
 def render_view(
     physiology: Physiology, anatomy: Anatomy, view: str, machine: EchoMachine, rng: Generator
 ) -> RenderedClip:
-    """One cine of a bit over a beat, 32 to 48 frames, most starting at the R wave. ValueError for an unknown view."""
-    shot = _shoot(physiology, anatomy, view, machine, rng, None)
+    """One cine as the machine shows it. ValueError for an unknown view."""
+    clip = set_up_view(physiology, anatomy, view, machine, rng)
     return RenderedClip(
-        frames_THWC=draw_frames(shot.scene, shot.cycle, shot.machine, shot.sector, rng, shot.colour_box, shot.quality),
+        frames_THWC=draw_frames(clip.scene, clip.cycle, clip.machine, clip.sector, rng, clip.colour_box, clip.quality),
         frame_rate_hz=machine.frame_rate_hz,
         view=view,
-        colour=shot.colour_box is not None,
-        cm_per_px=1.0 / shot.sector.px_per_cm,
-        region_px=shot.sector.region_px,
+        colour=clip.colour_box is not None,
+        cm_per_px=1.0 / clip.sector.px_per_cm,
+        region_px=clip.sector.region_px,
         jpeg_quality=machine.jpeg_quality,
-        truth=shot.truth,
+        truth=clip.truth,
     )
 
 
@@ -270,49 +319,8 @@ def light_view(
     preparation: Preparation,
 ) -> tuple[Picture, ClipTruth]:
     """What `render_view` gives for the same random numbers, as a prepared clip (T, H, W, C) uint8, and its truth."""
-    shot = _shoot(physiology, anatomy, view, machine, rng, preparation)
+    clip = set_up_view(physiology, anatomy, view, machine, rng, lambda frames: used_frames(frames, preparation))
     clip_THWC = light_clip(
-        shot.scene, shot.numbers_T, shot.machine, shot.sector, rng, shot.colour_box, shot.quality, preparation
+        clip.scene, clip.numbers_T, clip.machine, clip.sector, rng, clip.colour_box, clip.quality, preparation
     )
-    return clip_THWC, shot.truth
-
-
-def _shoot(
-    physiology: Physiology,
-    anatomy: Anatomy,
-    view: str,
-    machine: EchoMachine,
-    rng: Generator,
-    preparation: Preparation | None,
-) -> _Shot:
-    """preparation: whose frames alone are wanted; None for all."""
-    if view not in VIEWS:
-        raise ValueError(f"unknown view {view!r}; known are {', '.join(VIEWS)}")
-    seen = only_visible(physiology, view)
-    spec = VIEWS[view]
-    # Every draw happens in the same order and number whatever the physiology, so equal seeds differ only by disease.
-    hand = Hand.draw(rng)
-    interval_noise = rng.standard_normal(BEATS_DRAWN)
-    depth_noise, gain_noise, start_noise, ungated = rng.normal(), rng.normal(), rng.normal(), rng.random()
-    quality = sample_quality(anatomy.window, view, rng)
-    beat_s = 60.0 / seen.heart_rate_bpm
-    frames = int(np.clip(np.ceil(_BEATS_SHOWN * beat_s * machine.frame_rate_hz), _FEWEST_FRAMES, MOST_FRAMES))
-    start_s = 0.04 * float(np.clip(start_noise, -2.0, 2.0)) - (beat_s * ungated * 8.0 if ungated < 0.12 else 0.0)
-    numbers_T = np.arange(frames) if preparation is None else used_frames(frames, preparation)
-    cycle = cardiac_cycle(
-        start_s + numbers_T / machine.frame_rate_hz,
-        heart_rate_bpm=seen.heart_rate_bpm,
-        rhythm=seen.rhythm,
-        interval_noise=interval_noise,
-    )
-    scene = spec.scene(seen, anatomy, hand, cycle)
-    depth_cm = float(np.clip(round(spec.depth * scene.extent_cm * np.exp(_DEPTH_SPREAD * depth_noise)), 8, 28))
-    box = spec.colour_box
-    if box is not None:
-        box = replace(box, depth_cm=(box.depth_cm[0] * depth_cm, box.depth_cm[1] * depth_cm))
-    setting = replace(machine, gain_db=machine.gain_db + 1.2 * float(gain_noise))
-    # Without colour a leak is at most guessed at.
-    told = tuple(name for name in spec.fields if box is not None or not name.endswith("_regurgitation"))
-    truth = truth_of(view, spec.plane, told, seen, anatomy, hand, quality.value)
-    sector = sector_of(setting, depth_cm, spec.near * depth_cm)
-    return _Shot(scene, cycle, numbers_T, setting, sector, box, quality, truth)
+    return clip_THWC, clip.truth

@@ -18,6 +18,7 @@ from simulator.echo.views import (
     choose_machine,
     light_view,
     render_view,
+    set_up_view,
 )
 from simulator.physiology import Physiology
 from simulator.segments import NORMAL_MOTION, SEGMENTS
@@ -224,6 +225,19 @@ def test_the_operator_fits_the_depth_to_the_heart():
         clips = [render_view(big, ROUND, "A4C", SMALL, np.random.default_rng(seed)) for seed in range(6)]
         sizes.append(np.mean([clip.cm_per_px for clip in clips]))
     assert sizes[1] > 1.25 * sizes[0]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_scene_of_some_frames_is_that_of_all_at_those(view):
+    def layers(used_frames):
+        clip = set_up_view(ill(rhythm="atrial_fibrillation"), ROUND, view, SMALL, np.random.default_rng(6), used_frames)
+        return clip.sector, [layer.outline_TNX for layer in clip.scene.layers]
+
+    sector, every = layers(np.arange)
+    same_sector, some = layers(lambda frames: np.arange(0, frames, 5))
+    assert same_sector == sector
+    for all_frames, few in zip(every, some, strict=True):
+        assert np.allclose(all_frames[::5], few)
 
 
 def test_depth_is_set_in_whole_centimetres():
