@@ -46,7 +46,7 @@ def aortic_valve_zoom(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cyc
     """The root in its long axis, from the sternum: outflow tract on the left, aorta on the right, LA below."""
     x0, y0_T = 0.3 + 0.25 * _within(hand.shift_x), 6.4 + 0.2 * _within(hand.shift_y) - 0.35 * cycle.emptying_T
     lean = 0.10 * _within(hand.tilt)
-    scene = Scene(centre_cm=(x0, float(y0_T.mean())), squeeze_cm_T=0.25 * cycle.emptying_T)
+    scene = Scene(centre_cm=(x0, 6.3), squeeze_cm_T=0.25 * cycle.emptying_T)
     along = np.array([-5.0, -3.0, -1.2, -0.6, 0.2, 0.9, 1.5, 3.0, 6.0])
     half = np.array([1.25, 1.15, 1.05, 1.0, 1.45, 1.6, 1.3, 1.45, 1.5]) * float(np.exp(0.06 * _within(hand.oblique)))
     middle_TN = y0_T[:, None] + lean * along
@@ -73,7 +73,7 @@ def aortic_valve_zoom(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cyc
     for side in (-1.0, 1.0):
         hinge = _at(x0 - 0.6, y0_T + side * 0.98)
         tip = _at(x0 - 0.05 + 0.75 * parted_T, y0_T + side * (0.03 + 0.88 * parted_T))
-        bow = side * (0.30 - 0.22 * cycle.aortic_T.mean())
+        bow = side * 0.24
         scene.paint(leaflet(hinge, tip, bow, _CUSPS_CM[grade]), VALVE_DB + 2.0 * grade)
         if grade >= 2:
             lump = 0.16 + 0.06 * grade
@@ -87,7 +87,7 @@ def mitral_valve_zoom(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cyc
     y0 = 7.3 + 0.2 * _within(hand.shift_y)
     wide = float(np.exp(0.07 * _within(hand.oblique)))
     ones_T = np.ones_like(x0_T)
-    scene = Scene(centre_cm=(float(x0_T.mean()) - 2.0, y0), squeeze_cm_T=0.5 * cycle.emptying_T)
+    scene = Scene(centre_cm=(-1.4, y0), squeeze_cm_T=0.5 * cycle.emptying_T)
     x_N = np.linspace(-8.0, 1.0, 6)
     septum_T, posterior_T = y0 - 2.3 * wide + 0.35 * cycle.emptying_T, y0 + 2.0 * wide - 0.55 * cycle.emptying_T
     thick_T = 0.9 * (1.0 + 0.3 * cycle.emptying_T)
