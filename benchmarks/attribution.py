@@ -45,7 +45,7 @@ from inputs.records import STANDARD_LEADS, EcgRecording
 from inputs.specs import EcgSpec
 from models.attribution import METHODS, Explainer, own_zero
 from models.bundle import Bundle
-from simulator.ecg.heart import sample_electrics
+from simulator.ecg.electrics import sample_electrics
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
 from simulator.patient import sample_patient

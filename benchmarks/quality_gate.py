@@ -32,7 +32,8 @@ from inputs.ecg.read import read_ecg_path
 from inputs.errors import InputError
 from inputs.records import STANDARD_LEADS, EcgRecording, ReadHints
 from inputs.specs import EcgSpec
-from simulator.ecg.heart import sample_electrics, shape_beat
+from simulator.ecg.electrics import sample_electrics
+from simulator.ecg.heart import shape_beat
 from simulator.ecg.recorder import EcgRecorder, choose_recorder, record
 from simulator.ecg.signal import heart_leads, twelve_leads
 from simulator.patient import sample_patient

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simulator.ecg.heart import sample_electrics
+from simulator.ecg.electrics import sample_electrics
 from simulator.ecg.recorder import choose_recorder, electrode_noise, record
 from simulator.ecg.signal import twelve_leads
 from simulator.patient import SITES, sample_patient

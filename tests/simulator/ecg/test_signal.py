@@ -12,7 +12,8 @@ from healthy import HEALTHY
 from scipy.signal import find_peaks
 
 from inputs.records import STANDARD_LEADS
-from simulator.ecg.heart import sample_electrics, shape_beat
+from simulator.ecg.electrics import sample_electrics
+from simulator.ecg.heart import shape_beat
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import heart_leads, simulate_ecg, twelve_leads
 from simulator.physiology import lv_mass_g
