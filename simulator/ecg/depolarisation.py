@@ -28,15 +28,15 @@ _Walk = NDArray[np.float64]
 # Septum first, to the right and front; then the apex; then the free wall of the left ventricle; the base last.
 _NORMAL: _Walk = np.array(
     [
-        [0.10, -0.090, 0.01, -0.120],
-        [0.20, -0.060, 0.12, -0.240],
-        [0.31, 0.380, 0.33, -0.360],
-        [0.41, 0.920, 0.56, -0.060],
-        [0.50, 1.060, 0.64, 0.500],
-        [0.59, 0.580, 0.34, 0.720],
-        [0.69, 0.130, 0.05, 0.480],
-        [0.80, -0.100, -0.10, 0.240],
-        [0.91, -0.050, -0.05, 0.070],
+        [0.13, -0.080, 0.01, -0.090],
+        [0.22, -0.050, 0.10, -0.170],
+        [0.32, 0.330, 0.28, -0.240],
+        [0.41, 0.800, 0.46, 0.000],
+        [0.495, 0.910, 0.54, 0.280],
+        [0.58, 0.410, 0.28, 0.570],
+        [0.67, 0.070, 0.05, 0.640],
+        [0.77, -0.080, -0.09, 0.330],
+        [0.87, -0.040, -0.05, 0.060],
     ]
 )
 # From the right: no septal force to the right, a slow walk to the left and back, notched in its middle.
@@ -56,12 +56,12 @@ _LEFT_BUNDLE: _Walk = np.array(
 # The left ventricle as ever, then the right alone: slowly to the right and front.
 _RIGHT_BUNDLE: _Walk = np.array(
     [
-        [0.07, -0.09, 0.01, -0.12],
-        [0.14, -0.06, 0.12, -0.26],
-        [0.22, 0.38, 0.33, -0.38],
-        [0.29, 0.92, 0.56, -0.08],
-        [0.36, 1.00, 0.58, 0.40],
-        [0.44, 0.42, 0.22, 0.46],
+        [0.07, -0.08, 0.01, -0.09],
+        [0.14, -0.05, 0.10, -0.18],
+        [0.22, 0.33, 0.28, -0.28],
+        [0.29, 0.84, 0.48, -0.08],
+        [0.36, 0.90, 0.50, 0.28],
+        [0.44, 0.36, 0.20, 0.40],
         [0.57, -0.16, 0.02, -0.10],
         [0.71, -0.34, 0.00, -0.50],
         [0.86, -0.28, 0.03, -0.42],
@@ -116,8 +116,8 @@ _LATERAL_D = np.array([0.64, -0.09, 0.77])
 _ANTERIOR_D = np.array([0.27, -0.90, -0.33])
 _SCARRED_BELOW = 0.70
 """Motion of a segment that is scarred, against 1 of a normal one."""
-_SCAR_MV = 0.40
-"""What one still segment no longer gives."""
+_SCAR_MV = 0.33
+"""What one still segment alone no longer gives; of many, partly hidden by each other, each takes less."""
 
 
 def qrs_duration_ms(physiology: Physiology, electrics: Electrics, burden: Burden) -> float:
@@ -138,7 +138,7 @@ def depolarise(physiology: Physiology, electrics: Electrics, burden: Burden, qrs
         right = x.right_forces * burden.right
         early *= 1.0 + np.array([0.30, 0.0, 0.25]) * right
         middle /= 1.0 + np.array([0.13, 0.0, 0.22]) * right
-        late += right * np.array([-0.13, -0.04, -0.14])
+        late += right * np.array([-0.11, -0.03, -0.11])
         if physiology.cause == "hypertrophic":  # a thick septum is excited first, to the right and front
             early[:] *= 1.0 + 1.9 * x.septal_q
         early[:, 0] -= 0.04 * x.dilatation * max(0.0, burden.dilated)
@@ -148,7 +148,12 @@ def depolarise(physiology: Physiology, electrics: Electrics, burden: Burden, qrs
         walk[1:4, 3] += 0.11 * x.pump_turn * burden.pump
     if physiology.conduction == "paced":
         walk[:, 1] *= e.paced_left
-    bumps = _textured(walk, e.texture, qrs_ms, e.time_scale)
+    muscle = physiology.conduction in ("left_bundle_block", "paced")
+    walk[4:8, 3] *= 0.90 if physiology.sex == "female" else 1.18  # S in V3: Casale's two limits
+    bumps = _textured(walk, e.texture, qrs_ms, e.time_scale, slurred=muscle)
+    if not muscle:
+        ill = 1.0 + 0.5 * burden.thick + 0.5 * burden.pump  # fibrosis, and muscle in other proportions
+        bumps.append(Bump(0.18 * qrs_ms, 0.075 * qrs_ms, 0.085 * qrs_ms, vector(ill * np.array(e.first_forces))))
     return bumps + _scar(physiology, x.scar_forces, qrs_ms)
 
 
@@ -159,14 +164,18 @@ def scar_direction(physiology: Physiology) -> NDArray[np.float64]:
     return np.sum([lost * outward_D for lost, outward_D, _ in _still_segments(physiology)], axis=0)
 
 
-def _textured(walk: _Walk, texture: QrsTexture, qrs_ms: float, time_scale: float) -> list[Bump]:
-    """The walk as this person goes it; what a split bump loses in the middle it gains beside it."""
+def _textured(walk: _Walk, texture: QrsTexture, qrs_ms: float, time_scale: float, *, slurred: bool) -> list[Bump]:
+    """The walk as this person goes it; what a split bump loses in the middle it gains beside it.
+
+    slurred: excitation creeps from cell to cell, not along fibres: broad bumps, none of them split.
+    """
     bumps: list[Bump] = []
     for number, (when, *dipole) in enumerate(walk):
         vector_D = np.array(dipole)
         vector_D += np.linalg.norm(vector_D) * texture.stray_BD[number]
-        width = texture.width_B[number] * time_scale
-        apart = texture.split_B[number]
+        width = texture.width_B[number] * time_scale * (1.4 if slurred else 1.0)
+        apart = 0.0 if slurred else texture.split_B[number]
+        vector_D = vector_D / (1.35 if slurred else 1.0)
         when += texture.shift_B[number]
         parts = ((0.0, 1.0),) if apart == 0.0 else ((-apart, 0.80), (apart, 0.95))
         narrowed = 1.0 if apart == 0.0 else 0.6
@@ -185,7 +194,7 @@ def _still_segments(physiology: Physiology) -> list[tuple[float, NDArray[np.floa
             angle = np.deg2rad(segment.angle_deg)
             around_D = np.cos(angle) * _LATERAL_D + np.sin(angle) * _ANTERIOR_D
             outward_D = (1.0 - 0.6 * segment.level**2) * around_D + segment.level * _AXIS_D
-            when_ms = 10.0 + 20.0 * (1.0 - segment.level) + 7.0 * (1.0 + np.cos(angle))
+            when_ms = 8.0 + 12.0 * (1.0 - segment.level) + 8.5 * (1.0 + np.cos(angle)) ** 2
             found.append((lost, outward_D / np.linalg.norm(outward_D), float(when_ms)))
     return found
 
@@ -198,17 +207,18 @@ def _scar(physiology: Physiology, shows: float, qrs_ms: float) -> list[Bump]:
     if physiology.infarct == "none":
         return []
     masked = 0.4 if physiology.conduction in ("left_bundle_block", "paced") else 1.0
+    height_mv = _SCAR_MV * masked * shows / (1.0 + 0.6 * float(np.linalg.norm(scar_direction(physiology))))
     bumps = []
     for lost, outward_D, when_ms in _still_segments(physiology):
-        centre_ms, width_ms = when_ms * (0.5 + 0.5 * qrs_ms / 88.0), 6.0
-        bumps.append(Bump(centre_ms, width_ms, width_ms, vector(-_SCAR_MV * masked * shows * lost * outward_D)))
+        centre_ms, width_ms = when_ms * (0.5 + 0.5 * qrs_ms / 88.0), 10.0
+        bumps.append(Bump(centre_ms, width_ms, width_ms, vector(-height_mv * lost * outward_D)))
     return bumps
 
 
 def spike(electrics: Electrics, qrs_onset_ms: float) -> Bump:
-    """What a pacemaker gives: under 2 ms long, of its own size and direction."""
+    """What a pacemaker gives: under 2 ms long at half its height, of its own size and direction."""
     height_D = electrics.spike_mv * np.array(electrics.spike_direction)
-    return Bump(qrs_onset_ms - 9.0, 0.4, 0.5, vector(height_D))
+    return Bump(qrs_onset_ms - 9.0, 0.7, 0.8, vector(height_D))
 
 
 def ectopic_beat(electrics: Electrics, voltage: float) -> tuple[Bump, ...]:

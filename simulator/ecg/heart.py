@@ -21,9 +21,9 @@ from simulator.ecg.repolarisation import repolarise
 from simulator.ecg.waves import Bump, area_of, turned
 from simulator.physiology import Conduction, Physiology
 
-_SOAKED = (0.0, 0.04, 0.26, 0.50)
+_SOAKED = (0.0, 0.04, 0.33, 0.60)
 """Log of the voltage that an effusion of each grade takes. Eisenberg et al., Chest 1996;110:318: a minority is low."""
-_TURNS_OF_BLOCKED = {"left_anterior_block": 0.6, "paced": 0.4}
+_TURNS_OF_BLOCKED = {"left_anterior_block": 0.25, "paced": 0.4}
 """How much of a body's rotation shows where the excitation has an axis of its own."""
 
 
@@ -130,9 +130,9 @@ def _gains(p: Physiology, e: Electrics, burden: Burden) -> tuple[float, float]:
     limb = -0.13 * shows.pump_limb * burden.pump - shows.effusion * _SOAKED[p.effusion]
     chest = -0.5 * shows.effusion * _SOAKED[p.effusion]
     if p.cause == "amyloid":
-        limb -= 0.20 * shows.amyloid_voltage
+        limb -= 0.32 * shows.amyloid_voltage
     if p.cause == "lung" and e.low_voltage_rank < 0.35:
-        limb -= 0.40
+        limb -= 0.60
         chest -= 0.15
     return float(e.limb_voltage * np.exp(limb)), float(np.exp(chest))
 
@@ -144,8 +144,8 @@ def _rotation(p: Physiology, e: Electrics, burden: Burden) -> tuple[float, float
     """
     shows = e.expression
     axis_deg = e.frontal_rotation_deg - 7.0 * burden.elderly - 7.0 * burden.obesity
-    axis_deg += -8.0 * shows.thick_axis * burden.thick + 25.0 * shows.right_axis * burden.right
-    turn_deg = e.horizontal_rotation_deg + 9.0 * shows.pump_turn * burden.pump
+    axis_deg += -8.0 * shows.thick_axis * burden.thick + 20.0 * shows.right_axis * burden.right
+    turn_deg = e.horizontal_rotation_deg + 9.0 * shows.pump_turn * burden.pump + 5.0 * shows.mass_voltage * burden.mass
     turn_deg += 4.0 * shows.dilatation * burden.dilated - 12.0 * shows.right_forces * burden.right
     if p.cause == "lung":
         axis_deg += 20.0 * shows.lung_axis
