@@ -104,7 +104,7 @@ def read_beat(physiology: Physiology, electrics: Electrics, rng: np.random.Gener
 
 def _furthest(wave_LW: _Floats) -> _Floats:
     high_L, low_L = wave_LW.max(axis=1), wave_LW.min(axis=1)
-    return np.where(high_L > -low_L, high_L, low_L)
+    return np.asarray(np.where(high_L > -low_L, high_L, low_L))
 
 
 def _pathological_q(qrs_W: _Floats) -> bool:
@@ -116,7 +116,7 @@ def _pathological_q(qrs_W: _Floats) -> bool:
 
 
 def median_beat(signal_LN: _Floats, rate_hz: float, before_s: float, after_s: float) -> tuple[_Floats, _Floats] | None:
-    """(L, W) median of the beats, around the steepest part of each, and the seconds between them; None without beats."""
+    """(L, W) median of the beats around their steepest part, and the seconds between them; None without beats."""
     band = signal.butter(2, [8.0, 30.0], "bandpass", fs=rate_hz, output="sos")
     energy_N = np.sqrt(np.square(signal.sosfiltfilt(band, signal_LN[INDEPENDENT], axis=1)).sum(axis=0))
     width = max(1, round(0.06 * rate_hz))
@@ -170,7 +170,7 @@ def measures_of(signal_LN: _Floats, rate_hz: float) -> dict[str, float] | None:
 
 
 def qrs_by_slope_ms(beat_LW: _Floats) -> float:
-    """Where the leads together rise or fall by more than 12 % of the steepest; a median beat at 500 Hz, its QRS at 350 ms."""
+    """How long the leads together change by 12 % of their steepest or more; a beat at 500 Hz, its QRS at 350 ms."""
     slope_W = np.sqrt(np.square(np.diff(beat_LW[INDEPENDENT], axis=1)).sum(axis=0))
     steep = np.flatnonzero(slope_W[125:245] > 0.12 * slope_W[140:220].max())
     return 2.0 * float(steep[-1] - steep[0])

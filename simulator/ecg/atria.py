@@ -1,7 +1,7 @@
 """P waves, and what the atria do instead.
 
-Sources: left-atrial P terminal force, Morris et al., Circulation 1964;29:242. P pulmonale and the vertical P axis of lung
-disease, Baljepally and Spodick, Am J Cardiol 1999. Flutter, Cosio, Arrhythm Electrophysiol Rev 2017;6:55.
+Sources: left-atrial P terminal force, Morris et al., Circulation 1964;29:242. P pulmonale and the vertical P axis of
+lung disease, Baljepally and Spodick, Am J Cardiol 1999. Flutter, Cosio, Arrhythm Electrophysiol Rev 2017;6:55.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def add_fibrillation(dipole_DN: NDArray[np.float64], voltage: float, rate_hz: fl
         )
 
 
-# A turn around the tricuspid valve in the usual sense: down slowly, up at once, as II, III and aVF see it; V1 is upright.
+# A turn around the tricuspid valve in the usual sense: II, III, aVF see it go down slowly and up at once; V1 upright.
 _FLUTTER_TIMES = np.array([0.0, 0.55, 0.70, 0.85, 1.0])
 _FLUTTER_DOWN = np.array([0.35, -0.75, -0.65, 0.45, 0.35])
 

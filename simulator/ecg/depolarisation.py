@@ -161,7 +161,8 @@ def scar_direction(physiology: Physiology) -> NDArray[np.float64]:
     """(3,) what points out through the scarred segments, longer where more of them are still; zero without a scar."""
     if physiology.infarct == "none":
         return np.zeros(3)
-    return np.sum([lost * outward_D for lost, outward_D, _ in _still_segments(physiology)], axis=0)
+    lost_ND = [lost * outward_D for lost, outward_D, _ in _still_segments(physiology)]
+    return np.asarray(np.sum([np.zeros(3), *lost_ND], axis=0))
 
 
 def _textured(walk: _Walk, texture: QrsTexture, qrs_ms: float, time_scale: float, *, slurred: bool) -> list[Bump]:

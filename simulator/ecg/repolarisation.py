@@ -82,7 +82,7 @@ def _scar_t(physiology: Physiology, electrics: Electrics) -> _Vector:
 
 
 def _j_point(physiology: Physiology, electrics: Electrics, qrs_ms: float) -> list[Bump]:
-    """The last of the QRS: a little off the line in everybody, a notch with early repolarisation, mostly in young men."""
+    """The end of the QRS: a little off the line in everybody; early repolarisation, with a notch, in some young men."""
     likely = (0.12 if physiology.sex == "male" else 0.04) * np.clip(1.6 - physiology.age_years / 60.0, 0.15, 1.3)
     bumps = [Bump(qrs_ms + 2.0, 7.0, 28.0, vector(electrics.j_voltage * np.array([0.5, 0.4, -0.7])))]
     if electrics.early_repolarisation < likely:

@@ -41,7 +41,7 @@ def vector(values: Sequence[float] | NDArray[np.float64]) -> Vector:
 
 def area_of(bumps: Sequence[Bump]) -> NDArray[np.float64]:
     """(D,) what the bumps add up to over time, millivolt x ms."""
-    return np.sum([np.multiply(bump.area_ms, bump.dipole_mv) for bump in bumps], axis=0)
+    return np.asarray(np.sum([np.multiply(bump.area_ms, bump.dipole_mv) for bump in bumps], axis=0))
 
 
 def dipole_at(bumps: Sequence[Bump], times_ms_N: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -52,7 +52,7 @@ def dipole_at(bumps: Sequence[Bump], times_ms_N: NDArray[np.float64]) -> NDArray
     np.multiply(distance_BN, distance_BN, out=distance_BN)
     distance_BN *= -0.5
     # Not a BLAS product: its threads cost more than so small a product.
-    return np.einsum("bd,bn->dn", np.array([b.dipole_mv for b in bumps]), np.exp(distance_BN))
+    return np.asarray(np.einsum("bd,bn->dn", np.array([b.dipole_mv for b in bumps]), np.exp(distance_BN)))
 
 
 def turned(bump: Bump, frontal_deg: float, horizontal_deg: float, gain: float) -> Bump:
