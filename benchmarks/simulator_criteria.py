@@ -5,8 +5,8 @@
 Textbook criteria are read off one beat without noise, as a person with a ruler would; what an ECG carries is measured
 on recordings prepared as for a model: 150 principal components of the median beat and four measures of rhythm, fitted
 on two thirds of the patients and tested on the others. `--real`, or ECHO2ECG_REALDATA, names a folder of real ECG
-files: their measures as percentiles among the simulated ones. Those are alarms, not targets: no constant of the simulator
-follows them. Bands are published figures, widened to what their samples allow; see `docs/simulator.md`.
+files: their measures as percentiles among the simulated ones. Those are alarms, not targets: no constant of the
+simulator follows them. Bands are published figures, widened to what their samples allow; see `docs/simulator.md`.
 Letters in array names: P patients, F features, N samples, L leads.
 """
 

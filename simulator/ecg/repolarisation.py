@@ -50,7 +50,7 @@ def repolarise(
     t_D += e.expression.right_t * burden.right * np.array([0.0, -0.02, 0.13])
     t_D += _scar_t(p, e)
     if p.cause == "hypertrophic" and e.giant_t_rank < _GIANT_SHARE:
-        t_D += e.expression.septal_q * np.array([-0.62, -0.22, 0.42])
+        t_D += e.expression.septal_q * np.array([-0.85, -0.28, 0.60])
     bump = Bump(centre_ms, before_ms, after_ms, vector(t_D))
     secondary_D = -e.gradient * added_qrs_area_D / bump.area_ms
 
