@@ -116,7 +116,7 @@ _LATERAL_D = np.array([0.64, -0.09, 0.77])
 _ANTERIOR_D = np.array([0.27, -0.90, -0.33])
 _SCARRED_BELOW = 0.70
 """Motion of a segment that is scarred, against 1 of a normal one."""
-_SCAR_MV = 0.33
+_SCAR_MV = 0.31
 """What one still segment alone no longer gives; of many, partly hidden by each other, each takes less."""
 
 
@@ -195,7 +195,9 @@ def _still_segments(physiology: Physiology) -> list[tuple[float, NDArray[np.floa
             angle = np.deg2rad(segment.angle_deg)
             around_D = np.cos(angle) * _LATERAL_D + np.sin(angle) * _ANTERIOR_D
             outward_D = (1.0 - 0.6 * segment.level**2) * around_D + segment.level * _AXIS_D
+            # Septum and what lies beside it below are first, the lateral base is last.
             when_ms = 8.0 + 12.0 * (1.0 - segment.level) + 8.5 * (1.0 + np.cos(angle)) ** 2
+            when_ms -= 6.0 * max(0.0, -np.sin(angle))
             found.append((lost, outward_D / np.linalg.norm(outward_D), float(when_ms)))
     return found
 

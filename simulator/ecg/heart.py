@@ -23,7 +23,7 @@ from simulator.physiology import Conduction, Physiology
 
 _SOAKED = (0.0, 0.04, 0.33, 0.60)
 """Log of the voltage that an effusion of each grade takes. Eisenberg et al., Chest 1996;110:318: a minority is low."""
-_TURNS_OF_BLOCKED = {"left_anterior_block": 0.25, "paced": 0.4}
+_TURNS_OF_BLOCKED = {"left_bundle_block": 0.5, "left_anterior_block": 0.25, "paced": 0.4}
 """How much of a body's rotation shows where the excitation has an axis of its own."""
 
 
@@ -64,7 +64,7 @@ def shape_beat(physiology: Physiology, electrics: Electrics, rng: Generator) -> 
     voltage = _voltage(p, e, burden)
     share = _TURNS_OF_BLOCKED.get(p.conduction, 1.0)
 
-    qrs = [turned(b, share * axis_deg, turn_deg, voltage) for b in depolarise(p, e, burden, qrs_ms)]
+    qrs = [turned(b, share * axis_deg, max(0.5, share) * turn_deg, voltage) for b in depolarise(p, e, burden, qrs_ms)]
     added_D = np.zeros(3)
     if p.conduction != "normal":
         usual_ms = qrs_ms * 88.0 / max(88.0, qrs_ms)

@@ -74,11 +74,11 @@ def _strain(physiology: Physiology, electrics: Electrics, burden: Burden) -> flo
 
 
 def _scar_t(physiology: Physiology, electrics: Electrics) -> _Vector:
-    """T waves point away from an old infarct in half of people, more or less."""
-    if physiology.infarct == "none" or electrics.scar_t_sign > 0.55:
+    """T waves stay inverted over an old infarct in three people of five, more or less."""
+    if physiology.infarct == "none" or electrics.scar_t_sign > 0.60:
         return np.zeros(3)
     away_D = -scar_direction(physiology)
-    return 0.16 * electrics.expression.scar_t * away_D / max(1.0, float(np.linalg.norm(away_D)) / 3.0)
+    return 0.22 * electrics.expression.scar_t * away_D / max(1.0, float(np.linalg.norm(away_D)) / 3.0)
 
 
 def _j_point(physiology: Physiology, electrics: Electrics, qrs_ms: float) -> list[Bump]:
