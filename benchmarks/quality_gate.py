@@ -63,7 +63,7 @@ def simulated(seed: int, number: int) -> Simulated:
     """One patient's ECG as one of the simulated electrocardiographs writes it."""
     rng = np.random.default_rng([seed, number])
     patient, electrics = sample_patient(rng), sample_electrics(rng)
-    recorder, heart = choose_recorder(patient.site, rng), patient.at(200.0)
+    recorder, heart = replace(choose_recorder(patient.site, rng), arms_reversed=False), patient.at(200.0)
     beat = shape_beat(heart, electrics, np.random.default_rng([seed, number, 1]))
     rng = np.random.default_rng([seed, number, 1])
     leads_KN = heart_leads(heart, electrics=electrics, rate_hz=recorder.rate_hz, duration_s=10.0, rng=rng)

@@ -155,7 +155,7 @@ def sample_electrics(rng: Generator) -> Electrics:
         p_ms=float(rng.normal(97.0, 6.0)) * time_scale,
         qtc_ms=float(rng.normal(408.0, 14.0)),
         texture=_sample_texture(rng),
-        first_forces=vector(np.clip(rng.normal(size=3), -2.2, 2.2) * (0.11, 0.36, 0.31)),
+        first_forces=vector(np.clip(rng.normal(size=3), -2.2, 2.2) * (0.15, 0.36, 0.31)),
         p_voltage=float(np.exp(rng.normal(-0.06, 0.145))),
         t_voltage=float(np.exp(rng.normal(0.35, 0.35))),
         t_asymmetry=float(rng.uniform(1.1, 2.1)),

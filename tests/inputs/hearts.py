@@ -17,7 +17,6 @@ class Truth:
     """What the simulated heart was made with.
 
     heart_rate_bpm: of the beats that begin in the recording. qt_ms: to two widths after the centre of its T wave.
-    fibrillates: or flutters.
     """
 
     heart_rate_bpm: float
@@ -33,8 +32,8 @@ def simulated(seed, *, physiology=None, rate_hz=None, noise=True, duration_s=10.
     patient = sample_patient(rng)
     electrics = sample_electrics(rng)
     if ectopy is not None:
-        electrics = replace(electrics, ectopy=ectopy)
-    physiology = physiology or patient.at(200.0)
+        electrics = replace(electrics, ectopy=ectopy, atrial_ectopy=ectopy)
+    physiology = physiology or _with_plain_intervals(patient.at(200.0))
     recorder = choose_recorder(physiology.site, rng)
     recorder = replace(recorder, rate_hz=rate_hz or recorder.rate_hz, arms_reversed=False)
     rng = np.random.default_rng([78, seed])
@@ -46,6 +45,13 @@ def simulated(seed, *, physiology=None, rate_hz=None, noise=True, duration_s=10.
     if noise:
         leads_KN = record(leads_KN, recorder=recorder, skin_noise=electrics.skin_noise, rng=rng)
     recording = EcgRecording(twelve_leads(leads_KN), float(recorder.rate_hz), STANDARD_LEADS, "simulated")
-    fibrillates = physiology.rhythm != "sinus"
+    fibrillates = physiology.rhythm == "atrial_fibrillation"
     heart_rate_bpm = 60.0 / float(np.mean(np.diff(onsets_s)))
     return recording, Truth(heart_rate_bpm, beat.pr_ms, beat.qrs_ms, beat.qt_ms, fibrillates)
+
+
+def _with_plain_intervals(physiology):
+    """Flutter has no PR interval and looks as if it had one, and a spike is no part of a QRS: neither is measured here."""
+    rhythm = "atrial_fibrillation" if physiology.rhythm == "atrial_flutter" else physiology.rhythm
+    conduction = "normal" if physiology.conduction == "paced" else physiology.conduction
+    return replace(physiology, rhythm=rhythm, conduction=conduction)

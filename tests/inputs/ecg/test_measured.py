@@ -117,4 +117,4 @@ def test_axis_is_where_the_net_area_of_qrs_points(measured):
 def test_axis_of_the_healthy_lies_where_the_simulator_puts_it():
     axes_deg = [measure_ecg(simulated(seed, physiology=HEALTHY, ectopy=0.0)[0]).axis_deg for seed in range(30)]
     assert 20.0 < np.median(axes_deg) < 80.0
-    assert all(-40.0 < axis_deg < 120.0 for axis_deg in axes_deg)
+    assert np.mean([-30.0 < axis_deg < 90.0 for axis_deg in axes_deg]) >= 0.85
