@@ -51,7 +51,7 @@ def simulated(seed, *, physiology=None, rate_hz=None, noise=True, duration_s=10.
 
 
 def _with_plain_intervals(physiology):
-    """Flutter has no PR interval and looks as if it had one, and a spike is no part of a QRS: neither is measured here."""
+    """Flutter looks as if it had a PR interval, and a spike as if QRS began with it: neither is measured here."""
     rhythm = "atrial_fibrillation" if physiology.rhythm == "atrial_flutter" else physiology.rhythm
     conduction = "normal" if physiology.conduction == "paced" else physiology.conduction
     return replace(physiology, rhythm=rhythm, conduction=conduction)
