@@ -165,6 +165,11 @@ def scar_direction(physiology: Physiology) -> NDArray[np.float64]:
     return np.asarray(np.sum([np.zeros(3), *lost_ND], axis=0))
 
 
+def scar_shown(physiology: Physiology) -> float:
+    """Behind a block of the left bundle, or paced, most of a scar is hidden: excitation comes from elsewhere."""
+    return 0.4 if physiology.conduction in ("left_bundle_block", "paced") else 1.0
+
+
 def _textured(walk: _Walk, texture: QrsTexture, qrs_ms: float, time_scale: float, *, slurred: bool) -> list[Bump]:
     """The walk as this person goes it; what a split bump loses in the middle it gains beside it.
 
@@ -174,9 +179,9 @@ def _textured(walk: _Walk, texture: QrsTexture, qrs_ms: float, time_scale: float
     for number, (when, *dipole) in enumerate(walk):
         vector_D = np.array(dipole)
         vector_D += np.linalg.norm(vector_D) * texture.stray_BD[number]
-        width = texture.width_B[number] * time_scale * (1.4 if slurred else 1.0)
+        width = texture.width_B[number] * time_scale * (1.7 if slurred else 1.0)
         apart = 0.0 if slurred else texture.split_B[number]
-        vector_D = vector_D / (1.35 if slurred else 1.0)
+        vector_D = vector_D / (1.6 if slurred else 1.0)
         when += texture.shift_B[number]
         parts = ((0.0, 1.0),) if apart == 0.0 else ((-apart, 0.80), (apart, 0.95))
         narrowed = 1.0 if apart == 0.0 else 0.6
@@ -203,14 +208,12 @@ def _still_segments(physiology: Physiology) -> list[tuple[float, NDArray[np.floa
 
 
 def _scar(physiology: Physiology, shows: float, qrs_ms: float) -> list[Bump]:
-    """Forces that an old infarct no longer gives: in the first 40 ms, pointing away from the scar.
-
-    Behind a block of the left bundle, or paced, the early forces come from elsewhere and little is missed.
-    """
+    """Forces that an old infarct no longer gives: in the first 40 ms, pointing away from the scar."""
     if physiology.infarct == "none":
         return []
-    masked = 0.4 if physiology.conduction in ("left_bundle_block", "paced") else 1.0
-    height_mv = _SCAR_MV * masked * shows / (1.0 + 0.6 * float(np.linalg.norm(scar_direction(physiology))))
+    height_mv = (
+        _SCAR_MV * scar_shown(physiology) * shows / (1.0 + 0.6 * float(np.linalg.norm(scar_direction(physiology))))
+    )
     bumps = []
     for lost, outward_D, when_ms in _still_segments(physiology):
         centre_ms, width_ms = when_ms * (0.5 + 0.5 * qrs_ms / 88.0), 10.0

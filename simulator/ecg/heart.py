@@ -144,8 +144,8 @@ def _rotation(p: Physiology, e: Electrics, burden: Burden) -> tuple[float, float
     """
     shows = e.expression
     axis_deg = e.frontal_rotation_deg - 7.0 * burden.elderly - 7.0 * burden.obesity
-    axis_deg += -8.0 * shows.thick_axis * burden.thick + 20.0 * shows.right_axis * burden.right
-    turn_deg = e.horizontal_rotation_deg + 9.0 * shows.pump_turn * burden.pump + 5.0 * shows.mass_voltage * burden.mass
+    axis_deg += -7.0 * shows.thick_axis * burden.thick + 20.0 * shows.right_axis * burden.right
+    turn_deg = e.horizontal_rotation_deg + 9.0 * shows.pump_turn * burden.pump + 3.5 * shows.mass_voltage * burden.mass
     turn_deg += 4.0 * shows.dilatation * burden.dilated - 12.0 * shows.right_forces * burden.right
     if p.cause == "lung":
         axis_deg += 20.0 * shows.lung_axis

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.ecg.burden import Burden
-from simulator.ecg.depolarisation import scar_direction
+from simulator.ecg.depolarisation import scar_direction, scar_shown
 from simulator.ecg.electrics import Electrics
 from simulator.ecg.waves import Bump, vector
 from simulator.physiology import Physiology
@@ -77,8 +77,8 @@ def _scar_t(physiology: Physiology, electrics: Electrics) -> _Vector:
     """T waves stay inverted over an old infarct in three people of five, more or less."""
     if physiology.infarct == "none" or electrics.scar_t_sign > 0.60:
         return np.zeros(3)
-    away_D = -scar_direction(physiology)
-    return 0.22 * electrics.expression.scar_t * away_D / max(1.0, float(np.linalg.norm(away_D)) / 3.0)
+    away_D = -scar_shown(physiology) * scar_direction(physiology)
+    return 0.9 * min(1.6, electrics.expression.scar_t) * away_D / (2.5 + float(np.linalg.norm(away_D)))
 
 
 def _j_point(physiology: Physiology, electrics: Electrics, qrs_ms: float) -> list[Bump]:
