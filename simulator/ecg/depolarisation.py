@@ -184,7 +184,7 @@ def _textured(walk: _Walk, texture: QrsTexture, qrs_ms: float, time_scale: float
         vector_D = vector_D / (1.6 if slurred else 1.0)
         when += texture.shift_B[number]
         parts = ((0.0, 1.0),) if apart == 0.0 else ((-apart, 0.80), (apart, 0.95))
-        narrowed = 1.0 if apart == 0.0 else 0.6
+        narrowed = 1.0 if apart == 0.0 else 0.72
         for offset, share in parts:
             spread = narrowed * width * qrs_ms
             bumps.append(Bump((when + offset) * qrs_ms, spread, spread, vector(share * vector_D)))
