@@ -145,7 +145,7 @@ def depolarise(physiology: Physiology, electrics: Electrics, burden: Burden, qrs
         if physiology.cause == "amyloid":  # pseudo-infarct: no force to the front
             walk[:4, 3] += 0.26 * x.amyloid_forces
             walk[:3, 2] -= 0.10 * x.amyloid_forces
-        walk[1:4, 3] += 0.11 * x.pump_turn * burden.pump
+        walk[1:4, 3] += 0.09 * x.pump_turn * burden.pump
     if physiology.conduction == "paced":
         walk[:, 1] *= e.paced_left
     muscle = physiology.conduction in ("left_bundle_block", "paced")

@@ -45,7 +45,7 @@ def repolarise(
     strain = _strain(p, e, burden)
 
     t_D = tall * np.array([0.33, 0.22, -0.14 if p.sex == "female" else -0.21])
-    t_D *= 1.0 - min(1.1, 0.42 * e.expression.pump_t * burden.pump)
+    t_D *= 1.0 - min(1.1, 0.36 * e.expression.pump_t * burden.pump)
     t_D += strain * np.array([-0.26, -0.04, 0.10])
     t_D += e.expression.right_t * burden.right * np.array([0.0, -0.02, 0.13])
     t_D += _scar_t(p, e)
