@@ -24,8 +24,8 @@ from numpy.random import Generator, SeedSequence
 from cohorts.tables import SPLITS, CohortError, write_cohort_tables
 from ground.disk import sha256, write_whole
 from ground.progress import Progress, silent
+from simulator.ecg.electrics import sample_electrics
 from simulator.ecg.files import write_ecg
-from simulator.ecg.heart import sample_electrics
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
 from simulator.echo.anatomy import Anatomy, sample_anatomy

@@ -176,13 +176,13 @@ class Patient:
     def _conduction(self, age_years: float, lvef_percent: float, right: float, stenosis: float) -> Conduction:
         failing = 1.0 / (1.0 + np.exp((lvef_percent - 41.0) / 4.5))
         elderly = max(0.0, (age_years - 60.0) / 20.0)
-        if self.pacing_rank < 0.012 + 0.025 * elderly + 0.02 * failing:
+        if self.pacing_rank < 0.018 + 0.025 * elderly + 0.02 * failing:
             return "paced"
         if self.cause == "left_bundle_block" or self.left_block_rank < 0.008 + 0.13 * failing + 0.02 * stenosis:
             return "left_bundle_block"
         if self.right_block_rank < 0.03 + 0.02 * elderly + 0.03 * right:
             return "right_bundle_block"
-        if self.fascicle_rank < 0.025 + 0.02 * elderly + 0.02 * failing:
+        if self.fascicle_rank < 0.034 + 0.02 * elderly + 0.02 * failing:
             return "left_anterior_block"
         return "normal"
 
@@ -283,7 +283,7 @@ def sample_patient(rng: Generator) -> Patient:
         effusion=course(rng.uniform(0.8, 3.6) if has(0.06) else abs(rng.normal(0.0, 0.25)), -0.25, 0.15),
         fibrillation_share=share,
         fibrillation_phase=float(rng.random()),
-        flutters=bool(rng.random() < 0.10),
+        flutters=bool(rng.random() < 0.15),
         left_block_rank=float(rng.random()),
         right_block_rank=float(rng.random()),
         fascicle_rank=float(rng.random()),
