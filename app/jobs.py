@@ -20,7 +20,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -43,7 +43,6 @@ SAVE_EVERY_S = 1.0
 TERMINATE_S = 5.0
 TURN_TRIES, TURN_PAUSE_S = 6, 0.05
 """Whoever looks whether the lock is held holds it for an instant."""
-MOST_WAITING = 16
 LINE_BYTES = 2**20
 """Of what a rebuild says; its report names only so many skipped clips."""
 MAX_FILE_BYTES = 4 * LINE_BYTES
@@ -81,6 +80,10 @@ class StoredJob(BaseModel):
     pid_started: int | None = None
 
 
+def _nobody_asks() -> None:
+    return
+
+
 class RebuildJobs:
     """Starts, watches, cancels and remembers rebuilds. `when_done` is awaited before a job reads `done`."""
 
@@ -95,7 +98,7 @@ class RebuildJobs:
         self._ending: Literal["cancelled", "interrupted"] | None = None
         self._changing = asyncio.Lock()
         """Held while a job is started or ended, so that `_process` and `_watching` are those of `_job`."""
-        self._waiting = 0
+        self._closed = False
 
     @property
     def running(self) -> str | None:
@@ -121,9 +124,14 @@ class RebuildJobs:
             if job is not None and job.state == "interrupted":
                 _wait_for_end(job)  # one that was ended just now still holds what it was writing
 
-    async def start(self, source: str, cohort_dir: Path) -> StoredJob:
-        """Start a rebuild from a cohort folder. Raises JobRunning, NoSpace or JobNotStarted."""
-        async with self._turn_to_change():
+    async def start(self, source: str, cohort_dir: Path, still: Callable[[], object] = _nobody_asks) -> StoredJob:
+        """Start a rebuild from a cohort folder. Raises JobRunning, NoSpace or JobNotStarted.
+
+        still: called when all has been waited for; nothing is started where it raises.
+        """
+        async with self._changing:
+            if self._closed:
+                raise JobNotStarted("job_not_started", "The service ends; nothing is started any more.")
             if self._own_running is not None:
                 raise JobRunning(self._own_running)
             job = StoredJob(id=secrets.token_hex(8), source=source, state="running", created_at=datetime.now(UTC))
@@ -132,6 +140,7 @@ class RebuildJobs:
                 if self._job is not None:
                     self._save_quietly(self._job)  # the disk may have been full when it ended
                 await asyncio.to_thread(self.recover)
+                still()  # last: its turn, and the end of an earlier server's rebuild, may have taken seconds
                 self._save(job)
                 process = await self._spawn(cohort_dir)
             except BaseException as error:
@@ -148,19 +157,6 @@ class RebuildJobs:
             self._forget_old()
         log.info("job_started", job=job.id, source=source)
         return job
-
-    @contextlib.asynccontextmanager
-    async def _turn_to_change(self) -> AsyncIterator[None]:
-        """Whoever changes what runs waits for those before. Raises JobNotStarted where many do: each may take a second,
-        and those who have left would be waited for too."""
-        if self._waiting >= MOST_WAITING:
-            raise JobNotStarted("jobs_busy", "Too many requests to start or end a rebuild wait already.")
-        self._waiting += 1
-        try:
-            async with self._changing:
-                yield
-        finally:
-            self._waiting -= 1
 
     async def _take_turn(self, job_id: str) -> None:
         """Hold the folder's lock for a job. Raises JobRunning, OSError, or JobNotStarted where the lock stays taken."""
@@ -204,23 +200,31 @@ class RebuildJobs:
         """Whether it is this server's latest job, which is known without the disk."""
         return self._job is not None and self._job.id == job_id
 
-    async def cancel(self, job_id: str) -> StoredJob:
-        """End a running job. Raises JobUnknown, JobEnded, JobElsewhere, or JobNotStarted where too many wait."""
-        async with self._turn_to_change():
+    async def cancel(self, job_id: str, still: Callable[[], object] = _nobody_asks) -> StoredJob:
+        """End a running job. Raises JobUnknown, JobEnded, JobElsewhere.
+
+        still: called when its turn has come; nothing is ended where it raises.
+        """
+        async with self._changing:
+            still()
             if job_id != self._own_running:
                 raise JobElsewhere if (await self.get(job_id)).state == "running" else JobEnded
             await self._end("cancelled")
         return await self.get(job_id)
 
     async def close(self) -> None:
-        """The server ends: a running job of its own is interrupted."""
+        """The server ends: a running job of its own is interrupted, and none is started."""
+        self._closed = True
         async with self._changing:
             if self._own_running is not None:
                 await self._end("interrupted")
 
     def kill(self) -> None:
-        """End the process of an own running job, whatever it does; its file says what became of it later."""
+        """End the process of an own running job, whatever it does, and start none; its file says later what became
+        of it."""
+        self._closed = True
         if self._process is not None and self._process.returncode is None:
+            self._ending = self._ending or "interrupted"
             _signal_group(self._process.pid, signal.SIGKILL)
 
     def _owned(self) -> str | None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ctypes
 import errno
 import gc
+import logging
 import math
 import os
 import resource
+import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 import uvicorn
@@ -48,6 +55,7 @@ _TURN_S = 0.0005
 """After so long a thread of pure Python lets the event loop go on; by default it is ten times as long."""
 ACCEPTED_AT_ONCE = 512
 """Connections that may be taken in before the limits on them are looked at."""
+_ABANDON_S, _LAST_WORDS_S = 2.0, 2.0
 OTHER_DESCRIPTORS = ACCEPTED_AT_ONCE + 128
 """Files, pipes to children, and connections that wait to be accepted or to end."""
 
@@ -89,8 +97,9 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     return app
 
 
-def serve(settings: Settings) -> None:
-    """Run until SIGTERM or interrupt, then answer what was accepted. Raises SettingsError or BundleError."""
+def serve(settings: Settings) -> NoReturn:
+    """Run until SIGTERM or interrupt, answer what was accepted, and end the process. Raises SettingsError or
+    BundleError."""
     check_access(settings)
     check_address(settings)
     configure_logging(settings)
@@ -100,7 +109,26 @@ def serve(settings: Settings) -> None:
     sys.setswitchinterval(_TURN_S)
     app = create_app(settings)
     app.state.service.when_warm = _keep_for_good
-    run(app, settings)
+    end = partial(_end_process, app.state.service)
+    run(app, settings, end)
+    end()
+
+
+def _end_process(service: Service) -> NoReturn:
+    """At once, with all that was said written out: children and temporary files are gone. The code is 1 when the
+    service's parts did not start.
+
+    The interpreter's own end runs the destructors of native libraries beneath threads that still compute in them, which
+    aborts, and waits for every thread.
+    """
+    last = threading.Thread(target=service.abandon, daemon=True)  # a signal may have come beneath a lock that it needs
+    last.start()
+    last.join(_ABANDON_S)
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
+            stream.flush()
+    os._exit(1 if service.failed_to_start else 0)
 
 
 def _keep_for_good() -> None:
@@ -137,18 +165,20 @@ def _binding_fails(family: int, address: Any) -> OSError | None:
     return None
 
 
-def run(app: FastAPI, settings: Settings) -> None:
-    """Serve `app` until it is told to end. SystemExit with 1 when its parts did not start; the log says why."""
+def run(app: FastAPI, settings: Settings, end: Callable[[], NoReturn] | None = None) -> int:
+    """Serve `app` until it is told to end: the process's exit code. 1 when its parts did not start; the log says why.
+
+    Nothing that was begun is left to be ended: children and temporary files are gone. end: ends the process, when all
+    was answered that will be, or when a second signal comes, whatever runs then.
+    """
     service: Service = app.state.service
-    server = _DrainingServer(server_config(app, settings), service)
+    server = _DrainingServer(server_config(app, settings), service, end)
     try:
         server.run()
     except SystemExit:  # the address is taken or not ours; logged, and uvicorn's number for it would be 3
         service.failed_to_start = True
-    if server.force_exit:  # nothing was ended in order
-        service.abandon()
-    if service.failed_to_start:
-        raise SystemExit(1)
+    service.abandon()  # also after an end in order: what read until now may have made itself a folder once more
+    return 1 if service.failed_to_start else 0
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
@@ -196,14 +226,42 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
 class _DrainingServer(uvicorn.Server):
     """The first signal drains, the second ends at once; either way the process exits with 0. A failed start ends it."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, end: Callable[[], NoReturn] | None) -> None:
         super().__init__(config)
         self._service = service
+        self._end = end
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Until the process has ended, where that is ours: it takes some time yet when the last answer is given."""
+        if self._end is None:
+            with super().capture_signals():
+                yield
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.handle_exit)
+        yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit and self._end is not None:
+            self._end()
         self._service.draining = True
         self.force_exit = self.should_exit
         self.should_exit = True
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().serve(sockets)
+        if self._end is None:
+            return
+        until = time.monotonic() + _LAST_WORDS_S  # those who were given up are told
+        while (self.server_state.tasks or self.server_state.connections) and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        self._end()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:  # nothing was ended in order, and all that runs is waited for now
+            self._service.abandon()
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._service.failed_to_start

@@ -5,7 +5,7 @@
     ├── TookTooLong   an answer that was not there in time
     ├── NoSpace       no room on the server's disk
     ├── NoProbes      a prediction of a bundle that predicts nothing
-    ├── NoEmbeddings  a search with a bundle that predicts only
+    ├── NoEmbeddings  a search with a bundle that lacks embeddings of ECGs or of studies
     ├── EcgOfAnotherModel  a further search for an ECG that an earlier bundle answered
     ├── JobRunning    JobEnded    JobElsewhere    JobUnknown    JobNotStarted      rebuilds
     ├── KeyUnknown    KeyChangeRefused    KeysBusy    KeysUnusable                  API keys
@@ -51,7 +51,7 @@ class NoEmbeddings(Refusal):
     def __init__(self) -> None:
         super().__init__(
             "no_embeddings",
-            "The bundle being served gives no ECG embeddings to search with: it predicts only.",
+            "The bundle being served gives no embeddings to search with: it answers of the ECG alone.",
             hint="Ask /v1/predict.",
         )
 

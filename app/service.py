@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Protocol, Self, TypeVar
 
 import structlog
@@ -13,7 +15,7 @@ from app.access.forms_sent import FormsSent
 from app.access.keys import KeyRing
 from app.access.sessions import ADMIN_IDLE_S, Sessions
 from app.answering.admission import Admission
-from app.answering.batcher import Batcher, QueueFull
+from app.answering.batcher import Batcher
 from app.answering.explained import Explained, explained, targets_of
 from app.answering.kept_answers import KeptAnswers
 from app.answering.lane import (
@@ -25,7 +27,7 @@ from app.answering.lane import (
 from app.answering.pipeline import Answer, AnsweredEcg, Pipeline, Question, Reader, Upload
 from app.answering.similar import Similar, similar_studies
 from app.answering.snapshots import INDEX_CODES, Retriever
-from app.answering.workers import FairThreads, started_pool
+from app.answering.workers import FairThreads, Wanted, started_pool
 from app.job_streams import JobStreams
 from app.jobs import Command, RebuildJobs, rebuild_command
 from app.logs import where
@@ -48,11 +50,13 @@ LANE_SILENT_S = 30.0
 SMALL_WORK_THREADS = 4
 """For preparation and the catalogue: a few milliseconds each."""
 DRAWING_THREADS = WRITING_THREADS = 2
-MAPS_WAITING, MAP_S = 2, 10
-"""How many maps of what speaks for an answer may wait for the one that is made, and about how long that takes."""
 """For pages and documents of answers, and for what the API says and the operator sees: tens of milliseconds of Python
 each, which the event loop must find gaps in."""
 
+MAPS, MAP_S = 3, 10
+"""How many maps of what speaks for an answer may be made or wait for that, and about how long one takes."""
+OPERATORS_LAST_S = 6.0
+"""How long the end waits for what operators asked for: the keys file may be held for 5 s."""
 OPERATORS_PLACES = 16
 """For the operator's page, apart from those for ECGs: whoever runs the service must see it when it is full."""
 
@@ -63,6 +67,10 @@ class GuardedChild(Reader, Protocol):
     def warm(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+def _renew(limit: asyncio.Timeout, time_s: float) -> None:
+    limit.reschedule(asyncio.get_running_loop().time() + time_s)
 
 
 class Service:
@@ -86,6 +94,7 @@ class Service:
         )
         self.admission = Admission(settings.queue_size, settings.max_upload_bytes, lambda: self.batcher.empty_in_s)
         self.operating = Admission(OPERATORS_PLACES, 1, lambda: 1)
+        self.mapping = Admission(MAPS, 1, lambda: MAP_S * (1 + self.explaining.waiting))
         self.reading = FairThreads(settings.reader_workers, name="reading")
         self.drawing = FairThreads(DRAWING_THREADS, name="drawing")
         self.writing = FairThreads(WRITING_THREADS, name="writing")
@@ -144,8 +153,10 @@ class Service:
 
     @property
     def degraded(self) -> str | None:
-        """One sentence when the service answers, but not from what it should; or why it has no index."""
+        """One sentence when the service answers, but not from what it should; or why it has no index to search."""
         problem, generation = self.retriever.index_problem, self.retriever.current.generation
+        if generation is None and not self.retriever.current.needs_index:
+            return None
         if problem is not None:
             return str(problem)
         return None if generation is None else generation.degraded or generation.index.notice
@@ -192,13 +203,22 @@ class Service:
     async def explain(self, ecg: AnsweredEcg, target: str, study_id: str | None, caller: str) -> Explained:
         """Which patches speak for a number of its answer, in its caller's turn. Raises as `ask`, and NotExplained.
 
-        Few wait, and what has begun is told: else, with more than can be made in the time of one answer, all were late.
+        Few wait, and one whose turn has come has the time of an answer from then on: else, with more than can be made
+        in that time, all were late. One that is given up while it is made stops at its next point.
         """
-        if self.explaining.waiting >= MAPS_WAITING:
-            raise QueueFull(MAP_S)
-        snapshot = self.retriever.current
-        work = self.explaining.run(lambda: explained(snapshot, ecg, target, study_id), caller, told=True)
-        return await self.in_time(work)
+        snapshot, wanted = self.retriever.current, Wanted()
+        limit = asyncio.timeout(self.settings.answer_timeout_s)
+        try:
+            with self.mapping.enter(caller, 0):
+                work = self.explaining.run(
+                    lambda: explained(snapshot, ecg, target, study_id, wanted.go_on),
+                    caller,
+                    wanted=wanted,
+                    when_begun=partial(_renew, limit, self.settings.answer_timeout_s),
+                )
+                return await self.in_time(work, limit)
+        finally:
+            del limit  # as in `in_time`
 
     async def draw(self, work: Callable[[], Result], caller: str) -> Result:
         """`work()`, a page or a document, in its caller's turn. Raises TookTooLong and NoSpace as `ask` does."""
@@ -214,9 +234,9 @@ class Service:
         self.metrics.observe_stages(answer.timing_ms)
         return written
 
-    async def in_time(self, work: Awaitable[Result]) -> Result:
-        """Raises TookTooLong after `answer_timeout_s`, and NoSpace where a disk is full."""
-        limit = asyncio.timeout(self.settings.answer_timeout_s)
+    async def in_time(self, work: Awaitable[Result], limit: asyncio.Timeout | None = None) -> Result:
+        """Raises TookTooLong after `answer_timeout_s`, or at a limit of its own, and NoSpace where a disk is full."""
+        limit = limit or asyncio.timeout(self.settings.answer_timeout_s)
         try:
             async with limit:
                 return await work
@@ -242,6 +262,8 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.jobs.close()
+        with contextlib.suppress(TimeoutError):  # a key that was made is shown, and nobody would see it a second time
+            await asyncio.wait_for(self.operating.emptied(), OPERATORS_LAST_S)
         self.reading.close()
         self.drawing.close()
         self.writing.close()
@@ -268,7 +290,7 @@ class Service:
             raise self.retriever.index_problem
 
     def abandon(self) -> None:
-        """End at once what would go on without the server: a rebuild and the reading children. Waits for nothing."""
+        """End at once what would go on without the server: a rebuild, and the reading children with their files."""
         self.jobs.kill()
         self._reader.close()
 

@@ -155,11 +155,9 @@ def train(
 
     if not recipe.endswith(".toml") and recipe not in RECIPES:
         raise typer.BadParameter(f"{recipe!r} is no recipe: name {', '.join(RECIPES)} or a file.toml")
-    given = {"bf16": bf16, "compile": compile_, "chunk_size": chunk_size}
-    given = {name: value for name, value in given.items() if value is not None}
-    chosen = recipe_of(recipe, settings or ()).aligned_with(**given)
-    if seed is not None:
-        chosen = chosen.model_copy(update={"seed": seed})
+    given = {"seed": seed, "alignment.bf16": bf16, "alignment.compile": compile_, "alignment.chunk_size": chunk_size}
+    options = {name: value for name, value in given.items() if value is not None}
+    chosen = recipe_of(recipe, settings or (), options)
     with torchrun_ranks(device) as (ranks, own_device), progress("Training", goes_on=True) as report:
         if ranks.is_main and start and not ecg_start and read_manifest(start)[0].gives("ecg_encoder"):
             sentence = "The ECG encoder starts from random weights; {0}'s is used with --ecg-start {0}."

@@ -102,8 +102,8 @@ def _is_such_a_table(output: Path) -> bool:
 def check_gives(bundle_dir: Path, index: Path | None) -> None:
     """BundleError where such a bundle has nothing to answer with, by its manifest alone."""
     manifest, _ = read_manifest(bundle_dir)
-    if index is not None and not manifest.gives("ecg_embeddings"):
-        raise BundleError("this bundle finds no studies: it gives no ECG embeddings; leave --index out")
+    if index is not None and not (manifest.gives("ecg_embeddings") and manifest.gives("study_embeddings")):
+        raise BundleError("this bundle finds no studies: it gives no embeddings to search with; leave --index out")
     if index is None and not manifest.gives("predictions"):
         raise BundleError(
             "this bundle has no probes, so it predicts nothing; `echo2ecg bundle fit` fits them on a cohort, and with "

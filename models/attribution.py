@@ -9,7 +9,7 @@ K windows or points of a path that are encoded together.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -81,10 +81,12 @@ class Explainer:
         *,
         method: Method = "integrated_gradients",
         asked: Collection[str] | None = None,
+        go_on: Callable[[], None] = lambda: None,
     ) -> Attribution:
         """Maps of every target for prepared windows (B, W, L, N), and for the match with a study each (unit, (B, D)).
 
-        asked: of these targets alone, in the order of `targets`.
+        asked: of these targets alone, in the order of `targets`. go_on: called between two points of the path, or two
+        chunks of what is taken away; what it raises ends the work, which takes seconds.
 
         An ECG is worked on by itself: its map does not depend on the others. Cost, in encoded windows an ECG:
         occlusion L * P * W + W, whatever is asked; integrated gradients `STEPS` * W forwards, and as many backwards
@@ -112,7 +114,7 @@ class Explainer:
                 zero_WLN = own_zero(windows_WLN)
                 with torch.no_grad():
                     both_2T = self.said(torch.stack([windows_WLN, zero_WLN]), study_D)[:, which]
-                maps.append(work(windows_WLN, zero_WLN, study_D, which).cpu().numpy())
+                maps.append(work(windows_WLN, zero_WLN, study_D, which, go_on).cpu().numpy())
                 values.append(both_2T[0].cpu().numpy())
                 zeros.append(both_2T[1].cpu().numpy())
         asked_for = tuple(targets[t] for t in which)
@@ -142,7 +144,12 @@ class Explainer:
         return torch.stack(found, dim=1)
 
     def _integrated(
-        self, windows_WLN: Tensor, zero_WLN: Tensor, study_D: Tensor | None, which: Sequence[int]
+        self,
+        windows_WLN: Tensor,
+        zero_WLN: Tensor,
+        study_D: Tensor | None,
+        which: Sequence[int],
+        go_on: Callable[[], None],
     ) -> Tensor:
         """Integrated gradients (Sundararajan et al. 2017) of embedded patches, from those of the zero: (T, W, L, P).
 
@@ -155,6 +162,7 @@ class Explainer:
         rows = max(1, self.rows // (4 * len(windows_WLN)))
         gradient_TWTD = way_WTD.new_zeros(len(which), *way_WTD.shape)
         for first in range(0, STEPS, rows):
+            go_on()
             points_KWTD = start_WTD + at_K[first : first + rows, None, None, None] * way_WTD
             with torch.enable_grad():
                 points_KWTD.requires_grad_()
@@ -166,7 +174,14 @@ class Explainer:
         return map_TWQ.reshape(*map_TWQ.shape[:2], self.sizes.leads, -1)
 
     @torch.no_grad()
-    def _occluded(self, windows_WLN: Tensor, zero_WLN: Tensor, study_D: Tensor | None, which: Sequence[int]) -> Tensor:
+    def _occluded(
+        self,
+        windows_WLN: Tensor,
+        zero_WLN: Tensor,
+        study_D: Tensor | None,
+        which: Sequence[int],
+        go_on: Callable[[], None],
+    ) -> Tensor:
         """What a target loses when one patch becomes zero: (T, W, L, P). Only that patch's window is encoded again."""
         sizes, tower = self.sizes, self.tower
         W, Q, S = len(windows_WLN), sizes.leads * sizes.patches_per_lead, sizes.patch_samples
@@ -181,6 +196,7 @@ class Explainer:
         for w in range(W):
             whole_QS, zero_QS = windows_WLN[w].reshape(Q, S), zero_WLN[w].reshape(Q, S)
             for gone_K in torch.split(patch_of, self.rows):
+                go_on()
                 gone_KQ1 = (gone_K[:, None] == patch_of)[:, :, None]
                 features_KF, aligned_KD = encoded(
                     torch.where(gone_KQ1, zero_QS, whole_QS).view(-1, sizes.leads, sizes.window_samples)

@@ -20,17 +20,54 @@ _NOT_CHANGED = {"name", "changes"}
 _OF_THE_COHORT = "ecg.amplitude"
 
 
-def recipe_of(named: str, settings: Sequence[str] = ()) -> Recipe:
+OPTIONS = ("seed", "alignment.bf16", "alignment.compile", "alignment.chunk_size")
+"""Fields that have an option of the command of their own, by dotted name."""
+
+
+def recipe_of(named: str, settings: Sequence[str] = (), options: Mapping[str, JsonValue] | None = None) -> Recipe:
     """The recipe of that name, or of a file `*.toml` with a `base` and fields to change; then `settings` are changed.
 
     A setting is `name=value`, the value as TOML writes it, text also without quotes. A name is that of a field as in
-    `alignment.batch_size`, of a recipe or of its alignment. Refusal for anything else, with the nearest name, and for a
-    field that is set twice in one place.
+    `alignment.batch_size`, of a recipe or of its alignment. `options` are values of fields of OPTIONS, over all else:
+    they make no changed recipe of a named one. Refusal for anything else, with the nearest name, and for a field that
+    is set twice in one place.
     """
     base, changes = (named, {}) if not named.endswith(".toml") else _read(Path(named))
-    recipe = named_recipe(base)
+    recipe, options = named_recipe(base), options or {}
     of_file, of_settings = _each_once(changes.items(), recipe), _each_once(map(_setting, settings), recipe)
-    return changed(recipe, of_file | of_settings)
+    if both := sorted(of_settings.keys() & options.keys()):
+        raise _twice(both[0])
+    over_file = {name: value for name, value in options.items() if name in of_file}
+    found = changed(recipe, of_file | of_settings | over_file)
+    return _with_options(found, {name: value for name, value in options.items() if name not in over_file})
+
+
+def command_options(recipe: Recipe) -> list[str]:
+    """What `train` was given besides the recipe's name and changes: as arguments, in the order of its help.
+
+    Of a recipe without a name that the command knows nothing can be said.
+    """
+    if recipe.base not in RECIPES:
+        return []
+    named = changed(named_recipe(recipe.base), recipe.changes)
+    given = {name: _value(recipe, name) for name in OPTIONS if _value(recipe, name) != _value(named, name)}
+    words: list[str] = []
+    for name, value in given.items():
+        option = name.rpartition(".")[2].replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else _WITHOUT[name])
+        else:
+            words += [f"--{option}", str(value)]
+    return words
+
+
+_WITHOUT = {"alignment.bf16": "--fp32", "alignment.compile": "--no-compile"}
+
+
+def _with_options(recipe: Recipe, options: Mapping[str, JsonValue]) -> Recipe:
+    aligned = {name.removeprefix("alignment."): value for name, value in options.items() if name != "seed"}
+    recipe = recipe.aligned_with(**aligned)
+    return recipe if "seed" not in options else recipe.model_copy(update={"seed": options["seed"]})
 
 
 def changed(recipe: Recipe, changes: Mapping[str, JsonValue]) -> Recipe:
@@ -78,9 +115,13 @@ def _each_once(changes: Iterable[tuple[str, JsonValue]], recipe: Recipe) -> dict
     for name, value in _flat(changes):
         full = _full_name(name, recipe)
         if any(f"{full}.".startswith(f"{one}.") or f"{one}.".startswith(f"{full}.") for one in found):
-            raise Refusal("recipe_field_twice", f"The field {full} of the recipe is set twice; keep one of the two.")
+            raise _twice(full)
         found[full] = value
     return found
+
+
+def _twice(name: str) -> Refusal:
+    return Refusal("recipe_field_twice", f"The field {name} of the recipe is set twice; keep one of the two.")
 
 
 def _full_name(name: str, recipe: Recipe) -> str:

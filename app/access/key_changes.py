@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,10 +20,16 @@ _IN_COMPOSE = "With Docker Compose: `docker compose run --rm keys`, followed by 
 
 
 def make_key(
-    file: Path | None, *, by: ApiKey | None, scopes: Sequence[Scope], name: str, expires_in_days: int | None
+    file: Path | None,
+    *,
+    by: ApiKey | None,
+    scopes: Sequence[Scope],
+    name: str,
+    expires_in_days: int | None,
+    settle: Callable[[], None] = lambda: None,
 ) -> tuple[ApiKey, str]:
     """A new key: what is kept of it, and itself. KeyChangeRefused where `by` lacks a scope of it, or nothing can be
-    written; AskerRevoked; KeysBusy; NoSpace. Waits for the disk."""
+    written; AskerRevoked; KeysBusy; NoSpace. Waits for the disk, and calls `settle` as `add_key` does."""
     if by is not None and (more := [scope for scope in scopes if scope not in by.scopes]):
         sentence = f"This key does not have the scope {' and '.join(more)}, so it cannot give it."
         raise KeyChangeRefused("scope_not_yours", sentence)
@@ -31,19 +37,21 @@ def make_key(
     command += "" if expires_in_days is None else f" --days {expires_in_days}"
     expires = None if expires_in_days is None else datetime.now(UTC) + timedelta(days=expires_in_days)
     with _writable(file, command) as there:
-        made, secret = add_key(there, scopes, name, expires=expires, by=by)
+        made, secret = add_key(there, scopes, name, expires=expires, by=by, settle=settle)
     log.info("key_made", key=made.id, scopes=list(made.scopes), by="" if by is None else by.id)
     return made, secret
 
 
-def take_back(file: Path | None, key_id: str, *, by: ApiKey | None) -> RevokedKey:
+def take_back(
+    file: Path | None, key_id: str, *, by: ApiKey | None, settle: Callable[[], None] = lambda: None
+) -> RevokedKey:
     """Revoke a key. KeyUnknown, AskerRevoked, KeysBusy, NoSpace; KeyChangeRefused where it is the one that asks, or
-    nothing can be written. Waits for the disk."""
+    nothing can be written. Waits for the disk, and calls `settle` as `add_key` does."""
     if by is not None and by.id == key_id:
         hint = "Another admin key can, and so can `echo2ecg keys revoke`."
         raise KeyChangeRefused("own_key", "A key does not revoke itself.", hint=hint)
     with _writable(file, f"echo2ecg keys revoke {shlex.quote(key_id)}") as there:
-        revoked = revoke_key(there, key_id, by=by)
+        revoked = revoke_key(there, key_id, by=by, settle=settle)
     log.info("key_revoked", key=revoked.id, by="" if by is None else by.id)
     return revoked
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -88,10 +88,17 @@ def create_key(file: Path, scopes: Sequence[str], name: str, *, expires: datetim
 
 
 def add_key(
-    file: Path, scopes: Sequence[str], name: str, *, expires: datetime | None = None, by: ApiKey | None = None
+    file: Path,
+    scopes: Sequence[str],
+    name: str,
+    *,
+    expires: datetime | None = None,
+    by: ApiKey | None = None,
+    settle: Callable[[], None] = lambda: None,
 ) -> tuple[ApiKey, str]:
     """Add a key; what is kept of it, and itself: the only moment at which it exists in clear.
 
+    settle: called when all has been waited for and nothing is written yet; nothing is, where it raises.
     KeyChangeRefused for an unknown scope, and where there are MAX_KEYS already; AskerRevoked where `by` is no key any
     more when its turn has come.
     """
@@ -115,6 +122,7 @@ def add_key(
         _check_asker(before, by)
         if len(before.keys) >= MAX_KEYS:
             raise KeyChangeRefused("too_many_keys", f"There are {MAX_KEYS} keys: revoke some that nobody needs.")
+        settle()
         _write(file, before.model_copy(update={"keys": (*before.keys, entry)}))
     return entry, key
 
@@ -154,8 +162,11 @@ def _parsed(content: bytes) -> _KeysFile:
         raise KeysUnusable("keys_damaged", sentence) from None
 
 
-def revoke_key(file: Path, key_id: str, *, by: ApiKey | None = None) -> RevokedKey:
-    """Take a key back; what is remembered of it. KeyUnknown when none has this id; AskerRevoked as for `add_key`."""
+def revoke_key(
+    file: Path, key_id: str, *, by: ApiKey | None = None, settle: Callable[[], None] = lambda: None
+) -> RevokedKey:
+    """Take a key back; what is remembered of it. KeyUnknown when none has this id. `settle` and AskerRevoked as for
+    `add_key`."""
     with _turn_at(file):
         before = _read(file)
         _check_asker(before, by)
@@ -164,6 +175,7 @@ def revoke_key(file: Path, key_id: str, *, by: ApiKey | None = None) -> RevokedK
             raise KeyUnknown
         revoked = RevokedKey(**key.model_dump(exclude={"sha256"}), revoked=datetime.now(UTC))
         kept = tuple(other for other in before.keys if other.id != key_id)
+        settle()
         _write(file, _KeysFile(keys=kept, revoked=(*before.revoked, revoked)[-KEPT_REVOKED:]))
     return revoked
 

@@ -6,6 +6,7 @@ mistake or not, is told to come back later while others are still let in.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,11 @@ class Admission:
         self._retry_after_s = retry_after_s
         self._inside: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
+
+    async def emptied(self) -> None:
+        """Returns when nothing is inside."""
+        while self._inside:
+            await asyncio.sleep(0.02)
 
     @contextmanager
     def enter(self, caller: str, upload_bytes: int) -> Iterator[None]:

@@ -23,6 +23,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 HEARTBEAT_S = 1.0
+LAST_BATCH_S = 5.0
 
 
 class QueueFull(Refusal):
@@ -118,7 +119,7 @@ class Batcher(Generic[Item, Result]):
         return max(1, math.ceil(batches * self._batch_s))
 
     def close(self) -> None:
-        """Finish the batch in flight, cancel what waits, end the thread."""
+        """Finish the batch in flight, cancel what waits, end the thread; one that hangs is left to itself."""
         with self._changed:
             self._closed = True
             for waiting in self._queue:
@@ -128,7 +129,7 @@ class Batcher(Generic[Item, Result]):
                 done.cancel()
             self._calls.clear()
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(LAST_BATCH_S)
 
     def _take_back(self, waiting: _Waiting[Item, Result]) -> None:
         with self._changed:

@@ -5,6 +5,7 @@ Only what the maps were tested for on simulated ECGs is asked of them: see `docs
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,8 +54,13 @@ def targets_of(snapshot: Snapshot, ecg: AnsweredEcg) -> tuple[str, ...]:
     return tuple(target for target in TARGETS if target in found)
 
 
-def explained(snapshot: Snapshot, ecg: AnsweredEcg, target: str, study_id: str | None) -> Explained:
-    """Takes seconds. study_id: the study of `match`. Raises EcgOfAnotherModel and NotExplained."""
+def explained(
+    snapshot: Snapshot, ecg: AnsweredEcg, target: str, study_id: str | None, go_on: Callable[[], None]
+) -> Explained:
+    """Takes seconds, in which `go_on` is called some sixty times; what that raises ends it.
+
+    study_id: the study of `match`. Raises EcgOfAnotherModel and NotExplained.
+    """
     embedder, windows_WLN, tracing = snapshot.embedder, ecg.facts.windows_WLN, ecg.facts.tracing
     if ecg.bundle_sha256 != embedder.sha256:
         raise EcgOfAnotherModel
@@ -71,7 +77,7 @@ def explained(snapshot: Snapshot, ecg: AnsweredEcg, target: str, study_id: str |
         study_BD = generation.vector(card.row_id)[None]
     explainer = embedder.explainer()
     explainer.rows = 4 * len(windows_WLN)  # one point of the path at a time: with gradients more would be much memory
-    found = explainer.attribution(windows_WLN[None], study_BD, asked=(target,))
+    found = explainer.attribution(windows_WLN[None], study_BD, asked=(target,), go_on=go_on)
     map_WLP = found.map_BTWLP[0, 0]
     most = float(np.abs(map_WLP).max()) or 1.0
     ends_s_P = [*found.patch_s_P[1:].tolist(), ecg.facts.window_s]

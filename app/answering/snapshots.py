@@ -49,9 +49,14 @@ class Snapshot:
         self._problem = problem
 
     @property
+    def needs_index(self) -> bool:
+        """Whether an index can be made with its model at all: one that answers of ECGs alone is whole without."""
+        return "search" in self.embedder.gives
+
+    @property
     def searchable(self) -> Generation:
-        """The generation to search. NotSearchable when there is none, NoEmbeddings of a model that predicts only."""
-        if "ecg_embeddings" not in self.embedder.gives:
+        """The generation to search. NotSearchable when there is none, NoEmbeddings where there can be none."""
+        if "ecg_embeddings" not in self.embedder.gives or (self.generation is None and not self.needs_index):
             raise NoEmbeddings
         if self.generation is None:
             assert self._problem is not None
@@ -60,8 +65,8 @@ class Snapshot:
 
     @property
     def problem_code(self) -> str:
-        """One of INDEX_CODES: why there is nothing to search. Empty when there is."""
-        if self._problem is None:
+        """One of INDEX_CODES: why there is nothing to search. Empty when there is, and where none is needed."""
+        if self._problem is None or not self.needs_index:
             return ""
         return self._problem.code if self._problem.code in INDEX_CODES else IndexDamaged.kind
 
@@ -130,10 +135,12 @@ class Retriever:
         """Open what CURRENT names unless it is served already, and swap to it. Blocks: not for the event loop.
 
         A generation that is damaged or belongs to another bundle is refused; what was served is served on. Other
-        exceptions come through, and are followed by a pause as well.
+        exceptions come through, and are followed by a pause as well. A model that needs no index lacks nothing without.
         """
         with self._refreshing:
             mark = self._store.current_mark()
+            if mark is None and not self._current.needs_index:
+                return False
             served = self._current.generation
             if self._served is not None and served is not None and served.catalogue.damaged:
                 self._served = self._tried = None  # verified again, and left for an older one where it does not hold

@@ -51,7 +51,7 @@ _WORDS = {
     "answer_gone": "The answer is not kept any more.",
     "not_explained": "There is no map of what speaks for this number of the answer.",
     "ecg_of_another_model": "Another model is served now than the one that the ECG was answered with.",
-    "no_embeddings": "The bundle gives no ECG embeddings to search with.",
+    "no_embeddings": "The bundle gives no embeddings to search with.",
     "no_probes": "The bundle has no probes, so it predicts nothing.",
     # The service
     "starting": "The models are not warm yet.",
@@ -78,7 +78,6 @@ _WORDS = {
     "job_not_started": "The rebuild's program could not be started.",
     "job_ended": "The rebuild has ended already.",
     "job_elsewhere": "Another server on the same index folder runs the rebuild.",
-    "jobs_busy": "Too many requests to start or end a rebuild wait already.",
     "unknown_job": "There is no job with this id.",
     "too_many_streams": "As many rebuilds are followed at once as may be.",
     # Keys

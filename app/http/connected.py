@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -14,15 +15,18 @@ Result = TypeVar("Result")
 async def while_connected(request: Request, work: Coroutine[Any, Any, Result], *, told: bool = False) -> Result:
     """`work`, given up when the caller leaves (ClientDisconnect), or sends a body that is too large or does not come
     (BodyTooLarge, BodyTimeout): what has not been read of it until now is dropped. told: where it ends all the same, as
-    a change that has begun, its end counts."""
+    a change that is being written, its end counts, also when the service ends meanwhile."""
     answering = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_until_gone(request))
     tasks: Sequence[asyncio.Future[Any]] = (answering, leaving)
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            if not (told and await _has_ended(answering)):
+                raise
         if told:
-            answering.cancel()  # nothing happens where it has ended
-            await asyncio.wait([answering])
+            await _has_ended(answering)
         if answering.done() and not answering.cancelled():
             return answering.result()
         leaving.result()  # raises what the rest of the body was refused for
@@ -33,6 +37,15 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result], *
         await asyncio.gather(*tasks, return_exceptions=True)
         # A refusal knows this place, and this place its task: such a circle would keep an upload in memory.
         del answering, leaving, tasks, task
+
+
+async def _has_ended(answering: asyncio.Future[Any]) -> bool:
+    """Whether it has an end that counts, once it was given up."""
+    answering.cancel()  # nothing happens where it has ended
+    while not answering.done():
+        with contextlib.suppress(asyncio.CancelledError):  # it ends soon, and what it has done must be told
+            await asyncio.wait([answering])
+    return not answering.cancelled()
 
 
 async def _until_gone(request: Request) -> None:

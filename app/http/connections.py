@@ -294,6 +294,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.body = bytearray()  # what was refused unread
         self._heads_held.pop(self._answering, None)
         self._note_held()
+        if (task := asyncio.current_task()) is not None and task.cancelling():  # the server waits no longer
+            self._forget_waiting()
+            self.transport.close()
         super().on_response_complete()
         if self.transport.is_closing():
             self._end_unless_read()
@@ -315,11 +318,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._end_unless_read()
 
     def end_unread(self) -> None:
-        """Say that nothing more will come, and go on taking for a while what the caller still sends.
-
-        Closed at once, the network stack would drop the answer before the caller has read it. Nothing lengthens that
-        while; of a long answer what lies ready then goes to a caller who reads it fast enough, as of any other.
-        """
+        """Say that nothing more will come, and go on taking for a while what is still sent: closed at once, the network
+        stack would drop the answer. Nothing lengthens that while; what lies ready goes to whoever reads it fast."""
         self._deaf = True
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import AsyncIterator
 from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
@@ -198,6 +199,15 @@ async def require_admin(request: Request, service: ServiceDep, _: _Described) ->
 
 QueryKey = Security(require_query, scopes=["query"])
 AdminKey = Security(require_admin, scopes=["admin"])
+
+
+async def _in_an_operators_place(request: Request, service: ServiceDep) -> AsyncIterator[None]:
+    """As the forms of the operator's page: a list may hold a thousand keys, and changes wait."""
+    with service.operating.enter(caller_of(request), 0):
+        yield
+
+
+OperatorsPlace = Depends(_in_an_operators_place)
 
 
 def _bearer(header: str) -> str:

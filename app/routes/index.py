@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Response
+from fastapi import APIRouter, Body, Depends, Request, Response
 
 from app.http.bodies import takes_at_most
-from app.http.dependencies import AdminKey, QueryKey, ServiceDep, refuse_repeated_names
+from app.http.dependencies import AdminKey, OperatorsPlace, QueryKey, ServiceDep, refuse_repeated_names, require_still
 from app.http.described import refuses
 from app.http.problems import InvalidParameter
 from app.operator_views import JobView
@@ -20,10 +21,10 @@ REBUILD_BYTES = 1024
 router = APIRouter(prefix="/v1", tags=["Index"])
 
 
-_NO_INDEX = ("index_missing", "index_damaged", "index_newer", "index_mismatch")
+_UNSERVED = {404: ("no_embeddings",), 503: ("index_missing", "index_damaged", "index_newer", "index_mismatch")}
 
 
-@router.get("/index", dependencies=[QueryKey], response_model_exclude_none=True, responses=refuses({503: _NO_INDEX}))
+@router.get("/index", dependencies=[QueryKey], response_model_exclude_none=True, responses=refuses(_UNSERVED))
 async def show_index(service: ServiceDep) -> IndexView:
     """The generation being served."""
     generation = service.retriever.current.searchable
@@ -41,25 +42,26 @@ async def show_index(service: ServiceDep) -> IndexView:
 
 @router.post(
     "/index/rebuild",
-    dependencies=[AdminKey, Depends(refuse_repeated_names)],
+    dependencies=[AdminKey, OperatorsPlace, Depends(refuse_repeated_names)],
     status_code=202,
     response_model_exclude_none=True,
     responses=refuses(
         {
             409: ("job_running",),
             422: ("unknown_source",),
-            503: ("jobs_busy", "index_read_only", "job_not_started"),
+            503: ("index_read_only", "job_not_started"),
             507: ("no_space",),
         }
     ),
 )
 @takes_at_most(REBUILD_BYTES)
 async def rebuild_index(
-    service: ServiceDep, response: Response, wanted: Annotated[RebuildRequest | None, Body()] = None
+    request: Request, service: ServiceDep, response: Response, wanted: Annotated[RebuildRequest | None, Body()] = None
 ) -> JobView:
     """Embed a cohort named in the settings and swap to the new generation when it is complete."""
     source = _source(service, wanted.source if wanted else None)
-    job = await service.jobs.start(source, service.settings.cohorts[source])
+    still = partial(require_still, request, service, "admin")
+    job = await service.jobs.start(source, service.settings.cohorts[source], still)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return JobView.of(job)
 

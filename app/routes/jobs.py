@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from app.http.dependencies import AdminKey, ServiceDep, caller_of, may_still
+from app.http.dependencies import AdminKey, OperatorsPlace, ServiceDep, caller_of, may_still, require_still
 from app.http.described import refuses
 from app.http.event_stream import EVENT_STREAM_TYPE, STILL_HERE, EventStream, event_text
 from app.jobs import StoredJob
@@ -67,14 +68,16 @@ async def follow_job(request: Request, service: ServiceDep, job_id: str) -> Resp
 
 @router.delete(
     "/{job_id}",
+    dependencies=[OperatorsPlace],
     responses={
         200: {"model": JobView},
-        **refuses({404: ("unknown_job",), 409: ("job_ended", "job_elsewhere"), 503: ("jobs_busy",)}),
+        **refuses({404: ("unknown_job",), 409: ("job_ended", "job_elsewhere")}),
     },
 )
-async def cancel_job(service: ServiceDep, job_id: str) -> Response:
+async def cancel_job(request: Request, service: ServiceDep, job_id: str) -> Response:
     """End a running rebuild; what it embedded is kept for the next one."""
-    content = await asyncio.to_thread(_written, await service.jobs.cancel(job_id))
+    ended = await service.jobs.cancel(job_id, partial(require_still, request, service, "admin"))
+    content = await asyncio.to_thread(_written, ended)
     return Response(content, media_type="application/json")
 
 

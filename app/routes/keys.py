@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, TypeVar
 
@@ -10,9 +10,10 @@ from fastapi import APIRouter, Body, Depends, Request, Response
 
 from app.access.key_changes import make_key, take_back
 from app.access.keys import list_all
+from app.answering.workers import Wanted
 from app.http.bodies import takes_at_most
 from app.http.connected import while_connected
-from app.http.dependencies import AdminKey, ServiceDep, caller_of, refuse_repeated_names, require_still
+from app.http.dependencies import AdminKey, OperatorsPlace, ServiceDep, caller_of, refuse_repeated_names, require_still
 from app.http.described import refuses
 from app.http.problems import Unauthorised
 from app.operator_views import KeyList, KeyView, NewKey, NewKeyRequest
@@ -25,13 +26,7 @@ KEY_BYTES = 4096
 Result = TypeVar("Result")
 
 
-async def _in_a_place(request: Request, service: ServiceDep) -> AsyncIterator[None]:
-    """Among the operator's, as the forms of its page: a list may hold a thousand keys, and changes wait."""
-    with service.operating.enter(caller_of(request), 0):
-        yield
-
-
-router = APIRouter(prefix="/v1/keys", tags=["Keys"], dependencies=[AdminKey, Depends(_in_a_place)])
+router = APIRouter(prefix="/v1/keys", tags=["Keys"], dependencies=[AdminKey, OperatorsPlace])
 
 _NOT_CHANGED = ("keys_read_only", "no_keys_file")
 
@@ -92,9 +87,11 @@ async def revoke_key(request: Request, service: ServiceDep, key_id: str) -> KeyV
     return KeyView.of(revoked)
 
 
-async def _changed(request: Request, service: Service, change: Callable[[], Result]) -> Result:
-    """Not begun for who has left, or waited as long as for an answer; what has begun is told, and takes seconds."""
-    changed = service.changing_keys.run(change, caller_of(request), told=True)
+async def _changed(request: Request, service: Service, change: Callable[..., Result]) -> Result:
+    """Not made for who has left, or waited as long as for an answer, nor when the service ends, though it may have
+    waited for the file already; what is being written is told."""
+    wanted = Wanted()
+    changed = service.changing_keys.run(partial(change, settle=wanted.settle), caller_of(request), wanted=wanted)
     try:
         return await while_connected(request, service.in_time(changed), told=True)
     except AskerRevoked:

@@ -21,7 +21,9 @@ _NO_INDEX = ("index_missing", "index_damaged", "index_newer", "index_mismatch")
 
 
 @router.get(
-    "/{study_id}", response_model_exclude_unset=True, responses=refuses({404: ("unknown_study",), 503: _NO_INDEX})
+    "/{study_id}",
+    response_model_exclude_unset=True,
+    responses=refuses({404: ("unknown_study", "no_embeddings"), 503: _NO_INDEX}),
 )
 async def show_study(service: ServiceDep, study_id: str) -> StudyDetail:
     """One study of the index."""
@@ -35,7 +37,7 @@ async def show_study(service: ServiceDep, study_id: str) -> StudyDetail:
 
 @router.get(
     "/{study_id}/similar",
-    responses={200: {"model": SimilarAnswer}, **refuses({404: ("unknown_study",), 503: _NO_INDEX})},
+    responses={200: {"model": SimilarAnswer}, **refuses({404: ("unknown_study", "no_embeddings"), 503: _NO_INDEX})},
 )
 async def show_similar(
     request: Request, service: ServiceDep, study_id: str, query: Annotated[SimilarQuery, Query()]
@@ -57,7 +59,7 @@ async def show_similar(
     response_class=Response,
     responses={
         200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
-        **refuses({404: ("unknown_view",), 503: _NO_INDEX}),
+        **refuses({404: ("unknown_view", "no_embeddings"), 503: _NO_INDEX}),
     },
 )
 async def show_thumbnail(service: ServiceDep, study_id: str, view_id: str) -> Response:
@@ -74,7 +76,7 @@ async def show_thumbnail(service: ServiceDep, study_id: str, view_id: str) -> Re
     response_class=Response,
     responses={
         200: {"content": {"image/webp": {"schema": {"type": "string", "format": "binary"}}}},
-        **refuses({404: ("unknown_view", "no_cine"), 503: _NO_INDEX}),
+        **refuses({404: ("unknown_view", "no_cine", "no_embeddings"), 503: _NO_INDEX}),
     },
 )
 async def show_cine(service: ServiceDep, study_id: str, view_id: str) -> Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ async def start_rebuild(request: Request, service: ServiceDep) -> Response:
     """Start a rebuild from the source that was chosen."""
     source = dict(await form_fields(request, 1)).get("source")
     require_still(request, service, "admin")
-    await rebuild_index(service, Response(), RebuildRequest(source=(source or "")[:100]))
+    await rebuild_index(request, service, Response(), RebuildRequest(source=(source or "")[:100]))
     return _back_to("rebuild")
 
 
@@ -105,7 +105,7 @@ async def start_rebuild(request: Request, service: ServiceDep) -> Response:
 @_operators
 async def cancel_rebuild(request: Request, service: ServiceDep, job_id: str) -> Response:
     """End a running rebuild."""
-    await service.jobs.cancel(job_id)
+    await service.jobs.cancel(job_id, partial(require_still, request, service, "admin"))
     return _back_to("rebuild")
 
 

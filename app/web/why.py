@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.answering.explained import TARGETS, Explained
+from app.http.connected import while_connected
 from app.http.dependencies import ServiceDep, caller_of
 from app.http.problems import InvalidParameter
-from app.http.uploads import admitted
 from app.service import Service
 from app.web import render
 from app.web.answers import kept_answer
@@ -36,7 +36,8 @@ async def show_why(request: Request, service: ServiceDep, name: str) -> Response
         found = await service.explain(kept.ecg, target, study_id, caller)
         return await service.draw(lambda: _page(service, name, kept, found, (target, study_id)), caller)
 
-    return HTMLResponse(await admitted(request, service, drawn))
+    with service.admit(caller, 0):  # each of the two has a time limit of its own
+        return HTMLResponse(await while_connected(request, drawn()))
 
 
 def _page(service: Service, name: str, kept: KeptAnswer, found: Explained, asked: tuple[str, str | None]) -> str:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 _Float32 = NDArray[np.float32]
 
 Bound = Literal["at_most", "at_least"]
-Gift = Literal["ecg_features", "ecg_embeddings", "predictions", "unusual"]
-"""Features of an ECG; embeddings to search with; probabilities of LVEF and SHD; how unusual an ECG is."""
+Gift = Literal["ecg_features", "ecg_embeddings", "search", "predictions", "unusual"]
+"""Features of an ECG; embeddings; these in one space with embeddings of studies, so that an index of them can be
+searched; probabilities of LVEF and SHD; how unusual an ECG is."""
 
 
 class Embedder(Protocol):

@@ -163,6 +163,8 @@ class Bundle:
         gifts: set[Gift] = {"ecg_features"} if self.manifest.gives("ecg_features") else set()
         if self.manifest.gives("ecg_embeddings"):
             gifts.add("ecg_embeddings")
+            if self.manifest.gives("study_embeddings"):
+                gifts.add("search")
         if self.probes is not None:
             gifts.add("predictions")
         if self._ood_head is not None:

@@ -66,7 +66,7 @@ class FakeEmbedder:
 
     id = "fake"
     sha256 = "ab" * 32
-    gives: frozenset[Gift] = frozenset({"ecg_features", "ecg_embeddings", "predictions"})
+    gives: frozenset[Gift] = frozenset({"ecg_features", "ecg_embeddings", "search", "predictions"})
     ecg = EcgSpec()
     lvef = LvefClasses()
     device_name = "cpu"
@@ -114,10 +114,18 @@ class FakeExplainer:
         return ("lvef_lowest", "shd", "lvef_percent", *(("match",) if match else ()))
 
     def attribution(
-        self, windows_BWLN: NDArray[np.float32], study_BD: NDArray[np.float32] | None, *, asked: tuple[str, ...]
+        self,
+        windows_BWLN: NDArray[np.float32],
+        study_BD: NDArray[np.float32] | None,
+        *,
+        asked: tuple[str, ...],
+        go_on: Callable[[], None],
     ) -> Attribution:
         self.asked.append(asked)
-        assert self._embedder.go_on.wait(10)
+        end = time.monotonic() + 10
+        while not self._embedder.go_on.wait(0.01):
+            go_on()
+            assert time.monotonic() < end
         map_BTWLP = np.zeros((1, 1, windows_BWLN.shape[1], 12, 4), np.float32)
         map_BTWLP[..., 7, 1], map_BTWLP[..., 0, 2] = 2.0, -1.0
         value = np.ones((1, 1), np.float32)

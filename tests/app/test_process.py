@@ -31,13 +31,27 @@ from models.probes import Calibration, LvefProbe, Probes, ShdProbe
 from models.towers import EcgTower
 
 SERVE = """
-import gc, json, sys
+import gc, json, os, sys
 from app.main import serve
 from app.settings import Settings
+def tell(code, end=os._exit):
+    left = gc.get_freeze_count(), len(gc.get_objects())
+    said = {"modules": sorted(sys.modules), "frozen": left[0], "not_frozen": left[1]}
+    print(json.dumps(said), flush=True)
+    end(code)
+os._exit = tell  # the last that it does
 serve(Settings())
-left = gc.get_freeze_count(), len(gc.get_objects())
-print(json.dumps({"modules": sorted(sys.modules), "frozen": left[0], "not_frozen": left[1]}))
 """
+COMPUTES = """
+import time, torch
+import app.service
+def endless(queries):
+    leads, weights, end = torch.randn(1, 12, 4000), torch.randn(64, 12, 9), time.monotonic() + 60
+    while time.monotonic() < end:
+        torch.nn.functional.conv1d(leads, weights).relu().sum()
+app.service.retrieve = endless
+"""
+"""The lane then never leaves native code for long."""
 ONLY_IN_THE_READING_CHILD = {"pandas", "pyarrow", "sklearn", "wfdb", "pydicom", "av", "cv2", "simplejpeg", "matplotlib"}
 
 
@@ -91,13 +105,13 @@ def folder(tmp_path_factory) -> Path:
 
 
 class Server:
-    def __init__(self, folder: Path, log: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, log: Path, before: str = "", **environment: str) -> None:
         own = {name: value for name, value in os.environ.items() if not name.startswith("ECHO2ECG_")}
         paths = {"ECHO2ECG_BUNDLE_DIR": str(folder / "bundle"), "ECHO2ECG_INDEX_DIR": str(folder / "index")}
         self.log = log
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", SERVE],
+                [sys.executable, "-c", before + SERVE],
                 env=own | paths | {"ECHO2ECG_PORT": "0", "ECHO2ECG_DEVICE": "cpu"} | environment,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -242,6 +256,43 @@ def test_the_second_signal_ends_at_once_and_no_log_holds_a_path(folder, tmp_path
     assert server.process.returncode == 0
     assert "Traceback" not in log
     assert "site-packages" not in log
+
+
+def test_the_second_signal_ends_it_with_0_while_the_models_compute(folder, tmp_path, ecg):
+    """The interpreter's own end would abort: a thread in native code cannot be ended from Python."""
+    server = Server(folder, tmp_path / "log.json", before=COMPUTES)
+    try:
+        url = server.wait_until_ready()
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(httpx.post, f"{url}/v1/search", files={"files": ecg}, timeout=30)
+            time.sleep(1)
+            for _ in range(2):
+                server.process.send_signal(signal.SIGTERM)
+                time.sleep(0.3)
+            server.process.communicate(timeout=10)
+            assert asked.exception() is not None or asked.result().status_code == 503
+    finally:
+        server.stop()
+    assert server.process.returncode == 0, server.log.read_text()
+    assert "terminate" not in server.log.read_text()
+
+
+def test_a_second_signal_ends_it_with_0_when_its_drain_has_ended_too(folder, tmp_path, ecg):
+    """What computes is waited for then, and not for longer than it takes somebody to ask again."""
+    server = Server(folder, tmp_path / "log.json", before=COMPUTES, ECHO2ECG_DRAIN_TIMEOUT_S="1")
+    try:
+        url = server.wait_until_ready()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(httpx.post, f"{url}/v1/search", files={"files": ecg}, timeout=30)
+            time.sleep(1)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(2.5)
+            assert server.process.poll() is None, "the lane computes"
+            server.process.send_signal(signal.SIGTERM)
+            server.process.communicate(timeout=3)
+    finally:
+        server.stop()
+    assert server.process.returncode == 0, server.log.read_text()
 
 
 def test_a_port_that_is_taken_ends_the_start_with_1(server, folder, tmp_path):

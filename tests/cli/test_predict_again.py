@@ -12,6 +12,7 @@ import many_ecgs
 import numpy as np
 import pandas as pd
 import pytest
+from evaluated import random_bundle
 
 from app.answering.lane import retrieve
 from inputs.ecg.read import read_ecg
@@ -231,6 +232,14 @@ def test_a_bundle_without_probes_is_one_sentence_and_with_an_index_finds_studies
         code, _, sentence = command("predict", given, "--bundle", bundle, "-o", tmp_path / "out.csv")
         assert (code, "has no probes, so it predicts nothing" in sentence) == (1, True)
     assert not list(tmp_path.glob("out.csv*"))
+
+
+def test_a_bundle_without_a_study_encoder_searches_no_index(command, micro_recipe, folder, tmp_path):
+    bundle = random_bundle(tmp_path / "bundle", micro_recipe, with_probes=True, echo=False)
+    arguments = (folder, "--bundle", bundle, "--index", tmp_path / "index", "-o", tmp_path / "out.csv")
+    code, _, sentence = command("predict", *arguments)
+    assert (code, list(tmp_path.glob("out*"))) == (1, [])
+    assert "it gives no embeddings to search with; leave --index out" in sentence
 
 
 def test_another_bundles_index_is_one_sentence(command, small_bundle, folder, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -126,6 +128,31 @@ def test_one_target_alone_has_the_map_that_it_has_among_all(explainer, method, m
         np.testing.assert_allclose(alone.value_BT[:, 0], every.value_BT[:, place], rtol=1e-6)
     with pytest.raises(ValueError, match="do not say what is asked"):
         explainer.attribution(ecgs(1), asked=("match",))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_whoever_does_not_want_it_any_more_is_asked_between_its_points_and_ends_it(explainer, method):
+    class Enough(Exception):
+        pass
+
+    asked: list[int] = []
+
+    def go_on() -> None:
+        asked.append(1)
+        if len(asked) == 5:
+            raise Enough
+
+    explainer.rows = 4
+    whole = explainer.attribution(ecgs(1), studies(1), method=method, go_on=lambda: asked.append(1))
+    points = (
+        attribution.STEPS if method == "integrated_gradients" else math.ceil(SIZES.leads * SIZES.patches_per_lead / 4)
+    )
+    assert len(asked) == points
+    assert np.array_equal(whole.map_BTWLP, explainer.attribution(ecgs(1), studies(1), method=method).map_BTWLP)
+    asked.clear()
+    with pytest.raises(Enough):
+        explainer.attribution(ecgs(1), studies(1), method=method, go_on=go_on)
+    assert len(asked) == 5
 
 
 @pytest.mark.parametrize("bounds", [(0, 1), (1, 2), (2, 3), (0, 3)])

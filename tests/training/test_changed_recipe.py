@@ -3,9 +3,11 @@
 import shlex
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app
 from ground.errors import Refusal
-from training.changed_recipe import recipe_of
+from training.changed_recipe import command_options, recipe_of
 from training.evaluation.card import rendered
 from training.recipes import demo, tiny
 
@@ -93,6 +95,47 @@ def test_how_to_make_it_again_is_read_as_the_same_recipe():
     again = shlex.split(rendered("card.md.j2", "named", found))
     assert again[:2] == ["--recipe", "demo"]
     assert recipe_of("demo", again[3::2]) == found
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--recipe demo", "--recipe demo"),
+        ("--recipe demo --seed 0 --bf16", "--recipe demo"),
+        ("--recipe demo --seed 7 --fp32", "--recipe demo --seed 7 --fp32"),
+        (
+            "--recipe paper --chunk-size 32 --compile --bf16 --set epochs=9 --seed 9223372036854775807",
+            "--recipe paper --set alignment.epochs=9 --seed 9223372036854775807 --bf16 --compile --chunk-size 32",
+        ),
+        ("--recipe ecg_only --seed 7", "--recipe ecg_only --seed 7"),
+    ],
+)
+def test_the_command_of_a_card_makes_the_same_recipe_again(monkeypatch, tmp_path, given, said):
+    made = []
+    monkeypatch.setattr("training.train.train", lambda cohort, recipe, *_, **__: made.append(recipe))
+
+    def train(words):
+        done = CliRunner().invoke(app, ["train", str(tmp_path), "--out", str(tmp_path / "b"), *words])
+        assert done.exit_code == 0, done.output
+
+    train(shlex.split(given))
+    words = rendered("card.md.j2", "named", made[0])
+    assert words == f"{said}\n"
+    train(shlex.split(words))
+    assert made[0] == made[1]
+
+
+def test_an_option_goes_over_the_file_of_a_recipe_and_not_over_a_setting(tmp_path):
+    (tmp_path / "mine.toml").write_text('base = "paper"\nseed = 4\n[alignment]\nbf16 = true\n')
+    found = recipe_of(str(tmp_path / "mine.toml"), [], {"seed": 5, "alignment.bf16": False, "alignment.compile": True})
+    assert (found.seed, found.alignment.bf16, found.changes) == (5, False, {"seed": 5})
+    assert rendered("card.md.j2", "named", found) == "--recipe paper --set seed=5 --compile\n"
+    with pytest.raises(Refusal, match="The field seed of the recipe is set twice"):
+        recipe_of("paper", ["seed=4"], {"seed": 5})
+
+
+def test_of_a_recipe_that_the_command_does_not_know_no_option_is_made_up():
+    assert command_options(tiny().model_copy(update={"name": "mine", "seed": 3})) == []
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_its_metrics_are_what_evaluate_measures_of_it(refitted, cohort_dir):
 
 
 def test_a_bundle_without_probes_gets_them(unprobed, cohort_dir, tmp_path):
-    assert Bundle.load(unprobed, device="cpu").gives == {"ecg_features", "ecg_embeddings"}
+    assert Bundle.load(unprobed, device="cpu").gives == {"ecg_features", "ecg_embeddings", "search"}
     out = refit(unprobed, cohort_dir, tmp_path / "refitted", CPU)
     assert weights(out) == weights(unprobed)
     probes = read_probes(out, manifest_of(out))

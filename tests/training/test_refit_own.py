@@ -83,13 +83,13 @@ def test_the_standard_cards_tell_labels_of_ones_own_and_nothing_that_was_not_mea
     chai = chai_card(of_own_labels_alone)
     assert "`low`, a yes or no of whoever fitted the probes; `number`, a number of whoever" in tripod["8a"]
     assert "structural heart disease" not in tripod["8a"] + chai
-    assert "of 7 ECGs, number: 8 ECGs" in tripod["21"]
-    assert "AUROC, low: " in tripod["23a"]
-    assert "R2, number: " in tripod["23a"]
+    assert "of 7 ECGs, `number`: 8 ECGs" in tripod["21"]
+    assert "AUROC, `low`: " in tripod["23a"]
+    assert "R2, `number`: " in tripod["23a"]
     assert "R2, mean absolute error" in tripod["12e"]
     assert "net benefit" not in tripod["12e"]
     assert "`low`, a yes or no of whoever" in chai
-    assert "Label>AUROC, low<" in chai
+    assert "Label>AUROC, `low`<" in chai
 
 
 def test_an_ecg_is_answered_with_them(fitted):

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 
-from training.evaluation.bundle_facts import BundleFacts
+from training.evaluation.bundle_facts import BundleFacts, coded
 from training.evaluation.metrics import Estimate
 
 NAMESPACE = "https://mc.chai.org/v0.2/schema.xsd"
@@ -104,7 +104,7 @@ def _fields(facts: BundleFacts) -> Fields:
 
 def _key_metrics(facts: BundleFacts) -> Fields:
     report = facts.report
-    useful = {} if report is None else report.headline() | report.own_headline()
+    useful = {} if report is None else report.headline() | report.own_headline(coded)
     fair, safe = {}, {}
     if report is not None:
         for found in report.overall_subgroups:

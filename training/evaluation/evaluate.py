@@ -5,6 +5,7 @@ Everything is computed by the bundle as it will serve. Letters: E ECGs, S studie
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
@@ -129,13 +130,13 @@ class EvaluationReport(ReportPart):
             found["the same over random ranking"] = without_own.ecg_to_study.lift_at_10
         return found
 
-    def own_headline(self) -> dict[str, Estimate]:
-        """The same of the labels that whoever fitted the bundle added."""
-        found = {f"AUROC, {one.label}": one.yes_no.auroc for one in self.own if one.yes_no is not None}
+    def own_headline(self, named: Callable[[str], str]) -> dict[str, Estimate]:
+        """The same of the labels that whoever fitted the bundle added, each called as `named` has it."""
+        found = {f"AUROC, {named(one.label)}": one.yes_no.auroc for one in self.own if one.yes_no is not None}
         for one in self.own:
             if one.number is not None:
-                found |= {f"R2, {one.label}": one.number.r2}
-                found |= {f"mean absolute error, {one.label}": one.number.mean_absolute_error}
+                found |= {f"R2, {named(one.label)}": one.number.r2}
+                found |= {f"mean absolute error, {named(one.label)}": one.number.mean_absolute_error}
         return found
 
     def summary(self) -> str:

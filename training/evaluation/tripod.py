@@ -6,6 +6,8 @@ study's protocol, ethics and funding are for whoever reports the study.
 
 from __future__ import annotations
 
+import re
+
 from training.evaluation.bundle_facts import BundleFacts, coded
 from training.evaluation.evaluate import EvaluationReport
 
@@ -148,7 +150,7 @@ def _of_the_evaluation(facts: BundleFacts) -> dict[str, str | None]:
         if found.own_point is not None and found.question not in facts.untold
     ]
     thresholds += [
-        f"{found.label} above {found.yes_no.threshold:.3f}"
+        f"{coded(found.label)} above {found.yes_no.threshold:.3f}"
         for found in report.own
         if found.yes_no is not None and found.label not in facts.untold_own
     ]
@@ -162,7 +164,8 @@ def _of_the_evaluation(facts: BundleFacts) -> dict[str, str | None]:
     groups = facts.group_sentence()
     counts = _group_counts(facts)
     sites = [found for found in report.overall_subgroups if found.column in ("site", "device")]
-    scores = "; ".join(f"{name}: {estimate}" for name, estimate in (report.headline() | report.own_headline()).items())
+    measured = report.headline() | report.own_headline(coded)
+    scores = "; ".join(f"{name}: {estimate}" for name, estimate in measured.items())
     measures, events = _measures(report), _events(report)
     same = f"other patients of {facts.own_cohort}; not tested on another source" if facts.own_report else None
     return {
@@ -187,9 +190,9 @@ def _events(report: EvaluationReport) -> list[str]:
     """ECGs of known answer by question, and how many of them have it."""
     probe = report.linear_probe
     asked = [(f"LVEF {report.lvef_lowest_class_range}", probe.lvef_lowest_class), ("SHD", probe.shd)]
-    asked += [(found.label, found.yes_no) for found in report.own]
+    asked += [(coded(found.label), found.yes_no) for found in report.own]
     events = [f"{name}: {scores.positives} of {scores.n} ECGs" for name, scores in asked if scores is not None]
-    return events + [f"{found.label}: {found.number.n} ECGs" for found in report.own if found.number is not None]
+    return events + [f"{coded(found.label)}: {found.number.n} ECGs" for found in report.own if found.number is not None]
 
 
 def _measures(report: EvaluationReport) -> list[str]:
@@ -217,4 +220,8 @@ def _group_counts(facts: BundleFacts) -> str | None:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "/").split())
+    """On one line, its bars escaped: a table is cut into cells before code is looked for."""
+    return _BAR.sub(lambda bar: 2 * bar[1] + r"\|", " ".join(text.split()))
+
+
+_BAR = re.compile(r"(\\*)\|")

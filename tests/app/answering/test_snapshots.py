@@ -116,6 +116,23 @@ def test_a_server_with_only_a_foreign_index_is_not_ready_and_answers_no_search(
         assert running.client.post("/v1/predict", files={"files": b"1"}).status_code == 200
 
 
+def test_a_model_without_embeddings_of_studies_needs_no_index_to_be_ready(
+    start_app, tmp_path, make_bundle, monkeypatch, wait_until
+):
+    monkeypatch.setattr(make_bundle, "gives", make_bundle.gives - {"search"})
+    with structlog.testing.capture_logs() as logged, start_app(index_dir=tmp_path / "none", wait=False) as running:
+        wait_until(lambda: running.client.get("/readyz").status_code == 200)
+        assert running.client.get("/readyz").json() == {"ready": True, "reasons": []}
+        answer = running.client.post("/v1/predict", files={"files": b"1"})
+        assert answer.status_code == 200
+        assert {"lvef", "shd"} <= answer.json()["predictions"].keys()
+        for refused in (running.search(1), running.client.get("/v1/index"), running.client.get("/v1/studies/a")):
+            assert (refused.status_code, refused.json()["code"]) == (404, "no_embeddings")
+        assert "rebuild" not in running.search(1).text, "it would be refused"
+        assert "ECGs are answered without similar studies" in running.client.get("/admin").text
+    assert not [entry for entry in logged if entry["log_level"] == "error"]
+
+
 def test_a_damaged_newest_generation_is_served_by_the_one_before_and_said(start_app, index_dir, write_generation):
     second = write_generation(index_dir, seed=1)
     with open(index_dir / "generations" / second / "index.faiss", "r+b") as file:

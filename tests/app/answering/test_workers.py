@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
 from app.answering.admission import Admission
 from app.answering.batcher import QueueFull
-from app.answering.workers import FairThreads
+from app.answering.workers import FairThreads, GivenUp, Wanted
 
 
 class Held:
@@ -116,21 +117,98 @@ def test_what_is_given_up_while_it_runs_keeps_its_thread_and_its_place_until_it_
     asyncio.run(run())
 
 
-def test_what_shall_be_told_is_told_though_it_was_given_up_while_it_ran_and_never_run_where_it_waited():
+def test_what_is_settled_is_told_though_it_was_given_up_and_the_rest_learns_of_it_and_ends():
+    async def run() -> None:
+        threads, held, settled, unsettled = FairThreads(3, name="t"), Held(), Wanted(), Wanted()
+
+        def work(name: str, wanted: Wanted, *, settles: bool) -> str:
+            if settles:
+                wanted.settle()
+            held(name)()
+            wanted.go_on()
+            return name
+
+        asked = [
+            asyncio.create_task(threads.run(lambda: work("settled", settled, settles=True), "a", wanted=settled)),
+            asyncio.create_task(threads.run(lambda: work("not", unsettled, settles=False), "b", wanted=unsettled)),
+        ]
+        await until(lambda: len(held.begun) == 2)
+        for one in asked * 2:
+            one.cancel()
+            await asyncio.sleep(0.01)
+        held.go_on.set()
+        assert await asked[0] == "settled"
+        with pytest.raises(asyncio.CancelledError):
+            await asked[1]
+        with pytest.raises(GivenUp):
+            unsettled.settle()
+        threads.close()
+
+    asyncio.run(run())
+
+
+def test_an_error_after_it_was_settled_is_told_too():
+    async def run() -> None:
+        threads, held, wanted = FairThreads(1, name="t"), Held(), Wanted()
+
+        def work() -> None:
+            wanted.settle()
+            held("work")()
+            raise ZeroDivisionError
+
+        asked = asyncio.create_task(threads.run(work, "a", wanted=wanted))
+        await until(lambda: held.begun)
+        asked.cancel()
+        await asyncio.sleep(0.01)
+        held.go_on.set()
+        with pytest.raises(ZeroDivisionError):
+            await asked
+        threads.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_given_up_in_the_moment_in_which_its_turn_comes_is_never_run():
     async def run() -> None:
         threads, held = FairThreads(1, name="t"), Held()
-        begun = asyncio.create_task(threads.run(held("begun"), "a", told=True))
+        first = asyncio.create_task(threads.run(held("first"), "a"))
         await until(lambda: held.begun)
-        waiting = asyncio.create_task(threads.run(held("waiting"), "a", told=True))
+        turns: list[str] = []
+        waiting = [
+            asyncio.create_task(
+                threads.run(held(name), "b", wanted=Wanted(), when_begun=lambda n=name: turns.append(n))
+            )
+            for name in ("given up", "next")
+        ]
         await asyncio.sleep(0.01)
-        for one in (waiting, begun):
-            one.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
         held.go_on.set()
-        assert await begun == "begun"
-        assert held.begun == ["begun"]
+        time.sleep(0.1)  # the thread is free, and the loop has not heard of it yet
+        waiting[0].cancel()
+        assert await first == "first"
+        assert await waiting[1] == "next"
+        assert held.begun == ["first", "next"]
+        assert turns == ["next"]
+        assert waiting[0].cancelled()
         threads.close()
+
+    asyncio.run(run())
+
+
+def test_what_asks_learns_that_its_threads_are_closed():
+    async def run() -> None:
+        threads, wanted, begun = FairThreads(1, name="t"), Wanted(), threading.Event()
+
+        def work() -> None:
+            begun.set()
+            while True:
+                time.sleep(0.001)
+                wanted.go_on()
+
+        asked = asyncio.create_task(threads.run(work, "a", wanted=wanted))
+        await until(begun.is_set)
+        threads.close()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asked, 5)
 
     asyncio.run(run())
 
@@ -160,8 +238,8 @@ def test_all_threads_are_there_before_anybody_needs_one(monkeypatch):
             )
             assert await asyncio.gather(*(threads.run(lambda n=n: n, str(n)) for n in range(6))) == list(range(6))
         threads.close()
-        for _ in range(4):  # and one that is closed says so to whoever asks, each time
-            with pytest.raises(RuntimeError):
+        for _ in range(4):  # and one that is closed gives up whatever is asked of it
+            with pytest.raises(asyncio.CancelledError):
                 await threads.run(lambda: 1, "a")
 
     asyncio.run(run())

@@ -66,7 +66,7 @@ def test_codes_that_an_address_can_give_are_named(operations):
     def codes(name, status):
         return set(operations[name]["responses"][status]["x-problem-codes"])
 
-    assert codes("show_study", "404") == {"unknown_study"}
+    assert codes("show_study", "404") == {"unknown_study", "no_embeddings"}
     assert codes("rebuild_index", "409") == {"job_running"}
     assert {"keys_read_only", "scope_not_yours"} <= codes("create_key", "409")
     assert codes("search", "401") == {"key_required"}

@@ -14,8 +14,9 @@ import pytest
 from wire import everything
 
 from app.access import keys
-from app.access.key_changes import make_key, take_back
+from app.access.key_changes import make_key
 from app.access.keys import create_key, list_keys
+from ground.disk import locked
 
 
 @pytest.fixture
@@ -45,6 +46,27 @@ def made_slowly(monkeypatch):
         return make_key(*given, **named)
 
     monkeypatch.setattr("app.routes.keys.make_key", slow)
+    return go_on, begun
+
+
+@pytest.fixture
+def ward(running, file):
+    """The id of a key that somebody is logged in with."""
+    assert running.client.post("/login", data={"key": create_key(file, ("query",), "ward")}).status_code == 303
+    return list_keys(file)[-1].id
+
+
+@pytest.fixture
+def written_slowly(monkeypatch, running):
+    """Writing the keys file waits for the first event, and sets the second when it begins."""
+    go_on, begun, write = threading.Event(), threading.Event(), keys._write
+
+    def slow(*given):
+        begun.set()
+        assert go_on.wait(20)
+        write(*given)
+
+    monkeypatch.setattr(keys, "_write", slow)
     return go_on, begun
 
 
@@ -153,7 +175,7 @@ def test_no_change_is_made_for_who_has_left_before_its_turn(running, admin, file
     go_on.set()
     wait_until(lambda: not running.service.operating._inside)
     assert len(begun) == 1
-    assert len(list_keys(file)) == 2
+    assert len(list_keys(file)) == 1, "the one that had its turn waited for more, and found its caller gone"
 
 
 def test_a_key_that_is_revoked_between_two_looks_asks_as_nobody_who_may_do_everything(running, admin, monkeypatch):
@@ -183,25 +205,18 @@ def test_a_keys_file_that_has_not_changed_is_not_taken_apart_again(running, admi
 
 @pytest.mark.parametrize("left", [True, False])
 def test_a_revocation_that_has_begun_is_told_and_ends_log_ins_whatever_becomes_of_its_request(
-    running, admin, file, monkeypatch, wait_until, left
+    running, admin, file, ward, written_slowly, wait_until, left
 ):
-    """The caller leaves, or announces a body that is too large."""
-    secret = create_key(file, ("query",), "ward")
-    (ward,) = [key for key in list_keys(file) if key.name == "ward"]
-    assert running.client.post("/login", data={"key": secret}).status_code == 303
-    go_on, begun = threading.Event(), threading.Event()
-
-    def slow(*given, **named):
-        begun.set()
-        assert go_on.wait(20)
-        return take_back(*given, **named)
-
-    monkeypatch.setattr("app.routes.keys.take_back", slow)
+    """It is being written; its caller leaves, or sends a body that is too large."""
+    go_on, begun = written_slowly
     url = running.client.base_url
     with socket.create_connection((url.host, url.port), timeout=20) as connection:
-        head = f"DELETE /v1/keys/{ward.id} HTTP/1.1\r\nHost: {url.host}\r\nX-API-Key: {admin['X-API-Key']}\r\n"
-        connection.sendall(f"{head}Connection: close\r\nContent-Length: {0 if left else 100_000}\r\n\r\n".encode())
+        head = f"DELETE /v1/keys/{ward} HTTP/1.1\r\nHost: {url.host}\r\nX-API-Key: {admin['X-API-Key']}\r\n"
+        body = "Content-Length: 0" if left else "Transfer-Encoding: chunked"
+        connection.sendall(f"{head}Connection: close\r\n{body}\r\n\r\n".encode())
         assert begun.wait(10)
+        if not left:
+            connection.sendall(b"%x\r\n" % 100_000 + b"x" * 100_000)
         if left:
             connection.close()
             time.sleep(0.2)
@@ -213,17 +228,12 @@ def test_a_revocation_that_has_begun_is_told_and_ends_log_ins_whatever_becomes_o
     assert not running.service.sessions._open
 
 
-def test_a_form_that_is_left_while_its_key_is_made_makes_no_second_one(running, admin, file, monkeypatch, wait_until):
+def test_a_form_that_is_left_while_its_key_is_made_makes_no_second_one(
+    running, admin, file, written_slowly, wait_until
+):
     assert running.client.post("/admin/login", data={"key": admin["X-API-Key"]}).status_code == 303
     token = re.search(r'name="once" autocomplete="off" value="([^"]*)"', running.client.get("/admin").text)[1]
-    go_on, begun = threading.Event(), threading.Event()
-
-    def slow(*given, **named):
-        begun.set()
-        assert go_on.wait(20)
-        return make_key(*given, **named)
-
-    monkeypatch.setattr("app.routes.keys.make_key", slow)
+    go_on, begun = written_slowly
     form = {"name": "ward", "scope": "query", "once": token}
     with pytest.raises(httpx.ReadTimeout):
         running.client.post("/admin/keys", data=form, timeout=1.0)
@@ -233,3 +243,33 @@ def test_a_form_that_is_left_while_its_key_is_made_makes_no_second_one(running, 
     again = running.client.post("/admin/keys", data=form)
     assert again.status_code == 409
     assert [key.name for key in list_keys(file)] == ["operator", "ward"]
+
+
+def ended_while(start_app, file, admin, wait_until, until):
+    """The status of a key that is asked for when a service ends that waits a second, once `until()` holds."""
+    with ThreadPoolExecutor(1) as threads:
+        with start_app(keys_file=file, drain_timeout_s=1.0) as running:
+            body = {"name": "ward", "scopes": ["query"]}
+            asked = threads.submit(
+                httpx.post, f"{running.client.base_url}/v1/keys", headers=admin, json=body, timeout=20
+            )
+            wait_until(lambda: until(running))
+        return asked.result().status_code
+
+
+def test_a_key_that_waits_for_the_file_when_the_service_ends_is_not_made_and_one_that_is_written_is_told(
+    start_app, file, admin, monkeypatch, wait_until
+):
+    with locked(file.with_name(f".{file.name}.lock"), wait_s=1, owned_as=file):
+        status = ended_while(start_app, file, admin, wait_until, lambda running: running.service.changing_keys._running)
+    assert (status, len(list_keys(file))) == (503, 1)
+    begun, write = threading.Event(), keys._write
+
+    def slow(*given):
+        begun.set()
+        time.sleep(2.0)
+        write(*given)
+
+    monkeypatch.setattr(keys, "_write", slow)
+    status = ended_while(start_app, file, admin, wait_until, lambda _: begun.is_set())
+    assert (status, len(list_keys(file))) == (201, 2)

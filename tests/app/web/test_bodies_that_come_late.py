@@ -1,9 +1,12 @@
-"""Who is logged out or revoked while the body of a request still comes has asked for nothing: nothing is done."""
+"""Who is logged out or revoked while a request's body still comes, or it waits for its turn, has asked for nothing."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 import pytest
@@ -87,3 +90,41 @@ def test_an_ecg(running, keys_file, key, wait_until):
         connection.sendall(body[-1:])
         assert everything(connection).startswith(b"HTTP/1.1 401 ")
     assert not running.bundle.batches
+
+
+class HeldTurn:
+    """The jobs' turn, which somebody else has until it is let go."""
+
+    def __init__(self) -> None:
+        self.go_on, self.asked = asyncio.Event(), threading.Event()
+
+    async def __aenter__(self) -> None:
+        self.asked.set()
+        async with asyncio.timeout(20):
+            while not self.go_on.is_set():
+                await asyncio.sleep(0.01)
+
+    async def __aexit__(self, *_: object) -> None:
+        return
+
+
+@pytest.mark.parametrize("end", [revoke, log_out_everywhere])
+@pytest.mark.parametrize("path", ["/admin/rebuild", "/v1/index/rebuild", "/admin/jobs/{}/cancel", "/v1/jobs/{}"])
+def test_a_rebuild_that_waits_to_be_started_or_cancelled(running, keys_file, key, command, monkeypatch, path, end):
+    command.snippet = "import time; time.sleep(60)"
+    client = running.client
+    assert client.post("/admin/login", data={"key": key}).status_code == 303
+    job = client.post("/v1/index/rebuild").json()["id"] if "{}" in path else ""
+    jobs, turn = running.service.jobs, HeldTurn()
+    there, path = jobs._changing, path.format(job)
+    monkeypatch.setattr(jobs, "_changing", turn)
+    with ThreadPoolExecutor(1) as threads:
+        form = {"source": "main"} if path == "/admin/rebuild" else None
+        asked = threads.submit(client.request, "DELETE" if path == f"/v1/jobs/{job}" else "POST", path, data=form)
+        assert turn.asked.wait(10)
+        end(running, keys_file)
+        turn.go_on.set()
+        assert asked.result().status_code == 401
+    monkeypatch.setattr(jobs, "_changing", there)
+    assert jobs.running == (job or None)
+    assert len(command.cohorts) == (1 if job else 0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-import threading
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,8 +15,8 @@ from app.answering.explained import explained as made
 
 
 @pytest.fixture
-def running(start_app):
-    with start_app(queue_size=8) as running:
+def running(start_app, request):
+    with start_app(queue_size=8, **getattr(request, "param", {})) as running:
         yield running
 
 
@@ -24,20 +25,6 @@ def answer(running):
     sent = running.client.post("/", files={"files": b"1"})
     assert sent.status_code == 303
     return sent.headers["location"]
-
-
-@pytest.fixture
-def made_slowly(monkeypatch):
-    """Maps wait for the event before they are made; the list holds what was begun."""
-    go_on, begun = threading.Event(), []
-
-    def slow(*given):
-        begun.append(given)
-        assert go_on.wait(20)
-        return made(*given)
-
-    monkeypatch.setattr("app.service.explained", slow)
-    return go_on, begun
 
 
 def changed(running, **facts):
@@ -103,26 +90,85 @@ def test_it_is_for_the_browser_that_has_the_answer(running, answer):
         assert other.get(f"{answer}/why?of=lvef_lowest").status_code == 404
 
 
-def test_few_maps_wait_and_one_that_has_begun_is_told_beyond_the_time_of_an_answer(start_app, made_slowly, wait_until):
-    go_on, begun = made_slowly
-    with start_app(queue_size=8, answer_timeout_s=1.0) as running, ThreadPoolExecutor(5) as threads:
-        answer = running.client.post("/", files={"files": b"1"}).headers["location"]
-        url, cookies = f"{running.client.base_url}{answer}/why?of=lvef_lowest", dict(running.client.cookies)
-        asked = [threads.submit(httpx.get, url, cookies=cookies, timeout=20) for _ in range(5)]
-        wait_until(lambda: sum(one.done() for one in asked) == 4)
-        go_on.set()
-        assert sorted(one.result().status_code for one in asked) == [200, 429, 429, 503, 503]
-    assert len(begun) == 1, "those that waited too long were not made"
-
-
-def test_maps_are_made_one_at_a_time_and_none_for_who_has_left(running, answer, made_slowly, wait_until):
-    go_on, begun = made_slowly
+@pytest.fixture
+def ask(running, answer):
+    """Asks for a map with this browser's cookies."""
     url, cookies = f"{running.client.base_url}{answer}/why?of=lvef_lowest", dict(running.client.cookies)
+    return lambda timeout_s=20: httpx.get(url, cookies=cookies, timeout=timeout_s)
+
+
+def held_up(running):
+    """Maps go from point to point until they are let go, or given up."""
+    running.bundle.explainer().asked.clear()
+    running.bundle.go_on.clear()
+    return running.bundle.explainer().asked
+
+
+def nobody_works(running):
+    return not running.service.explaining._running and not running.service.admission._inside
+
+
+@pytest.mark.parametrize("running", [{"answer_timeout_s": 1.0}], indirect=True)
+def test_few_maps_wait_and_one_that_takes_longer_than_an_answer_stops(running, ask, wait_until):
+    held_up(running)
+    with ThreadPoolExecutor(5) as threads:
+        asked = [threads.submit(ask) for _ in range(5)]
+        assert sorted(one.result().status_code for one in asked) == [429, 429, 429, 503, 503], "the third is another's"
+    wait_until(lambda: nobody_works(running), 2)
+
+
+@pytest.mark.parametrize("running", [{"answer_timeout_s": 1.5}], indirect=True)
+def test_a_map_has_the_time_of_an_answer_from_its_turn_on(running, ask, monkeypatch):
+    """With less, each of a row that never ends would begin late, and be given up for nothing."""
+    begun = []
+
+    def slow(*given):
+        begun.append(given)
+        time.sleep(0.9)
+        return made(*given)
+
+    monkeypatch.setattr("app.service.explained", slow)
+    with ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(ask) for _ in range(2)]
+        assert [one.result().status_code for one in asked] == [200, 200]
+    assert len(begun) == 2
+
+
+def test_a_map_stops_when_its_caller_has_left_and_none_is_made_for_who_waited(running, answer, ask, wait_until):
+    asked = held_up(running)
     with ThreadPoolExecutor(3) as threads:
-        asked = [threads.submit(httpx.get, url, cookies=cookies, timeout=0.5) for _ in range(3)]
-        assert all(isinstance(one.exception(), httpx.ReadTimeout) for one in asked)
-    wait_until(lambda: running.service.explaining.waiting == 0)
+        first = threads.submit(ask, 2.0)
+        wait_until(lambda: asked)
+        left = threads.submit(ask, 0.5)
+        assert all(isinstance(one.exception(), httpx.ReadTimeout) for one in (left, first))
+    wait_until(lambda: nobody_works(running), 2)
+    assert len(asked) == 1
     assert running.client.get(answer).status_code == 200, "nobody else waits for a map"
-    go_on.set()
-    wait_until(lambda: not running.service.admission._inside)
-    assert len(begun) == 1
+
+
+def test_a_map_stops_when_the_service_waits_no_longer(start_app, wait_until):
+    with ThreadPoolExecutor(1) as threads:
+        with start_app(drain_timeout_s=1.0) as running:
+            there = running.client.post("/", files={"files": b"1"}).headers["location"]
+            url, cookies = f"{running.client.base_url}{there}/why?of=lvef_lowest", dict(running.client.cookies)
+            asked = held_up(running)
+            given_up = threads.submit(httpx.get, url, cookies=cookies, timeout=20)
+            wait_until(lambda: asked)
+            ended = time.monotonic()
+        assert time.monotonic() - ended < 5
+        assert given_up.result().status_code == 503
+    assert nobody_works(running)
+
+
+def test_what_waits_behind_a_map_that_was_given_up_never_begins(start_app, wait_until):
+    """On one connection: the service has ended when its turn comes."""
+    with start_app(drain_timeout_s=1.0) as running:
+        there = running.client.post("/", files={"files": b"1"}).headers["location"]
+        url, cookies = running.client.base_url, "; ".join(f"{k}={v}" for k, v in running.client.cookies.items())
+        asked = held_up(running)
+        connection = socket.create_connection((url.host, url.port), timeout=20)
+        for path in (f"{there}/why?of=lvef_lowest", "/v1/index"):
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {url.host}\r\nCookie: {cookies}\r\n\r\n".encode())
+        wait_until(lambda: asked)
+    with connection, connection.makefile("rb") as answers:
+        assert re.findall(rb"HTTP/1.1 (\d+)", answers.read()) == [b"503"]

@@ -190,15 +190,20 @@ def test_without_probes_there_are_vectors_and_no_decisions(load):
     embedder = load(None)
     verdict = embedder.embed_ecgs(WINDOWS[:1]).row(0)
     assert (verdict.lvef, verdict.shd, dict(verdict.flags), verdict.unusual) == (None, None, {}, None)
-    assert embedder.gives == {"ecg_features", "ecg_embeddings"}
+    assert embedder.gives == {"ecg_features", "ecg_embeddings", "search"}
 
 
 def test_a_model_says_what_it_gives(load, judging_probes):
-    assert load(judging_probes).gives == {"ecg_features", "ecg_embeddings", "predictions", "unusual"}
+    assert load(judging_probes).gives == {"ecg_features", "ecg_embeddings", "search", "predictions", "unusual"}
 
 
 def test_without_alignment_there_are_features_alone(load):
     assert load(None, absent=("ecg_alignment_global_token",)).gives == {"ecg_features"}
+
+
+def test_without_a_study_encoder_there_is_nothing_to_search(tmp_path, draft, demo_modules):
+    write_bundle(tmp_path / "b", draft, ecg_tower=demo_modules["ecg_tower"], card="# A card\n")
+    assert Bundle.load(tmp_path / "b", device="cpu", parts=("ecg",)).gives == {"ecg_features", "ecg_embeddings"}
 
 
 def test_a_part_that_was_not_loaded_gives_nothing(load, probes):

@@ -1,5 +1,7 @@
 """Cards by other people's lists: what a bundle knows is answered, and nothing else is."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -15,6 +17,7 @@ from models.lacking import lacking_parts, lacking_sentence
 from training.evaluation.bundle_facts import bundle_facts, coded
 from training.evaluation.chai import NAMESPACE, UNKNOWN, chai_card
 from training.evaluation.evaluate import evaluate
+from training.evaluation.own_reports import OwnReport
 from training.evaluation.tripod import ITEMS, tripod_card
 
 FIRST_LAYOUT = Path(__file__).resolve().parents[2] / "data" / "first_layout" / "bundle"
@@ -61,7 +64,9 @@ def imported(tmp_path, micro_recipe):
 
 
 def rows(card):
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in card.splitlines() if line.startswith("| ")]
+    """Cut as GitHub cuts a table: at every bar without a backslash before it, whatever is code."""
+    lines = [line for line in card.splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in re.findall(r"\|((?:\\.|[^\\|])*)(?=\|)", line)] for line in lines]
     return {item: (status, answer) for item, _, status, answer in cells if item in ITEMS}
 
 
@@ -109,6 +114,39 @@ def test_a_label_is_shown_as_code_and_kept_apart_from_a_question_of_its_name(mon
     said = rows(tripod_card(facts))["15"][1]
     assert "SHD above" in said
     assert "no yes or no, because the limit rules nothing out: `SHD`" in said
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("a|b", r"`a\|b`"),
+        ("c`d", "`c'd`"),
+        ("`|`*e*<b>", r"`'\|'*e*<b>`"),
+        (r"f\|g", r"`f\\\|g`"),
+        ("SHD", "`SHD`"),
+    ],
+)
+def test_a_label_of_any_letters_stands_as_code_in_whole_rows(label, shown):
+    facts = bundle_facts(DEMO_BUNDLE)
+    report = facts.report
+    own = (
+        OwnReport(label=label, yes_no=report.linear_probe.shd),
+        OwnReport(label=f"{label} n", number=report.phenotypes[0].linear),
+    )
+    given = replace(facts, report=report.model_copy(update={"own": own}))
+    found, without = rows(tripod_card(given)), rows(tripod_card(facts))
+    assert list(found) == list(ITEMS)
+    assert f", {shown} above 0." in found["15"][1]
+    assert f", {shown}: {report.linear_probe.shd.positives} of " in found["21"][1]
+    assert f", {shown[:-1]} n`: {own[1].number.n} ECGs" in found["21"][1]
+    assert f"; AUROC, {shown}: 0." in found["23a"][1]
+    assert f"; R2, {shown[:-1]} n`: " in found["23a"][1]
+    in_chai = [element.text for element in ET.fromstring(chai_card(given)).iter() if local(element) == "Label"]
+    assert in_chai.count("AUROC, SHD") == 1, "no label takes the place of a question"
+    assert f"AUROC, {coded(label)}" in in_chai
+    for item in ITEMS:
+        if item not in ("12e", "15", "21", "23a"):
+            assert found[item] == without[item]
 
 
 def test_an_evaluation_that_cannot_be_read_is_not_called_none(imported, monkeypatch):
