@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
+from simulator.causes import Proneness, sample_ailment
 from simulator.physiology import (
     Cause,
     Conduction,
@@ -31,9 +32,6 @@ SITES = 3
 
 _DAYS_PER_YEAR = 365.25
 _SITE_SHARE = (0.45, 0.35, 0.20)
-_SITE_MORBIDITY = (1.10, 1.0, 0.78)
-"""How much more often the patients of a site are ill: with it, a site's machines are correlated with disease, but
-only through the site."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,17 @@ class Course:
     swing: float
     period_days: float
     phase: float
+
+    @classmethod
+    def sample(cls, start: float, growth: float, swing: float, rng: Generator) -> Course:
+        """growth: a year, typical; swing: typical size of the swing, as a share of the start."""
+        return cls(
+            start=float(start),
+            growth_per_year=float(rng.normal(growth, abs(growth) + 0.03)),
+            swing=float(abs(rng.normal(0.0, swing))),
+            period_days=float(rng.uniform(250.0, 1200.0)),
+            phase=float(rng.random()),
+        )
 
     def at(self, day: float) -> float:
         trend = 1.0 + self.growth_per_year * day / _DAYS_PER_YEAR
@@ -199,54 +208,23 @@ def sample_patient(rng: Generator) -> Patient:
     weight = body_mass_index * (height / 100.0) ** 2
     obesity = (body_mass_index - 27.0) / 6.0
 
-    frailty = rng.normal()  # one shared tendency, so that diseases keep company
-    odds = _SITE_MORBIDITY[site] * np.exp(0.30 * elderly + 0.75 * frailty - 0.30)
-
-    def has(base: float, age_slope: float = 0.0) -> bool:
-        return bool(rng.random() < min(0.95, base * odds * np.exp(age_slope * elderly)))
-
-    cause: Cause = "none"
-    infarct: Infarct = "none"
-    lost, scar_size = 0.0, 0.0
-    if has(0.43, -0.05):
-        lost = rng.gamma(3.6, 5.7)
-        cause = _cause_of_failure(rng, lost)
-        scar_size = float(np.clip(lost / 42.0 + rng.normal(0.0, 0.14), 0.15, 1.0))
-    elif has(0.04):
-        cause, lost = "ischaemic", rng.gamma(2.0, 3.0)
-        scar_size = float(rng.uniform(0.1, 0.5))
-    if cause == "ischaemic":
-        infarct = _artery(rng)
-    if cause == "none" and has(0.028):
-        cause = "hypertrophic"
-    if cause in ("none", "hypertrophic") and has(0.015, 0.9):
-        cause, lost = "amyloid", max(lost, float(rng.gamma(2.0, 4.5)))
-    lung_pressure = 0.0
-    if has(0.22, 0.10):
-        lung_pressure = rng.gamma(2.2, 9.5)
-        if cause == "none" and rng.random() < 0.55:
-            cause = "lung"
-
-    stenosis = rng.uniform(0.7, 3.4) if has(0.042, 0.6) else 0.0
-    thickening = rng.gamma(2.3, 0.145) if has(0.46, 0.10) else 0.0
+    person = Proneness.sample(site, elderly, rng)
+    ailment = sample_ailment(person, rng)
+    cause, lost = ailment.cause, ailment.lost_lvef_points
+    stenosis = rng.uniform(0.7, 3.4) if person.has(0.042, rng, 0.6) else 0.0
+    thickening = rng.gamma(2.3, 0.145) if person.has(0.46, rng, 0.10) else 0.0
     thickening += 0.05 * max(0.0, obesity)
     septal_excess = float(abs(rng.normal(0.04, 0.05)))
     if cause == "hypertrophic":
         septal_excess += float(rng.uniform(0.45, 1.05))
     if cause == "amyloid":
         thickening += float(rng.uniform(0.35, 0.80))
-    mitral = rng.uniform(0.8, 3.2) if has(0.045) else abs(rng.normal(0.0, 0.45))
-    fibrillation = has(0.095 + 0.0024 * lost + 0.05 * (mitral > 1.5), 0.35)
+    mitral = rng.uniform(0.8, 3.2) if person.has(0.045, rng) else abs(rng.normal(0.0, 0.45))
+    fibrillation = person.has(0.095 + 0.0024 * lost + 0.05 * (mitral > 1.5), rng, 0.35)
     share = 0.0 if not fibrillation else (1.0 if rng.random() < 0.5 else float(rng.uniform(0.1, 0.8)))
 
     def course(start: float, growth: float, swing: float) -> Course:
-        return Course(
-            start=float(start),
-            growth_per_year=float(rng.normal(growth, abs(growth) + 0.03)),
-            swing=float(abs(rng.normal(0.0, swing))),
-            period_days=float(rng.uniform(250.0, 1200.0)),
-            phase=float(rng.random()),
-        )
+        return Course.sample(start, growth, swing, rng)
 
     return Patient(
         age_years=age,
@@ -268,19 +246,25 @@ def sample_patient(rng: Generator) -> Patient:
         healthy_pasp_mmhg=float(rng.normal(26.0 + 1.5 * elderly, 4.5)),
         right_atrial_pressure_mmhg=float(np.clip(rng.gamma(3.0, 2.7), 3.0, 18.0)),
         cause=cause,
-        infarct=infarct,
-        segment_motion=sample_motion(cause, infarct, scar_size, rng),
+        infarct=ailment.infarct,
+        segment_motion=sample_motion(cause, ailment.infarct, ailment.scar_size, rng),
         remodelling=float(np.clip(rng.normal(1.0, 0.28), 0.3, 1.8)),
         lost_lvef_points=course(lost, 0.02, 0.08),
         hypertrophy_cm=course(thickening, 0.02, 0.03),
         aortic_stenosis=course(stenosis, 0.06, 0.01),
-        aortic_regurgitation=course(rng.uniform(0.8, 3.2) if has(0.036) else abs(rng.normal(0.0, 0.40)), 0.03, 0.05),
+        aortic_regurgitation=course(
+            rng.uniform(0.8, 3.2) if person.has(0.036, rng) else abs(rng.normal(0.0, 0.40)), 0.03, 0.05
+        ),
         mitral_regurgitation=course(mitral, 0.03, 0.08),
-        tricuspid_regurgitation=course(rng.uniform(0.8, 3.0) if has(0.02) else abs(rng.normal(0.0, 0.4)), 0.03, 0.08),
-        pulmonary_regurgitation=course(rng.uniform(0.8, 2.8) if has(0.012) else abs(rng.normal(0.0, 0.35)), 0.02, 0.05),
-        lung_pressure_mmhg=course(lung_pressure, 0.03, 0.08),
-        right_heart=course(rng.uniform(0.5, 3.0) if has(0.03) else abs(rng.normal(0.0, 0.25)), 0.03, 0.08),
-        effusion=course(rng.uniform(0.8, 3.6) if has(0.06) else abs(rng.normal(0.0, 0.25)), -0.25, 0.15),
+        tricuspid_regurgitation=course(
+            rng.uniform(0.8, 3.0) if person.has(0.02, rng) else abs(rng.normal(0.0, 0.4)), 0.03, 0.08
+        ),
+        pulmonary_regurgitation=course(
+            rng.uniform(0.8, 2.8) if person.has(0.012, rng) else abs(rng.normal(0.0, 0.35)), 0.02, 0.05
+        ),
+        lung_pressure_mmhg=course(ailment.lung_pressure_mmhg, 0.03, 0.08),
+        right_heart=course(rng.uniform(0.5, 3.0) if person.has(0.03, rng) else abs(rng.normal(0.0, 0.25)), 0.03, 0.08),
+        effusion=course(rng.uniform(0.8, 3.6) if person.has(0.06, rng) else abs(rng.normal(0.0, 0.25)), -0.25, 0.15),
         fibrillation_share=share,
         fibrillation_phase=float(rng.random()),
         flutters=bool(rng.random() < 0.15),
@@ -289,21 +273,6 @@ def sample_patient(rng: Generator) -> Patient:
         fascicle_rank=float(rng.random()),
         pacing_rank=float(rng.random()),
     )
-
-
-def _cause_of_failure(rng: Generator, lost_points: float) -> Cause:
-    """Half of failing ventricles are ischaemic; without much loss the rest has no name."""
-    draw = rng.random()
-    if draw < 0.52:
-        return "ischaemic"
-    if draw < 0.74:
-        return "dilated" if lost_points > 14.0 else "none"
-    return "left_bundle_block" if draw < 0.80 else "none"
-
-
-def _artery(rng: Generator) -> Infarct:
-    draw = rng.random()
-    return "LAD" if draw < 0.45 else "RCA" if draw < 0.80 else "LCx"
 
 
 def _grade(score: float) -> Grade:
