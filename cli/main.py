@@ -93,7 +93,8 @@ def simulate(
     with progress("Simulating") as report:
         result = simulate_cohort(out_dir, patients=patients, seed=seed, workers=workers, progress=report)
     out.print(
-        f"{result.patients} invented patients, {result.ecgs} ECGs, {result.studies} studies, {result.clips} clips."
+        f"{result.patients} invented patients, {result.ecgs} ECGs, {result.studies} studies, {result.clips} clips "
+        f"and {result.stills} spectral stills."
     )
 
 

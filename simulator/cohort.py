@@ -24,7 +24,7 @@ from numpy.random import Generator, SeedSequence
 from cohorts.tables import SPLITS, CohortError, write_cohort_tables
 from ground.disk import sha256, write_whole
 from ground.progress import Progress, silent
-from simulator.ecg.electrics import sample_electrics
+from simulator.ecg.electrics import Electrics, sample_electrics
 from simulator.ecg.files import write_ecg
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
@@ -34,7 +34,7 @@ from simulator.echo.files import ClipFormat, write_clip, write_still
 from simulator.echo.spectral import STILLS, render_still
 from simulator.echo.truth import motion_columns
 from simulator.echo.views import choose_machine, render_view
-from simulator.patient import sample_patient
+from simulator.patient import Patient, sample_patient
 from simulator.physiology import Physiology
 from simulator.report import report_study
 
@@ -62,6 +62,7 @@ class SimulationReport:
     clips: int
     seed: int
     simulator_version: str
+    stills: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,27 @@ class _Rows:
     truth_views: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class _Person:
+    """Who stays the same through all their visits: disease and its course, electrics, heart's shape and chest."""
+
+    patient: Patient
+    electrics: Electrics
+    anatomy: Anatomy
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """One ECG or one study: its name, and the heart on that day."""
+
+    record: str
+    physiology: Physiology
+    acquired_at: datetime
+
+    def key(self, rows: _Rows, name: str) -> dict[str, Any]:
+        return {"patient_id": rows.patient_id, name: self.record, "acquired_at": self.acquired_at.isoformat()}
+
+
 def simulate_cohort(
     out: Path,
     *,
@@ -95,6 +117,7 @@ def simulate_cohort(
     """Write a cohort folder (see `cohorts.folder`) with truth and `cohort.json` beside its tables.
 
     `truth.csv` has a row per ECG and study, `truth_views.csv` one per clip, not still: what that clip really shows.
+    Stills are rows of the table `echos` beside the clips; readers of clips skip them and say why.
 
     The same simulation, finished, is found again and left as it is; one that a run left unfinished is begun anew.
     Another one is replaced if `replace` says so; any other folder must be empty (CohortError).
@@ -123,9 +146,10 @@ def simulate_cohort(
         patients=patients,
         ecgs=sum(len(rows.ecgs) for rows in done),
         studies=len(studies),
-        clips=sum(len(rows.echos) for rows in done),
+        clips=sum(len(rows.truth_views) for rows in done),
         seed=seed,
         simulator_version=SIMULATOR_VERSION,
+        stills=sum(len(rows.echos) - len(rows.truth_views) for rows in done),
     )
     for name in _TRUTHS:
         truth = pd.DataFrame([row for rows in done for row in getattr(rows, name)])
@@ -189,12 +213,10 @@ def _each_patient(tasks: list[_Task], workers: int) -> Iterator[_Rows]:
 
 
 def _simulate_patient(task: _Task) -> _Rows:
-    """Draw one patient, then write their ECGs and studies."""
+    """Draw one person and the days on which they are examined, then write their ECGs and studies."""
     streams = SeedSequence(task.seed, spawn_key=(1, task.number))
     traits, electrical, calendar, reader, chest = (np.random.default_rng(s) for s in streams.spawn(5))
-    patient = sample_patient(traits)
-    electrics = sample_electrics(electrical)
-    anatomy = sample_anatomy(chest)
+    person = _Person(sample_patient(traits), sample_electrics(electrical), sample_anatomy(chest))
     ecg_days, study_days = _plan(calendar)
     first_day = _CALENDAR_START + timedelta(days=int(calendar.integers(0, 1800)))
     tag = sha256(str(task.seed).encode()).hexdigest()[:6]
@@ -202,59 +224,49 @@ def _simulate_patient(task: _Task) -> _Rows:
     rows = _Rows(patient_id=f"P{name}", ecgs=[], echos=[], studies=[], truth=[], truth_views=[])
 
     for count, (day, stream) in enumerate(zip(ecg_days, streams.spawn(len(ecg_days)), strict=True)):
-        rng = np.random.default_rng(stream)
-        ecg_id = f"E{name}-{count}"
-        acquired_at = _moment(first_day, day)
-        physiology = patient.at(day)
-        recorder = choose_recorder(patient.site, rng)
-        signal_LN = simulate_ecg(physiology, electrics=electrics, recorder=recorder, rng=rng)
-        path = write_ecg(
-            signal_LN,
-            task.out / "ecgs" / ecg_id,
-            recorder=recorder,
-            patient_id=rows.patient_id,
-            ecg_id=ecg_id,
-            acquired_at=acquired_at,
-        )
-        key = {"patient_id": rows.patient_id, "ecg_id": ecg_id, "acquired_at": acquired_at.isoformat()}
-        rows.ecgs.append({**key, "path": path.relative_to(task.out).as_posix()})
-        rows.truth.append({"record": ecg_id, **_truth(rows.patient_id, acquired_at, physiology)})
-
+        visit = _Visit(f"E{name}-{count}", person.patient.at(day), first_day + _since(day))
+        _write_ecg(task, visit, person.electrics, np.random.default_rng(stream), rows)
     for count, (day, stream) in enumerate(zip(study_days, streams.spawn(len(study_days)), strict=True)):
-        study_id = f"S{name}-{count}"
-        acquired_at = _moment(first_day, day)
-        physiology = patient.at(day)
-        key = {"patient_id": rows.patient_id, "study_id": study_id}
-        rows.studies.append({**key, "acquired_at": acquired_at.isoformat(), **report_study(physiology, reader)})
-        rows.truth.append({"record": study_id, **_truth(rows.patient_id, acquired_at, physiology)})
-        _write_study(task, key, physiology, anatomy, acquired_at, np.random.default_rng(stream), rows)
+        visit = _Visit(f"S{name}-{count}", person.patient.at(day), first_day + _since(day))
+        rows.studies.append({**visit.key(rows, "study_id"), **report_study(visit.physiology, reader)})
+        rows.truth.append(_truth(visit, rows))
+        _write_study(task, visit, person.anatomy, np.random.default_rng(stream), rows)
     return rows
 
 
-def _write_study(
-    task: _Task,
-    key: dict[str, str],
-    physiology: Physiology,
-    anatomy: Anatomy,
-    acquired_at: datetime,
-    rng: Generator,
-    rows: _Rows,
-) -> None:
-    folder = task.out / "echos" / key["study_id"]
+def _write_ecg(task: _Task, visit: _Visit, electrics: Electrics, rng: Generator, rows: _Rows) -> None:
+    recorder = choose_recorder(visit.physiology.site, rng)
+    signal_LN = simulate_ecg(visit.physiology, electrics=electrics, recorder=recorder, rng=rng)
+    path = write_ecg(
+        signal_LN,
+        task.out / "ecgs" / visit.record,
+        recorder=recorder,
+        patient_id=rows.patient_id,
+        ecg_id=visit.record,
+        acquired_at=visit.acquired_at,
+    )
+    rows.ecgs.append({**visit.key(rows, "ecg_id"), "path": path.relative_to(task.out).as_posix()})
+    rows.truth.append({**_truth(visit, rows), "arms_reversed": recorder.arms_reversed})
+
+
+def _write_study(task: _Task, visit: _Visit, anatomy: Anatomy, rng: Generator, rows: _Rows) -> None:
+    """Every clip and still is a row of `echos`; what a clip shows, a row of `truth_views`."""
+    folder = task.out / "echos" / visit.record
     folder.mkdir()
-    machine = choose_machine(physiology.site, rng)
+    key = {"patient_id": rows.patient_id, "study_id": visit.record}
+    machine = choose_machine(visit.physiology.site, rng)
     for number, view in enumerate(choose_views(rng)):
-        view_id = f"{key['study_id']}-{number:02d}"
-        clip_at = acquired_at + timedelta(seconds=number * 45 + int(rng.integers(0, 40)))
-        identity: Any = {**key, "view_id": view_id, "acquired_at": clip_at, "uid_seed": task.seed}
+        view_id = f"{visit.record}-{number:02d}"
+        taken_at = visit.acquired_at + timedelta(seconds=number * 45 + int(rng.integers(0, 40)))
+        identity: Any = {**key, "view_id": view_id, "acquired_at": taken_at, "uid_seed": task.seed}
         if view in STILLS:
-            path = write_still(render_still(physiology, view, machine, rng), folder / view_id, **identity)
+            path = write_still(render_still(visit.physiology, view, machine, rng), folder / view_id, **identity)
         else:
-            clip = render_view(physiology, anatomy, view, machine, rng)
-            kind = _clip_format(physiology.site, clip.frames_THWC.nbytes, rng)
+            clip = render_view(visit.physiology, anatomy, view, machine, rng)
+            kind = _clip_format(visit.physiology.site, clip.frames_THWC.nbytes, rng)
             path = write_clip(clip, folder / view_id, kind, **identity)
             rows.truth_views.append({"view_id": view_id, **key, **clip.truth.as_row()})
-        row = {"view_id": view_id, "acquired_at": clip_at.isoformat(), "path": path.relative_to(task.out).as_posix()}
+        row = {"view_id": view_id, "acquired_at": taken_at.isoformat(), "path": path.relative_to(task.out).as_posix()}
         rows.echos.append({**key, **row, "view": view})
 
 
@@ -284,14 +296,15 @@ def _plan(rng: Generator) -> tuple[list[float], list[float]]:
     return sorted(ecg_days or [study_days[0] - 20.0]), study_days
 
 
-def _moment(first_day: datetime, day: float) -> datetime:
-    return first_day + timedelta(seconds=round(day * 86400.0))
+def _since(day: float) -> timedelta:
+    return timedelta(seconds=round(day * 86400.0))
 
 
-def _truth(patient_id: str, acquired_at: datetime, physiology: Physiology) -> dict[str, Any]:
-    known = {**asdict(physiology), **motion_columns(physiology.segment_motion)}
+def _truth(visit: _Visit, rows: _Rows) -> dict[str, Any]:
+    known = {**asdict(visit.physiology), **motion_columns(visit.physiology.segment_motion)}
     del known["segment_motion"]
-    return {"patient_id": patient_id, "acquired_at": acquired_at.isoformat(), **known}
+    key = {"record": visit.record, "patient_id": rows.patient_id, "acquired_at": visit.acquired_at.isoformat()}
+    return {**key, **known}
 
 
 def _splits(patient_ids: list[str], seed: int) -> list[dict[str, str]]:

@@ -30,7 +30,7 @@ REAL_RENDERING = simulator.cohort.render_view
 
 def tiny_clip(physiology, anatomy, view, machine, rng):
     frames = rng.integers(0, 255, size=(3, 32, 48, 3), dtype=np.uint8)
-    truth = ClipTruth(view, quality=anatomy.window)
+    truth = ClipTruth(view, quality=float(1.0 / (1.0 + np.exp(-anatomy.window))))
     return RenderedClip(frames, 30.0, view, view.endswith("_COLOUR"), 0.05, (0, 0, 47, 31), 85, truth)
 
 
@@ -58,7 +58,12 @@ def digests(folder: Path) -> dict[str, str]:
 def test_the_folder_loads_and_has_no_problems(tiny):
     out, report, _ = tiny
     cohort = open_cohort(out).tables
-    assert (len(cohort.ecgs), len(cohort.studies), len(cohort.echos)) == (report.ecgs, report.studies, report.clips)
+    assert (len(cohort.ecgs), len(cohort.studies), len(cohort.echos)) == (
+        report.ecgs,
+        report.studies,
+        report.clips + report.stills,
+    )
+    assert cohort.echos["view"].isin(STILLS).sum() == report.stills > 0
     assert check_cohort(out).problems == ()
     assert {p.suffix for p in (out / "ecgs").iterdir()} == {".dat", ".hea", ".dcm"}
     assert {p.suffix for p in (out / "echos").rglob("*") if p.is_file()} == {".dcm", ".avi"}
@@ -128,6 +133,14 @@ def test_truth_tells_the_motion_of_every_segment(tiny):
     assert motion.notna().all(axis=None)
     scarred = truth["infarct"].fillna("none") != "none"
     assert motion[scarred].min(axis=1).mean() < 0.5 < motion[~scarred].min(axis=1).mean()
+
+
+def test_truth_tells_whose_arms_were_swapped_of_every_ecg_and_of_no_study(tiny):
+    ecgs = pd.read_csv(tiny[0] / "ecgs.csv")["ecg_id"]
+    swapped = pd.read_csv(tiny[0] / "truth.csv").set_index("record")["arms_reversed"]
+    assert swapped[ecgs].isin([True, False]).all()
+    assert swapped[ecgs].mean() < 0.1
+    assert swapped.drop(ecgs).isna().all()
 
 
 def test_some_measurements_are_missing_but_shd_is_nearly_always_known(tiny):
