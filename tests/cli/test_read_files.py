@@ -16,7 +16,6 @@ from simulator.echo.spectral import render_still
 from simulator.echo.views import choose_machine
 from simulator.patient import sample_patient
 
-
 TAKEN_AT = datetime.fromisoformat("2020-01-01T00:00")
 
 
