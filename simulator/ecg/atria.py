@@ -1,7 +1,7 @@
 """P waves, and what the atria do instead.
 
 Sources: left-atrial P terminal force, Morris et al., Circulation 1964;29:242. P pulmonale and the vertical P axis of
-lung disease, Baljepally and Spodick, Am J Cardiol 1999. Flutter, Cosio, Arrhythm Electrophysiol Rev 2017;6:55.
+lung disease, Baljepally and Spodick, Clin Cardiol 1999;22:226. Flutter, Cosio, Arrhythm Electrophysiol Rev 2017;6:55.
 """
 
 from __future__ import annotations

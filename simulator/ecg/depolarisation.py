@@ -4,9 +4,9 @@ Each kind of conduction is a walk of nine bumps through the ventricles; a person
 shares of the QRS duration. Dipoles in millivolt: x to the left, y to the feet, z to the back.
 
 Sources: order of excitation, Durrer et al., Circulation 1970;41:899. Left bundle block, Strauss et al., Am J Cardiol
-2011;107:927. Fascicles, Elizari et al., Circulation 2007;115:1154. Pacing, Barold et al., Pacing Clin Electrophysiol
-1999. Scars as absent forces, Wilson et al., Am Heart J 1935. Amyloid, Murtagh et al., Am J Cardiol 2005;95:535.
-Septal hypertrophy, Maron et al., Am J Cardiol 1983. Right ventricle, Murphy et al., J Am Coll Cardiol 1984.
+2011;107:927. Fascicles, Elizari et al., Circulation 2007;115:1154. Amyloid, Murtagh et al., Am J Cardiol
+2005;95:535. Septal hypertrophy, Maron et al., Am J Cardiol 1983;51:189. Pacing, scars as absent forces and the right
+ventricle are textbook.
 """
 
 from __future__ import annotations

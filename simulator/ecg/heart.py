@@ -111,8 +111,7 @@ def _turned_back(area_D: NDArray[np.float64], frontal_deg: float, horizontal_deg
 def _voltage(p: Physiology, e: Electrics, burden: Burden) -> float:
     """Factor on the QRS: sex, age, build, and the mass of a heart that is muscle.
 
-    Amyloid thickens walls without adding voltage. Rautaharju et al., Am J Cardiol 1988; Carroll et al., Am J Cardiol
-    1982;49:9.
+    Amyloid thickens walls without adding voltage. Carroll et al., Am J Cardiol 1982;49:9; the rest is textbook.
     """
     voltage = e.voltage * (0.93 if p.sex == "female" else 1.05)
     voltage *= np.exp(-0.05 * burden.elderly - 0.07 * burden.obesity)
@@ -122,10 +121,7 @@ def _voltage(p: Physiology, e: Electrics, burden: Burden) -> float:
 
 
 def _gains(p: Physiology, e: Electrics, burden: Burden) -> tuple[float, float]:
-    """Factors on limb and on chest leads: failing hearts are low in the limb leads, effusions and lungs in all.
-
-    Goldberger, Am J Cardiol 1982;49:1177.
-    """
+    """Factors on limb and on chest leads: failing hearts are low in the limb leads, effusions and lungs in all."""
     shows = e.expression
     limb = -0.13 * shows.pump_limb * burden.pump - shows.effusion * _SOAKED[p.effusion]
     chest = -0.5 * shows.effusion * _SOAKED[p.effusion]

@@ -26,7 +26,7 @@ LEAD_FIELD_KD = np.array(
 )
 
 # V1 and V2 in the third interspace look down on the heart: smaller r, negative P, an r' in some.
-# Garcia-Niebla et al., J Electrocardiol 2009;42:70, found them too high in half of recordings or more; a quarter here.
+# Textbooks call it a common mistake; a quarter of people here.
 _HIGH_V1_V2_2D = np.array([[-0.500, -0.180, -0.860], [0.040, -0.190, -1.260]])
 
 

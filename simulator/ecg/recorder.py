@@ -56,7 +56,7 @@ _HIGHPASS_HZ = ((0.05, 0.05, 0.15), (0.05, 0.15, 0.5), (0.05, 0.5, 0.5))
 _LOWPASS_HZ = ((150.0, 150.0, 100.0), (150.0, 100.0, 40.0), (100.0, 40.0, 40.0))
 _NOTCH_SHARE = (0.5, 0.7, 0.4)
 _ARMS_REVERSED = 0.01
-"""Of recordings: Heden et al., Am J Cardiol 1996;77:996, 1 to 2 %."""
+"""Of recordings; textbooks say one or two in a hundred."""
 _NOTCH_QUALITY = 60.0  # as narrow as an adaptive filter: a broad one rings after every QRS
 _NOISE = (1.0, 0.8, 1.3)
 

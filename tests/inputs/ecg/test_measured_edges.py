@@ -107,11 +107,16 @@ def test_pacing_spikes_are_no_beats():
     same(measure_ecg(with_signal(paced)), ms=8.0)
 
 
-def test_a_lead_that_is_off_or_full_of_noise_does_not_spoil_the_others():
-    flat, noisy = BASE.signal_mv.copy(), BASE.signal_mv.copy()
+def test_a_lead_that_is_off_does_not_spoil_the_others():
+    flat = BASE.signal_mv.copy()
     flat[ROW["V3"]] = 0.0
-    noisy[ROW["V3"]] = noise(5000)
     same(measure_ecg(with_signal(flat)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_lead_full_of_noise_does_not_spoil_the_others(seed):
+    noisy = BASE.signal_mv.copy()
+    noisy[ROW["V3"]] = noise(5000, seed=seed)
     same(measure_ecg(with_signal(noisy)))
 
 
