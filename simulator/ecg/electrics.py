@@ -157,7 +157,8 @@ def sample_electrics(rng: Generator) -> Electrics:
         texture=_sample_texture(rng),
         first_forces=vector(np.clip(rng.normal(size=3), -2.2, 2.2) * (0.15, 0.36, 0.31)),
         p_voltage=float(np.exp(rng.normal(-0.06, 0.145))),
-        t_voltage=float(np.exp(rng.normal(0.35, 0.35))),
+        # Nobody beyond two SD: a healthy T of five times the textbook's is taken for a QRS.
+        t_voltage=float(np.exp(np.clip(rng.normal(0.35, 0.35), -0.35, 1.05))),
         t_asymmetry=float(rng.uniform(1.1, 2.1)),
         t_rotation_deg=float(rng.normal(0.0, 11.0)),
         gradient=float(rng.uniform(0.45, 0.85)),

@@ -23,6 +23,8 @@ from simulator.physiology import Conduction, Physiology
 
 _SOAKED = (0.0, 0.04, 0.33, 0.60)
 """Log of the voltage that an effusion of each grade takes. Eisenberg et al., Chest 1996;110:318: a minority is low."""
+_MOST_OF_MASS = 0.7
+"""Log of the voltage that muscle adds at most, a doubling: beyond it QRS would be taller than a chest lets through."""
 _TURNS_OF_BLOCKED = {"left_bundle_block": 0.5, "left_anterior_block": 0.25, "paced": 0.4}
 """How much of a body's rotation shows where the excitation has an axis of its own."""
 
@@ -117,7 +119,7 @@ def _voltage(p: Physiology, e: Electrics, burden: Burden) -> float:
     voltage *= np.exp(-0.05 * burden.elderly - 0.07 * burden.obesity)
     if p.cause == "amyloid":
         return float(voltage * np.exp(-0.28 * e.expression.amyloid_voltage))
-    return float(voltage * np.exp(0.24 * e.expression.mass_voltage * burden.mass))
+    return float(voltage * np.exp(min(_MOST_OF_MASS, 0.24 * e.expression.mass_voltage * burden.mass)))
 
 
 def _gains(p: Physiology, e: Electrics, burden: Burden) -> tuple[float, float]:
