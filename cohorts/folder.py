@@ -17,7 +17,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from cohorts.about import ABOUT, CohortAbout, about_unreadable, json_of
-from cohorts.own_files import read_own_file, read_table_file
+from cohorts.clip_facts import FACTS, FACTS_FILE, FactsRead, read_clip_facts
+from cohorts.own_files import read_file_of_table, read_own_file, read_table_file
 from cohorts.places import Places
 from cohorts.rules import contradictions
 from cohorts.said import hints_of, said_problems
@@ -54,6 +55,8 @@ class Cohort:
 
     absent: the tables that the folder does not have; they are empty here. amplitude, lead_scale: of the ECGs.
     views, view_source: the rows of the table `views` (see `cohorts.views`) and whose vectors it holds.
+    clip_facts: what each clip really shows, a row for each of `echos` under its index: `view`, empty where unknown, and
+    numbers, NaN where the clip does not show them. None where nobody says so (see `cohorts.clip_facts`).
     """
 
     root: Path
@@ -67,6 +70,7 @@ class Cohort:
     lead_scale: LeadScale = field(default_factory=dict)
     views: pd.DataFrame = field(default_factory=no_views)
     view_source: ViewSource | None = None
+    clip_facts: pd.DataFrame | None = None
 
     @property
     def lacks(self) -> Literal["studies", "views"] | None:
@@ -182,11 +186,15 @@ def read_tables(root: Path) -> TablesRead:
     problems += wrong
     for digest in (all_four, echo_side):
         digest.add_stamp(stamp)
+    facts, wrong = _read_facts(root)
+    problems += wrong
     cohort = None
     if len(frames) == len(TABLES) and views is not None:
         ecgs, echos, studies, splits = (frames[name] for name in TABLES)
+        fields["clip_facts"] = None if facts is None else facts.by_clip(echos)
         cohort = Cohort(root, ecgs, echos, studies, splits, absent=frozenset(absent), views=views, **fields)
         problems += contradictions(**frames) + view_contradictions(cohort.views, cohort.studies)
+        problems += [] if facts is None else facts.contradictions(echos)
         has_unit = cohort.amplitude == "millivolt" and not cohort.lead_scale
         problems += said_problems(cohort.ecgs, has_unit=has_unit)
     return TablesRead(cohort, tuple(problems), all_four.hexdigest(), echo_side.hexdigest())
@@ -203,6 +211,15 @@ def _read_views(root: Path, about: CohortAbout) -> tuple[pd.DataFrame | None, st
     return read.rows, read.stamp, [*read.problems]
 
 
+def _read_facts(root: Path) -> tuple[FactsRead | None, list[CohortFinding]]:
+    """The table `truth_views`, None where it is absent or cannot be read; what is wrong with its cells."""
+    try:
+        facts = read_clip_facts(root)
+    except CohortError as error:
+        return None, [CohortFinding(error.code, error.sentence, FACTS, 1)]
+    return facts, [] if facts is None else [*facts.problems]
+
+
 def _source_of_views(about: CohortAbout) -> ViewSource:
     source = about.view_source
     if source is None:
@@ -212,7 +229,8 @@ def _source_of_views(about: CohortAbout) -> ViewSource:
 
 
 def cohort_sha256(cohort: Cohort, hash_of_tables: str) -> str:
-    """Of the tables, of `cohort.json` where it is there, and of name and size of every file that the tables name.
+    """Of the tables, of `cohort.json` and `truth_views.csv` where they are there, and of name and size of every file
+    that the tables name.
 
     A short way to tell cohorts apart: no ECG or clip is opened, so one that changes and keeps its size is not noticed,
     nor are the signal files that a WFDB header names. Raises CohortError for a file that is not there or
@@ -226,6 +244,8 @@ def cohort_sha256(cohort: Cohort, hash_of_tables: str) -> str:
         except (UnreadableFile, OSError):
             raise about_unreadable() from None
         digest.update(sha256(content).digest())
+    if cohort.clip_facts is not None:
+        digest.update(sha256(read_file_of_table(cohort.root / FACTS_FILE).content).digest())
     size_of: dict[str, int] = {}  # a file of many ECGs stands in many rows
     for named in (*cohort.ecgs["path"], *cohort.echos["path"]):
         if named not in size_of:

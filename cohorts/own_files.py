@@ -43,7 +43,7 @@ def read_table_file(root: Path, name: TableName) -> TableFile | None:
         raise CohortError("table_missing", f"There is no {name}.csv or {name}.parquet in the cohort folder.")
     if len(there) > 1:
         raise CohortError("table_twice", f"There is both a {name}.csv and a {name}.parquet; remove one of them.")
-    return _read(there[0])
+    return read_file_of_table(there[0])
 
 
 def tables_sha256(root: Path, names: Collection[TableName] = tuple(TABLES)) -> str:
@@ -53,13 +53,14 @@ def tables_sha256(root: Path, names: Collection[TableName] = tuple(TABLES)) -> s
     """
     digest = TablesHash()
     for path in itertools.chain.from_iterable(_table_files(root, name) for name in names):
-        digest.add(_read(path))
+        digest.add(read_file_of_table(path))
     if "echos" in names and has_views(root):
         digest.add_stamp(stamp_of_views(root))
     return digest.hexdigest()
 
 
-def _read(path: Path) -> TableFile:
+def read_file_of_table(path: Path) -> TableFile:
+    """All of it. Raises CohortError for a file that is too large or cannot be read."""
     try:
         return TableFile(path.name, read_own_file(path, limits.MAX_COHORT_TABLE_BYTES))
     except UnreadableFile as error:

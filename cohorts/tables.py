@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +34,9 @@ ECG_GROUPS: tuple[str, ...] = ("rhythm", "site", "device")
 """What an ECG may be told apart by: words of the cohort's own, which nothing but an evaluation by subgroup reads."""
 
 TableName = Literal["ecgs", "echos", "studies", "splits"]
-Kind = Literal["id", "time", "path", "text", "group", "beside", "number", "place", "flag", "sex", "split", "named"]
+Kind = Literal[
+    "id", "time", "path", "text", "group", "beside", "number", "signed", "place", "flag", "sex", "split", "named"
+]
 
 SAID_OF_ECGS: dict[str, Kind] = {
     "row": "place",
@@ -84,8 +87,9 @@ OPTIONAL_TABLES: frozenset[TableName] = frozenset({"echos", "studies"})
 OPTIONAL_COLUMNS: frozenset[str] = frozenset({"view", *ECG_GROUPS, *SAID_OF_ECGS, *SHD_FLAGS, *MEASUREMENTS})
 """What is absent is unknown."""
 
-_RANGES: dict[str, tuple[float, float]] = {"lvef_percent": (0, 100), "age": (0, 130)}
-_NEVER_NEGATIVE: tuple[float, float] = (0, np.inf)
+_Range = tuple[float, float]
+_RANGES: dict[str, _Range] = {"lvef_percent": (0, 100), "age": (0, 130), "quality": (0, 1)}
+_NEVER_NEGATIVE: _Range = (0, np.inf)
 _NEAR = 0.75
 """How alike a column that is there must be to one that is not, to be asked for."""
 _FLAG_WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
@@ -172,7 +176,7 @@ def parse_table(file: TableFile, name: TableName) -> tuple[pd.DataFrame, list[Co
     flags: nullable boolean, and all of them;
     places: nullable whole numbers. Raises CohortError for what is no table, or does not have all the columns.
     """
-    cells = _cells(file, name)
+    cells = read_cells(file, TABLES[name])
     missing = [c for c in required_columns(name) if c not in cells.columns]
     if missing:
         others = [column for column in columns_named(file.name, file.content) if column not in TABLES[name]]
@@ -212,9 +216,8 @@ def table_unreadable(file_name: str) -> CohortError:
     return CohortError("table_unreadable", f"{file_name} cannot be read as a table.")
 
 
-def _cells(file: TableFile, name: TableName) -> pd.DataFrame:
-    """The cells of the file's own types."""
-    kinds = TABLES[name]
+def read_cells(file: TableFile, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    """The cells of those columns, of the file's own types."""
     try:
         if file.is_csv:
             return csv_columns(file.name, file.content, kinds)
@@ -248,11 +251,6 @@ Parsed = tuple[pd.Series, list[CohortFinding]]
 def _id(text: pd.Series, column: str, table: str) -> Parsed:
     missing = found_rows("id_missing", f"{column} is empty", table, text == "")
     return text, missing + _unfit_names(text, column, table)
-
-
-def _named(text: pd.Series, column: str, table: str) -> Parsed:
-    """An id that may be unknown."""
-    return text, _unfit_names(text, column, table)
 
 
 def _unfit_names(text: pd.Series, column: str, table: str) -> list[CohortFinding]:
@@ -349,13 +347,13 @@ def _time(text: pd.Series, column: str, table: str) -> Parsed:
     return times.dt.as_unit("us"), problems
 
 
-def _number(text: pd.Series, column: str, table: str) -> Parsed:
+def _number(text: pd.Series, column: str, table: str, within: _Range | None = None) -> Parsed:
     stripped = text.str.strip()
     values = pd.to_numeric(stripped.where(stripped != ""), errors="coerce").astype("float64")
     spelt_nan = stripped.str.lower().isin(["nan", "+nan", "-nan"])
     not_finite = spelt_nan | np.isinf(values)
     unreadable = values.isna() & (stripped != "") & ~spelt_nan
-    low, high = _RANGES.get(column, _NEVER_NEGATIVE)
+    low, high = within or _RANGES.get(column, _NEVER_NEGATIVE)
     outside = ((values < low) | (values > high)) & ~not_finite
     wanted = f"lie between {low:g} and {high:g}" if np.isfinite(high) else "not be negative"
     problems = [
@@ -385,7 +383,7 @@ def _one_of(words: tuple[str, ...], *, may_be_empty: bool, code: str) -> Callabl
 
 _PARSERS: dict[Kind, Callable[[pd.Series, str, str], Parsed]] = {
     "id": _id,
-    "named": _named,
+    "named": _text,
     "path": _path,
     "text": _text,
     "group": _group,
@@ -393,6 +391,7 @@ _PARSERS: dict[Kind, Callable[[pd.Series, str, str], Parsed]] = {
     "place": _place,
     "time": _time,
     "number": _number,
+    "signed": partial(_number, within=(-np.inf, np.inf)),
     "flag": _flag,
     "sex": _one_of(SEXES, may_be_empty=True, code="sex_unknown_value"),
     "split": _one_of(SPLITS, may_be_empty=False, code="split_unknown_name"),

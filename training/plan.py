@@ -19,7 +19,7 @@ from ground.findings import SHD_FLAGS
 from models.bundle import BundleDraft, read_manifest
 from models.labels import LabelDefinitions
 from training.encoders.ecg import EcgStart, bundle_ecg_encoder, ecg_pretraining_key
-from training.encoders.echo import check_start, echo_encoder_key
+from training.encoders.echo import check_start, echo_encoder_key, taught_facts
 from training.engine.place import Place
 from training.outlook import check_echo, check_labels
 from training.recipes import Recipe
@@ -115,6 +115,7 @@ def plan_run(
             labels=LabelDefinitions(lvef=recipe.lvef_classes, shd_flags=SHD_FLAGS),
             metrics={},
             training_data=described_cohort(cohort, pairs)
+            | _taught(cohort.tables, recipe)
             | {"recipe": recipe.model_dump(mode="json")}
             | hashes_of(cohort),
         ),
@@ -202,12 +203,22 @@ def described_cohort(cohort: OpenCohort, pairs: Mapping[str, pd.DataFrame]) -> d
     return said_of_cohort(cohort) | counts | {"window_days": cohort.window_days}
 
 
+def _taught(cohort: Cohort, recipe: Recipe) -> dict[str, JsonValue]:
+    """What the clips of the train patients teach an echo encoder, where one is trained."""
+    if recipe.echo_pretraining is None:
+        return {}
+    by_study = taught_facts(cohort, recipe) is None
+    return {"echo_encoder_taught": "the phenotypes of each clip's study" if by_study else "what each clip shows"}
+
+
 def hashes_of(cohort: OpenCohort) -> dict[str, JsonValue]:
     """What a later fit of probes knows the cohort by."""
     return {"tables_sha256": cohort.tables_sha256, "columns_sha256": cohort.columns_sha256}
 
 
-_NOT_THE_COHORTS = {"roots", "probes", "own_labels", "left_out", "skipped_ecgs", "skipped_clips", "window_days"}
+_NOT_THE_COHORTS = {
+    "roots", "probes", "own_labels", "left_out", "skipped_ecgs", "skipped_clips", "window_days", "echo_encoder_taught"
+}  # fmt: skip
 """Where files lie on this machine, and what a manifest says under these names of the training itself."""
 
 

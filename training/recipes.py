@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -38,8 +38,11 @@ class Stage(BaseModel):
 
 
 class EchoPretraining(Stage):
-    """How an echo encoder is trained before it is frozen: single clips to the phenotypes of their study."""
+    """How an echo encoder is trained before it is frozen: single clips to what is known of them."""
 
+    taught_by: Literal["clip", "study"] = "clip"
+    """`clip`: what the clip itself shows, where the cohort says so (`truth_views.csv`). `study`: the phenotypes of its
+    study, as in every cohort that does not say so."""
     patience: int = Field(ge=1)
     """Epochs without a better validation loss after which it stops."""
     shift_pixels: int = Field(ge=0)

@@ -1,6 +1,6 @@
 """Where the frozen echo encoder of a run comes from, when no published one is used: trained on the cohort's own clips.
 
-Letters: S studies, P phenotypes, N clips.
+Letters: S studies, N clips.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from models.device import Machine
 from models.echo_encoder import EchoEncoder
 from training.data.cohort_arrays import clip_sources
 from training.engine.place import Place
-from training.objectives.echo_phenotypes import ClipSet, phenotype_targets, pretrain_echo_encoder
+from training.objectives.echo_clips import taught_by_clips, taught_by_studies
+from training.objectives.echo_pretraining import ClipSet, pretrain_echo_encoder
 from training.recipes import Recipe
 
 
@@ -48,8 +49,11 @@ def check_start(start: Path, recipe: Recipe) -> None:
 def echo_encoder_key(recipe: Recipe, cohort_id: str, code_version: str) -> str:
     """Short name of all that decides the encoder, and of nothing that only decides the alignment after it."""
     assert recipe.echo_pretraining is not None
+    pretraining = recipe.echo_pretraining.model_dump()
+    if pretraining["taught_by"] == "clip":
+        del pretraining["taught_by"]  # the names of folders from before there was a choice
     decisive = {
-        "pretraining": recipe.echo_pretraining.model_dump(),
+        "pretraining": pretraining,
         "architecture": recipe.architecture.echo.model_dump(),
         "view_dim": recipe.architecture.view_dim,
         "echo": recipe.echo.model_dump(),
@@ -58,6 +62,12 @@ def echo_encoder_key(recipe: Recipe, cohort_id: str, code_version: str) -> str:
         "code": code_version,
     }
     return short_name_of(json.dumps(decisive))
+
+
+def taught_facts(cohort: Cohort, recipe: Recipe) -> pd.DataFrame | None:
+    """What each clip shows, where clips are taught that; None where they are taught the phenotypes of their studies."""
+    assert recipe.echo_pretraining is not None
+    return cohort.clip_facts if recipe.echo_pretraining.taught_by == "clip" else None
 
 
 def train_echo_encoder(
@@ -70,8 +80,8 @@ def train_echo_encoder(
 ) -> Path:
     """The echo encoder as a bundle of its own in `place`, under the name `bundle`; a finished one is not trained again.
 
-    It sees every readable clip of the train patients, paired with an ECG or not; `decoded` keeps them. How well the
-    validation patients' clips were predicted stands in the bundle's metrics.
+    It sees every readable clip of the train patients, paired with an ECG or not; `decoded` keeps them. What it was
+    taught and how well it answered of the validation patients' clips stands in the bundle's metrics.
     """
     assert recipe.echo_pretraining is not None
     bundle_dir = place.folder / "bundle"
@@ -80,7 +90,6 @@ def train_echo_encoder(
     train_patients, val_patients = cohort.patients("train"), cohort.patients("val")
     studies = cohort.studies[cohort.studies["patient_id"].isin(train_patients | val_patients)].reset_index(drop=True)
     in_train_S = studies["patient_id"].isin(train_patients).to_numpy()
-    phenotypes, targets_SP = phenotype_targets(studies, in_train_S)
     clips = fill_store(
         decoded,
         clip_sources(cohort, studies["study_id"]),
@@ -90,26 +99,36 @@ def train_echo_encoder(
         stage="prepare clips",
         hash_of=clip_sha256,
     )
-    study_id_N = cohort.echos["study_id"].to_numpy()[[int(name) for name in clips.files]]
-    study_N = pd.Index(studies["study_id"]).get_indexer(study_id_N)
+    row_N = [int(name) for name in clips.files]
+    study_N = pd.Index(studies["study_id"]).get_indexer(cohort.echos["study_id"].to_numpy()[row_N])
+    train_N = in_train_S[study_N]
+    if not train_N.any() or train_N.all():
+        raise CohortError("no_clips", "No echo clip of the train patients, or none of the val patients, can be read.")
+    facts = taught_facts(cohort, recipe)
+    if facts is None:
+        taught = taught_by_studies(studies, in_train_S, study_N)
+    else:
+        taught = taught_by_clips(facts.iloc[row_N], train_N)
+    if not taught.lessons.answers:
+        raise CohortError("nothing_taught", f"The {taught.by}s of the train patients do not differ in what is known.")
     arrays = [np.asarray(decoded[source.sha256]) for source in clips.files.values()]
 
     def clip_set(chosen_N: NDArray[np.bool_]) -> ClipSet:
-        return ClipSet([arrays[i] for i in np.flatnonzero(chosen_N)], targets_SP[study_N[chosen_N]])
+        return ClipSet([arrays[i] for i in np.flatnonzero(chosen_N)], taught.targets_NA[chosen_N])
 
-    train, val = clip_set(in_train_S[study_N]), clip_set(~in_train_S[study_N])
-    if not train.clips_THWC or not val.clips_THWC:
-        raise CohortError("no_clips", "No echo clip of the train patients, or none of the val patients, can be read.")
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         encoder = EchoEncoder(recipe.architecture.echo, recipe.architecture.view_dim)
     with place.logged() as place:
-        result = pretrain_echo_encoder(encoder, phenotypes, train, val, recipe, place, machine)
+        train, val = clip_set(train_N), clip_set(~train_N)
+        result = pretrain_echo_encoder(encoder, taught.lessons, train, val, recipe, place, machine)
     metrics = {
+        "taught_by": taught.by,
         "train_clips": len(train.clips_THWC),
         "val_clips": len(val.clips_THWC),
         "best_epoch": result.fit.best_epoch,
         "val_r2": result.r2,
+        "val_views_named_right": result.views_named_right,
     }
     write_bundle(
         bundle_dir,

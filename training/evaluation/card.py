@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -71,14 +72,25 @@ def echo_encoder_sentence(manifest: BundleManifest, *, trained_here: bool) -> st
     if not trained_here:
         return f"Taken from the bundle {manifest.id}."
     metrics: dict[str, Any] = dict(manifest.metrics)
-    sentence = (
-        f"Trained first, on {metrics['train_clips']} clips of the train patients, to regress the phenotypes of their "
-        "studies from single clips"
-    )
-    explained = metrics["val_r2"].get("lvef_percent")
-    if explained is None:
+    first = f"Trained first, on {metrics['train_clips']} clips of the train patients"
+    explained: dict[str, float] = metrics["val_r2"]
+    if metrics.get("taught_by") == "clip":
+        return f"{first}, to say {_said_of_clips(explained, metrics['val_views_named_right'])}."
+    sentence = f"{first}, to regress the phenotypes of their studies from single clips"
+    if "lvef_percent" not in explained:
         return f"{sentence}."
-    return f"{sentence} (single validation clips explain {explained:.0%} of the variance of LVEF)."
+    return f"{sentence} (single validation clips explain {explained['lvef_percent']:.0%} of the variance of LVEF)."
+
+
+def _said_of_clips(explained: Mapping[str, float], named_right: float | None) -> str:
+    """`explained`: the share of variance by number."""
+    taught = []
+    if explained:
+        mean = f"{fmean(explained.values()):.0%} of the variance on average"
+        taught.append(f"{len(explained)} numbers, of which single validation clips explain {mean}")
+    if named_right is not None:
+        taught.append(f"the view's name, right for {named_right:.0%}")
+    return f"of each clip what it shows itself and nothing else of its study ({', and '.join(taught)})"
 
 
 @cache

@@ -21,7 +21,8 @@ _WHAT_RETRIEVAL_IS = (
 )
 _WHICH_LABELS_ARE_SEEN = (
     "The echo encoder of the aligned arms is one, trained once (seed 0) on the train patients' clips to regress LVEF, "
-    "volumes and measurements; the supervised arm sees LVEF classes and SHD alone, the masked arm no label."
+    "volumes and measurements or, where the cohort says it, what each clip shows; the supervised arm sees LVEF classes "
+    "and SHD alone, the masked arm no label."
 )
 _WHAT_THE_MASKED_ARM_HAS_OF_ITS_OWN = (
     "The masked arm alone has its mask instead of the augmentation, one learning rate for all layers, weight decay on "

@@ -1,10 +1,10 @@
 """Trains an echo encoder on the training patients' clips, for recipes whose echo encoder is not a published one.
 
-A single clip is regressed on the phenotypes of its study, each standardised and unknown ones left out; what a view
-cannot show becomes noise that it learns to ignore. The regression head is thrown away, view vectors are brought to
-mean 0 and variance 1, and the encoder is then frozen.
+What it is taught of each clip is the business of `training.objectives.echo_clips`. The head that answers is thrown
+away, view vectors are brought to mean 0 and variance 1, and the encoder is then frozen.
 
-Letters: N clips, P phenotypes, B clips of a batch, T frames, H rows, W columns, C colours, D view-vector length.
+Letters: N clips, A columns of targets, B clips of a batch, T frames, H rows, W columns, C colours, D numbers of a view
+vector.
 """
 
 from __future__ import annotations
@@ -16,75 +16,55 @@ from itertools import pairwise
 from typing import cast
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name everyone uses
 
-from ground.findings import LV_PHENOTYPES, MEASUREMENTS
 from inputs.specs import EchoSpec
 from models.device import Machine
 from models.echo_encoder import EchoEncoder
 from training.engine.loop import FitResult, Objective, run_epochs
 from training.engine.place import Place
 from training.engine.schedule import Schedule
+from training.objectives.echo_clips import Lessons
 from training.recipes import EchoPretraining, Recipe
 
-PHENOTYPES = (*LV_PHENOTYPES, *MEASUREMENTS)
-_LARGEST_TARGET_SD = 3.0
-"""A few extreme hearts must not outweigh all others."""
 _CLIPS_FOR_STATISTICS = 2048
 
 
 @dataclass(frozen=True)
 class ClipSet:
-    """Clips before normalisation, (T, H, W, C) uint8 each, and the standardised phenotypes of their studies."""
+    """Clips before normalisation, (T, H, W, C) uint8 each, and what they are to answer, NaN where unknown."""
 
     clips_THWC: Sequence[NDArray[np.uint8]]
-    targets_NP: NDArray[np.float32]
-    """NaN where a phenotype is unknown."""
+    targets_NA: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class PretrainingResult:
-    """`r2` is the share of each phenotype's variance that single validation clips explain, at best 1."""
+    """Of single validation clips: see `Lessons.r2` and `Lessons.named_right`."""
 
     fit: FitResult
     r2: dict[str, float]
-
-
-def phenotype_targets(studies: pd.DataFrame, train: NDArray[np.bool_]) -> tuple[list[str], NDArray[np.float32]]:
-    """Names and standardised values (studies, P) of the phenotypes that vary among the `train` studies."""
-    names = [name for name in PHENOTYPES if name in studies.columns]
-    values = studies[names].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
-    known = values[train]
-    varies = [bool(np.isfinite(column).sum() >= 2 and np.nanstd(column) > 0) for column in known.T]
-    values, known = values[:, varies], known[:, varies]
-    standard = (values - np.nanmean(known, axis=0)) / np.nanstd(known, axis=0)
-    clipped = np.clip(standard, -_LARGEST_TARGET_SD, _LARGEST_TARGET_SD).astype(np.float32)
-    return [name for name, keep in zip(names, varies, strict=True) if keep], clipped
+    views_named_right: float | None
 
 
 def pretrain_echo_encoder(
     encoder: EchoEncoder,
-    phenotypes: Sequence[str],
+    lessons: Lessons,
     train: ClipSet,
     val: ClipSet,
     recipe: Recipe,
     place: Place,
     machine: Machine,
 ) -> PretrainingResult:
-    """Trains `encoder` in place and leaves it with the weights of the epoch that predicts validation clips best.
-
-    `phenotypes` names the columns of the clips' targets.
-    """
+    """Trains `encoder` in place and leaves it with the weights of the epoch that answers best of validation clips."""
     assert recipe.echo_pretraining is not None
     settings, seed, device = recipe.echo_pretraining, recipe.seed, machine.device
     view_dim = recipe.architecture.view_dim
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        head = nn.Sequential(nn.LayerNorm(view_dim), nn.Linear(view_dim, len(phenotypes)))
+        head = nn.Sequential(nn.LayerNorm(view_dim), nn.Linear(view_dim, lessons.answers))
     model = nn.Sequential(encoder, *head).to(device)
     decayed = [p for p in model.parameters() if p.ndim > 1]
     undecayed = [p for p in model.parameters() if p.ndim <= 1]
@@ -103,31 +83,32 @@ def pretrain_echo_encoder(
         torch.manual_seed(int(draw.integers(2**62)))
         for rows in np.array_split(draw.permutation(clips), steps):
             disturbed = np.stack([_disturbed(train.clips_THWC[i], settings, draw) for i in rows])
-            yield normalise(torch.from_numpy(disturbed)), torch.from_numpy(train.targets_NP[rows]).to(device)
+            yield normalise(torch.from_numpy(disturbed)), torch.from_numpy(train.targets_NA[rows]).to(device)
 
     def backward(batch: tuple[Tensor, Tensor]) -> Tensor:
-        loss = _masked_loss(model(batch[0]), batch[1])
+        loss = lessons.loss(model(batch[0]), batch[1])
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def predict_val() -> Tensor:
+    def answer_val() -> Tensor:
         edges = range(0, len(val.clips_THWC) + settings.batch_size, settings.batch_size)
         parts = [val.clips_THWC[a:b] for a, b in pairwise(edges)]
         return torch.cat([model(normalise(torch.from_numpy(np.stack(part)))).cpu() for part in parts if len(part)])
 
     def score() -> float:
-        return -float(_masked_loss(predict_val(), torch.from_numpy(val.targets_NP)))
+        return -float(lessons.loss(answer_val(), torch.from_numpy(val.targets_NA)))
 
     objective = Objective("pretrain echo", batches, backward, score, items_per_epoch=clips, items="clips")
     schedule = Schedule(settings.epochs, steps, settings.warmup_epochs, floor=0.02, patience=settings.patience)
     result = run_epochs(model, optimizer, objective, schedule, place, progress=machine.progress)
     with torch.inference_mode():
-        r2 = _explained(phenotypes, predict_val().numpy(), val.targets_NP)
+        said, target_NA = answer_val(), torch.from_numpy(val.targets_NA)
+        r2, named_right = lessons.r2(said, target_NA), lessons.named_right(said, target_NA)
         some = np.linspace(0, clips - 1, min(clips, _CLIPS_FOR_STATISTICS)).round().astype(int)
         batches_of = np.array_split(some, math.ceil(len(some) / settings.batch_size))
         stacks = (np.stack([train.clips_THWC[i] for i in rows]) for rows in batches_of)
         _standardise(encoder, torch.cat([encoder(normalise(torch.from_numpy(stack))) for stack in stacks]))
-    return PretrainingResult(result, r2)
+    return PretrainingResult(result, r2, named_right)
 
 
 def _standardise(encoder: EchoEncoder, views_ND: Tensor) -> None:
@@ -166,23 +147,3 @@ def _disturbed(clip_THWC: NDArray[np.uint8], settings: EchoPretraining, draw: np
     levels = np.clip(np.rint(np.arange(256) * gain), 0, 255).astype(np.uint8)
     moved: NDArray[np.uint8] = levels[padded[:, down : down + rows, right : right + columns]]
     return moved
-
-
-def _masked_loss(predicted_BP: Tensor, target_BP: Tensor) -> Tensor:
-    """Huber loss over what is known; 0 where nothing is."""
-    known_BP = torch.isfinite(target_BP)
-    loss_BP = F.smooth_l1_loss(predicted_BP, target_BP.nan_to_num(), reduction="none")
-    return (loss_BP * known_BP).sum() / known_BP.sum().clamp(min=1)
-
-
-def _explained(
-    names: Sequence[str], predicted_NP: NDArray[np.float32], target_NP: NDArray[np.float32]
-) -> dict[str, float]:
-    """By phenotype; those that do not vary among the known values are left out."""
-    r2 = {}
-    for name, predicted_N, target_N in zip(names, predicted_NP.T, target_NP.T, strict=True):
-        known_N = np.isfinite(target_N)
-        if known_N.any() and np.var(target_N[known_N]) > 0:
-            residual = np.mean((target_N[known_N] - predicted_N[known_N]) ** 2)
-            r2[name] = float(1 - residual / np.var(target_N[known_N]))
-    return r2
