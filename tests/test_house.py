@@ -143,8 +143,9 @@ def test_every_room_is_copied_into_the_image():
 
 
 def test_every_benchmark_is_run_by_make_bench():
+    """But for the gate of an echo encoder, which is asked about a cohort and a bundle that somebody names."""
     listed = re.search(r"for name in ([\w ]+); do", (ROOT / "Makefile").read_text()).group(1).split()
     measures = {
         p.stem for p in (ROOT / "benchmarks").glob("*.py") if re.search(r"^def main\(", p.read_text(), re.MULTILINE)
     }
-    assert {*listed} == measures
+    assert {*listed} == measures - {"echo_gate"}

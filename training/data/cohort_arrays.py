@@ -79,6 +79,34 @@ def clip_sources(cohort: Cohort, study_ids: pd.Series) -> Sources:
     return hash_clips(dict(zip(wanted.index.astype(str).tolist(), paths, strict=True)))
 
 
+def clip_views(
+    bundle: Bundle,
+    cohort: Cohort,
+    study_ids: pd.Series,
+    folder: Path | None,
+    machine: Machine,
+    *,
+    decoded: ArrayStore | None = None,
+) -> tuple[dict[int, NDArray[np.float32]], dict[str, str]]:
+    """View vectors (D) of the studies' clips by their row of the cohort's table, in its order, and the clips left out.
+
+    They are kept in `folder`, where there is one, by encoder, echo specification and file content, so that an
+    interrupted run goes on where it was.
+    """
+    clips = clip_sources(cohort, study_ids)
+    rows = [ClipRow(name, source.path, source.sha256) for name, source in clips.files.items()]
+    vectors: dict[int, NDArray[np.float32]] = {}
+    with open_view_cache(folder, bundle) as cache, reading(machine.workers) as reader:
+        if all(row.sha256 is not None and cache.get(row.sha256) is not None for row in rows):
+            machine = machine.telling(silent)  # nothing is made anew, so there is no progress to tell
+        embedded = embed_clips(bundle, rows, cache, reader, machine, decoded=decoded)
+        for row in rows:
+            view = cache.get(embedded.sha256_of[row.key]) if row.key in embedded.sha256_of else None
+            if view is not None:
+                vectors[int(row.key)] = view.vector_V
+    return vectors, clips.skipped | embedded.skipped
+
+
 def study_views(
     bundle: Bundle,
     cohort: Cohort,
@@ -90,25 +118,16 @@ def study_views(
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
     """View vectors (V, D) of those of the studies that have any, in the order of the tables, and the clips left out.
 
-    Vectors of clips are kept in `folder` by encoder, echo specification and file content, so that an interrupted run
-    goes on where it was; of studies without clips the cohort gives them. Raises BundleError for those of another
-    source.
+    Of clips as `clip_views` makes them; of studies without clips the cohort gives them. Raises BundleError for those of
+    another source.
     """
     check_views(bundle.manifest, cohort)
     given = given_views(cohort, study_ids, folder)
     if cohort.echos.empty:
         return dict(given), {}
-    clips = clip_sources(cohort, study_ids)
-    study_of_clip = dict(zip(cohort.echos.index.astype(str), cohort.echos["study_id"], strict=True))
-    rows = [ClipRow(name, source.path, source.sha256) for name, source in clips.files.items()]
+    vectors, skipped = clip_views(bundle, cohort, study_ids, folder, machine, decoded=decoded)
     by_study: dict[str, list[NDArray[np.float32]]] = {}
-    with open_view_cache(folder, bundle) as cache, reading(machine.workers) as reader:
-        if all(row.sha256 is not None and cache.get(row.sha256) is not None for row in rows):
-            machine = machine.telling(silent)  # nothing is made anew, so there is no progress to tell
-        embedded = embed_clips(bundle, rows, cache, reader, machine, decoded=decoded)
-        for row in rows:
-            view = cache.get(embedded.sha256_of[row.key]) if row.key in embedded.sha256_of else None
-            if view is not None:
-                by_study.setdefault(study_of_clip[row.key], []).append(view.vector_V)
+    for row, vector_D in vectors.items():
+        by_study.setdefault(str(cohort.echos.at[row, "study_id"]), []).append(vector_D)
     of_clips = {study_id: np.stack(views) for study_id, views in by_study.items()}
-    return of_clips | dict(given), clips.skipped | embedded.skipped
+    return of_clips | dict(given), skipped
