@@ -15,7 +15,7 @@ import torch
 
 from models.device import Machine
 from models.towers import EcgTower, EchoTower
-from training.engine.loop import FitResult
+from training.engine.loop import FitResult, Score
 from training.engine.place import Place
 from training.evaluation.validation import validation_score
 from training.objectives.alignment import align_towers
@@ -72,7 +72,7 @@ def _align(
     known = [len(np.unique(value_S[np.isfinite(value_S)])) >= 2 for value_S in data.val.phenotypes_SP.T]
     phenotypes_SP = data.val.phenotypes_SP[:, known]
 
-    def score() -> float:
+    def score() -> Score:
         return validation_score(ecg_tower, echo_tower, data.val.pairs, phenotypes_SP, quick, machine.device)
 
     return align_towers(ecg_tower, echo_tower, data.train.pairs, score, recipe, place, machine)

@@ -23,6 +23,7 @@ from training.evaluation.metrics import binary_scores, multiclass_scores
 from training.evaluation.retrieval import (
     phenotype_pairs,
     phenotype_tolerance,
+    random_average_precision,
     random_precision_Q,
     score_queries,
 )
@@ -71,20 +72,6 @@ def random_ranking(test: PatientGroup) -> dict[str, float]:
         values[f"precision_at_10_{name}"] = float(chance_Q.mean())
         values[f"map_{name}"] = random_average_precision(query.relevant_QT, query.own_patient_QT)
     return values
-
-
-def random_average_precision(relevant_QT: NDArray[np.bool_], excluded_QT: NDArray[np.bool_]) -> float:
-    """Mean over queries of the expected average precision of a random ranking; 0 where nothing is relevant.
-
-    With R of T relevant: rank k is relevant with probability R/T, and then the k - 1 ranks before it hold on average
-    (k - 1)(R - 1)/(T - 1) relevant ones. Summed, with H the T-th harmonic number: (H + (R - 1)(T - H)/(T - 1)) / T.
-    """
-    expected = []
-    for relevant_T, allowed_T in zip(relevant_QT, ~excluded_QT, strict=True):
-        targets, hits = int(allowed_T.sum()), int((relevant_T & allowed_T).sum())
-        harmonic = float(np.sum(1 / np.arange(1, targets + 1)))
-        expected.append((harmonic + (hits - 1) * (targets - harmonic) / max(targets - 1, 1)) / targets if hits else 0.0)
-    return float(np.mean(expected))
 
 
 def _embed(

@@ -7,11 +7,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from models.towers import EcgTower, EchoTower
 from training.data.batches import PairedArrays
+from training.evaluation.retrieval import random_average_precision
 from training.evaluation.validation import embed_ecgs, embed_studies
 from training.objectives.supervised import UNKNOWN, LabelledEcgs
 from training.reproduce.arms import TrainedArm
 from training.reproduce.data import ComparisonData, PatientGroup
-from training.reproduce.measure import measure, random_average_precision, random_ranking
+from training.reproduce.measure import measure, random_ranking
 
 
 def test_random_average_precision_is_the_mean_over_every_order():
