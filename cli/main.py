@@ -323,8 +323,11 @@ def doctor() -> None:
 def reproduce(
     out_dir: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the comparison; found again after a kill.")],
     size: Annotated[
-        Literal["small", "full"],
-        typer.Option(help="small: about 20 minutes of two CPU cores; full: paper sizes, for a GPU."),
+        Literal["small", "protocol", "full"],
+        typer.Option(
+            help="small: about 20 minutes of two CPU cores; protocol: all arms of docs/protocol.md, about three hours; "
+            "full: the same with the paper's sizes, for a GPU."
+        ),
     ] = "small",
     seeds: Annotated[int, typer.Option(min=1, help="How often each arm is trained.")] = 3,
     cohort: Annotated[

@@ -13,10 +13,10 @@ from ground.disk import short_name_of
 from models.device import Machine
 from simulator.cohort import SIMULATOR_VERSION, find_simulation, simulate_cohort
 from training.evaluation.metrics import Spread
-from training.reproduce.arms import ARMS
 from training.reproduce.data import open_for_comparison
 from training.reproduce.run import claimed, reproduce
 from training.reproduce.sizes import Size
+from training.reproduce.source_hash import PACKAGES, source_sha256
 from training.reproduce.table import Comparison, Origin
 
 
@@ -38,6 +38,7 @@ def run_reproduction(
         simulator_version=SIMULATOR_VERSION,
         code_version=version("echo2ecg"),
         settings_sha256=short_name_of(size.model_dump_json()),
+        source_sha256=source_sha256(packages=(*PACKAGES, "simulator")) if size.once else None,
     )
     with claimed(folder, origin):
         cohort = folder / "cohort"
@@ -64,20 +65,27 @@ def origin_of(cohort_dir: Path, size: Size) -> Origin:
         settings_sha256=short_name_of(size.recipe.model_dump_json()),
         cohort=cohort.root.name,
         cohort_sha256=cohort.sha256,
+        source_sha256=source_sha256() if size.once else None,
     )
 
 
 def print_comparison(comparison: Comparison) -> None:
     """The table with the interval under the mean, so that it fits a terminal."""
     table = Table(title=f"Mean over seeds (lowest to highest), test patients, size {comparison.origin.size}")
-    table.add_column("")
-    for name in (*ARMS, "random ranking"):
-        table.add_column(name, justify="right")
-    for label, spreads, chance in comparison.rows():
-        table.add_row(label, *(_cell(spread) for spread in spreads), f"{chance:.3f}")
+    for name in comparison.header:
+        table.add_column(name, justify="right" if name else "left")
+    for row in comparison.rows():
+        ideal = [_number(row.ideal)] if comparison.ideal_ranking else []
+        table.add_row(row.label, *(_cell(spread) for spread in row.arms), _number(row.chance), *ideal)
     out.print(table)
+    for verdict in comparison.verdicts:
+        out.print(f"{verdict.name} ({verdict.claim}): {verdict.outcome}. {'; '.join(verdict.measured)}")
     for note in comparison.notes():
         out.print(note)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _cell(spread: Spread | None) -> Text:

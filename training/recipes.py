@@ -162,6 +162,13 @@ class Recipe(BaseModel):
         alignment = Alignment.model_validate(self.aligning.model_dump() | settings)
         return self.model_copy(update={"alignment": alignment})
 
+    def echo_taught_by(self, taught_by: Literal["clip", "study"] | None) -> Recipe:
+        """The same recipe with another teacher of its echo encoder; None: as it is."""
+        if taught_by is None or self.echo_pretraining is None:
+            return self
+        taught = self.echo_pretraining.model_copy(update={"taught_by": taught_by})
+        return self.model_copy(update={"echo_pretraining": taught})
+
 
 def paper() -> Recipe:
     """The published recipe (arXiv 2603.08505): 50 epochs of 256 pairs, layer-wise rates, frozen EchoPrime vectors.
