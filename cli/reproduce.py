@@ -19,6 +19,9 @@ from training.reproduce.sizes import Size
 from training.reproduce.source_hash import PACKAGES, source_sha256
 from training.reproduce.table import Comparison, Origin
 
+_ARMS_ABREAST = 5
+"""As many as the smallest size has."""
+
 
 def run_reproduction(
     folder: Path, size: Size, machine: Machine, *, seeds: int, cohort_dir: Path | None = None
@@ -70,18 +73,24 @@ def origin_of(cohort_dir: Path, size: Size) -> Origin:
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """The table with the interval under the mean, so that it fits a terminal."""
-    table = Table(title=f"Mean over seeds (lowest to highest), test patients, size {comparison.origin.size}")
-    for name in comparison.header:
-        table.add_column(name, justify="right" if name else "left")
-    for row in comparison.rows():
-        ideal = [_number(row.ideal)] if comparison.ideal_ranking else []
-        table.add_row(row.label, *(_cell(spread) for spread in row.arms), _number(row.chance), *ideal)
-    out.print(table)
+    """The table, a few arms at a time and with the interval under the mean, so that it fits a terminal."""
+    for first in range(0, len(comparison.arms), _ARMS_ABREAST):
+        out.print(_table(comparison, slice(first, first + _ARMS_ABREAST)))
     for verdict in comparison.verdicts:
         out.print(f"{verdict.name} ({verdict.claim}): {verdict.outcome}. {'; '.join(verdict.measured)}")
     for note in comparison.notes():
         out.print(note)
+
+
+def _table(comparison: Comparison, arms: slice) -> Table:
+    table = Table(title=f"Mean over seeds (lowest to highest), test patients, size {comparison.origin.size}")
+    table.add_column("")
+    for name in (*comparison.arms[arms], "random ranking", *(["ideal ranking"] if comparison.ideal_ranking else [])):
+        table.add_column(name, justify="right", overflow="fold")
+    for row in comparison.rows():
+        ideal = [_number(row.ideal)] if comparison.ideal_ranking else []
+        table.add_row(row.label, *(_cell(spread) for spread in row.arms[arms]), _number(row.chance), *ideal)
+    return table
 
 
 def _number(value: float | None) -> str:

@@ -60,7 +60,11 @@ ALIGNED: dict[Arm, Aligned] = {
         "in training one view per study, drawn once; tested by the mean", MeanViewTower, "one_fixed"
     ),
     "a4c_only": Aligned("the apical four-chamber views alone", MeanViewTower, "a4c"),
-    "multi_without_site": Aligned("as multi, trained without one site", EchoTower, without_site=LEFT_OUT_SITE),
+    "multi_without_site": Aligned(
+        "as multi, trained without one site, whose clips the echo encoder has seen",
+        EchoTower,
+        without_site=LEFT_OUT_SITE,
+    ),
     "multi_taught_by_study": Aligned(
         "as multi, on an echo encoder taught the whole study from every clip", EchoTower, taught_by="study"
     ),

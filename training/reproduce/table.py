@@ -126,11 +126,6 @@ class Comparison(ReportPart):
         ]
         return [row for row in rows if any(row.arms) or row.chance is not None]
 
-    @property
-    def header(self) -> list[str]:
-        """Above the cells of a row."""
-        return ["", *self.arms, "random ranking", *(["ideal ranking"] if self.ideal_ranking else [])]
-
     def means(self) -> dict[Arm, dict[str, float]]:
         """Of each finished arm every number, on average over its seeds."""
         found: dict[Arm, dict[str, float]] = {}
@@ -209,7 +204,8 @@ def metric_names(lvef_lowest_class_range: str) -> dict[str, str]:
 def as_markdown(comparison: Comparison) -> str:
     """A title, the table and its notes; of a protocol also what follows, and the lifts of groups of patients."""
     lines = [f"# Reproduction of the paper's comparison, size {comparison.origin.size}", ""]
-    lines += _table(comparison.header)
+    ideal = ["ideal ranking"] if comparison.ideal_ranking else []
+    lines += _table(["", *comparison.arms, "random ranking", *ideal])
     for row in comparison.rows():
         cells = [row.label, *(_DASH if s is None else str(s) for s in row.arms), _number(row.chance)]
         lines += _line([*cells, _number(row.ideal)] if comparison.ideal_ranking else cells)
