@@ -104,7 +104,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="demo, paper, masked_ecg, ecg_only, vectors or tiny; or a file.toml with a base and what to change."
+            help="demo, paper, masked_ecg, ecg_only, own_beat, vectors or tiny; or a file.toml with a base and what to "
+            "change."
         ),
     ] = "demo",
     settings: Annotated[
@@ -334,6 +335,10 @@ def reproduce(
         Path | None,
         typer.Option(help="A cohort of your own instead of a simulated one.", exists=True, file_okay=False),
     ] = None,
+    ecg_start: Annotated[
+        Path | None,
+        typer.Option(help="A bundle whose ECG encoder every trained arm starts from.", exists=True, file_okay=False),
+    ] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
 ) -> None:
@@ -347,7 +352,9 @@ def reproduce(
 
     with progress("Reproducing", goes_on=True) as report:
         machine = Machine.named(device, workers=workers, progress=report)
-        comparison = run_reproduction(out_dir, SIZES[size](), machine, seeds=seeds, cohort_dir=cohort)
+        comparison = run_reproduction(
+            out_dir, SIZES[size](), machine, seeds=seeds, cohort_dir=cohort, ecg_start=ecg_start
+        )
     print_comparison(comparison)
     out.print(f"Table written: {out_dir / 'table.md'}")
 

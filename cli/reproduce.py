@@ -10,6 +10,7 @@ from rich.text import Text
 
 from cli.console import out
 from ground.disk import short_name_of
+from models.bundle import read_manifest
 from models.device import Machine
 from simulator.cohort import SIMULATOR_VERSION, find_simulation, simulate_cohort
 from training.evaluation.metrics import Spread
@@ -24,16 +25,23 @@ _ARMS_ABREAST = 5
 
 
 def run_reproduction(
-    folder: Path, size: Size, machine: Machine, *, seeds: int, cohort_dir: Path | None = None
+    folder: Path,
+    size: Size,
+    machine: Machine,
+    *,
+    seeds: int,
+    cohort_dir: Path | None = None,
+    ecg_start: Path | None = None,
 ) -> Comparison:
     """Goes on with what is not finished, on `cohort_dir` or, without it, on the simulated cohort of `size`.
 
     That is simulated where it is not there yet. CohortError for a cohort that lacks what the arms need.
     """
+    start = None if ecg_start is None else read_manifest(ecg_start)[0].id
     if cohort_dir is not None:
-        origin = origin_of(cohort_dir, size)
+        origin = origin_of(cohort_dir, size).model_copy(update={"ecg_start": start})
         with claimed(folder, origin):
-            return reproduce(cohort_dir, size, origin, folder, machine, seeds=seeds)
+            return reproduce(cohort_dir, size, origin, folder, machine, seeds=seeds, ecg_start=ecg_start)
     origin = Origin(
         size=size.name,
         patients=size.patients,
@@ -41,6 +49,7 @@ def run_reproduction(
         simulator_version=SIMULATOR_VERSION,
         code_version=version("echo2ecg"),
         settings_sha256=short_name_of(size.model_dump_json()),
+        ecg_start=start,
         source_sha256=source_sha256(packages=(*PACKAGES, "simulator")) if size.once else None,
     )
     with claimed(folder, origin):
@@ -53,7 +62,7 @@ def run_reproduction(
                 workers=machine.workers,
                 progress=lambda done, total, _: machine.progress(done, total, "simulate patients"),
             )
-        return reproduce(cohort, size, origin, folder, machine, seeds=seeds)
+        return reproduce(cohort, size, origin, folder, machine, seeds=seeds, ecg_start=ecg_start)
 
 
 def origin_of(cohort_dir: Path, size: Size) -> Origin:

@@ -65,7 +65,8 @@ def beat_and_rhythm(signal_LN: _Float32, rate_hz: float) -> tuple[_Float64, _Flo
 
 def r_peaks(signal_LN: _Float32, rate_hz: float) -> NDArray[np.intp]:
     """Samples at which the energy of all leads between 8 and 30 Hz is highest, a refractory period apart."""
-    band_LN = sosfiltfilt(butter(2, _BAND_HZ, "bandpass", fs=rate_hz, output="sos"), signal_LN, axis=1)
+    band_hz = (_BAND_HZ[0], min(_BAND_HZ[1], 0.45 * rate_hz))
+    band_LN = sosfiltfilt(butter(2, band_hz, "bandpass", fs=rate_hz, output="sos"), signal_LN, axis=1)
     energy_N = np.sqrt(gaussian_filter1d(np.sum(band_LN**2, axis=0), _SMOOTH_S * rate_hz))
     height = _SHARE_OF_HIGHEST * float(np.percentile(energy_N, 98))
     peak_B, _ = find_peaks(energy_N, distance=round(_REFRACTORY_S * rate_hz), height=height)

@@ -16,7 +16,10 @@ from pydantic import ValidationError
 from ground.disk import hold, write_whole
 from ground.errors import Refusal
 from ground.progress import Progress
+from models.bundle import read_manifest
 from models.device import Machine
+from models.ecg_encoder import EcgEncoder
+from training.encoders.ecg import bundle_ecg_encoder
 from training.engine.run_log import require_tensorboard
 from training.reproduce.arms import ALIGNED, Arm, TaughtBy
 from training.reproduce.data import ComparisonData, comparison_data
@@ -77,9 +80,19 @@ def _check_same(out: Path, text: str, origin: Origin) -> None:
             )
 
 
-def reproduce(cohort_dir: Path, size: Size, origin: Origin, out: Path, machine: Machine, *, seeds: int) -> Comparison:
+def reproduce(
+    cohort_dir: Path,
+    size: Size,
+    origin: Origin,
+    out: Path,
+    machine: Machine,
+    *,
+    seeds: int,
+    ecg_start: Path | None = None,
+) -> Comparison:
     """Trains and measures every arm of `size` with seeds 0 to `seeds` - 1, in the folder `out` that the caller claimed.
 
+    ecg_start: a bundle whose ECG encoder every trained arm starts from, instead of random weights.
     The table is written anew after every arm, of what is finished by then. `out/arms/<arm>-<seed>` holds an arm: it is
     trained again when it is deleted.
     Raises CohortError or another Refusal that says what is wrong.
@@ -87,6 +100,10 @@ def reproduce(cohort_dir: Path, size: Size, origin: Origin, out: Path, machine: 
     require_tensorboard()
     source = origin.source_sha256 or source_sha256()  # now: what is edited while the arms train, they are not made by
     finished = [r for seed in range(seeds) for arm in size.arms if (r := _finished(out, arm, seed, origin)) is not None]
+
+    start = None
+    if ecg_start is not None:
+        start = bundle_ecg_encoder(ecg_start, read_manifest(ecg_start)[0], size.recipe)
 
     # One preparation of ECGs for all arms and seeds, and one echo encoder, with its vectors, for each way to teach it.
     @cache
@@ -116,7 +133,7 @@ def reproduce(cohort_dir: Path, size: Size, origin: Origin, out: Path, machine: 
                 continue
             taught_by = ALIGNED[arm].taught_by if arm in ALIGNED else None
             named = machine.telling(_named(machine.progress, arm, seed))
-            result = _trained_and_measured(arm, seed, size, data_of(taught_by), out, named, source)
+            result = _trained_and_measured(arm, seed, size, data_of(taught_by), out, named, source, start)
             comparison = comparison.model_copy(update={"results": (*comparison.results, result)})
             write_comparison(comparison, out)
     if size.once:
@@ -126,16 +143,22 @@ def reproduce(cohort_dir: Path, size: Size, origin: Origin, out: Path, machine: 
 
 
 def _trained_and_measured(
-    arm: Arm, seed: int, size: Size, data: ComparisonData, out: Path, machine: Machine, source: str
+    arm: Arm,
+    seed: int,
+    size: Size,
+    data: ComparisonData,
+    out: Path,
+    machine: Machine,
+    source: str,
+    start: EcgEncoder | None,
 ) -> ArmResult:
     """One arm, as it is written into its folder, with what it made of every test ECG beside it."""
     started = time.monotonic()
     folder = _arm_folder(out, arm, seed)
     first = _result(out, arm, 0) if seed else None
     seen = seen_by(ALIGNED[arm], data, seed) if arm in ALIGNED else data
-    trained = train_arm(
-        arm, seed, size, seen, folder, machine, temperature=None if first is None else first.temperature
-    )
+    temperature = None if first is None else first.temperature
+    trained = train_arm(arm, seed, size, seen, folder, machine, temperature=temperature, start=start)
     measured = measure(trained, seen, data, size.recipe, machine.device)
     result = ArmResult(
         arm=arm,

@@ -53,6 +53,8 @@ class Origin(ReportPart):
     """The name of the folder of a cohort that was given, and a hash that tells it apart; None of one that was simulated
     for the comparison."""
     cohort_sha256: str | None = None
+    ecg_start: str | None = None
+    """The bundle that every trained arm's ECG encoder starts from; None: random weights."""
     source_sha256: str | None = None
     """Of all code behind the numbers, the simulator's too; None where other code may go on with the comparison."""
 
@@ -149,6 +151,8 @@ class Comparison(ReportPart):
         fairness = (_WHICH_LABELS_ARE_SEEN, _WHAT_THE_MASKED_ARM_HAS_OF_ITS_OWN)
         notes = [self.origin.cohort_sentence, *used, _WHAT_THE_INTERVAL_IS, _WHAT_RETRIEVAL_IS, *fairness]
         notes += [f"{arm}: {ALIGNED[arm].says}." for arm in self.arms if arm in ALIGNED]
+        start = self.origin.ecg_start
+        notes += [f"Every trained arm's ECG encoder starts from the bundle {start}."] if start else []
         notes += [_WHAT_THE_IDEAL_IS] if self.ideal_ranking else []
         notes += self._temperatures()
         finished = {(r.arm, r.seed) for r in self.results}

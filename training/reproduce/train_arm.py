@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from models.device import Machine
+from models.ecg_encoder import EcgEncoder
 from models.towers import EcgTower, EchoTower
 from training.engine.loop import FitResult, Score
 from training.engine.place import Place
@@ -43,25 +44,33 @@ def train_arm(
     machine: Machine,
     *,
     temperature: float | None = None,
+    start: EcgEncoder | None = None,
 ) -> TrainedArm:
     """Trains one arm on the patients as it sees them, or goes on from `folder`, or loads what is finished there.
 
+    Every trained arm's ECG encoder starts from `start`, or from random weights, the same for every arm of a seed.
     An aligned arm without a temperature is trained with each of `size.temperatures`, and the one with the best
     validation score is kept, the earlier of equals.
     """
     if arm not in ALIGNED:
-        return _train_unaligned(arm, seed, size, data, folder, machine)
+        return _train_unaligned(arm, seed, size, data, folder, machine, start)
     if temperature is not None or not size.temperatures:
-        return _align(arm, seed, size, data, folder, machine, temperature)
-    tried = [_align(arm, seed, size, data, folder / f"t{t:g}", machine, t) for t in size.temperatures]
+        return _align(arm, seed, size, data, folder, machine, temperature, start)
+    tried = [_align(arm, seed, size, data, folder / f"t{t:g}", machine, t, start) for t in size.temperatures]
     return max(tried, key=lambda one: -np.inf if one.fit is None else one.fit.best_score)
 
 
 def _train_unaligned(
-    arm: Arm, seed: int, size: Size, data: ComparisonData, folder: Path, machine: Machine
+    arm: Arm,
+    seed: int,
+    size: Size,
+    data: ComparisonData,
+    folder: Path,
+    machine: Machine,
+    start: EcgEncoder | None,
 ) -> TrainedArm:
     recipe = size.recipe.model_copy(update={"seed": seed})
-    ecg_tower = _fresh_ecg_tower(recipe)
+    ecg_tower = _fresh_ecg_tower(recipe, None if arm == "random" else start)
     if arm == "random":
         return TrainedArm(ecg_tower.to(machine.device).eval(), None, None)
     with Place(folder).logged() as place:
@@ -83,11 +92,12 @@ def _align(
     folder: Path,
     machine: Machine,
     temperature: float | None,
+    start: EcgEncoder | None,
 ) -> TrainedArm:
     recipe = size.recipe.model_copy(update={"seed": seed})
     if temperature is not None:
         recipe = recipe.aligned_with(temperature=temperature)
-    ecg_tower = _fresh_ecg_tower(recipe)
+    ecg_tower = _fresh_ecg_tower(recipe, start)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         echo_tower = ALIGNED[arm].tower(recipe.architecture)
@@ -106,8 +116,11 @@ def _align(
     return TrainedArm(ecg_tower.eval(), echo_tower.eval(), fit, recipe.aligning.temperature)
 
 
-def _fresh_ecg_tower(recipe: Recipe) -> EcgTower:
+def _fresh_ecg_tower(recipe: Recipe, start: EcgEncoder | None) -> EcgTower:
     """The same weights for every arm of a seed; the caller's random state is left alone."""
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        return EcgTower(recipe.architecture)
+        tower = EcgTower(recipe.architecture)
+    if start is not None:
+        tower.ecg_encoder.load_state_dict(start.state_dict())
+    return tower

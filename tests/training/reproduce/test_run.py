@@ -8,9 +8,12 @@ import torch
 from cohorts import CohortError
 from ground.errors import Refusal
 from models.device import Machine
+from models.ecg_encoder import EcgEncoder
+from training.reproduce.data import comparison_data
 from training.reproduce.run import claimed, reproduce
 from training.reproduce.sizes import SIZES, Size
 from training.reproduce.table import Origin
+from training.reproduce.train_arm import train_arm
 
 CPU = Machine.named("cpu", workers=0)
 ORIGIN = Origin(
@@ -158,6 +161,7 @@ def test_a_folder_of_another_comparison_is_refused_by_what_differs(tmp_path):
         ({"size": "full"}, "size micro instead of full"),
         ({"cohort_seed": 3}, "cohort seed 0 instead of 3"),
         ({"simulator_version": "2"}, "simulator version 1 instead of 2"),
+        ({"ecg_start": "own_beat-1"}, "ecg start None instead of own_beat-1"),
         ({"settings_sha256": "abd"}, "settings sha256 abc instead of abd"),
     ):
         other = ORIGIN.model_copy(update=changed)
@@ -200,3 +204,25 @@ def test_the_table_says_which_labels_each_arm_was_given(finished):
     text = (finished[0] / "table.md").read_text()
     assert "echo encoder of the aligned arms is one, trained once (seed 0)" in text
     assert "the supervised arm sees LVEF classes and SHD alone, the masked arm no label" in text
+
+
+def test_every_trained_arm_starts_from_the_encoder_that_is_given_and_the_random_one_stays_random(
+    finished, cohort_dir, size, tmp_path
+):
+    data = comparison_data(cohort_dir, size.recipe, finished[0] / "shared", CPU)
+    still = size.model_copy(update={"recipe": size.recipe.aligned_with(learning_rate=1e-12, weight_decay=0)})
+    torch.manual_seed(99)
+    start = EcgEncoder(size.recipe.architecture.ecg)
+
+    def encoder_of(arm, **how):
+        folder = tmp_path / f"{arm}-{len(how)}"
+        return train_arm(arm, 0, still, data, folder, CPU, **how).ecg_tower.ecg_encoder.state_dict()
+
+    random, given = encoder_of("random"), start.state_dict()
+    for arm in ("multi", "masked", "supervised"):
+        started = encoder_of(arm, start=start)
+        assert all(torch.allclose(started[name], given[name], atol=1e-6) for name in given), arm
+    still_random = encoder_of("random", start=start)
+    assert all(torch.equal(still_random[name], random[name]) for name in random)
+    unstarted = encoder_of("multi")
+    assert all(torch.allclose(unstarted[name], random[name], atol=1e-6) for name in random)
