@@ -28,19 +28,24 @@ from simulator.ecg.files import write_ecg
 from simulator.ecg.heart import sample_electrics
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
-from simulator.echo.files import ClipFormat, write_clip
-from simulator.echo.views import choose_machine, choose_views, render_view
+from simulator.echo.anatomy import Anatomy, sample_anatomy
+from simulator.echo.composition import choose_views
+from simulator.echo.files import ClipFormat, write_clip, write_still
+from simulator.echo.spectral import STILLS, render_still
+from simulator.echo.truth import motion_columns
+from simulator.echo.views import choose_machine, render_view
 from simulator.patient import sample_patient
 from simulator.physiology import Physiology
 from simulator.report import report_study
 
-SIMULATOR_VERSION = "1"
+SIMULATOR_VERSION = "2"
 """Changes whenever the same seed would give other files."""
 
 _NOTICE = "Everything in this folder is invented by a simulator. Nothing in it comes from a patient."
 _STAMP = "cohort.json"
 _UNFINISHED = ".simulating.json"
 _TABLES = ("ecgs", "echos", "studies", "splits")
+_TRUTHS = ("truth", "truth_views")
 _SPLIT_SHARES = dict(zip(SPLITS, (0.60, 0.10, 0.15, 0.15), strict=True))
 _CALENDAR_START = datetime(2014, 1, 1)  # noqa: DTZ001 - cohort times are naive, as in date-shifted public data
 _STUDIES_PER_PATIENT = (0.50, 0.28, 0.14, 0.08)
@@ -75,6 +80,7 @@ class _Rows:
     echos: list[dict[str, Any]]
     studies: list[dict[str, Any]]
     truth: list[dict[str, Any]]
+    truth_views: list[dict[str, Any]]
 
 
 def simulate_cohort(
@@ -86,7 +92,9 @@ def simulate_cohort(
     replace: bool = False,
     progress: Progress = silent,
 ) -> SimulationReport:
-    """Write a cohort folder (see `cohorts.folder`) with `truth.csv` and `cohort.json` beside its tables.
+    """Write a cohort folder (see `cohorts.folder`) with truth and `cohort.json` beside its tables.
+
+    `truth.csv` has a row per ECG and study, `truth_views.csv` one per clip, not still: what that clip really shows.
 
     The same simulation, finished, is found again and left as it is; one that a run left unfinished is begun anew.
     Another one is replaced if `replace` says so; any other folder must be empty (CohortError).
@@ -119,8 +127,9 @@ def simulate_cohort(
         seed=seed,
         simulator_version=SIMULATOR_VERSION,
     )
-    truth = pd.DataFrame([row for rows in done for row in rows.truth])
-    truth.to_csv(out / "truth.csv", index=False, float_format="%.4f", lineterminator="\n")
+    for name in _TRUTHS:
+        truth = pd.DataFrame([row for rows in done for row in getattr(rows, name)])
+        truth.to_csv(out / f"{name}.csv", index=False, float_format="%.4f", lineterminator="\n")
     write_cohort_tables(
         out,
         pd.DataFrame([row for rows in done for row in rows.ecgs]),
@@ -159,7 +168,7 @@ def _claim(out: Path, seed: int) -> None:
             hint="Name a new or an empty folder.",
         )
     _write_json(out / _UNFINISHED, {"notice": _NOTICE, "seed": seed})
-    for table in (_STAMP, *(f"{name}.csv" for name in (*_TABLES, "truth"))):
+    for table in (_STAMP, *(f"{name}.csv" for name in (*_TABLES, *_TRUTHS))):
         (out / table).unlink(missing_ok=True)
     for folder in ("ecgs", "echos"):
         if (out / folder).exists():
@@ -182,14 +191,15 @@ def _each_patient(tasks: list[_Task], workers: int) -> Iterator[_Rows]:
 def _simulate_patient(task: _Task) -> _Rows:
     """Draw one patient, then write their ECGs and studies."""
     streams = SeedSequence(task.seed, spawn_key=(1, task.number))
-    traits, electrical, calendar, reader = (np.random.default_rng(s) for s in streams.spawn(4))
+    traits, electrical, calendar, reader, chest = (np.random.default_rng(s) for s in streams.spawn(5))
     patient = sample_patient(traits)
     electrics = sample_electrics(electrical)
+    anatomy = sample_anatomy(chest)
     ecg_days, study_days = _plan(calendar)
     first_day = _CALENDAR_START + timedelta(days=int(calendar.integers(0, 1800)))
     tag = sha256(str(task.seed).encode()).hexdigest()[:6]
     name = f"{tag}-{task.number:05d}"
-    rows = _Rows(patient_id=f"P{name}", ecgs=[], echos=[], studies=[], truth=[])
+    rows = _Rows(patient_id=f"P{name}", ecgs=[], echos=[], studies=[], truth=[], truth_views=[])
 
     for count, (day, stream) in enumerate(zip(ecg_days, streams.spawn(len(ecg_days)), strict=True)):
         rng = np.random.default_rng(stream)
@@ -217,38 +227,35 @@ def _simulate_patient(task: _Task) -> _Rows:
         key = {"patient_id": rows.patient_id, "study_id": study_id}
         rows.studies.append({**key, "acquired_at": acquired_at.isoformat(), **report_study(physiology, reader)})
         rows.truth.append({"record": study_id, **_truth(rows.patient_id, acquired_at, physiology)})
-        _write_study(task.out, key, physiology, acquired_at, task.seed, np.random.default_rng(stream), rows.echos)
+        _write_study(task, key, physiology, anatomy, acquired_at, np.random.default_rng(stream), rows)
     return rows
 
 
 def _write_study(
-    out: Path,
+    task: _Task,
     key: dict[str, str],
     physiology: Physiology,
+    anatomy: Anatomy,
     acquired_at: datetime,
-    seed: int,
     rng: Generator,
-    echos: list[dict[str, Any]],
+    rows: _Rows,
 ) -> None:
-    folder = out / "echos" / key["study_id"]
+    folder = task.out / "echos" / key["study_id"]
     folder.mkdir()
     machine = choose_machine(physiology.site, rng)
-    for number, view in enumerate(choose_views(physiology, rng)):
+    for number, view in enumerate(choose_views(rng)):
         view_id = f"{key['study_id']}-{number:02d}"
         clip_at = acquired_at + timedelta(seconds=number * 45 + int(rng.integers(0, 40)))
-        clip = render_view(physiology, view, machine, rng)
-        path = write_clip(
-            clip,
-            folder / view_id,
-            _clip_format(physiology.site, clip.frames_THWC.nbytes, rng),
-            acquired_at=clip_at,
-            patient_id=key["patient_id"],
-            study_id=key["study_id"],
-            view_id=view_id,
-            uid_seed=seed,
-        )
-        row = {"view_id": view_id, "acquired_at": clip_at.isoformat(), "path": path.relative_to(out).as_posix()}
-        echos.append({**key, **row, "view": view})
+        identity: Any = {**key, "view_id": view_id, "acquired_at": clip_at, "uid_seed": task.seed}
+        if view in STILLS:
+            path = write_still(render_still(physiology, view, machine, rng), folder / view_id, **identity)
+        else:
+            clip = render_view(physiology, anatomy, view, machine, rng)
+            kind = _clip_format(physiology.site, clip.frames_THWC.nbytes, rng)
+            path = write_clip(clip, folder / view_id, kind, **identity)
+            rows.truth_views.append({"view_id": view_id, **key, **clip.truth.as_row()})
+        row = {"view_id": view_id, "acquired_at": clip_at.isoformat(), "path": path.relative_to(task.out).as_posix()}
+        rows.echos.append({**key, **row, "view": view})
 
 
 def _clip_format(site: int, clip_bytes: int, rng: Generator) -> ClipFormat:
@@ -282,7 +289,9 @@ def _moment(first_day: datetime, day: float) -> datetime:
 
 
 def _truth(patient_id: str, acquired_at: datetime, physiology: Physiology) -> dict[str, Any]:
-    return {"patient_id": patient_id, "acquired_at": acquired_at.isoformat(), **asdict(physiology)}
+    known = {**asdict(physiology), **motion_columns(physiology.segment_motion)}
+    del known["segment_motion"]
+    return {"patient_id": patient_id, "acquired_at": acquired_at.isoformat(), **known}
 
 
 def _splits(patient_ids: list[str], seed: int) -> list[dict[str, str]]:

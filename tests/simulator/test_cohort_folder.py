@@ -20,14 +20,18 @@ from cohorts import (
 )
 from ground.findings import MEASUREMENTS, SHD_FLAGS
 from simulator.cohort import SIMULATOR_VERSION, find_simulation, simulate_cohort
+from simulator.echo.spectral import STILLS
+from simulator.echo.truth import ClipTruth
 from simulator.echo.views import RenderedClip
+from simulator.segments import SEGMENTS
 
 REAL_RENDERING = simulator.cohort.render_view
 
 
-def tiny_clip(physiology, view, machine, rng):
+def tiny_clip(physiology, anatomy, view, machine, rng):
     frames = rng.integers(0, 255, size=(3, 32, 48, 3), dtype=np.uint8)
-    return RenderedClip(frames, 30.0, view, view.endswith("_COLOUR"), 0.05, (0, 0, 47, 31), 85)
+    truth = ClipTruth(view, quality=anatomy.window)
+    return RenderedClip(frames, 30.0, view, view.endswith("_COLOUR"), 0.05, (0, 0, 47, 31), 85, truth)
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +107,27 @@ def test_reports_follow_the_truth_within_a_reader_s_error(tiny):
     flag = studies.loc[known, "lvef_lte_45_flag"].astype(bool)
     assert (flag == (studies.loc[known, "lvef_percent"] <= 45)).all()
     assert studies.loc[~known, "lvef_lte_45_flag"].isna().all()
+
+
+def test_every_clip_but_no_still_has_a_row_of_what_it_shows_and_a_patient_one_anatomy(tiny):
+    shown = pd.read_csv(tiny[0] / "truth_views.csv")
+    echos = open_cohort(tiny[0]).tables.echos
+    echos = echos[~echos["view"].isin(STILLS)]
+    assert shown[["view_id", "study_id", "patient_id", "view"]].equals(
+        echos[["view_id", "study_id", "patient_id", "view"]].reset_index(drop=True)
+    )
+    assert {f"motion_{segment.name}" for segment in SEGMENTS} < set(shown.columns)
+    windows = shown.groupby("patient_id")["quality"]
+    assert (windows.nunique() == 1).all()
+    assert windows.first().nunique() > 55
+
+
+def test_truth_tells_the_motion_of_every_segment(tiny):
+    truth = pd.read_csv(tiny[0] / "truth.csv")
+    motion = truth[[f"motion_{segment.name}" for segment in SEGMENTS]]
+    assert motion.notna().all(axis=None)
+    scarred = truth["infarct"].fillna("none") != "none"
+    assert motion[scarred].min(axis=1).mean() < 0.5 < motion[~scarred].min(axis=1).mean()
 
 
 def test_some_measurements_are_missing_but_shd_is_nearly_always_known(tiny):
