@@ -139,12 +139,13 @@ def comparison_data(
         echo_bundle = Bundle.load(echo_dir, device=str(machine.device), parts=("echo",))
         vectors, _ = clip_views(echo_bundle, cohort, pairs["study_id"], work, machine, decoded=decoded)
     clips = cohort.echos.loc[[*vectors]]
+    view_of = clips["view"] if "view" in clips else pd.Series("", clips.index)
     rows_of = clips.groupby("study_id", sort=False).groups
     known = _Known(
         study_facts(opened),
         signals,
         {str(study): np.stack([vectors[row] for row in rows]) for study, rows in rows_of.items()},
-        {str(study): clips.loc[rows, "view"].to_numpy(np.str_) for study, rows in rows_of.items()},
+        {str(study): view_of.loc[rows].to_numpy(np.str_) for study, rows in rows_of.items()},
         read_truth(cohort_dir),
     )
     usable = usable_pairs(pairs, signals, known.views)

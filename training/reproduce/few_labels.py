@@ -16,7 +16,7 @@ from training.reproduce.endpoints import FEW_LABELS, QUESTIONS, Answers, Questio
 
 _DRAWS = 5
 _FEWEST = 2
-"""Positives, and negatives, among train patients and among test ECGs: of fewer a question says nothing."""
+"""Positives, and negatives, among train ECGs and among test ECGs: of fewer a question says nothing."""
 
 _Float32 = NDArray[np.float32]
 _Float64 = NDArray[np.float64]
@@ -36,7 +36,7 @@ def few_label_answers(
     answers: dict[Question, Answers] = {}
     for column, question in enumerate(QUESTIONS):
         truth_N, tested_E = train.answers_EQ[:, column], test.answers_EQ[:, column]
-        if min(_fewer(truth_N), _fewer(tested_E)) < _FEWEST:
+        if not (enough_answers(truth_N) and enough_answers(tested_E)):
             continue
         has_N = np.isfinite(truth_N)
         known, true_N = known_NF[has_N], truth_N[has_N].astype(np.int64)
@@ -47,8 +47,9 @@ def few_label_answers(
     return answers
 
 
-def _fewer(truth_N: _Float64) -> int:
-    return int(min((truth_N == 0).sum(), (truth_N == 1).sum()))
+def enough_answers(truth_E: _Float64) -> bool:
+    """Whether a question (1 yes, 0 no, NaN unknown) can be scored on these ECGs."""
+    return min((truth_E == 0).sum(), (truth_E == 1).sum()) >= _FEWEST
 
 
 def _labelled(true_N: NDArray[np.int64], patient_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -25,7 +25,7 @@ from training.probes.regression import best_regression, knn_probabilities
 from training.recipes import Recipe
 from training.reproduce.data import ComparisonData, PatientGroup
 from training.reproduce.endpoints import QUESTIONS, Answers, EcgScores, Question
-from training.reproduce.few_labels import few_label_answers
+from training.reproduce.few_labels import enough_answers, few_label_answers
 from training.reproduce.retrieved import random_retrieval, retrieve
 from training.reproduce.train_arm import TrainedArm
 
@@ -81,9 +81,10 @@ def measure(
 
 def random_ranking(test: PatientGroup) -> dict[str, float]:
     """What a ranking by chance gives, on average, for the names of `measure`; of the others nobody can say."""
-    values = {f"auroc_{probe}_{question}": 0.5 for probe in PROBES for question in (*LABELS, *QUESTIONS)}
-    values |= {f"auroc_few_{question}": 0.5 for question in QUESTIONS} | {"auroc_mean": 0.5}
-    return values | random_retrieval(test)
+    aurocs = {f"auroc_{probe}_{label}": 0.5 for probe in PROBES for label in LABELS}
+    asked = [question for column, question in enumerate(QUESTIONS) if enough_answers(test.answers_EQ[:, column])]
+    aurocs |= {f"auroc_{probe}_{question}": 0.5 for probe in ("few", "knn") for question in asked}
+    return aurocs | ({"auroc_mean": 0.5} if asked else {}) | random_retrieval(test)
 
 
 def _embed(

@@ -134,10 +134,11 @@ def full() -> Size:
 
 
 def protocol() -> Size:
-    """The demo's towers on the evaluation cohort of `docs/protocol.md`: about three hours of two CPU cores."""
+    """The demo's towers on the evaluation cohort of `docs/protocol.md`: three to four hours of two CPU cores."""
     recipe = demo()
     assert recipe.echo_pretraining is not None
-    echo_pretraining = recipe.echo_pretraining.model_copy(update={"epochs": 6, "patience": 6})
+    # A pass has some 45,000 clips: three show as many as ten of the demo's.
+    echo_pretraining = recipe.echo_pretraining.model_copy(update={"epochs": 3, "patience": 3})
     budget = {"epochs": 16, "patience": 16, "batch_size": 64}
     plain = {"patch_dropout": 0.0, "weight_averaging": 0.0}
     recipe = recipe.aligned_with(**budget, **plain)
