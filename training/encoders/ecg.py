@@ -63,8 +63,11 @@ def random_ecg_encoder(recipe: Recipe) -> EcgEncoder:
 def ecg_pretraining_key(recipe: Recipe, cohort_id: str, code_version: str) -> str:
     """Short name of all that decides a pre-trained encoder, and of nothing that only decides the alignment after it."""
     assert recipe.ecg_pretraining is not None
+    pretraining = recipe.ecg_pretraining.model_dump()
+    if pretraining["kind"] == "masked":
+        del pretraining["kind"]  # the names of folders from before there was a choice
     decisive = {
-        "pretraining": recipe.ecg_pretraining.model_dump(),
+        "pretraining": pretraining,
         "architecture": recipe.architecture.ecg.model_dump(),
         "ecg": recipe.ecg.model_dump(),
         "seed": recipe.seed,

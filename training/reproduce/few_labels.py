@@ -49,7 +49,7 @@ def few_label_answers(
 
 def enough_answers(truth_E: _Float64) -> bool:
     """Whether a question (1 yes, 0 no, NaN unknown) can be scored on these ECGs."""
-    return min((truth_E == 0).sum(), (truth_E == 1).sum()) >= _FEWEST
+    return bool(min((truth_E == 0).sum(), (truth_E == 1).sum()) >= _FEWEST)
 
 
 def _labelled(true_N: NDArray[np.int64], patient_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
