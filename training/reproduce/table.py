@@ -197,6 +197,7 @@ def metric_names(lvef_lowest_class_range: str) -> dict[str, str]:
     }
     wholes = {
         "lift_mean": "lift of precision@10, mean of the phenotypes",
+        "popularity_lift_mean": "the same, of the rankings of strangers",
         "own_in_first_tenth": "own study in the first tenth",
         "hub_share": "hub share",
         "participation_ratio": "directions of the studies' vectors",

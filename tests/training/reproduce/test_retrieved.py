@@ -76,6 +76,17 @@ def test_a_ranking_by_the_phenotype_itself_has_every_place_and_one_by_luck_a_lif
     assert random_retrieval(group)["precision_at_10_septum_cm"] == pytest.approx(chance_EP(group)[:, septum].mean())
 
 
+def test_typical_studies_first_for_everybody_lift_above_chance_and_not_above_strangers():
+    group = group_of(100, seed=5)
+    typical_S = -np.abs(group.phenotypes_SP[:, 0] - np.median(group.phenotypes_SP[:, 0]))
+    found = retrieve(group, np.tile(typical_S, (200, 1)).astype(np.float32)).metrics
+    assert found["lift_lvef_percent"] > 1.2
+    assert found["popularity_lift_lvef_percent"] == pytest.approx(found["lift_lvef_percent"], rel=0.02)
+    near = -np.abs(group.phenotypes_SP[group.pairs.patient_P, 0][:, None] - group.phenotypes_SP[None, :, 0])
+    telling = retrieve(group, near.astype(np.float32)).metrics
+    assert telling["lift_lvef_percent"] > 2 * telling["popularity_lift_lvef_percent"]
+
+
 def test_one_study_that_is_near_everybody_is_a_hub():
     group = group_of(100, seed=5)
     similarity = np.random.default_rng(2).random((200, 100)).astype(np.float32)

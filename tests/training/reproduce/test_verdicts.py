@@ -91,14 +91,21 @@ def test_one_condition_that_fails_decides_and_all_must_hold():
     assert together(["holds", "not measured", "fails"]) == "fails"
 
 
+def shuffled(tapse, pasp, *, stranger=1.0):
+    strangers = {"popularity_lift_tapse_cm": stranger, "popularity_lift_pasp_mmhg": stranger}
+    return {"lift_tapse_cm": tapse, "lift_pasp_mmhg": pasp} | strangers
+
+
 def test_every_hypothesis_and_control_gets_a_verdict_and_an_unfinished_arm_none(test_group):
     arms = {"multi": [scores_of(test_group, lift=1.5)], "single_fresh": [scores_of(test_group, lift=1.2, seed=1)]}
-    metrics = {"multi": {"lift_lvef_percent": 1.46}, "multi_shuffled": {"lift_tapse_cm": 1.01, "lift_pasp_mmhg": 1.06}}
+    metrics = {"multi": {"lift_lvef_percent": 1.46}, "multi_shuffled": shuffled(1.01, 1.06)}
     said = {v.name: v for v in verdicts(arms, test_group, metrics, {"lift_lvef_percent": 1.6})}
     assert list(said) == ["H1", "H2", "H3", "H4", "H5", "N1", "N2"]
     assert said["H1"].outcome == said["H5"].outcome == "holds"
     assert said["H2"].outcome == said["H3"].outcome == said["N1"].outcome == "not measured"
     assert said["N2"].outcome == "fails", "one lift of 1.06 is leakage"
+    typical = verdicts({}, test_group, {"multi_shuffled": shuffled(1.31, 1.36, stranger=1.3)}, {})[-1]
+    assert typical.outcome == "holds", "typical studies first for everybody are none"
     poor = {
         v.name: v for v in verdicts(arms, test_group, {"multi": {"lift_lvef_percent": 1.3}}, {"lift_lvef_percent": 1.6})
     }
