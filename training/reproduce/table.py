@@ -34,7 +34,8 @@ _WHAT_THE_MASKED_ARM_HAS_OF_ITS_OWN = (
 )
 _WHAT_THE_IDEAL_IS = (
     "The ideal ranking is by pointwise mutual information between the ECG's median beat and rhythm and perfect facts "
-    "of the echo, taken as jointly Gaussian: about what a contrastive loss can reach. Near it, a low lift is a ceiling."
+    "of the echo, taken as jointly Gaussian: about what a contrastive loss can reach; near it, a lift is at a ceiling. "
+    "Each of its numbers is the larger one of two rankings, with rate and rhythm among the facts and without."
 )
 _PROBE_NAMES = {"knn": "kNN", "linear": "linear probe"}
 

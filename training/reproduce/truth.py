@@ -24,10 +24,11 @@ _PLAIN = (
     "mitral_regurgitation",
     "tricuspid_regurgitation",
     "effusion",
-    "heart_rate_bpm",
 )
 _BY_RATIO = ("lvedv_ml", "lvesv_ml", "la_volume_index", "pasp_mmhg")
 _ARTERIES = ("LAD", "RCA", "LCx")
+RATE_AND_RHYTHM = 2
+"""How many facts, the last ones, are of these; every other is of the heart's build and motion."""
 
 
 def read_truth(cohort_dir: Path) -> pd.DataFrame | None:
@@ -44,12 +45,12 @@ def facts_of(truth: pd.DataFrame | None, records: pd.Series) -> NDArray[np.float
 
     Volumes and pressures by their logarithm, as they differ by ratios. None where the truth is not known.
     """
-    wanted = {*_PLAIN, *_BY_RATIO, "infarct", "rhythm"}
+    wanted = {*_PLAIN, *_BY_RATIO, "infarct", "heart_rate_bpm", "rhythm"}
     if truth is None or not wanted <= set(truth.columns) or not records.isin(truth.index).all():
         return None
     found = truth.loc[records]
     columns = [found[name].to_numpy(np.float64) for name in _PLAIN]
     columns += [np.log(found[name].to_numpy(np.float64)) for name in _BY_RATIO]
     columns += [(found["infarct"] == artery).to_numpy(np.float64) for artery in _ARTERIES]
-    columns.append((found["rhythm"] != "sinus").to_numpy(np.float64))
+    columns += [found["heart_rate_bpm"].to_numpy(np.float64), (found["rhythm"] != "sinus").to_numpy(np.float64)]
     return np.stack(columns, axis=1)

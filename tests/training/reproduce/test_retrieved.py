@@ -19,7 +19,7 @@ RATE = 100.0
 
 
 def paced_group(patients, seed):
-    """Whose hearts beat as fast as their first phenotype says, and whose echo tells that and a number of its own."""
+    """Whose hearts beat as fast as their first phenotype says; their echo tells that, and three numbers of its own."""
     group, draw = group_of(patients, seed=seed), np.random.default_rng([seed, 7])
     rr_s = draw.uniform(0.5, 1.3, patients)
     time = np.arange(1_000) / RATE
@@ -29,7 +29,7 @@ def paced_group(patients, seed):
         signals.append(np.stack([np.exp(-0.5 * ((phase - 0.2) / 0.02) ** 2)] * 2).astype(np.float32))
     phenotypes = group.phenotypes_SP.copy()
     phenotypes[:, 0] = rr_s
-    facts = np.column_stack([rr_s + 0.02 * draw.normal(size=patients), draw.normal(size=patients)])
+    facts = np.column_stack([rr_s + 0.02 * draw.normal(size=patients), draw.normal(size=(patients, 3))])
     ecgs = replace(group.ecgs, signals_LN=signals)
     pairs = replace(group.pairs, signals_LN=signals)
     return replace(group, pairs=pairs, ecgs=ecgs, phenotypes_SP=phenotypes, facts_SF=facts)
@@ -43,6 +43,16 @@ def test_the_ideal_ranking_finds_what_ecg_and_echo_share_and_nothing_else():
     assert all(0.7 < found[f"lift_{other}"] < 1.3 for other in PHENOTYPES[1:])
     strange = replace(data.test, facts_SF=np.random.default_rng(0).permutation(data.test.facts_SF))
     assert ideal_ranking(replace(data, test=strange), RATE)["own_in_first_tenth"] < 0.3
+
+
+def test_the_ideal_ranking_need_not_follow_the_rhythm_and_may():
+    """Whether the rate stands among the last facts or among the others, it is found."""
+    data = ComparisonData(*(paced_group(patients, seed) for seed, patients in enumerate((150, 60, 80))))
+    turned = ComparisonData(
+        *(replace(part, facts_SF=part.facts_SF[:, ::-1]) for part in (data.train, data.val, data.test))
+    )
+    for one in (data, turned):
+        assert ideal_ranking(one, RATE)["lift_lvef_percent"] > 2.0
 
 
 def test_without_the_truth_there_is_no_ideal_ranking():
