@@ -90,6 +90,16 @@ class BeatSpace:
     def width(self) -> int:
         return len(self.centre)
 
+    @property
+    def weights(self) -> _Float64:
+        """How much each number is worth learning: a component by its SD over the first one's, a rhythm measure 1.
+
+        Late components are mostly noise, and there are many of them.
+        """
+        components = len(self.axes_CV)
+        of_components = self.scale[:components] / self.scale[0]
+        return np.concatenate([of_components, np.ones(self.width - components)])
+
     @classmethod
     def of(cls, signals_LN: Sequence[_Float32], rate_hz: float, components: int = COMPONENTS) -> BeatSpace:
         """Fitted on these records; of fewer records than components there are as many as records."""

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss
 
 from models.device import Machine
 from models.ecg_encoder import EcgEncoder
@@ -58,8 +57,8 @@ def pretrain_own_beat(
     """Trains `encoder` in place and leaves it, on the device, with the weights of the best epoch on validation ECGs.
 
     train_LN, val_LN: prepared records (L, N) of any length from a window on. The score is the share of the numbers'
-    variance that windows of the validation records explain. A finished run in `place` is loaded, an unfinished one
-    goes on.
+    variance, weighed by `BeatSpace.weights`, that windows of the validation records explain. A finished run in `place`
+    is loaded, an unfinished one goes on.
     """
     device, samples = machine.device, encoder.sizes.window_samples
     space = BeatSpace.of(train_LN, rate_hz, settings.components)
@@ -70,6 +69,11 @@ def pretrain_own_beat(
     groups = matrices_decay(model, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
     steps = math.ceil(len(train_LN) / settings.batch_size)
 
+    weight_M = torch.from_numpy(space.weights / space.weights.mean()).float().to(device)
+
+    def error(said_BM: Tensor, true_BM: Tensor) -> Tensor:
+        return ((said_BM - true_BM).square() * weight_M).mean()
+
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         draw = np.random.default_rng([seed, epoch])
         torch.manual_seed(int(draw.integers(2**62)))
@@ -78,7 +82,7 @@ def pretrain_own_beat(
             yield torch.from_numpy(windows).to(device), train_EM[torch.from_numpy(rows).to(device)]
 
     def backward(batch: tuple[Tensor, Tensor]) -> Tensor:
-        loss = mse_loss(model(batch[0]), batch[1])
+        loss = error(model(batch[0]), batch[1])
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
@@ -88,7 +92,7 @@ def pretrain_own_beat(
         for start in range(0, len(val_LN), settings.batch_size):
             windows = random_windows(val_LN[start : start + settings.batch_size], samples, draw)
             said.append(model(torch.from_numpy(windows).to(device)))
-        return 1.0 - float(mse_loss(torch.cat(said), val_EM) / val_EM.square().mean())
+        return 1.0 - float(error(torch.cat(said), val_EM) / error(torch.zeros_like(val_EM), val_EM))
 
     objective = Objective("pretrain ecg", batches, backward, score, items_per_epoch=len(train_LN), items="ECGs")
     schedule = Schedule(settings.epochs, steps, settings.warmup_epochs, settings.lr_floor, settings.patience)

@@ -65,5 +65,8 @@ def test_vectors_are_standardised_over_the_fitted_ecgs_and_keep_others_on_that_s
     assert vectors.shape == (30, 5 + RHYTHM_MEASURES)
     np.testing.assert_allclose(vectors.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(vectors.std(axis=0), 1, atol=1e-3)
+    assert space.weights[0] == 1
+    assert (np.diff(space.weights[:5]) < 0).all(), "components in their order"
+    assert (space.weights[5:] == 1).all(), "the rhythm's are worth as much as the first"
     slow = space.vectors([record([1.6])[0]])[0, 5]
     assert slow > vectors[:, 5].max(), "slower than all, by their scale"
