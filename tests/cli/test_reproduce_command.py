@@ -9,8 +9,8 @@ from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import Architecture, EcgArchitecture, EchoArchitecture, EchoBlock
 from training.recipes import Alignment, EchoPretraining, Recipe
 from training.reproduce import sizes as reproduce_sizes
-from training.reproduce.arms import ARMS
 
+ARMS = reproduce_sizes.Size.model_fields["arms"].default
 TWENTY = reproduce_sizes.Size(
     name="small",
     patients=20,

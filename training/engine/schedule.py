@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from torch.nn import Parameter
+from torch.nn import Module, Parameter
 
 _ENCODER = "ecg_encoder."
 _BLOCK = re.compile(r"^ecg_encoder\.blocks\.(\d+)\.")
@@ -56,6 +56,17 @@ def parameter_groups(
         group["params"].append(parameter)
         group["names"].append(name)
     return list(groups.values())
+
+
+def matrices_decay(module: Module, *, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Two optimiser groups of one rate for all layers: matrices, which decay, and all else, which does not."""
+    rate = {"lr": learning_rate, "base_lr": learning_rate}
+    decayed = [p for p in module.parameters() if p.ndim > 1]
+    undecayed = [p for p in module.parameters() if p.ndim <= 1]
+    return [
+        {"params": decayed, "weight_decay": weight_decay, **rate},
+        {"params": undecayed, "weight_decay": 0.0, **rate},
+    ]
 
 
 @dataclass(frozen=True)

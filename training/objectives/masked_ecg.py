@@ -23,7 +23,7 @@ from models.ecg_encoder import EcgBlock, EcgEncoder, time_positions
 from training.data.batches import choose_patches, random_windows
 from training.engine.loop import FitResult, Objective, run_epochs
 from training.engine.place import Place
-from training.engine.schedule import Schedule
+from training.engine.schedule import Schedule, matrices_decay
 from training.recipes import MaskedEcgPretraining
 
 _VARIANCE_FLOOR = 1e-6
@@ -49,13 +49,7 @@ def pretrain_ecg_encoder(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MaskedReconstruction(encoder, settings).to(device)
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    undecayed = [p for p in model.parameters() if p.ndim <= 1]
-    rate = {"lr": settings.learning_rate, "base_lr": settings.learning_rate}
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay, **rate},
-        {"params": undecayed, "weight_decay": 0.0, **rate},
-    ]
+    groups = matrices_decay(model, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
     optimizer = torch.optim.AdamW(groups, fused=True)
     steps = math.ceil(len(train_LN) / settings.batch_size)
     samples = encoder.sizes.window_samples
