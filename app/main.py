@@ -265,11 +265,6 @@ class _DrainingServer(uvicorn.Server):
             await asyncio.sleep(0.02)
         self._end()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
-        if self.force_exit:  # nothing was ended in order, and all that runs is waited for now
-            self._service.abandon()
-
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._service.failed_to_start
 

@@ -24,6 +24,7 @@ from inputs.specs import EchoSpec
 from models.device import Machine
 from models.echo_encoder import EchoEncoder
 from training.engine.loop import FitResult, Objective, run_epochs
+from training.engine.optimizer import adamw
 from training.engine.place import Place
 from training.engine.schedule import Schedule
 from training.objectives.echo_clips import Lessons
@@ -66,14 +67,7 @@ def pretrain_echo_encoder(
         torch.manual_seed(seed)
         head = nn.Sequential(nn.LayerNorm(view_dim), nn.Linear(view_dim, lessons.answers))
     model = nn.Sequential(encoder, *head).to(device)
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    undecayed = [p for p in model.parameters() if p.ndim <= 1]
-    rate = {"lr": settings.learning_rate, "base_lr": settings.learning_rate}
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay, **rate},
-        {"params": undecayed, "weight_decay": 0.0, **rate},
-    ]
-    optimizer = torch.optim.AdamW(groups, fused=True)
+    optimizer = adamw(model, settings)
     normalise = _Normaliser(recipe.echo, device)
     clips = len(train.clips_THWC)
     steps = math.ceil(clips / settings.batch_size)

@@ -22,6 +22,7 @@ from models.device import Machine
 from models.ecg_encoder import EcgBlock, EcgEncoder, time_positions
 from training.data.batches import choose_patches, random_windows
 from training.engine.loop import FitResult, Objective, run_epochs
+from training.engine.optimizer import adamw
 from training.engine.place import Place
 from training.engine.schedule import Schedule
 from training.recipes import MaskedEcgPretraining
@@ -49,14 +50,7 @@ def pretrain_ecg_encoder(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MaskedReconstruction(encoder, settings).to(device)
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    undecayed = [p for p in model.parameters() if p.ndim <= 1]
-    rate = {"lr": settings.learning_rate, "base_lr": settings.learning_rate}
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay, **rate},
-        {"params": undecayed, "weight_decay": 0.0, **rate},
-    ]
-    optimizer = torch.optim.AdamW(groups, fused=True)
+    optimizer = adamw(model, settings)
     steps = math.ceil(len(train_LN) / settings.batch_size)
     samples = encoder.sizes.window_samples
 
