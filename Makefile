@@ -40,7 +40,7 @@ fuzz: $(STAMP) ## damaged ECG and echo files by the hundred thousand, guided by 
 	$(PY) tests/fuzz/fuzz_readers.py $(ARGS)
 
 bench: $(STAMP) ## every side-by-side measurement (minutes)
-	@for name in ecg_prepare echo_prepare ecg_encoder train_step retrieval_metrics search guarded_read serve memory coverage quality_gate attribution; do \
+	@for name in ecg_prepare echo_prepare ecg_encoder train_step retrieval_metrics search guarded_read serve memory coverage quality_gate attribution simulator_planes simulator_criteria; do \
 		echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
 
 image-check: $(STAMP) ## build the image, start it as docker-compose.yml does, send it an ECG

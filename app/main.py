@@ -56,7 +56,6 @@ _TURN_S = 0.0005
 ACCEPTED_AT_ONCE = 512
 """Connections that may be taken in before the limits on them are looked at."""
 _LAST_WORDS_S = 2.0
-"""How long the last answers may take, and then the log: who does not read keeps no process."""
 OTHER_DESCRIPTORS = ACCEPTED_AT_ONCE + 128
 """Files, pipes to children, and connections that wait to be accepted or to end."""
 

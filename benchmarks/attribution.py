@@ -45,10 +45,12 @@ from inputs.records import STANDARD_LEADS, EcgRecording
 from inputs.specs import EcgSpec
 from models.attribution import METHODS, Explainer, own_zero
 from models.bundle import Bundle
-from simulator.ecg.heart import sample_electrics
+from simulator.ecg.electrics import Expression, sample_electrics
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
-from simulator.patient import Physiology, sample_patient
+from simulator.patient import sample_patient
+from simulator.physiology import Infarct, Physiology
+from simulator.segments import NORMAL_MOTION, SEGMENTS, TERRITORIES
 
 BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "demo"
 SHARES = (0.1, 0.2, 0.3)
@@ -57,13 +59,22 @@ CHANGED = 0.2
 LIMIT = 0.2
 FEWEST = 10
 """ECGs or hearts from which a part is said to hold or to fail: an interval by bootstrap over fewer means little."""
+
+
+def infarct_of(artery: Infarct) -> dict[str, Any]:
+    """A scar of this artery's whole territory."""
+    fed = TERRITORIES[artery]
+    motion = tuple(1.0 - fed.get(segment.name, 0.0) for segment in SEGMENTS)
+    return {"cause": "ischaemic", "infarct": artery, "segment_motion": motion}
+
+
 LOW_LVEF: dict[str, Any] = {"lvef_percent": 30.0, "lvedv_ml": 180.0, "lvesv_ml": 126.0}
 # What changes in the physiology, and which trait lets it show for certain.
 CAUSES: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
     "failing pump, LVEF 30": (LOW_LVEF, {}),
-    "the same, left bundle block": (LOW_LVEF, {"left_block_rank": 0.0}),
-    "anterior infarct, LVEF 40": ({"lvef_percent": 40.0, "infarct": "anterior"}, {}),
-    "inferior infarct, LVEF 40": ({"lvef_percent": 40.0, "infarct": "inferior"}, {}),
+    "the same, left bundle block": ({**LOW_LVEF, "conduction": "left_bundle_block"}, {}),
+    "anterior infarct, LVEF 40": ({"lvef_percent": 40.0, **infarct_of("LAD")}, {"scar_t_sign": 0.0}),
+    "inferior infarct, LVEF 40": ({"lvef_percent": 40.0, **infarct_of("RCA")}, {"scar_t_sign": 0.0}),
     "thick walls with strain": ({"septum_cm": 1.6, "posterior_wall_cm": 1.5, "lv_mass_g": 300.0}, {"strain_rank": 0.0}),
     "right heart, PASP 70": ({"pasp_mmhg": 70.0, "rv_dysfunction": 2}, {}),
     "large effusion": ({"effusion": 3}, {}),
@@ -298,9 +309,9 @@ def pair(
     rng = np.random.default_rng(stream)
     patient = sample_patient(rng)
     traits = replace(
-        sample_electrics(rng), ectopy=0.0, expression=1.0, left_block_rank=1.0, right_block_rank=1.0, strain_rank=1.0
+        sample_electrics(rng), ectopy=0.0, atrial_ectopy=0.0, expression=Expression.typical(), strain_rank=1.0
     )
-    recorder = choose_recorder(patient.site, rng)
+    recorder = replace(choose_recorder(patient.site, rng), arms_reversed=False)
     seed = int(rng.integers(2**32))
     healthy = healthy_moment(patient.at(0.0))
     changes, shows = CAUSES[cause]
@@ -325,6 +336,9 @@ def healthy_moment(moment: Physiology) -> Physiology:
     return replace(
         moment,
         rhythm="sinus",
+        conduction="normal",
+        cause="none",
+        segment_motion=NORMAL_MOTION,
         heart_rate_bpm=70.0,
         lvef_percent=62.0,
         lvedv_ml=105.0,

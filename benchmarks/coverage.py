@@ -26,7 +26,7 @@ from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.records import STANDARD_LEADS, EcgRecording
 from models.bundle import Bundle, EcgVerdict, PredictionSet
 from models.labels import SHD_ANSWERS
-from simulator.ecg.heart import sample_electrics
+from simulator.ecg.electrics import sample_electrics
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
 from simulator.patient import sample_patient

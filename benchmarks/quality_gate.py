@@ -32,15 +32,15 @@ from inputs.ecg.read import read_ecg_path
 from inputs.errors import InputError
 from inputs.records import STANDARD_LEADS, EcgRecording, ReadHints
 from inputs.specs import EcgSpec
-from simulator.ecg.heart import sample_electrics, shape_beat
+from simulator.ecg.electrics import sample_electrics
+from simulator.ecg.heart import shape_beat
 from simulator.ecg.recorder import EcgRecorder, choose_recorder, record
 from simulator.ecg.signal import heart_leads, twelve_leads
-from simulator.patient import sample_patient
+from simulator.patient import SITES, sample_patient
 
 SPEC = EcgSpec(centre="median", windows="mean")
 ROWS = [STANDARD_LEADS.index(lead) for lead in INDEPENDENT_LEADS]
 WIDE_MS = 120.0
-SITES = 3
 NOT_ECGS = 200
 
 out = Console(width=118)
@@ -61,8 +61,8 @@ Damage = Callable[[Simulated, Generator], EcgRecording]
 def simulated(seed: int, number: int) -> Simulated:
     """One patient's ECG as one of the simulated electrocardiographs writes it."""
     rng = np.random.default_rng([seed, number])
-    patient, electrics = sample_patient(rng), sample_electrics(rng)
-    recorder, heart = choose_recorder(patient.site, rng), patient.at(200.0)
+    patient, electrics = sample_patient(rng), replace(sample_electrics(rng), spike_mv=0.0)  # spikes are a damage below
+    recorder, heart = replace(choose_recorder(patient.site, rng), arms_reversed=False), patient.at(200.0)
     beat = shape_beat(heart, electrics, np.random.default_rng([seed, number, 1]))
     rng = np.random.default_rng([seed, number, 1])
     leads_KN = heart_leads(heart, electrics=electrics, rate_hz=recorder.rate_hz, duration_s=10.0, rng=rng)

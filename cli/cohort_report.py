@@ -17,9 +17,11 @@ from cohorts import (
     PairingWindow,
 )
 from ground.disk import write_whole
+from inputs.echo.kinds import NO_CLIPS
 from training.outlook import TrainingOutlook
 
 _ROWS_SHOWN = 10
+_UNREAD = "Not read"
 
 
 Unreadable = Sequence[CohortFinding] | None
@@ -31,7 +33,7 @@ def print_cohort_report(report: CohortReport, outlook: TrainingOutlook | None, u
         out.print("Nothing contradicts itself.")
     lists = (
         ("Problem", report.problems),
-        ("Cannot be read", unreadable or ()),
+        (_UNREAD, unreadable or ()),
         ("Doubtful", report.warnings),
         ("Left out of training", report.skipped),
     )
@@ -47,7 +49,10 @@ def print_cohort_report(report: CohortReport, outlook: TrainingOutlook | None, u
         more = " --json FILE writes all of them." if cut else ""
         out.print(f"Rows count from 1, the header not counted.{repeats}{more}")
     if unreadable is not None:
-        out.print(f"Every file was read; {sum(found.count for found in unreadable) or 'none'} cannot be.")
+        beside = sum(found.count for found in unreadable if found.code in NO_CLIPS)
+        broken = sum(found.count for found in unreadable) - beside
+        told = f" {beside} beside the clips are none and will be skipped." if beside else ""
+        out.print(f"Every file was read; {broken or 'none'} cannot be.{told}")
     if report.windows:
         out.print(_windows(report.windows))
     for line in (*report.summary, *(outlook.summary if outlook else ())):
@@ -78,7 +83,7 @@ def read_every_file(cohort: OpenCohort, workers: int) -> Sequence[CohortFinding]
 
 
 def _said(heading: str, finding: CohortFinding) -> str:
-    return f"{finding.code}: {finding.sentence}" if heading == "Cannot be read" else finding.sentence
+    return f"{finding.code}: {finding.sentence}" if heading == _UNREAD else finding.sentence
 
 
 def _windows(windows: Sequence[PairingWindow]) -> Table:

@@ -93,7 +93,8 @@ def simulate(
     with progress("Simulating") as report:
         result = simulate_cohort(out_dir, patients=patients, seed=seed, workers=workers, progress=report)
     out.print(
-        f"{result.patients} invented patients, {result.ecgs} ECGs, {result.studies} studies, {result.clips} clips."
+        f"{result.patients} invented patients, {result.ecgs} ECGs, {result.studies} studies, {result.clips} clips "
+        f"and {result.stills} spectral stills."
     )
 
 
@@ -104,7 +105,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="demo, paper, masked_ecg, ecg_only, vectors or tiny; or a file.toml with a base and what to change."
+            help="demo, paper, masked_ecg, ecg_only, own_beat, vectors or tiny; or a file.toml with a base and what to "
+            "change."
         ),
     ] = "demo",
     settings: Annotated[
@@ -321,13 +323,20 @@ def doctor() -> None:
 def reproduce(
     out_dir: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the comparison; found again after a kill.")],
     size: Annotated[
-        Literal["small", "full"],
-        typer.Option(help="small: about 20 minutes of two CPU cores; full: paper sizes, for a GPU."),
+        Literal["small", "protocol", "full"],
+        typer.Option(
+            help="small: about 20 minutes of two CPU cores; protocol: all arms of docs/protocol.md, about three hours; "
+            "full: the same with the paper's sizes, for a GPU."
+        ),
     ] = "small",
     seeds: Annotated[int, typer.Option(min=1, help="How often each arm is trained.")] = 3,
     cohort: Annotated[
         Path | None,
         typer.Option(help="A cohort of your own instead of a simulated one.", exists=True, file_okay=False),
+    ] = None,
+    ecg_start: Annotated[
+        Path | None,
+        typer.Option(help="A bundle whose ECG encoder every trained arm starts from.", exists=True, file_okay=False),
     ] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
@@ -342,7 +351,9 @@ def reproduce(
 
     with progress("Reproducing", goes_on=True) as report:
         machine = Machine.named(device, workers=workers, progress=report)
-        comparison = run_reproduction(out_dir, SIZES[size](), machine, seeds=seeds, cohort_dir=cohort)
+        comparison = run_reproduction(
+            out_dir, SIZES[size](), machine, seeds=seeds, cohort_dir=cohort, ecg_start=ecg_start
+        )
     print_comparison(comparison)
     out.print(f"Table written: {out_dir / 'table.md'}")
 

@@ -107,7 +107,7 @@ def _ordinary_ecgs(spec: EcgSpec) -> np.ndarray:
     """Prepared windows of simulated ECGs: what the demo bundle was trained on, as noise is not."""
     from inputs.ecg.prepare import ecg_windows, prepare_ecg
     from inputs.records import STANDARD_LEADS, EcgRecording
-    from simulator.ecg.heart import sample_electrics
+    from simulator.ecg.electrics import sample_electrics
     from simulator.ecg.recorder import choose_recorder
     from simulator.ecg.signal import simulate_ecg
     from simulator.patient import sample_patient

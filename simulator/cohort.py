@@ -24,22 +24,28 @@ from numpy.random import Generator, SeedSequence
 from cohorts.tables import SPLITS, CohortError, write_cohort_tables
 from ground.disk import sha256, write_whole
 from ground.progress import Progress, silent
+from simulator.ecg.electrics import Electrics, sample_electrics
 from simulator.ecg.files import write_ecg
-from simulator.ecg.heart import sample_electrics
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
-from simulator.echo.files import ClipFormat, write_clip
-from simulator.echo.views import choose_machine, choose_views, render_view
-from simulator.patient import Physiology, sample_patient
+from simulator.echo.anatomy import Anatomy, sample_anatomy
+from simulator.echo.composition import choose_views
+from simulator.echo.files import ClipFormat, write_clip, write_still
+from simulator.echo.spectral import STILLS, render_still
+from simulator.echo.truth import motion_columns
+from simulator.echo.views import choose_machine, render_view
+from simulator.patient import Patient, sample_patient
+from simulator.physiology import Physiology
 from simulator.report import report_study
 
-SIMULATOR_VERSION = "1"
+SIMULATOR_VERSION = "2"
 """Changes whenever the same seed would give other files."""
 
 _NOTICE = "Everything in this folder is invented by a simulator. Nothing in it comes from a patient."
 _STAMP = "cohort.json"
 _UNFINISHED = ".simulating.json"
 _TABLES = ("ecgs", "echos", "studies", "splits")
+_TRUTHS = ("truth", "truth_views")
 _SPLIT_SHARES = dict(zip(SPLITS, (0.60, 0.10, 0.15, 0.15), strict=True))
 _CALENDAR_START = datetime(2014, 1, 1)  # noqa: DTZ001 - cohort times are naive, as in date-shifted public data
 _STUDIES_PER_PATIENT = (0.50, 0.28, 0.14, 0.08)
@@ -56,6 +62,7 @@ class SimulationReport:
     clips: int
     seed: int
     simulator_version: str
+    stills: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,28 @@ class _Rows:
     echos: list[dict[str, Any]]
     studies: list[dict[str, Any]]
     truth: list[dict[str, Any]]
+    truth_views: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Person:
+    """Who stays the same through all their visits: disease and its course, electrics, heart's shape and chest."""
+
+    patient: Patient
+    electrics: Electrics
+    anatomy: Anatomy
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """One ECG or one study: its name, and the heart on that day."""
+
+    record: str
+    physiology: Physiology
+    acquired_at: datetime
+
+    def key(self, rows: _Rows, name: str) -> dict[str, Any]:
+        return {"patient_id": rows.patient_id, name: self.record, "acquired_at": self.acquired_at.isoformat()}
 
 
 def simulate_cohort(
@@ -85,7 +114,10 @@ def simulate_cohort(
     replace: bool = False,
     progress: Progress = silent,
 ) -> SimulationReport:
-    """Write a cohort folder (see `cohorts.folder`) with `truth.csv` and `cohort.json` beside its tables.
+    """Write a cohort folder (see `cohorts.folder`) with truth and `cohort.json` beside its tables.
+
+    `truth.csv` has a row per ECG and study, `truth_views.csv` one per clip, not still: what that clip really shows.
+    Stills are rows of the table `echos` beside the clips; readers of clips skip them and say why.
 
     The same simulation, finished, is found again and left as it is; one that a run left unfinished is begun anew.
     Another one is replaced if `replace` says so; any other folder must be empty (CohortError).
@@ -114,12 +146,14 @@ def simulate_cohort(
         patients=patients,
         ecgs=sum(len(rows.ecgs) for rows in done),
         studies=len(studies),
-        clips=sum(len(rows.echos) for rows in done),
+        clips=sum(len(rows.truth_views) for rows in done),
         seed=seed,
         simulator_version=SIMULATOR_VERSION,
+        stills=sum(len(rows.echos) - len(rows.truth_views) for rows in done),
     )
-    truth = pd.DataFrame([row for rows in done for row in rows.truth])
-    truth.to_csv(out / "truth.csv", index=False, float_format="%.4f", lineterminator="\n")
+    for name in _TRUTHS:
+        truth = pd.DataFrame([row for rows in done for row in getattr(rows, name)])
+        truth.to_csv(out / f"{name}.csv", index=False, float_format="%.4f", lineterminator="\n")
     write_cohort_tables(
         out,
         pd.DataFrame([row for rows in done for row in rows.ecgs]),
@@ -158,7 +192,7 @@ def _claim(out: Path, seed: int) -> None:
             hint="Name a new or an empty folder.",
         )
     _write_json(out / _UNFINISHED, {"notice": _NOTICE, "seed": seed})
-    for table in (_STAMP, *(f"{name}.csv" for name in (*_TABLES, "truth"))):
+    for table in (_STAMP, *(f"{name}.csv" for name in (*_TABLES, *_TRUTHS))):
         (out / table).unlink(missing_ok=True)
     for folder in ("ecgs", "echos"):
         if (out / folder).exists():
@@ -179,75 +213,61 @@ def _each_patient(tasks: list[_Task], workers: int) -> Iterator[_Rows]:
 
 
 def _simulate_patient(task: _Task) -> _Rows:
-    """Draw one patient, then write their ECGs and studies."""
+    """Draw one person and the days on which they are examined, then write their ECGs and studies."""
     streams = SeedSequence(task.seed, spawn_key=(1, task.number))
-    traits, electrical, calendar, reader = (np.random.default_rng(s) for s in streams.spawn(4))
-    patient = sample_patient(traits)
-    electrics = sample_electrics(electrical)
+    traits, electrical, calendar, reader, chest = (np.random.default_rng(s) for s in streams.spawn(5))
+    person = _Person(sample_patient(traits), sample_electrics(electrical), sample_anatomy(chest))
     ecg_days, study_days = _plan(calendar)
     first_day = _CALENDAR_START + timedelta(days=int(calendar.integers(0, 1800)))
     tag = sha256(str(task.seed).encode()).hexdigest()[:6]
     name = f"{tag}-{task.number:05d}"
-    rows = _Rows(patient_id=f"P{name}", ecgs=[], echos=[], studies=[], truth=[])
+    rows = _Rows(patient_id=f"P{name}", ecgs=[], echos=[], studies=[], truth=[], truth_views=[])
 
     for count, (day, stream) in enumerate(zip(ecg_days, streams.spawn(len(ecg_days)), strict=True)):
-        rng = np.random.default_rng(stream)
-        ecg_id = f"E{name}-{count}"
-        acquired_at = _moment(first_day, day)
-        physiology = patient.at(day)
-        recorder = choose_recorder(patient.site, rng)
-        signal_LN = simulate_ecg(physiology, electrics=electrics, recorder=recorder, rng=rng)
-        path = write_ecg(
-            signal_LN,
-            task.out / "ecgs" / ecg_id,
-            recorder=recorder,
-            patient_id=rows.patient_id,
-            ecg_id=ecg_id,
-            acquired_at=acquired_at,
-        )
-        key = {"patient_id": rows.patient_id, "ecg_id": ecg_id, "acquired_at": acquired_at.isoformat()}
-        rows.ecgs.append({**key, "path": path.relative_to(task.out).as_posix()})
-        rows.truth.append({"record": ecg_id, **_truth(rows.patient_id, acquired_at, physiology)})
-
+        visit = _Visit(f"E{name}-{count}", person.patient.at(day), first_day + _since(day))
+        _write_ecg(task, visit, person.electrics, np.random.default_rng(stream), rows)
     for count, (day, stream) in enumerate(zip(study_days, streams.spawn(len(study_days)), strict=True)):
-        study_id = f"S{name}-{count}"
-        acquired_at = _moment(first_day, day)
-        physiology = patient.at(day)
-        key = {"patient_id": rows.patient_id, "study_id": study_id}
-        rows.studies.append({**key, "acquired_at": acquired_at.isoformat(), **report_study(physiology, reader)})
-        rows.truth.append({"record": study_id, **_truth(rows.patient_id, acquired_at, physiology)})
-        _write_study(task.out, key, physiology, acquired_at, task.seed, np.random.default_rng(stream), rows.echos)
+        visit = _Visit(f"S{name}-{count}", person.patient.at(day), first_day + _since(day))
+        rows.studies.append({**visit.key(rows, "study_id"), **report_study(visit.physiology, reader)})
+        rows.truth.append(_truth(visit, rows))
+        _write_study(task, visit, person.anatomy, np.random.default_rng(stream), rows)
     return rows
 
 
-def _write_study(
-    out: Path,
-    key: dict[str, str],
-    physiology: Physiology,
-    acquired_at: datetime,
-    seed: int,
-    rng: Generator,
-    echos: list[dict[str, Any]],
-) -> None:
-    folder = out / "echos" / key["study_id"]
+def _write_ecg(task: _Task, visit: _Visit, electrics: Electrics, rng: Generator, rows: _Rows) -> None:
+    recorder = choose_recorder(visit.physiology.site, rng)
+    signal_LN = simulate_ecg(visit.physiology, electrics=electrics, recorder=recorder, rng=rng)
+    path = write_ecg(
+        signal_LN,
+        task.out / "ecgs" / visit.record,
+        recorder=recorder,
+        patient_id=rows.patient_id,
+        ecg_id=visit.record,
+        acquired_at=visit.acquired_at,
+    )
+    rows.ecgs.append({**visit.key(rows, "ecg_id"), "path": path.relative_to(task.out).as_posix()})
+    rows.truth.append({**_truth(visit, rows), "arms_reversed": recorder.arms_reversed})
+
+
+def _write_study(task: _Task, visit: _Visit, anatomy: Anatomy, rng: Generator, rows: _Rows) -> None:
+    """Every clip and still is a row of `echos`; what a clip shows, a row of `truth_views`."""
+    folder = task.out / "echos" / visit.record
     folder.mkdir()
-    machine = choose_machine(physiology.site, rng)
-    for number, view in enumerate(choose_views(physiology, rng)):
-        view_id = f"{key['study_id']}-{number:02d}"
-        clip_at = acquired_at + timedelta(seconds=number * 45 + int(rng.integers(0, 40)))
-        clip = render_view(physiology, view, machine, rng)
-        path = write_clip(
-            clip,
-            folder / view_id,
-            _clip_format(physiology.site, clip.frames_THWC.nbytes, rng),
-            acquired_at=clip_at,
-            patient_id=key["patient_id"],
-            study_id=key["study_id"],
-            view_id=view_id,
-            uid_seed=seed,
-        )
-        row = {"view_id": view_id, "acquired_at": clip_at.isoformat(), "path": path.relative_to(out).as_posix()}
-        echos.append({**key, **row, "view": view})
+    key = {"patient_id": rows.patient_id, "study_id": visit.record}
+    machine = choose_machine(visit.physiology.site, rng)
+    for number, view in enumerate(choose_views(rng)):
+        view_id = f"{visit.record}-{number:02d}"
+        taken_at = visit.acquired_at + timedelta(seconds=number * 45 + int(rng.integers(0, 40)))
+        identity: Any = {**key, "view_id": view_id, "acquired_at": taken_at, "uid_seed": task.seed}
+        if view in STILLS:
+            path = write_still(render_still(visit.physiology, view, machine, rng), folder / view_id, **identity)
+        else:
+            clip = render_view(visit.physiology, anatomy, view, machine, rng)
+            kind = _clip_format(visit.physiology.site, clip.frames_THWC.nbytes, rng)
+            path = write_clip(clip, folder / view_id, kind, **identity)
+            rows.truth_views.append({"view_id": view_id, **key, **clip.truth.as_row()})
+        row = {"view_id": view_id, "acquired_at": taken_at.isoformat(), "path": path.relative_to(task.out).as_posix()}
+        rows.echos.append({**key, **row, "view": view})
 
 
 def _clip_format(site: int, clip_bytes: int, rng: Generator) -> ClipFormat:
@@ -276,12 +296,15 @@ def _plan(rng: Generator) -> tuple[list[float], list[float]]:
     return sorted(ecg_days or [study_days[0] - 20.0]), study_days
 
 
-def _moment(first_day: datetime, day: float) -> datetime:
-    return first_day + timedelta(seconds=round(day * 86400.0))
+def _since(day: float) -> timedelta:
+    return timedelta(seconds=round(day * 86400.0))
 
 
-def _truth(patient_id: str, acquired_at: datetime, physiology: Physiology) -> dict[str, Any]:
-    return {"patient_id": patient_id, "acquired_at": acquired_at.isoformat(), **asdict(physiology)}
+def _truth(visit: _Visit, rows: _Rows) -> dict[str, Any]:
+    known = {**asdict(visit.physiology), **motion_columns(visit.physiology.segment_motion)}
+    del known["segment_motion"]
+    key = {"record": visit.record, "patient_id": rows.patient_id, "acquired_at": visit.acquired_at.isoformat()}
+    return {**key, **known}
 
 
 def _splits(patient_ids: list[str], seed: int) -> list[dict[str, str]]:

@@ -1,79 +1,37 @@
-"""Invented patients: hidden traits, how disease moves over the years, and the physiology of one moment.
+"""Invented patients: hidden traits, and how disease moves over the years to the physiology of each moment.
 
-`Physiology` is the one truth from which ECG, echo and labels are drawn. Ranges are textbook cardiology; prevalences
-follow the published all-settings figures of the EchoNext data set. Diseases cluster as they do in people: a failing
-ventricle brings mitral regurgitation, a large left atrium, fibrillation and right-heart strain; aortic stenosis
-brings thick walls; pulmonary pressure brings tricuspid regurgitation and right-ventricular dysfunction.
+Ranges are textbook cardiology; prevalences follow the published all-settings figures of the EchoNext data set. Diseases
+cluster as they do in people: a failing ventricle brings mitral regurgitation, a large left atrium, fibrillation and
+right-heart strain; aortic stenosis brings thick walls; pulmonary pressure brings tricuspid regurgitation and
+right-ventricular dysfunction.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
 
-from ground.findings import SHD_FLAGS
-
-Grade = int
-"""0 none, 1 mild, 2 moderate, 3 severe (effusion: 0 none, 1 trace or small, 2 moderate, 3 large)."""
-
-Sex = Literal["female", "male"]
-Rhythm = Literal["sinus", "atrial_fibrillation"]
-Infarct = Literal["none", "anterior", "inferior", "lateral"]
+from simulator.causes import Proneness, sample_ailment
+from simulator.physiology import (
+    Cause,
+    Conduction,
+    Grade,
+    Infarct,
+    Physiology,
+    Rhythm,
+    Sex,
+    body_surface_m2,
+    lv_mass_g,
+)
+from simulator.segments import sample_motion
 
 SITES = 3
 """Invented hospitals: 0 a referral centre, 1 a general hospital, 2 an outpatient clinic."""
 
 _DAYS_PER_YEAR = 365.25
 _SITE_SHARE = (0.45, 0.35, 0.20)
-_SITE_MORBIDITY = (1.10, 1.0, 0.78)
-"""How much more often the patients of a site are ill: with it, a site's machines are correlated with disease, but
-only through the site."""
-
-
-@dataclass(frozen=True)
-class Physiology:
-    """One patient at one moment. Lengths in cm, volumes in ml, pressures in mmHg, velocities in m/s."""
-
-    age_years: float
-    sex: Sex
-    height_cm: float
-    weight_kg: float
-    rhythm: Rhythm
-    heart_rate_bpm: float
-    lvef_percent: float
-    lvedv_ml: float
-    lvesv_ml: float
-    septum_cm: float
-    posterior_wall_cm: float
-    lv_mass_g: float
-    la_volume_index: float
-    rv_basal_cm: float
-    tapse_cm: float
-    rv_dysfunction: Grade
-    pasp_mmhg: float
-    tr_velocity_m_s: float
-    aortic_stenosis: Grade
-    aortic_regurgitation: Grade
-    mitral_regurgitation: Grade
-    tricuspid_regurgitation: Grade
-    pulmonary_regurgitation: Grade
-    effusion: Grade
-    infarct: Infarct
-    site: int
-    """Which invented hospital: fixes the mixture of machines and noise, independent of disease given the site."""
-
-    @property
-    def body_surface_m2(self) -> float:
-        """From height and weight."""
-        return _body_surface_m2(self.height_cm, self.weight_kg)
-
-
-def _body_surface_m2(height_cm: float, weight_kg: float) -> float:
-    """Mosteller's formula."""
-    return float(np.sqrt(height_cm * weight_kg / 3600.0))
 
 
 @dataclass(frozen=True)
@@ -85,6 +43,17 @@ class Course:
     swing: float
     period_days: float
     phase: float
+
+    @classmethod
+    def sample(cls, start: float, growth: float, swing: float, rng: Generator) -> Course:
+        """growth: a year, typical; swing: typical size of the swing, as a share of the start."""
+        return cls(
+            start=float(start),
+            growth_per_year=float(rng.normal(growth, abs(growth) + 0.03)),
+            swing=float(abs(rng.normal(0.0, swing))),
+            period_days=float(rng.uniform(250.0, 1200.0)),
+            phase=float(rng.random()),
+        )
 
     def at(self, day: float) -> float:
         trend = 1.0 + self.growth_per_year * day / _DAYS_PER_YEAR
@@ -111,7 +80,10 @@ class Patient:
     healthy_tapse_cm: float
     healthy_pasp_mmhg: float
     right_atrial_pressure_mmhg: float
+    cause: Cause
     infarct: Infarct
+    segment_motion: tuple[float, ...]
+    """As in `Physiology`: of the muscle itself; a bundle block adds its own."""
     remodelling: float
     """How readily the ventricle dilates when it fails, around 1."""
     lost_lvef_points: Course
@@ -127,6 +99,13 @@ class Patient:
     fibrillation_share: float
     """Share of time in atrial fibrillation: 0 never, 1 permanent."""
     fibrillation_phase: float
+    flutters: bool
+    """What fibrillates in others is atrial flutter in this one."""
+    left_block_rank: float
+    right_block_rank: float
+    fascicle_rank: float
+    pacing_rank: float
+    """Ranks 0 to 1 among people: the lower, the sooner this conduction is lost."""
 
     def at(self, day: float) -> Physiology:
         """The physiology on a day (days, fractions allowed). The same day always gives the same answer."""
@@ -143,7 +122,7 @@ class Patient:
         mitral = self.mitral_regurgitation.at(day) + 0.031 * failing * self.remodelling + 0.30 * (share > 0)
         dilated = 0.0155 * failing * self.remodelling + 0.15 * max(0.0, aortic_leak - 0.8)
         dilated += 0.08 * max(0.0, self.mitral_regurgitation.at(day) - 0.8)
-        body_m2 = _body_surface_m2(self.height_cm, self.weight_kg)
+        body_m2 = body_surface_m2(self.height_cm, self.weight_kg)
         lvedv = float(np.clip(self.healthy_lvedv_per_m2 * body_m2 * np.exp(dilated), 45.0, 420.0))
 
         thickening = self.hypertrophy_cm.at(day) + 0.14 * max(0.0, stenosis - 0.6)
@@ -165,12 +144,19 @@ class Patient:
         effusion = _grade(self.effusion.at(day))
         rate = self.resting_rate_bpm + 5.0 * _cycle(day, 0.37, self.rate_phase) + 0.30 * failing
         rate += 16.0 * in_fibrillation + (0.0, 1.0, 9.0, 17.0)[effusion]
+        age_years = self.age_years + day / _DAYS_PER_YEAR
+        rhythm: Rhythm = "sinus"
+        if in_fibrillation:
+            rhythm = "atrial_flutter" if self.flutters else "atrial_fibrillation"
         return Physiology(
-            age_years=self.age_years + day / _DAYS_PER_YEAR,
+            age_years=age_years,
             sex=self.sex,
             height_cm=self.height_cm,
             weight_kg=self.weight_kg,
-            rhythm="atrial_fibrillation" if in_fibrillation else "sinus",
+            rhythm=rhythm,
+            conduction=self._conduction(age_years, lvef, right, stenosis),
+            cause=self.cause,
+            segment_motion=self.segment_motion,
             heart_rate_bpm=float(np.clip(rate, 42.0, 150.0)),
             lvef_percent=lvef,
             lvedv_ml=lvedv,
@@ -196,30 +182,18 @@ class Patient:
             site=self.site,
         )
 
-
-def lv_mass_g(lvedv_ml: float, septum_cm: float, posterior_wall_cm: float) -> float:
-    """LV mass by the cube formula of Devereux, with the cavity diameter taken from the volume."""
-    cavity_cm = float(np.cbrt(0.95 * lvedv_ml))
-    return 0.8 * 1.04 * ((cavity_cm + septum_cm + posterior_wall_cm) ** 3 - cavity_cm**3) + 0.6
-
-
-def shd_flags(physiology: Physiology) -> dict[str, bool]:
-    """The eleven EchoNext findings of structural heart disease, in EchoNext's order, from the truth."""
-    p = physiology
-    values = (
-        p.lvef_percent <= 45.0,
-        max(p.septum_cm, p.posterior_wall_cm) >= 1.3,
-        p.aortic_stenosis >= 2,
-        p.aortic_regurgitation >= 2,
-        p.mitral_regurgitation >= 2,
-        p.tricuspid_regurgitation >= 2,
-        p.pulmonary_regurgitation >= 2,
-        p.rv_dysfunction >= 2,
-        p.effusion >= 2,
-        p.pasp_mmhg >= 45.0,
-        p.tr_velocity_m_s >= 3.2,
-    )
-    return dict(zip(SHD_FLAGS, values, strict=True))
+    def _conduction(self, age_years: float, lvef_percent: float, right: float, stenosis: float) -> Conduction:
+        failing = 1.0 / (1.0 + np.exp((lvef_percent - 41.0) / 4.5))
+        elderly = max(0.0, (age_years - 60.0) / 20.0)
+        if self.pacing_rank < 0.018 + 0.025 * elderly + 0.02 * failing:
+            return "paced"
+        if self.cause == "left_bundle_block" or self.left_block_rank < 0.008 + 0.13 * failing + 0.02 * stenosis:
+            return "left_bundle_block"
+        if self.right_block_rank < 0.03 + 0.02 * elderly + 0.03 * right:
+            return "right_bundle_block"
+        if self.fascicle_rank < 0.034 + 0.02 * elderly + 0.02 * failing:
+            return "left_anterior_block"
+        return "normal"
 
 
 def sample_patient(rng: Generator) -> Patient:
@@ -234,36 +208,23 @@ def sample_patient(rng: Generator) -> Patient:
     weight = body_mass_index * (height / 100.0) ** 2
     obesity = (body_mass_index - 27.0) / 6.0
 
-    frailty = rng.normal()  # one shared tendency, so that diseases keep company
-    odds = _SITE_MORBIDITY[site] * np.exp(0.30 * elderly + 0.75 * frailty - 0.30)
-
-    def has(base: float, age_slope: float = 0.0) -> bool:
-        return bool(rng.random() < min(0.95, base * odds * np.exp(age_slope * elderly)))
-
-    infarct: Infarct = "none"
-    lost = 0.0
-    if has(0.43, -0.05):
-        lost = rng.gamma(3.6, 5.7)
-        if rng.random() < 0.52:
-            infarct = _where(rng)
-    elif has(0.04):
-        infarct, lost = _where(rng), rng.gamma(2.0, 3.0)
-
-    stenosis = rng.uniform(0.7, 3.4) if has(0.042, 0.6) else 0.0
-    thickening = rng.gamma(2.3, 0.145) if has(0.49, 0.10) else 0.0
+    person = Proneness.sample(site, elderly, rng)
+    ailment = sample_ailment(person, rng)
+    cause, lost = ailment.cause, ailment.lost_lvef_points
+    stenosis = rng.uniform(0.7, 3.4) if person.has(0.042, rng, 0.6) else 0.0
+    thickening = rng.gamma(2.3, 0.145) if person.has(0.46, rng, 0.10) else 0.0
     thickening += 0.05 * max(0.0, obesity)
-    mitral = rng.uniform(0.8, 3.2) if has(0.045) else abs(rng.normal(0.0, 0.45))
-    fibrillation = has(0.095 + 0.0024 * lost + 0.05 * (mitral > 1.5), 0.35)
+    septal_excess = float(abs(rng.normal(0.04, 0.05)))
+    if cause == "hypertrophic":
+        septal_excess += float(rng.uniform(0.45, 1.05))
+    if cause == "amyloid":
+        thickening += float(rng.uniform(0.35, 0.80))
+    mitral = rng.uniform(0.8, 3.2) if person.has(0.045, rng) else abs(rng.normal(0.0, 0.45))
+    fibrillation = person.has(0.095 + 0.0024 * lost + 0.05 * (mitral > 1.5), rng, 0.35)
     share = 0.0 if not fibrillation else (1.0 if rng.random() < 0.5 else float(rng.uniform(0.1, 0.8)))
 
     def course(start: float, growth: float, swing: float) -> Course:
-        return Course(
-            start=float(start),
-            growth_per_year=float(rng.normal(growth, abs(growth) + 0.03)),
-            swing=float(abs(rng.normal(0.0, swing))),
-            period_days=float(rng.uniform(250.0, 1200.0)),
-            phase=float(rng.random()),
-        )
+        return Course.sample(start, growth, swing, rng)
 
     return Patient(
         age_years=age,
@@ -273,35 +234,45 @@ def sample_patient(rng: Generator) -> Patient:
         site=site,
         resting_rate_bpm=float(np.clip(rng.normal(71.0, 9.5), 48.0, 98.0)),
         rate_phase=float(rng.random()),
-        healthy_lvef_percent=float(rng.normal(62.0 + (0.0 if male else 1.5), 5.2)),
-        healthy_lvedv_per_m2=float(rng.normal(57.0 if male else 51.0, 8.0)),
+        healthy_lvef_percent=float(rng.normal(62.0 + (0.0 if male else 1.5), 5.2) + 5.0 * (cause == "hypertrophic")),
+        healthy_lvedv_per_m2=float(rng.normal(57.0 if male else 51.0, 8.0))
+        * (0.88 if cause in ("hypertrophic", "amyloid") else 1.0),
         healthy_wall_cm=float(rng.normal(0.95 if male else 0.87, 0.09) + 0.03 * elderly),
-        septal_excess_cm=float(abs(rng.normal(0.04, 0.05))),
-        healthy_la_volume_index=float(np.clip(rng.normal(25.0 + elderly, 4.5), 14.0, 40.0)),
+        septal_excess_cm=septal_excess,
+        healthy_la_volume_index=float(np.clip(rng.normal(25.0 + elderly, 4.5), 14.0, 40.0))
+        + 8.0 * (cause in ("hypertrophic", "amyloid")),
         healthy_rv_basal_cm=float(rng.normal(3.5 if male else 3.2, 0.32)),
         healthy_tapse_cm=float(rng.normal(2.25, 0.25)),
         healthy_pasp_mmhg=float(rng.normal(26.0 + 1.5 * elderly, 4.5)),
         right_atrial_pressure_mmhg=float(np.clip(rng.gamma(3.0, 2.7), 3.0, 18.0)),
-        infarct=infarct,
+        cause=cause,
+        infarct=ailment.infarct,
+        segment_motion=sample_motion(cause, ailment.infarct, ailment.scar_size, rng),
         remodelling=float(np.clip(rng.normal(1.0, 0.28), 0.3, 1.8)),
         lost_lvef_points=course(lost, 0.02, 0.08),
         hypertrophy_cm=course(thickening, 0.02, 0.03),
         aortic_stenosis=course(stenosis, 0.06, 0.01),
-        aortic_regurgitation=course(rng.uniform(0.8, 3.2) if has(0.036) else abs(rng.normal(0.0, 0.40)), 0.03, 0.05),
+        aortic_regurgitation=course(
+            rng.uniform(0.8, 3.2) if person.has(0.036, rng) else abs(rng.normal(0.0, 0.40)), 0.03, 0.05
+        ),
         mitral_regurgitation=course(mitral, 0.03, 0.08),
-        tricuspid_regurgitation=course(rng.uniform(0.8, 3.0) if has(0.02) else abs(rng.normal(0.0, 0.4)), 0.03, 0.08),
-        pulmonary_regurgitation=course(rng.uniform(0.8, 2.8) if has(0.012) else abs(rng.normal(0.0, 0.35)), 0.02, 0.05),
-        lung_pressure_mmhg=course(rng.gamma(2.2, 9.5) if has(0.22, 0.10) else 0.0, 0.03, 0.08),
-        right_heart=course(rng.uniform(0.5, 3.0) if has(0.03) else abs(rng.normal(0.0, 0.25)), 0.03, 0.08),
-        effusion=course(rng.uniform(0.8, 3.6) if has(0.06) else abs(rng.normal(0.0, 0.25)), -0.25, 0.15),
+        tricuspid_regurgitation=course(
+            rng.uniform(0.8, 3.0) if person.has(0.02, rng) else abs(rng.normal(0.0, 0.4)), 0.03, 0.08
+        ),
+        pulmonary_regurgitation=course(
+            rng.uniform(0.8, 2.8) if person.has(0.012, rng) else abs(rng.normal(0.0, 0.35)), 0.02, 0.05
+        ),
+        lung_pressure_mmhg=course(ailment.lung_pressure_mmhg, 0.03, 0.08),
+        right_heart=course(rng.uniform(0.5, 3.0) if person.has(0.03, rng) else abs(rng.normal(0.0, 0.25)), 0.03, 0.08),
+        effusion=course(rng.uniform(0.8, 3.6) if person.has(0.06, rng) else abs(rng.normal(0.0, 0.25)), -0.25, 0.15),
         fibrillation_share=share,
         fibrillation_phase=float(rng.random()),
+        flutters=bool(rng.random() < 0.15),
+        left_block_rank=float(rng.random()),
+        right_block_rank=float(rng.random()),
+        fascicle_rank=float(rng.random()),
+        pacing_rank=float(rng.random()),
     )
-
-
-def _where(rng: Generator) -> Infarct:
-    draw = rng.random()
-    return "anterior" if draw < 0.45 else "inferior" if draw < 0.80 else "lateral"
 
 
 def _grade(score: float) -> Grade:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.random import Generator
 
-from simulator.patient import Physiology, lv_mass_g, shd_flags
+from simulator.physiology import Physiology, lv_mass_g, shd_flags
 
 Reported = float | int | str | bool | None
 _NO_MEASURABLE_JET_BELOW_MMHG = 40.0

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simulator.ecg.signal import LEAD_FIELD_KD
+from simulator.ecg.placement import LEAD_FIELD_KD
 
 # Each wave: when and how wide in seconds, and where its dipole points, in millivolt.
 _WAVES = (

@@ -12,7 +12,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import to_jsonable_python
 
 from ground.errors import Refusal
-from training.recipes import RECIPES, Alignment, Recipe, named_recipe
+from training.recipes import ECG_PRETRAININGS, RECIPES, Alignment, Recipe, named_recipe
 
 CHANGED = "+changes"
 _MOST_BYTES = 1 << 20
@@ -89,7 +89,8 @@ def changed(recipe: Recipe, changes: Mapping[str, JsonValue]) -> Recipe:
         new = Recipe.model_validate_json(json.dumps(fields, default=str), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where, says = ".".join(map(str, first["loc"])), str(first["msg"]).removeprefix("Value error, ")
+        loc = [str(part) for part in first["loc"] if part not in ECG_PRETRAININGS]  # which kind it is of
+        where, says = ".".join(loc), str(first["msg"]).removeprefix("Value error, ")
         raise Refusal(
             "recipe_unfit", f"The changed recipe does not fit: {where + ': ' if where else ''}{says}."
         ) from None

@@ -1,4 +1,4 @@
-"""A run that ends after masked pre-training, told from ECGs to a bundle that has an ECG encoder and nothing else."""
+"""A run that pre-trains an ECG encoder and ends: told from ECGs to a bundle that has the encoder and nothing else."""
 
 from __future__ import annotations
 

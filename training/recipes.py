@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 
 from ground.errors import Refusal
 from inputs.ecg.quality import RATE_RANGE_HZ
@@ -54,6 +54,7 @@ class EchoPretraining(Stage):
 class MaskedEcgPretraining(Stage):
     """How an ECG encoder is trained before the alignment: hide most patches of an ECG and reconstruct them."""
 
+    kind: Literal["masked"] = "masked"
     lr_floor: float = Field(default=0.02, ge=0, le=1)
     """Share of the peak rate at the very start and at the end."""
     patience: int = Field(ge=1)
@@ -71,6 +72,33 @@ class MaskedEcgPretraining(Stage):
         if self.decoder_dim % self.decoder_heads or self.decoder_dim % 2:
             raise ValueError("decoder_dim must be even and a multiple of decoder_heads")
         return self
+
+
+class OwnBeatPretraining(Stage):
+    """Another way: from a window, tell the principal components of the record's own median beat, and its rhythm."""
+
+    kind: Literal["own_beat"] = "own_beat"
+    lr_floor: float = Field(default=0.02, ge=0, le=1)
+    """Share of the peak rate at the very start and at the end."""
+    patience: int = Field(ge=1)
+    """Epochs without a better validation score after which it stops."""
+    components: int = Field(default=60, ge=1)
+    """Of the train ECGs' median beats."""
+
+
+def _kind(pretraining: object) -> str:
+    """`masked` where nothing is said: recipes from before there was a choice."""
+    kind = (
+        pretraining.get("kind", "masked") if isinstance(pretraining, dict) else getattr(pretraining, "kind", "masked")
+    )
+    return str(kind)
+
+
+EcgPretraining = Annotated[
+    Annotated[MaskedEcgPretraining, Tag("masked")] | Annotated[OwnBeatPretraining, Tag("own_beat")],
+    Discriminator(_kind),
+]
+ECG_PRETRAININGS = ("masked", "own_beat")
 
 
 class Alignment(Stage):
@@ -119,7 +147,7 @@ class Recipe(BaseModel):
 
     echo_pretraining: EchoPretraining | None
     """None: the echo encoder comes from the bundle that training starts from, or the cohort gives view vectors."""
-    ecg_pretraining: MaskedEcgPretraining | None = None
+    ecg_pretraining: EcgPretraining | None = None
     """None: the ECG encoder starts from a bundle's, where one is named, or from random weights."""
     alignment: Alignment | None
     """None: the run ends after ECG pre-training, and its bundle has an ECG encoder alone."""
@@ -161,6 +189,13 @@ class Recipe(BaseModel):
             return self
         alignment = Alignment.model_validate(self.aligning.model_dump() | settings)
         return self.model_copy(update={"alignment": alignment})
+
+    def echo_taught_by(self, taught_by: Literal["clip", "study"] | None) -> Recipe:
+        """The same recipe with another teacher of its echo encoder; None: as it is."""
+        if taught_by is None or self.echo_pretraining is None:
+            return self
+        taught = self.echo_pretraining.model_copy(update={"taught_by": taught_by})
+        return self.model_copy(update={"echo_pretraining": taught})
 
 
 def paper() -> Recipe:
@@ -263,13 +298,24 @@ def ecg_only() -> Recipe:
     return masked_ecg().model_copy(update={"name": "ecg_only", "echo_pretraining": None, "alignment": None})
 
 
+def own_beat() -> Recipe:
+    """Beats instead of hidden patches, and nothing after it: an ECG encoder to start an alignment from.
+
+    Of some thousand ECGs without an echo, a few passes are enough: every one of them is a different heart.
+    """
+    pretraining = OwnBeatPretraining(
+        epochs=8, batch_size=64, learning_rate=1e-3, weight_decay=0.05, warmup_epochs=1, patience=8
+    )
+    return ecg_only().model_copy(update={"name": "own_beat", "ecg_pretraining": pretraining})
+
+
 def vectors() -> Recipe:
     """The alignment of `demo` on view vectors that the cohort gives; its projection is as wide as they are."""
     return demo().model_copy(update={"name": "vectors", "echo_pretraining": None})
 
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
-    recipe.__name__: recipe for recipe in (paper, demo, masked_ecg, tiny, ecg_only, vectors)
+    recipe.__name__: recipe for recipe in (paper, demo, masked_ecg, tiny, ecg_only, own_beat, vectors)
 }
 
 

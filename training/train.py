@@ -36,7 +36,7 @@ from training.data.cohort_arrays import (
 from training.ecg_only import train_ecg_only
 from training.encoders.ecg import EcgStart, pretrained_ecg_encoder
 from training.encoders.echo import train_echo_encoder
-from training.engine.loop import FitResult
+from training.engine.loop import FitResult, Score
 from training.engine.ranks import ALONE, Ranks
 from training.engine.run_log import require_tensorboard
 from training.evaluation.card import CardRun, echo_encoder_sentence, model_card, probe_metrics
@@ -188,7 +188,7 @@ def align(
         raise CohortError("labels_missing", "The studies of the val patients that can be read show a single LVEF.")
     val_phenotypes_SP = val_labels[scored].to_numpy(np.float64)
 
-    def score() -> float:
+    def score() -> Score:
         return validation_score(towers.ecg, towers.echo, val_arrays, val_phenotypes_SP, recipe, machine.device)
 
     train_arrays = to_arrays(train_pairs, ecgs.signals, echo.views)

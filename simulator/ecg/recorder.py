@@ -36,6 +36,10 @@ class EcgRecorder:
     mains_uv: float
     highpass_hz: float
     lowpass_hz: float
+    notch: bool
+    """A filter takes the mains frequency out of what is recorded, and a little of the QRS with it."""
+    arms_reversed: bool
+    """The electrodes of the two arms are swapped in this recording: true of the file, told by nothing in it."""
     gain: float
     hiss_uv: float
     muscle_uv: float
@@ -50,6 +54,10 @@ _DICOM_SHARE = (0.65, 0.0, 0.35)
 _MAINS_HZ = (60.0, 60.0, 50.0)
 _HIGHPASS_HZ = ((0.05, 0.05, 0.15), (0.05, 0.15, 0.5), (0.05, 0.5, 0.5))
 _LOWPASS_HZ = ((150.0, 150.0, 100.0), (150.0, 100.0, 40.0), (100.0, 40.0, 40.0))
+_NOTCH_SHARE = (0.5, 0.7, 0.4)
+_ARMS_REVERSED = 0.01
+"""Of recordings; textbooks say one or two in a hundred."""
+_NOTCH_QUALITY = 60.0  # as narrow as an adaptive filter: a broad one rings after every QRS
 _NOISE = (1.0, 0.8, 1.3)
 
 
@@ -63,11 +71,13 @@ def choose_recorder(site: int, rng: Generator) -> EcgRecorder:
         rate_hz=int(rng.choice(rates, p=shares)),
         file_kind="dicom" if dicom else "wfdb",
         augmented_order="aVR aVF aVL" if site == 1 else "aVR aVL aVF",
-        resolution_uv=float(rng.choice([1.25, 2.5, 4.88] if dicom else [1.0, 5.0])),
+        resolution_uv=float(rng.choice([1.25, 2.5, 4.88] if dicom else [1.0, 4.88, 5.0])),
         mains_hz=_MAINS_HZ[site],
         mains_uv=float(noise * rng.gamma(0.8, 4.0)),
         highpass_hz=float(rng.choice(_HIGHPASS_HZ[site])),
         lowpass_hz=float(rng.choice(_LOWPASS_HZ[site])),
+        notch=bool(rng.random() < _NOTCH_SHARE[site]),
+        arms_reversed=bool(rng.random() < _ARMS_REVERSED),
         gain=float(np.exp(rng.normal(0.0, 0.03))),
         hiss_uv=float(noise * rng.uniform(1.5, 5.0)),
         muscle_uv=float(noise * rng.gamma(1.5, 5.0)),
@@ -84,12 +94,15 @@ def record(
     noise_EN = electrode_noise(leads_KN.shape[1], recorder=recorder, skin_noise=skin_noise, rng=rng)
     ra, la, ll = noise_EN[:3]
     seen_KN = np.concatenate([[la - ra, ll - ra], noise_EN[3:] - (ra + la + ll) / 3.0])
+    if recorder.arms_reversed:  # what is called I runs the other way, and II and III change places
+        leads_KN = np.concatenate([[-leads_KN[0], leads_KN[1] - leads_KN[0]], leads_KN[2:]])
     recorded_KN = recorder.gain * (leads_KN + seen_KN)
     # The filters have been running before the recording starts: the high-pass has settled on the mean, the low-pass
     # on the first sample.
-    highpass, lowpass = _filters(recorder.rate_hz, recorder.highpass_hz, recorder.lowpass_hz)
+    notch_hz = recorder.mains_hz if recorder.notch else None
+    highpass, fast = _filters(recorder.rate_hz, recorder.highpass_hz, recorder.lowpass_hz, notch_hz)
     recorded_KN = _run(highpass, recorded_KN, settled_on_K=recorded_KN.mean(axis=1))
-    return recorded_KN if lowpass is None else _run(lowpass, recorded_KN, settled_on_K=recorded_KN[:, 0])
+    return recorded_KN if fast is None else _run(fast, recorded_KN, settled_on_K=recorded_KN[:, 0])
 
 
 def electrode_noise(samples: int, *, recorder: EcgRecorder, skin_noise: float, rng: Generator) -> NDArray[np.float64]:
@@ -129,15 +142,18 @@ def electrode_noise(samples: int, *, recorder: EcgRecorder, skin_noise: float, r
     return np.asarray(noise_EN, dtype=np.float64)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _filters(
-    rate_hz: int, highpass_hz: float, lowpass_hz: float
+    rate_hz: int, highpass_hz: float, lowpass_hz: float, notch_hz: float | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Second-order sections; no low-pass where the sampling rate leaves no room for it."""
+    """Second-order sections: the high-pass; low-pass and notch, the former only where the sampling rate has room."""
     highpass = signal.butter(1, highpass_hz, "highpass", fs=rate_hz, output="sos")
-    if lowpass_hz >= 0.4 * rate_hz:
-        return highpass, None
-    return highpass, signal.butter(2, lowpass_hz, "lowpass", fs=rate_hz, output="sos")
+    fast = []
+    if lowpass_hz < 0.4 * rate_hz:
+        fast.append(signal.butter(2, lowpass_hz, "lowpass", fs=rate_hz, output="sos"))
+    if notch_hz is not None:
+        fast.append(signal.tf2sos(*signal.iirnotch(notch_hz, _NOTCH_QUALITY, fs=rate_hz)))
+    return highpass, np.concatenate(fast) if fast else None
 
 
 def _run(

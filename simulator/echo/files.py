@@ -1,4 +1,5 @@
-"""Writes clips as machines export them: DICOM Ultrasound Multi-frame (JPEG baseline or uncompressed) and MJPEG AVI.
+"""Writes clips and stills as machines export them: DICOM Ultrasound Multi-frame (JPEG baseline or uncompressed) and
+MJPEG AVI for clips, single-frame DICOM Ultrasound for spectral stills.
 
 The same clip and identifiers give the same bytes. Files carry pseudonyms only: no name, birth date or burned-in text.
 """
@@ -16,15 +17,26 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.tag import Tag
-from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit, UltrasoundMultiFrameImageStorage
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    UltrasoundImageStorage,
+    UltrasoundMultiFrameImageStorage,
+)
 
 from simulator.dicom_identity import IMPLEMENTATION, derived_uid
+from simulator.echo.machine import Picture
+from simulator.echo.spectral import SpectralStill
 from simulator.echo.views import RenderedClip
 
 ClipFormat = Literal["dicom_jpeg", "dicom_raw", "avi"]
 
 _FRAME_TIME = Tag(0x0018, 0x1063)
 _SPATIAL_2D, _TISSUE, _COLOUR_FLOW, _CENTIMETRE = 1, 1, 2, 3
+_SPATIAL_SPECTRAL, _SECOND, _CENTIMETRE_PER_SECOND = 3, 4, 7
+_DOPPLER = {"pulsed": 3, "continuous": 4}
+"""RegionDataType (PS3.3 C.8.5.5.1.2)."""
 
 
 def write_clip(
@@ -51,9 +63,8 @@ def write_clip(
         raise ValueError(f"kind must be dicom_jpeg, dicom_raw or avi, not {kind!r}")
     path = path_stem.with_name(path_stem.name + ".dcm")
     study = (str(uid_seed), patient_id, study_id)
-    dataset = _new_dataset(_uid(*study, view_id), ExplicitVRLittleEndian if kind == "dicom_raw" else JPEGBaseline8Bit)
-    dataset.StudyInstanceUID = _uid(*study)
-    dataset.SeriesInstanceUID = _uid(*study, "series")
+    syntax = ExplicitVRLittleEndian if kind == "dicom_raw" else JPEGBaseline8Bit
+    dataset = _new_dataset(study, view_id, UltrasoundMultiFrameImageStorage, syntax)
     _describe_study(dataset, patient_id, study_id, acquired_at)
     _describe_cine(dataset, clip)
     if kind == "dicom_raw":
@@ -63,37 +74,66 @@ def write_clip(
         dataset.PixelData = pixels + b"\0" * (len(pixels) % 2)
         dataset["PixelData"].VR = "OB"
     else:
-        dataset.PhotometricInterpretation = "YBR_FULL_422"
-        dataset.LossyImageCompression = "01"
-        dataset.LossyImageCompressionMethod = "ISO_10918_1"
-        frames = _jpeg_frames(clip)
-        dataset.LossyImageCompressionRatio = round(clip.frames_THWC.nbytes / sum(map(len, frames)), 1)
-        dataset.PixelData = encapsulate(frames, has_bot=True)
-        dataset["PixelData"].VR = "OB"
-        dataset["PixelData"].is_undefined_length = True
+        _compress(dataset, clip.frames_THWC, clip.jpeg_quality)
     dataset.save_as(path, enforce_file_format=True)
     return path
 
 
-def _jpeg_frames(clip: RenderedClip) -> list[bytes]:
+def write_still(
+    still: SpectralStill,
+    path_stem: Path,
+    *,
+    patient_id: str,
+    study_id: str,
+    view_id: str,
+    acquired_at: datetime,
+    uid_seed: int,
+) -> Path:
+    """A spectral still -> `path_stem` with .dcm appended, of one study with its clips; returns that path.
+
+    Its region says that it is a spectrum, and gives time and velocity of each pixel.
+    """
+    path = path_stem.with_name(path_stem.name + ".dcm")
+    study = (str(uid_seed), patient_id, study_id)
+    dataset = _new_dataset(study, view_id, UltrasoundImageStorage, JPEGBaseline8Bit)
+    _describe_study(dataset, patient_id, study_id, acquired_at)
+    _describe_pixels(dataset, still.frame_HWC)
+    dataset.SequenceOfUltrasoundRegions = DicomSequence([_spectral_region(still)])
+    _compress(dataset, still.frame_HWC[None], still.jpeg_quality)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def _compress(dataset: Dataset, frames_THWC: Picture, quality: int) -> None:
+    frames = _jpeg_frames(frames_THWC, quality)
+    dataset.PhotometricInterpretation = "YBR_FULL_422"
+    dataset.LossyImageCompression = "01"
+    dataset.LossyImageCompressionMethod = "ISO_10918_1"
+    dataset.LossyImageCompressionRatio = round(frames_THWC.nbytes / sum(map(len, frames)), 1)
+    dataset.PixelData = encapsulate(frames, has_bot=True)
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+
+
+def _jpeg_frames(frames_THWC: Picture, quality: int) -> list[bytes]:
     return [
-        simplejpeg.encode_jpeg(
-            frame, quality=clip.jpeg_quality, colorspace="RGB", colorsubsampling="422", fastdct=False
-        )
-        for frame in clip.frames_THWC
+        simplejpeg.encode_jpeg(frame, quality=quality, colorspace="RGB", colorsubsampling="422", fastdct=False)
+        for frame in frames_THWC
     ]
 
 
-def _new_dataset(instance_uid: UID, transfer_syntax: UID) -> Dataset:
+def _new_dataset(study: tuple[str, ...], view_id: str, sop_class: UID, transfer_syntax: UID) -> Dataset:
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UltrasoundMultiFrameImageStorage
-    meta.MediaStorageSOPInstanceUID = instance_uid
+    meta.MediaStorageSOPClassUID = sop_class
+    meta.MediaStorageSOPInstanceUID = _uid(*study, view_id)
     meta.TransferSyntaxUID = transfer_syntax
     meta.ImplementationClassUID = IMPLEMENTATION
     dataset = Dataset()
     dataset.file_meta = meta
-    dataset.SOPClassUID = UltrasoundMultiFrameImageStorage
-    dataset.SOPInstanceUID = instance_uid
+    dataset.SOPClassUID = sop_class
+    dataset.SOPInstanceUID = _uid(*study, view_id)
+    dataset.StudyInstanceUID = _uid(*study)
+    dataset.SeriesInstanceUID = _uid(*study, "series")
     return dataset
 
 
@@ -114,18 +154,20 @@ def _describe_study(dataset: Dataset, patient_id: str, study_id: str, acquired_a
     dataset.BurnedInAnnotation = "NO"
 
 
-def _describe_cine(dataset: Dataset, clip: RenderedClip) -> None:
-    frames, rows, columns, samples = clip.frames_THWC.shape
-    dataset.SamplesPerPixel = samples
+def _describe_pixels(dataset: Dataset, frame_HWC: Picture) -> None:
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = frame_HWC.shape
     dataset.PlanarConfiguration = 0
-    dataset.NumberOfFrames = frames
-    dataset.FrameIncrementPointer = _FRAME_TIME
-    dataset.FrameTime = f"{1000.0 / clip.frame_rate_hz:.6f}"
-    dataset.CineRate = round(clip.frame_rate_hz)
-    dataset.Rows, dataset.Columns = rows, columns
     dataset.BitsAllocated = dataset.BitsStored = 8
     dataset.HighBit = 7
     dataset.PixelRepresentation = 0
+
+
+def _describe_cine(dataset: Dataset, clip: RenderedClip) -> None:
+    _describe_pixels(dataset, clip.frames_THWC[0])
+    dataset.NumberOfFrames = len(clip.frames_THWC)
+    dataset.FrameIncrementPointer = _FRAME_TIME
+    dataset.FrameTime = f"{1000.0 / clip.frame_rate_hz:.6f}"
+    dataset.CineRate = round(clip.frame_rate_hz)
     dataset.UltrasoundColorDataPresent = int(clip.colour)
     regions = [_region(clip, _TISSUE)]
     if clip.colour:
@@ -134,15 +176,32 @@ def _describe_cine(dataset: Dataset, clip: RenderedClip) -> None:
 
 
 def _region(clip: RenderedClip, data_type: int) -> Dataset:
-    region = Dataset()
-    region.RegionSpatialFormat = _SPATIAL_2D
-    region.RegionDataType = data_type
-    region.RegionFlags = 0
-    x0, y0, x1, y1 = clip.region_px
-    region.RegionLocationMinX0, region.RegionLocationMinY0 = x0, y0
-    region.RegionLocationMaxX1, region.RegionLocationMaxY1 = x1, y1
+    region = _region_at(clip.region_px, _SPATIAL_2D, data_type)
     region.PhysicalUnitsXDirection = region.PhysicalUnitsYDirection = _CENTIMETRE
     region.PhysicalDeltaX = region.PhysicalDeltaY = clip.cm_per_px
+    return region
+
+
+def _spectral_region(still: SpectralStill) -> Dataset:
+    """The reference pixel is where the baseline meets the moment of capture, counted from the region's corner
+    (PS3.3 C.8.5.5.1.16). Rows count downwards, velocities upwards."""
+    region = _region_at(still.region_px, _SPATIAL_SPECTRAL, _DOPPLER[still.doppler])
+    region.PhysicalUnitsXDirection, region.PhysicalUnitsYDirection = _SECOND, _CENTIMETRE_PER_SECOND
+    region.PhysicalDeltaX, region.PhysicalDeltaY = still.s_per_px, -100.0 * still.m_s_per_px
+    x0, y0, x1, _ = still.region_px
+    region.ReferencePixelX0, region.ReferencePixelY0 = x1 - x0, still.baseline_px - y0
+    region.ReferencePixelPhysicalValueX = region.ReferencePixelPhysicalValueY = 0.0
+    return region
+
+
+def _region_at(region_px: tuple[int, int, int, int], spatial_format: int, data_type: int) -> Dataset:
+    region = Dataset()
+    region.RegionSpatialFormat = spatial_format
+    region.RegionDataType = data_type
+    region.RegionFlags = 0
+    x0, y0, x1, y1 = region_px
+    region.RegionLocationMinX0, region.RegionLocationMinY0 = x0, y0
+    region.RegionLocationMaxX1, region.RegionLocationMaxY1 = x1, y1
     return region
 
 
@@ -158,7 +217,7 @@ def _write_avi(clip: RenderedClip, path: Path) -> None:
         stream = container.add_stream("mjpeg", rate=rate)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuvj422p"
         stream.time_base = 1 / rate
-        for index, jpeg in enumerate(_jpeg_frames(clip)):
+        for index, jpeg in enumerate(_jpeg_frames(clip.frames_THWC, clip.jpeg_quality)):
             packet = av.Packet(jpeg)
             packet.stream = stream
             packet.time_base = 1 / rate

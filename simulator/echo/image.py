@@ -1,4 +1,4 @@
-"""From a scene to pictures as an ultrasound machine makes them: beams, speckle, attenuation, scan conversion, marks.
+"""From a scene to pictures as an ultrasound machine makes them: painted levels, beams and speckle, scan conversion.
 
 Everything up to scan conversion lives on a grid of depths and beams, where speckle and blur keep their real shape.
 Letters in array names: T frames, R depths, B beams, H rows, W columns, C colours (RGB).
@@ -13,244 +13,123 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from simulator.echo.colour_flow import SHIFT, box_on_grid, paint_flow
 from simulator.echo.cycle import Cycle
+from simulator.echo.look import Look, level_code
+from simulator.echo.machine import (
+    BEAMS,
+    DEPTHS,
+    MOST_FRAMES,
+    ColourBox,
+    EchoMachine,
+    Floats32,
+    Integers,
+    Picture,
+    Sector,
+    sector_of,
+)
+from simulator.echo.marks import Marks
+from simulator.echo.quality import FLAWLESS, Quality
 from simulator.echo.scene import Scene
 from simulator.echo.ventricle import Floats
 
-Floats32 = NDArray[np.float32]
-Integers = NDArray[np.int32]
-Picture = NDArray[np.uint8]
-
-DEPTHS, BEAMS = 256, 128
-_SHIFT = 4
-"""Outlines are filled with 1/16 cell precision."""
-_LEVEL_STEPS_PER_DB = 3.0
-_LEVEL_FLOOR_DB = -80.0
-_SURROUND_DB = -39.0
-_TOP, _BOTTOM = 0.06, 0.90
-"""Rows of the sector's apex and of its lowest point, as fractions of the picture."""
-_NOISE_MARGIN = 40
-MOST_FRAMES = 48
-_BLOOD_BELOW_DB = -46.0
-_COLOUR_FROM = 0.10
-_GREEN = (90, 220, 110)
-_TICK_GREY = 170
+__all__ = [
+    "MOST_FRAMES",
+    "ColourBox",
+    "EchoMachine",
+    "Picture",
+    "Screen",
+    "Sector",
+    "draw_frames",
+    "paint_frames",
+    "screen_of",
+    "sector_of",
+]
 
 
 @dataclass(frozen=True)
-class EchoMachine:
-    """One machine as set for one study. None of it depends on the patient's disease.
+class Screen:
+    """For each pixel of a picture the cell of the grid that it shows, as `cv2.convertMaps` gives it."""
 
-    depth_scale: of the view's usual depth. speckle: its contrast, 1 fully developed, 0 smooth tissue.
-    blur_beams, blur_depths: width of the point spread on the grid. shadow_db: the deepest rib or lung shadow.
-    rim_loss_db: lost at the edges of the sector. haze_db: level of reverberation. tint: RGB gains of the grey map.
-    """
-
-    frame_height: int
-    frame_width: int
-    frame_rate_hz: float
-    depth_scale: float
-    sector_deg: float
-    gain_db: float
-    dynamic_range_db: float
-    attenuation_db_per_cm: float
-    speckle: float
-    blur_beams: float
-    blur_depths: float
-    shadow_db: float
-    rim_loss_db: float
-    haze_db: float
-    tint: tuple[float, float, float]
-    ecg_trace: bool
-    jpeg_quality: int
-
-
-@dataclass(frozen=True)
-class Sector:
-    """Geometry of the picture: where depth 0 lies, how large a cm is, which rectangle the sector fills."""
-
-    apex_px: tuple[float, float]
-    px_per_cm: float
-    depth_cm: float
-    half_angle: float
-    region_px: tuple[int, int, int, int]
-    """x0, y0, x1, y1, inclusive, inside the picture."""
-
-
-@dataclass(frozen=True)
-class ColourBox:
-    """The part of the sector in which the machine measures flow."""
-
-    depth_cm: tuple[float, float]
-    angle_deg: tuple[float, float]
-
-
-def sector_of(machine: EchoMachine, depth_cm: float) -> Sector:
-    height, width = machine.frame_height, machine.frame_width
-    half_angle = float(np.deg2rad(machine.sector_deg / 2.0))
-    apex = (width / 2.0, _TOP * height)
-    px_per_cm = (_BOTTOM - _TOP) * height / depth_cm
-    half_px = depth_cm * px_per_cm * np.sin(half_angle)
-    left, right = max(int(apex[0] - half_px), 0), min(int(np.ceil(apex[0] + half_px)), width - 1)
-    return Sector(apex, px_per_cm, depth_cm, half_angle, (left, int(apex[1]), right, int(_BOTTOM * height)))
+    whole_HW2: NDArray[np.int16]
+    fraction_HW: NDArray[np.uint16]
 
 
 def draw_frames(
-    scene: Scene, cycle: Cycle, machine: EchoMachine, sector: Sector, rng: Generator, colour_box: ColourBox | None
+    scene: Scene,
+    cycle: Cycle,
+    machine: EchoMachine,
+    sector: Sector,
+    rng: Generator,
+    colour_box: ColourBox | None,
+    quality: Quality = FLAWLESS,
 ) -> Picture:
     """Scene -> (T, H, W, 3) uint8 RGB. Draws the same random numbers whatever the scene shows."""
-    frames = len(cycle.time_s_T)
-    look = _Look(machine, sector, rng)
-    outlines = [(_to_grid(layer.outline_TNX, sector), _level_code(layer.level_db)) for layer in scene.layers]
-    flows = [_to_grid(flow.outline_TNX, sector) for flow in scene.flows]
-    drift_R, drift_B = _tissue_drift(scene, sector)
-    columns_RB, rows_RB = np.meshgrid(np.arange(BEAMS, dtype=np.float32), np.arange(DEPTHS, dtype=np.float32))
-    scan_xy, scan_fraction = _scan_maps(machine.frame_height, machine.frame_width, sector)
-    marks = _Marks(machine, sector, cycle)
-    grey_map = _grey_map(machine)
-    frames_THWC = np.empty((frames, machine.frame_height, machine.frame_width, 3), np.uint8)
-    level_RB = np.empty((DEPTHS, BEAMS), np.uint8)
-    for t in range(frames):
-        level_RB[:] = _level_code(_SURROUND_DB)
-        for outline_TN2, code in outlines:
-            cv2.fillPoly(level_RB, [outline_TN2[t]], code, cv2.LINE_AA, _SHIFT)
-        squeeze = np.float32(scene.squeeze_cm_T[t])
-        grey_RB = look.grey(level_RB, columns_RB + squeeze * drift_B, rows_RB + squeeze * drift_R, t)
-        if colour_box is None:
-            grey_HW = cv2.remap(grey_RB, scan_xy, scan_fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-            cv2.applyColorMap(grey_HW, grey_map, frames_THWC[t])
-        else:
-            picture_RBC = np.asarray(cv2.applyColorMap(grey_RB, grey_map), np.uint8)
-            _colour_flow(picture_RBC, level_RB, scene, flows, t, look, sector, colour_box)
-            cv2.remap(
-                picture_RBC,
-                scan_xy,
-                scan_fraction,
-                cv2.INTER_LINEAR,
-                frames_THWC[t],
-                borderMode=cv2.BORDER_CONSTANT,
-            )
-        marks.draw(frames_THWC[t], cycle.time_s_T[t])
+    columns_W = np.arange(machine.frame_width, dtype=np.float32)
+    rows_H = np.arange(machine.frame_height, dtype=np.float32)
+    screen = screen_of(columns_W, rows_H, sector)
+    numbers_T = np.arange(len(cycle.time_s_T))
+    frames_THWC = paint_frames(scene, numbers_T, machine, sector, rng, colour_box, quality, screen)
+    marks = Marks(machine, sector, cycle)
+    for frame_HWC, time_s in zip(frames_THWC, cycle.time_s_T, strict=True):
+        marks.draw(frame_HWC, time_s)
     return frames_THWC
 
 
-class _Look:
-    """Random appearance of one clip: speckle carried by tissue, speckle that changes, texture, shadows, depth gain."""
-
-    def __init__(self, machine: EchoMachine, sector: Sector, rng: Generator) -> None:
-        blur = (machine.blur_beams, machine.blur_depths)
-        more = _NOISE_MARGIN
-        self._tissue_RB2 = _speckle_field(rng, DEPTHS, BEAMS, blur)
-        self._passing_RB2 = _speckle_field(rng, DEPTHS + more, BEAMS + more, blur)
-        self._offsets_T2 = rng.integers(0, more, (MOST_FRAMES, 2))
-        self._mosaic_RB = _unit_noise(rng, DEPTHS + more, BEAMS + more)
-        texture_RB = 2.6 * _smooth_field(rng, 14, 10) + 2.2 * _smooth_field(rng, 5, 4)
-        depth_cm_R = np.linspace(0.0, sector.depth_cm, DEPTHS, dtype=np.float32)
-        across_B = np.linspace(0.0, 1.0, BEAMS, dtype=np.float32)
-        shadow_B = np.zeros(BEAMS, np.float32)
-        for centre, width, strength in rng.random((3, 3)):
-            shadow_B += (
-                machine.shadow_db * strength**3 * np.exp(-0.5 * ((across_B - centre) / (0.02 + 0.05 * width)) ** 2)
-            )
-        # Beams at the rim of the sector carry less; walls along them drop out first.
-        shadow_B += machine.rim_loss_db * (2.0 * across_B - 1.0) ** 4
-        depth_gain_R = 16.0 * np.exp(-depth_cm_R / 0.6) - machine.attenuation_db_per_cm * (depth_cm_R - 7.0)
-        self._gain_RB = (machine.gain_db + texture_RB + depth_gain_R[:, None] - shadow_B).astype(np.float32)
-        # Reverberation between probe and chest wall: a haze that fills blood close to the probe.
-        haze_R = machine.haze_db + 16.0 * np.exp(-depth_cm_R / 2.5) - 0.4 * depth_cm_R
-        self._haze_RB = (haze_R[:, None] + 2.5 * _smooth_field(rng, 6, 6)).astype(np.float32)
-        self._blur = (max(machine.blur_beams, 0.3), max(machine.blur_depths, 0.3))
-        self._speckle = machine.speckle
-        self._to_grey = 255.0 / machine.dynamic_range_db
-
-    def grey(self, level_RB: Picture, columns_RB: Floats32, rows_RB: Floats32, frame: int) -> Picture:
-        """Levels as painted, and where each cell's tissue came from -> grey levels on the grid."""
-        soft_RB = cv2.GaussianBlur(level_RB, (0, 0), self._blur[0], sigmaY=self._blur[1]).astype(np.float32)
-        # An interface square to the beam reflects like a mirror; one along the beam hardly shows.
-        edge_RB = np.minimum(np.abs(cv2.Sobel(soft_RB, cv2.CV_32F, 0, 1, ksize=3)) * 0.06, 11.0)
-        level_db_RB = soft_RB * (1.0 / _LEVEL_STEPS_PER_DB) + (_LEVEL_FLOOR_DB + self._gain_RB)
-        level_db_RB = np.maximum(level_db_RB + edge_RB, self._haze_RB)
-        if self._speckle > 0.0:
-            moved_RB2 = cv2.remap(
-                self._tissue_RB2, columns_RB, rows_RB, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-            )
-            row, column = self._offsets_T2[frame]
-            passing_RB2 = self._passing_RB2[row : row + DEPTHS, column : column + BEAMS]
-            field_RB2 = cv2.addWeighted(moved_RB2, 0.92, passing_RB2, 0.39, 0.0)
-            power_RB = field_RB2[..., 0] ** 2 + field_RB2[..., 1] ** 2 + np.float32(2e-3)
-            # Mean of the log of an exponential variable: -0.577 nepers of power.
-            level_db_RB += self._speckle * (4.343 * cv2.log(0.5 * power_RB) + 2.5)
-        grey_RB: Picture = np.clip(level_db_RB * self._to_grey + 255.0, 0.0, 255.0).astype(np.uint8)
-        return grey_RB
-
-    def mosaic(self, frame: int) -> Floats32:
-        row, column = self._offsets_T2[frame]
-        return self._mosaic_RB[row : row + DEPTHS, column : column + BEAMS]
-
-
-def _speckle_field(rng: Generator, depths: int, beams: int, blur: tuple[float, float]) -> Floats32:
-    """Complex echo of many scatterers under the point spread: real and imaginary part with variance 1."""
-    scatterers = rng.standard_normal((depths, beams, 2), np.float32)
-    field = cv2.GaussianBlur(scatterers, (0, 0), max(blur[0], 0.3), sigmaY=max(blur[1], 0.3))
-    return np.asarray(field / field.std(), np.float32)
-
-
-def _smooth_field(rng: Generator, depths: int, beams: int) -> Floats32:
-    """Unit noise that varies over the whole grid in `depths` by `beams` patches."""
-    coarse = rng.standard_normal((depths, beams), np.float32)
-    return np.asarray(cv2.resize(coarse, (BEAMS, DEPTHS), interpolation=cv2.INTER_CUBIC), np.float32)
-
-
-def _unit_noise(rng: Generator, depths: int, beams: int) -> Floats32:
-    field = cv2.GaussianBlur(rng.standard_normal((depths, beams), np.float32), (0, 0), 0.9, sigmaY=1.6)
-    return np.asarray(np.clip(field / field.std(), -2.0, 2.0), np.float32)
-
-
-def _colour_flow(
-    picture_RBC: Picture,
-    level_RB: Picture,
+def paint_frames(
     scene: Scene,
-    outlines: list[Integers],
-    frame: int,
-    look: _Look,
+    numbers_T: NDArray[np.int_],
+    machine: EchoMachine,
     sector: Sector,
-    box: ColourBox,
-) -> None:
-    """Paints moving blood over the grey picture, inside the box only and never over tissue."""
-    top, bottom = (round(d / sector.depth_cm * (DEPTHS - 1)) for d in box.depth_cm)
-    left, right = (round((np.deg2rad(a) / sector.half_angle + 1.0) / 2.0 * (BEAMS - 1)) for a in box.angle_deg)
-    top, bottom = max(top, 2), min(bottom, DEPTHS - 3)
-    left, right = max(left, 2), min(right, BEAMS - 3)
-    velocity_RB = np.zeros((DEPTHS, BEAMS), np.float32)
-    for flow, outline_TN2 in zip(scene.flows, outlines, strict=True):
-        strength = float(flow.strength_T[frame])
-        if strength < 0.05:
-            continue
-        mask_RB = np.zeros((DEPTHS, BEAMS), np.uint8)
-        cv2.fillPoly(mask_RB, [outline_TN2[frame]], 255, cv2.LINE_8, _SHIFT)
-        soft_RB = cv2.GaussianBlur(mask_RB, (0, 0), 1.2, sigmaY=2.0)
-        inside_RB = soft_RB.astype(np.float32) * np.float32(strength / 255.0)
-        speed_RB = flow.velocity + np.float32(0.75 * flow.turbulence) * look.mosaic(frame)
-        velocity_RB += inside_RB * (speed_RB - velocity_RB) if flow.turbulence > 0.15 else inside_RB * speed_RB
-    shown_RB = (np.abs(velocity_RB) > _COLOUR_FROM) & (level_RB < _level_code(_BLOOD_BELOW_DB))
-    shown_RB[:top] = shown_RB[bottom:] = False
-    shown_RB[:, :left] = shown_RB[:, right:] = False
-    # Velocities beyond the scale wrap around: aliasing.
-    wrapped_RB = np.mod(velocity_RB[shown_RB] + 1.0, 2.0)
-    picture_RBC[shown_RB] = _COLOUR_MAP[(wrapped_RB * 127.5).astype(np.uint8)]
-    cv2.rectangle(picture_RBC, (left, top), (right, bottom), (190, 190, 190), 1)
+    rng: Generator,
+    colour_box: ColourBox | None,
+    quality: Quality,
+    screen: Screen,
+) -> Picture:
+    """What is inside the sector, black around it, (T, H, W, 3) uint8 RGB as large as the screen.
+
+    numbers_T: of the scene's frames in their clip, below MOST_FRAMES: a frame's look does not hang on the others.
+    """
+    look = Look(machine, quality, sector, rng, colour=colour_box is not None)
+    outlines = [(_to_grid(layer.outline_TNX, sector), level_code(layer.level_db)) for layer in scene.layers]
+    flows = [(flow, _to_grid(flow.outline_TNX, sector)) for flow in scene.flows] if colour_box else []
+    box_RB = box_on_grid(colour_box, sector) if colour_box else None
+    drift_R, drift_B = _tissue_drift(scene, sector)
+    columns_RB, rows_RB = np.meshgrid(np.arange(BEAMS, dtype=np.float32), np.arange(DEPTHS, dtype=np.float32))
+    grey_map = _grey_map(machine)
+    frames_THWC = np.empty((len(numbers_T), *screen.fraction_HW.shape, 3), np.uint8)
+    level_RB = np.empty((DEPTHS, BEAMS), np.uint8)
+    for t, number in enumerate(numbers_T.tolist()):
+        level_RB[:] = look.neighbours_RB
+        for outline_TN2, code in outlines:
+            cv2.fillPoly(level_RB, [outline_TN2[t]], code, cv2.LINE_AA, SHIFT)
+        squeeze = np.float32(scene.squeeze_cm_T[t])
+        grey_RB = look.grey(level_RB, columns_RB + squeeze * drift_B, rows_RB + squeeze * drift_R, number)
+        if box_RB is None:
+            cv2.applyColorMap(_on_screen(grey_RB, screen), grey_map, frames_THWC[t])
+        else:
+            picture_RBC = np.asarray(cv2.applyColorMap(grey_RB, grey_map), np.uint8)
+            paint_flow(picture_RBC, level_RB, flows, (t, number), look, box_RB, quality.colour_noise)
+            frames_THWC[t] = _on_screen(picture_RBC, screen)
+    return frames_THWC
 
 
-def _colour_map() -> Picture:
-    """Blue away from the probe, red towards it, lighter with speed. (256, 3) RGB."""
-    speed = np.linspace(-1.0, 1.0, 256)
-    fast, towards = np.abs(speed), speed >= 0.0
-    main, light = 90.0 + 165.0 * np.sqrt(fast), 235.0 * fast**1.6
-    zero = np.zeros(256)
-    return np.stack([np.where(towards, main, zero), light, np.where(towards, zero, main)], axis=-1).astype(np.uint8)
+def screen_of(columns_px_W: Floats32, rows_px_H: Floats32, sector: Sector) -> Screen:
+    """columns_px_W, rows_px_H: where the screen's pixels lie in the machine's picture. What lies outside the sector
+    points outside the grid and stays black."""
+    x = (columns_px_W - np.float32(sector.apex_px[0])) / np.float32(sector.px_per_cm)
+    y = (rows_px_H[:, None] - np.float32(sector.apex_px[1])) / np.float32(sector.px_per_cm)
+    beam = (np.arctan2(x, y) / sector.half_angle + 1.0) / 2.0 * (BEAMS - 1)
+    distance = np.hypot(x, y)
+    depth = np.where(distance < sector.near_cm, -3.0, distance / sector.depth_cm * (DEPTHS - 1))
+    beam, depth = (np.clip(v, -3.0, 3.0 * DEPTHS).astype(np.float32) for v in (beam, depth))
+    whole, fraction = cv2.convertMaps(beam, depth, cv2.CV_16SC2)
+    return Screen(np.asarray(whole, np.int16), np.asarray(fraction, np.uint16))
 
 
-_COLOUR_MAP = _colour_map()
+def _on_screen(picture: Picture, screen: Screen) -> Picture:
+    shown = cv2.remap(picture, screen.whole_HW2, screen.fraction_HW, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(shown, np.uint8)
 
 
 def _grey_map(machine: EchoMachine) -> Picture:
@@ -258,78 +137,24 @@ def _grey_map(machine: EchoMachine) -> Picture:
     return np.asarray(np.clip(255.0 * grey, 0.0, 255.0).astype(np.uint8)[:, None, :])
 
 
-def _level_code(level_db: float) -> int:
-    return round((level_db - _LEVEL_FLOOR_DB) * _LEVEL_STEPS_PER_DB)
-
-
 def _to_grid(outline_TNX: Floats, sector: Sector) -> Integers:
     """Picture cm -> fixed-point (beam, depth) cells, (T, N, 2) int32."""
     x, y = outline_TNX[..., 0], np.maximum(outline_TNX[..., 1], 0.2)
     beam = (np.arctan2(x, y) / sector.half_angle + 1.0) / 2.0 * (BEAMS - 1)
     depth = np.hypot(x, y) / sector.depth_cm * (DEPTHS - 1)
-    return np.rint(np.stack([beam, depth], axis=-1) * (1 << _SHIFT)).astype(np.int32)
+    return np.rint(np.stack([beam, depth], axis=-1) * (1 << SHIFT)).astype(np.int32)
 
 
 def _tissue_drift(scene: Scene, sector: Sector) -> tuple[Floats32, Floats32]:
     """Cells per cm of squeeze from where a cell's tissue is now to where it was: away from the heart's centre."""
-    angle_B = np.linspace(-sector.half_angle, sector.half_angle, BEAMS)
-    depth_R1 = np.linspace(0.0, sector.depth_cm, DEPTHS)[:, None]
-    away_x = depth_R1 * np.sin(angle_B) - scene.centre_cm[0]
-    away_y = depth_R1 * np.cos(angle_B) - scene.centre_cm[1]
-    distance = np.hypot(away_x, away_y)
-    fade = np.exp(-((distance / 5.0) ** 2)) / (distance + 0.5)
-    along = (away_x * np.sin(angle_B) + away_y * np.cos(angle_B)) * fade
-    turn = (away_x * np.cos(angle_B) - away_y * np.sin(angle_B)) * fade / np.maximum(depth_R1, 0.5)
-    rows = along * (DEPTHS - 1) / sector.depth_cm
-    columns = turn * (BEAMS - 1) / (2.0 * sector.half_angle)
+    angle_B = np.linspace(-sector.half_angle, sector.half_angle, BEAMS, dtype=np.float32)
+    depth_R1 = np.linspace(0.0, sector.depth_cm, DEPTHS, dtype=np.float32)[:, None]
+    sine_B, cosine_B = np.sin(angle_B), np.cos(angle_B)
+    away_x = depth_R1 * sine_B - np.float32(scene.centre_cm[0])
+    away_y = depth_R1 * cosine_B - np.float32(scene.centre_cm[1])
+    square = away_x**2 + away_y**2
+    fade = np.exp(square * np.float32(-1.0 / 25.0)) / (np.sqrt(square) + np.float32(0.5))
+    rows = (away_x * sine_B + away_y * cosine_B) * fade * np.float32((DEPTHS - 1) / sector.depth_cm)
+    turn = (away_x * cosine_B - away_y * sine_B) * fade / np.maximum(depth_R1, np.float32(0.5))
+    columns = turn * np.float32((BEAMS - 1) / (2.0 * sector.half_angle))
     return rows.astype(np.float32), columns.astype(np.float32)
-
-
-def _scan_maps(height: int, width: int, sector: Sector) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:
-    """For each pixel the grid cell it shows; pixels outside the sector point outside the grid and stay black."""
-    x = (np.arange(width, dtype=np.float32) - np.float32(sector.apex_px[0])) / np.float32(sector.px_per_cm)
-    y = (np.arange(height, dtype=np.float32)[:, None] - np.float32(sector.apex_px[1])) / np.float32(sector.px_per_cm)
-    beam = (np.arctan2(x, y) / sector.half_angle + 1.0) / 2.0 * (BEAMS - 1)
-    depth = np.hypot(x, y) / sector.depth_cm * (DEPTHS - 1)
-    beam, depth = (np.clip(v, -3.0, 3.0 * DEPTHS).astype(np.float32) for v in (beam, depth))
-    whole, fraction = cv2.convertMaps(beam, depth, cv2.CV_16SC2)
-    return np.asarray(whole, np.int16), np.asarray(fraction, np.uint16)
-
-
-class _Marks:
-    """What a machine draws outside the sector: a depth scale, and an ECG line that runs with the clip."""
-
-    def __init__(self, machine: EchoMachine, sector: Sector, cycle: Cycle) -> None:
-        height, width = machine.frame_height, machine.frame_width
-        scale = np.zeros((height, width), np.uint8)
-        x = width - 6
-        for cm in range(int(sector.depth_cm) + 1):
-            y = round(sector.apex_px[1] + cm * sector.px_per_cm)
-            cv2.line(scale, (x - (4 if cm % 5 == 0 else 1), y), (x, y), 255, 1)
-        self._scale_yx = np.nonzero(scale)
-        self._start_s, self._end_s = float(cycle.time_s_T[0]), float(cycle.time_s_T[-1])
-        self._left, self._right = int(0.08 * width), int(0.88 * width)
-        trace = np.zeros((width, height), np.uint8)
-        if machine.ecg_trace:
-            time_s = np.linspace(self._start_s, self._end_s, 400)
-            columns = np.linspace(self._left, self._right, 400)
-            rows = (0.965 - 0.05 * _trace(time_s, cycle)) * height
-            cv2.polylines(trace, [np.rint(np.stack([rows, columns], axis=-1)).astype(np.int32)], False, 255, 1)
-        # Nonzero cells of the transposed picture come sorted by column, which is by time.
-        self._trace_x, self._trace_y = np.nonzero(trace)
-
-    def draw(self, frame_HWC: Picture, time_s: float) -> None:
-        frame_HWC[self._scale_yx] = _TICK_GREY
-        done = (time_s - self._start_s) / max(self._end_s - self._start_s, 1e-6)
-        drawn = int(np.searchsorted(self._trace_x, self._left + done * (self._right - self._left), side="right"))
-        frame_HWC[self._trace_y[:drawn], self._trace_x[:drawn]] = _GREEN
-
-
-def _trace(time_s: Floats, cycle: Cycle) -> Floats:
-    """A monitor lead that knows only when beats come and whether P waves precede them."""
-    since = time_s[:, None] - cycle.r_waves_s
-    line = np.exp(-((since / 0.012) ** 2)) - 0.2 * np.exp(-(((since - 0.03) / 0.015) ** 2))
-    line += 0.22 * np.exp(-(((since - 0.27) / 0.05) ** 2))
-    if cycle.has_p_waves:
-        line += 0.14 * np.exp(-(((since + 0.15) / 0.03) ** 2))
-    return np.asarray(line.sum(axis=1))

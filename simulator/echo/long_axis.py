@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.echo import planes
+from simulator.echo.anatomy import Anatomy
 from simulator.echo.cycle import Cycle
 from simulator.echo.scene import (
     ATRIAL_WALL_DB,
@@ -20,25 +22,26 @@ from simulator.echo.scene import (
     TRICUSPID_JET_CM2,
     VALVE_DB,
     Flow,
+    Hand,
     Scene,
-    Variation,
     effusion_cm,
     jet_size,
     tricuspid_colour,
-    ventricular_volume_ml,
+    ventricle_in,
 )
 from simulator.echo.ventricle import (
     Floats,
     Ventricle,
     ellipse,
     leaflet,
-    long_axis_ventricle,
     offset_open,
     plume,
 )
-from simulator.patient import Physiology
+from simulator.physiology import Physiology
 
-_APICAL_WALL_CM = 0.85
+_FADING = tuple((1.0 - 0.08 * step, -31.0 - 3.5 * step) for step in range(7))
+"""Length of each strip as a share of the gap, and its level."""
+_GAP_MIDDLE = 0.55
 _RV_WALL_CM = 0.4
 _RV_SQUEEZE = (0.30, 0.22, 0.13, 0.07)
 _AV_OPENING = (1.0, 0.72, 0.45, 0.24)
@@ -59,19 +62,25 @@ class _Plane:
         return np.asarray(np.array(self.apex_cm) + z * np.array(self.axis) + w * np.array(self.across))
 
 
-def four_chamber(seen: Physiology, cycle: Cycle, vary: Variation, *, subcostal: bool) -> Scene:
-    """Both ventricles and both atria: apical (LV on the right of the picture) or from below the ribs (RV on top)."""
-    plane = _plane((6.2, 9.0), -74.0, vary) if subcostal else _plane((0.7, 1.9), 8.0, vary)
-    septum = apex = lateral = 1.0
-    if seen.infarct == "anterior":
-        septum, apex = 0.45, 0.0
-    elif seen.infarct == "lateral":
-        lateral = 0.1
-    lv = _ventricle(seen, cycle, vary, minus_motion=septum, plus_motion=lateral, apex_motion=apex)
-    scene = _scene(plane, lv)
-    septal, free = _right_ventricle(seen, cycle, vary, lv)
+def four_chamber(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
+    """Both ventricles and both atria from the apex, the left ones on the right of the picture."""
+    lv = planes.see_along(planes.A4C, hand, anatomy, ventricle_in(seen, anatomy, cycle))
+    return _four_chambers(seen, hand, cycle, lv, _plane((0.7, 1.9), 8.0, hand), dropout_share(hand, anatomy))
+
+
+def subcostal(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
+    """The four chambers from below the ribs, the right ones on top."""
+    lv = planes.see_along(planes.SUBCOSTAL, hand, anatomy, ventricle_in(seen, anatomy, cycle))
+    plane = _plane((1.6, 10.2), -74.0, hand, along_cm=0.55 * lv.length_cm)
+    return _four_chambers(seen, hand, cycle, lv, plane, 0.0)
+
+
+def _four_chambers(seen: Physiology, hand: Hand, cycle: Cycle, lv: Ventricle, plane: _Plane, dropout: float) -> Scene:
+    la_half_T, la_long_T = planes.see_atrium(planes.A4C, seen, hand, cycle.emptying_T)
+    scene = _scene(plane, lv, planes.atrium_length_cm(seen, hand))
+    septal, free = _right_ventricle(seen, cycle, hand, lv)
     rv_wall = offset_open(free, _RV_WALL_CM)
-    rim = effusion_cm(seen, vary)
+    rim = effusion_cm(seen, hand)
     _pericardium(scene, plane, lv, rim, plus_side_only=True)
     for distance, level_db in _sac(rim):
         outer = offset_open(rv_wall, distance * _taper(rv_wall.shape[1], start=True, end=False))
@@ -84,7 +93,6 @@ def four_chamber(seen: Physiology, cycle: Cycle, vary: Variation, *, subcostal: 
     ra_z_T = annulus_T + 0.75 * 2.3
     scene.paint(plane.place(np.concatenate([septal, rv_wall[:, ::-1]], axis=1)), MUSCLE_DB)
     scene.paint(plane.place(ellipse(ra_z_T, tv_T, np.array(2.6), np.array(ra_half + 0.25))), ATRIAL_WALL_DB)
-    la_half_T, la_long_T = _left_atrium(seen, cycle)
     la_z_T = base_T + 0.92 * la_long_T
     scene.paint(plane.place(np.concatenate([septal, free[:, ::-1]], axis=1)), BLOOD_DB)
     scene.paint(plane.place(ellipse(ra_z_T, tv_T, np.array(2.35), np.array(ra_half))), BLOOD_DB)
@@ -92,6 +100,7 @@ def four_chamber(seen: Physiology, cycle: Cycle, vary: Variation, *, subcostal: 
     scene.paint(plane.place(lv.epicardium_TNX), MUSCLE_DB)
     scene.paint(plane.place(ellipse(la_z_T, np.array(0.2), la_long_T, la_half_T)), BLOOD_DB)
     scene.paint(plane.place(lv.cavity_TNX), BLOOD_DB)
+    _drop_out(scene, plane, lv, dropout)
     _inflow_valve(scene, plane, base_T, mitral_w_T, 0.5 * (lv.base_plus_T - lv.base_minus_T), cycle.mitral_T)
     _inflow_valve(
         scene, plane, annulus_T, tv_T, 0.46 * np.abs(septal[:, 0, 1] - free[:, 0, 1]), cycle.mitral_T, tilt=0.15
@@ -101,84 +110,76 @@ def four_chamber(seen: Physiology, cycle: Cycle, vary: Variation, *, subcostal: 
     scene.flows.append(Flow(inflow, cycle.mitral_T, 0.45, 0.12))
     tv_inflow = _jet(plane, annulus_T, tv_T, 180.0, np.full_like(base_T, 3.2), np.array(1.8))
     scene.flows.append(Flow(tv_inflow, 0.8 * cycle.mitral_T, 0.35, 0.12))
-    angle = 14.0 * vary.jet_direction
-    mr_T, mr_width_T = jet_size(MITRAL_JET_CM2[seen.mitral_regurgitation], vary.jet, cycle)
+    angle = 14.0 * hand.jet_direction
+    mr_T, mr_width_T = jet_size(MITRAL_JET_CM2[seen.mitral_regurgitation], hand.jet, cycle)
     if seen.mitral_regurgitation:
         jet = _jet(plane, base_T - 0.3, mitral_w_T, angle, mr_T, mr_width_T)
         scene.flows.append(Flow(jet, cycle.systole_T, -0.75, 0.85))
-    tr_T, tr_width_T = jet_size(TRICUSPID_JET_CM2[seen.tricuspid_regurgitation], vary.second_jet, cycle)
+    tr_T, tr_width_T = jet_size(TRICUSPID_JET_CM2[seen.tricuspid_regurgitation], hand.second_jet, cycle)
     if seen.tricuspid_regurgitation:
         jet = _jet(plane, annulus_T - 0.3, tv_T, 12.0 - angle, tr_T, tr_width_T)
         scene.flows.append(Flow(jet, cycle.systole_T, *tricuspid_colour(seen)))
     return scene
 
 
-def two_chamber(seen: Physiology, cycle: Cycle, vary: Variation) -> Scene:
+def two_chamber(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
     """LV and LA alone: inferior wall on the left of the picture, anterior wall on the right."""
-    plane = _plane((-0.2, 1.9), 2.0, vary)
-    inferior = anterior = apex = 1.0
-    if seen.infarct == "anterior":
-        anterior, apex = 0.1, 0.0
-    elif seen.infarct == "inferior":
-        inferior = 0.05
-    lv = _ventricle(seen, cycle, vary, minus_motion=inferior, plus_motion=anterior, apex_motion=apex)
-    scene = _scene(plane, lv)
+    lv = planes.see_along(planes.A2C, hand, anatomy, ventricle_in(seen, anatomy, cycle))
+    plane, dropout = _plane((-0.2, 1.9), 2.0, hand), dropout_share(hand, anatomy)
+    la_half_T, la_long_T = planes.see_atrium(planes.A2C, seen, hand, cycle.emptying_T)
+    scene = _scene(plane, lv, planes.atrium_length_cm(seen, hand))
     _pericardium(scene, plane, lv, rim_cm=0.0, plus_side_only=False)
     base_T, mitral_w_T = lv.length_T, 0.5 * (lv.base_minus_T + lv.base_plus_T)
-    la_half_T, la_long_T = _left_atrium(seen, cycle)
     la_z_T = base_T + 0.92 * la_long_T
     scene.paint(plane.place(ellipse(la_z_T, np.array(-0.1), la_long_T + 0.3, la_half_T + 0.3)), ATRIAL_WALL_DB)
     scene.paint(plane.place(lv.epicardium_TNX), MUSCLE_DB)
     scene.paint(plane.place(ellipse(la_z_T, np.array(-0.1), la_long_T, la_half_T)), BLOOD_DB)
     scene.paint(plane.place(lv.cavity_TNX), BLOOD_DB)
+    _drop_out(scene, plane, lv, dropout)
     _inflow_valve(scene, plane, base_T, mitral_w_T, 0.5 * (lv.base_plus_T - lv.base_minus_T), cycle.mitral_T)
 
     inflow = _jet(plane, base_T, mitral_w_T, 180.0, np.full_like(base_T, 5.0), np.array(2.0))
     scene.flows.append(Flow(inflow, cycle.mitral_T, 0.45, 0.12))
     if seen.mitral_regurgitation:
-        length_T, width_T = jet_size(MITRAL_JET_CM2[seen.mitral_regurgitation], vary.jet, cycle)
-        jet = _jet(plane, base_T - 0.3, mitral_w_T, 14.0 * vary.jet_direction, length_T, width_T)
+        length_T, width_T = jet_size(MITRAL_JET_CM2[seen.mitral_regurgitation], hand.jet, cycle)
+        jet = _jet(plane, base_T - 0.3, mitral_w_T, 14.0 * hand.jet_direction, length_T, width_T)
         scene.flows.append(Flow(jet, cycle.systole_T, -0.75, 0.85))
     return scene
 
 
-def long_axis(seen: Physiology, cycle: Cycle, vary: Variation, *, apical: bool) -> Scene:
-    """LV, aorta and LA in their common plane: from the sternum (PLAX) or from the apex (A3C)."""
-    posterior = 0.08 if seen.infarct == "lateral" else 1.0
-    lv = _ventricle(
-        seen,
-        cycle,
-        vary,
-        minus_wall_cm=seen.septum_cm,
-        plus_wall_cm=seen.posterior_wall_cm,
-        plus_motion=posterior,
-    )
-    length_ed, radius_ed = float(lv.length_T.max()), float(lv.radius_T.max())
-    if apical:
-        plane = _plane((0.2, 1.9), 4.0, vary, mirrored=True)
-    else:
-        plane = _plane((1.6 - length_ed, 4.3 + seen.septum_cm + radius_ed), 93.0, vary, mirrored=True)
-    scene = _scene(plane, lv)
+def parasternal_long_axis(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
+    """LV, aorta and LA in their common plane, from the sternum: the apex lies outside the picture."""
+    lv = planes.see_along(planes.PLAX, hand, anatomy, ventricle_in(seen, anatomy, cycle))
+    above_cm = lv.minus_cm + lv.minus_wall_cm
+    plane = _plane((1.6, 3.9 + above_cm), 93.0, hand, mirrored=True, along_cm=lv.length_cm)
+    below_cm = 2.0 * lv.radius_cm + lv.plus_wall_cm
+    return _aortic_plane(seen, hand, cycle, lv, plane, extent_cm=4.3 + lv.minus_wall_cm + below_cm)
+
+
+def apical_long_axis(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
+    """The same plane from the apex."""
+    lv = planes.see_along(planes.A3C, hand, anatomy, ventricle_in(seen, anatomy, cycle))
+    plane = _plane((0.2, 1.9), 4.0, hand, mirrored=True)
+    return _aortic_plane(seen, hand, cycle, lv, plane)
+
+
+def _aortic_plane(
+    seen: Physiology, hand: Hand, cycle: Cycle, lv: Ventricle, plane: _Plane, extent_cm: float | None = None
+) -> Scene:
+    la_half_T, la_long_T = planes.see_atrium(planes.PLAX, seen, hand, cycle.emptying_T)
+    scene = _scene(plane, lv, planes.atrium_length_cm(seen, hand), extent_cm)
     base_T = lv.length_T
     one_T = np.ones_like(base_T)
-
-    rv_w = -(radius_ed + seen.septum_cm + 1.25)
-    rv_half_T = 1.25 * (1.0 - 0.18 * cycle.emptying_T)
-    rv_z = 0.82 * length_ed
-    rv_wall = ellipse(rv_z * one_T, rv_w * one_T, np.array(3.9), rv_half_T + 0.4)
-    rim = effusion_cm(seen, vary)
-    for distance, level_db in _sac(rim):
-        outer = ellipse(rv_z * one_T, rv_w * one_T, np.array(3.9 + distance), rv_half_T + 0.4 + distance)
-        scene.paint(plane.place(outer), level_db)
-    _pericardium(scene, plane, lv, rim, plus_side_only=True)
-    scene.paint(plane.place(rv_wall), MUSCLE_DB)
-    scene.paint(plane.place(ellipse(rv_z * one_T, rv_w * one_T, np.array(3.6), rv_half_T)), BLOOD_DB)
-
-    la_half_T, la_long_T = _left_atrium(seen, cycle)
-    la_half_T = 0.8 * la_half_T
     aorta_w_T = 0.55 * lv.base_minus_T
+    rim = effusion_cm(seen, hand)
+    septal, thick_TN = _outflow_tract(lv, cycle, aorta_w_T)
+    for distance, level_db in _sac(rim):
+        scene.paint(plane.place(_in_front(septal, thick_TN + _RV_WALL_CM + distance)), level_db)
+    _pericardium(scene, plane, lv, rim, plus_side_only=True)
+    scene.paint(plane.place(_in_front(septal, thick_TN + _RV_WALL_CM)), MUSCLE_DB)
+    scene.paint(plane.place(_in_front(septal, thick_TN)), BLOOD_DB)
     la_z_T, la_w_T = base_T + 0.92 * la_long_T, aorta_w_T + 1.55 + la_half_T
-    aorta_z = np.array([-0.5, 0.0, 0.5, 1.2, 2.0, 2.6, 4.0, 9.0])
+    aorta_z = np.array([-0.5, 0.0, 0.5, 1.2, 2.0, 2.6, 4.0, 18.0])
     aorta_half = np.array([1.0, 1.0, 1.2, 1.5, 1.35, 1.25, 1.45, 1.5])
     aorta = _tube(base_T, aorta_w_T, aorta_z, aorta_half)
     scene.paint(plane.place(ellipse(la_z_T, la_w_T, la_long_T + 0.25, la_half_T + 0.25)), ATRIAL_WALL_DB)
@@ -190,7 +191,7 @@ def long_axis(seen: Physiology, cycle: Cycle, vary: Variation, *, apical: bool) 
     hinge_low_T, hinge_high_T = aorta_w_T + 1.1, np.maximum(lv.base_plus_T, aorta_w_T + 2.4)
     mitral_w_T = 0.5 * (hinge_low_T + hinge_high_T)
     _inflow_valve(scene, plane, base_T, mitral_w_T, 0.5 * (hinge_high_T - hinge_low_T), cycle.mitral_T, tilt=0.1)
-    _aortic_valve(scene, plane, seen, vary, cycle, base_T + 0.35, aorta_w_T)
+    _aortic_valve(scene, plane, seen, hand, cycle, base_T + 0.35, aorta_w_T)
 
     inflow = _jet(plane, base_T, mitral_w_T, 185.0, 4.5 * one_T, np.array(1.9))
     scene.flows.append(Flow(inflow, cycle.mitral_T, 0.45, 0.12))
@@ -198,53 +199,58 @@ def long_axis(seen: Physiology, cycle: Cycle, vary: Variation, *, apical: bool) 
     outflow = _jet(plane, base_T - 1.2 * (1.0 - stenosis), aorta_w_T, -6.0, 5.0 * one_T, np.array(2.3 - 0.4 * stenosis))
     scene.flows.append(Flow(outflow, cycle.aortic_T, -0.45 - 0.4 * stenosis, 0.12 + 0.85 * stenosis))
     if seen.aortic_regurgitation:
-        length_T, width_T = jet_size(_AORTIC_JET_CM2[seen.aortic_regurgitation], vary.jet, cycle)
-        jet = _jet(plane, base_T + 0.3, aorta_w_T, 178.0 - 10.0 * vary.jet_direction, length_T, 0.8 * width_T)
+        length_T, width_T = jet_size(_AORTIC_JET_CM2[seen.aortic_regurgitation], hand.jet, cycle)
+        jet = _jet(plane, base_T + 0.3, aorta_w_T, 178.0 - 10.0 * hand.jet_direction, length_T, 0.8 * width_T)
         scene.flows.append(Flow(jet, 1.0 - cycle.systole_T, 0.75, 0.85))
     if seen.mitral_regurgitation:
-        length_T, width_T = jet_size(MITRAL_JET_CM2[seen.mitral_regurgitation], vary.second_jet, cycle)
-        jet = _jet(plane, base_T - 0.2, mitral_w_T, 12.0 + 10.0 * vary.jet_direction, length_T, width_T)
+        length_T, width_T = jet_size(MITRAL_JET_CM2[seen.mitral_regurgitation], hand.second_jet, cycle)
+        jet = _jet(plane, base_T - 0.2, mitral_w_T, 12.0 + 10.0 * hand.jet_direction, length_T, width_T)
         scene.flows.append(Flow(jet, cycle.systole_T, -0.75, 0.85))
     return scene
 
 
-def _plane(apex_cm: tuple[float, float], axis_deg: float, vary: Variation, *, mirrored: bool = False) -> _Plane:
-    """axis_deg: from straight down towards the right of the picture. Tilt and shift of the hand come on top."""
-    angle = np.deg2rad(axis_deg + 4.5 * float(np.clip(vary.tilt, -2.5, 2.5)))
-    shift_x, shift_y = (float(np.clip(v, -2.5, 2.5)) for v in (vary.shift_x, vary.shift_y))
-    apex = (apex_cm[0] + 0.45 * shift_x, apex_cm[1] + 0.25 * shift_y)
+def _plane(
+    point_cm: tuple[float, float], axis_deg: float, hand: Hand, *, mirrored: bool = False, along_cm: float = 0.0
+) -> _Plane:
+    """The axis goes through a point of the picture, `along_cm` from the apex; there the hand's tilt turns it.
+
+    axis_deg: from straight down towards the right of the picture. Tilt and shift of the hand come on top.
+    """
+    angle = np.deg2rad(axis_deg + 4.5 * float(np.clip(hand.tilt, -2.5, 2.5)))
+    shift_x, shift_y = (float(np.clip(v, -2.5, 2.5)) for v in (hand.shift_x, hand.shift_y))
+    down, right = float(np.cos(angle)), float(np.sin(angle))
+    apex = (point_cm[0] + 0.45 * shift_x - along_cm * right, point_cm[1] + 0.25 * shift_y - along_cm * down)
     side = -1.0 if mirrored else 1.0
-    return _Plane(
-        apex, (float(np.sin(angle)), float(np.cos(angle))), (side * float(np.cos(angle)), -side * float(np.sin(angle)))
+    return _Plane(apex, (right, down), (side * down, -side * right))
+
+
+def _scene(plane: _Plane, lv: Ventricle, atrium_cm: float, extent_cm: float | None = None) -> Scene:
+    """extent_cm: from the apex to the back of the left atrium, which is so long, if nothing else is said."""
+    middle = plane.place(np.array([0.5 * lv.length_cm, 0.0]))
+    return Scene(
+        centre_cm=(float(middle[0]), float(middle[1])),
+        squeeze_cm_T=lv.radius_cm - lv.radius_T,
+        extent_cm=extent_cm or lv.length_cm + atrium_cm,
     )
 
 
-def _ventricle(
-    seen: Physiology,
-    cycle: Cycle,
-    vary: Variation,
-    *,
-    minus_wall_cm: float = _APICAL_WALL_CM,
-    plus_wall_cm: float = _APICAL_WALL_CM,
-    minus_motion: float = 1.0,
-    plus_motion: float = 1.0,
-    apex_motion: float = 1.0,
-) -> Ventricle:
-    return long_axis_ventricle(
-        ventricular_volume_ml(seen, cycle),
-        edv_ml=seen.lvedv_ml,
-        minus_wall_cm=minus_wall_cm,
-        plus_wall_cm=plus_wall_cm,
-        roundness=vary.roundness,
-        minus_motion=minus_motion,
-        plus_motion=plus_motion,
-        apex_motion=apex_motion,
-    )
+def dropout_share(hand: Hand, anatomy: Anatomy) -> float:
+    """Share of the wall on the plus side that gives no echo: lung or rib over it. 0 to 0.6, more in poor windows."""
+    return 0.6 * float(np.clip(0.25 + 0.4 * (hand.dropout - 0.8 * anatomy.window), 0.0, 1.0))
 
 
-def _scene(plane: _Plane, lv: Ventricle) -> Scene:
-    middle = plane.place(np.array([0.5 * float(lv.length_T.max()), 0.0]))
-    return Scene(centre_cm=(float(middle[0]), float(middle[1])), squeeze_cm_T=lv.radius_T.max() - lv.radius_T)
+def _drop_out(scene: Scene, plane: _Plane, lv: Ventricle, share: float) -> None:
+    """The wall on the plus side fades into blood and surroundings, darkest in the middle of the gap."""
+    if share <= 0.0:
+        return
+    plus = slice(lv.cavity_TNX.shape[1] // 2, None)
+    inner, outer = offset_open(lv.cavity_TNX, -0.12)[:, plus], offset_open(lv.epicardium_TNX, 0.05)[:, plus]
+    height_N = (lv.cavity_TNX[0, plus, 0] - lv.cavity_TNX[0, plus, 0].min()) / np.ptp(lv.cavity_TNX[0, plus, 0])
+    for part, level_db in _FADING:
+        gap_N = np.abs(height_N - _GAP_MIDDLE) <= 0.5 * share * part
+        if gap_N.sum() > 1:
+            strip = np.concatenate([inner[:, gap_N], outer[:, gap_N][:, ::-1]], axis=1)
+            scene.paint(plane.place(strip), level_db)
 
 
 def _sac(rim_cm: float) -> list[tuple[float, float]]:
@@ -258,7 +264,7 @@ def _pericardium(scene: Scene, plane: _Plane, lv: Ventricle, rim_cm: float, *, p
     epicardium = lv.epicardium_TNX
     closing_N = _taper(epicardium.shape[1], start=True, end=True)
     if plus_side_only:
-        closing_N = closing_N / (1.0 + np.exp(-14.0 * np.linspace(-1.0, 1.0, len(closing_N)) - 4.0))
+        closing_N = closing_N / (1.0 + np.exp(-14.0 * np.linspace(-1.0, 1.0, len(closing_N)) - 7.5))
     for distance, level_db in _sac(rim_cm):
         scene.paint(plane.place(offset_open(epicardium, distance * closing_N)), level_db)
 
@@ -270,18 +276,10 @@ def _taper(points: int, *, start: bool, end: bool) -> Floats:
     return np.asarray(rise_N * fall_N)
 
 
-def _left_atrium(seen: Physiology, cycle: Cycle) -> tuple[Floats, Floats]:
-    """Half width and half length over time of an ellipsoid that holds the indexed volume at end systole."""
-    largest_ml = seen.la_volume_index * seen.body_surface_m2
-    volume_T = largest_ml * (0.5 + 0.5 * cycle.emptying_T)
-    half_T = (3.0 * volume_T / (4.0 * np.pi * 1.2)) ** (1.0 / 3.0)
-    return half_T, 1.2 * half_T
-
-
-def _right_ventricle(seen: Physiology, cycle: Cycle, vary: Variation, lv: Ventricle) -> tuple[Floats, Floats]:
+def _right_ventricle(seen: Physiology, cycle: Cycle, hand: Hand, lv: Ventricle) -> tuple[Floats, Floats]:
     """Septal border and free wall of the RV cavity, annulus first, in (z, w). The lateral annulus travels the TAPSE."""
-    length_ed = float(lv.length_T.max())
-    squeeze = _RV_SQUEEZE[seen.rv_dysfunction] * float(np.exp(0.15 * np.clip(vary.right_ventricle, -2.0, 2.0)))
+    length_ed = lv.length_cm
+    squeeze = _RV_SQUEEZE[seen.rv_dysfunction] * float(np.exp(0.15 * np.clip(hand.right_ventricle, -2.0, 2.0)))
     width_T = seen.rv_basal_cm * (1.0 - squeeze * cycle.emptying_T)
     septal_z_T = 0.97 * lv.length_T
     lateral_z_T = 0.97 * length_ed - seen.tapse_cm * cycle.emptying_T
@@ -297,6 +295,33 @@ def _right_ventricle(seen: Physiology, cycle: Cycle, vary: Variation, lv: Ventri
     )
     free_w = free_w - width_T[:, None] * (1.0 - along**1.9)
     return np.stack([septal_z, septal_w - 0.05], axis=-1), np.stack([free_z, free_w], axis=-1)
+
+
+def _outflow_tract(lv: Ventricle, cycle: Cycle, aorta_w_T: Floats) -> tuple[Floats, Floats]:
+    """The right ventricle in front of septum and aorta: its border on them, in (z, w), and its thickness there."""
+    base_T, length_ed = lv.length_T, lv.length_cm
+    on_aorta = np.stack(
+        [
+            np.stack([base_T + 0.5, aorta_w_T - 1.35], axis=-1),
+            np.stack([base_T + 6.0, aorta_w_T - 1.65 - 0.22 * 6.0], axis=-1),
+        ],
+        axis=1,
+    )
+    septum = lv.epicardium_TNX[:, : lv.cavity_TNX.shape[1] // 2 + 1][:, ::-1]
+    border = np.concatenate([septum, on_aorta], axis=1)
+    along_N = np.linspace(0.0, 1.0, 20)
+    z_N = length_ed * (0.40 + 1.05 * along_N)
+    w_TN = np.stack([np.interp(z_N, points[:, 0], points[:, 1]) for points in border])
+    padded = np.pad(w_TN, ((0, 0), (3, 3)), mode="edge")
+    w_TN = np.mean([padded[:, k : k + w_TN.shape[1]] for k in range(7)], axis=0)
+    thick_TN = 2.5 * (1.0 - 0.18 * cycle.emptying_T)[:, None] * np.sqrt(4.0 * along_N * (1.0 - along_N))
+    return np.stack(np.broadcast_arrays(z_N, w_TN), axis=-1), thick_TN
+
+
+def _in_front(border_TNX: Floats, thick_TN: Floats) -> Floats:
+    """A layer of this thickness on the minus side of a border, reaching under what is painted on its other side."""
+    minus_TNX = border_TNX - np.stack([np.zeros_like(thick_TN), thick_TN], axis=-1)
+    return np.concatenate([border_TNX + np.array([0.0, 0.5]), minus_TNX[:, ::-1]], axis=1)
 
 
 def _inflow_valve(
@@ -318,10 +343,10 @@ def _inflow_valve(
 
 
 def _aortic_valve(
-    scene: Scene, plane: _Plane, seen: Physiology, vary: Variation, cycle: Cycle, z_T: Floats, w_T: Floats
+    scene: Scene, plane: _Plane, seen: Physiology, hand: Hand, cycle: Cycle, z_T: Floats, w_T: Floats
 ) -> None:
     """Two cusps in the root; a stenotic valve is thick, bright and hardly opens."""
-    opening = _AV_OPENING[seen.aortic_stenosis] * float(np.exp(0.12 * np.clip(vary.aortic_valve, -2.0, 2.0)))
+    opening = _AV_OPENING[seen.aortic_stenosis] * float(np.exp(0.12 * np.clip(hand.aortic_valve, -2.0, 2.0)))
     thickness = _AV_THICKNESS_CM[seen.aortic_stenosis]
     for side in (-1.0, 1.0):
         hinge = np.stack([z_T - 0.2, w_T + side * 1.1], axis=-1)

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.random import Generator
 
+from simulator.echo.anatomy import Anatomy
 from simulator.echo.cycle import Cycle
+from simulator.echo.solid import Solid, beating_solid, septal_flash
 from simulator.echo.ventricle import Floats
-from simulator.patient import Physiology
+from simulator.physiology import Physiology
 
 BLOOD_DB = -64.0
 MUSCLE_DB = -27.0
@@ -46,26 +48,40 @@ class Flow:
 
 @dataclass(frozen=True)
 class Scene:
-    """Layers in painting order, flows, and how far tissue moves towards `centre_cm` (carries the speckle along)."""
+    """Layers in painting order, flows, and how far tissue moves towards `centre_cm` (carries the speckle along).
+
+    extent_cm: how much of the picture's depth the heart takes up, for whoever sets the depth.
+    """
 
     centre_cm: tuple[float, float]
     squeeze_cm_T: Floats
+    extent_cm: float = 13.0
     layers: list[Layer] = field(default_factory=list)
     flows: list[Flow] = field(default_factory=list)
 
     def paint(self, outline_TNX: Floats, level_db: float) -> None:
-        self.layers.append(Layer(outline_TNX, level_db))
+        self.layers.append(Layer(np.ascontiguousarray(outline_TNX), level_db))
 
 
 @dataclass(frozen=True)
-class Variation:
-    """Standard normal numbers of one clip: how this heart and this hand differ from the textbook. Free of disease."""
+class Hand:
+    """Standard normal numbers of one clip: how the hand held the probe and what else differs between clips of one
+    patient. Free of disease."""
 
-    roundness: float
     tilt: float
     shift_x: float
     shift_y: float
+    turn: float
+    missed: float
+    beside: float
+    level: float
+    oblique: float
+    oblique_towards: float
+    wall_minus: float
+    wall_plus: float
+    dropout: float
     effusion: float
+    left_atrium: float
     right_ventricle: float
     flattening: float
     aortic_valve: float
@@ -74,16 +90,24 @@ class Variation:
     jet_direction: float
 
     @classmethod
-    def draw(cls, rng: Generator) -> Variation:
+    def draw(cls, rng: Generator) -> Hand:
         return cls(*(float(v) for v in rng.standard_normal(len(fields(cls)))))
 
 
-def ventricular_volume_ml(seen: Physiology, cycle: Cycle) -> Floats:
-    return np.asarray(seen.lvedv_ml - (seen.lvedv_ml - seen.lvesv_ml) * cycle.emptying_T)
+def ventricle_in(seen: Physiology, anatomy: Anatomy, cycle: Cycle) -> Solid:
+    """The left ventricle in each frame of a clip."""
+    volume_T = seen.lvedv_ml - (seen.lvedv_ml - seen.lvesv_ml) * cycle.emptying_T
+    return beating_solid(seen, anatomy, volume_T, septal_flash(cycle.since_r_T))
 
 
-def effusion_cm(seen: Physiology, vary: Variation) -> float:
-    return float(_EFFUSION_CM[seen.effusion] * np.exp(0.2 * np.clip(vary.effusion, -2.0, 2.0)))
+def septal_flatness(seen: Physiology, hand: Hand, emptying_T: Floats) -> Floats:
+    """How far pressure in the right ventricle presses the septum flat: 0 not at all, most in systole."""
+    pressure = float(np.clip((seen.pasp_mmhg - 32.0) / 45.0, 0.0, 1.0)) * float(np.exp(0.2 * hand.flattening))
+    return np.clip(pressure * (0.22 + 0.30 * emptying_T), 0.0, 0.6)
+
+
+def effusion_cm(seen: Physiology, hand: Hand) -> float:
+    return float(_EFFUSION_CM[seen.effusion] * np.exp(0.2 * np.clip(hand.effusion, -2.0, 2.0)))
 
 
 def jet_size(area_cm2: float, noise: float, cycle: Cycle) -> tuple[Floats, Floats]:

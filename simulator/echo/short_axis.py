@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from simulator.echo import planes
+from simulator.echo.anatomy import Anatomy
 from simulator.echo.cycle import Cycle
 from simulator.echo.scene import (
     ATRIAL_WALL_DB,
@@ -17,61 +19,55 @@ from simulator.echo.scene import (
     TRICUSPID_JET_CM2,
     VALVE_DB,
     Flow,
+    Hand,
     Scene,
-    Variation,
     effusion_cm,
     jet_size,
+    septal_flatness,
     tricuspid_colour,
-    ventricular_volume_ml,
+    ventricle_in,
 )
 from simulator.echo.ventricle import (
+    TURN_N,
     Floats,
+    Ring,
     ellipse,
     leaflet,
-    long_axis_ventricle,
     plume,
     ribbon,
 )
-from simulator.patient import Physiology
+from simulator.physiology import Physiology
 
 _PULMONARY_JET_CM2 = (0.0, 0.8, 2.0, 3.8)
-_TURN_N = np.linspace(0.0, 2.0 * np.pi, 72, endpoint=False)
-_INFARCT_CENTRE_DEG = {"anterior": 115.0, "lateral": 0.0, "inferior": 260.0}
 
 
-def short_axis(seen: Physiology, cycle: Cycle, vary: Variation) -> Scene:
+def short_axis(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
     """The left ventricle as a ring at papillary level, the right ventricle as a crescent on its left."""
-    lv = long_axis_ventricle(
-        ventricular_volume_ml(seen, cycle),
-        edv_ml=seen.lvedv_ml,
-        minus_wall_cm=seen.septum_cm,
-        plus_wall_cm=seen.posterior_wall_cm,
-        roundness=vary.roundness,
-    )
-    radius_ed = float(lv.radius_T.max())
-    motion_N = np.ones_like(_TURN_N)
-    if seen.infarct != "none":
-        motion_N -= 0.9 * _window(_INFARCT_CENTRE_DEG[seen.infarct], 62.0)
-    septum_N = _window(180.0, 75.0)
-    wall_N = seen.posterior_wall_cm + (seen.septum_cm - seen.posterior_wall_cm) * septum_N
-    # Pressure in the right ventricle presses the septum flat, most in systole.
-    pressure = float(np.clip((seen.pasp_mmhg - 32.0) / 45.0, 0.0, 1.0)) * float(np.exp(0.2 * vary.flattening))
-    flat_T = np.clip(pressure * (0.22 + 0.30 * cycle.emptying_T), 0.0, 0.6)
+    ring = planes.see_across(planes.PSAX, hand, ventricle_in(seen, anatomy, cycle))
+    return _ring_scene(seen, hand, cycle, ring, crescent_cm=2.3, papillary_muscles=True)
 
-    change_T = _common_change(lv.radius_T, radius_ed, motion_N)
-    ring_TN = np.maximum(radius_ed + change_T[:, None] * motion_N, 0.2)
-    ring_TN = _flatten_septum(ring_TN, flat_T)
-    ring_TN *= lv.radius_T[:, None] / np.sqrt(np.mean(ring_TN**2, axis=1, keepdims=True))
-    muscle_N = 2.0 * radius_ed * wall_N + wall_N**2
-    outer_TN = np.sqrt(np.square(np.maximum(ring_TN, 0.3)) + muscle_N)
 
-    centre = (0.4 + 0.4 * vary.shift_x, 4.4 + radius_ed + seen.septum_cm + 0.25 * vary.shift_y)
-    roll = 0.12 * vary.tilt
-    scene = Scene(centre_cm=centre, squeeze_cm_T=radius_ed - lv.radius_T)
-    crescent_N = _window(165.0 + 15.0 * np.clip(vary.right_ventricle, -1.0, 1.0), 62.0)
-    rv_TN = outer_TN + (2.3 - 0.5 * cycle.emptying_T)[:, None] * crescent_N
+def apical_short_axis(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
+    """The ring nearer to the apex: smaller, without papillary muscles, the right ventricle nearly past."""
+    ring = planes.see_across(planes.PSAX_APEX, hand, ventricle_in(seen, anatomy, cycle))
+    return _ring_scene(seen, hand, cycle, ring, crescent_cm=0.9, papillary_muscles=False)
+
+
+def _ring_scene(
+    seen: Physiology, hand: Hand, cycle: Cycle, ring: Ring, *, crescent_cm: float, papillary_muscles: bool
+) -> Scene:
+    radius_T = np.sqrt(ring.area_cm2_T / np.pi)
+    radius_ed = ring.radius_cm
+    ring_TN = _flatten_septum(ring.radius_TN, septal_flatness(seen, hand, cycle.emptying_T))
+    ring_TN *= radius_T[:, None] / np.sqrt(np.mean(ring_TN**2, axis=1, keepdims=True))
+    outer_TN = ring_TN + ring.wall_cm_TN
+    centre = (0.4 + 0.4 * hand.shift_x, 4.4 + ring.outer_cm + 0.25 * hand.shift_y)
+    roll = 0.12 * hand.tilt
+    scene = Scene(centre_cm=centre, squeeze_cm_T=radius_ed - radius_T, extent_cm=4.4 + 2.0 * ring.outer_cm)
+    crescent_N = _window(165.0 + 15.0 * np.clip(hand.right_ventricle, -1.0, 1.0), 62.0)
+    rv_TN = outer_TN + (crescent_cm * (1.0 - 0.22 * cycle.emptying_T))[:, None] * crescent_N
     rv_wall_TN = np.where(crescent_N > 0.02, rv_TN + 0.4, outer_TN)
-    rim = effusion_cm(seen, vary)
+    rim = effusion_cm(seen, hand)
     scene.paint(_around(centre, roll, rv_wall_TN + rim + 0.22), PERICARDIUM_DB)
     if rim > 0.0:
         scene.paint(_around(centre, roll, rv_wall_TN + rim), BLOOD_DB)
@@ -79,19 +75,20 @@ def short_axis(seen: Physiology, cycle: Cycle, vary: Variation) -> Scene:
     scene.paint(_around(centre, roll, rv_TN), BLOOD_DB)
     scene.paint(_around(centre, roll, outer_TN), MUSCLE_DB)
     scene.paint(_around(centre, roll, ring_TN), BLOOD_DB)
-    for angle_deg in (318.0, 228.0):
+    size = np.array(0.17 * radius_ed)
+    for angle_deg in (318.0, 228.0) if papillary_muscles else ():
         angle = np.deg2rad(angle_deg) + roll
-        at_T = np.array([np.interp(np.deg2rad(angle_deg), _TURN_N, ring) for ring in ring_TN]) - 0.3
+        at_T = np.array([np.interp(np.deg2rad(angle_deg), TURN_N, ring) for ring in ring_TN]) - 0.3
         x_T, y_T = centre[0] + at_T * np.cos(angle), centre[1] - at_T * np.sin(angle)
-        scene.paint(ellipse(x_T, y_T, np.array(0.42), np.array(0.42), points=16), MUSCLE_DB)
+        scene.paint(ellipse(x_T, y_T, size, size, points=16), MUSCLE_DB)
     return scene
 
 
-def base_short_axis(seen: Physiology, cycle: Cycle, vary: Variation) -> Scene:
+def base_short_axis(seen: Physiology, anatomy: Anatomy, hand: Hand, cycle: Cycle) -> Scene:
     """The aortic valve in the middle; right ventricle wrapped over it from the tricuspid to the pulmonary valve."""
-    centre = (0.2 + 0.4 * vary.shift_x, 6.2 + 0.3 * vary.shift_y)
+    centre = (0.2 + 0.4 * hand.shift_x, 6.2 + 0.3 * hand.shift_y)
     x0, y0 = centre
-    roll = 0.1 * vary.tilt
+    roll = 0.1 * hand.tilt
     ones_T = np.ones_like(cycle.time_s_T)
     scene = Scene(centre_cm=centre, squeeze_cm_T=0.35 * cycle.emptying_T)
     outflow_N = _window(105.0, 105.0)
@@ -126,13 +123,13 @@ def base_short_axis(seen: Physiology, cycle: Cycle, vary: Variation) -> Scene:
     outflow = plume(pulmonary - 0.6 * down_right, down_right, 4.0 * ones_T, 1.7 * ones_T)
     scene.flows.append(Flow(outflow, cycle.aortic_T, -0.45, 0.12))
     if seen.tricuspid_regurgitation:
-        length_T, width_T = jet_size(TRICUSPID_JET_CM2[seen.tricuspid_regurgitation], vary.jet, cycle)
-        towards = np.broadcast_to(np.array([-0.25 + 0.2 * np.tanh(vary.jet_direction), 0.95]), tricuspid.shape)
+        length_T, width_T = jet_size(TRICUSPID_JET_CM2[seen.tricuspid_regurgitation], hand.jet, cycle)
+        towards = np.broadcast_to(np.array([-0.25 + 0.2 * np.tanh(hand.jet_direction), 0.95]), tricuspid.shape)
         jet = plume(tricuspid, towards, length_T, width_T)
         scene.flows.append(Flow(jet, cycle.systole_T, *tricuspid_colour(seen)))
     if seen.pulmonary_regurgitation:
-        length_T, width_T = jet_size(_PULMONARY_JET_CM2[seen.pulmonary_regurgitation], vary.second_jet, cycle)
-        towards = np.broadcast_to(np.array([-0.75, -0.5 + 0.15 * np.tanh(vary.jet_direction)]), pulmonary.shape)
+        length_T, width_T = jet_size(_PULMONARY_JET_CM2[seen.pulmonary_regurgitation], hand.second_jet, cycle)
+        towards = np.broadcast_to(np.array([-0.75, -0.5 + 0.15 * np.tanh(hand.jet_direction)]), pulmonary.shape)
         jet = plume(pulmonary, towards, length_T, width_T)
         scene.flows.append(Flow(jet, 1.0 - cycle.systole_T, 0.7, 0.7))
     return scene
@@ -140,29 +137,22 @@ def base_short_axis(seen: Physiology, cycle: Cycle, vary: Variation) -> Scene:
 
 def _window(centre_deg: float, half_width_deg: float) -> Floats:
     """1 in the middle of an arc of the ring, falling smoothly to 0 at its ends."""
-    away = np.abs((np.rad2deg(_TURN_N) - centre_deg + 180.0) % 360.0 - 180.0)
+    away = np.abs((np.rad2deg(TURN_N) - centre_deg + 180.0) % 360.0 - 180.0)
     return np.asarray(np.square(np.cos(0.5 * np.pi * np.minimum(away / half_width_deg, 1.0))))
 
 
 def _flatten_septum(ring_TN: Floats, flat_T: Floats) -> Floats:
     """Cuts the septal side by a chord at (1 - flat) of its distance from the centre: a circle becomes a D."""
-    towards_septum_N = np.maximum(-np.cos(_TURN_N), 0.05)
-    chord_TN = (1.0 - flat_T)[:, None] * ring_TN[:, [len(_TURN_N) // 2]] / towards_septum_N
-    facing_N = np.cos(_TURN_N) < 0.0
+    towards_septum_N = np.maximum(-np.cos(TURN_N), 0.05)
+    chord_TN = (1.0 - flat_T)[:, None] * ring_TN[:, [len(TURN_N) // 2]] / towards_septum_N
+    facing_N = np.cos(TURN_N) < 0.0
     smooth_TN = (ring_TN**-10.0 + chord_TN**-10.0) ** -0.1
     flattening_TN = np.clip(flat_T / 0.15, 0.0, 1.0)[:, None]
     return np.where(facing_N, ring_TN + flattening_TN * (smooth_TN - ring_TN), ring_TN)
 
 
-def _common_change(radius_T: Floats, radius_ed: float, motion_N: Floats) -> Floats:
-    """The radial change, shared in proportion to `motion_N`, after which the ring's area is pi * radius_T^2."""
-    a, b = float(np.mean(motion_N**2)), 2.0 * radius_ed * float(np.mean(motion_N))
-    root_T = np.sqrt(np.maximum(b**2 - 4.0 * a * (radius_ed**2 - radius_T**2), 0.0))
-    return np.asarray((-b + root_T) / (2.0 * a))
-
-
 def _around(centre_cm: tuple[float, float], roll: float, radius_TN: Floats) -> Floats:
-    turn = _TURN_N + roll
+    turn = TURN_N + roll
     return np.stack(
         np.broadcast_arrays(centre_cm[0] + radius_TN * np.cos(turn), centre_cm[1] - radius_TN * np.sin(turn)), axis=-1
     )

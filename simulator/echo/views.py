@@ -1,4 +1,4 @@
-"""Echo clips of invented patients: a beating geometric heart seen from standard views.
+"""Echo clips of invented patients: a beating heart cut by the planes of an examination.
 
 A finding shows only where a sonographer would see it. Each view lists the fields of `Physiology` it may read; before a
 scene is built every other field is replaced by a standard heart's, so a hidden finding cannot leave a trace.
@@ -6,95 +6,120 @@ scene is built every other field is replaced by a standard heart's, so a hidden 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from simulator.echo import planes
+from simulator.echo.anatomy import Anatomy
 from simulator.echo.cycle import BEATS_DRAWN, Cycle, cardiac_cycle
-from simulator.echo.image import (
-    MOST_FRAMES,
-    ColourBox,
-    EchoMachine,
-    draw_frames,
-    sector_of,
-)
-from simulator.echo.long_axis import four_chamber, long_axis, two_chamber
-from simulator.echo.scene import Scene, Variation
-from simulator.echo.short_axis import base_short_axis, short_axis
-from simulator.patient import Infarct, Physiology
+from simulator.echo.image import draw_frames
+from simulator.echo.light import Preparation, light_clip, used_frames
+from simulator.echo.long_axis import apical_long_axis, four_chamber, parasternal_long_axis, subcostal, two_chamber
+from simulator.echo.machine import MOST_FRAMES, ColourBox, EchoMachine, Picture, Sector, sector_of
+from simulator.echo.other_views import OTHER_VIEWS
+from simulator.echo.planes import AcrossPlane, AlongPlane
+from simulator.echo.quality import Quality, sample_quality
+from simulator.echo.scene import Hand, Scene
+from simulator.echo.short_axis import apical_short_axis, base_short_axis, short_axis
+from simulator.echo.truth import ClipTruth, truth_of
+from simulator.physiology import Physiology
+from simulator.segments import NORMAL_MOTION
 
 __all__ = [
     "VIEWS",
     "EchoMachine",
     "RenderedClip",
+    "Setup",
+    "View",
     "choose_machine",
-    "choose_views",
+    "light_view",
     "only_visible",
     "render_view",
+    "set_up_view",
 ]
 
 _FEWEST_FRAMES = 32
 _BEATS_SHOWN = 1.3
+_APICAL_DEPTH = 1.35
+_DEPTH_SPREAD = 0.06
+"""The operator fits the picture to the heart, in whole centimetres, so that its size in pixels tells little."""
+
+_USUAL_EXTENT_CM = 13.0
+"""Of scenes that do not say theirs."""
+
+SceneMaker = Callable[[Physiology, Anatomy, Hand, Cycle], Scene]
 
 _RHYTHM = ("heart_rate_bpm", "rhythm")
-_LV = ("lvedv_ml", "lvesv_ml")
-_WALLS = ("septum_cm", "posterior_wall_cm")
+_LV = ("lvedv_ml", "lvesv_ml", "segment_motion", "conduction", "septum_cm", "posterior_wall_cm")
 _LA = ("la_volume_index", "height_cm", "weight_kg")
 _RV = ("rv_basal_cm", "tapse_cm", "rv_dysfunction")
 
 
 @dataclass(frozen=True)
-class _View:
-    """fields: what this view may read of the physiology. infarcts: whose wall motion lies in this plane."""
+class View:
+    """fields: what this view may read of the physiology. plane: how it cuts the left ventricle, None where it does not.
+
+    depth: of the picture, as a multiple of the heart's extent in it. near: in a zoom, the share of that depth which is
+    too near to be shown. colour_box: its depths are shares of the picture's depth here.
+    """
 
     fields: tuple[str, ...]
-    infarcts: tuple[Infarct, ...]
-    depth_cm: float
+    scene: SceneMaker
+    plane: AlongPlane | AcrossPlane | None
+    depth: float
+    near: float = 0.0
     colour_box: ColourBox | None = None
 
 
-_PLAX = _View((*_RHYTHM, *_LV, *_WALLS, *_LA, "aortic_stenosis", "effusion"), ("lateral",), 16.5)
-_PSAX = _View((*_RHYTHM, *_LV, *_WALLS, "pasp_mmhg", "effusion"), ("anterior", "inferior", "lateral"), 14.5)
-_A4C = _View((*_RHYTHM, *_LV, *_LA, *_RV, "effusion"), ("anterior", "lateral"), 18.0)
-_A2C = _View((*_RHYTHM, *_LV, *_LA), ("anterior", "inferior"), 18.0)
-_A3C = _View((*_RHYTHM, *_LV, "aortic_stenosis"), ("lateral",), 17.0)
-_SUBCOSTAL = _View((*_RHYTHM, *_RV, "effusion"), (), 20.0)
+_PLAX = View((*_RHYTHM, *_LV, *_LA, "aortic_stenosis", "effusion"), parasternal_long_axis, planes.PLAX, 1.35)
+_PSAX_FIELDS = (*_RHYTHM, *_LV, "pasp_mmhg", "effusion")
+_A4C = View((*_RHYTHM, *_LV, *_LA, *_RV, "effusion"), four_chamber, planes.A4C, _APICAL_DEPTH)
+_A2C = View((*_RHYTHM, *_LV, *_LA), two_chamber, planes.A2C, _APICAL_DEPTH)
+_A3C = View((*_RHYTHM, *_LV, *_LA, "aortic_stenosis"), apical_long_axis, planes.A3C, _APICAL_DEPTH)
 
 
-def _with_colour(view: _View, box: ColourBox, *flows: str) -> _View:
+def _with_colour(view: View, box: ColourBox, *flows: str) -> View:
     return replace(view, fields=(*view.fields, *flows), colour_box=box)
 
 
-_VIEWS: dict[str, _View] = {
+VIEWS: dict[str, View] = {
     "PLAX": _PLAX,
-    "PSAX": _PSAX,
+    "PSAX": View(_PSAX_FIELDS, short_axis, planes.PSAX, 1.32),
+    "PSAX_APEX": View(_PSAX_FIELDS, apical_short_axis, planes.PSAX_APEX, 1.40),
     "A4C": _A4C,
     "A2C": _A2C,
     "A3C": _A3C,
-    "SUBCOSTAL": _SUBCOSTAL,
+    "SUBCOSTAL": View((*_RHYTHM, *_LV, *_RV, "effusion"), subcostal, planes.SUBCOSTAL, 1.50),
     "PLAX_COLOUR": _with_colour(
-        _PLAX, ColourBox((4.0, 15.0), (-22.0, 34.0)), "aortic_regurgitation", "mitral_regurgitation"
+        _PLAX, ColourBox((0.24, 0.91), (-22.0, 34.0)), "aortic_regurgitation", "mitral_regurgitation"
     ),
     "A4C_COLOUR": _with_colour(
         _A4C,
-        ColourBox((6.0, 17.2), (-32.0, 27.0)),
+        ColourBox((0.33, 0.96), (-32.0, 27.0)),
         "mitral_regurgitation",
         "tricuspid_regurgitation",
         "tr_velocity_m_s",
     ),
-    "A2C_COLOUR": _with_colour(_A2C, ColourBox((6.0, 17.2), (-20.0, 20.0)), "mitral_regurgitation"),
-    "A3C_COLOUR": _with_colour(_A3C, ColourBox((4.5, 15.5), (-18.0, 26.0)), "aortic_regurgitation"),
-    "PSAX_COLOUR": _View(
+    "A2C_COLOUR": _with_colour(_A2C, ColourBox((0.33, 0.96), (-20.0, 20.0)), "mitral_regurgitation"),
+    "A3C_COLOUR": _with_colour(_A3C, ColourBox((0.26, 0.92), (-18.0, 26.0)), "aortic_regurgitation"),
+    "PSAX_COLOUR": View(
         (*_RHYTHM, "tricuspid_regurgitation", "tr_velocity_m_s", "pulmonary_regurgitation"),
-        (),
-        14.0,
-        ColourBox((2.5, 11.0), (-34.0, 34.0)),
+        base_short_axis,
+        None,
+        1.08,
+        colour_box=ColourBox((0.18, 0.79), (-34.0, 34.0)),
     ),
+    "PSAX_BASE": View(_RHYTHM, base_short_axis, None, 1.08),
+    **{
+        name: View(other.fields, other.draw, None, other.depth_cm / _USUAL_EXTENT_CM, other.near_cm / other.depth_cm)
+        for name, other in OTHER_VIEWS.items()
+    },
 }
-VIEWS: tuple[str, ...] = tuple(_VIEWS)
-"""Colour views show blood flow; PSAX_COLOUR is taken at the base, through the aortic valve."""
+"""Colour views show blood flow; PSAX_BASE and PSAX_COLOUR are taken at the base, through the aortic valve."""
 
 _STANDARD_HEART = Physiology(
     age_years=50.0,
@@ -102,7 +127,10 @@ _STANDARD_HEART = Physiology(
     height_cm=170.0,
     weight_kg=70.0,
     rhythm="sinus",
+    conduction="normal",
     heart_rate_bpm=70.0,
+    cause="none",
+    segment_motion=NORMAL_MOTION,
     lvef_percent=62.0,
     lvedv_ml=110.0,
     lvesv_ml=42.0,
@@ -130,7 +158,7 @@ _STANDARD_HEART = Physiology(
 class RenderedClip:
     """frames_THWC: uint8 RGB. colour: blood flow is shown.
 
-    region_px: the sector's rectangle x0, y0, x1, y1, inclusive, inside the frame.
+    region_px: the sector's rectangle x0, y0, x1, y1, inclusive, inside the frame. truth: what the clip really shows.
     """
 
     frames_THWC: NDArray[np.uint8]
@@ -140,46 +168,12 @@ class RenderedClip:
     cm_per_px: float
     region_px: tuple[int, int, int, int]
     jpeg_quality: int
+    truth: ClipTruth
 
 
 def only_visible(physiology: Physiology, view: str) -> Physiology:
     """The physiology as this view can show it: every field outside the view's list is a standard heart's."""
-    spec = _VIEWS[view]
-    seen = replace(_STANDARD_HEART, **{name: getattr(physiology, name) for name in spec.fields})
-    return replace(seen, infarct=physiology.infarct) if physiology.infarct in spec.infarcts else seen
-
-
-_GREY_CHANCE = {"PLAX": 0.93, "PSAX": 0.82, "A4C": 0.96, "A2C": 0.78, "A3C": 0.66, "SUBCOSTAL": 0.55}
-_COLOUR_LESIONS = {
-    "PLAX_COLOUR": ("mitral_regurgitation", "aortic_regurgitation", "aortic_stenosis"),
-    "A4C_COLOUR": ("mitral_regurgitation", "tricuspid_regurgitation"),
-    "A2C_COLOUR": ("mitral_regurgitation",),
-    "A3C_COLOUR": ("aortic_regurgitation", "aortic_stenosis"),
-    "PSAX_COLOUR": ("tricuspid_regurgitation", "pulmonary_regurgitation"),
-}
-_COLOUR_COMMON = {"PLAX_COLOUR": 1.0, "A4C_COLOUR": 1.0, "A2C_COLOUR": 0.3, "A3C_COLOUR": 0.6, "PSAX_COLOUR": 0.7}
-_REPEAT_CHANCE = 0.10
-
-
-def choose_views(physiology: Physiology, rng: Generator) -> tuple[str, ...]:
-    """Which clips a study has: grey views may be missing or repeated, colour is likelier where it shows a lesion.
-
-    A normal heart is also looked at in colour, and a lesion is sometimes missed: a colour clip does not prove a lesion,
-    but it is commoner with one, so that its presence tells something of the label. There is always a PLAX or an A4C.
-    """
-    views: list[str] = []
-    for view, chance in _GREY_CHANCE.items():
-        present, repeated = rng.random(2)
-        if present < chance:
-            views.extend([view] * (2 if repeated < _REPEAT_CHANCE else 1))
-    if "PLAX" not in views and "A4C" not in views:
-        views.insert(0, "A4C")
-    for view, lesions in _COLOUR_LESIONS.items():
-        worst = max(int(getattr(physiology, lesion)) for lesion in lesions)
-        chance = _COLOUR_COMMON[view] * (0.40, 0.55, 0.75, 0.80)[worst]
-        if rng.random() < chance:
-            views.append(view)
-    return tuple(views)
+    return replace(_STANDARD_HEART, **{name: getattr(physiology, name) for name in VIEWS[view].fields})
 
 
 @dataclass(frozen=True)
@@ -222,7 +216,6 @@ def choose_machine(site: int, rng: Generator) -> EchoMachine:
         frame_height=height,
         frame_width=width,
         frame_rate_hz=vendor.frame_rates_hz[int(rng.integers(len(vendor.frame_rates_hz)))],
-        depth_scale=float(np.exp(rng.normal(0.0, 0.05))),
         sector_deg=float(rng.uniform(*vendor.sector_deg)),
         gain_db=float(rng.normal(0.0, 2.5)),
         dynamic_range_db=float(rng.uniform(*vendor.dynamic_range_db)),
@@ -232,56 +225,102 @@ def choose_machine(site: int, rng: Generator) -> EchoMachine:
         blur_depths=float(rng.uniform(0.7, 1.1)),
         shadow_db=float(rng.uniform(6.0, 22.0)),
         rim_loss_db=float(rng.uniform(2.0, 14.0)),
-        haze_db=float(rng.uniform(-64.0, -52.0)),
+        haze_db=float(rng.uniform(-60.0, -50.0)),
         tint=vendor.tint,
         ecg_trace=bool(rng.random() < vendor.ecg_trace_chance),
         jpeg_quality=int(vendor.jpeg_quality[int(rng.integers(len(vendor.jpeg_quality)))]),
     )
 
 
-def render_view(physiology: Physiology, view: str, machine: EchoMachine, rng: Generator) -> RenderedClip:
-    """One cine of a bit over a beat, 32 to 48 frames, most starting at the R wave. ValueError for an unknown view."""
-    if view not in _VIEWS:
+@dataclass(frozen=True)
+class Setup:
+    """A clip before any pixel of it: what is seen, when, with which machine, how well, and what it really shows.
+
+    numbers_T: of the scene's frames in the clip.
+    """
+
+    scene: Scene
+    cycle: Cycle
+    numbers_T: NDArray[np.int_]
+    machine: EchoMachine
+    sector: Sector
+    colour_box: ColourBox | None
+    quality: Quality
+    truth: ClipTruth
+
+
+def set_up_view(
+    physiology: Physiology,
+    anatomy: Anatomy,
+    view: str,
+    machine: EchoMachine,
+    rng: Generator,
+    wanted: Callable[[int], NDArray[np.int_]] = np.arange,
+) -> Setup:
+    """A bit over a beat, 32 to 48 frames, most starting at the R wave. ValueError for an unknown view.
+
+    wanted: from the number of frames to those that are wanted; the same clip, whichever are.
+    """
+    if view not in VIEWS:
         raise ValueError(f"unknown view {view!r}; known are {', '.join(VIEWS)}")
     seen = only_visible(physiology, view)
-    spec = _VIEWS[view]
+    spec = VIEWS[view]
     # Every draw happens in the same order and number whatever the physiology, so equal seeds differ only by disease.
-    vary = Variation.draw(rng)
+    hand = Hand.draw(rng)
     interval_noise = rng.standard_normal(BEATS_DRAWN)
     depth_noise, gain_noise, start_noise, ungated = rng.normal(), rng.normal(), rng.normal(), rng.random()
+    quality = sample_quality(anatomy.window, view, rng)
     setting = replace(machine, gain_db=machine.gain_db + 1.2 * float(gain_noise))
-    sector = sector_of(setting, spec.depth_cm * machine.depth_scale * float(np.exp(0.03 * depth_noise)))
     beat_s = 60.0 / seen.heart_rate_bpm
     frames = int(np.clip(np.ceil(_BEATS_SHOWN * beat_s * machine.frame_rate_hz), _FEWEST_FRAMES, MOST_FRAMES))
     start_s = 0.04 * float(np.clip(start_noise, -2.0, 2.0)) - (beat_s * ungated * 8.0 if ungated < 0.12 else 0.0)
+    numbers_T = wanted(frames)
     cycle = cardiac_cycle(
-        start_s + np.arange(frames) / machine.frame_rate_hz,
+        start_s + numbers_T / machine.frame_rate_hz,
         heart_rate_bpm=seen.heart_rate_bpm,
         rhythm=seen.rhythm,
         interval_noise=interval_noise,
     )
-    scene = _build_scene(view.removesuffix("_COLOUR") if view != "PSAX_COLOUR" else view, seen, cycle, vary)
-    frames_THWC = draw_frames(scene, cycle, setting, sector, rng, spec.colour_box)
+    scene = spec.scene(seen, anatomy, hand, cycle)
+    depth_cm = float(np.clip(round(spec.depth * scene.extent_cm * np.exp(_DEPTH_SPREAD * depth_noise)), 8, 28))
+    box = spec.colour_box
+    if box is not None:
+        box = replace(box, depth_cm=(box.depth_cm[0] * depth_cm, box.depth_cm[1] * depth_cm))
+    # Without colour a leak is at most guessed at.
+    told = tuple(name for name in spec.fields if box is not None or not name.endswith("_regurgitation"))
+    truth = truth_of(view, spec.plane, told, seen, anatomy, hand, quality.value)
+    sector = sector_of(setting, depth_cm, spec.near * depth_cm)
+    return Setup(scene, cycle, numbers_T, setting, sector, box, quality, truth)
+
+
+def render_view(
+    physiology: Physiology, anatomy: Anatomy, view: str, machine: EchoMachine, rng: Generator
+) -> RenderedClip:
+    """One cine as the machine shows it. ValueError for an unknown view."""
+    clip = set_up_view(physiology, anatomy, view, machine, rng)
     return RenderedClip(
-        frames_THWC=frames_THWC,
+        frames_THWC=draw_frames(clip.scene, clip.cycle, clip.machine, clip.sector, rng, clip.colour_box, clip.quality),
         frame_rate_hz=machine.frame_rate_hz,
         view=view,
-        colour=spec.colour_box is not None,
-        cm_per_px=1.0 / sector.px_per_cm,
-        region_px=sector.region_px,
+        colour=clip.colour_box is not None,
+        cm_per_px=1.0 / clip.sector.px_per_cm,
+        region_px=clip.sector.region_px,
         jpeg_quality=machine.jpeg_quality,
+        truth=clip.truth,
     )
 
 
-def _build_scene(plane: str, seen: Physiology, cycle: Cycle, vary: Variation) -> Scene:
-    match plane:
-        case "PLAX" | "A3C":
-            return long_axis(seen, cycle, vary, apical=plane == "A3C")
-        case "A4C" | "SUBCOSTAL":
-            return four_chamber(seen, cycle, vary, subcostal=plane == "SUBCOSTAL")
-        case "A2C":
-            return two_chamber(seen, cycle, vary)
-        case "PSAX":
-            return short_axis(seen, cycle, vary)
-        case _:
-            return base_short_axis(seen, cycle, vary)
+def light_view(
+    physiology: Physiology,
+    anatomy: Anatomy,
+    view: str,
+    machine: EchoMachine,
+    rng: Generator,
+    preparation: Preparation,
+) -> tuple[Picture, ClipTruth]:
+    """What `render_view` gives for the same random numbers, as a prepared clip (T, H, W, C) uint8, and its truth."""
+    clip = set_up_view(physiology, anatomy, view, machine, rng, lambda frames: used_frames(frames, preparation))
+    clip_THWC = light_clip(
+        clip.scene, clip.numbers_T, clip.machine, clip.sector, rng, clip.colour_box, clip.quality, preparation
+    )
+    return clip_THWC, clip.truth

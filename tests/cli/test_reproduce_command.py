@@ -1,4 +1,4 @@
-"""The command from nothing, on a dozen simulated patients and towers that train in seconds."""
+"""The command from nothing, on twenty simulated patients and towers that train in seconds."""
 
 import json
 import shutil
@@ -9,14 +9,14 @@ from inputs.specs import EcgSpec, EchoSpec
 from models.architecture import Architecture, EcgArchitecture, EchoArchitecture, EchoBlock
 from training.recipes import Alignment, EchoPretraining, Recipe
 from training.reproduce import sizes as reproduce_sizes
-from training.reproduce.arms import ARMS
 
-DOZEN = reproduce_sizes.Size(
+ARMS = reproduce_sizes.Size.model_fields["arms"].default
+TWENTY = reproduce_sizes.Size(
     name="small",
-    patients=12,
-    cohort_seed=1198,  # a dozen of whom the test patients show every class
+    patients=20,
+    cohort_seed=16297,  # of whose patients every split shows every class
     recipe=Recipe(
-        name="dozen",
+        name="twenty",
         architecture=Architecture(
             ecg=EcgArchitecture(patch_samples=144, embed_dim=12, depth=1, heads=1),
             echo=EchoArchitecture(
@@ -58,16 +58,21 @@ DOZEN = reproduce_sizes.Size(
 
 
 @pytest.fixture
-def dozen(monkeypatch):
-    monkeypatch.setitem(reproduce_sizes.SIZES, "small", lambda: DOZEN)
+def twenty(monkeypatch):
+    monkeypatch.setitem(reproduce_sizes.SIZES, "small", lambda: TWENTY)
 
 
-def test_the_command_makes_a_table_and_after_a_loss_only_what_is_lost(command, dozen, tmp_path, monkeypatch):
+def test_the_command_makes_a_table_and_after_a_loss_only_what_is_lost(command, twenty, tmp_path, monkeypatch):
     folder = tmp_path / "out"
     arguments = ("reproduce", folder, "--seeds", 2, "--device", "cpu", "--workers", 1)
     code, printed, _ = command(*arguments)
     assert code == 0
-    for words in (*ARMS, "random ranking", "mAP, like LVESV", "12 simulated patients (simulator version 1, seed 1198)"):
+    for words in (
+        *ARMS,
+        "random ranking",
+        "mAP, like LVESV",
+        "20 simulated patients (simulator version 2, seed 16297)",
+    ):
         assert words in printed
     results = {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("arms/*/result.json")}
     assert set(results) == {f"{arm}-{seed}" for arm in ARMS for seed in (0, 1)}
@@ -85,11 +90,11 @@ def test_the_command_makes_a_table_and_after_a_loss_only_what_is_lost(command, d
 
     assert by_arm(json.loads((folder / "table.json").read_text())["results"]) == by_arm(table)
 
-    other = DOZEN.model_copy(update={"cohort_seed": 3})
+    other = TWENTY.model_copy(update={"cohort_seed": 3})
     monkeypatch.setitem(reproduce_sizes.SIZES, "small", lambda: other)
     code, _, sentence = command(*arguments)
     assert code == 1
-    assert sentence == "out holds another comparison (cohort seed 1198 instead of 3); name another folder"
+    assert sentence == "out holds another comparison (cohort seed 16297 instead of 3); name another folder"
 
 
 def test_a_size_that_does_not_exist_is_wrong_usage(command, tmp_path):

@@ -16,7 +16,7 @@ from cohorts import shd_label
 from inputs.ecg.prepare import ecg_windows, prepare_ecg
 from inputs.records import STANDARD_LEADS, EcgRecording
 from models.bundle import Bundle
-from simulator.ecg.heart import sample_electrics
+from simulator.ecg.electrics import sample_electrics
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
 from simulator.patient import sample_patient

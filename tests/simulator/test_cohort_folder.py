@@ -20,14 +20,18 @@ from cohorts import (
 )
 from ground.findings import MEASUREMENTS, SHD_FLAGS
 from simulator.cohort import SIMULATOR_VERSION, find_simulation, simulate_cohort
+from simulator.echo.spectral import STILLS
+from simulator.echo.truth import ClipTruth
 from simulator.echo.views import RenderedClip
+from simulator.segments import SEGMENTS
 
 REAL_RENDERING = simulator.cohort.render_view
 
 
-def tiny_clip(physiology, view, machine, rng):
+def tiny_clip(physiology, anatomy, view, machine, rng):
     frames = rng.integers(0, 255, size=(3, 32, 48, 3), dtype=np.uint8)
-    return RenderedClip(frames, 30.0, view, view.endswith("_COLOUR"), 0.05, (0, 0, 47, 31), 85)
+    truth = ClipTruth(view, quality=float(1.0 / (1.0 + np.exp(-anatomy.window))))
+    return RenderedClip(frames, 30.0, view, view.endswith("_COLOUR"), 0.05, (0, 0, 47, 31), 85, truth)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +58,12 @@ def digests(folder: Path) -> dict[str, str]:
 def test_the_folder_loads_and_has_no_problems(tiny):
     out, report, _ = tiny
     cohort = open_cohort(out).tables
-    assert (len(cohort.ecgs), len(cohort.studies), len(cohort.echos)) == (report.ecgs, report.studies, report.clips)
+    assert (len(cohort.ecgs), len(cohort.studies), len(cohort.echos)) == (
+        report.ecgs,
+        report.studies,
+        report.clips + report.stills,
+    )
+    assert cohort.echos["view"].isin(STILLS).sum() == report.stills > 0
     assert check_cohort(out).problems == ()
     assert {p.suffix for p in (out / "ecgs").iterdir()} == {".dat", ".hea", ".dcm"}
     assert {p.suffix for p in (out / "echos").rglob("*") if p.is_file()} == {".dcm", ".avi"}
@@ -103,6 +112,35 @@ def test_reports_follow_the_truth_within_a_reader_s_error(tiny):
     flag = studies.loc[known, "lvef_lte_45_flag"].astype(bool)
     assert (flag == (studies.loc[known, "lvef_percent"] <= 45)).all()
     assert studies.loc[~known, "lvef_lte_45_flag"].isna().all()
+
+
+def test_every_clip_but_no_still_has_a_row_of_what_it_shows_and_a_patient_one_anatomy(tiny):
+    shown = pd.read_csv(tiny[0] / "truth_views.csv")
+    echos = open_cohort(tiny[0]).tables.echos
+    echos = echos[~echos["view"].isin(STILLS)]
+    assert shown[["view_id", "study_id", "patient_id", "view"]].equals(
+        echos[["view_id", "study_id", "patient_id", "view"]].reset_index(drop=True)
+    )
+    assert {f"motion_{segment.name}" for segment in SEGMENTS} < set(shown.columns)
+    windows = shown.groupby("patient_id")["quality"]
+    assert (windows.nunique() == 1).all()
+    assert windows.first().nunique() > 55
+
+
+def test_truth_tells_the_motion_of_every_segment(tiny):
+    truth = pd.read_csv(tiny[0] / "truth.csv")
+    motion = truth[[f"motion_{segment.name}" for segment in SEGMENTS]]
+    assert motion.notna().all(axis=None)
+    scarred = truth["infarct"].fillna("none") != "none"
+    assert motion[scarred].min(axis=1).mean() < 0.5 < motion[~scarred].min(axis=1).mean()
+
+
+def test_truth_tells_whose_arms_were_swapped_of_every_ecg_and_of_no_study(tiny):
+    ecgs = pd.read_csv(tiny[0] / "ecgs.csv")["ecg_id"]
+    swapped = pd.read_csv(tiny[0] / "truth.csv").set_index("record")["arms_reversed"]
+    assert swapped[ecgs].isin([True, False]).all()
+    assert swapped[ecgs].mean() < 0.1
+    assert swapped.drop(ecgs).isna().all()
 
 
 def test_some_measurements_are_missing_but_shd_is_nearly_always_known(tiny):

@@ -5,7 +5,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from simulator.patient import Patient, Physiology, sample_patient, shd_flags
+from simulator.patient import Patient, sample_patient
+from simulator.physiology import Physiology, shd_flags
 
 
 @pytest.fixture(scope="module")
@@ -159,4 +160,6 @@ def test_flags_follow_their_definitions(patients, change, flag, positive):
 
 
 def test_physiology_can_be_written_as_a_table_row(physiologies):
-    assert all(isinstance(v, float | int | str) for v in asdict(physiologies[0]).values())
+    values = asdict(physiologies[0])
+    assert len(values.pop("segment_motion")) == 16  # a column each
+    assert all(isinstance(v, float | int | str) for v in values.values())

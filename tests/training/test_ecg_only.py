@@ -18,7 +18,7 @@ from index.rebuild import rebuild_index
 from models.bundle import Bundle, read_manifest, verify_bundle
 from training.evaluation.evaluate import evaluate
 from training.outlook import training_outlook
-from training.recipes import MaskedEcgPretraining
+from training.recipes import MaskedEcgPretraining, OwnBeatPretraining
 from training.refit import refit
 from training.train import train
 
@@ -50,6 +50,18 @@ def labelled(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(ecgs_alone, ecg_only_recipe, tmp_path_factory):
     return train(ecgs_alone, ecg_only_recipe, tmp_path_factory.mktemp("bundles") / "ecg", CPU)
+
+
+def test_beats_of_ones_own_train_an_encoder_too_and_its_card_says_so(ecgs_alone, ecg_only_recipe, tmp_path):
+    pretraining = OwnBeatPretraining(
+        epochs=1, batch_size=8, learning_rate=1e-3, weight_decay=0.05, warmup_epochs=0.5, patience=1, components=4
+    )
+    recipe = ecg_only_recipe.model_copy(update={"name": "own_beat", "ecg_pretraining": pretraining})
+    bundle = train(ecgs_alone, recipe, tmp_path / "bundle", CPU)
+    assert read_manifest(bundle)[0].gives("ecg_encoder")
+    card = (bundle / "README.md").read_text()
+    assert "It learnt first to tell the median beat and the rhythm" in card
+    assert "hidden patches" not in card
 
 
 def test_a_cohort_of_ecgs_alone_is_sound_and_says_what_it_is_good_for(ecgs_alone):

@@ -1,4 +1,4 @@
-"""Where the ECG encoder of a run starts: random weights, a bundle's encoder, or masked pre-training on the cohort."""
+"""Where the ECG encoder of a run starts: random weights, a bundle's encoder, or pre-training on the cohort's ECGs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from training.data.cohort_arrays import prepared_signals
 from training.engine.loop import FitResult
 from training.engine.place import Place
 from training.objectives.masked_ecg import pretrain_ecg_encoder
-from training.recipes import Recipe
+from training.objectives.own_beat import pretrain_own_beat
+from training.recipes import OwnBeatPretraining, Recipe
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,11 @@ def random_ecg_encoder(recipe: Recipe) -> EcgEncoder:
 def ecg_pretraining_key(recipe: Recipe, cohort_id: str, code_version: str) -> str:
     """Short name of all that decides a pre-trained encoder, and of nothing that only decides the alignment after it."""
     assert recipe.ecg_pretraining is not None
+    pretraining = recipe.ecg_pretraining.model_dump()
+    if pretraining["kind"] == "masked":
+        del pretraining["kind"]  # the names of folders from before there was a choice
     decisive = {
-        "pretraining": recipe.ecg_pretraining.model_dump(),
+        "pretraining": pretraining,
         "architecture": recipe.architecture.ecg.model_dump(),
         "ecg": recipe.ecg.model_dump(),
         "seed": recipe.seed,
@@ -89,10 +93,14 @@ def pretrained_ecg_encoder(cohort: Cohort, recipe: Recipe, work: Path, place: Pl
     if not train or not val:
         raise CohortError("no_ecgs", "No ECG of the train patients, or none of the val patients, can be used.")
     encoder = random_ecg_encoder(recipe)
+    settings, seed = recipe.ecg_pretraining, recipe.seed
     with place.logged() as place:
-        fit = pretrain_ecg_encoder(encoder, train, val, recipe.ecg_pretraining, place, machine, seed=recipe.seed)
-    origin = (
-        "It learnt first to fill in hidden patches of the train patients' ECGs "
-        f"({fit.epochs_run} epochs, the best of them {fit.best_epoch + 1})."
-    )
-    return EcgStart(encoder, origin, fit)
+        if isinstance(settings, OwnBeatPretraining):
+            rate_hz = recipe.ecg.rate_hz
+            fit = pretrain_own_beat(encoder, train, val, settings, place, machine, rate_hz=rate_hz, seed=seed)
+            learnt = "tell the median beat and the rhythm of the train patients' ECGs from windows of them"
+        else:
+            fit = pretrain_ecg_encoder(encoder, train, val, settings, place, machine, seed=seed)
+            learnt = "fill in hidden patches of the train patients' ECGs"
+    epochs = f"{fit.epochs_run} epochs, the best of them {fit.best_epoch + 1}"
+    return EcgStart(encoder, f"It learnt first to {learnt} ({epochs}).", fit)

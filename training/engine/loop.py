@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -28,6 +28,14 @@ _Batch = TypeVar("_Batch")
 
 
 @dataclass(frozen=True)
+class Score:
+    """What an epoch is chosen by, higher is better, and by name what it is made of: the log has both."""
+
+    value: float
+    made_of: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Objective(Generic[_Batch]):
     """What a stage trains on and for.
 
@@ -41,7 +49,7 @@ class Objective(Generic[_Batch]):
     """Its name in checkpoints, log and messages."""
     batches: Callable[[int], Iterable[_Batch]]
     backward: Callable[[_Batch], Tensor]
-    score: Callable[[], float]
+    score: Callable[[], float | Score]
     items_per_epoch: int
     items: str = "items"
 
@@ -83,7 +91,11 @@ def run_epochs(
         values = _train_one_epoch(module, optimizer, objective, schedule, mean, epoch=epoch, progress=progress)
         module.eval()
         with mean.in_place(), torch.inference_mode():
-            values["validation_score"] = ranks.from_main(objective.score() if ranks.is_main else 0.0)
+            score = objective.score() if ranks.is_main else 0.0
+            if isinstance(score, Score):
+                values |= score.made_of
+                score = score.value
+            values["validation_score"] = ranks.from_main(score)
             better = result.best_epoch < 0 or values["validation_score"] > result.best_score
             if better and ranks.is_main:
                 save_checkpoint(best, {"module": module.state_dict()})

@@ -269,6 +269,7 @@ def bootstrap(
     *,
     seed: int = 0,
     most_undefined: float = 1.0,
+    resamples: int = _RESAMPLES,
 ) -> dict[str, Estimate]:
     """Estimates of every score: patients are drawn with replacement and bring all their rows along.
 
@@ -282,13 +283,13 @@ def bootstrap(
     values = scores(np.ones((1, rows)))
     drawn: dict[str, list[_Float64]] = {name: [] for name in values}
     step = max(1, _CHUNK_CELLS // rows)
-    for start in range(0, _RESAMPLES, step):
-        count = min(step, _RESAMPLES - start)
+    for start in range(0, resamples, step):
+        count = min(step, resamples - start)
         chosen_RP = draw.integers(0, patients, (count, patients))
         times_RP = np.stack([np.bincount(chosen_P, minlength=patients) for chosen_P in chosen_RP])
         for name, resampled in scores(times_RP[:, owner_N].astype(np.float64)).items():
             drawn[name].append(resampled)
-    fewest = max(_FEWEST_DRAWS, (1 - most_undefined) * _RESAMPLES)
+    fewest = max(_FEWEST_DRAWS, (1 - most_undefined) * resamples)
     return {
         name: _estimate(float(value[0]), np.concatenate(drawn[name]), fewest)
         for name, value in values.items()

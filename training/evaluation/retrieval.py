@@ -216,3 +216,18 @@ def random_recall(relevant_QT: NDArray[np.bool_], excluded_QT: NDArray[np.bool_]
     else:
         allowed_Q, found_Q = (~excluded_QT).sum(axis=1), (relevant_QT & ~excluded_QT).any(axis=1)
     return float(np.mean(np.where(found_Q, np.minimum(k / np.maximum(allowed_Q, 1), 1.0), 0.0)))
+
+
+def random_average_precision(relevant_QT: NDArray[np.bool_], excluded_QT: NDArray[np.bool_] | None = None) -> float:
+    """Mean over queries of the expected average precision of a random ranking; 0 where nothing is relevant.
+
+    With R of T relevant: rank k is relevant with probability R/T, and then the k - 1 ranks before it hold on average
+    (k - 1)(R - 1)/(T - 1) relevant ones. Summed, with H the T-th harmonic number: (H + (R - 1)(T - H)/(T - 1)) / T.
+    """
+    expected = []
+    allowed_QT = np.ones_like(relevant_QT) if excluded_QT is None else ~excluded_QT
+    for relevant_T, allowed_T in zip(relevant_QT, allowed_QT, strict=True):
+        targets, hits = int(allowed_T.sum()), int((relevant_T & allowed_T).sum())
+        harmonic = float(np.sum(1 / np.arange(1, targets + 1)))
+        expected.append((harmonic + (hits - 1) * (targets - harmonic) / max(targets - 1, 1)) / targets if hits else 0.0)
+    return float(np.mean(expected))

@@ -28,7 +28,7 @@ from training.data.batches import (
     pairs_per_epoch,
     random_windows,
 )
-from training.engine.loop import FitResult, Objective, run_epochs
+from training.engine.loop import FitResult, Objective, Score, run_epochs
 from training.engine.place import Place
 from training.engine.ranks import ALONE, Ranks
 from training.engine.schedule import Schedule, parameter_groups
@@ -61,7 +61,7 @@ def align_towers(
     ecg_tower: EcgTower,
     echo_tower: EchoTower,
     pairs: PairedArrays,
-    score: Callable[[], float],
+    score: Callable[[], float | Score],
     recipe: Recipe,
     place: Place,
     machine: Machine,

@@ -1,11 +1,11 @@
 """What is measured of every arm, on the test patients: probes of the ECG features, and retrieval of like studies.
 
-Letters: E ECGs, S studies, P pairs, F features, D dimensions, C classes, Q queries, T targets.
+Letters: E ECGs, S studies, F features, D dimensions, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,27 +14,23 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import normalize
 
-from ground.findings import LV_PHENOTYPES
 from inputs.ecg.prepare import ecg_windows
 from inputs.specs import EcgSpec
 from models.towers import EcgTower
-from training.data.batches import PairedArrays
 from training.evaluation.metrics import binary_scores, multiclass_scores
-from training.evaluation.retrieval import (
-    phenotype_pairs,
-    phenotype_tolerance,
-    random_precision_Q,
-    score_queries,
-)
 from training.evaluation.validation import chunks, embed_studies
+from training.evaluation.view_gate import participation_ratio
 from training.objectives.supervised import UNKNOWN
 from training.probes.regression import best_regression, knn_probabilities
 from training.recipes import Recipe
-from training.reproduce.arms import TrainedArm
 from training.reproduce.data import ComparisonData, PatientGroup
+from training.reproduce.endpoints import QUESTIONS, Answers, EcgScores, Question
+from training.reproduce.few_labels import enough_answers, few_label_answers
+from training.reproduce.retrieved import random_retrieval, retrieve
+from training.reproduce.train_arm import TrainedArm
 
 PROBES = ("knn", "linear")
-QUESTIONS = ("lvef_lowest", "lvef_classes", "shd")
+LABELS = ("lvef_lowest", "lvef_classes", "shd")
 _BATCH = 8
 """Records of up to four windows: larger chunks outgrow a CPU's cache and are slower there."""
 
@@ -48,43 +44,47 @@ class _Embedded:
     embeddings_ED: NDArray[np.float32]
 
 
-def measure(arm: TrainedArm, data: ComparisonData, recipe: Recipe, device: torch.device) -> dict[str, float]:
-    """Numbers by name: `auroc_<probe>_<question>`, and of an aligned arm `precision_at_10_` and `map_<phenotype>`."""
+@dataclass(frozen=True)
+class Measured:
+    """Numbers by name, and what they are means of.
+
+    `auroc_<probe>_<question>`; of an aligned arm `precision_at_10_`, `lift_` and `map_<phenotype>`, `lift_mean`,
+    `own_in_first_tenth`, `hub_share` and `participation_ratio`.
+    """
+
+    metrics: dict[str, float]
+    scores: EcgScores
+
+
+def measure(
+    arm: TrainedArm, seen: ComparisonData, data: ComparisonData, recipe: Recipe, device: torch.device
+) -> Measured:
+    """Probes are fitted on the train patients whom the arm saw; the test patients are all, with their views as `seen`.
+
+    Studies are like one another by the phenotypes of `data`, the same for every arm.
+    """
     with torch.inference_mode():
         train, val, test = (
             _embed(arm.ecg_tower, part.ecgs.signals_LN, recipe.ecg, device)
-            for part in (data.train, data.val, data.test)
+            for part in (seen.train, seen.val, seen.test)
         )
-        metrics = _probe_aurocs(data, train, val, test, classes=len(recipe.lvef_classes.labels))
-        if arm.echo_tower is not None:
-            study_SD = embed_studies(arm.echo_tower, data.test.pairs.views_VD, recipe.echo.max_views, device)
-            metrics |= _retrieval(data.test, test.embeddings_ED @ study_SD.T)
-    return metrics
+        metrics = _probe_aurocs(seen, train, val, test, classes=len(recipe.lvef_classes.labels))
+        answers = few_label_answers(seen.train, train.features_EF, seen.test, test.features_EF)
+        metrics |= _few_label_aurocs(answers, data.test)
+        if arm.echo_tower is None:
+            return Measured(metrics, EcgScores(None, None, answers))
+        study_SD = embed_studies(arm.echo_tower, seen.test.pairs.views_VD, recipe.echo.max_views, device)
+        found = retrieve(data.test, test.embeddings_ED @ study_SD.T)
+        metrics |= found.metrics | {"participation_ratio": participation_ratio(study_SD)}
+        return Measured(metrics, EcgScores(found.precision_EP, found.own_E, answers))
 
 
 def random_ranking(test: PatientGroup) -> dict[str, float]:
-    """What a ranking by chance gives, on average, for the names of `measure`."""
-    values = {f"auroc_{probe}_{question}": 0.5 for probe in PROBES for question in QUESTIONS}
-    for name, value_S in _known_phenotypes(test):
-        query = _LikeStudies.of(test.pairs, value_S)
-        chance_Q = random_precision_Q(query.relevant_QT, query.own_patient_QT, 10)
-        values[f"precision_at_10_{name}"] = float(chance_Q.mean())
-        values[f"map_{name}"] = random_average_precision(query.relevant_QT, query.own_patient_QT)
-    return values
-
-
-def random_average_precision(relevant_QT: NDArray[np.bool_], excluded_QT: NDArray[np.bool_]) -> float:
-    """Mean over queries of the expected average precision of a random ranking; 0 where nothing is relevant.
-
-    With R of T relevant: rank k is relevant with probability R/T, and then the k - 1 ranks before it hold on average
-    (k - 1)(R - 1)/(T - 1) relevant ones. Summed, with H the T-th harmonic number: (H + (R - 1)(T - H)/(T - 1)) / T.
-    """
-    expected = []
-    for relevant_T, allowed_T in zip(relevant_QT, ~excluded_QT, strict=True):
-        targets, hits = int(allowed_T.sum()), int((relevant_T & allowed_T).sum())
-        harmonic = float(np.sum(1 / np.arange(1, targets + 1)))
-        expected.append((harmonic + (hits - 1) * (targets - harmonic) / max(targets - 1, 1)) / targets if hits else 0.0)
-    return float(np.mean(expected))
+    """What a ranking by chance gives, on average, for the names of `measure`; of the others nobody can say."""
+    aurocs = {f"auroc_{probe}_{label}": 0.5 for probe in PROBES for label in LABELS}
+    asked = [question for column, question in enumerate(QUESTIONS) if enough_answers(test.answers_EQ[:, column])]
+    aurocs |= {f"auroc_{probe}_{question}": 0.5 for probe in ("few", "knn") for question in asked}
+    return aurocs | ({"auroc_mean": 0.5} if asked else {}) | random_retrieval(test)
 
 
 def _embed(
@@ -143,39 +143,15 @@ def _linear_probabilities(
     return probability_EC
 
 
-@dataclass(frozen=True)
-class _LikeStudies:
-    """ECGs with a known phenotype as queries, studies of like phenotype as targets, the own patient left out."""
-
-    ecg_Q: _Int64
-    study_T: _Int64
-    relevant_QT: NDArray[np.bool_]
-    own_patient_QT: NDArray[np.bool_]
-
-    @staticmethod
-    def of(pairs: PairedArrays, value_S: _Float64) -> _LikeStudies:
-        known_P = np.isfinite(value_S[pairs.study_P])
-        patient_P, study_P = pairs.patient_P[known_P], pairs.study_P[known_P]
-        ecg_Q, first_Q, query_P = np.unique(pairs.ecg_P[known_P], return_index=True, return_inverse=True)
-        study_T, first_T, target_P = np.unique(study_P, return_index=True, return_inverse=True)
-        tolerance = phenotype_tolerance(target_P, value_S[study_P])
-        relevant_QT = phenotype_pairs(query_P, target_P, target_P, value_S[study_P], tolerance)
-        return _LikeStudies(ecg_Q, study_T, relevant_QT, patient_P[first_Q][:, None] == patient_P[first_T][None])
-
-
-def _known_phenotypes(test: PatientGroup) -> list[tuple[str, _Float64]]:
-    """Those that differ among the studies: not every cohort knows volumes."""
-    each = zip(LV_PHENOTYPES, test.phenotypes_SP.T, strict=True)
-    return [(name, value_S) for name, value_S in each if len(np.unique(value_S[np.isfinite(value_S)])) >= 2]
-
-
-def _retrieval(test: PatientGroup, similarity_ES: NDArray[np.float32]) -> dict[str, float]:
-    """From ECG to study, among the studies of other patients."""
-    values = {}
-    for name, value_S in _known_phenotypes(test):
-        query = _LikeStudies.of(test.pairs, value_S)
-        similarity_QT = similarity_ES[np.ix_(query.ecg_Q, query.study_T)]
-        found = score_queries(similarity_QT, query.relevant_QT, query.own_patient_QT).metrics()
-        values[f"precision_at_10_{name}"] = found.precision_at_10
-        values[f"map_{name}"] = found.mean_average_precision
-    return values
+def _few_label_aurocs(answers: Mapping[Question, Answers], test: PatientGroup) -> dict[str, float]:
+    """Of each question by few labels, on average over draws of them, and by neighbours; and the mean of all."""
+    aurocs: dict[str, float] = {}
+    for column, question in enumerate(QUESTIONS):
+        if question in answers:
+            truth_E = test.answers_EQ[:, column]
+            known_E = np.isfinite(truth_E)
+            true_E, said = truth_E[known_E].astype(np.int64), answers[question]
+            draws = [binary_scores(true_E, few_E[known_E])["auroc"] for few_E in said.few_DE]
+            aurocs[f"auroc_few_{question}"] = float(np.mean(draws))
+            aurocs[f"auroc_knn_{question}"] = binary_scores(true_E, said.knn_E[known_E])["auroc"]
+    return aurocs | ({"auroc_mean": float(np.mean([*aurocs.values()]))} if aurocs else {})

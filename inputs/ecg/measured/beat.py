@@ -19,8 +19,9 @@ from inputs.ecg.measured.waves import Waves, find_waves
 _MS = 1000.0 / RATE_HZ
 _FEWEST_LEADS = 3
 """Fewer may not see where a wave begins."""
-_SIGNAL_TO_NOISE = 5.0
-"""QRS to noise of the typical beat, for a lead to be asked."""
+_SIGNAL_TO_NOISE = 7.0
+"""QRS, from peak to peak, to noise of the typical beat, for a lead to be asked. A lead of noise alone reaches 4.6,
+with a standard deviation of 0.6: 60 samples of it."""
 _PLAUSIBLE_MS = {"pr": (60.0, 420.0), "qrs": (40.0, 260.0), "qt": (180.0, 720.0)}
 _DISAGREE_MS = {"pr": 30.0, "qrs": 24.0, "qt": 40.0}
 """Between the typical beats of every second and of every other beat."""

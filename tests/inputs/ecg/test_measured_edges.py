@@ -14,7 +14,7 @@ from inputs.records import STANDARD_LEADS, EcgRecording
 FIELDS = tuple(name for name in MeasuredEcg.__dataclass_fields__ if name != "not_reliable")
 INTERVALS = ("pr_ms", "qrs_ms", "qt_ms")
 ROW = {lead: row for row, lead in enumerate(STANDARD_LEADS)}
-BASE, TRUTH = simulated(3, physiology=HEALTHY, ectopy=0.0, rate_hz=500)
+BASE, TRUTH = simulated(13, physiology=HEALTHY, ectopy=0.0, rate_hz=500)
 FOUND = measure_ecg(BASE)
 
 
@@ -45,7 +45,7 @@ def noise(*shape, seed=0):
 
 @pytest.mark.parametrize("bpm", [30.0, 40.0, 60.0, 100.0, 150.0, 180.0, 200.0])
 def test_rate_and_qrs_are_found_from_30_to_200_beats_a_minute(bpm):
-    recording, truth = simulated(3, physiology=replace(HEALTHY, heart_rate_bpm=bpm), ectopy=0.0)
+    recording, truth = simulated(13, physiology=replace(HEALTHY, heart_rate_bpm=bpm), ectopy=0.0)
     found = measure_ecg(recording)
     assert found.heart_rate_bpm == pytest.approx(bpm, rel=0.03)
     assert found.regular
@@ -54,20 +54,20 @@ def test_rate_and_qrs_are_found_from_30_to_200_beats_a_minute(bpm):
 
 @pytest.mark.parametrize("bpm", [30.0, 40.0, 60.0, 100.0])
 def test_pr_and_qt_are_found_at_slow_and_ordinary_rates(bpm):
-    recording, truth = simulated(3, physiology=replace(HEALTHY, heart_rate_bpm=bpm), ectopy=0.0)
+    recording, truth = simulated(13, physiology=replace(HEALTHY, heart_rate_bpm=bpm), ectopy=0.0)
     found = measure_ecg(recording)
     assert found.pr_ms == pytest.approx(truth.pr_ms, abs=12.0)
     assert found.qt_ms == pytest.approx(truth.qt_ms, abs=20.0)
 
 
 def test_p_that_falls_into_the_t_wave_before_it_gives_no_pr_interval():
-    assert measure_ecg(simulated(3, physiology=replace(HEALTHY, heart_rate_bpm=200.0), ectopy=0.0)[0]).pr_ms is None
+    assert measure_ecg(simulated(13, physiology=replace(HEALTHY, heart_rate_bpm=200.0), ectopy=0.0)[0]).pr_ms is None
 
 
 @pytest.mark.parametrize("rate_hz", [100, 250, 400, 1000, 2000])
 def test_sampling_rate_changes_no_measure(rate_hz):
     at_500, at_other = (
-        measure_ecg(simulated(3, physiology=HEALTHY, ectopy=0.0, rate_hz=hz, noise=False)[0]) for hz in (500, rate_hz)
+        measure_ecg(simulated(13, physiology=HEALTHY, ectopy=0.0, rate_hz=hz, noise=False)[0]) for hz in (500, rate_hz)
     )
     same(at_other, at_500)
 
@@ -107,11 +107,16 @@ def test_pacing_spikes_are_no_beats():
     same(measure_ecg(with_signal(paced)), ms=8.0)
 
 
-def test_a_lead_that_is_off_or_full_of_noise_does_not_spoil_the_others():
-    flat, noisy = BASE.signal_mv.copy(), BASE.signal_mv.copy()
+def test_a_lead_that_is_off_does_not_spoil_the_others():
+    flat = BASE.signal_mv.copy()
     flat[ROW["V3"]] = 0.0
-    noisy[ROW["V3"]] = noise(5000)
     same(measure_ecg(with_signal(flat)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_lead_full_of_noise_does_not_spoil_the_others(seed):
+    noisy = BASE.signal_mv.copy()
+    noisy[ROW["V3"]] = noise(5000, seed=seed)
     same(measure_ecg(with_signal(noisy)))
 
 
@@ -142,7 +147,7 @@ def test_limb_leads_that_contradict_each_other_have_no_axis():
 
 @pytest.mark.parametrize("rate_hz", [250, 500, 1000, 1001])
 def test_single_samples_that_are_missing_change_nothing_at_any_rate(rate_hz):
-    whole, _ = simulated(3, physiology=HEALTHY, ectopy=0.0, rate_hz=rate_hz)
+    whole, _ = simulated(13, physiology=HEALTHY, ectopy=0.0, rate_hz=rate_hz)
     holed_mv = whole.signal_mv.copy()
     holed_mv[:, 777] = np.nan
     holed_mv[3, ::900] = np.nan
@@ -174,7 +179,7 @@ def test_two_and_a_half_seconds_show_intervals_but_not_whether_the_heart_is_regu
 
 
 def test_of_a_long_record_the_first_twenty_seconds_count():
-    long, _ = simulated(3, physiology=HEALTHY, ectopy=0.0, rate_hz=500, duration_s=60.0)
+    long, _ = simulated(13, physiology=HEALTHY, ectopy=0.0, rate_hz=500, duration_s=60.0)
     later = long.signal_mv.copy()
     later[:, 10_000:] = noise(12, 20_000)
     assert measure_ecg(with_signal(later, long)) == measure_ecg(long)

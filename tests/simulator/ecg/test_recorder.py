@@ -5,15 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simulator.ecg.heart import sample_electrics
+from simulator.ecg.electrics import sample_electrics
 from simulator.ecg.recorder import choose_recorder, electrode_noise, record
 from simulator.ecg.signal import twelve_leads
-from simulator.patient import SITES, sample_patient, shd_flags
+from simulator.patient import SITES, sample_patient
+from simulator.physiology import shd_flags
 
 QUIET = replace(
     choose_recorder(0, np.random.default_rng(0)),
     rate_hz=500, mains_uv=0.0, hiss_uv=0.0, muscle_uv=0.0, wander_uv=0.0, pop_chance=0.0, loose_chance=0.0, gain=1.0,
-    highpass_hz=0.05, lowpass_hz=150.0,
+    highpass_hz=0.05, lowpass_hz=150.0, notch=False, arms_reversed=False,
 )  # fmt: skip
 SILENCE = np.zeros((8, 5000))
 
@@ -43,6 +44,45 @@ def test_one_bad_electrode_disturbs_the_leads_that_use_it(chance):
             assert chest.sum() == 1
             seen.add(f"V{int(np.flatnonzero(chest)[0]) + 1}")
     assert seen == {"RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "V6"}
+
+
+def test_swapped_arms_turn_lead_one_over_and_leave_the_chest_as_it_is():
+    heart = np.random.default_rng(0).normal(size=(8, 2000)).cumsum(axis=1) / 100.0
+    right, swapped = (
+        twelve_leads(
+            record(heart, recorder=replace(QUIET, arms_reversed=arms), skin_noise=1.0, rng=np.random.default_rng(1))
+        )
+        for arms in (False, True)
+    )
+    one, two, three, avr, avl, avf = range(6)
+    for seen, was, sign in (
+        (one, one, -1),
+        (two, three, 1),
+        (three, two, 1),
+        (avr, avl, 1),
+        (avl, avr, 1),
+        (avf, avf, 1),
+    ):
+        np.testing.assert_allclose(swapped[seen], sign * right[was], atol=1e-5)
+    np.testing.assert_array_equal(swapped[6:], right[6:])
+
+
+def test_one_recording_in_a_hundred_has_swapped_arms_and_its_recorder_says_so():
+    recorders = [choose_recorder(i % SITES, np.random.default_rng([40, i])) for i in range(6000)]
+    assert 0.006 < np.mean([recorder.arms_reversed for recorder in recorders]) < 0.015
+
+
+def test_a_notch_takes_the_hum_and_hardly_anything_of_the_heart():
+    hum = replace(QUIET, mains_uv=30.0)
+    loud, filtered = (noise_leads(replace(hum, notch=notch), seed=4)[5, 2500:] for notch in (False, True))
+    assert filtered.std() < 0.2 * loud.std()
+    t_s = np.arange(5000) / 500
+    heart = np.exp(-0.5 * (((t_s % 0.8) - 0.3) / 0.012) ** 2) * np.ones((8, 1))
+    plain, notched = (
+        record(heart, recorder=replace(QUIET, notch=notch), skin_noise=1.0, rng=np.random.default_rng(1))
+        for notch in (False, True)
+    )
+    assert np.abs(plain - notched).max() < 0.08
 
 
 def test_limb_leads_obey_einthoven_with_noise_too():

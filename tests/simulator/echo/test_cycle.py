@@ -16,7 +16,7 @@ def cycle_of(rhythm, *, rate_bpm=60.0, seed=0):
 
 
 @pytest.mark.parametrize("rate_bpm", [45.0, 60.0, 95.0, 150.0])
-@pytest.mark.parametrize("rhythm", ["sinus", "atrial_fibrillation"])
+@pytest.mark.parametrize("rhythm", ["sinus", "atrial_fibrillation", "atrial_flutter"])
 def test_the_ventricle_is_full_at_every_r_wave_and_empties_once_per_beat(rhythm, rate_bpm):
     cycle = cycle_of(rhythm, rate_bpm=rate_bpm)
     inside = cycle.r_waves_s[(cycle.r_waves_s > 0.01) & (cycle.r_waves_s < 3.9)]

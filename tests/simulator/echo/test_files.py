@@ -1,4 +1,7 @@
-"""Clips written as DICOM and AVI come back as they were, with rate and scale, without identity, byte for byte."""
+"""Clips written as DICOM and AVI come back as they were, with rate and scale, without identity, byte for byte.
+
+Spectral stills keep their scale, and readers of clips pass them over.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,8 +11,16 @@ import numpy as np
 import pydicom
 import pytest
 
-from simulator.echo.files import write_clip
+from inputs.echo.kinds import NO_CLIPS
+from inputs.echo.read import read_echo
+from inputs.errors import UnreadableFile
+from simulator.echo.files import write_clip, write_still
+from simulator.echo.spectral import STILLS, render_still
+from simulator.echo.truth import ClipTruth
 from simulator.echo.views import RenderedClip
+
+from .test_image import MACHINE
+from .test_other_views import HEALTHY
 
 KINDS = ("dicom_jpeg", "dicom_raw", "avi")
 
@@ -26,6 +37,7 @@ def moving_square_clip(*, frames=5, height=121, width=160, rate_hz=33.0, colour=
         cm_per_px=0.07,
         region_px=(5, 8, 150, 110),
         jpeg_quality=90,
+        truth=ClipTruth("A4C_COLOUR"),
     )
 
 
@@ -122,3 +134,86 @@ def test_a_zoned_time_keeps_its_zone(tmp_path):
 def test_another_kind_is_refused(tmp_path):
     with pytest.raises(ValueError, match="dicom_jpeg"):
         write(moving_square_clip(frames=1), tmp_path, "mp4")
+
+
+def still_of(folder, view, **changes):
+    """A still of a changed patient and the header it is written with."""
+    still = render_still(replace(HEALTHY, **changes), view, MACHINE, np.random.default_rng(2))
+    identity = {"patient_id": "P1", "study_id": "S7", "view_id": "v9", "uid_seed": 42}
+    path = write_still(still, folder / view, acquired_at=datetime(2021, 3, 4), **identity)  # noqa: DTZ001
+    return path, pydicom.dcmread(path)
+
+
+def largest_velocity_m_s(dataset):
+    """As a reader measures it: the last row away from the baseline that is bright in some of the beats' columns."""
+    (region,) = dataset.SequenceOfUltrasoundRegions
+    x0, y0, x1, y1 = (region.get(f"RegionLocation{at}") for at in ("MinX0", "MinY0", "MaxX1", "MaxY1"))
+    picture = pydicom.pixels.pixel_array(dataset)[y0 : y1 + 1, x0 : x1 + 1].mean(axis=2)
+    quiet = picture.mean(axis=1).min()
+    bright = (picture > quiet + 60.0).sum(axis=1)
+    velocity_m_s = (np.arange(len(picture)) - region.ReferencePixelY0) * region.PhysicalDeltaY / 100.0
+    velocity_m_s += region.ReferencePixelPhysicalValueY / 100.0
+    rows = np.flatnonzero(bright >= 0.03 * picture.shape[1])
+    return float(np.abs(velocity_m_s[rows]).max())
+
+
+@pytest.mark.parametrize("velocity_m_s", [2.2, 2.9, 3.6, 4.6])
+def test_the_tricuspid_velocity_can_be_read_from_the_picture_where_there_is_a_jet(tmp_path, velocity_m_s):
+    _, dataset = still_of(tmp_path, "CW_TRICUSPID", tricuspid_regurgitation=2, tr_velocity_m_s=velocity_m_s)
+    assert largest_velocity_m_s(dataset) == pytest.approx(velocity_m_s, rel=0.10)
+    _, silent = still_of(tmp_path, "CW_TRICUSPID", tricuspid_regurgitation=0, tr_velocity_m_s=velocity_m_s)
+    assert largest_velocity_m_s(silent) < 0.6
+
+
+def test_the_aortic_velocity_rises_with_the_grade_of_stenosis(tmp_path):
+    peaks = [largest_velocity_m_s(still_of(tmp_path, "CW_AORTIC", aortic_stenosis=grade)[1]) for grade in range(4)]
+    assert peaks == sorted(peaks)
+    assert peaks[0] < 1.9
+    assert peaks[3] > 3.9
+
+
+def waves_a_beat(dataset, beats):
+    """How many separate waves of inflow there are to a beat."""
+    (region,) = dataset.SequenceOfUltrasoundRegions
+    x0, y0, x1 = region.RegionLocationMinX0, region.RegionLocationMinY0, region.RegionLocationMaxX1
+    row = y0 + region.ReferencePixelY0 + round(30.0 / region.PhysicalDeltaY)
+    band = pydicom.pixels.pixel_array(dataset)[row - 2 : row + 3, x0 : x1 + 1].mean(axis=(0, 2))
+    lit = np.convolve(band > 60.0, np.ones(5), "same") >= 2
+    return np.count_nonzero(np.diff(lit.astype(int)) == 1) / beats
+
+
+def test_mitral_inflow_has_an_a_wave_in_sinus_rhythm_only(tmp_path):
+    beats = 3.2 * HEALTHY.heart_rate_bpm / 60.0
+    sinus, fibrillating = (
+        waves_a_beat(still_of(tmp_path, "PW_MITRAL", rhythm=rhythm)[1], beats)
+        for rhythm in ("sinus", "atrial_fibrillation")
+    )
+    assert sinus > 1.5 * fibrillating
+
+
+@pytest.mark.parametrize("view", STILLS)
+def test_a_still_says_that_it_is_a_spectrum_and_shares_its_study(tmp_path, view):
+    path, dataset = still_of(tmp_path, view)
+    assert dataset.SOPClassUID == "1.2.840.10008.5.1.4.1.1.6.1"
+    assert "NumberOfFrames" not in dataset
+    (region,) = dataset.SequenceOfUltrasoundRegions
+    assert (region.RegionSpatialFormat, region.RegionDataType) == (3, 3 if view.startswith("PW") else 4)
+    assert (region.PhysicalUnitsXDirection, region.PhysicalUnitsYDirection) == (4, 7)
+    assert region.PhysicalDeltaY < 0 < region.PhysicalDeltaX
+    clip = write(moving_square_clip(frames=2), tmp_path, "dicom_jpeg", patient_id="P1")
+    assert pydicom.dcmread(clip).StudyInstanceUID == dataset.StudyInstanceUID
+    assert still_of(tmp_path, view)[0].read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("view", STILLS)
+def test_readers_pass_a_still_over_by_its_name_and_do_not_count_it_as_a_failure(tmp_path, view):
+    path, _ = still_of(tmp_path, view)
+    with pytest.raises(UnreadableFile) as refusal:
+        read_echo(path)
+    assert refusal.value.code == "spectral_doppler"
+    assert refusal.value.code in NO_CLIPS
+
+
+def test_an_unknown_still_is_refused():
+    with pytest.raises(ValueError, match="CW_TRICUSPID"):
+        render_still(HEALTHY, "PW_AORTIC", MACHINE, np.random.default_rng(0))

@@ -2,7 +2,7 @@
 
 from training.encoders.ecg import ecg_pretraining_key
 from training.encoders.echo import echo_encoder_key
-from training.recipes import MaskedEcgPretraining, demo, masked_ecg
+from training.recipes import MaskedEcgPretraining, demo, masked_ecg, own_beat
 
 
 def test_the_keys_of_the_recipes_are_those_they_always_had(micro_recipe):
@@ -14,6 +14,10 @@ def test_the_keys_of_the_recipes_are_those_they_always_had(micro_recipe):
     assert ecg_pretraining_key(recipe, "cohort", "0.1.0") == "7e7299baa388"
     assert echo_encoder_key(demo(), "cohort", "0.1.0") == "7a9d125a053e", "since its clips are masked"
     assert ecg_pretraining_key(masked_ecg(), "cohort", "0.1.0") == "7b0293a20d62", "since its leads are centred"
+
+
+def test_another_kind_of_pretraining_is_another_encoder():
+    assert ecg_pretraining_key(own_beat(), "cohort", "0.1.0") != ecg_pretraining_key(masked_ecg(), "cohort", "0.1.0")
 
 
 def test_what_only_decides_the_alignment_changes_no_key(micro_recipe):

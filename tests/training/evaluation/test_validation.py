@@ -7,8 +7,13 @@ from inputs.ecg.prepare import ecg_windows
 from models.bundle import Bundle, write_bundle
 from models.towers import EcgTower, EchoTower
 from training.data.batches import PairedArrays
-from training.evaluation.retrieval import phenotype_pairs, phenotype_tolerance, retrieval_metrics
-from training.evaluation.validation import embed_ecgs, embed_studies, validation_score
+from training.evaluation.retrieval import (
+    phenotype_pairs,
+    phenotype_tolerance,
+    random_average_precision,
+    retrieval_metrics,
+)
+from training.evaluation.validation import discounted, embed_ecgs, embed_studies, validation_score
 
 CPU = torch.device("cpu")
 
@@ -48,11 +53,41 @@ def test_validation_score_is_the_mean_average_precision_over_phenotypes_and_leav
     with torch.inference_mode():
         similarity = embed_ecgs(towers[0], signals, micro_recipe.ecg, CPU) @ embed_studies(towers[1], views, 128, CPU).T
         score = validation_score(*towers, pairs, values, micro_recipe, CPU)
-    expected = []
+    expected, chance = [], []
     for column, ecgs in ((0, np.arange(9)), (1, np.flatnonzero(study != 2))):
         kept = np.unique(study[ecgs])
         number = np.searchsorted(kept, study[ecgs])
         value = values[study[ecgs], column]
         relevant = phenotype_pairs(np.arange(len(ecgs)), number, number, value, phenotype_tolerance(number, value))
         expected.append(retrieval_metrics(similarity[np.ix_(ecgs, kept)], relevant).mean_average_precision)
-    assert score == pytest.approx(np.mean(expected))
+        chance.append(random_average_precision(relevant))
+    assert score.made_of["map"] == pytest.approx(np.mean(expected))
+    assert score.made_of["map_of_chance"] == pytest.approx(np.mean(chance))
+
+
+def test_hub_share_is_what_the_most_popular_tenth_of_the_studies_takes_of_all_first_ten_places(micro_recipe):
+    """Twenty ECGs that all look the same find the same ten of forty studies: four studies have four tenths."""
+    signals = [np.ones((12, 600), np.float32)] * 20
+    draw = np.random.default_rng(2)
+    views = [draw.standard_normal((1, 12)).astype(np.float32) for _ in range(40)]
+    pairs = PairedArrays(signals, views, np.arange(40) % 20, np.arange(40), np.arange(40) % 20)
+    torch.manual_seed(0)
+    both = EcgTower(micro_recipe.architecture).eval(), EchoTower(micro_recipe.architecture).eval()
+    with torch.inference_mode():
+        score = validation_score(*both, pairs, draw.normal(50, 10, (40, 1)), micro_recipe, CPU)
+    assert score.made_of["hub_share"] == pytest.approx(0.4)
+
+
+def test_an_epoch_of_hubs_is_not_chosen_over_one_that_ranks_nearly_as_well_without_them():
+    collapsed, healthy = discounted(0.48, 0.37, 0.68), discounted(0.47, 0.37, 0.42)
+    assert collapsed.made_of["map"] > healthy.made_of["map"]
+    assert collapsed.value < healthy.value
+
+
+def test_hubs_as_an_ideal_ranker_has_them_cost_nothing_and_one_study_for_all_is_worth_chance():
+    assert discounted(0.5, 0.4, 0.1).value == discounted(0.5, 0.4, 0.3).value == pytest.approx(0.5)
+    assert discounted(0.5, 0.4, 1.0).value == pytest.approx(0.4)
+
+
+def test_a_ranking_worse_than_chance_gains_nothing_by_hubs():
+    assert discounted(0.3, 0.4, 0.9).value == discounted(0.3, 0.4, 0.1).value == pytest.approx(0.3)

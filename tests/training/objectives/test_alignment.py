@@ -15,6 +15,7 @@ from models.device import Machine
 from models.towers import EcgTower, EchoTower
 from training.data.batches import PairedArrays
 from training.engine.checkpoint import load_checkpoint
+from training.engine.loop import Score
 from training.engine.place import Place
 from training.evaluation.retrieval import retrieval_metrics
 from training.evaluation.validation import embed_ecgs, embed_studies
@@ -134,6 +135,14 @@ def test_every_epoch_is_logged_as_a_json_line_and_to_tensorboard(tmp_path):
     assert len(lines) == 2
     assert '"validation_score"' in lines[0]
     assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_what_a_score_is_made_of_is_logged_beside_it_and_the_value_alone_chooses(tmp_path):
+    scores = iter([Score(0.3, {"map": 0.9}), Score(0.4, {"map": 0.1})])
+    result, _ = run(tmp_path, tiny_recipe(TINY, epochs=2), score=lambda: next(scores))
+    assert (result.best_epoch, result.best_score) == (1, 0.4)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [(line["map"], line["validation_score"]) for line in lines] == [(0.9, 0.3), (0.1, 0.4)]
 
 
 def test_the_callers_random_state_is_left_alone(tmp_path):

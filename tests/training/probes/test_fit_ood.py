@@ -16,7 +16,7 @@ from models.architecture import EcgArchitecture, demo
 from models.ecg_shape import EcgShape
 from models.ood import UNUSUAL_PERCENTILE, OodHead, OutOfDistribution
 from models.towers import EcgTower
-from simulator.ecg.heart import sample_electrics
+from simulator.ecg.electrics import sample_electrics
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
 from simulator.patient import sample_patient

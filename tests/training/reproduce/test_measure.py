@@ -1,17 +1,19 @@
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from models.towers import EcgTower, EchoTower
 from training.data.batches import PairedArrays
+from training.evaluation.retrieval import random_average_precision
 from training.evaluation.validation import embed_ecgs, embed_studies
 from training.objectives.supervised import UNKNOWN, LabelledEcgs
-from training.reproduce.arms import TrainedArm
 from training.reproduce.data import ComparisonData, PatientGroup
-from training.reproduce.measure import measure, random_average_precision, random_ranking
+from training.reproduce.measure import measure, random_ranking
+from training.reproduce.train_arm import TrainedArm
 
 
 def test_random_average_precision_is_the_mean_over_every_order():
@@ -38,10 +40,13 @@ def comparison(micro_recipe):
         owner = np.repeat(np.arange(patients), 2)
         lvef, shd = np.arange(ecgs) % 3, owner % 2
         lvef[1], shd[2] = UNKNOWN, UNKNOWN
-        phenotypes = draw.normal(50, 10, (patients, 3))
+        phenotypes = draw.normal(50, 10, (patients, 7))
         phenotypes[0, 1] = np.nan
+        answers = np.stack([owner % 2, owner % 3 == 0, np.zeros(ecgs), np.full(ecgs, np.nan)], axis=1).astype(float)
         pairs = PairedArrays(signals, views, np.arange(ecgs), owner, owner)
-        return PatientGroup(pairs, LabelledEcgs(signals, owner, lvef, shd), phenotypes)
+        names = [np.array(["A4C", "PLAX", "A4C"])] * patients
+        groups = pd.DataFrame({"sex": np.where(owner % 2, "male", "female")})
+        return PatientGroup(pairs, LabelledEcgs(signals, owner, lvef, shd), phenotypes, names, answers, groups)
 
     torch.manual_seed(0)
     towers = EcgTower(micro_recipe.architecture).eval(), EchoTower(micro_recipe.architecture).eval()
@@ -50,7 +55,7 @@ def comparison(micro_recipe):
 
 def test_retrieval_is_what_a_loop_over_queries_finds_among_other_patients(comparison, micro_recipe):
     arm, data = comparison
-    metrics = measure(arm, data, micro_recipe, torch.device("cpu"))
+    metrics = measure(arm, data, data, micro_recipe, torch.device("cpu")).metrics
     with torch.inference_mode():
         ecgs = embed_ecgs(arm.ecg_tower, data.test.pairs.signals_LN, micro_recipe.ecg, torch.device("cpu"))
         studies = embed_studies(arm.echo_tower, data.test.pairs.views_VD, 8, torch.device("cpu"))
@@ -88,7 +93,7 @@ def test_features_that_hold_the_label_are_read_by_both_probes_and_unknown_labels
             signal[0] = 3.0 if lvef == 0 else -1.0 if lvef == UNKNOWN else 0.0
     torch.manual_seed(0)
     arm = TrainedArm(Telling(micro_recipe.architecture).eval(), None, None)
-    metrics = measure(arm, data, micro_recipe, torch.device("cpu"))
+    metrics = measure(arm, data, data, micro_recipe, torch.device("cpu")).metrics
     assert metrics["auroc_knn_lvef_lowest"] == metrics["auroc_linear_lvef_lowest"] == 1.0
     assert metrics["auroc_linear_lvef_classes"] > 0.6
     assert not [name for name in metrics if name.startswith(("map", "precision"))]
@@ -104,6 +109,6 @@ def test_shd_is_scored_by_scikit_learns_auroc_over_known_labels(comparison, micr
         return share
 
     monkeypatch.setattr("training.reproduce.measure.knn_probabilities", recorded)
-    metrics = measure(arm, data, micro_recipe, torch.device("cpu"))
+    metrics = measure(arm, data, data, micro_recipe, torch.device("cpu")).metrics
     truth = data.test.ecgs.shd_E[data.test.ecgs.shd_E != UNKNOWN]
     assert metrics["auroc_knn_shd"] == pytest.approx(roc_auc_score(truth, asked[2][:, 1]))

@@ -8,10 +8,12 @@ import torch
 from cohorts import CohortError
 from ground.errors import Refusal
 from models.device import Machine
-from training.reproduce.arms import ARMS
+from models.ecg_encoder import EcgEncoder
+from training.reproduce.data import comparison_data
 from training.reproduce.run import claimed, reproduce
 from training.reproduce.sizes import SIZES, Size
 from training.reproduce.table import Origin
+from training.reproduce.train_arm import train_arm
 
 CPU = Machine.named("cpu", workers=0)
 ORIGIN = Origin(
@@ -23,6 +25,9 @@ ORIGIN = Origin(
 def size(micro_recipe):
     shorter = {"epochs": 2, "patience": 2, "warmup_epochs": 0.5}
     return Size(name="micro", patients=40, cohort_seed=0, recipe=micro_recipe.aligned_with(**shorter))
+
+
+ARMS = Size.model_fields["arms"].default
 
 
 def run(cohort_dir, size, out, *, seeds=2, messages=None):
@@ -66,7 +71,7 @@ def test_every_trained_arm_has_the_same_number_of_passes_over_the_same_ecgs(fini
 def test_only_aligned_arms_retrieve_and_all_are_probed(finished):
     _, comparison, _ = finished
     for arm in ARMS:
-        assert (comparison.spread(arm, "map_lvesv_ml") is not None) == (arm in ("multi-view", "single-view"))
+        assert (comparison.spread(arm, "map_lvesv_ml") is not None) == (arm in ("multi", "single_fresh"))
         for metric in ("auroc_knn_lvef_lowest", "auroc_linear_lvef_classes", "auroc_linear_shd"):
             spread = comparison.spread(arm, metric)
             assert spread is not None
@@ -96,10 +101,10 @@ def test_a_finished_comparison_is_not_computed_again(finished, cohort_dir, size)
 
 def test_of_a_finished_comparison_only_the_deleted_arm_is_trained_again(finished, cohort_dir, size, tmp_path):
     shutil.copytree(finished[0], tmp_path / "out")
-    shutil.rmtree(tmp_path / "out" / "arms" / "single-view-1")
+    shutil.rmtree(tmp_path / "out" / "arms" / "single_fresh-1")
     messages = []
     again = run(cohort_dir, size, tmp_path / "out", messages=messages)
-    assert trained_stages(messages) == {"single-view, seed 1"}
+    assert trained_stages(messages) == {"single_fresh, seed 1"}
     assert metrics_of(again) == metrics_of(finished[1])
 
 
@@ -110,8 +115,8 @@ def test_arms_made_by_different_code_are_named_in_the_table(finished):
     older = [result.model_copy(update={"source_sha256": None}) for result in comparison.results[:1]]
     mixed = comparison.model_copy(update={"results": (*older, *comparison.results[1:3])})
     (note,) = [note for note in mixed.notes() if "same code" in note]
-    assert "source hash unknown made multi-view 0;" in note
-    assert f"source hash {code} made single-view 0, masked_ecg 0 (arm and seed)." in note
+    assert "source hash unknown made multi 0;" in note
+    assert f"source hash {code} made single_fresh 0, masked 0 (arm and seed)." in note
 
 
 def metrics_of(comparison):
@@ -132,7 +137,7 @@ def test_a_killed_comparison_shows_what_is_finished_and_ends_with_the_same_numbe
     with pytest.raises(KeyboardInterrupt):
         reproduce(cohort_dir, size, ORIGIN, out, CPU.telling(stop), seeds=2)
     early = (out / "table.md").read_text()
-    assert "Not finished, and not in the table: supervised 0, random 0, multi-view 1," in early
+    assert "Not finished, and not in the table: supervised 0, random 0, multi 1," in early
     assert len(json.loads((out / "table.json").read_text())["results"]) == 3
     messages = []
     assert metrics_of(run(cohort_dir, size, out, messages=messages)) == metrics_of(finished[1])
@@ -156,6 +161,7 @@ def test_a_folder_of_another_comparison_is_refused_by_what_differs(tmp_path):
         ({"size": "full"}, "size micro instead of full"),
         ({"cohort_seed": 3}, "cohort seed 0 instead of 3"),
         ({"simulator_version": "2"}, "simulator version 1 instead of 2"),
+        ({"ecg_start": "own_beat-1"}, "ecg start None instead of own_beat-1"),
         ({"settings_sha256": "abd"}, "settings sha256 abc instead of abd"),
     ):
         other = ORIGIN.model_copy(update=changed)
@@ -198,3 +204,25 @@ def test_the_table_says_which_labels_each_arm_was_given(finished):
     text = (finished[0] / "table.md").read_text()
     assert "echo encoder of the aligned arms is one, trained once (seed 0)" in text
     assert "the supervised arm sees LVEF classes and SHD alone, the masked arm no label" in text
+
+
+def test_every_trained_arm_starts_from_the_encoder_that_is_given_and_the_random_one_stays_random(
+    finished, cohort_dir, size, tmp_path
+):
+    data = comparison_data(cohort_dir, size.recipe, finished[0] / "shared", CPU)
+    still = size.model_copy(update={"recipe": size.recipe.aligned_with(learning_rate=1e-12, weight_decay=0)})
+    torch.manual_seed(99)
+    start = EcgEncoder(size.recipe.architecture.ecg)
+
+    def encoder_of(arm, **how):
+        folder = tmp_path / f"{arm}-{len(how)}"
+        return train_arm(arm, 0, still, data, folder, CPU, **how).ecg_tower.ecg_encoder.state_dict()
+
+    random, given = encoder_of("random"), start.state_dict()
+    for arm in ("multi", "masked", "supervised"):
+        started = encoder_of(arm, start=start)
+        assert all(torch.allclose(started[name], given[name], atol=1e-6) for name in given), arm
+    still_random = encoder_of("random", start=start)
+    assert all(torch.equal(still_random[name], random[name]) for name in random)
+    unstarted = encoder_of("multi")
+    assert all(torch.allclose(unstarted[name], random[name], atol=1e-6) for name in random)

@@ -8,7 +8,7 @@ from scipy.signal import butter, sosfiltfilt
 from inputs.ecg.judged import judge_ecg
 from inputs.records import STANDARD_LEADS, EcgRecording
 from inputs.specs import EcgSpec
-from simulator.ecg.signal import LEAD_FIELD_KD
+from simulator.ecg.placement import LEAD_FIELD_KD
 
 SPEC = EcgSpec(windows="mean")
 ROW = {lead: row for row, lead in enumerate(STANDARD_LEADS)}
