@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from torch.nn import Module, Parameter
+from torch.nn import Parameter
 
 _ENCODER = "ecg_encoder."
 _BLOCK = re.compile(r"^ecg_encoder\.blocks\.(\d+)\.")
