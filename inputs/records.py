@@ -114,11 +114,32 @@ MAX_REGIONS = 16
 
 
 @dataclass(frozen=True)
+class PreparedFor:
+    """Which frames and pixels of a clip were kept: every `stride`-th frame, at most `frames`, `zoom` of each side cut.
+
+    size: rows and columns of what is left. ValueError for numbers that no preparation has.
+    """
+
+    frames: int
+    stride: int
+    size: int
+    zoom: float
+
+    def __post_init__(self) -> None:
+        counts = (self.frames, self.stride, self.size)
+        if not all(type(count) is int and 0 < count <= 4096 for count in counts):
+            raise ValueError("no preparation has such frames")
+        if type(self.zoom) is not float or not 0 <= self.zoom < 0.5:
+            raise ValueError("no preparation has such a zoom")
+
+
+@dataclass(frozen=True)
 class EchoClip:
     """One cine loop, or its first frames. frames_THWC: uint8 RGB. frame_rate_hz is None when the file does not say.
 
     frame_step: every how many of the file's frames one is held; frame_rate_hz is the rate of those held.
     regions: where the file says that it shows two-dimensional pictures; none where it does not say.
+    prepared_for: what the frames were chosen, cut and sized for before they were written; None for any camera's file.
     """
 
     frames_THWC: NDArray[np.uint8]
@@ -127,6 +148,7 @@ class EchoClip:
     warnings: tuple[InputWarning, ...] = field(default=())
     frame_step: int = 1
     regions: tuple[Region, ...] = ()
+    prepared_for: PreparedFor | None = None
 
     def __post_init__(self) -> None:
         if self.frames_THWC.ndim != 4 or self.frames_THWC.shape[3] != 3:

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from inputs.records import STANDARD_LEADS
+from inputs.records import STANDARD_LEADS, PreparedFor
 
 Amplitude = Literal["millivolt", "relative"]
 
@@ -84,3 +84,8 @@ class EchoSpec(BaseModel):
     def frames_needed(self) -> int:
         """How many frames of a file decide the prepared clip. Two at least: a single frame is a still, not a clip."""
         return max(2, (self.frames - 1) * self.stride + 1)
+
+    @property
+    def prepared_for(self) -> PreparedFor:
+        """Which frames and which pixels of a clip are kept."""
+        return PreparedFor(frames=self.frames, stride=self.stride, size=self.size, zoom=self.zoom)

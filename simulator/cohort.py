@@ -24,16 +24,17 @@ from numpy.random import Generator, SeedSequence
 from cohorts.tables import SPLITS, CohortError, write_cohort_tables
 from ground.disk import sha256, write_whole
 from ground.progress import Progress, silent
+from inputs.records import PreparedFor
 from simulator.ecg.electrics import Electrics, sample_electrics
 from simulator.ecg.files import write_ecg
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
 from simulator.echo.anatomy import Anatomy, sample_anatomy
 from simulator.echo.composition import choose_views
-from simulator.echo.files import ClipFormat, write_clip, write_still
+from simulator.echo.files import ClipFormat, write_clip, write_prepared, write_still
 from simulator.echo.spectral import STILLS, render_still
 from simulator.echo.truth import motion_columns
-from simulator.echo.views import choose_machine, render_view
+from simulator.echo.views import choose_machine, light_view, render_view
 from simulator.patient import Patient, sample_patient
 from simulator.physiology import Physiology
 from simulator.report import report_study
@@ -63,6 +64,8 @@ class SimulationReport:
     seed: int
     simulator_version: str
     stills: int = 0
+    clips_prepared_for: dict[str, float] | None = None
+    """None: clips are films and DICOM files as machines write them."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class _Task:
     out: Path
     seed: int
     number: int
+    prepared_for: PreparedFor | None
 
 
 @dataclass(frozen=True)
@@ -112,12 +116,16 @@ def simulate_cohort(
     seed: int,
     workers: int = 1,
     replace: bool = False,
+    prepared_for: PreparedFor | None = None,
     progress: Progress = silent,
 ) -> SimulationReport:
     """Write a cohort folder (see `cohorts.folder`) with truth and `cohort.json` beside its tables.
 
     `truth.csv` has a row per ECG and study, `truth_views.csv` one per clip, not still: what that clip really shows.
     Stills are rows of the table `echos` beside the clips; readers of clips skip them and say why.
+
+    prepared_for: clips are drawn as a model of such a preparation gets them (`inputs.echo.prepared_clip`), in a
+    fraction of time and room. Other models cannot read them. Tables, truth and ECGs are the same.
 
     The same simulation, finished, is found again and left as it is; one that a run left unfinished is begun anew.
     Another one is replaced if `replace` says so; any other folder must be empty (CohortError).
@@ -126,17 +134,19 @@ def simulate_cohort(
     if patients < 1 or workers < 1 or seed < 0:
         raise ValueError("patients and workers must be at least 1, and seed must not be negative")
     there = find_simulation(out)
+    asked = None if prepared_for is None else asdict(prepared_for)
     if there and not replace:
-        if (there.patients, there.seed, there.simulator_version) == (patients, seed, SIMULATOR_VERSION):
+        same = (there.patients, there.seed, there.simulator_version) == (patients, seed, SIMULATOR_VERSION)
+        if same and there.clips_prepared_for == asked:
             return there
         raise CohortError(
             "folder_not_empty",
             f"The output folder holds another simulated cohort: {there.patients} patients, seed {there.seed}, "
-            f"simulator version {there.simulator_version}.",
+            f"simulator version {there.simulator_version}, clips {_as_told(there.clips_prepared_for)}.",
             hint="Name another folder, or delete this one first.",
         )
     _claim(out, seed)
-    tasks = [_Task(out, seed, number) for number in range(patients)]
+    tasks = [_Task(out, seed, number, prepared_for) for number in range(patients)]
     done: list[_Rows] = []
     for rows in _each_patient(tasks, workers):
         done.append(rows)
@@ -150,6 +160,7 @@ def simulate_cohort(
         seed=seed,
         simulator_version=SIMULATOR_VERSION,
         stills=sum(len(rows.echos) - len(rows.truth_views) for rows in done),
+        clips_prepared_for=asked,
     )
     for name in _TRUTHS:
         truth = pd.DataFrame([row for rows in done for row in getattr(rows, name)])
@@ -164,6 +175,12 @@ def simulate_cohort(
     _write_json(out / _STAMP, {"notice": _NOTICE, **asdict(report)})
     (out / _UNFINISHED).unlink()
     return report
+
+
+def _as_told(prepared_for: dict[str, float] | None) -> str:
+    if prepared_for is None:
+        return "as machines write them"
+    return "prepared for " + ", ".join(f"{name} {value:g}" for name, value in prepared_for.items())
 
 
 def find_simulation(out: Path) -> SimulationReport | None:
@@ -255,17 +272,23 @@ def _write_study(task: _Task, visit: _Visit, anatomy: Anatomy, rng: Generator, r
     folder.mkdir()
     key = {"patient_id": rows.patient_id, "study_id": visit.record}
     machine = choose_machine(visit.physiology.site, rng)
-    for number, view in enumerate(choose_views(rng)):
+    views = choose_views(rng)
+    # A stream for each: what one takes, whichever way it is drawn, changes no other.
+    for number, (view, stream) in enumerate(zip(views, rng.spawn(len(views)), strict=True)):
         view_id = f"{visit.record}-{number:02d}"
-        taken_at = visit.acquired_at + timedelta(seconds=number * 45 + int(rng.integers(0, 40)))
+        taken_at = visit.acquired_at + timedelta(seconds=number * 45 + int(stream.integers(0, 40)))
         identity: Any = {**key, "view_id": view_id, "acquired_at": taken_at, "uid_seed": task.seed}
         if view in STILLS:
-            path = write_still(render_still(visit.physiology, view, machine, rng), folder / view_id, **identity)
+            path = write_still(render_still(visit.physiology, view, machine, stream), folder / view_id, **identity)
+        elif task.prepared_for is not None:
+            frames_THWC, truth = light_view(visit.physiology, anatomy, view, machine, stream, task.prepared_for)
+            path = write_prepared(frames_THWC, folder / view_id, task.prepared_for)
         else:
-            clip = render_view(visit.physiology, anatomy, view, machine, rng)
-            kind = _clip_format(visit.physiology.site, clip.frames_THWC.nbytes, rng)
-            path = write_clip(clip, folder / view_id, kind, **identity)
-            rows.truth_views.append({"view_id": view_id, **key, **clip.truth.as_row()})
+            clip = render_view(visit.physiology, anatomy, view, machine, stream)
+            kind = _clip_format(visit.physiology.site, clip.frames_THWC.nbytes, stream)
+            path, truth = write_clip(clip, folder / view_id, kind, **identity), clip.truth
+        if view not in STILLS:
+            rows.truth_views.append({"view_id": view_id, **key, **truth.as_row()})
         row = {"view_id": view_id, "acquired_at": taken_at.isoformat(), "path": path.relative_to(task.out).as_posix()}
         rows.echos.append({**key, **row, "view": view})
 

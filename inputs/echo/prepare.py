@@ -5,7 +5,7 @@ Letters in array names: T frames, H rows, W columns, C colours (RGB). Knows noth
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from inputs.echo.pages import without_pages
 from inputs.echo.sector import sector_mask
 from inputs.errors import UnusableRecording
-from inputs.records import EchoClip
+from inputs.records import EchoClip, PreparedFor
 from inputs.specs import EchoSpec
 
 _STILL_GREY_LEVELS = 16
@@ -33,6 +33,21 @@ def prepare_clip(clip: EchoClip, spec: EchoSpec) -> NDArray[np.float32]:
     Follows EchoPrime's preparation (arXiv 2410.09704) as Echo2ECG uses it (arXiv 2603.08505): cubic resize on uint8,
     normalisation on the 0..255 scale.
     """
+    kept_THWC = _cut_and_sized(clip, spec) if clip.prepared_for is None else _as_written(clip, clip.prepared_for, spec)
+    _check_moves(kept_THWC)
+
+    padded_THWC = np.zeros((spec.frames, spec.size, spec.size, 3), np.uint8)
+    padded_THWC[: len(kept_THWC)] = kept_THWC
+    prepared_CTHW = np.ascontiguousarray(padded_THWC.transpose(3, 0, 1, 2), dtype=np.float32)
+    prepared_CTHW -= np.array(spec.mean, np.float32)[:, None, None, None]
+    prepared_CTHW /= np.array(spec.std, np.float32)[:, None, None, None]
+    if spec.padding == "zeros_after_normalising":
+        prepared_CTHW[:, len(kept_THWC) :] = 0
+    return prepared_CTHW
+
+
+def _cut_and_sized(clip: EchoClip, spec: EchoSpec) -> NDArray[np.uint8]:
+    """(T, H, W, C), at most `spec.frames` of them."""
     step, left_over = divmod(spec.stride, clip.frame_step)
     if left_over:
         raise ValueError(f"a clip read every {clip.frame_step} frames cannot be prepared with stride {spec.stride}")
@@ -43,19 +58,25 @@ def prepare_clip(clip: EchoClip, spec: EchoSpec) -> NDArray[np.float32]:
         chosen_THWC = without_pages(chosen_THWC)
     rows, columns = model_crop(*chosen_THWC.shape[1:3], zoom=spec.zoom)
     mask_HW = _sector(chosen_THWC, clip)[rows, columns] if spec.mask_outside_sector else None
-
-    small_THWC = np.zeros((spec.frames, spec.size, spec.size, 3), np.uint8)
+    small_THWC = np.empty((len(chosen_THWC), spec.size, spec.size, 3), np.uint8)
     for index, frame_HWC in enumerate(chosen_THWC):
         square_HWC = _masked(frame_HWC[rows, columns], mask_HW)
         small_THWC[index] = cv2.resize(square_HWC, (spec.size, spec.size), interpolation=cv2.INTER_CUBIC)
-    _check_moves(small_THWC[: len(chosen_THWC)])
+    return small_THWC
 
-    prepared_CTHW = np.ascontiguousarray(small_THWC.transpose(3, 0, 1, 2), dtype=np.float32)
-    prepared_CTHW -= np.array(spec.mean, np.float32)[:, None, None, None]
-    prepared_CTHW /= np.array(spec.std, np.float32)[:, None, None, None]
-    if spec.padding == "zeros_after_normalising":
-        prepared_CTHW[:, len(chosen_THWC) :] = 0
-    return prepared_CTHW
+
+def _as_written(clip: EchoClip, prepared_for: PreparedFor, spec: EchoSpec) -> NDArray[np.uint8]:
+    """Frames that were prepared before they were written, (T, H, W, C), where that was for this preparation."""
+    wanted = spec.prepared_for
+    if prepared_for != wanted:
+        theirs, ours = asdict(prepared_for), asdict(wanted)
+        name = next(name for name in ours if theirs[name] != ours[name])
+        raise UnusableRecording(
+            "prepared_otherwise",
+            f"This clip was prepared for {name} {theirs[name]:g}, and {ours[name]:g} is needed.",
+            hint="Write it anew for this model, or give the clip itself.",
+        )
+    return clip.frames_THWC
 
 
 def model_crop(n_rows: int, n_columns: int, *, zoom: float) -> tuple[slice, slice]:
@@ -103,6 +124,9 @@ def small_clip(clip: EchoClip, *, side: int = 160) -> EchoClip:
     For people, moving or still. Machines burn names and dates into the margins. Black as a whole where no sector is
     found: what is text is then not known.
     """
+    if clip.prepared_for is not None:
+        sized = [cv2.resize(f, (side, side), interpolation=cv2.INTER_LINEAR) for f in clip.frames_THWC]
+        return replace(clip, frames_THWC=np.stack(sized), prepared_for=None)
     frames_THWC = without_pages(clip.frames_THWC)
     n_rows, n_columns = frames_THWC.shape[1:3]
     rows, columns = model_crop(n_rows, n_columns, zoom=EchoSpec().zoom)

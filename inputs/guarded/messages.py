@@ -12,7 +12,7 @@ import os
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -29,7 +29,16 @@ from inputs.limits import (
     MAX_SENTENCE_LETTERS,
     MAX_WARNINGS,
 )
-from inputs.records import MAX_REGIONS, STANDARD_LEADS, DeviceSaid, EcgRecording, EchoClip, InputWarning, Region
+from inputs.records import (
+    MAX_REGIONS,
+    STANDARD_LEADS,
+    DeviceSaid,
+    EcgRecording,
+    EchoClip,
+    InputWarning,
+    PreparedFor,
+    Region,
+)
 
 _LEADS = frozenset(STANDARD_LEADS + OTHER_LEADS)
 _SAID = frozenset(field.name for field in fields(DeviceSaid))
@@ -171,6 +180,7 @@ def pack_clip(clip: EchoClip) -> tuple[dict[str, Any], list[Block]]:
         "rate_hz": clip.frame_rate_hz,
         "frame_step": clip.frame_step,
         "regions": clip.regions,
+        "prepared_for": None if clip.prepared_for is None else asdict(clip.prepared_for),
         "format": clip.source_format,
         "warnings": [_packed_warning(warning) for warning in clip.warnings],
     }
@@ -186,7 +196,9 @@ def unpack_clip(message: Message) -> EchoClip:
         raise ValueError("no frame step")
     frames_THWC = np.frombuffer(pixels, np.uint8).reshape(_shape(header["shape"], 4))
     format_, warnings, regions = _word(header["format"]), _warnings(header["warnings"]), _regions(header["regions"])
-    return EchoClip(frames_THWC, rate_hz, format_, warnings, frame_step, regions)
+    packed = header["prepared_for"]
+    prepared_for = None if packed is None else PreparedFor(**packed)
+    return EchoClip(frames_THWC, rate_hz, format_, warnings, frame_step, regions, prepared_for)
 
 
 def _regions(packed: Any) -> tuple[Region, ...]:

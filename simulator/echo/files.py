@@ -1,17 +1,20 @@
 """Writes clips and stills as machines export them: DICOM Ultrasound Multi-frame (JPEG baseline or uncompressed) and
-MJPEG AVI for clips, single-frame DICOM Ultrasound for spectral stills.
+MJPEG AVI for clips, single-frame DICOM Ultrasound for spectral stills. Clips of the light path are files of our own.
 
 The same clip and identifiers give the same bytes. Files carry pseudonyms only: no name, birth date or burned-in text.
 """
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 import av
+import numpy as np
 import simplejpeg
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -24,7 +27,9 @@ from pydicom.uid import (
     UltrasoundImageStorage,
     UltrasoundMultiFrameImageStorage,
 )
+from safetensors.numpy import save_file
 
+from inputs.records import PreparedFor
 from simulator.dicom_identity import IMPLEMENTATION, derived_uid
 from simulator.echo.machine import Picture
 from simulator.echo.spectral import SpectralStill
@@ -76,6 +81,20 @@ def write_clip(
     else:
         _compress(dataset, clip.frames_THWC, clip.jpeg_quality)
     dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def write_prepared(frames_THWC: Picture, path_stem: Path, prepared_for: PreparedFor) -> Path:
+    """Frames of the light path -> `path_stem` with .safetensors appended, read by `inputs.echo.prepared_clip`.
+
+    What they were prepared for stands in the file. ValueError for frames of another number or size.
+    """
+    side = prepared_for.size
+    if not 0 < len(frames_THWC) <= prepared_for.frames or frames_THWC.shape[1:] != (side, side, 3):
+        raise ValueError(f"frames of shape {frames_THWC.shape} are not as {prepared_for} says")
+    path = path_stem.with_name(path_stem.name + ".safetensors")
+    said = json.dumps(asdict(prepared_for))
+    save_file({"frames": np.ascontiguousarray(frames_THWC)}, path, metadata={"prepared_for": said})
     return path
 
 

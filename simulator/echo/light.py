@@ -1,18 +1,17 @@
 """The light path: a clip as the echo encoder gets it, without files, and without frames that nobody reads.
 
 The same random numbers give the clip that the long way gives (render, write, read, prepare), but for what compression
-and the preparation's own search for the sector change. It knows preparation by its numbers alone.
-Letters in array names: T frames, S the picture's side, C colours (RGB).
+and the preparation's own search for the sector change. Letters in array names: T frames, S the picture's side,
+C colours (RGB).
 """
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from inputs.records import PreparedFor
 from simulator.echo.image import paint_frames, screen_of
 from simulator.echo.machine import ColourBox, EchoMachine, Floats32, Picture, Sector
 from simulator.echo.quality import Quality
@@ -22,20 +21,7 @@ _MARKS_WITHIN = 0.1
 """Of each side: what the machine draws around the sector lies there."""
 
 
-class Preparation(Protocol):
-    """What preparation does with a clip: every `stride`-th frame, `zoom` of each side cut off, resized to `size`."""
-
-    @property
-    def frames(self) -> int: ...
-    @property
-    def stride(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def zoom(self) -> float: ...
-
-
-def used_frames(frames: int, preparation: Preparation) -> NDArray[np.int_]:
+def used_frames(frames: int, preparation: PreparedFor) -> NDArray[np.int_]:
     """Numbers of the frames that preparation takes of a clip of so many; a scene for the light path has only these."""
     return np.arange(0, min(frames, preparation.frames * preparation.stride), preparation.stride)
 
@@ -48,22 +34,20 @@ def light_clip(
     rng: Generator,
     colour_box: ColourBox | None,
     quality: Quality,
-    preparation: Preparation,
+    preparation: PreparedFor,
 ) -> Picture:
-    """A scene of the frames `used_frames` gave -> (preparation.frames, S, S, 3) uint8 RGB, before normalisation.
+    """A scene of the frames `used_frames` gave -> (T, S, S, 3) uint8 RGB, as prepared but for normalisation.
 
-    As the training's store keeps a prepared clip; black frames at the end of one that is too short. The sector is the
-    true one, where preparation has to find it. ValueError where the machine's marks would be inside the picture.
+    The sector is the true one, where preparation has to find it. ValueError where the machine's marks would be inside
+    the picture.
     """
     if preparation.zoom < _MARKS_WITHIN:
         raise ValueError(f"the light path draws no marks: it needs a zoom of at least {_MARKS_WITHIN}")
     screen = screen_of(*_pixels(machine, preparation), sector)
-    clip_TSSC = np.zeros((preparation.frames, preparation.size, preparation.size, 3), np.uint8)
-    clip_TSSC[: len(numbers_T)] = paint_frames(scene, numbers_T, machine, sector, rng, colour_box, quality, screen)
-    return clip_TSSC
+    return paint_frames(scene, numbers_T, machine, sector, rng, colour_box, quality, screen)
 
 
-def _pixels(machine: EchoMachine, preparation: Preparation) -> tuple[Floats32, Floats32]:
+def _pixels(machine: EchoMachine, preparation: PreparedFor) -> tuple[Floats32, Floats32]:
     """Where the columns and the rows of a prepared picture lie in the machine's: the middle square, without its rim."""
     height, width = machine.frame_height, machine.frame_width
     cut_rows, cut_columns = max(0, round((height - width) / 2)), max(0, round((width - height) / 2))

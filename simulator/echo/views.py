@@ -13,11 +13,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from inputs.records import PreparedFor
 from simulator.echo import planes
 from simulator.echo.anatomy import Anatomy
 from simulator.echo.cycle import BEATS_DRAWN, Cycle, cardiac_cycle
 from simulator.echo.image import draw_frames
-from simulator.echo.light import Preparation, light_clip, used_frames
+from simulator.echo.light import light_clip, used_frames
 from simulator.echo.long_axis import apical_long_axis, four_chamber, parasternal_long_axis, subcostal, two_chamber
 from simulator.echo.machine import MOST_FRAMES, ColourBox, EchoMachine, Picture, Sector, sector_of
 from simulator.echo.other_views import OTHER_VIEWS
@@ -316,7 +317,7 @@ def light_view(
     view: str,
     machine: EchoMachine,
     rng: Generator,
-    preparation: Preparation,
+    preparation: PreparedFor,
 ) -> tuple[Picture, ClipTruth]:
     """What `render_view` gives for the same random numbers, as a prepared clip (T, H, W, C) uint8, and its truth."""
     clip = set_up_view(physiology, anatomy, view, machine, rng, lambda frames: used_frames(frames, preparation))

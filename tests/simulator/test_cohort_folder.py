@@ -19,6 +19,9 @@ from cohorts import (
     shd_labels,
 )
 from ground.findings import MEASUREMENTS, SHD_FLAGS
+from inputs.echo.prepare import prepare_clip
+from inputs.echo.read import read_echo
+from inputs.specs import EchoSpec
 from simulator.cohort import SIMULATOR_VERSION, find_simulation, simulate_cohort
 from simulator.echo.spectral import STILLS
 from simulator.echo.truth import ClipTruth
@@ -250,3 +253,35 @@ def test_the_number_of_workers_does_not_change_a_byte(tmp_path, monkeypatch):
     simulate_cohort(tmp_path / "one", patients=2, seed=4, workers=1)
     simulate_cohort(tmp_path / "two", patients=2, seed=4, workers=2)
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def test_clips_drawn_for_a_preparation_are_those_of_the_same_patients(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulator.cohort, "render_view", REAL_RENDERING)
+    spec = EchoSpec(size=64, mask_outside_sector=True)
+    simulate_cohort(tmp_path / "files", patients=1, seed=9)
+    report = simulate_cohort(tmp_path / "light", patients=1, seed=9, prepared_for=spec.prepared_for)
+    assert find_simulation(tmp_path / "light") == report
+    for table in ("truth", "truth_views", "ecgs", "studies", "splits"):
+        name = f"{table}.csv"
+        assert (tmp_path / "light" / name).read_bytes() == (tmp_path / "files" / name).read_bytes()
+    files, light = (open_cohort(tmp_path / name).tables for name in ("files", "light"))
+    assert files.echos.drop(columns="path").equals(light.echos.drop(columns="path"))
+    grey = [spec.mean[0] / spec.std[0]]
+    alike = []
+    for file, prepared in zip(files.echos["path"], light.echos["path"], strict=True):
+        if not prepared.endswith(".safetensors"):
+            assert file == prepared
+            continue
+        pair = [prepare_clip(read_echo(tmp_path / n / p), spec) for n, p in (("files", file), ("light", prepared))]
+        lit = pair[0] > 0.05 - grey[0]  # as far as preparation found the sector
+        alike.append(np.corrcoef(pair[0][lit], pair[1][lit])[0, 1])
+    assert len(alike) == report.clips
+    assert np.median(alike) > 0.95
+    assert min(alike) > 0.7
+
+
+def test_clips_drawn_for_another_preparation_are_another_cohort(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulator.cohort, "render_view", tiny_clip)
+    simulate_cohort(tmp_path / "c", patients=1, seed=9)
+    with pytest.raises(CohortError, match="clips as machines write them"):
+        simulate_cohort(tmp_path / "c", patients=1, seed=9, prepared_for=EchoSpec().prepared_for)

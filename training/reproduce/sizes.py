@@ -113,7 +113,7 @@ _PROTOCOL: dict[str, Any] = {
 
 
 def full() -> Size:
-    """The protocol with the paper's towers and recipe, for a GPU. Files and decoded clips take some 75 GB of disk."""
+    """The protocol with the paper's towers and recipe, for a GPU. Prepared clips take up much disk."""
     echo_pretraining = EchoPretraining(
         epochs=6,
         batch_size=32,

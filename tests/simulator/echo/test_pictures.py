@@ -350,7 +350,9 @@ SPEC = EchoSpec(size=96, mask_outside_sector=True)
 def test_the_light_path_gives_the_clip_and_the_truth_of_the_long_one(view):
     machine = replace(SMALL, frame_height=300, frame_width=400)
     clip = render_view(ill(mitral_regurgitation=2), ROUND, view, machine, np.random.default_rng(8))
-    light_THWC, truth = light_view(ill(mitral_regurgitation=2), ROUND, view, machine, np.random.default_rng(8), SPEC)
+    light_THWC, truth = light_view(
+        ill(mitral_regurgitation=2), ROUND, view, machine, np.random.default_rng(8), SPEC.prepared_for
+    )
     assert truth == clip.truth
     y0, x0, y1, x1 = (clip.region_px[k] for k in (1, 0, 3, 2))
     read = EchoClip(clip.frames_THWC, clip.frame_rate_hz, "dicom", regions=((y0, x0, y1 + 1, x1 + 1),))
