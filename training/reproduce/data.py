@@ -129,13 +129,11 @@ def comparison_data(
     Two recipes that differ in what teaches the echo encoder share all but the encoder and its vectors.
     CohortError for a cohort that contradicts itself or does not show every class in every group.
     """
-    assert recipe.echo_pretraining is not None
     opened = open_for_comparison(cohort_dir, recipe, split)
     cohort, pairs = opened.tables, opened.pairs
     signals, _ = prepared_signals(cohort, pairs["ecg_id"], recipe.ecg, work, machine)
     with ArrayStore(work / clip_store_name(recipe.echo), np.uint8) as decoded:
-        place = Place(work / f"echo-{recipe.echo_pretraining.taught_by}")
-        echo_dir = train_echo_encoder(cohort, recipe, decoded, place, _draft(recipe), machine)
+        echo_dir = shared_echo_encoder(cohort, recipe, work, decoded, machine)
         echo_bundle = Bundle.load(echo_dir, device=str(machine.device), parts=("echo",))
         vectors, _ = clip_views(echo_bundle, cohort, pairs["study_id"], work, machine, decoded=decoded)
     clips = cohort.echos.loc[[*vectors]]
@@ -154,6 +152,13 @@ def comparison_data(
         for name in SPLITS_OF_GROUP
     }
     return ComparisonData(**groups)
+
+
+def shared_echo_encoder(cohort: Cohort, recipe: Recipe, work: Path, decoded: ArrayStore, machine: Machine) -> Path:
+    """The bundle in `work` of the echo encoder of all arms that are taught alike; trained where it is not there yet."""
+    assert recipe.echo_pretraining is not None
+    place = Place(work / f"echo-{recipe.echo_pretraining.taught_by}")
+    return train_echo_encoder(cohort, recipe, decoded, place, _draft(recipe), machine)
 
 
 def study_facts(opened: OpenCohort) -> pd.DataFrame:
