@@ -59,7 +59,7 @@ bench-gpu-here: $(STAMP)
 	$(PY) -m benchmarks.train_step --device cuda --compile
 
 demo-bundle: $(STAMP) ## make bundles/demo again: simulate its cohort and train on it (about 70 minutes on 2 cores, 25 GB; then copy .cache/demo to bundles/demo)
-	$(VENV)/bin/echo2ecg simulate .cache/training-cohort --patients 3600 --seed 1
+	$(VENV)/bin/echo2ecg simulate .cache/training-cohort --patients 2400 --seed 1 --prepared-for demo
 	$(VENV)/bin/echo2ecg train .cache/training-cohort --recipe demo --out .cache/demo
 
 check: format lint types imports ## format, lint, types, import arrows

@@ -24,8 +24,8 @@ from ground.errors import Refusal
 
 DEMO_BUNDLE = Path(__file__).resolve().parent.parent / "bundles" / "demo"
 DEMO_SEED = 20_260_308
-DEMO_PATIENTS = 130
-"""About 1.8 studies per patient: a little over 200 studies."""
+DEMO_PATIENTS = 48
+"""About 1.8 studies per patient: over 80 studies, which are as many as two cores simulate and embed in a minute."""
 READY_TIMEOUT_S = 120.0
 REAL_ECG = "waveform_ecg.dcm"
 """A real, anonymous 12-lead ECG (1000 Hz, DICOM) that pydicom ships with its test files."""

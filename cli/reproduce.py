@@ -60,7 +60,7 @@ def run_reproduction(
                 patients=size.patients,
                 seed=size.cohort_seed,
                 workers=machine.workers,
-                prepared_for=size.recipe.echo.prepared_for if size.once else None,
+                prepared_for=size.recipe.echo.prepared_for if size.clips_as_prepared else None,
                 progress=lambda done, total, _: machine.progress(done, total, "simulate patients"),
             )
         return reproduce(cohort, size, origin, folder, machine, seeds=seeds, ecg_start=ecg_start)

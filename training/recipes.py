@@ -232,7 +232,7 @@ def demo() -> Recipe:
         ecg=EcgSpec(windows="mean", centre="median"),
         echo=EchoSpec(size=architecture.echo.size, mask_outside_sector=True),
         echo_pretraining=EchoPretraining(
-            epochs=6,
+            epochs=4,
             batch_size=32,
             learning_rate=1e-3,
             weight_decay=0.01,

@@ -54,6 +54,9 @@ class Size(BaseModel):
     """Tried by every aligned arm with its first seed; the best on validation is the arm's. Empty: the recipe's own."""
     split: Split | None = None
     """Of the cohort that is simulated; None: as the simulator divides it."""
+    clips_as_prepared: bool = True
+    """Of the cohort that is simulated: drawn as its own echo encoder gets them, which takes a fraction of the time; but
+    large ones take more room than files."""
     once: bool = False
     """The comparison of a protocol: its code is part of what it is, and no result of other code is taken into it."""
 
@@ -86,7 +89,8 @@ def small() -> Size:
     """The demo's towers on 300 patients: with three seeds, about 20 minutes of two CPU cores."""
     recipe = demo()
     assert recipe.echo_pretraining is not None
-    echo_pretraining = recipe.echo_pretraining.model_copy(update={"epochs": 10, "patience": 10})
+    # A study has 16 clips, so that four passes show as many as the demo's towers need.
+    echo_pretraining = recipe.echo_pretraining.model_copy(update={"epochs": 4, "patience": 4})
     # Few pairs give few steps an epoch: smaller batches make more of them.
     budget = {"epochs": 20, "patience": 20, "batch_size": 32}
     # The demo's own means, which not all arms have.
@@ -113,7 +117,7 @@ _PROTOCOL: dict[str, Any] = {
 
 
 def full() -> Size:
-    """The protocol with the paper's towers and recipe, for a GPU. Prepared clips take up much disk."""
+    """The protocol with the paper's towers and recipe, for a GPU. Files and decoded clips take some 75 GB of disk."""
     echo_pretraining = EchoPretraining(
         epochs=6,
         batch_size=32,
@@ -126,6 +130,7 @@ def full() -> Size:
     )
     return Size(
         name="full",
+        clips_as_prepared=False,
         recipe=paper()
         .aligned_with(bf16=True)
         .model_copy(update={"name": "reproduce-full", "echo_pretraining": echo_pretraining}),
