@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 
-from app.jobs import RebuildJobs, StoredJob
+from app.job_files import StoredJob
+from app.jobs import RebuildJobs
 from app.refusals import JobUnknown, TooManyStreams
 
 MOST_STREAMS, MOST_OF_A_CALLER = 32, 8

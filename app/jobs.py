@@ -23,18 +23,16 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import structlog
-from pydantic import AwareDatetime, BaseModel, ValidationError
 
+from app.job_files import StoredJob, is_job_id, load_job, stamp_of
 from app.logs import where
 from app.refusals import JobElsewhere, JobEnded, JobNotStarted, JobRunning, JobUnknown, NoSpace
 from ground.disk import READ_ONLY, Turn, is_no_space, write_whole
 from ground.errors import Refusal
 from ground.progress import Failure, Report, Step, parse_line
-from inputs.errors import UnreadableFile
-from inputs.opened import open_regular_file
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +43,6 @@ TURN_TRIES, TURN_PAUSE_S = 6, 0.05
 """Whoever looks whether the lock is held holds it for an instant."""
 LINE_BYTES = 2**20
 """Of what a rebuild says; its report names only so many skipped clips."""
-MAX_FILE_BYTES = 4 * LINE_BYTES
 
 Command = Callable[[Path], Sequence[str]]
 
@@ -55,29 +52,6 @@ def rebuild_command(bundle_dir: Path, index_dir: Path, device: str) -> Command:
     fixed = [sys.executable, "-P", "-m", "index.rebuild", "--bundle", str(bundle_dir)]
     fixed += ["--index", str(index_dir), "--device", device]
     return lambda cohort_dir: [*fixed, "--cohort", str(cohort_dir)]
-
-
-JobState = Literal["running", "done", "failed", "cancelled", "interrupted"]
-
-
-class StoredJob(BaseModel):
-    """A job's file. `report` is there when it has ended well, `problem` when it has not.
-
-    `pid` and `pid_started` (clock ticks) name the process that a crashed server left behind.
-    """
-
-    schema_version: Literal[1] = 1
-    """A newer version's file cannot be read, and nobody takes its job for a leftover."""
-    id: str
-    source: str
-    state: JobState
-    created_at: AwareDatetime
-    ended_at: AwareDatetime | None = None
-    progress: Step = Step()
-    report: dict[str, Any] | None = None
-    problem: str | None = None
-    pid: int | None = None
-    pid_started: int | None = None
 
 
 def _nobody_asks() -> None:
@@ -99,6 +73,8 @@ class RebuildJobs:
         self._changing = asyncio.Lock()
         """Held while a job is started or ended, so that `_process` and `_watching` are those of `_job`."""
         self._closed = False
+        self._ended: dict[str, tuple[tuple[int, ...], StoredJob]] = {}
+        """By name, of jobs that have ended: their file's stamp, and the job without its report."""
 
     @property
     def running(self) -> str | None:
@@ -114,7 +90,7 @@ class RebuildJobs:
             job_id = self._owned()
         except OSError:
             return None
-        job = _load(self._file(job_id)) if job_id is not None else None
+        job = load_job(self._file(job_id)) if job_id is not None else None
         return job.id if job is not None and job.state == "running" else None
 
     def recover(self) -> None:
@@ -175,7 +151,7 @@ class RebuildJobs:
         """A job as it is now, by id, also another server's. Raises JobUnknown."""
         if self._job is not None and self.is_own(job_id):
             return self._job.model_copy()
-        job = await asyncio.to_thread(self._settled, self._file(job_id)) if _is_job_id(job_id) else None
+        job = await asyncio.to_thread(self._settled, self._file(job_id)) if is_job_id(job_id) else None
         if job is None:
             raise JobUnknown
         return job
@@ -189,11 +165,18 @@ class RebuildJobs:
         return sorted(jobs, key=lambda job: job.created_at.timestamp(), reverse=True)[:most]
 
     def _without_reports(self) -> list[StoredJob]:
-        jobs = []
+        """A file that has been read once and says that its job has ended is read again only when it has changed."""
+        jobs, ended = [], {}
         for path in self._folder.glob("*.json"):
-            if (job := self._settled(path)) is not None:
+            stamp, (known, job) = stamp_of(path), self._ended.get(path.name, ((), None))
+            if job is None or stamp != known:
+                job = self._settled(path)
+            if job is not None:
                 job.report = None
                 jobs.append(job)
+                if job.state != "running":
+                    ended[path.name] = stamp, job
+        self._ended = ended
         return jobs
 
     def is_own(self, job_id: str) -> bool:
@@ -231,14 +214,14 @@ class RebuildJobs:
         """The id of the job whose owner lives. Raises OSError where that cannot be learnt."""
         word = self._turn.taken_for()
         job_id = None if word is None else word.decode("ascii", "replace")
-        return job_id if job_id is not None and _is_job_id(job_id) else None
+        return job_id if job_id is not None and is_job_id(job_id) else None
 
     def _settled(self, path: Path) -> StoredJob | None:
         """A job's file, None where it cannot be read; a job without an owner is interrupted first."""
-        job = _load(path)
+        job = load_job(path)
         if job is None or job.state != "running" or not self._is_abandoned(job.id):
             return job
-        job = _load(path)  # once more: its owner may just have ended it in order
+        job = load_job(path)  # once more: its owner may just have ended it in order
         if job is not None and job.state == "running":
             _end_leftover(job)
             job.state, job.ended_at = "interrupted", datetime.now(UTC)
@@ -354,20 +337,6 @@ def _cannot_start(error: OSError) -> Refusal:
     if error.errno in READ_ONLY:
         return JobNotStarted("index_read_only", "The index folder cannot be written, so nothing can be rebuilt.")
     return JobNotStarted("job_not_started", "The rebuild could not be started.")
-
-
-def _is_job_id(job_id: str) -> bool:
-    return len(job_id) == 16 and all(letter in "0123456789abcdef" for letter in job_id)
-
-
-def _load(path: Path) -> StoredJob | None:
-    """None for what is not there or no job of this name: a copy or a pipe in this folder counts for nothing."""
-    try:
-        with open_regular_file(path) as file:
-            job = StoredJob.model_validate_json(file.read(MAX_FILE_BYTES))
-    except (OSError, UnreadableFile, ValidationError):
-        return None
-    return job if job.id == path.stem and _is_job_id(job.id) else None
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

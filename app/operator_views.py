@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from app.access.keys import MAX_NAME_LETTERS, ApiKey, RevokedKey, Scope
-from app.jobs import JobState, StoredJob
+from app.job_files import JobState, StoredJob
 from app.recent_refusals import MAX_REASONS, MINUTES, RefusalCount
 from app.schemas import printable
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -38,16 +39,20 @@ class Sessions:
         self.lifetime_s = lifetime_s
         self._renewed = renewed
         self._now = now
-        self._open: dict[str, tuple[str, float]] = {}
+        self._open: OrderedDict[str, tuple[str, float]] = OrderedDict()  # the first to end first
+        self._of_key: dict[str, dict[str, None]] = {}  # in the order they were opened in
 
     def open(self, key: HasId) -> str:
-        """A new cookie value for this key."""
-        token, now = secrets.token_urlsafe(32), self._now()
-        self._open = {kept: session for kept, session in self._open.items() if now < session[1]}
-        own = [kept for kept, (key_id, _) in self._open.items() if key_id == key.id]
-        for kept in own[: max(0, len(own) + 1 - SESSIONS_PER_KEY)]:  # in the order they were opened in
-            del self._open[kept]
+        """A new cookie value for this key. What it costs does not grow with how many log-ins there are."""
+        now = self._now()
+        while self._open and self._open[first := next(iter(self._open))][1] <= now:
+            self._drop(first)
+        own = self._of_key.get(key.id, {})
+        if len(own) >= SESSIONS_PER_KEY:
+            self._drop(next(iter(own)))
+        token = secrets.token_urlsafe(32)
         self._open[hashed(token)] = (key.id, now + self.lifetime_s)
+        self._of_key.setdefault(key.id, {})[hashed(token)] = None
         return token
 
     def key_id(self, token: str) -> str | None:
@@ -55,6 +60,7 @@ class Sessions:
         key_id = self.glance(token)
         if key_id is not None and self._renewed:
             self._open[hashed(token)] = (key_id, self._now() + self.lifetime_s)
+            self._open.move_to_end(hashed(token))
         return key_id
 
     def glance(self, token: str) -> str | None:
@@ -64,11 +70,19 @@ class Sessions:
 
     def close(self, token: str) -> None:
         """Forget a log-in."""
-        self._open.pop(hashed(token), None)
+        if hashed(token) in self._open:
+            self._drop(hashed(token))
 
     def close_all(self, key_id: str) -> None:
         """Forget every log-in with a key, wherever its browsers are."""
-        self._open = {kept: session for kept, session in self._open.items() if session[0] != key_id}
+        for kept in list(self._of_key.get(key_id, ())):
+            self._drop(kept)
+
+    def _drop(self, kept: str) -> None:
+        key_id, _ = self._open.pop(kept)
+        del self._of_key[key_id][kept]
+        if not self._of_key[key_id]:  # keys come and go
+            del self._of_key[key_id]
 
 
 def hashed(token: str) -> str:

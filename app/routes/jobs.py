@@ -8,10 +8,11 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
+from app.http.connected import while_connected
 from app.http.dependencies import AdminKey, OperatorsPlace, ServiceDep, caller_of, may_still, require_still
 from app.http.described import refuses
 from app.http.event_stream import EVENT_STREAM_TYPE, STILL_HERE, EventStream, event_text
-from app.jobs import StoredJob
+from app.job_files import StoredJob
 from app.operator_views import JobList, JobSummary, JobView
 from app.service import Service
 
@@ -32,17 +33,21 @@ EVENTS = {
 router = APIRouter(prefix="/v1/jobs", tags=["Jobs"], dependencies=[AdminKey])
 
 
-@router.get("", response_model_exclude_none=True)
-async def list_jobs(service: ServiceDep) -> JobList:
+@router.get("", response_model_exclude_none=True, dependencies=[OperatorsPlace])
+async def list_jobs(request: Request, service: ServiceDep) -> JobList:
     """Rebuilds, the newest first, without their reports."""
-    return JobList(jobs=[JobSummary.of(job) for job in await service.jobs.newest(MOST_LISTED)])
+    newest = await while_connected(request, service.jobs.newest(MOST_LISTED))
+    return JobList(jobs=[JobSummary.of(job) for job in newest])
 
 
-@router.get("/{job_id}", responses={200: {"model": JobView}, **refuses({404: ("unknown_job",)})})
-async def show_job(service: ServiceDep, job_id: str) -> Response:
+@router.get(
+    "/{job_id}", dependencies=[OperatorsPlace], responses={200: {"model": JobView}, **refuses({404: ("unknown_job",)})}
+)
+async def show_job(request: Request, service: ServiceDep, job_id: str) -> Response:
     """How far a rebuild is."""
+    job = await while_connected(request, service.jobs.get(job_id))
     # Its report names clips that were left out, an older version's every one of them: not on the event loop.
-    content = await asyncio.to_thread(_written, await service.jobs.get(job_id))
+    content = await while_connected(request, asyncio.to_thread(_written, job))
     return Response(content, media_type="application/json")
 
 

@@ -11,8 +11,8 @@ from itertools import pairwise
 import pytest
 
 from app import job_streams
+from app.job_files import StoredJob
 from app.job_streams import MOST_OF_A_CALLER, MOST_STREAMS, JobStreams
-from app.jobs import StoredJob
 from app.refusals import JobUnknown, TooManyStreams
 from ground.progress import Step
 

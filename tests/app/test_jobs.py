@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from app.job_files import load_job
 from app.jobs import rebuild_command
 from ground.progress import Failure, parse_line
 from index.rebuild import MOST_SKIPPED_TOLD, RebuildReport, SkippedView
@@ -339,3 +340,26 @@ def test_a_job_is_told_of_few_of_many_skipped_clips_and_of_their_number():
     report = RebuildReport("000001", "b", 1, 1, 1, 0, skipped, 1.0)
     assert len(report.to_dict()["skipped"]) == report.in_short()["skipped_in_all"] == len(skipped)
     assert len(report.in_short()["skipped"]) == MOST_SKIPPED_TOLD
+
+
+def test_a_job_that_has_ended_is_read_once_for_all_lists_and_again_when_its_file_has_changed(
+    running, command, index_dir, wait_until, monkeypatch
+):
+    command.snippet = SUCCEEDS
+    ids = [start(running)]
+    wait_until(lambda: ended(running, ids[0]))
+    ids.append(start(running))  # the first is no longer known without its file
+    wait_until(lambda: ended(running, ids[1]))
+    read = []
+    monkeypatch.setattr("app.jobs.load_job", lambda path: read.append(path.stem) or load_job(path))
+    listed = [running.client.get("/v1/jobs").json() for _ in range(3)]
+    assert listed[0] == listed[1] == listed[2]
+    assert [job["id"] for job in listed[0]["jobs"]] == ids[::-1]
+    assert sorted(read) == sorted(ids)
+
+    file = index_dir / "jobs" / f"{ids[0]}.json"
+    file.write_text(file.read_text().replace('"done"', '"failed"'))
+    again = running.client.get("/v1/jobs").json()["jobs"]
+    assert [job["state"] for job in again] == ["done", "failed"]
+    file.unlink()
+    assert [job["id"] for job in running.client.get("/v1/jobs").json()["jobs"]] == ids[1:]

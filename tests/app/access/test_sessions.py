@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
-from app.access.sessions import Sessions
+from app.access.sessions import SESSIONS_PER_KEY, Sessions
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,40 @@ def test_all_log_ins_of_a_key_are_closed_and_no_other_keys():
     sessions.close_all("a")
     assert [sessions.key_id(token) for token in mine] == [None] * 3
     assert sessions.key_id(theirs) == "b"
+
+
+class Unwalked(OrderedDict[str, tuple[str, float]]):
+    """Log-ins of which only the first may be looked at without asking for it by name."""
+
+    def __iter__(self) -> Iterator[str]:
+        yield next(super().__iter__())
+        raise AssertionError("all log-ins were walked through")
+
+    def items(self) -> NoReturn:
+        raise AssertionError("all log-ins were walked through")
+
+    keys = values = items
+
+
+def test_neither_a_log_in_nor_a_log_out_looks_at_the_log_ins_of_other_keys():
+    sessions = Sessions(60)
+    theirs = [sessions.open(Key(f"other{n}")) for n in range(500)]
+    sessions._open = Unwalked([*sessions._open.items()])
+    mine = [sessions.open(Key("mine")) for _ in range(SESSIONS_PER_KEY + 5)]
+    sessions.close(mine[-1])
+    sessions.close_all("mine")
+    assert {sessions.key_id(token) for token in mine} == {None}
+    assert [sessions.key_id(token) for token in theirs] == [f"other{n}" for n in range(500)]
+
+
+def test_what_has_ended_is_forgotten_at_the_next_log_in_in_whatever_order_it_was_used():
+    now_s = 0.0
+    sessions = Sessions(60, renewed=True, now=lambda: now_s)
+    first, second = sessions.open(Key("a")), sessions.open(Key("b"))
+    now_s = 30.0
+    assert sessions.key_id(first) == "a"
+    now_s = 70.0  # the second has ended, the first was used since
+    third = sessions.open(Key("a"))
+    assert [sessions.key_id(token) for token in (first, second, third)] == ["a", None, "a"]
+    assert len(sessions._open) == 2
+    assert set(sessions._of_key) == {"a"}

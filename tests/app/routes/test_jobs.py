@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
+from itertools import islice
 
+import httpx
 import pytest
 
 from app.access.keys import create_key, list_keys, revoke_key
 from app.job_streams import MOST_OF_A_CALLER
+from app.jobs import RebuildJobs
 
 SLEEPS = "import time; time.sleep(60)"
 TELLS = """
@@ -141,3 +147,25 @@ def test_only_an_admin_key_sees_jobs(start_app, tmp_path):
             assert running.client.get(address).status_code == 401
             refused = running.client.get(address, headers={"X-API-Key": secret})
             assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", f"/v1/jobs/{'0' * 16}"])
+def test_who_reads_jobs_takes_operators_places_and_leaves_some(running, monkeypatch, path):
+    go_on, jobs, really = threading.Event(), running.service.jobs, RebuildJobs.get
+
+    async def slowly(*_: object) -> list[object]:
+        while not go_on.is_set():
+            await asyncio.sleep(0.01)
+        return [] if path == "/v1/jobs" else await really(jobs, "no")
+
+    monkeypatch.setattr(jobs, "newest", slowly)
+    monkeypatch.setattr(jobs, "get", slowly)
+    url = f"{running.client.base_url}{path}"
+    with ThreadPoolExecutor(16) as threads:
+        asked = [threads.submit(httpx.get, url, timeout=20) for _ in range(16)]
+        refused = [one.result().status_code for one in islice(as_completed(asked), 4)]
+        assert refused == [429] * 4
+        assert running.client.get("/healthz").status_code == 200
+        go_on.set()
+        answers = Counter(one.result().status_code for one in asked)
+    assert answers == {429: 4, 200 if path == "/v1/jobs" else 404: 12}
