@@ -21,6 +21,8 @@ _SMOOTH = round(0.09 * RATE_HZ)
 _REFRACTORY = round(0.20 * RATE_HZ)
 _T_WAVE = round(0.36 * RATE_HZ)
 """Pan and Tompkins: what follows a QRS within 360 ms and is half as steep is its T wave."""
+_LATE_T_WAVE, _LATE_T_SHARE = round(0.42 * RATE_HZ), 0.4
+"""Where QRS is broad QT is longer by as much: so late a T is told from extra beats by being less steep still."""
 _LEVEL_S = 2.2
 """So long that a heart of 30 beats a minute beats once in it."""
 _SHARE_OF_LEVEL = 0.3
@@ -99,6 +101,8 @@ def _peaks(energy_N: NDArray[np.float64], seen_N: NDArray[np.bool_]) -> NDArray[
                 continue
             if energy_N[found[-1]] < 0.5 * energy_N[at]:
                 found.pop()
+        elif found and at - found[-1] < _LATE_T_WAVE and energy_N[at] < _LATE_T_SHARE * energy_N[found[-1]]:
+            continue
         found.append(at)
     return np.array(found, dtype=np.intp)
 
