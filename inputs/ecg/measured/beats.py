@@ -88,7 +88,7 @@ def contrast_of(peaks_B: NDArray[np.float64], energy_N: NDArray[np.float64]) -> 
 def _energy(band_LN: NDArray[np.float64], leads_N: NDArray[np.intp]) -> NDArray[np.float64]:
     """Over all leads that are there at a sample, as many as `leads_N` says, and _SMOOTH samples."""
     power_N = np.einsum("ln,ln->n", band_LN, band_LN) / np.maximum(leads_N, 1)
-    return np.sqrt(np.maximum(uniform_filter1d(power_N, _SMOOTH, mode="nearest"), 0.0))
+    return np.asarray(np.sqrt(np.maximum(uniform_filter1d(power_N, _SMOOTH, mode="nearest"), 0.0)))
 
 
 def _peaks(energy_N: NDArray[np.float64], steep_N: NDArray[np.float64], seen_N: NDArray[np.bool_]) -> NDArray[np.intp]:
