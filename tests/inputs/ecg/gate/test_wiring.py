@@ -90,14 +90,15 @@ def test_exchanged_arms_are_withheld_though_a_chest_lead_fell_off(signal_mv, lea
     assert withheld_codes(found(changed)) == ()
 
 
-def test_of_broad_beats_more_is_asked_of_an_exchange_but_of_the_arms():
+def test_of_broad_beats_more_is_asked_of_an_exchange_but_of_the_right_arm_s():
     clear, little = rewired(HEARTS[4], "V3-V4")[ROWS], rewired(HEARTS[0], "V3-V4")[ROWS]
     assert exchange_in(little).what == exchange_in(clear).what == "V3-V4"
     assert exchange_in(little, broad=True) is None
     assert exchange_in(clear, broad=True) == exchange_in(clear)
-    for signal_mv in HEARTS:
-        arms_mv = rewired(signal_mv, "RA-LA")[ROWS]
-        assert exchange_in(arms_mv, broad=True) == exchange_in(arms_mv)
+    for what in ("RA-LA", "RA-LL"):
+        for signal_mv in HEARTS:
+            moved_mv = rewired(signal_mv, what)[ROWS]
+            assert exchange_in(moved_mv, broad=True) == exchange_in(moved_mv)
 
 
 @pytest.mark.parametrize(("kind", "most"), [("left_bundle_block", 2), ("paced", 4)])
