@@ -14,6 +14,7 @@ from scipy import signal
 from inputs.records import STANDARD_LEADS
 from simulator.ecg.electrics import Electrics
 from simulator.ecg.heart import Beat, shape_beat
+from simulator.ecg.placement import LEAD_FIELD_KD
 from simulator.ecg.signal import seen_by_leads, twelve_leads
 from simulator.ecg.waves import dipole_at
 from simulator.physiology import Physiology
@@ -27,6 +28,8 @@ TERRITORY_LEADS = {
     "RCA": ("II", "III", "aVF"),
     "LCx": ("I", "aVL", "V5", "V6"),
 }
+_DIPOLE_DK = np.linalg.pinv(LEAD_FIELD_KD)
+"""What dipole the leads saw, were this the textbook's body."""
 _ONSET = 250
 """Sample of QRS onset in a noise-free beat, at 1,000 Hz."""
 _Q_MS, _Q_MV = 30, 0.1
@@ -46,6 +49,8 @@ class Read:
     p_ii_mv: float
     qrs_ms: float
     pr_ms: float
+    qrs_area_uvs: float
+    """Length of the area of the dipole that the leads saw; a microvolt second is a millivolt times a millisecond."""
 
     def of(self, wave: str, lead: str) -> float:
         return float(getattr(self, f"{wave}_L")[AT[lead]])
@@ -99,6 +104,7 @@ def read_beat(physiology: Physiology, electrics: Electrics, rng: np.random.Gener
         p_ii_mv=float(beat_LW[AT["II"], : _ONSET - 20].max()),
         qrs_ms=beat.qrs_ms,
         pr_ms=beat.pr_ms,
+        qrs_area_uvs=float(np.linalg.norm(_DIPOLE_DK @ qrs_LW[INDEPENDENT].sum(axis=1))),
     )
 
 

@@ -37,7 +37,7 @@ from simulator.ecg.electrics import sample_electrics
 from simulator.ecg.recorder import choose_recorder
 from simulator.ecg.signal import simulate_ecg
 from simulator.patient import sample_patient
-from simulator.physiology import Infarct, Physiology, shd_flags
+from simulator.physiology import Conduction, Infarct, Physiology, shd_flags
 from simulator.segments import share_scarred
 
 SPEC = EcgSpec(centre="median", windows="mean")
@@ -46,6 +46,16 @@ DAY = 200.0
 SECONDS = 10.0
 RULER_STREAM, RECORDING_STREAM = 1, 2
 OUTSIDE_PERCENTILES = (1.0, 99.0)
+_BROAD: dict[Conduction, dict[str, tuple[float, float]]] = {
+    "left_bundle_block": {
+        "QRS, median ms": (130.0, 170.0),
+        "QRS area, median uVs": (66.0, 150.0),
+        "R in I, median mV": (0.5, 1.5),
+        "R in V6, median mV": (0.5, 1.5),
+        "S in V2, median mV": (1.0, 3.0),
+    },
+    "paced": {"QRS, median ms": (150.0, 190.0)},
+}
 
 out = Console(width=118)
 
@@ -110,7 +120,7 @@ def main() -> None:
     patients = read_patients(options.patients, options.seed)
     recordings = record_patients(options.patients, options.seed)
     rows = [*voltage(patients), *scars(patients), *conduction(patients), *healthy_ranges(patients)]
-    rows += [*carried(recordings), *recorded_ranges(recordings)]
+    rows += [*broad_complexes(patients), *carried(recordings), *recorded_ranges(recordings)]
     show(rows, f"{options.patients} patients, seed {options.seed}")
     named = options.real or os.environ.get("ECHO2ECG_REALDATA")
     if named:
@@ -200,6 +210,23 @@ def conduction(patients: Patients) -> Iterator[Criterion]:
     tall_P = patients.found(lambda read: read.of("r", "V1") > read.of("s", "V1"))
     yield Criterion("axis beyond 90 degrees where PASP >= 60", sensitivity(upright_P, pressed_P))
     yield Criterion("R beyond S in V1 where PASP >= 60", sensitivity(tall_P, pressed_P))
+
+
+def broad_complexes(patients: Patients) -> Iterator[Criterion]:
+    """Left bundle block and pacing, in textbook ranges (Surawicz and Knilans); QRS area: Mafi Rad et al., 2016."""
+    asked: dict[str, Callable[[Read], float]] = {
+        "QRS, median ms": lambda read: read.qrs_ms,
+        "QRS area, median uVs": lambda read: read.qrs_area_uvs,
+        "R in I, median mV": lambda read: read.of("r", "I"),
+        "R in V6, median mV": lambda read: read.of("r", "V6"),
+        "S in V2, median mV": lambda read: read.of("s", "V2"),
+        "T in V2, median mV": lambda read: read.of("t", "V2"),
+    }
+    for kind, bands in _BROAD.items():
+        own_P = patients.where(lambda heart, kind=kind: heart.conduction == kind)  # type: ignore[misc]
+        for name, ask in asked.items():
+            middle = float(np.median(patients.measured(ask)[own_P]))
+            yield Criterion(f"{kind.replace('_', ' ')}: {name}", middle, *bands.get(name, (None, None)))
 
 
 def is_healthy(heart: Physiology) -> bool:

@@ -11,6 +11,8 @@ repolarisation, Macfarlane et al., J Am Coll Cardiol 2015;66:470. U wave, Surawi
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +25,8 @@ from simulator.physiology import Physiology
 _Vector = NDArray[np.float64]
 _GIANT_SHARE = 0.30
 """Of hypertrophic hearts, with the hypertrophy in the apex."""
+_SPREAD_OF_QRS = 0.25
+"""Standard deviation of when fibres are excited, in QRS durations: most of them lie within four of these."""
 _U_WAY_D = np.array([0.5, 0.5, -1.0])
 """U waves are largest in V2 and V3."""
 
@@ -52,14 +56,19 @@ def repolarise(
     if p.cause == "hypertrophic" and e.giant_t_rank < _GIANT_SHARE:
         t_D += e.expression.septal_q * np.array([-0.85, -0.28, 0.60])
     bump = Bump(centre_ms, before_ms, after_ms, vector(t_D))
-    secondary_D = -e.gradient * added_qrs_area_D / bump.area_ms
+    # Fibres recover in the order in which they were excited, so that this part of T is as much broader as QRS lasts.
+    spread_ms = _SPREAD_OF_QRS * qrs_ms
+    late_ms, early_ms = float(np.hypot(after_ms, spread_ms)), float(np.hypot(before_ms, spread_ms))
+    broad = Bump(qt_ms - 2.0 * late_ms, early_ms, late_ms, (0.0, 0.0, 0.0))
+    secondary_D = -e.gradient * added_qrs_area_D / broad.area_ms
 
     depressed_D = strain * np.array([-0.09, -0.02, 0.03]) + e.expression.right_t * burden.right * np.array([0, 0, 0.02])
     depressed_D += 0.22 * secondary_D + e.st_rise * np.clip(t_D, -0.3, 0.3)
     st_width_ms = 0.10 * qt_ms
     waves = [
         Bump(qrs_ms + 0.10 * qt_ms, 0.07 * qt_ms, st_width_ms, vector(depressed_D)),
-        Bump(centre_ms, before_ms, after_ms, vector(t_D + secondary_D)),
+        bump,
+        replace(broad, dipole_mv=vector(secondary_D)),
         Bump(centre_ms + 3.6 * after_ms, 0.9 * after_ms, 1.1 * after_ms, vector(e.u_voltage * np.abs(t_D) * _U_WAY_D)),
     ]
     return waves + _j_point(p, e, qrs_ms)

@@ -40,6 +40,8 @@ lies outside for nearly all. Low voltage and hypertrophy lie inside."""
 _QRS_S = (0.05, 0.07)
 _WAVE_S, _WAVE_AROUND_S, _MOST_STEEP = 0.055, 0.12, 0.8
 """P waves are steep for 60 to 70 ms in all, narrow QRS complexes for 35 to 45; small wide ones pass for P."""
+_BROAD_S = 0.055
+"""So measured, QRS of a left bundle block and paced ones are steep for 60 to 90 ms."""
 _FEWEST_FOR_SCALE = 4
 _LOST = ("leads_flat", "leads_saturated", "disconnected")
 
@@ -70,7 +72,8 @@ def gate_warnings(traced: TracedEcg | None, lost: Container[str] = ()) -> tuple[
         beat_mv_KW = _typical(beats, part, live)
         found += _scale(beat_mv_KW, beats.r)
         around_KW = _around_r(beat_mv_KW, beats.r)
-        found += _scales(around_KW) or _wiring(around_KW)
+        broad = _lasts_s(beat_mv_KW, beats.r) > _BROAD_S
+        found += _scales(around_KW) or _wiring(around_KW, broad=broad)
     return tuple(found)
 
 
@@ -165,8 +168,8 @@ def _scales(beat_mv_KW: NDArray[np.float64]) -> list[InputWarning]:
     return [InputWarning("scales_differ", message, other.leads, severity)]
 
 
-def _wiring(beat_mv_KW: NDArray[np.float64]) -> list[InputWarning]:
-    exchange = exchange_in(beat_mv_KW)
+def _wiring(beat_mv_KW: NDArray[np.float64], *, broad: bool) -> list[InputWarning]:
+    exchange = exchange_in(beat_mv_KW, broad=broad)
     if exchange is None:
         return []
     if exchange.what in AS_MIRRORED:

@@ -19,8 +19,10 @@ _QRS_BAND = butter(2, (5.0, 25.0), "bandpass", fs=RATE_HZ, output="sos")
 """Pan and Tompkins (1985) keep 5 to 15 Hz, Elgendi (2013) 8 to 20 Hz: T waves lie below, muscle and mains above."""
 _SMOOTH = round(0.09 * RATE_HZ)
 _REFRACTORY = round(0.20 * RATE_HZ)
-_T_WAVE = round(0.36 * RATE_HZ)
-"""Pan and Tompkins: what follows a QRS within 360 ms and is half as steep is its T wave."""
+_T_WAVE, _LATE_T_WAVE = round(0.36 * RATE_HZ), round(0.42 * RATE_HZ)
+"""Pan and Tompkins: what follows a QRS within 360 ms and is half as steep is its T wave. Here it is half as high in the
+band or half as steep: T may be as high as a broad QRS. So is what is both of it later, since QT is longer by as much as
+QRS is."""
 _LEVEL_S = 2.2
 """So long that a heart of 30 beats a minute beats once in it."""
 _SHARE_OF_LEVEL = 0.3
@@ -62,17 +64,17 @@ def find_beats(tracing: Tracing) -> Rhythm:
     noise adds little.
     """
     band_LN = sosfiltfilt(_QRS_BAND, tracing.signal_mv_LN, axis=1)
-    np.abs(band_LN, out=band_LN)
     present_LN = tracing.present_LN
     if present_LN.all():
-        middle_L = np.median(band_LN, axis=1)
+        middle_L = np.median(np.abs(band_LN), axis=1)
     else:
-        middle_L = np.array([np.median(row[mask]) for row, mask in zip(band_LN, present_LN, strict=True)])
-    band_LN *= present_LN / np.maximum(middle_L, 1e-9)[:, None]
-    power_N = np.einsum("ln,ln->n", band_LN, band_LN) / np.maximum(present_LN.sum(axis=0), 1)
-    energy_N = np.sqrt(np.maximum(uniform_filter1d(power_N, _SMOOTH, mode="nearest"), 0.0))
+        middle_L = np.array([np.median(np.abs(row[mask])) for row, mask in zip(band_LN, present_LN, strict=True)])
+    weight_LN = present_LN / np.maximum(middle_L, 1e-9)[:, None]
+    leads_N = present_LN.sum(axis=0)
+    energy_N = _energy(band_LN * weight_LN, leads_N)
+    steep_N = _energy(np.gradient(band_LN, axis=1) * weight_LN, leads_N)
     seen_N = np.asarray(present_LN.any(axis=0))
-    found_B = _peaks(energy_N, seen_N)
+    found_B = _peaks(energy_N, steep_N, seen_N)
     if len(found_B) == 0:
         return Rhythm(found_B, 0.0, energy_N)
     return Rhythm(found_B, contrast_of(energy_N[found_B], energy_N[seen_N]), energy_N)
@@ -83,7 +85,14 @@ def contrast_of(peaks_B: NDArray[np.float64], energy_N: NDArray[np.float64]) -> 
     return float(np.median(peaks_B)) / max(float(np.percentile(energy_N, _QUIET_PERCENT)), 1e-9)
 
 
-def _peaks(energy_N: NDArray[np.float64], seen_N: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _energy(band_LN: NDArray[np.float64], leads_N: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Over all leads that are there at a sample, as many as `leads_N` says, and _SMOOTH samples."""
+    power_N = np.einsum("ln,ln->n", band_LN, band_LN) / np.maximum(leads_N, 1)
+    return np.asarray(np.sqrt(np.maximum(uniform_filter1d(power_N, _SMOOTH, mode="nearest"), 0.0)))
+
+
+def _peaks(energy_N: NDArray[np.float64], steep_N: NDArray[np.float64], seen_N: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """steep_N: the energy of the slopes."""
     peaks, _ = find_peaks(energy_N, distance=_REFRACTORY)
     candidates: NDArray[np.intp] = peaks[seen_N[peaks]]
     if len(candidates) == 0:
@@ -94,10 +103,11 @@ def _peaks(energy_N: NDArray[np.float64], seen_N: NDArray[np.bool_]) -> NDArray[
     kept = candidates[energy_N[candidates] > _SHARE_OF_LEVEL * level]
     found: list[int] = []
     for at in kept.tolist():
-        if found and at - found[-1] < _T_WAVE:
-            if energy_N[at] < 0.5 * energy_N[found[-1]]:
+        if found and at - found[-1] < _LATE_T_WAVE:
+            enough = any if at - found[-1] < _T_WAVE else all
+            if enough(of_N[at] < 0.5 * of_N[found[-1]] for of_N in (energy_N, steep_N)):
                 continue
-            if energy_N[found[-1]] < 0.5 * energy_N[at]:
+            if at - found[-1] < _T_WAVE and energy_N[found[-1]] < 0.5 * energy_N[at]:
                 found.pop()
         found.append(at)
     return np.array(found, dtype=np.intp)

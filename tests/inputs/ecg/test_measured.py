@@ -4,6 +4,8 @@ The simulator counts a wave from 2.3 to 2 widths around its first and last Gauss
 lie a few milliseconds off, always to the same side, which is the bias below.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from healthy import HEALTHY
@@ -41,6 +43,16 @@ def test_heart_rate_is_that_of_the_beats_in_the_tracing(measured):
     assert len(error) >= 0.97 * asked
     assert np.median(np.abs(error)) < 0.5
     assert np.percentile(np.abs(error), 95) < 4.0
+
+
+@pytest.mark.parametrize("kind", ["left_bundle_block", "paced"])
+@pytest.mark.parametrize("rate_bpm", [60.0, 85.0])
+def test_the_tall_and_late_t_wave_of_a_broad_qrs_is_no_second_beat(kind, rate_bpm):
+    heart = replace(HEALTHY, conduction=kind, heart_rate_bpm=rate_bpm)
+    for seed in range(12):
+        recording, truth = simulated(seed, physiology=heart, ectopy=0.0)
+        # One T alone at the start may be taken for a beat: its QRS came before.
+        assert measure_ecg(recording).heart_rate_bpm == pytest.approx(truth.heart_rate_bpm, rel=0.13)
 
 
 def test_pr_is_right_within_milliseconds_in_sinus_rhythm(measured):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from beats import ONE, RATE_HZ, TWO, V1, V6, axis_deg, beats_of, extreme, one_beat, steady
+from beats import ONE, RATE_HZ, TWO, V1, V2, V6, axis_deg, beats_of, extreme, one_beat, steady
 from healthy import HEALTHY
 
 from simulator.ecg.heart import shape_beat
@@ -51,6 +51,41 @@ def test_left_bundle_block_runs_to_the_left_and_back_with_t_against_it():
     for lead, direction in ((V1, +1), (V6, -1)):
         turned = np.median(t_heights("left_bundle_block", lead)) - np.median(t_heights("normal", lead))
         assert direction * turned > 0.1
+
+
+def steepest(beat_KW, wave):
+    return np.linalg.norm(np.diff(beat_KW[:, wave], axis=1), axis=0).max()
+
+
+def half_width(beat_KW, wave):
+    """Milliseconds for which all leads together are at half their height or more."""
+    size_W = np.linalg.norm(beat_KW[:, wave], axis=0)
+    return np.count_nonzero(size_W > 0.5 * size_W.max())
+
+
+def test_left_bundle_block_has_the_voltages_of_its_textbook():
+    def median(lead, sign):
+        return np.median([(sign * beat_KW[lead, qrs]).max() for beat_KW, qrs, _ in beats("left_bundle_block")])
+
+    assert 0.5 < median(ONE, +1) < 1.5
+    assert 0.5 < median(V6, +1) < 1.5
+    assert 1.0 < median(V2, -1) < 3.0
+
+
+@pytest.mark.parametrize("kind", ["left_bundle_block", "paced"])
+def test_a_broad_qrs_is_steeper_than_its_t_wave_which_is_broader_than_in_health(kind):
+    steeper = [steepest(beat_KW, qrs) / steepest(beat_KW, t_wave) for beat_KW, qrs, t_wave in beats(kind)]
+    assert min(steeper) > 1.5
+    assert np.median(steeper) > 3.0
+    broad, usual = (np.median([half_width(beat_KW, t) for beat_KW, _, t in beats(of)]) for of in (kind, "normal"))
+    assert broad > 1.15 * usual
+
+
+def test_right_bundle_block_ends_in_one_slurred_wave():
+    """R' of V1 without notches: the right ventricle is excited through muscle."""
+    for beat_KW, qrs, _ in beats("right_bundle_block"):
+        late_W = beat_KW[V1, qrs][-55:]
+        assert np.count_nonzero(np.diff(np.sign(np.diff(late_W[np.abs(late_W) > 0.05]))) != 0) <= 3
 
 
 def test_right_bundle_block_ends_to_the_right_and_front():

@@ -66,6 +66,20 @@ def test_a_pacemakers_spikes_are_found_before_wide_beats():
     assert "pacing_spikes" in told(signal_mv)
 
 
+@pytest.mark.parametrize("width_ms", [6.0, 8.0, 10.0])
+def test_narrow_q_waves_well_before_the_middle_of_qrs_are_no_pacemaker(width_ms):
+    """As a thick septum or an old infarct gives them; a pacemaker's pulse at their place is found."""
+    clean_mv = heart_mv(4)
+    peaks = np.flatnonzero(clean_mv[ROW["II"]] > 0.8 * clean_mv[ROW["II"]].max())
+    first = peaks[np.diff(peaks, prepend=-1000) > 100]
+    with_q_mv, paced_mv = clean_mv.copy(), clean_mv.copy()
+    for at in first[first > 60]:
+        with_q_mv -= 1.2 * np.exp(-0.5 * ((T_S - T_S[at] + 0.032) / (width_ms / 1000)) ** 2)
+        paced_mv[:, at - 16 : at - 15] -= 1.2
+    assert "pacing_spikes" not in told(with_q_mv)
+    assert "pacing_spikes" in told(paced_mv)
+
+
 def test_of_each_lead_the_codes_that_name_it_are_listed_but_no_notes():
     warnings = [
         InputWarning("noisy", "", ("I", "V1")),

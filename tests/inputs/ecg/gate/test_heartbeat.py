@@ -1,8 +1,11 @@
 """What is no ECG, or holds no heartbeat, is told from every heart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from dipole import heart_mv
+from healthy import HEALTHY
 from hearts import simulated
 
 from inputs.ecg.gate.gate import gate_warnings, withheld_codes
@@ -26,6 +29,15 @@ def twelve(eight):
 def test_simulated_hearts_are_answered(seed):
     recording, _ = simulated(seed)
     assert withheld_codes(gate_warnings(trace_ecg(recording))) == ()
+
+
+@pytest.mark.parametrize("kind", ["left_bundle_block", "right_bundle_block", "paced"])
+@pytest.mark.parametrize("rate_bpm", [55.0, 80.0, 105.0])
+def test_broad_qrs_complexes_of_any_origin_are_answered(kind, rate_bpm):
+    heart = replace(HEALTHY, conduction=kind, heart_rate_bpm=rate_bpm)
+    for seed in range(5):
+        recording, _ = simulated(seed, physiology=heart)
+        assert withheld_codes(gate_warnings(trace_ecg(recording))) == ()
 
 
 @pytest.mark.parametrize("size_mv", [0.03, 0.3, 2.0])

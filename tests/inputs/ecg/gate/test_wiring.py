@@ -1,5 +1,7 @@
 """Exchanged electrodes are told by how the leads fit together, and hearts as they are raise nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from dipole import heart_mv
@@ -86,6 +88,27 @@ def test_exchanged_arms_are_withheld_though_a_chest_lead_fell_off(signal_mv, lea
     changed = signal_mv.copy()
     changed[STANDARD_LEADS.index(lead)] = fallen
     assert withheld_codes(found(changed)) == ()
+
+
+def test_of_broad_beats_more_is_asked_of_an_exchange_but_of_the_right_arm_s():
+    clear, little = rewired(HEARTS[4], "V3-V4")[ROWS], rewired(HEARTS[0], "V3-V4")[ROWS]
+    assert exchange_in(little).what == exchange_in(clear).what == "V3-V4"
+    assert exchange_in(little, broad=True) is None
+    assert exchange_in(clear, broad=True) == exchange_in(clear)
+    for what in ("RA-LA", "RA-LL"):
+        told = [exchange_in(rewired(signal_mv, what)[ROWS]) for signal_mv in HEARTS]
+        of_broad = [exchange_in(rewired(signal_mv, what)[ROWS], broad=True) for signal_mv in HEARTS]
+        found_so = [n for n, one in enumerate(told) if one is not None and one.what == what]
+        assert len(found_so) >= 5
+        assert all(of_broad[n] == told[n] for n in found_so)
+
+
+@pytest.mark.parametrize(("kind", "most"), [("left_bundle_block", 2), ("paced", 4)])
+def test_of_thirty_broad_hearts_hardly_any_is_taken_for_wrong_wiring(kind, most):
+    hearts = [simulated(seed, physiology=replace(HEALTHY, conduction=kind), rate_hz=500)[0] for seed in range(30)]
+    told = [{one.code for one in found(heart.signal_mv)} for heart in hearts]
+    wrong = [codes for codes in told if any(code.endswith("_exchanged") or code == "heart_mirrored" for code in codes)]
+    assert len(wrong) <= most
 
 
 def test_an_exchange_is_said_only_of_leads_that_move_and_of_six_at_least():
