@@ -4,7 +4,8 @@
                  with 64 parameters
     body         in pieces of some size, and not behind a request in work          then 400, or the end
     pipelining   4 requests behind the one being answered                          then these are answered, no more
-    answer       16 KiB of what lies ready are read in every `write_timeout_s`     then the end
+    answer       16 KiB of what lies ready are read in `write_timeout_s`, looked   then the end
+                 at every fourth time
                  32 MiB lie ready in all                                           then the longest unread ends
     in work      32 MiB of headers and of bodies that nobody let in, in all        then the largest ends
     connections  so many in all and from one address                               then the longest idle one is closed

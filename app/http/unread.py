@@ -10,6 +10,9 @@ import termios
 WRITE_BUFFER_BYTES = 16 * 2**10
 """Above it an answer waits for its reader. The kernel keeps KERNEL_BUFFER_BYTES more."""
 KERNEL_BUFFER_BYTES = 128 * 2**10
+_TIMES = 4
+"""So many times the pace is looked at together: a caller's kernel takes in steps, which may be larger than what must be
+read in `while_s`."""
 
 
 def unread_bytes(transport: asyncio.Transport) -> int:
@@ -29,10 +32,10 @@ def unread_bytes(transport: asyncio.Transport) -> int:
 
 
 class MustRead:
-    """While it watches, a connection ends whose caller reads less than WRITE_BUFFER_BYTES of what is ready in time."""
+    """While it watches, a connection ends whose caller reads less than WRITE_BUFFER_BYTES in `while_s`, in the mean."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, while_s: float) -> None:
-        self._transport, self._loop, self._while_s = transport, loop, while_s
+        self._transport, self._loop, self._look_after_s = transport, loop, _TIMES * while_s
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -42,7 +45,7 @@ class MustRead:
     def watch(self) -> None:
         """From now on, and until all is read."""
         self.stop()
-        self._timer = self._loop.call_later(self._while_s, self._look, unread_bytes(self._transport))
+        self._timer = self._loop.call_later(self._look_after_s, self._look, unread_bytes(self._transport))
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -52,7 +55,7 @@ class MustRead:
     def _look(self, unread_before: int) -> None:
         self._timer = None
         unread = unread_bytes(self._transport)
-        if unread > max(0, unread_before - WRITE_BUFFER_BYTES):
+        if unread > max(0, unread_before - _TIMES * WRITE_BUFFER_BYTES):
             self._transport.abort()
         elif unread:
             self.watch()
