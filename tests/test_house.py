@@ -94,9 +94,10 @@ def test_training_has_few_files_beside_its_rooms():
 
 
 def test_hashes_and_locks_stand_in_one_file():
-    """The index store locks its own file."""
+    """The index store locks its own file; what a connection's kernel holds is asked of fcntl too, and no lock."""
     users = {name(path) for path in sources(*PRODUCT) if {"hashlib", "fcntl"} & set(imported(path))}
-    assert users == {"ground/disk.py", "index/store.py"}
+    assert users == {"ground/disk.py", "index/store.py", "app/http/unread.py"}
+    assert "lock" not in (ROOT / "app" / "http" / "unread.py").read_text()
 
 
 def test_whole_files_are_written_in_one_place():

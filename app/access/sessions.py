@@ -22,6 +22,10 @@ SESSIONS_PER_KEY = 100
 """Browsers that one key may be logged in from; one more ends its oldest log-in, and never another key's."""
 
 
+MOST_DROPPED = 200
+"""Of those that have ended, by each log-in: a hundred thousand at once would hold everybody up."""
+
+
 class HasId(Protocol):
     """What a log-in stands for: a key, by its id."""
 
@@ -45,7 +49,9 @@ class Sessions:
     def open(self, key: HasId) -> str:
         """A new cookie value for this key. What it costs does not grow with how many log-ins there are."""
         now = self._now()
-        while self._open and self._open[first := next(iter(self._open))][1] <= now:
+        for _ in range(MOST_DROPPED):
+            if not self._open or self._open[first := next(iter(self._open))][1] > now:
+                break
             self._drop(first)
         own = self._of_key.get(key.id, {})
         if len(own) >= SESSIONS_PER_KEY:

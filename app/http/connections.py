@@ -4,7 +4,8 @@
                  with 64 parameters
     body         in pieces of some size, and not behind a request in work          then 400, or the end
     pipelining   4 requests behind the one being answered                          then these are answered, no more
-    answer       16 KiB of what lies ready are read in every `write_timeout_s`     then the end
+    answer       16 KiB of what lies ready are read in `write_timeout_s`, looked   then the end
+                 at every fourth time
                  32 MiB lie ready in all                                           then the longest unread ends
     in work      32 MiB of headers and of bodies that nobody let in, in all        then the largest ends
     connections  so many in all and from one address                               then the longest idle one is closed
@@ -28,6 +29,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.http.heads import MAX_HEADER_BYTES, Head, complaint_of_address, own_cookie
 from app.http.origins import ConnectionLimits, Connections, Use, origin_of
 from app.http.problems import RefusedHeader
+from app.http.unread import KERNEL_BUFFER_BYTES, WRITE_BUFFER_BYTES, MustRead, unread_bytes
 from app.http.written import UntilRead, answer_in_bytes
 
 log = structlog.get_logger(__name__)
@@ -38,9 +40,6 @@ PIECES_ALLOWED = 1000
 LEAST_PIECE_BYTES = 512
 """After so many pieces of a body, such as chunks, they must be of this size on average: each costs us time."""
 _OFFER = (b"connection", b"upgrade", b"http2-settings")
-WRITE_BUFFER_BYTES = 16 * 2**10
-"""Above it an answer waits for its reader. The kernel keeps KERNEL_BUFFER_BYTES more."""
-KERNEL_BUFFER_BYTES = 128 * 2**10
 LINGER_S = 2.0
 MAX_DROPPED_BYTES = 2**20
 """How long a refused caller may go on sending, and how much, so that the refusal reaches it before the end does."""
@@ -69,13 +68,18 @@ class BoundedProtocol(HttpToolsProtocol):
         return Use.SENDING_LET_IN if self._is_let_in() else Use.SENDING
 
     @property
+    def is_deaf(self) -> bool:
+        """Whether nothing more is taken from this caller, who may send all the same."""
+        return self._deaf
+
+    @property
     def is_idle(self) -> bool:
         return bool(self.cycle is None or self.cycle.response_complete)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._header_timer: asyncio.TimerHandle | None = None
-        self._end_timer: asyncio.TimerHandle | None = None
+        self._must_read = MustRead(transport, self.loop, self.everyone.limits.write_timeout_s)
         self._linger_timer: asyncio.TimerHandle | None = None
         self._unfinished_bytes = self._dropped_bytes = self._pieces = self._body_bytes = 0
         self._head = Head(is_coming=False)
@@ -99,7 +103,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.everyone.forget(self)
         self._lost = True
         self._stop_header_timer()
-        self._stop_end_timer()
+        self._must_read.stop()
         if self._linger_timer is not None:
             self._linger_timer.cancel()
         self._unset_keepalive_if_required()  # which uvicorn leaves running where the caller broke the connection off
@@ -194,6 +198,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._pieces = self._body_bytes = 0
         self._head = Head()
+        self._unset_keepalive_if_required()  # the request before may have ended in the same piece
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -252,10 +257,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self.everyone.note_progress(self)
         if self.cycle.response_complete:  # the body was refused and has come all the same: back to waiting
-            self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self._start_keep_alive()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
@@ -310,7 +312,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
         self.everyone.note_read(self)
         if not self.transport.is_closing():
-            self._stop_end_timer()
+            self._must_read.stop()
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -344,7 +346,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head = Head(is_coming=False)
 
     def timeout_keep_alive_handler(self) -> None:
-        self._close()
+        if not unread_bytes(self.transport):
+            self._close()
+            return
+        if not self._must_read.watches:
+            self._must_read.watch()
+        self._start_keep_alive()  # who reads an answer for long may ask again as long after it as anybody
+
+    def _start_keep_alive(self) -> None:
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _complain(self, refusal: RefusedHeader) -> None:
         """Called by the parser: leaves it at once, and `_refuse` follows."""
@@ -378,23 +389,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._end_unless_read()
 
     def _end_unless_read(self) -> None:
-        """From now on the caller must read at least WRITE_BUFFER_BYTES in every `write_timeout_s`."""
-        self._stop_end_timer()
-        if self._lost:  # an answer may be complete when nobody is there any more: a timer would keep its body in memory
-            return
-        unread = self.transport.get_write_buffer_size()
-        self._end_timer = self.loop.call_later(self.everyone.limits.write_timeout_s, self._end_if_unread, unread)
-
-    def _end_if_unread(self, unread_before: int) -> None:
-        if self.transport.get_write_buffer_size() > unread_before - WRITE_BUFFER_BYTES:
-            self.transport.abort()
-        else:
-            self._end_unless_read()
-
-    def _stop_end_timer(self) -> None:
-        if self._end_timer is not None:
-            self._end_timer.cancel()
-            self._end_timer = None
+        """From now on the caller must read, see MustRead."""
+        if not self._lost:  # an answer may be complete when nobody is there any more: a timer would keep its body
+            self._must_read.watch()
 
     def _start_header_timer(self) -> None:
         self._header_timer = self.loop.call_later(self.everyone.limits.header_timeout_s, self._header_is_late)

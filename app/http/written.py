@@ -18,12 +18,15 @@ class Ending(Protocol):
 
     transport: asyncio.Transport
 
+    @property
+    def is_deaf(self) -> bool: ...
+
     def end_unread(self) -> None:
         """Say that nothing more will come, and take for a while what still does."""
 
 
 class UntilRead:
-    """A cycle's transport, which a caller who is still sending its body is not cut off from."""
+    """A cycle's transport, which a caller who is still sending is not cut off from."""
 
     def __init__(self, protocol: Ending, cycle: RequestResponseCycle) -> None:
         # Each holding the other, a request and its headers would stay in memory until the rare search for such circles.
@@ -33,7 +36,7 @@ class UntilRead:
     def close(self) -> None:
         """The answer is complete, or will never be."""
         cycle = self._cycle()
-        if cycle is not None and cycle.response_complete and cycle.more_body:
+        if cycle is not None and cycle.response_complete and (cycle.more_body or self._protocol.is_deaf):
             self._protocol.end_unread()
         else:
             self._protocol.transport.close()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
-from app.access.sessions import SESSIONS_PER_KEY, Sessions
+from app.access.sessions import MOST_DROPPED, SESSIONS_PER_KEY, Sessions
 
 
 @dataclass(frozen=True)
@@ -73,3 +73,16 @@ def test_what_has_ended_is_forgotten_at_the_next_log_in_in_whatever_order_it_was
     assert [sessions.key_id(token) for token in (first, second, third)] == ["a", None, "a"]
     assert len(sessions._open) == 2
     assert set(sessions._of_key) == {"a"}
+
+
+def test_of_many_that_have_ended_a_log_in_drops_some():
+    now_s = 0.0
+    sessions = Sessions(60, now=lambda: now_s)
+    ended = [sessions.open(Key(f"{n}")) for n in range(3 * MOST_DROPPED)]
+    now_s = 70.0
+    left = []
+    for _ in range(4):
+        sessions.open(Key("new"))
+        left.append(len(sessions._open))
+    assert left == [2 * MOST_DROPPED + 1, MOST_DROPPED + 2, 3, 4]
+    assert not any(sessions.key_id(token) for token in ended)

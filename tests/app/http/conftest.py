@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import socket
 import time
@@ -36,6 +37,15 @@ def start(serve_app):
         @app.get("/large")
         async def large():
             return Response(LARGE)
+
+        @app.get("/long")
+        async def long():
+            return Response(LARGE[:600_000])
+
+        @app.get("/slow")
+        async def slow():
+            await asyncio.sleep(1.0)
+            return {"slow": True}
 
         numbers = itertools.count(1)
 
