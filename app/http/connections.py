@@ -68,11 +68,6 @@ class BoundedProtocol(HttpToolsProtocol):
         return Use.SENDING_LET_IN if self._is_let_in() else Use.SENDING
 
     @property
-    def is_deaf(self) -> bool:
-        """Whether nothing more is taken from this caller, who may send all the same."""
-        return self._deaf
-
-    @property
     def is_idle(self) -> bool:
         return bool(self.cycle is None or self.cycle.response_complete)
 
@@ -89,7 +84,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._heads_held: dict[RequestResponseCycle | None, int] = {}
         """What the heads of requests in work or waiting cost, in bytes."""
         self._refusal: RefusedHeader | None = None
-        self._deaf = self._lost = False
+        self.is_deaf = self.said_end = self._lost = self._was_unread = False
         self.origin = origin_of(self.client[0] if self.client else "")
         if not self.everyone.admit(self):
             transport.abort()
@@ -141,7 +136,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._note_held()
 
     def data_received(self, data: bytes) -> None:
-        if self._deaf:
+        if self.is_deaf:
             self._dropped_bytes += len(data)
             if self._dropped_bytes > MAX_DROPPED_BYTES:
                 self.flow.pause_reading()
@@ -165,9 +160,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._parse(piece)
         if self._head.is_coming and self._unfinished_bytes == 0:
             self._unfinished_bytes = len(piece)
-        if self._unfinished_bytes > MAX_HEADER_BYTES and not self._deaf:
+        if self._unfinished_bytes > MAX_HEADER_BYTES and not self.is_deaf:
             self._refuse(RefusedHeader("header_too_large", 431, "The request's header is too large."))
-        return not self._deaf
+        return not self.is_deaf
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -175,7 +170,7 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as stopped:
             self._go_on_without_upgrade(data[stopped.args[0] :])
         except httptools.HttpParserError:
-            if not self._deaf:
+            if not self.is_deaf:
                 self._refuse(self._refusal or RefusedHeader("bad_request", 400, "This is no HTTP request."))
 
     def _go_on_without_upgrade(self, rest: bytes) -> None:
@@ -199,6 +194,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._pieces = self._body_bytes = 0
         self._head = Head()
         self._unset_keepalive_if_required()  # the request before may have ended in the same piece
+        self._was_unread = False
+        if not self.flow.write_paused:
+            self._must_read.stop()
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -226,9 +224,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._upgrading = True  # `_go_on_without_upgrade` follows
             return
         behind_another = self.cycle is not None and not self.cycle.response_complete
-        if behind_another and (self._head.has_body or len(self.pipeline) >= MAX_PIPELINED):
+        too_many = self._head.has_body or len(self.pipeline) >= MAX_PIPELINED
+        if behind_another and (too_many or not self.cycle.keep_alive):
             self.cycle.keep_alive = False  # the last that is answered: a body would be kept until its turn
-            self._deaf, self.headers = True, []
+            self.is_deaf, self.headers = True, []
             raise _NoMore
         super().on_headers_complete()
         self.flow.resume_reading()  # uvicorn pauses behind another request: nobody would hear of a caller who leaves
@@ -297,7 +296,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._note_held()
         if (task := asyncio.current_task()) is not None and task.cancelling():  # the server waits no longer
             self._forget_waiting()
-            if not self._deaf:
+            if not self.is_deaf:
                 self.transport.close()
         super().on_response_complete()
         if self.transport.is_closing():
@@ -322,14 +321,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def end_unread(self) -> None:
         """Say that nothing more will come, and go on taking for a while what is still sent: closed at once, the network
         stack would drop the answer. Nothing lengthens that while; what lies ready goes to whoever reads it fast."""
-        self._deaf = True
+        self.is_deaf = self.said_end = True
+        self._forget_waiting()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         if self._linger_timer is None:
             self._linger_timer = self.loop.call_later(LINGER_S, self._close)
 
     def give_up(self) -> None:
-        self._deaf = True
+        self.is_deaf = True
         self._let_go()
         self.transport.abort()
         log.info("connection_given_up")
@@ -346,12 +346,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head = Head(is_coming=False)
 
     def timeout_keep_alive_handler(self) -> None:
-        if not unread_bytes(self.transport):
+        """Who reads an answer for long may ask again as long after it as anybody."""
+        was_unread, self._was_unread = self._was_unread, unread_bytes(self.transport) > 0
+        if not (was_unread or self._was_unread):
             self._close()
             return
         if not self._must_read.watches:
             self._must_read.watch()
-        self._start_keep_alive()  # who reads an answer for long may ask again as long after it as anybody
+        self._start_keep_alive()
 
     def _start_keep_alive(self) -> None:
         self._unset_keepalive_if_required()
@@ -364,7 +366,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: RefusedHeader) -> None:
         """Answer and end; where another answer is due, that one is given instead."""
-        self._deaf = True
+        self.is_deaf = True
         self._stop_header_timer()
         answering = self.cycle is not None and not self.cycle.response_complete
         if answering and not self.cycle.more_body:
@@ -400,7 +402,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Close, but for an answer that is still due."""
         if self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body:
             self.cycle.keep_alive = False
-            self._deaf = True
+            self.is_deaf = True
         else:
             self._close()
 

@@ -17,9 +17,10 @@ class Ending(Protocol):
     """A connection that can end in two ways."""
 
     transport: asyncio.Transport
-
-    @property
-    def is_deaf(self) -> bool: ...
+    is_deaf: bool
+    """Nothing more is taken from this caller, who may send all the same."""
+    said_end: bool
+    """Nothing more may be written."""
 
     def end_unread(self) -> None:
         """Say that nothing more will come, and take for a while what still does."""
@@ -31,7 +32,10 @@ class UntilRead:
     def __init__(self, protocol: Ending, cycle: RequestResponseCycle) -> None:
         # Each holding the other, a request and its headers would stay in memory until the rare search for such circles.
         self._protocol, self._cycle = protocol, weakref.ref(cycle)
-        self.write, self.is_closing = protocol.transport.write, protocol.transport.is_closing
+        self.write = protocol.transport.write
+
+    def is_closing(self) -> bool:
+        return self._protocol.said_end or self._protocol.transport.is_closing()
 
     def close(self) -> None:
         """The answer is complete, or will never be."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from app.http.dependencies import AdminKey, ServiceDep
+from app.http.dependencies import AdminKey, OperatorsPlace, ServiceDep
 from app.operator_views import RecentRefusalsView, RefusalView
 
 router = APIRouter(prefix="/v1", tags=["Operation"], dependencies=[AdminKey])
 
 
-@router.get("/refusals")
+@router.get("/refusals", dependencies=[OperatorsPlace])
 async def list_refusals(service: ServiceDep) -> RecentRefusalsView:
     """How often each reason for a refusal was given in the last hour, the most frequent first; nothing of whom."""
     counts = service.recent_refusals.counts()

@@ -66,3 +66,16 @@ def test_what_a_clock_told_that_was_hours_ahead_is_forgotten_when_it_is_set_righ
     clock.at -= 36_000
     recent.note("GET", "/", "a")
     assert [(one.count, one.last_at.timestamp()) for one in recent.counts()] == [(1, clock.at)]
+
+
+def test_what_is_counted_does_not_depend_on_when_it_was_looked_at():
+    now_s = 600.0 * 60
+    looked, unlooked = RecentRefusals(lambda: now_s), RecentRefusals(lambda: now_s)
+    for step in range(400):
+        for refusals in (looked, unlooked):
+            refusals.note("GET", f"/{step % 7}", f"code{step % 3}")
+        looked.counts()
+        now_s += (13.0, 40.0, 90.0, -70.0)[step % 4]
+    assert looked.counts() == unlooked.counts()
+    now_s += 61 * 60
+    assert looked.counts() == []

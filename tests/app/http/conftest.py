@@ -47,6 +47,11 @@ def start(serve_app):
             await asyncio.sleep(1.0)
             return {"slow": True}
 
+        @app.post("/slow-body")
+        async def slow_body(request: Request):
+            await asyncio.sleep(0.4)
+            return len(await request.body())
+
         numbers = itertools.count(1)
 
         @app.get("/counted")

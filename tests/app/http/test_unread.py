@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import time
 
+import httpx
 import pytest
-from wire import ASK, HEAD, LARGE, everything, one_answer
+from wire import ASK, HEAD, LARGE, answers, everything, one_answer
 
 PERIOD_S = 0.5
 
@@ -96,3 +97,58 @@ def test_a_slow_reader_is_left_to_read(start, buffer_bytes):
         slow.sendall(ASK.replace(b"small", b"long"))
         received = read_at(slow, 8192, PERIOD_S / 6)
     assert received.partition(b"\r\n\r\n")[2] == LARGE[:600_000]
+
+
+@pytest.mark.parametrize(
+    "tail", [b"\0rubbish\r\n\r\n", b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"]
+)
+def test_nothing_is_begun_behind_an_answer_that_ends_its_connection(start, tail, capsys):
+    with start() as connect, httpx.Client(base_url=connect.url) as watch:
+        one = connect()
+        first = b"GET /slow HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+        one.sendall(first + ASK.replace(b"small", b"counted") + tail)
+        assert answers(one) == [200]
+        assert watch.get("/counted").json() == 1, "the request behind it was not worked on"
+    assert "unexpected_error" not in capsys.readouterr().out
+
+
+def test_who_is_refused_is_not_told_to_go_on(start, capsys):
+    ask = b"POST /slow-body HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with start() as connect:
+        one = connect()
+        one.sendall(ask)
+        time.sleep(0.1)
+        one.sendall(b"zz\r\n")
+        assert answers(one) == [400]
+        time.sleep(0.6)
+    assert "unexpected_error" not in capsys.readouterr().out
+
+
+def test_the_pace_of_one_answer_is_not_asked_of_the_next(start, monkeypatch):
+    monkeypatch.setattr("app.main.KEEP_ALIVE_S", 0.2)
+    with start(write_timeout_s=0.2) as connect:
+        slow = connect(SO_RCVBUF=4096)
+        slow.sendall(ASK.replace(b"small", b"long"))
+        received = b""
+        while len(received) < 590_000:
+            received += slow.recv(16384)
+        time.sleep(0.3)  # a little is unread when the connection might end: that is to be read within 0.8 s
+        slow.sendall(ASK.replace(b"small", b"long"))
+        time.sleep(0.2)
+        while len(received) < 2 * 600_000 and (chunk := slow.recv(8192)):
+            received += chunk
+            time.sleep(0.02)
+        assert received.count(b"HTTP/1.1 200") == 2
+        assert len(received) >= 2 * 600_000
+
+
+def test_the_time_to_ask_again_begins_when_all_has_been_read(start, monkeypatch):
+    monkeypatch.setattr("app.main.KEEP_ALIVE_S", 0.5)
+    with start() as connect:
+        slow = connect(SO_RCVBUF=4096)
+        slow.sendall(ASK.replace(b"small", b"long"))
+        time.sleep(0.9)
+        assert one_answer(slow).endswith(b"x")  # all of it just before the second look
+        time.sleep(0.4)
+        slow.sendall(ASK)
+        assert b" 200 " in one_answer(slow)
