@@ -26,7 +26,7 @@ def unread_bytes(transport: asyncio.Transport) -> int:
         return waiting
     try:
         (in_kernel,) = struct.unpack("i", fcntl.ioctl(own.fileno(), termios.TIOCOUTQ, bytes(4)))
-    except OSError:  # closed
+    except (OSError, ValueError):  # closed
         return waiting
     return waiting + int(in_kernel)
 
