@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
+from ground.disk import stamp
 from ground.progress import Step
 from inputs.errors import UnreadableFile
 from inputs.opened import open_regular_file
@@ -54,7 +55,6 @@ def load_job(path: Path) -> StoredJob | None:
 def stamp_of(path: Path) -> tuple[int, ...]:
     """Changes with every writing of a file; another one each time where there is none."""
     try:
-        status = path.stat(follow_symlinks=False)
+        return stamp(path.stat(follow_symlinks=False))
     except OSError:
         return (time.monotonic_ns(),)
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from ground.disk import sha256_of_open, short_name_of
+from ground.disk import sha256_of_open, short_name_of, stamp
 from inputs.errors import InputError, UnreadableFile
 from inputs.opened import File, open_regular_file
 
@@ -68,10 +68,9 @@ def unchanged(path: File, sha256: str, hash_of: Callable[[File], str], read: Cal
 def _stamp(path: File) -> tuple[int, ...]:
     """Changes with every writing, renaming and turning of a link; empty where there is no such file."""
     try:
-        seen = os.lstat(path), os.stat(path)
+        return stamp(os.lstat(path)) + stamp(os.stat(path))
     except OSError:
         return ()
-    return tuple(n for s in seen for n in (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns))
 
 
 def hashed(paths: Mapping[str, File], hash_of: Callable[[File], str]) -> Sources:

@@ -259,6 +259,11 @@ def sha256_of_open(file: IO[bytes]) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
+def stamp(status: os.stat_result) -> tuple[int, ...]:
+    """Changes with every writing, renaming and change of owner or mode: the same stamp is the same content."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def short_name_of(description: str) -> str:
     """Twelve hexadecimal digits that stand for a description: another description is another thing."""
     return hashlib.sha256(description.encode()).hexdigest()[:12]

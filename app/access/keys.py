@@ -22,7 +22,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from app.refusals import AskerRevoked, KeyChangeRefused, KeysBusy, KeysUnusable, KeyUnknown
 from app.settings import Settings, SettingsError
-from ground.disk import locked, sha256, write_whole
+from ground.disk import locked, sha256, stamp, write_whole
 from ground.errors import Refusal
 from ground.schema import NEWER, is_newer_json
 
@@ -279,16 +279,16 @@ class KeyRing:
             self._shut("keys_missing")
             return
         # ctime too: a file that could not be read is mended by its owner or mode.
-        stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
-        if stamp == self._stamp:
+        now = stamp(status)
+        if now == self._stamp:
             return
         try:
-            self._keys, self._stamp, self._fault = list_keys(self._file), stamp, ""
+            self._keys, self._stamp, self._fault = list_keys(self._file), now, ""
             there = {key.id for key in self._keys}
             self._last_used = {key_id: at for key_id, at in self._last_used.items() if key_id in there}
         except Refusal as error:
             self._shut(error.code)
-            self._stamp = stamp if error.code in _STAYS_SO else None
+            self._stamp = now if error.code in _STAYS_SO else None
 
     def _shut(self, reason: str) -> None:
         """Nobody is let in. A moment may be all that was wrong: the file is read again."""

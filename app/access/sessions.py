@@ -20,8 +20,6 @@ OWN_COOKIES = (SESSION_COOKIE, ADMIN_COOKIE, BROWSER_COOKIE)
 ADMIN_IDLE_S = 15 * 60.0
 SESSIONS_PER_KEY = 100
 """Browsers that one key may be logged in from; one more ends its oldest log-in, and never another key's."""
-
-
 MOST_DROPPED = 200
 """Of those that have ended, by each log-in: a hundred thousand at once would hold everybody up."""
 
@@ -57,8 +55,9 @@ class Sessions:
         if len(own) >= SESSIONS_PER_KEY:
             self._drop(next(iter(own)))
         token = secrets.token_urlsafe(32)
-        self._open[hashed(token)] = (key.id, now + self.lifetime_s)
-        self._of_key.setdefault(key.id, {})[hashed(token)] = None
+        kept = hashed(token)
+        self._open[kept] = (key.id, now + self.lifetime_s)
+        self._of_key.setdefault(key.id, {})[kept] = None
         return token
 
     def key_id(self, token: str) -> str | None:
@@ -76,8 +75,8 @@ class Sessions:
 
     def close(self, token: str) -> None:
         """Forget a log-in."""
-        if hashed(token) in self._open:
-            self._drop(hashed(token))
+        if (kept := hashed(token)) in self._open:
+            self._drop(kept)
 
     def close_all(self, key_id: str) -> None:
         """Forget every log-in with a key, wherever its browsers are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from functools import partial
 
 from fastapi import APIRouter, Request, Response
@@ -45,9 +45,7 @@ async def list_jobs(request: Request, service: ServiceDep) -> JobList:
 )
 async def show_job(request: Request, service: ServiceDep, job_id: str) -> Response:
     """How far a rebuild is."""
-    job = await while_connected(request, service.jobs.get(job_id))
-    # Its report names clips that were left out, an older version's every one of them: not on the event loop.
-    content = await while_connected(request, asyncio.to_thread(_written, job))
+    content = await while_connected(request, _written(service.jobs.get(job_id)))
     return Response(content, media_type="application/json")
 
 
@@ -81,8 +79,7 @@ async def follow_job(request: Request, service: ServiceDep, job_id: str) -> Resp
 )
 async def cancel_job(request: Request, service: ServiceDep, job_id: str) -> Response:
     """End a running rebuild; what it embedded is kept for the next one."""
-    ended = await service.jobs.cancel(job_id, partial(require_still, request, service, "admin"))
-    content = await asyncio.to_thread(_written, ended)
+    content = await _written(service.jobs.cancel(job_id, partial(require_still, request, service, "admin")))
     return Response(content, media_type="application/json")
 
 
@@ -99,5 +96,7 @@ async def _events(request: Request, service: Service, job_id: str) -> AsyncItera
             yield event_text(name, JobSummary.of(job).model_dump_json(exclude_none=True))
 
 
-def _written(job: StoredJob) -> str:
-    return JobView.of(job).model_dump_json(exclude_none=True)
+async def _written(asked: Awaitable[StoredJob]) -> str:
+    """Its report names clips that were left out, an older version's every one of them: not on the event loop."""
+    job = await asked
+    return await asyncio.to_thread(lambda: JobView.of(job).model_dump_json(exclude_none=True))
